@@ -1,0 +1,167 @@
+//! Which listed keys a sync takes, and why it skips the others.
+
+use fancy_regex::Regex;
+
+/// How many backtracking steps one match may take before it counts as not decided.
+///
+/// A hundred thousand is far above what sensible patterns need on a key of 1,024 bytes and ends
+/// within milliseconds; a nested quantifier would otherwise run for hours. Plain patterns never backtrack.
+const BACKTRACK_LIMIT: usize = 100_000;
+
+/// The prefix, recursion switch and regular expression of a storage, ready to use.
+#[derive(Debug, Clone)]
+pub struct KeyFilter {
+    prefix: String,
+    recursive: bool,
+    regex: Option<Regex>,
+}
+
+/// The rule by which a key is skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skip {
+    /// The key ends in `/`: a folder placeholder.
+    Folder,
+    /// The regular expression does not match at the start of the key.
+    Regex,
+    /// The regular expression gave up on this key: it backtracks too much.
+    RegexTooSlow,
+    /// The key lies deeper than a scan without recursion looks.
+    TooDeep,
+    /// The key does not start with the prefix.
+    Prefix,
+}
+
+impl Skip {
+    /// The rule in words that a user understands.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Folder => "ends with /: a folder, not an object with content",
+            Self::Regex => "the file filter does not match at the start of the key",
+            Self::RegexTooSlow => "the file filter takes too long on this key",
+            Self::TooDeep => "lies in a sub-folder, and recursive scan is off",
+            Self::Prefix => "does not start with the prefix",
+        }
+    }
+}
+
+/// A regular expression that does not compile.
+#[derive(Debug, thiserror::Error)]
+#[error("the file filter is not a valid regular expression: {0}")]
+pub struct FilterError(#[source] Box<fancy_regex::Error>);
+
+impl KeyFilter {
+    /// Prepares a filter.
+    ///
+    /// The prefix loses its trailing slashes and gains one, as Label Studio lists it; empty stays
+    /// empty. The expression has the meaning of Python's `re.match` on the full key: anchored at
+    /// the start, not at the end; look-around and back-references are understood.
+    ///
+    /// # Errors
+    /// The expression does not compile.
+    pub fn new(prefix: &str, recursive: bool, regex: Option<&str>) -> Result<Self, FilterError> {
+        let trimmed = prefix.trim_end_matches('/');
+        let prefix = if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") };
+        let regex = regex
+            .filter(|pattern| !pattern.is_empty())
+            .map(|pattern| {
+                fancy_regex::RegexBuilder::new(&format!(r"\A(?:{})", python_groups(pattern)))
+                    .backtrack_limit(BACKTRACK_LIMIT)
+                    .build()
+            })
+            .transpose()
+            .map_err(|error| FilterError(Box::new(error)))?;
+        Ok(Self { prefix, recursive, regex })
+    }
+
+    /// The prefix to list with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The delimiter to list with: `/` unless the scan is recursive.
+    pub fn delimiter(&self) -> Option<&'static str> {
+        if self.recursive { None } else { Some("/") }
+    }
+
+    /// Why this key is skipped, or `None` if it is taken.
+    pub fn skips(&self, key: &str) -> Option<Skip> {
+        let Some(rest) = key.strip_prefix(self.prefix.as_str()) else { return Some(Skip::Prefix) };
+        if key.ends_with('/') {
+            return Some(Skip::Folder);
+        }
+        if !self.recursive && rest.contains('/') {
+            return Some(Skip::TooDeep);
+        }
+        match self.regex.as_ref().map(|regex| regex.is_match(key)) {
+            None | Some(Ok(true)) => None,
+            Some(Ok(false)) => Some(Skip::Regex),
+            Some(Err(_)) => Some(Skip::RegexTooSlow),
+        }
+    }
+}
+
+/// Spells Python's `\Z` (the very end) the way the regex crates do.
+fn python_groups(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        out.push(c);
+        if c == '\\' {
+            match chars.next() {
+                Some('Z') => out.push('z'),
+                Some(escaped) => out.push(escaped),
+                None => {}
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(prefix: &str, recursive: bool, regex: Option<&str>, key: &str) -> Option<Skip> {
+        KeyFilter::new(prefix, recursive, regex).unwrap().skips(key)
+    }
+
+    #[test]
+    fn a_prefix_ends_in_exactly_one_slash() {
+        for typed in ["train", "train/", "train//"] {
+            assert_eq!(KeyFilter::new(typed, true, None).unwrap().prefix(), "train/");
+        }
+        assert_eq!(KeyFilter::new("", true, None).unwrap().prefix(), "");
+        assert_eq!(KeyFilter::new("/", true, None).unwrap().prefix(), "");
+    }
+
+    #[test]
+    fn a_regex_matches_at_the_start_of_the_full_key_and_not_at_its_end() {
+        assert_eq!(taken("train", true, Some(r"train/.*\.jpg"), "train/a.jpg.bak"), None);
+        assert_eq!(taken("train", true, Some("a"), "train/a.jpg"), Some(Skip::Regex));
+        assert_eq!(taken("", true, Some("a|b"), "b1"), None);
+        assert_eq!(taken("", true, Some(r"a\Z"), "ab"), Some(Skip::Regex));
+    }
+
+    #[test]
+    fn look_around_is_understood_and_bounded() {
+        assert_eq!(taken("", true, Some(r"(?!.*tmp).*\.json"), "a/tmp.json"), Some(Skip::Regex));
+        assert_eq!(taken("", true, Some(r"(?!.*tmp).*\.json"), "a/b.json"), None);
+        let slow = format!("{}!", "a".repeat(40));
+        assert_eq!(taken("", true, Some(r"(a+)+(?=b)$"), &slow), Some(Skip::RegexTooSlow));
+    }
+
+    #[test]
+    fn folders_and_deeper_keys_are_skipped() {
+        assert_eq!(taken("", true, None, "dir/"), Some(Skip::Folder));
+        assert_eq!(taken("p", false, None, "p/q/r"), Some(Skip::TooDeep));
+        assert_eq!(taken("p", true, None, "p/q/r"), None);
+        assert_eq!(taken("p", true, None, "q"), Some(Skip::Prefix));
+    }
+
+    #[test]
+    fn an_invalid_regex_is_refused_with_its_fault() {
+        assert!(
+            KeyFilter::new("", true, Some("(")).unwrap_err().to_string().contains("not a valid regular expression")
+        );
+    }
+}

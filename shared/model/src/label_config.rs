@@ -1,0 +1,63 @@
+//! The label config, as far as a sync needs it.
+
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+/// The data key of a blob task when the label config names none. Label Studio's word.
+pub const UNDEFINED_KEY: &str = "$undefined$";
+
+/// The key under which a blob task holds the URI of its object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataKey(String);
+
+impl DataKey {
+    /// Finds the `$variable` of the first element with both `name` and `value`, in document order.
+    ///
+    /// A config without such an element, or that is not XML, gives [`UNDEFINED_KEY`].
+    pub fn of(label_config: &str) -> Self {
+        let mut reader = Reader::from_str(label_config);
+        loop {
+            match reader.read_event() {
+                Ok(Event::Start(element) | Event::Empty(element)) => {
+                    let value_of = |wanted: &str| {
+                        element.attributes().flatten().find(|a| a.key.as_ref() == wanted).and_then(|a| {
+                            a.normalized_value(quick_xml::XmlVersion::Implicit1_0).ok().map(|value| value.into_owned())
+                        })
+                    };
+                    if let (Some(_), Some(value)) = (value_of("name"), value_of("value"))
+                        && let Some(variable) = value.strip_prefix('$')
+                        && !variable.is_empty()
+                    {
+                        return Self(variable.to_owned());
+                    }
+                }
+                Ok(Event::Eof) | Err(_) => return Self(UNDEFINED_KEY.to_owned()),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// The key itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_object_tag_names_the_data_key() {
+        let config =
+            r#"<View><Header value="Look"/><Image name="img" value="$image"/><Text name="t" value="$text"/></View>"#;
+        assert_eq!(DataKey::of(config).as_str(), "image");
+    }
+
+    #[test]
+    fn a_config_without_one_gives_undefined() {
+        for config in ["", "<View></View>", "<View><Header value=\"$title\"/></View>", "not xml <"] {
+            assert_eq!(DataKey::of(config).as_str(), UNDEFINED_KEY, "{config}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The words of the domain: kinds, states, settings, filters and messages.
+//!
+//! Everything here is plain data and pure functions; nothing opens a socket, a file or a
+//! transaction. The same word means the same thing in a table, in JSON, in a log and in a label.
+
+mod filter;
+mod label_config;
+mod message;
+mod reason;
+mod secret;
+mod settings;
+mod word;
+
+pub use filter::{FilterError, KeyFilter, Skip};
+pub use label_config::{DataKey, UNDEFINED_KEY};
+pub use message::{JobMessage, MESSAGE_VERSION, SyncRequest};
+pub use reason::{FailureReason, QuarantineReason};
+pub use secret::Secret;
+pub use settings::{Connection, ExportMode, ExportOptions, S3Connection, S3Secrets, Secrets, StorageSettings};
+pub use word::{Direction, JobKind, JobState, StorageKind, SyncStatus, UnknownWord};

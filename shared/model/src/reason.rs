@@ -1,0 +1,147 @@
+//! Why something could not be moved: closed sets, so that they can be labels and be acted on.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::word::words;
+
+words! {
+    /// Why one object or one annotation is in quarantine.
+    QuarantineReason {
+        /// The object has no bytes.
+        Empty = "empty",
+        /// Not JSON, or cut off in the middle.
+        InvalidJson = "invalid_json",
+        /// The bytes are not UTF-8.
+        NotUtf8 = "not_utf8",
+        /// A JSON value that is neither an object nor a list of objects.
+        WrongType = "wrong_type",
+        /// Nested deeper than the limit.
+        TooDeep = "too_deep",
+        /// Larger than the size limit, as stored or once unpacked.
+        TooLarge = "too_large",
+        /// More items than one object may hold.
+        TooManyItems = "too_many_items",
+        /// `annotations` or `predictions` without `data`.
+        MissingData = "missing_data",
+        /// `annotations` is not a list of usable annotations.
+        InvalidAnnotations = "invalid_annotations",
+        /// `predictions` is not a list of usable predictions.
+        InvalidPredictions = "invalid_predictions",
+        /// A `.gz` or `.zst` object that does not unpack.
+        CorruptCompression = "corrupt_compression",
+        /// An extension that is neither JSON nor a supported compression of it.
+        UnsupportedExtension = "unsupported_extension",
+        /// A value that the database cannot hold, such as `\u0000` in a text.
+        UnsupportedValue = "unsupported_value",
+        /// A key that the database cannot hold.
+        UnsupportedKey = "unsupported_key",
+        /// The storage refuses this one object.
+        Denied = "denied",
+        /// The storage did not give or take this one object, however often it was asked.
+        Unavailable = "unavailable",
+        /// The storage says that the request for this one object is wrong.
+        Refused = "refused",
+    }
+}
+
+impl QuarantineReason {
+    /// Whether the next sync tries again although the object did not change.
+    pub const fn is_transient(self) -> bool {
+        match self {
+            Self::Unavailable => true,
+            Self::Empty
+            | Self::InvalidJson
+            | Self::NotUtf8
+            | Self::WrongType
+            | Self::TooDeep
+            | Self::TooLarge
+            | Self::TooManyItems
+            | Self::MissingData
+            | Self::InvalidAnnotations
+            | Self::InvalidPredictions
+            | Self::CorruptCompression
+            | Self::UnsupportedExtension
+            | Self::UnsupportedValue
+            | Self::UnsupportedKey
+            | Self::Denied
+            | Self::Refused => false,
+        }
+    }
+}
+
+words! {
+    /// Why a job was discarded, or a connection refused.
+    FailureReason {
+        /// The access key is not known to the storage.
+        UnknownAccessKey = "unknown_access_key",
+        /// The secret key does not fit the access key.
+        WrongSecretKey = "wrong_secret_key",
+        /// No credentials in the storage, the environment or the default chain.
+        MissingCredentials = "missing_credentials",
+        /// The credentials or the session token have expired.
+        ExpiredCredentials = "expired_credentials",
+        /// The credentials are fine but may not do this.
+        AccessDenied = "access_denied",
+        NoSuchBucket = "no_such_bucket",
+        /// The bucket lives in another region.
+        WrongRegion = "wrong_region",
+        /// The clocks of this machine and the storage differ too much.
+        ClockSkew = "clock_skew",
+        /// The storage's certificate is not accepted.
+        Tls = "tls",
+        /// The address is private, loopback, link-local or metadata, and not allowed by the operator.
+        BlockedAddress = "blocked_address",
+        /// The host name does not resolve, or nobody listens there.
+        Unreachable = "unreachable",
+        /// No answer in time, a reset connection, a 5xx.
+        Unavailable = "unavailable",
+        /// The storage asks for patience, again and again.
+        Throttled = "throttled",
+        /// The answer is not what this kind of storage says.
+        BadAnswer = "bad_answer",
+        /// A setting of the storage cannot work.
+        InvalidSettings = "invalid_settings",
+        /// Nothing is stored under the key.
+        NoSuchObject = "no_such_object",
+        /// The object is larger than the caller takes.
+        TooLarge = "too_large",
+        /// The secrets of the storage cannot be opened with the keys at hand.
+        SealedSecrets = "sealed_secrets",
+        /// Longshore's own fault: see the log.
+        Internal = "internal",
+    }
+}
+
+impl FailureReason {
+    /// What the user can do about it, in one sentence.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::UnknownAccessKey => "Check the access key ID: the storage does not know it.",
+            Self::WrongSecretKey => "Check the secret access key: it does not fit the access key ID.",
+            Self::MissingCredentials => {
+                "Enter an access key ID and a secret access key, or give the workers credentials by environment or role."
+            }
+            Self::ExpiredCredentials => "Enter fresh credentials: these have expired.",
+            Self::AccessDenied => {
+                "Grant the missing permission (LIST and GET for import, PUT for export) to these credentials."
+            }
+            Self::NoSuchBucket => "Check the bucket name, the region and the endpoint: there is no such bucket.",
+            Self::WrongRegion => "Set the region the bucket lives in.",
+            Self::ClockSkew => "Set the clock of this machine: it differs too much from the storage's.",
+            Self::Tls => "Check the endpoint's certificate, or add its authority to the system's trusted certificates.",
+            Self::BlockedAddress => {
+                "Ask the operator to add this endpoint to LONGSHORE_ALLOWED_ENDPOINTS: private and local addresses are blocked."
+            }
+            Self::Unreachable => "Check the endpoint: its name does not resolve or nothing listens there.",
+            Self::Unavailable => "Try again later: the storage does not answer as it should.",
+            Self::Throttled => "Try again later: the storage asks for fewer requests.",
+            Self::BadAnswer => "Check the endpoint: the answer is not that of this kind of storage.",
+            Self::InvalidSettings => "Correct the settings of the storage.",
+            Self::NoSuchObject => "Check the key: there is no such object.",
+            Self::TooLarge => "Make the object smaller or raise the limit.",
+            Self::SealedSecrets => "Enter the secrets again, or give this process the key they were sealed with.",
+            Self::Internal => "Look in the log of the process for this id.",
+        }
+    }
+}

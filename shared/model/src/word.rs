@@ -1,0 +1,158 @@
+//! The closed sets of words, each spelled the same everywhere.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A text that is not one of the words of its set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{word}\" is not one of: {expected}")]
+pub struct UnknownWord {
+    /// The text as it came.
+    pub word: String,
+    /// The words that would have been understood, comma-separated.
+    pub expected: String,
+}
+
+/// Declares an enum whose variants have one spelling for tables, JSON, logs and labels.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant,)+ }
+
+        impl $name {
+            /// Every word of the set, in the order of its declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The one spelling.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.as_str()) }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::word::UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or_else(|| {
+                    $crate::word::UnknownWord {
+                        word: text.to_owned(),
+                        expected: Self::ALL.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(", "),
+                    }
+                })
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// What a storage is kept on. The spellings are Label Studio's.
+    StorageKind {
+        S3 = "s3",
+        /// S3 through an assumed IAM role.
+        S3s = "s3s",
+        Gcs = "gcs",
+        Azure = "azure",
+        Redis = "redis",
+        Localfiles = "localfiles",
+    }
+}
+
+words! {
+    /// Which way a storage moves data: objects to tasks, or annotations to objects.
+    Direction {
+        Import = "import",
+        Export = "export",
+    }
+}
+
+words! {
+    /// What one job does with its range.
+    JobKind {
+        /// Turns the objects of a key range into tasks.
+        Import = "import",
+        /// Writes the annotations of an id range as objects.
+        Export = "export",
+        /// Removes the objects of annotations that are gone.
+        Delete = "delete",
+    }
+}
+
+words! {
+    /// Where a job is in its life.
+    JobState {
+        /// Waits for a worker.
+        Available = "available",
+        /// A worker holds its lease.
+        Running = "running",
+        /// Waits for its back-off to pass after a transient failure.
+        Retryable = "retryable",
+        /// Its range is done.
+        Completed = "completed",
+        /// Given up, with a reason.
+        Discarded = "discarded",
+        /// Stopped by a user.
+        Cancelled = "cancelled",
+    }
+}
+
+impl JobState {
+    /// Whether nothing will change the job any more.
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Available | Self::Running | Self::Retryable => false,
+            Self::Completed | Self::Discarded | Self::Cancelled => true,
+        }
+    }
+}
+
+words! {
+    /// The status of a storage or a sync, as the host spells it.
+    SyncStatus {
+        /// The storage was never synced.
+        Initialized = "initialized",
+        Queued = "queued",
+        InProgress = "in_progress",
+        Completed = "completed",
+        /// Everything that could be moved was; the rest is in quarantine.
+        CompletedWithErrors = "completed_with_errors",
+        Failed = "failed",
+        Cancelled = "cancelled",
+    }
+}
+
+impl SyncStatus {
+    /// Whether a sync with this status still has work to do.
+    pub const fn is_live(self) -> bool {
+        match self {
+            Self::Queued | Self::InProgress => true,
+            Self::Initialized | Self::Completed | Self::CompletedWithErrors | Self::Failed | Self::Cancelled => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_reads_back_as_itself() {
+        for state in JobState::ALL {
+            assert_eq!(state.as_str().parse::<JobState>().as_ref(), Ok(state));
+        }
+        for kind in StorageKind::ALL {
+            assert_eq!(serde_json::to_string(kind).unwrap(), format!("\"{kind}\""));
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_names_the_known_ones() {
+        let error = "sideways".parse::<Direction>().unwrap_err();
+        assert_eq!(error.to_string(), "\"sideways\" is not one of: import, export");
+    }
+}

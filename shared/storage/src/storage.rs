@@ -1,0 +1,114 @@
+//! The trait every kind of storage implements, and what its calls take and give.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use longshore_model::Secret;
+
+use crate::StorageError;
+
+/// One bucket, container or folder, ready to be asked.
+///
+/// Keys are exact: what a listing gives can be fetched, signed and deleted unchanged, byte for
+/// byte. Calls may run at once. Short retries (seconds) happen inside; what comes out as
+/// transient is for the caller's own back-off.
+#[async_trait]
+pub trait Storage: Send + Sync {
+    /// Lists one page, in ascending byte order of the keys.
+    ///
+    /// Every object that exists from before the first page until after the last is on exactly one
+    /// page. `next` is opaque to the caller and stays valid across processes and days.
+    async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError>;
+
+    /// Reads an object, or a range of it, refusing to hold more than `max_bytes`.
+    async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError>;
+
+    /// Writes an object, replacing what was there. On return it is durable; the etag is the storage's.
+    async fn put(&self, key: &str, body: Bytes, options: &PutOptions) -> Result<Option<String>, StorageError>;
+
+    /// Removes an object. One that is not there counts as removed.
+    async fn delete(&self, key: &str) -> Result<(), StorageError>;
+
+    /// What is known of an object without reading it.
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StorageError>;
+
+    /// Checks that the connection, the credentials and the bucket are good for one way of use.
+    async fn probe(&self, probe: Probe) -> Result<(), StorageError>;
+
+    /// A URL that reads the object for `ttl` without further credentials. Makes no network call
+    /// unless credentials have to be fetched first.
+    async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError>;
+
+    /// The URI by which a task names the object, such as `s3://bucket/key`.
+    fn uri(&self, key: &str) -> String;
+}
+
+/// What to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ListRequest<'a> {
+    /// Only keys that start with this.
+    pub prefix: &'a str,
+    /// Rolls keys with this text after the prefix up into [`ListPage::prefixes`].
+    pub delimiter: Option<&'a str>,
+    /// Only keys after this one; used where there is no `cursor` yet.
+    pub after: Option<&'a str>,
+    /// The `next` of the page before.
+    pub cursor: Option<&'a str>,
+    /// At most so many keys and prefixes, 1 to 1,000; a storage may give fewer.
+    pub limit: u16,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListPage {
+    pub objects: Vec<ObjectMeta>,
+    /// Prefixes that end in the delimiter.
+    pub prefixes: Vec<String>,
+    /// Where to go on, or `None` after the last page.
+    pub next: Option<String>,
+}
+
+/// What a listing says of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// As the storage gives it, without the quotes.
+    pub etag: Option<String>,
+    pub modified_at: Option<DateTime<Utc>>,
+}
+
+/// The bytes of an object and what came with them.
+#[derive(Debug, Clone)]
+pub struct ObjectBody {
+    pub bytes: Bytes,
+    pub etag: Option<String>,
+    pub content_type: Option<String>,
+}
+
+/// A byte range, both ends included; an open end reads to the last byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    pub first: u64,
+    pub last: Option<u64>,
+}
+
+/// How to write an object.
+#[derive(Debug, Clone, Default)]
+pub struct PutOptions {
+    pub content_type: Option<&'static str>,
+    /// Key id for server-side encryption (SSE-KMS on S3).
+    pub kms_key_id: Option<String>,
+}
+
+/// The use that a connection check is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// List below this prefix.
+    Read,
+    /// Put and delete a small object below the prefix.
+    Write,
+}
