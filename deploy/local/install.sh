@@ -1,0 +1,58 @@
+#!/bin/sh
+# Installs what the local stack needs and is missing: PostgreSQL, RabbitMQ, Redis and a C compiler.
+# Nothing is started or changed that was there before; with everything in place it only looks and leaves.
+# A server whose address is given by DATABASE_URL, AMQP_URL or REDIS_URL isn't installed.
+set -eu
+
+have() { command -v "$1" >/dev/null 2>&1; }
+# Debian keeps these out of the PATH of ordinary users.
+have_postgres() { have initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+have_rabbitmq() { have rabbitmq-server || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; }
+
+missing= services=
+if [ -z "${DATABASE_URL:-}" ] && ! have_postgres; then missing="$missing postgresql" services="$services postgresql"; fi
+if [ -z "${AMQP_URL:-}" ] && ! have_rabbitmq; then missing="$missing rabbitmq-server" services="$services rabbitmq-server epmd"; fi
+if [ -z "${REDIS_URL:-}" ] && ! have redis-server; then missing="$missing redis-server" services="$services redis-server"; fi
+# Building the TLS library compiles C.
+have cc || missing="$missing gcc libc6-dev"
+[ -n "$missing" ] || exit 0
+
+if ! have apt-get; then
+    echo "Please install$missing, or point DATABASE_URL, AMQP_URL and REDIS_URL at servers that are running." >&2
+    exit 1
+fi
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    have sudo || { echo "Please run as root: apt-get install$missing" >&2; exit 1; }
+    as_root=sudo
+fi
+
+# Debian starts a daemon as soon as it's installed, on its default port. This policy, for the time of the
+# installation only, forbids it; a policy that is there already stays as it is.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap '$as_root rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+    $as_root chmod 755 "$policy"
+fi
+
+apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"; }
+quietly() { # shows a command's output only when it fails
+    if ! said=$("$@" 2>&1); then
+        printf '%s\n' "$said" >&2
+        exit 1
+    fi
+}
+
+echo "Installing$missing ..."
+quietly apt update
+# shellcheck disable=SC2086 # a list of words
+quietly apt install -y --no-install-recommends $missing
+
+# Private copies are all we run: the next boot needn't start what we brought in.
+if [ -d /run/systemd/system ]; then
+    for service in $services; do
+        $as_root systemctl disable --quiet "$service" 2>/dev/null || true
+    done
+fi
