@@ -1,0 +1,226 @@
+//! One connection that is always being looked after.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use lapin::options::QueueDeclareOptions;
+use lapin::types::FieldTable;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, Event};
+use longshore_model::Secret;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::error::{BrokerError, chain, failed};
+use crate::topology::{self, Depth, Queue};
+use crate::{Consumer, Publisher, backoff, handshake};
+
+/// Seconds between heartbeats, unless the URL says otherwise (`?heartbeat=`) or the broker wants
+/// less. Two missed ones end the connection, so a half-open one is noticed within 20 seconds; under
+/// 5 `RabbitMQ` warns of false alarms on busy machines.
+const HEARTBEAT_SECONDS: u16 = 10;
+
+/// For an answer to a declaration. A broker under an alarm may answer late; heartbeats find a dead one.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often the state is looked at, beside the events that normally tell of a change at once.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A supervised connection to the broker. Clones share it.
+///
+/// A broker under a memory or disk alarm stops reading from connections that publish: a process
+/// that consumes jobs and publishes much should use two.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    uri: AMQPUri,
+    name: String,
+    connection: watch::Sender<Option<Arc<Connection>>>,
+}
+
+impl Broker {
+    /// Prepares a connection to `amqp[s]://user:password@host:port/vhost`; nothing is opened yet.
+    ///
+    /// `name` is what the broker's management page shows. With `amqps` the broker's certificate is
+    /// checked against the system's authorities.
+    ///
+    /// # Errors
+    /// The URL is not an AMQP URL.
+    pub fn new(url: &Secret, name: impl Into<String>) -> Result<Self, BrokerError> {
+        // The parser's error quotes the URL, password and all.
+        let mut uri: AMQPUri = url.expose().parse().map_err(|_| BrokerError::InvalidUrl)?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        Ok(Self { inner: Arc::new(Inner { uri, name: name.into(), connection: watch::Sender::new(None) }) })
+    }
+
+    /// Connects, declares the topology, and does so again after every loss, until cancelled.
+    ///
+    /// Cancel only after the last delivery is acknowledged: what is not, comes again.
+    pub async fn run(&self, cancel: &CancellationToken) {
+        let mut failures = 0;
+        while !cancel.is_cancelled() {
+            let opened = tokio::select! {
+                () = cancel.cancelled() => return,
+                opened = self.open() => opened,
+            };
+            match opened {
+                Ok(connection) => {
+                    info!(broker.connection = self.inner.name, "connected to the broker");
+                    let since = Instant::now();
+                    self.inner.connection.send_replace(Some(Arc::clone(&connection)));
+                    let lost = tokio::select! {
+                        () = cancel.cancelled() => None,
+                        why = loss(&connection) => Some(why),
+                    };
+                    self.inner.connection.send_replace(None);
+                    let Some(why) = lost else { return close(&connection).await };
+                    warn!(broker.connection = self.inner.name, error = why, "lost the broker, connecting again");
+                    // A connection that breaks at once is a failure like any other.
+                    failures = if since.elapsed() > backoff::LONGEST { 0 } else { failures + 1 };
+                }
+                Err(error) => {
+                    failures += 1;
+                    warn!(
+                        broker.connection = self.inner.name,
+                        broker.failures = failures,
+                        error = chain(&error),
+                        "cannot reach the broker, trying again"
+                    );
+                }
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(backoff::delay(failures)) => {}
+            }
+        }
+    }
+
+    /// Whether there is a connection with its topology in place.
+    pub fn is_connected(&self) -> bool {
+        self.inner.connection.borrow().as_ref().is_some_and(|connection| connection.status().connected())
+    }
+
+    /// Returns as soon as there is a connection.
+    pub async fn connected(&self) {
+        let mut state = self.inner.connection.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        drop(state.wait_for(|connection| connection.as_ref().is_some_and(|c| c.status().connected())).await);
+    }
+
+    /// A publisher on this connection, with a channel of its own.
+    pub fn publisher(&self) -> Publisher {
+        Publisher::new(self.clone())
+    }
+
+    /// A consumer of a queue, which holds up to `prefetch` messages that are not yet acknowledged.
+    ///
+    /// Cancelled, it gives out nothing more, and what it gave out can still be acknowledged.
+    pub fn consumer(&self, queue: Queue, prefetch: u16, cancel: CancellationToken) -> Consumer {
+        Consumer::new(self.clone(), queue, prefetch, cancel)
+    }
+
+    /// How much waits in a queue, exact at the moment of asking.
+    ///
+    /// # Errors
+    /// There is no connection, or no answer, or the queue was deleted.
+    pub async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError> {
+        let channel = self.channel().await?;
+        let passive = QueueDeclareOptions::durable().passive();
+        let found =
+            timeout(ANSWER_TIMEOUT, channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()))
+                .await
+                .map_err(|_| BrokerError::TimedOut { op: "look at a queue" })?
+                .map_err(failed("look at a queue"))?;
+        Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
+    }
+
+    /// Opens a channel on the present connection.
+    pub(crate) async fn channel(&self) -> Result<Channel, BrokerError> {
+        let connection = self.inner.connection.borrow().clone().ok_or(BrokerError::Disconnected)?;
+        channel(&connection).await
+    }
+
+    /// Declares everything again: somebody has deleted a queue.
+    pub(crate) async fn redeclare(&self) -> Result<(), BrokerError> {
+        declare(&self.channel().await?).await
+    }
+
+    async fn open(&self) -> Result<Arc<Connection>, BrokerError> {
+        let connection = handshake::open(&self.inner.uri, &self.inner.name).await?;
+        declare(&channel(&connection).await?).await?;
+        Ok(Arc::new(connection))
+    }
+}
+
+async fn channel(connection: &Connection) -> Result<Channel, BrokerError> {
+    timeout(ANSWER_TIMEOUT, connection.create_channel())
+        .await
+        .map_err(|_| BrokerError::TimedOut { op: "open a channel" })?
+        .map_err(failed("open a channel"))
+}
+
+async fn declare(channel: &Channel) -> Result<(), BrokerError> {
+    timeout(ANSWER_TIMEOUT, topology::declare(channel))
+        .await
+        .map_err(|_| BrokerError::TimedOut { op: "declare the topology" })?
+}
+
+/// Waits until the connection is of no more use, and says why.
+async fn loss(connection: &Connection) -> String {
+    let mut events = std::pin::pin!(connection.events_listener());
+    let mut why = "closed".to_owned();
+    loop {
+        // Events tell of channels too; and one may have come before anybody listened.
+        if !connection.status().connected() {
+            return why;
+        }
+        if let Ok(Some(Event::Error(error))) = timeout(LOOK_EVERY, events.next()).await {
+            why = chain(&error);
+        }
+    }
+}
+
+/// Says goodbye, so that the broker does not log a lost client. A broker that is gone is not waited for.
+async fn close(connection: &Connection) {
+    let closing = connection.close(200, "shutting down".into());
+    if let Ok(Err(error)) = timeout(Duration::from_secs(2), closing).await {
+        tracing::debug!(error = chain(&error), "the connection was closed already");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broker(url: &str) -> Result<Broker, BrokerError> {
+        Broker::new(&Secret::new(url), "test")
+    }
+
+    #[test]
+    fn an_invalid_url_is_refused_without_being_shown() {
+        for url in ["", "hunter2", "http://user:hunter2@host", "amqp:hunter2", "amqp://u:hunter2@host:99999"] {
+            let error = broker(url).err().expect("refused");
+            assert!(!chain(&error).contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_url_may_set_another_heartbeat() {
+        let heartbeat = |url: &str| broker(url).unwrap().inner.uri.query.heartbeat;
+        assert_eq!(heartbeat("amqp://localhost"), Some(HEARTBEAT_SECONDS));
+        assert_eq!(heartbeat("amqp://localhost?heartbeat=3"), Some(3));
+    }
+
+    #[tokio::test]
+    async fn without_a_connection_calls_fail_instead_of_waiting() {
+        let broker = broker("amqp://localhost").unwrap();
+        assert!(!broker.is_connected());
+        assert!(matches!(broker.depth(Queue::Import).await, Err(BrokerError::Disconnected)));
+    }
+}

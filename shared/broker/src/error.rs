@@ -1,0 +1,44 @@
+//! What can go wrong with the broker, by what the caller does about it.
+
+use std::error::Error;
+
+/// A broker call that failed. None of these names the broker's URL, which holds a password.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The URL is not `amqp://…` or `amqps://…`. Nothing but another configuration helps.
+    #[error("the broker's URL is not a valid amqp:// or amqps:// URL")]
+    InvalidUrl,
+    /// There is no connection at the moment; [`Broker::run`](crate::Broker::run) is working on it.
+    #[error("not connected to the broker")]
+    Disconnected,
+    /// The broker did not answer in time.
+    #[error("the broker did not answer in time: {op}")]
+    TimedOut { op: &'static str },
+    /// The broker refused, or the connection broke meanwhile.
+    #[error("broker call failed: {op}")]
+    Failed {
+        op: &'static str,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+/// Names the call that failed; for `map_err`.
+pub(crate) fn failed(op: &'static str) -> impl FnOnce(lapin::Error) -> BrokerError {
+    move |error| BrokerError::Failed { op, source: Box::new(error) }
+}
+
+/// The error and its causes in one line, for the log.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // The client repeats a cause's text in its own.
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,62 @@
+//! Opening one connection, within a time limit that leaves nothing behind.
+
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Connection, ConnectionProperties, runtime};
+
+use crate::error::{BrokerError, failed};
+
+/// For name, TCP, TLS and AMQP handshake together. Shorter, and a broker that is busy recovering its
+/// queues never lets anybody in; longer, and a dead address keeps the loop from trying the next one.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens a connection, or gives up after a time limit.
+pub(crate) async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, BrokerError> {
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let runtime = runtime::default_runtime().map_err(failed("find the runtime"))?;
+    let socket = Arc::new(OnceLock::<TcpStream>::new());
+    let slot = Arc::clone(&socket);
+    let connecting = Connection::connector(
+        uri.clone(),
+        runtime,
+        async move |uri, runtime| {
+            tokio::time::timeout(TIMEOUT, async {
+                let address = (uri.authority.host.as_str(), uri.authority.port);
+                let addresses: Vec<_> = tokio::net::lookup_host(address).await?.collect();
+                let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+                if let AsyncTcpStream::Plain(plain) = &stream {
+                    let twin = TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?);
+                    twin.set_nodelay(true)?;
+                    slot.get_or_init(|| twin);
+                }
+                match uri.scheme {
+                    AMQPScheme::AMQP => Ok(stream),
+                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, OwnedTLSConfig::default().as_ref()).await,
+                }
+            })
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(lapin::Error::from)
+        },
+        properties,
+    );
+    match tokio::time::timeout(TIMEOUT, connecting).await {
+        Ok(result) => result.map_err(failed("connect")),
+        Err(_) => {
+            // The client runs a thread per connection, which waits for an answer without a limit. A
+            // peer that accepts and stays silent would cost a thread and a socket at every try.
+            if let Some(socket) = socket.get()
+                && let Err(error) = socket.shutdown(Shutdown::Both)
+            {
+                tracing::debug!(%error, "the socket of a failed connection was closed already");
+            }
+            Err(BrokerError::TimedOut { op: "connect" })
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Reading what came: the version first, then the rest.
+
+use longshore_model::{JobMessage, MESSAGE_VERSION, SyncRequest};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// A message that carries its version.
+pub trait Message: DeserializeOwned {}
+
+impl Message for JobMessage {}
+impl Message for SyncRequest {}
+
+/// A body that is no such message. It never quotes the body, which a stranger may have written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not JSON, or not an object with a version.
+    #[error("not a JSON object with a version, at line {line} column {column}")]
+    NotJson { line: usize, column: usize },
+    /// Written by a program of another time.
+    #[error("version {version} is not understood, only {MESSAGE_VERSION}")]
+    Version { version: u32 },
+    /// A field is missing, unknown or of another type.
+    #[error("a field is missing, unknown or wrong, at line {line} column {column}")]
+    Field { line: usize, column: usize },
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// Reads a message of the version that this program understands.
+pub(crate) fn read<M: Message>(body: &[u8]) -> Result<M, Unreadable> {
+    let Versioned { version } = serde_json::from_slice(body)
+        .map_err(|error| Unreadable::NotJson { line: error.line(), column: error.column() })?;
+    if version != MESSAGE_VERSION {
+        return Err(Unreadable::Version { version });
+    }
+    serde_json::from_slice(body).map_err(|error| Unreadable::Field { line: error.line(), column: error.column() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_model::{Direction, JobKind, StorageKind};
+
+    #[test]
+    fn a_job_message_reads_back_as_written() {
+        let message = JobMessage { version: MESSAGE_VERSION, job: 7, kind: JobKind::Export };
+        assert_eq!(read::<JobMessage>(&serde_json::to_vec(&message).unwrap()), Ok(message));
+    }
+
+    #[test]
+    fn a_sync_request_needs_no_more_than_the_documented_fields() {
+        let request: SyncRequest =
+            read(br#"{"version":1,"kind":"s3","direction":"import","storage":3,"idempotency_key":"night"}"#).unwrap();
+        assert_eq!((request.kind, request.direction, request.storage), (StorageKind::S3, Direction::Import, 3));
+        assert_eq!(request.idempotency_key.as_deref(), Some("night"));
+        assert_eq!(request.options, None);
+    }
+
+    #[test]
+    fn another_version_is_named_even_if_its_fields_are_others() {
+        let error = read::<JobMessage>(br#"{"version":2,"jobs":[1,2]}"#).unwrap_err();
+        assert_eq!(error, Unreadable::Version { version: 2 });
+    }
+
+    #[test]
+    fn an_unreadable_body_is_never_quoted() {
+        for body in [&b"hunter2"[..], b"", b"\xff\xfe", br#"{"version":"hunter2"}"#, br#"["hunter2"]"#] {
+            let error = read::<SyncRequest>(body).unwrap_err();
+            assert!(matches!(error, Unreadable::NotJson { .. }), "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        for body in [&br#"{"version":1,"hunter2":1}"#[..], br#"{"version":1,"kind":"hunter2"}"#, br#"{"version":1}"#] {
+            let error = read::<SyncRequest>(body).unwrap_err();
+            assert!(matches!(error, Unreadable::Field { .. }), "{error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+}
