@@ -124,8 +124,6 @@ CREATE TABLE jobs (
     lease_until timestamptz,
     leased_by   text,
     due_at      timestamptz NOT NULL DEFAULT now(),
-    -- When the broker last confirmed a message for this job.
-    published_at timestamptz,
     -- Failures in a row without a committed page between them.
     failures    integer NOT NULL DEFAULT 0,
     -- The range, (after, until]; null is open. Keys for import, ids for export.
@@ -135,13 +133,23 @@ CREATE TABLE jobs (
     cursor      text COLLATE "C",
     -- What this job did. A sync's totals are sums over its jobs, so that pages never queue on one row.
     pages       bigint NOT NULL DEFAULT 0,
+    -- Import, in keys: listed are all seen; matched pass the filter and are exactly
+    -- imported + existed + quarantined + still_quarantined + vanished.
     listed      bigint NOT NULL DEFAULT 0,
     matched     bigint NOT NULL DEFAULT 0,
-    created     bigint NOT NULL DEFAULT 0,
+    imported    bigint NOT NULL DEFAULT 0,
     existed     bigint NOT NULL DEFAULT 0,
     quarantined bigint NOT NULL DEFAULT 0,
+    still_quarantined bigint NOT NULL DEFAULT 0,
+    vanished    bigint NOT NULL DEFAULT 0,
+    -- Tasks made; an object may hold several items, or none.
+    created     bigint NOT NULL DEFAULT 0,
+    -- Export: objects written, objects found as they should be, objects removed, objects that may
+    -- not be removed, and writes that failed (each of them is tried again or in quarantine).
     exported    bigint NOT NULL DEFAULT 0,
+    unchanged   bigint NOT NULL DEFAULT 0,
     deleted     bigint NOT NULL DEFAULT 0,
+    kept        bigint NOT NULL DEFAULT 0,
     failed      bigint NOT NULL DEFAULT 0,
     bytes       bigint NOT NULL DEFAULT 0,
     reason      text,

@@ -1,1 +1,32 @@
-//! Placeholder.
+//! Everything that is said to Postgres: a module a table, one function a statement.
+//!
+//! `tokio-postgres` is named in this crate alone. The caller owns the transaction; a function that
+//! must run inside one takes a [`Transaction`].
+
+pub mod annotations;
+pub mod audit;
+mod counts;
+mod enqueue;
+mod error;
+pub mod exports;
+pub mod host;
+pub mod jobs;
+pub mod objects;
+pub mod outbox;
+mod pool;
+pub mod projects;
+pub mod quarantine;
+mod raw_json;
+mod seal;
+pub mod storages;
+pub mod syncs;
+pub mod tasks;
+pub mod tokens;
+
+pub use counts::Counts;
+pub use deadpool_postgres::{Client, Transaction};
+pub use enqueue::{Enqueued, RequestedBy, enqueue};
+pub use error::{Error, Result};
+pub use pool::{Db, Listener, PoolStatus};
+pub use raw_json::RawJson;
+pub use seal::{Sealed, Sealer};

@@ -96,6 +96,59 @@ pub enum Secrets {
     S3(S3Secrets),
 }
 
+impl Secrets {
+    /// No secrets at all: the environment or the default chain.
+    pub fn none(kind: StorageKind) -> Self {
+        match kind {
+            StorageKind::S3
+            | StorageKind::S3s
+            | StorageKind::Gcs
+            | StorageKind::Azure
+            | StorageKind::Redis
+            | StorageKind::Localfiles => Self::S3(S3Secrets::default()),
+        }
+    }
+
+    /// Reads the JSON that [`Secrets::write`] made, once it is unsealed.
+    ///
+    /// # Errors
+    /// The text is not that of this kind; the error never shows it.
+    pub fn read(kind: StorageKind, json: &Secret) -> Result<Self, UnreadableSecrets> {
+        match kind {
+            StorageKind::S3
+            | StorageKind::S3s
+            | StorageKind::Gcs
+            | StorageKind::Azure
+            | StorageKind::Redis
+            | StorageKind::Localfiles => {
+                serde_json::from_str(json.expose()).map(Self::S3).map_err(|_| UnreadableSecrets { kind })
+            }
+        }
+    }
+
+    /// The JSON to seal.
+    pub fn write(&self) -> Secret {
+        let Self::S3(s3) = self;
+        let fields = [
+            ("aws_access_key_id", &s3.aws_access_key_id),
+            ("aws_secret_access_key", &s3.aws_secret_access_key),
+            ("aws_session_token", &s3.aws_session_token),
+        ];
+        let json: serde_json::Map<String, serde_json::Value> = fields
+            .into_iter()
+            .filter_map(|(name, secret)| Some((name.to_owned(), secret.as_ref()?.expose().into())))
+            .collect();
+        Secret::new(serde_json::Value::Object(json).to_string())
+    }
+}
+
+/// Unsealed secrets that are not those of their kind.
+#[derive(Debug, thiserror::Error)]
+#[error("the secrets are not those of a {kind} storage")]
+pub struct UnreadableSecrets {
+    kind: StorageKind,
+}
+
 /// Long-lived or temporary keys; all absent means the environment or the default chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct S3Secrets {

@@ -1,0 +1,164 @@
+//! The `annotations` table of the native host; every change keeps the counts of its task.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
+
+use crate::{Error, RawJson, Result, Transaction};
+
+/// An annotation. `result` is JSON text, passed on as it is.
+#[derive(Debug, Clone)]
+pub struct AnnotationRow {
+    pub id: i64,
+    pub task_id: i64,
+    pub project_id: i64,
+    pub result: String,
+    pub was_cancelled: bool,
+    pub ground_truth: bool,
+    pub lead_time: Option<f64>,
+    pub completed_by: Option<i64>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The part of an annotation that users write.
+#[derive(Debug, Clone)]
+pub struct Written<'a> {
+    /// JSON text.
+    pub result: &'a str,
+    pub was_cancelled: bool,
+    pub ground_truth: bool,
+    pub lead_time: Option<f64>,
+    pub completed_by: Option<i64>,
+}
+
+const COLUMNS: &str = "id, task_id, project_id, result::text AS result, was_cancelled, ground_truth, lead_time,
+     completed_by, created_at, updated_at";
+
+fn read(row: &Row) -> AnnotationRow {
+    AnnotationRow {
+        id: row.get("id"),
+        task_id: row.get("task_id"),
+        project_id: row.get("project_id"),
+        result: row.get("result"),
+        was_cancelled: row.get("was_cancelled"),
+        ground_truth: row.get("ground_truth"),
+        lead_time: row.get("lead_time"),
+        completed_by: row.get("completed_by"),
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
+    }
+}
+
+/// Adds an annotation to a task.
+///
+/// # Errors
+/// [`Error::NotFound`] without such a task.
+pub async fn insert(tx: &Transaction<'_>, task: i64, written: &Written<'_>) -> Result<AnnotationRow> {
+    let row = tx
+        .query_opt(
+            &format!(
+                "INSERT INTO annotations (task_id, project_id, result, was_cancelled, ground_truth, lead_time,
+                                          completed_by)
+                 SELECT id, project_id, $2, $3, $4, $5, $6 FROM tasks WHERE id = $1 FOR UPDATE
+                 RETURNING {COLUMNS}"
+            ),
+            &[
+                &task,
+                &RawJson(written.result),
+                &written.was_cancelled,
+                &written.ground_truth,
+                &written.lead_time,
+                &written.completed_by,
+            ],
+        )
+        .await?
+        .ok_or_else(|| Error::NotFound(format!("task {task}")))?;
+    count(tx, task).await?;
+    Ok(read(&row))
+}
+
+/// One annotation, locked until the transaction ends, or `None`.
+///
+/// # Errors
+/// The database is away.
+pub async fn lock(tx: &Transaction<'_>, id: i64) -> Result<Option<AnnotationRow>> {
+    let row = tx.query_opt(&format!("SELECT {COLUMNS} FROM annotations WHERE id = $1 FOR UPDATE"), &[&id]).await?;
+    Ok(row.as_ref().map(read))
+}
+
+/// One annotation, or `None`.
+///
+/// # Errors
+/// The database is away.
+pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<AnnotationRow>> {
+    let row = client.query_opt(&format!("SELECT {COLUMNS} FROM annotations WHERE id = $1"), &[&id]).await?;
+    Ok(row.as_ref().map(read))
+}
+
+/// The annotations of these tasks, by id.
+///
+/// # Errors
+/// The database is away.
+pub async fn of_tasks(client: &impl GenericClient, tasks: &[i64]) -> Result<Vec<AnnotationRow>> {
+    let rows = client
+        .query(&format!("SELECT {COLUMNS} FROM annotations WHERE task_id = ANY ($1) ORDER BY id"), &[&tasks])
+        .await?;
+    Ok(rows.iter().map(read).collect())
+}
+
+/// Changes an annotation.
+///
+/// # Errors
+/// [`Error::NotFound`] without such an annotation.
+pub async fn update(tx: &Transaction<'_>, id: i64, written: &Written<'_>) -> Result<AnnotationRow> {
+    let row = tx
+        .query_opt(
+            &format!(
+                "UPDATE annotations
+                    SET result = $2, was_cancelled = $3, ground_truth = $4, lead_time = $5, completed_by = $6,
+                        updated_at = now()
+                  WHERE id = $1 RETURNING {COLUMNS}"
+            ),
+            &[
+                &id,
+                &RawJson(written.result),
+                &written.was_cancelled,
+                &written.ground_truth,
+                &written.lead_time,
+                &written.completed_by,
+            ],
+        )
+        .await?;
+    let annotation = row.as_ref().map(read).ok_or_else(|| Error::NotFound(format!("annotation {id}")))?;
+    count(tx, annotation.task_id).await?;
+    Ok(annotation)
+}
+
+/// Removes an annotation and returns what it was, or `None`.
+///
+/// # Errors
+/// The database is away.
+pub async fn delete(tx: &Transaction<'_>, id: i64) -> Result<Option<AnnotationRow>> {
+    let row = tx.query_opt(&format!("DELETE FROM annotations WHERE id = $1 RETURNING {COLUMNS}"), &[&id]).await?;
+    let Some(annotation) = row.as_ref().map(read) else { return Ok(None) };
+    count(tx, annotation.task_id).await?;
+    Ok(Some(annotation))
+}
+
+/// Counts a task's annotations anew; `updated_at` moves, for the task as exported has changed.
+///
+/// The task's row is locked first, so that two changes at once count one after the other.
+async fn count(tx: &Transaction<'_>, task: i64) -> Result<()> {
+    tx.execute("SELECT 1 FROM tasks WHERE id = $1 FOR UPDATE", &[&task]).await?;
+    tx.execute(
+        "UPDATE tasks t SET total_annotations = a.done, cancelled_annotations = a.cancelled, updated_at = now()
+           FROM (SELECT count(*) FILTER (WHERE NOT was_cancelled)::int AS done,
+                        count(*) FILTER (WHERE was_cancelled)::int AS cancelled
+                   FROM annotations WHERE task_id = $1) a
+          WHERE t.id = $1",
+        &[&task],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! The `audit` table: who changed what, written in the transaction of the change.
+
+use deadpool_postgres::GenericClient;
+use serde_json::Value;
+
+use crate::Result;
+
+/// One change.
+#[derive(Debug, Clone, Default)]
+pub struct Entry<'a> {
+    /// The name of the token that was used.
+    pub token: Option<&'a str>,
+    /// What was done, such as `storage.create`.
+    pub action: &'static str,
+    pub project_id: Option<i64>,
+    pub storage_id: Option<i64>,
+    pub sync_id: Option<i64>,
+    /// What else a reader wants to know; never a secret.
+    pub detail: Value,
+}
+
+/// Writes an entry.
+///
+/// # Errors
+/// The database is away.
+pub async fn write(client: &impl GenericClient, entry: &Entry<'_>) -> Result<()> {
+    let detail = if entry.detail.is_null() { Value::Object(serde_json::Map::new()) } else { entry.detail.clone() };
+    client
+        .execute(
+            "INSERT INTO audit (token, action, project_id, storage_id, sync_id, detail)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            &[&entry.token, &entry.action, &entry.project_id, &entry.storage_id, &entry.sync_id, &detail],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! What a page, a job or a sync did, in numbers.
+
+use serde::Serialize;
+use tokio_postgres::Row;
+
+/// Declares the counters once: struct, sum, columns.
+macro_rules! counts {
+    ($($(#[$meta:meta])* $name:ident,)+) => {
+        /// Counters of table `jobs`, one field a column.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+        pub struct Counts { $($(#[$meta])* pub $name: i64,)+ }
+
+        impl Counts {
+            /// The columns summed over jobs, each under its own name.
+            pub(crate) const SUMS: &'static str = concat!("0", $(", coalesce(sum(j.", stringify!($name), "), 0)::bigint AS ", stringify!($name)),+);
+
+            /// The columns as they are.
+            pub(crate) const COLUMNS: &'static str = concat!("0", $(", j.", stringify!($name)),+);
+
+            /// Reads the columns by name.
+            pub(crate) fn of(row: &Row) -> Self {
+                Self { $($name: row.get(stringify!($name)),)+ }
+            }
+        }
+
+        impl std::ops::AddAssign for Counts {
+            fn add_assign(&mut self, other: Self) { $(self.$name += other.$name;)+ }
+        }
+    };
+}
+
+counts! {
+    /// Pages committed.
+    pages,
+    /// Keys seen by import.
+    listed,
+    /// Keys that pass the filter: exactly the sum of the next five.
+    matched,
+    /// Objects whose items became tasks.
+    imported,
+    /// Objects already in the ledger.
+    existed,
+    /// Objects or annotations set aside.
+    quarantined,
+    /// Objects set aside by an earlier sync and unchanged since.
+    still_quarantined,
+    /// Objects gone between listing and reading.
+    vanished,
+    /// Tasks made.
+    created,
+    /// Objects written by export.
+    exported,
+    /// Annotations whose object was already as it should be.
+    unchanged,
+    /// Objects removed after their annotation.
+    deleted,
+    /// Objects that stay although their annotation is gone.
+    kept,
+    /// Calls that failed and were tried again later.
+    failed,
+    /// Bytes read from or written to the storage.
+    bytes,
+}

@@ -1,0 +1,137 @@
+//! Table `exports`: what export wrote, a row an annotation or task.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+
+use crate::{Result, Transaction};
+
+/// A confirmed write.
+#[derive(Debug, Clone)]
+pub struct Exported {
+    pub unit_id: i64,
+    pub key: String,
+    pub etag: Option<String>,
+    /// SHA-256 of the body without its time-dependent fields.
+    pub digest: Vec<u8>,
+    /// The unit's `updated_at` at the time of writing.
+    pub unit_updated_at: DateTime<Utc>,
+}
+
+/// An object whose annotation or task is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    pub unit: String,
+    pub unit_id: i64,
+    pub key: String,
+}
+
+/// Digests of what was written before, for units of one page.
+///
+/// # Errors
+/// The database is away.
+pub async fn digests(
+    client: &impl GenericClient,
+    storage_id: i64,
+    unit: &str,
+    unit_ids: &[i64],
+) -> Result<Vec<(i64, String, Vec<u8>)>> {
+    let statement = client
+        .prepare_cached(
+            "SELECT unit_id, key, digest FROM exports
+              WHERE storage_id = $1 AND unit = $2 AND unit_id = ANY ($3) AND state = 'exported'",
+        )
+        .await?;
+    let rows = client.query(&statement, &[&storage_id, &unit, &unit_ids]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+}
+
+/// Records writes that the storage has confirmed.
+///
+/// # Errors
+/// The database is away.
+pub async fn record(
+    tx: &Transaction<'_>,
+    storage_id: i64,
+    sync_id: i64,
+    unit: &str,
+    written: &[Exported],
+) -> Result<()> {
+    if written.is_empty() {
+        return Ok(());
+    }
+    let statement = tx
+        .prepare_cached(
+            "INSERT INTO exports (storage_id, unit, unit_id, key, etag, digest, unit_updated_at, sync_id)
+             SELECT $1, $2, u.unit_id, u.key, u.etag, u.digest, u.unit_updated_at, $3
+               FROM unnest($4::bigint[], $5::text[], $6::text[], $7::bytea[], $8::timestamptz[])
+                    AS u (unit_id, key, etag, digest, unit_updated_at)
+             ON CONFLICT (storage_id, unit, unit_id) DO UPDATE
+                SET key = excluded.key, etag = excluded.etag, digest = excluded.digest, state = 'exported',
+                    unit_updated_at = excluded.unit_updated_at, sync_id = excluded.sync_id, exported_at = now()",
+        )
+        .await?;
+    tx.execute(
+        &statement,
+        &[
+            &storage_id,
+            &unit,
+            &sync_id,
+            &written.iter().map(|row| row.unit_id).collect::<Vec<_>>(),
+            &written.iter().map(|row| row.key.as_str()).collect::<Vec<_>>(),
+            &written.iter().map(|row| row.etag.as_deref()).collect::<Vec<_>>(),
+            &written.iter().map(|row| row.digest.as_slice()).collect::<Vec<_>>(),
+            &written.iter().map(|row| row.unit_updated_at).collect::<Vec<_>>(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Objects whose annotation or task is gone, in ascending order of (unit, id).
+///
+/// # Errors
+/// The database is away.
+pub async fn orphans(
+    client: &impl GenericClient,
+    storage_id: i64,
+    may_delete: bool,
+    after: (&str, i64),
+    limit: i64,
+) -> Result<Vec<Orphan>> {
+    let rows = client
+        .query(
+            "SELECT e.unit, e.unit_id, e.key FROM exports e
+              WHERE e.storage_id = $1 AND (e.unit, e.unit_id) > ($3, $4)
+                AND (e.state = 'exported' OR (e.state = 'kept' AND $2))
+                AND NOT EXISTS (SELECT 1 FROM annotations a
+                                 WHERE (e.unit = 'annotation' AND a.id = e.unit_id)
+                                    OR (e.unit = 'task' AND a.task_id = e.unit_id))
+              ORDER BY e.unit, e.unit_id LIMIT $5",
+            &[&storage_id, &may_delete, &after.0, &after.1, &limit],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| Orphan { unit: row.get(0), unit_id: row.get(1), key: row.get(2) }).collect())
+}
+
+/// Records what became of orphans: `deleted`, or `kept` where the storage may not delete.
+///
+/// # Errors
+/// The database is away.
+pub async fn settle(tx: &Transaction<'_>, storage_id: i64, orphans: &[Orphan], state: &str) -> Result<()> {
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    tx.execute(
+        "UPDATE exports e SET state = $2
+           FROM unnest($3::text[], $4::bigint[]) AS o (unit, unit_id)
+          WHERE e.storage_id = $1 AND e.unit = o.unit AND e.unit_id = o.unit_id",
+        &[
+            &storage_id,
+            &state,
+            &orphans.iter().map(|orphan| orphan.unit.as_str()).collect::<Vec<_>>(),
+            &orphans.iter().map(|orphan| orphan.unit_id).collect::<Vec<_>>(),
+        ],
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! The seam to the app whose tasks and annotations these are.
+//!
+//! What differs between hosts is behind [`Host`] and nowhere else: read a storage's settings, insert
+//! tasks, read annotations to export. Schema `longshore` itself is ours whatever the host.
+
+mod native;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use longshore_model::{ExportOptions, Secrets, StorageSettings};
+
+use crate::{Client, Result, Transaction};
+
+pub use native::Native;
+
+/// A storage as a job uses it.
+#[derive(Debug, Clone)]
+pub struct JobStorage {
+    pub id: i64,
+    pub project_id: i64,
+    pub settings: StorageSettings,
+    pub secrets: Secrets,
+    /// The project's label config: it names the data key of blob tasks.
+    pub label_config: String,
+}
+
+/// A task to insert. JSON texts are written as they came.
+#[derive(Debug, Clone)]
+pub struct NewTask<'a> {
+    pub key: &'a str,
+    pub data: &'a str,
+    pub meta: Option<&'a str>,
+    pub annotations: Vec<NewAnnotation<'a>>,
+    pub predictions: Vec<NewPrediction<'a>>,
+}
+
+/// An annotation that came with a task.
+#[derive(Debug, Clone)]
+pub struct NewAnnotation<'a> {
+    pub result: &'a str,
+    pub was_cancelled: bool,
+    pub ground_truth: bool,
+    pub lead_time: Option<f64>,
+    pub completed_by: Option<i64>,
+}
+
+/// A prediction that came with a task.
+#[derive(Debug, Clone)]
+pub struct NewPrediction<'a> {
+    pub result: &'a str,
+    pub score: Option<f64>,
+    pub model_version: Option<&'a str>,
+}
+
+/// Which annotations a page of export takes.
+#[derive(Debug, Clone)]
+pub struct Selection<'a> {
+    pub project_id: i64,
+    pub storage_id: i64,
+    pub sync_id: i64,
+    pub options: &'a ExportOptions,
+    /// Only units with a larger id, …
+    pub after: i64,
+    /// … up to and with this one.
+    pub until: i64,
+    pub limit: i64,
+}
+
+/// An annotation to export.
+#[derive(Debug, Clone)]
+pub struct AnnotationRow {
+    pub id: i64,
+    pub task_id: i64,
+    pub project_id: i64,
+    /// JSON text.
+    pub result: String,
+    pub was_cancelled: bool,
+    pub ground_truth: bool,
+    pub lead_time: Option<f64>,
+    pub completed_by: Option<i64>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The task of exported annotations.
+#[derive(Debug, Clone)]
+pub struct TaskRow {
+    pub id: i64,
+    pub project_id: i64,
+    /// JSON text.
+    pub data: String,
+    /// JSON text.
+    pub meta: String,
+    pub total_annotations: i32,
+    pub cancelled_annotations: i32,
+    pub total_predictions: i32,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// One object to write: an annotation, or a task with all of its annotations.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    pub task: TaskRow,
+    pub annotations: Vec<AnnotationRow>,
+}
+
+/// The app whose tasks and annotations these are.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// Reads what a job needs of its storage, secrets opened.
+    async fn storage(&self, client: &Client, storage_id: i64) -> Result<JobStorage>;
+
+    /// Inserts tasks with their annotations and predictions, and returns the task ids in order.
+    async fn insert_tasks(
+        &self,
+        tx: &Transaction<'_>,
+        storage: &JobStorage,
+        tasks: &[NewTask<'_>],
+    ) -> Result<Vec<i64>>;
+
+    /// The largest id of what an export job walks: annotations, or tasks.
+    async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64>;
+
+    /// Annotations to write, one a unit, in ascending order of their ids.
+    async fn annotations(&self, client: &Client, selection: &Selection<'_>) -> Result<Vec<Unit>>;
+
+    /// Tasks to write with all of their annotations, in ascending order of their ids.
+    async fn annotated_tasks(&self, client: &Client, selection: &Selection<'_>) -> Result<Vec<Unit>>;
+}

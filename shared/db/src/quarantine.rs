@@ -1,0 +1,173 @@
+//! The `quarantine` table, as users look at it and act on it. Syncs write it, see `objects`.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use longshore_model::{QuarantineReason, StorageKind};
+use tokio_postgres::Row;
+
+use crate::jobs::word;
+use crate::{Result, Transaction};
+
+/// An object or annotation that could not be moved.
+#[derive(Debug, Clone)]
+pub struct QuarantineRow {
+    pub id: i64,
+    pub storage_id: i64,
+    pub project_id: i64,
+    pub kind: StorageKind,
+    pub sync_id: i64,
+    pub key: String,
+    pub etag: Option<String>,
+    pub size: Option<i64>,
+    /// Export: the annotation or task.
+    pub unit_id: Option<i64>,
+    pub reason: QuarantineReason,
+    pub detail: String,
+    pub byte_offset: Option<i64>,
+    pub row_index: Option<i32>,
+    pub excerpt: Option<String>,
+    /// A word of column `state`.
+    pub state: String,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What a user decides about a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// The next sync tries again.
+    Replay,
+    /// It is given up.
+    Discard,
+}
+
+impl Decision {
+    const fn state(self) -> &'static str {
+        match self {
+            Self::Replay => "replay",
+            Self::Discard => "discarded",
+        }
+    }
+}
+
+/// Which rows; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct QuarantineFilter<'a> {
+    pub id: Option<i64>,
+    pub project: Option<i64>,
+    /// Only these projects; `None` is all.
+    pub projects: Option<&'a [i64]>,
+    pub storage: Option<i64>,
+    pub sync: Option<i64>,
+    pub state: Option<&'a str>,
+    pub reason: Option<QuarantineReason>,
+    /// Only rows with a smaller id: the next page.
+    pub before: Option<i64>,
+}
+
+const CONDITION: &str = "($1::bigint IS NULL OR q.id = $1)
+     AND ($2::bigint IS NULL OR st.project_id = $2) AND ($3::bigint[] IS NULL OR st.project_id = ANY ($3))
+     AND ($4::bigint IS NULL OR q.storage_id = $4) AND ($5::bigint IS NULL OR q.sync_id = $5)
+     AND ($6::text IS NULL OR q.state = $6) AND ($7::text IS NULL OR q.reason = $7)
+     AND ($8::bigint IS NULL OR q.id < $8)";
+
+fn read(row: &Row) -> Result<QuarantineRow> {
+    Ok(QuarantineRow {
+        id: row.get("id"),
+        storage_id: row.get("storage_id"),
+        project_id: row.get("project_id"),
+        kind: word(row, "kind")?,
+        sync_id: row.get("sync_id"),
+        key: row.get("key"),
+        etag: row.get("etag"),
+        size: row.get("size"),
+        unit_id: row.get("unit_id"),
+        reason: word(row, "reason")?,
+        detail: row.get("detail"),
+        byte_offset: row.get("byte_offset"),
+        row_index: row.get("row_index"),
+        excerpt: row.get("excerpt"),
+        state: row.get("state"),
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
+    })
+}
+
+/// At most `limit` rows, newest first.
+///
+/// # Errors
+/// The database is away.
+pub async fn list(
+    client: &impl GenericClient,
+    filter: &QuarantineFilter<'_>,
+    limit: i64,
+) -> Result<Vec<QuarantineRow>> {
+    let rows = client
+        .query(
+            &format!(
+                "SELECT q.id, q.storage_id, st.project_id, st.kind, q.sync_id, q.key, q.etag, q.size, q.unit_id, q.reason,
+                        q.detail, q.byte_offset, q.row_index, q.excerpt, q.state, q.created_at, q.updated_at
+                   FROM quarantine q JOIN storages st ON st.id = q.storage_id
+                  WHERE {CONDITION} ORDER BY q.id DESC LIMIT $9"
+            ),
+            &[
+                &filter.id,
+                &filter.project,
+                &filter.projects,
+                &filter.storage,
+                &filter.sync,
+                &filter.state,
+                &filter.reason.map(QuarantineReason::as_str),
+                &filter.before,
+                &limit,
+            ],
+        )
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// One row, or `None`.
+///
+/// # Errors
+/// The database is away.
+pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<QuarantineRow>> {
+    let filter = QuarantineFilter { id: Some(id), ..QuarantineFilter::default() };
+    Ok(list(client, &filter, 1).await?.pop())
+}
+
+/// Decides about every row that the filter names and returns how many changed, by storage.
+///
+/// A row that already is as decided counts again: deciding twice is the same as once.
+///
+/// # Errors
+/// The database is away.
+pub async fn decide(
+    tx: &Transaction<'_>,
+    filter: &QuarantineFilter<'_>,
+    decision: Decision,
+) -> Result<Vec<(i64, i64)>> {
+    let rows = tx
+        .query(
+            &format!(
+                "WITH decided AS (
+                     UPDATE quarantine SET state = $9, updated_at = now()
+                      WHERE id IN (SELECT q.id FROM quarantine q JOIN storages st ON st.id = q.storage_id
+                                    WHERE {CONDITION})
+                  RETURNING storage_id)
+                 SELECT storage_id, count(*) FROM decided GROUP BY storage_id ORDER BY storage_id"
+            ),
+            &[
+                &filter.id,
+                &filter.project,
+                &filter.projects,
+                &filter.storage,
+                &filter.sync,
+                &filter.state,
+                &filter.reason.map(QuarantineReason::as_str),
+                &filter.before,
+                &decision.state(),
+            ],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}

@@ -1,0 +1,126 @@
+//! Secrets at rest: AES-256-GCM, bound to their row, with a key id for rotation.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aes_gcm::aead::{Aead, Payload};
+use aes_gcm::{Aes256Gcm, KeyInit};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use longshore_model::Secret;
+
+use crate::{Error, Result};
+
+/// Bytes of a random nonce; NIST SP 800-38D recommends 96 bits for GCM.
+const NONCE_BYTES: usize = 12;
+
+/// Seals and opens the secret fields of storages.
+#[derive(Clone)]
+pub struct Sealer {
+    keys: Arc<[(String, Aes256Gcm)]>,
+}
+
+/// What is stored: the id of the key, and nonce plus ciphertext.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    pub key_id: String,
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.keys.iter().map(|(id, _)| id)).finish()
+    }
+}
+
+impl Sealer {
+    /// Reads `id:base64,id:base64,…`: the first key seals, all of them open.
+    ///
+    /// # Errors
+    /// The text has no key, or one that is not 32 bytes of base64 under an id.
+    pub fn parse(text: &Secret) -> Result<Self> {
+        const SHAPE: Error = Error::Seal(
+            "LONGSHORE_SECRET_KEYS must be id:key,... with each key 32 random bytes in base64 \
+             (make one with: openssl rand -base64 32)",
+        );
+        let keys = text
+            .expose()
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty())
+            .map(|entry| {
+                let (id, key) = entry.split_once(':').ok_or(SHAPE)?;
+                let key = STANDARD.decode(key.trim()).map_err(|_| SHAPE)?;
+                let cipher = Aes256Gcm::new_from_slice(&key).map_err(|_| SHAPE)?;
+                Ok((id.trim().to_owned(), cipher))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        if keys.is_empty() {
+            return Err(SHAPE);
+        }
+        Ok(Self { keys: keys.into() })
+    }
+
+    /// Seals a text for one row: it opens for that row alone.
+    ///
+    /// # Errors
+    /// The cipher refuses, which it does only beyond 64 GiB.
+    pub fn seal(&self, row: &str, plain: &Secret) -> Result<Sealed> {
+        let Some((key_id, cipher)) = self.keys.first() else { return Err(Error::Seal("there is no key to seal with")) };
+        let nonce: [u8; NONCE_BYTES] = rand::random();
+        let payload = Payload { msg: plain.expose().as_bytes(), aad: row.as_bytes() };
+        let sealed = cipher.encrypt(&nonce.into(), payload).map_err(|_| Error::Seal("the secrets cannot be sealed"))?;
+        Ok(Sealed { key_id: key_id.clone(), bytes: [nonce.as_slice(), &sealed].concat() })
+    }
+
+    /// Opens what was sealed for the same row.
+    ///
+    /// # Errors
+    /// The key is not at hand, or the bytes are not what was sealed.
+    pub fn open(&self, row: &str, sealed: &Sealed) -> Result<Secret> {
+        let (_, cipher) = self
+            .keys
+            .iter()
+            .find(|(id, _)| *id == sealed.key_id)
+            .ok_or(Error::Seal("the storage's secrets are sealed with a key that LONGSHORE_SECRET_KEYS does not hold"))?;
+        let corrupt = Error::Seal("the storage's secrets cannot be opened: wrong key or damaged row");
+        let Some((nonce, cipher_text)) = sealed.bytes.split_first_chunk::<NONCE_BYTES>() else { return Err(corrupt) };
+        let payload = Payload { msg: cipher_text, aad: row.as_bytes() };
+        let Ok(plain) = cipher.decrypt(&(*nonce).into(), payload) else { return Err(corrupt) };
+        String::from_utf8(plain).map(Secret::new).map_err(|_| corrupt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealer(ids: &[&str]) -> Sealer {
+        let text = ids.iter().map(|id| format!("{id}:{}", STANDARD.encode([id.as_bytes()[0]; 32]))).collect::<Vec<_>>();
+        Sealer::parse(&Secret::new(text.join(","))).unwrap()
+    }
+
+    #[test]
+    fn sealed_secrets_open_for_their_own_row_alone() {
+        let sealer = sealer(&["a"]);
+        let sealed = sealer.seal("storage:1", &Secret::new("hunter2")).unwrap();
+        assert_eq!(sealer.open("storage:1", &sealed).unwrap().expose(), "hunter2");
+        assert!(sealer.open("storage:2", &sealed).is_err());
+        assert!(!sealed.bytes.windows(7).any(|window| window == b"hunter2"));
+    }
+
+    #[test]
+    fn an_older_key_still_opens_and_a_missing_one_is_named() {
+        let old = sealer(&["a"]).seal("storage:1", &Secret::new("x")).unwrap();
+        assert_eq!(sealer(&["b", "a"]).open("storage:1", &old).unwrap().expose(), "x");
+        let error = sealer(&["b"]).open("storage:1", &old).unwrap_err();
+        assert!(error.to_string().contains("LONGSHORE_SECRET_KEYS"));
+    }
+
+    #[test]
+    fn keys_of_the_wrong_shape_are_refused_with_advice() {
+        for text in ["", "nokey", "a:!!!", "a:c2hvcnQ="] {
+            assert!(Sealer::parse(&Secret::new(text)).unwrap_err().to_string().contains("openssl rand"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The `storages` table: what users configured, and what the reporter shows of it.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use longshore_model::{Direction, StorageKind, StorageSettings, SyncStatus};
+use tokio_postgres::Row;
+
+use crate::jobs::word;
+use crate::{Error, RawJson, Result, Sealed, Transaction};
+
+/// A storage as users see it: everything but its secrets.
+#[derive(Debug, Clone)]
+pub struct StorageRow {
+    pub id: i64,
+    pub project_id: i64,
+    pub kind: StorageKind,
+    pub direction: Direction,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub settings: StorageSettings,
+    pub synchronizable: bool,
+    pub status: SyncStatus,
+    pub last_sync: Option<DateTime<Utc>>,
+    pub last_sync_count: Option<i64>,
+    pub last_sync_job: Option<String>,
+    pub traceback: Option<String>,
+    pub meta: serde_json::Value,
+    pub created_at: DateTime<Utc>,
+}
+
+/// The part of a storage that users write.
+#[derive(Debug, Clone)]
+pub struct Written<'a> {
+    pub project_id: i64,
+    pub title: Option<&'a str>,
+    pub description: Option<&'a str>,
+    pub settings: &'a StorageSettings,
+    pub synchronizable: bool,
+    /// The sealed secret fields; `None` if there are none.
+    pub secrets: Option<&'a Sealed>,
+}
+
+/// Which storages to list; oldest first.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StorageFilter<'a> {
+    pub direction: Option<Direction>,
+    pub kind: Option<StorageKind>,
+    pub project: Option<i64>,
+    /// Only these projects; `None` is all.
+    pub projects: Option<&'a [i64]>,
+}
+
+const COLUMNS: &str = "id, project_id, kind, direction, title, description, settings::text AS settings, synchronizable,
+     status, last_sync, last_sync_count, last_sync_job, traceback, meta, created_at";
+
+fn read(row: &Row) -> Result<StorageRow> {
+    Ok(StorageRow {
+        id: row.get("id"),
+        project_id: row.get("project_id"),
+        kind: word(row, "kind")?,
+        direction: word(row, "direction")?,
+        title: row.get("title"),
+        description: row.get("description"),
+        settings: serde_json::from_str(row.get("settings"))
+            .map_err(|error| Error::unreadable("storages.settings", error))?,
+        synchronizable: row.get("synchronizable"),
+        status: word(row, "status")?,
+        last_sync: row.get("last_sync"),
+        last_sync_count: row.get("last_sync_count"),
+        last_sync_job: row.get("last_sync_job"),
+        traceback: row.get("traceback"),
+        meta: row.get("meta"),
+        created_at: row.get("created_at"),
+    })
+}
+
+fn json(settings: &StorageSettings) -> Result<RawJson<String>> {
+    serde_json::to_string(settings).map(RawJson).map_err(|error| Error::unreadable("storages.settings", error))
+}
+
+/// The name under which a storage's secrets are sealed.
+pub fn seal_name(id: i64) -> String {
+    format!("storage:{id}")
+}
+
+/// Takes the id of a storage to come: its secrets are sealed for that id before the row is written.
+///
+/// # Errors
+/// The database is away.
+pub async fn next_id(client: &impl GenericClient) -> Result<i64> {
+    Ok(client.query_one("SELECT nextval(pg_get_serial_sequence('storages', 'id'))", &[]).await?.get(0))
+}
+
+/// Adds a storage under an id from [`next_id`].
+///
+/// # Errors
+/// The project is not there, or the database is away.
+pub async fn insert(
+    client: &impl GenericClient,
+    id: i64,
+    direction: Direction,
+    written: &Written<'_>,
+) -> Result<StorageRow> {
+    let row = client
+        .query_one(
+            &format!(
+                "INSERT INTO storages (id, project_id, kind, direction, title, description, settings, synchronizable,
+                                       secrets, secrets_key_id)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING {COLUMNS}"
+            ),
+            &[
+                &id,
+                &written.project_id,
+                &written.settings.kind().as_str(),
+                &direction.as_str(),
+                &written.title,
+                &written.description,
+                &json(written.settings)?,
+                &written.synchronizable,
+                &written.secrets.map(|sealed| &sealed.bytes),
+                &written.secrets.map(|sealed| &sealed.key_id),
+            ],
+        )
+        .await?;
+    read(&row)
+}
+
+/// Writes everything that users write; what the reporter shows stays.
+///
+/// # Errors
+/// [`Error::NotFound`] without such a storage.
+pub async fn update(client: &impl GenericClient, id: i64, written: &Written<'_>) -> Result<StorageRow> {
+    let row = client
+        .query_opt(
+            &format!(
+                "UPDATE storages
+                    SET project_id = $2, title = $3, description = $4, settings = $5, synchronizable = $6,
+                        secrets = $7, secrets_key_id = $8, updated_at = now()
+                  WHERE id = $1 RETURNING {COLUMNS}"
+            ),
+            &[
+                &id,
+                &written.project_id,
+                &written.title,
+                &written.description,
+                &json(written.settings)?,
+                &written.synchronizable,
+                &written.secrets.map(|sealed| &sealed.bytes),
+                &written.secrets.map(|sealed| &sealed.key_id),
+            ],
+        )
+        .await?;
+    row.as_ref().map(read).transpose()?.ok_or_else(|| Error::NotFound(format!("storage {id}")))
+}
+
+/// One storage, or `None`.
+///
+/// # Errors
+/// The database is away.
+pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<StorageRow>> {
+    let row = client.query_opt(&format!("SELECT {COLUMNS} FROM storages WHERE id = $1"), &[&id]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// One storage, locked against changes by others until the transaction ends, or `None`.
+///
+/// # Errors
+/// The database is away.
+pub async fn lock(tx: &Transaction<'_>, id: i64) -> Result<Option<StorageRow>> {
+    let row =
+        tx.query_opt(&format!("SELECT {COLUMNS} FROM storages WHERE id = $1 FOR NO KEY UPDATE"), &[&id]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The sealed secrets of a storage; `None` if it has none.
+///
+/// # Errors
+/// The database is away.
+pub async fn secrets(client: &impl GenericClient, id: i64) -> Result<Option<Sealed>> {
+    let row = client
+        .query_opt(
+            "SELECT secrets, secrets_key_id FROM storages
+              WHERE id = $1 AND secrets IS NOT NULL AND secrets_key_id IS NOT NULL",
+            &[&id],
+        )
+        .await?;
+    Ok(row.map(|row| Sealed { key_id: row.get("secrets_key_id"), bytes: row.get("secrets") }))
+}
+
+/// Storages, oldest first.
+///
+/// # Errors
+/// The database is away.
+pub async fn list(client: &impl GenericClient, filter: &StorageFilter<'_>) -> Result<Vec<StorageRow>> {
+    let rows = client
+        .query(
+            &format!(
+                "SELECT {COLUMNS} FROM storages
+                  WHERE ($1::text IS NULL OR direction = $1) AND ($2::text IS NULL OR kind = $2)
+                    AND ($3::bigint IS NULL OR project_id = $3) AND ($4::bigint[] IS NULL OR project_id = ANY ($4))
+                  ORDER BY id"
+            ),
+            &[
+                &filter.direction.map(Direction::as_str),
+                &filter.kind.map(StorageKind::as_str),
+                &filter.project,
+                &filter.projects,
+            ],
+        )
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Removes a storage with its syncs, ledger, exports and quarantine; tasks and bucket objects stay.
+///
+/// Returns false if there is none. A page that is being committed is waited for, and no page can
+/// commit afterwards: its job is gone, so nothing is written that nobody would clean up.
+///
+/// # Errors
+/// The database is away.
+pub async fn delete(tx: &Transaction<'_>, id: i64) -> Result<bool> {
+    // A ledger of ten million rows takes longer than a statement otherwise may.
+    tx.batch_execute("SET LOCAL statement_timeout = 0").await?;
+    // Jobs before their storage, as every page locks them.
+    tx.execute(
+        "SELECT 1 FROM jobs j JOIN syncs s ON s.id = j.sync_id WHERE s.storage_id = $1 ORDER BY j.id FOR UPDATE OF j",
+        &[&id],
+    )
+    .await?;
+    if tx.execute("DELETE FROM storages WHERE id = $1", &[&id]).await? == 0 {
+        return Ok(false);
+    }
+    for table in ["objects", "exports", "quarantine"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE storage_id = $1"), &[&id]).await?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,225 @@
+//! The `syncs` table: one row a run of a storage, its totals summed over its jobs.
+
+use chrono::{DateTime, Utc};
+use longshore_model::{Direction, ExportOptions, FailureReason, StorageKind, SyncStatus};
+use deadpool_postgres::GenericClient;
+use tokio_postgres::Row;
+
+use crate::jobs::word;
+use crate::{Counts, Enqueued, Error, RequestedBy, Result, Transaction, enqueue};
+
+pub use crate::jobs::{JobRow, of_sync as jobs};
+
+/// A sync with its totals.
+#[derive(Debug, Clone)]
+pub struct SyncRow {
+    pub id: i64,
+    pub storage_id: i64,
+    pub project_id: i64,
+    pub kind: StorageKind,
+    pub direction: Direction,
+    pub status: SyncStatus,
+    pub options: ExportOptions,
+    /// A word of table `syncs`, column `requested_by`.
+    pub requested_by: String,
+    pub idempotency_key: Option<String>,
+    /// Why it failed: a word of [`FailureReason`].
+    pub reason: Option<String>,
+    pub detail: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+    pub counts: Counts,
+}
+
+/// Which syncs to list; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct SyncFilter {
+    pub project: Option<i64>,
+    /// Only these projects; `None` is all.
+    pub projects: Option<Vec<i64>>,
+    pub storage: Option<i64>,
+    pub status: Option<SyncStatus>,
+    /// Only syncs with a smaller id: the next page.
+    pub before: Option<i64>,
+    pub limit: i64,
+}
+
+fn select(condition: &str) -> String {
+    format!(
+        "SELECT s.id, s.storage_id, st.project_id, st.kind, st.direction, s.status, s.options::text AS options,
+                s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at, c.*
+           FROM syncs s
+           JOIN storages st ON st.id = s.storage_id
+          CROSS JOIN LATERAL (SELECT {} FROM jobs j WHERE j.sync_id = s.id) c
+          WHERE {condition}",
+        Counts::SUMS
+    )
+}
+
+fn read(row: &Row) -> Result<SyncRow> {
+    Ok(SyncRow {
+        id: row.get("id"),
+        storage_id: row.get("storage_id"),
+        project_id: row.get("project_id"),
+        kind: word(row, "kind")?,
+        direction: word(row, "direction")?,
+        status: word(row, "status")?,
+        options: serde_json::from_str(row.get("options")).map_err(|error| Error::unreadable("syncs.options", error))?,
+        requested_by: row.get("requested_by"),
+        idempotency_key: row.get("idempotency_key"),
+        reason: row.get("reason"),
+        detail: row.get("detail"),
+        created_at: row.get("created_at"),
+        started_at: row.get("started_at"),
+        finished_at: row.get("finished_at"),
+        counts: Counts::of(row),
+    })
+}
+
+/// One sync.
+///
+/// # Errors
+/// [`Error::NotFound`] without such a sync.
+pub async fn get(client: &impl GenericClient, id: i64) -> Result<SyncRow> {
+    let row = client.query_opt(&select("s.id = $1"), &[&id]).await?;
+    row.as_ref().map(read).transpose()?.ok_or_else(|| Error::NotFound(format!("sync {id}")))
+}
+
+/// Syncs, newest first.
+///
+/// # Errors
+/// The database is away.
+pub async fn list(client: &impl GenericClient, filter: &SyncFilter) -> Result<Vec<SyncRow>> {
+    let condition = "($1::bigint IS NULL OR st.project_id = $1)
+                 AND ($2::bigint[] IS NULL OR st.project_id = ANY ($2))
+                 AND ($3::bigint IS NULL OR s.storage_id = $3)
+                 AND ($4::text IS NULL OR s.status = $4)
+                 AND ($5::bigint IS NULL OR s.id < $5)
+               ORDER BY s.id DESC LIMIT $6";
+    let status = filter.status.map(SyncStatus::as_str);
+    let rows = client
+        .query(
+            &select(condition),
+            &[&filter.project, &filter.projects, &filter.storage, &status, &filter.before, &filter.limit],
+        )
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Cancels a sync at once: its jobs end, and a worker in the middle of a page can no longer commit it.
+///
+/// What was committed stays. A sync that has already ended is returned as it is.
+///
+/// # Errors
+/// [`Error::NotFound`] without such a sync.
+pub async fn cancel(tx: &Transaction<'_>, id: i64) -> Result<SyncRow> {
+    // Jobs before the sync, as every other transaction locks them.
+    tx.execute(
+        "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = now()
+          WHERE sync_id = $1 AND finished_at IS NULL",
+        &[&id],
+    )
+    .await?;
+    tx.execute(
+        "UPDATE syncs SET status = 'cancelled', finished_at = now() WHERE id = $1 AND finished_at IS NULL",
+        &[&id],
+    )
+    .await?;
+    notify(tx).await?;
+    get(tx, id).await
+}
+
+/// Starts a sync of the same storage with the same options.
+///
+/// # Errors
+/// [`Error::NotFound`] without such a sync.
+pub async fn retry(tx: &Transaction<'_>, id: i64) -> Result<Enqueued> {
+    let sync = get(tx, id).await?;
+    enqueue(tx, sync.storage_id, RequestedBy::Retry, None, Some(&sync.options)).await
+}
+
+/// Sees to it that the objects of deleted annotations go soon.
+///
+/// A live sync of the storage gets one more job, else a sync is enqueued. Either way it happens
+/// with the caller's transaction or not at all.
+///
+/// # Errors
+/// As [`enqueue`].
+pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enqueued> {
+    let enqueued = enqueue(tx, storage_id, RequestedBy::Annotation, None, None).await?;
+    if !enqueued.created {
+        // The row lock keeps the sync from closing under the new job.
+        let live = tx
+            .query_opt("SELECT id FROM syncs WHERE id = $1 AND finished_at IS NULL FOR UPDATE", &[&enqueued.sync_id])
+            .await?;
+        if live.is_none() {
+            return enqueue(tx, storage_id, RequestedBy::Annotation, None, None).await;
+        }
+        tx.execute(
+            "WITH job AS (INSERT INTO jobs (sync_id, kind) VALUES ($1, 'delete') RETURNING id)
+             INSERT INTO outbox (job_id) SELECT id FROM job",
+            &[&enqueued.sync_id],
+        )
+        .await?;
+        tx.batch_execute("NOTIFY longshore_outbox").await?;
+    }
+    Ok(enqueued)
+}
+
+/// Closes a sync whose last job ended, or fails it at once when a job was given up.
+///
+/// The row lock makes two jobs that end together take turns, so one of them sees the other's end.
+pub(crate) async fn close_if_done(
+    tx: &Transaction<'_>,
+    id: i64,
+    failure: Option<(FailureReason, &str)>,
+) -> Result<()> {
+    if failure.is_some() {
+        // Jobs before the sync, as everywhere: these would only go on with a sync that has failed.
+        tx.execute(
+            "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = now()
+              WHERE sync_id = $1 AND finished_at IS NULL",
+            &[&id],
+        )
+        .await?;
+    }
+    tx.execute("SELECT 1 FROM syncs WHERE id = $1 FOR UPDATE", &[&id]).await?;
+    let (reason, detail) = failure.unzip();
+    let closed = tx
+        .execute(
+            "UPDATE syncs s
+                SET finished_at = now(), reason = $2, detail = $3,
+                    status = CASE WHEN $2::text IS NOT NULL THEN 'failed'
+                                  WHEN (SELECT sum(quarantined + still_quarantined) FROM jobs WHERE sync_id = $1) > 0
+                                  THEN 'completed_with_errors' ELSE 'completed' END
+              WHERE id = $1 AND finished_at IS NULL
+                AND NOT EXISTS (SELECT 1 FROM jobs WHERE sync_id = $1 AND finished_at IS NULL)",
+            &[&id, &reason.map(FailureReason::as_str), &detail],
+        )
+        .await?;
+    if closed > 0 {
+        notify(tx).await?;
+    }
+    Ok(())
+}
+
+/// Wakes the reporter.
+pub(crate) async fn notify(client: &impl GenericClient) -> Result<()> {
+    Ok(client.batch_execute("NOTIFY longshore_syncs").await?)
+}
+
+/// Removes syncs that ended long ago, with their jobs, and returns how many.
+///
+/// # Errors
+/// The database is away.
+pub async fn prune(client: &impl GenericClient, keep_days: i32) -> Result<u64> {
+    Ok(client
+        .execute(
+            "DELETE FROM syncs WHERE id IN (
+                 SELECT id FROM syncs WHERE finished_at < now() - make_interval(days => $1)
+                  ORDER BY id LIMIT 1000)",
+            &[&keep_days],
+        )
+        .await?)
+}

@@ -1,0 +1,126 @@
+//! The `api_tokens` table: who may call the API. Tokens are kept as SHA-256, never as text.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
+use sha2::{Digest, Sha256};
+use tokio_postgres::Row;
+
+use crate::{Error, Result};
+use longshore_model::Secret;
+
+/// The name of the token that the environment gives at the first start.
+pub const BOOTSTRAP: &str = "bootstrap";
+
+/// A token as it is known: without the token.
+#[derive(Debug, Clone)]
+pub struct TokenRow {
+    pub id: i64,
+    pub name: String,
+    /// A word of column `role`: read, sync or admin.
+    pub role: String,
+    /// Projects it may touch; `None` is all.
+    pub projects: Option<Vec<i64>>,
+    pub created_at: DateTime<Utc>,
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+const COLUMNS: &str = "id, name, role, projects, created_at, last_used_at";
+
+fn read(row: &Row) -> TokenRow {
+    TokenRow {
+        id: row.get("id"),
+        name: row.get("name"),
+        role: row.get("role"),
+        projects: row.get("projects"),
+        created_at: row.get("created_at"),
+        last_used_at: row.get("last_used_at"),
+    }
+}
+
+/// A token is long and random, so a plain hash cannot be searched back, and a lookup by digest
+/// tells nothing about a token by its time.
+fn digest(token: &Secret) -> Vec<u8> {
+    Sha256::digest(token.expose().as_bytes()).to_vec()
+}
+
+/// Finds a token and notes, about once a minute, that it is in use.
+///
+/// # Errors
+/// The database is away.
+pub async fn find(client: &impl GenericClient, token: &Secret) -> Result<Option<TokenRow>> {
+    let row = client
+        .query_opt(
+            &format!(
+                "WITH used AS (
+                     UPDATE api_tokens SET last_used_at = now()
+                      WHERE digest = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+                 )
+                 SELECT {COLUMNS} FROM api_tokens WHERE digest = $1"
+            ),
+            &[&digest(token)],
+        )
+        .await?;
+    Ok(row.as_ref().map(read))
+}
+
+/// Adds a token.
+///
+/// # Errors
+/// [`Error::Conflict`] if the name is taken.
+pub async fn insert(
+    client: &impl GenericClient,
+    name: &str,
+    token: &Secret,
+    role: &str,
+    projects: Option<&[i64]>,
+) -> Result<TokenRow> {
+    let row = client
+        .query_one(
+            &format!("INSERT INTO api_tokens (name, digest, role, projects) VALUES ($1, $2, $3, $4) RETURNING {COLUMNS}"),
+            &[&name, &digest(token), &role, &projects],
+        )
+        .await
+        .map_err(Error::from)
+        .map_err(|error| {
+            if error.is_unique_violation() {
+                Error::Conflict(format!("there already is a token named \"{name}\""))
+            } else {
+                error
+            }
+        })?;
+    Ok(read(&row))
+}
+
+/// Makes the environment's token the admin token named [`BOOTSTRAP`], replacing the one before.
+///
+/// # Errors
+/// The database is away, or another token has the same text.
+pub async fn upsert_bootstrap(client: &impl GenericClient, token: &Secret) -> Result<()> {
+    client
+        .execute(
+            "INSERT INTO api_tokens (name, digest, role) VALUES ($1, $2, 'admin')
+             ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, role = 'admin', projects = NULL
+              WHERE api_tokens.digest <> excluded.digest OR api_tokens.role <> 'admin'",
+            &[&BOOTSTRAP, &digest(token)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// All tokens, by id.
+///
+/// # Errors
+/// The database is away.
+pub async fn list(client: &impl GenericClient) -> Result<Vec<TokenRow>> {
+    let rows = client.query(&format!("SELECT {COLUMNS} FROM api_tokens ORDER BY id"), &[]).await?;
+    Ok(rows.iter().map(read).collect())
+}
+
+/// Removes a token, which ends its use at once, and returns what it was, or `None`.
+///
+/// # Errors
+/// The database is away.
+pub async fn delete(client: &impl GenericClient, id: i64) -> Result<Option<TokenRow>> {
+    let row = client.query_opt(&format!("DELETE FROM api_tokens WHERE id = $1 RETURNING {COLUMNS}"), &[&id]).await?;
+    Ok(row.as_ref().map(read))
+}
