@@ -1,7 +1,14 @@
 //! Object storage as a sync needs it: one small trait, one kind a folder, errors by meaning.
 
 mod error;
+mod metrics;
+mod open;
+mod s3;
 mod storage;
+mod wire;
 
 pub use error::{ErrorKind, Op, StorageError};
+pub use metrics::StorageMetrics;
+pub use open::{InvalidSetting, Stores, check_settings};
 pub use storage::{ListPage, ListRequest, ObjectBody, ObjectMeta, Probe, PutOptions, Range, Storage};
+pub use wire::{AllowedEndpoints, Concurrency, InvalidEndpoint, RetryPolicy, Timeouts, WireOptions};

@@ -1,0 +1,82 @@
+//! From settings to a storage: the one constructor for all kinds.
+
+use std::sync::Arc;
+
+use longshore_model::{Connection, FailureReason, Secrets, StorageSettings};
+
+use crate::s3::{Ambient, S3};
+use crate::wire::{Wire, WireOptions};
+use crate::{ErrorKind, Op, Storage, StorageError, StorageMetrics};
+
+/// The region where neither the storage nor the operator names one; AWS's own default.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// What all storages of a process share: connections, limits, the process's own identity, metrics.
+///
+/// Cheap to clone. Opening a storage is cheap too, so nothing keeps opened ones.
+#[derive(Clone)]
+pub struct Stores {
+    wire: Arc<Wire>,
+    ambient: Arc<Ambient>,
+    default_region: Arc<str>,
+}
+
+/// A setting that cannot work, in words for the user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct InvalidSetting {
+    /// The field's name in the settings.
+    pub field: &'static str,
+    pub message: &'static str,
+}
+
+impl InvalidSetting {
+    pub(crate) fn new(field: &'static str, message: &'static str) -> Self {
+        Self { field, message }
+    }
+}
+
+impl From<InvalidSetting> for StorageError {
+    fn from(setting: InvalidSetting) -> Self {
+        Self::caused(Op::Connect, ErrorKind::Invalid, FailureReason::InvalidSettings, setting)
+    }
+}
+
+impl Stores {
+    /// Makes the shared client. `region` is what the operator's environment says, if anything.
+    ///
+    /// # Errors
+    /// The TLS library refuses its own defaults.
+    pub fn new(options: WireOptions, region: Option<String>, metrics: StorageMetrics) -> Result<Self, StorageError> {
+        let wire = Wire::new(options, metrics)
+            .map_err(|error| StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::Tls, error))?;
+        Ok(Self {
+            wire: Arc::new(wire),
+            ambient: Arc::new(Ambient::new()),
+            default_region: region.map_or_else(|| DEFAULT_REGION.into(), Into::into),
+        })
+    }
+
+    /// Opens a storage. Asks nothing of it yet: [`Storage::probe`] does.
+    ///
+    /// # Errors
+    /// Settings or secrets cannot work as they are; the cause is an [`InvalidSetting`].
+    pub fn open(&self, settings: &StorageSettings, secrets: &Secrets) -> Result<Arc<dyn Storage>, StorageError> {
+        match (&settings.connection, secrets) {
+            (Connection::S3(connection), Secrets::S3(secrets)) => {
+                let (wire, ambient) = (Arc::clone(&self.wire), Arc::clone(&self.ambient));
+                Ok(Arc::new(S3::new(connection, secrets, wire, ambient, &self.default_region)?))
+            }
+        }
+    }
+}
+
+/// Checks, when settings are saved, what can be known without asking the storage.
+///
+/// # Errors
+/// The first setting that cannot work.
+pub fn check_settings(settings: &StorageSettings) -> Result<(), InvalidSetting> {
+    match &settings.connection {
+        Connection::S3(connection) => crate::s3::check(connection, DEFAULT_REGION),
+    }
+}

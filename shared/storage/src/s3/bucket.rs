@@ -1,0 +1,238 @@
+//! Where a bucket is, and the exact URI of each of its keys.
+
+use std::fmt::Write;
+
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use longshore_model::S3Connection;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::InvalidSetting;
+
+/// What `SigV4` leaves unescaped in a query.
+pub(super) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same for a path, where `/` stands for itself.
+const PATH: &AsciiSet = &QUERY.remove(b'/');
+
+/// S3 allows no longer keys.
+const LONGEST_KEY: usize = 1_024;
+
+/// A bucket's address, checked.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket {
+    pub(super) name: String,
+    pub(super) region: String,
+    scheme: Scheme,
+    authority: Authority,
+    /// What comes before `/key`: empty, or the endpoint's own path and the bucket.
+    base: String,
+}
+
+impl Bucket {
+    /// Checks the settings and settles the address: virtual-host style on AWS, path style elsewhere.
+    pub(super) fn new(connection: &S3Connection, default_region: &str) -> Result<Self, InvalidSetting> {
+        let filled =
+            |field: &Option<String>| field.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let name = connection.bucket.clone();
+        let region = filled(&connection.region_name).unwrap_or_else(|| default_region.to_owned());
+        if !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return Err(InvalidSetting::new(
+                "region_name",
+                "a region has letters, digits and hyphens only, such as eu-central-1",
+            ));
+        }
+        match filled(&connection.s3_endpoint) {
+            None => Self::on_aws(name, region),
+            Some(endpoint) => Self::at(&endpoint, name, region),
+        }
+    }
+
+    fn on_aws(name: String, region: String) -> Result<Self, InvalidSetting> {
+        let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+        let bytes = name.as_bytes();
+        let fits = (3..=63).contains(&bytes.len())
+            && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(b))
+            && edge(bytes.first())
+            && edge(bytes.last())
+            && !name.contains("..");
+        if !fits {
+            return Err(InvalidSetting::new(
+                "bucket",
+                "a bucket name on AWS has 3 to 63 lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit",
+            ));
+        }
+        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        // AWS's certificate covers one label before the domain, so a name with dots goes into the path.
+        let (host, base) = if name.contains('.') {
+            (format!("s3.{region}.{domain}"), format!("/{name}"))
+        } else {
+            (format!("{name}.s3.{region}.{domain}"), String::new())
+        };
+        let authority = Authority::try_from(host)
+            .map_err(|_| InvalidSetting::new("region_name", "this region does not make a host name"))?;
+        Ok(Self { name, region, scheme: Scheme::HTTPS, authority, base })
+    }
+
+    fn at(endpoint: &str, name: String, region: String) -> Result<Self, InvalidSetting> {
+        let odd = |message: &'static str| InvalidSetting::new("s3_endpoint", message);
+        // Compatible stores allow more names than AWS, but none allows these.
+        if name.is_empty()
+            || name == "."
+            || name == ".."
+            || name.len() > 255
+            || name.contains(['/', '\\'])
+            || name.contains(char::is_control)
+            || name.contains(char::is_whitespace)
+        {
+            return Err(InvalidSetting::new(
+                "bucket",
+                "a bucket name has 1 to 255 characters without slashes and spaces",
+            ));
+        }
+        let uri: Uri =
+            endpoint.parse().map_err(|_| odd("an endpoint is a URL such as https://minio.example.com:9000"))?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(odd("an endpoint begins with https:// or http://"));
+        };
+        if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
+            return Err(odd("an endpoint begins with https:// or http://"));
+        }
+        if authority.as_str().contains('@') {
+            return Err(odd("an endpoint has no user and password: use the key fields"));
+        }
+        let path = parts.path_and_query.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/');
+        if parts.path_and_query.as_ref().is_some_and(|path| path.query().is_some()) {
+            return Err(odd("an endpoint has no query"));
+        }
+        let base = format!("{path}/{}", utf8_percent_encode(&name, QUERY));
+        Ok(Self { name, region, scheme, authority, base })
+    }
+
+    /// Host and port as they stand in the URI and in the `Host` header.
+    pub(super) fn endpoint(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    /// Whether TLS protects what is sent.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    /// The URI of an object. `None` for a key that no bucket has: an empty one would name the bucket itself.
+    pub(super) fn object(&self, key: &str) -> Option<Uri> {
+        if key.is_empty() || key.len() > LONGEST_KEY {
+            return None;
+        }
+        self.uri(format!("{}/{}", self.base, utf8_percent_encode(key, PATH)))
+    }
+
+    /// The URI of the bucket with these parameters, already in the order of their names.
+    pub(super) fn query(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
+        let mut text = if self.base.is_empty() { "/".to_owned() } else { self.base.clone() };
+        for (index, (name, value)) in parameters.iter().enumerate() {
+            let separator = if index == 0 { '?' } else { '&' };
+            write!(text, "{separator}{name}={}", utf8_percent_encode(value, QUERY)).ok()?;
+        }
+        self.uri(text)
+    }
+
+    /// The path goes to the server as these bytes: nothing resolves `..`, joins `//` or decodes.
+    fn uri(&self, path_and_query: String) -> Option<Uri> {
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path_and_query)
+            .build()
+            .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn connection(bucket: &str, endpoint: Option<&str>) -> S3Connection {
+        S3Connection { bucket: bucket.into(), s3_endpoint: endpoint.map(Into::into), ..S3Connection::default() }
+    }
+
+    fn bucket(name: &str, endpoint: Option<&str>) -> Bucket {
+        Bucket::new(&connection(name, endpoint), "us-east-1").unwrap()
+    }
+
+    fn refused(name: &str, endpoint: Option<&str>) -> &'static str {
+        Bucket::new(&connection(name, endpoint), "us-east-1").unwrap_err().field
+    }
+
+    #[test]
+    fn a_bucket_on_aws_has_its_own_host_and_one_elsewhere_a_path() {
+        let on_aws = bucket("photos", None);
+        assert_eq!(on_aws.object("a b").unwrap(), "https://photos.s3.us-east-1.amazonaws.com/a%20b");
+        let dotted = bucket("photos.example.org", None);
+        assert_eq!(dotted.object("k").unwrap(), "https://s3.us-east-1.amazonaws.com/photos.example.org/k");
+        let elsewhere = bucket("photos", Some("http://127.0.0.1:9000/base/"));
+        assert_eq!(elsewhere.object("k").unwrap(), "http://127.0.0.1:9000/base/photos/k");
+        assert_eq!(
+            elsewhere.query(&[("list-type", "2"), ("prefix", "a/b c+")]).unwrap(),
+            "http://127.0.0.1:9000/base/photos?list-type=2&prefix=a%2Fb%20c%2B"
+        );
+    }
+
+    #[test]
+    fn keys_that_other_clients_change_are_sent_as_they_are() {
+        let bucket = bucket("b-1", Some("http://h"));
+        for (key, path) in [
+            ("a/../b", "/b-1/a/../b"),
+            ("./x", "/b-1/./x"),
+            ("a//b", "/b-1/a//b"),
+            ("/lead", "/b-1//lead"),
+            ("dir/", "/b-1/dir/"),
+            (" x ", "/b-1/%20x%20"),
+            ("+", "/b-1/%2B"),
+            ("%2F", "/b-1/%252F"),
+            ("?#*\\\n", "/b-1/%3F%23%2A%5C%0A"),
+            ("ü😀", "/b-1/%C3%BC%F0%9F%98%80"),
+        ] {
+            assert_eq!(bucket.object(key).unwrap().path(), path, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn no_key_names_the_bucket_itself_or_is_too_long() {
+        let bucket = bucket("b-1", None);
+        assert!(bucket.object("").is_none());
+        assert!(bucket.object(&"k".repeat(1_024)).is_some());
+        assert!(bucket.object(&"ü".repeat(513)).is_none());
+    }
+
+    #[test]
+    fn settings_that_cannot_work_name_their_field() {
+        for name in ["", "ab", "Photos", "a_b", "-ab", "ab-", "a..b", "a/b", "b?x", "b#x", "b@evil.com"] {
+            assert_eq!(refused(name, None), "bucket", "{name:?}");
+        }
+        for name in ["", "..", "a/b", "a b", "a\nb"] {
+            assert_eq!(refused(name, Some("http://h")), "bucket", "{name:?}");
+        }
+        for endpoint in ["minio:9000", "ftp://h", "http://u:p@h", "http://h/?x=1", "http://", "not a url"] {
+            assert_eq!(refused("photos", Some(endpoint)), "s3_endpoint", "{endpoint:?}");
+        }
+        let region = S3Connection { region_name: Some("x.evil.com/".into()), ..connection("photos", None) };
+        assert_eq!(Bucket::new(&region, "us-east-1").unwrap_err().field, "region_name");
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_comes_back_from_its_path(key in "\\PC{1,200}|[\\x00-\\x7f]{1,200}|[./]{1,12}") {
+            for endpoint in [None, Some("http://h:1/base")] {
+                let bucket = bucket("b-1", endpoint);
+                let uri = bucket.object(&key).unwrap();
+                let path = uri.path().strip_prefix(bucket.base.as_str()).and_then(|path| path.strip_prefix('/')).unwrap();
+                prop_assert_eq!(percent_decode_str(path).decode_utf8().unwrap(), key.as_str());
+                prop_assert!(uri.query().is_none());
+            }
+        }
+    }
+}

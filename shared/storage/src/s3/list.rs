@@ -1,0 +1,420 @@
+//! `ListObjectsV2`: its answer read event by event, and the cursor that continues it.
+//!
+//! The cursor is the last key of a page, given back as `start-after`. A continuation token would
+//! bind a job to one server and a few hours; a key is good for ever and for any process.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+use percent_encoding::percent_decode_str;
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use crate::{ListPage, ObjectMeta};
+
+/// Sorts after every key below a prefix, since no character is greater.
+const LAST_CHAR: char = '\u{10FFFF}';
+
+/// What a listing's answer says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Listing {
+    objects: Vec<ObjectMeta>,
+    prefixes: Vec<String>,
+    truncated: bool,
+}
+
+/// Why an answer is no listing.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unlisted {
+    #[error("the listing was cut short")]
+    CutShort,
+    #[error("the answer is not a listing")]
+    NotAListing,
+    #[error("the server says {0} in a listing's place")]
+    Refused(String),
+    #[error("the listing has no usable {0}")]
+    Lacks(&'static str),
+    #[error("the listing says it goes on but has no key to go on from")]
+    EmptyPage,
+    #[error("the listing does not advance: its keys are not in ascending order after where it should start")]
+    DoesNotAdvance,
+}
+
+/// The elements that are read; all others are passed over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaf {
+    Key,
+    Size,
+    ETag,
+    LastModified,
+    Prefix,
+    IsTruncated,
+    EncodingType,
+    ErrorCode,
+    Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Object,
+    Prefixes,
+    Other,
+}
+
+/// Reads a whole answer. One without its last closing tag is [`Unlisted::CutShort`], never a short page.
+pub(super) fn parse(body: &[u8]) -> Result<Listing, Unlisted> {
+    let text = match std::str::from_utf8(body) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => return Err(Unlisted::CutShort),
+        Err(_) => return Err(Unlisted::NotAListing),
+    };
+    let mut reader = Reader::from_str(text);
+    reader.config_mut().expand_empty_elements = true;
+    let mut parser = Parser::default();
+    loop {
+        // Whatever is wrong with the grammar after a listing's first tag came with the transport.
+        match reader.read_event().map_err(|_| parser.broken())? {
+            Event::Start(element) => parser.open(element.local_name().as_ref())?,
+            Event::End(_) => parser.close()?,
+            Event::Text(text) if parser.leaf != Leaf::Other => parser.text.push_str(&text),
+            Event::CData(text) if parser.leaf != Leaf::Other => parser.text.push_str(&text),
+            Event::GeneralRef(name) if parser.leaf != Leaf::Other => match name.resolve_char_ref() {
+                Ok(Some(character)) => parser.text.push(character),
+                Ok(None) => {
+                    let entity = quick_xml::escape::resolve_xml_entity(&name).ok_or(Unlisted::Lacks("entity"))?;
+                    parser.text.push_str(entity);
+                }
+                Err(_) => return Err(Unlisted::Lacks("character")),
+            },
+            Event::Eof => return parser.finish(),
+            _ => {}
+        }
+    }
+}
+
+struct Parser {
+    depth: usize,
+    section: Section,
+    leaf: Leaf,
+    text: String,
+    listing: Listing,
+    object: Option<ObjectMeta>,
+    is_listing: Option<bool>,
+    truncated: Option<bool>,
+    url_encoded: bool,
+    code: String,
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self {
+            depth: 0,
+            section: Section::Other,
+            leaf: Leaf::Other,
+            text: String::new(),
+            listing: Listing::default(),
+            object: None,
+            is_listing: None,
+            truncated: None,
+            url_encoded: false,
+            code: String::new(),
+        }
+    }
+}
+
+impl Parser {
+    fn broken(&self) -> Unlisted {
+        if self.is_listing.is_some() { Unlisted::CutShort } else { Unlisted::NotAListing }
+    }
+
+    fn open(&mut self, name: &str) -> Result<(), Unlisted> {
+        self.depth += 1;
+        self.leaf = Leaf::Other;
+        self.text.clear();
+        match (self.depth, self.section) {
+            (1, _) => {
+                self.is_listing = Some(name == "ListBucketResult");
+                if name != "ListBucketResult" && name != "Error" {
+                    return Err(Unlisted::NotAListing);
+                }
+            }
+            (2, _) => {
+                self.section = Section::Other;
+                match name {
+                    "Contents" => {
+                        self.section = Section::Object;
+                        self.object = Some(ObjectMeta { key: String::new(), size: 0, etag: None, modified_at: None });
+                    }
+                    "CommonPrefixes" => self.section = Section::Prefixes,
+                    "IsTruncated" => self.leaf = Leaf::IsTruncated,
+                    "EncodingType" => self.leaf = Leaf::EncodingType,
+                    "Code" => self.leaf = Leaf::ErrorCode,
+                    _ => {}
+                }
+            }
+            (3, Section::Object) => {
+                self.leaf = match name {
+                    "Key" => Leaf::Key,
+                    "Size" => Leaf::Size,
+                    "ETag" => Leaf::ETag,
+                    "LastModified" => Leaf::LastModified,
+                    _ => Leaf::Other,
+                };
+            }
+            (3, Section::Prefixes) if name == "Prefix" => self.leaf = Leaf::Prefix,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Unlisted> {
+        let text = self.text.as_str();
+        match (self.leaf, self.object.as_mut()) {
+            (Leaf::Key, Some(object)) => object.key = std::mem::take(&mut self.text),
+            (Leaf::Size, Some(object)) => object.size = text.trim().parse().map_err(|_| Unlisted::Lacks("size"))?,
+            (Leaf::ETag, Some(object)) => object.etag = etag(text),
+            (Leaf::LastModified, Some(object)) => object.modified_at = time(text),
+            (Leaf::Prefix, _) => self.listing.prefixes.push(std::mem::take(&mut self.text)),
+            (Leaf::IsTruncated, _) => self.truncated = text.trim().parse().ok(),
+            (Leaf::EncodingType, _) => self.url_encoded = text.trim() == "url",
+            (Leaf::ErrorCode, _) => self.code = std::mem::take(&mut self.text),
+            _ => {}
+        }
+        self.leaf = Leaf::Other;
+        self.depth -= 1;
+        if self.depth == 1
+            && let Some(object) = self.object.take()
+        {
+            if object.key.is_empty() {
+                return Err(Unlisted::Lacks("key"));
+            }
+            self.listing.objects.push(object);
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Listing, Unlisted> {
+        // An empty body is a cut one too: a listing of nothing has tags.
+        if self.depth > 0 || self.is_listing.is_none() {
+            return Err(Unlisted::CutShort);
+        }
+        if self.is_listing == Some(false) {
+            return Err(Unlisted::Refused(self.code));
+        }
+        let mut listing = self.listing;
+        listing.truncated = self.truncated.ok_or(Unlisted::Lacks("IsTruncated"))?;
+        // The element may stand behind the keys, and servers that ignore the request leave it out.
+        if self.url_encoded {
+            for key in listing.objects.iter_mut().map(|object| &mut object.key).chain(&mut listing.prefixes) {
+                decode(key)?;
+            }
+        }
+        Ok(listing)
+    }
+}
+
+/// Undoes `encoding-type=url`, in which a space is `+` and a plus sign `%2B`.
+fn decode(key: &mut String) -> Result<(), Unlisted> {
+    if !key.contains(['%', '+']) {
+        return Ok(());
+    }
+    let spaced = if key.contains('+') { Cow::Owned(key.replace('+', " ")) } else { Cow::Borrowed(key.as_str()) };
+    let decoded = percent_decode_str(&spaced).decode_utf8().map_err(|_| Unlisted::Lacks("key"))?.into_owned();
+    *key = decoded;
+    Ok(())
+}
+
+/// An etag without its quotes.
+pub(super) fn etag(text: &str) -> Option<String> {
+    let bare = text.trim().trim_matches('"');
+    (!bare.is_empty()).then(|| bare.to_owned())
+}
+
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text.trim()).ok().map(|time| time.to_utc())
+}
+
+impl Listing {
+    /// The page as the caller gets it, or why the listing cannot be trusted to be complete.
+    ///
+    /// `after` is the key that the listing had to start behind.
+    pub(super) fn into_page(mut self, after: Option<&str>) -> Result<ListPage, Unlisted> {
+        let last = self.objects.last().map(|object| object.key.as_str()).max(self.prefixes.last().map(String::as_str));
+        let next = match (self.truncated, last) {
+            (false, _) => None,
+            (true, None) => return Err(Unlisted::EmptyPage),
+            // Behind a prefix the listing goes on after everything below it.
+            (true, Some(last)) if self.prefixes.last().is_some_and(|prefix| prefix == last) => {
+                Some(format!("{last}{LAST_CHAR}"))
+            }
+            (true, Some(last)) => Some(last.to_owned()),
+        };
+        let advances = ascends(after, self.objects.iter().map(|object| object.key.as_str()))
+            && ascends(None, self.prefixes.iter().map(String::as_str))
+            && next.as_deref().is_none_or(|next| Some(next) > after);
+        if !advances {
+            return Err(Unlisted::DoesNotAdvance);
+        }
+        // Listed before, and listed again only for a key below it that sorts behind even the cursor.
+        if let Some(after) = after {
+            self.prefixes.retain(|prefix| prefix.as_str() > after || !after.ends_with(LAST_CHAR));
+        }
+        Ok(ListPage { objects: self.objects, prefixes: self.prefixes, next })
+    }
+}
+
+/// Whether each key is greater than the one before it, byte by byte.
+fn ascends<'a>(after: Option<&'a str>, mut keys: impl Iterator<Item = &'a str>) -> bool {
+    let mut before = after;
+    keys.all(|key| Some(key) > before.replace(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn escape(text: &str, numeric: bool) -> String {
+        let mut out = String::new();
+        for c in text.chars() {
+            match c {
+                '&' => out.push_str("&amp;"),
+                '<' => out.push_str("&lt;"),
+                '>' => out.push_str("&gt;"),
+                '"' => out.push_str("&quot;"),
+                c if c.is_control() || (numeric && !c.is_ascii_alphanumeric()) => {
+                    out.push_str(&format!("&#x{:x};", u32::from(c)));
+                }
+                c => out.push(c),
+            }
+        }
+        out
+    }
+
+    fn url(text: &str) -> String {
+        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%20", "+")
+    }
+
+    fn document(
+        keys: &[String],
+        prefixes: &[String],
+        truncated: bool,
+        write: impl Fn(&str) -> String,
+        encoding: &str,
+    ) -> String {
+        let mut xml = String::from(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><Prefix>p</Prefix>",
+        );
+        xml.push_str(&format!("<IsTruncated>{truncated}</IsTruncated>"));
+        for (n, key) in keys.iter().enumerate() {
+            xml.push_str(&format!("\n  <Contents><Key>{}</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified><ETag>&quot;e{n}&quot;</ETag><Size>{n}</Size><Owner><ID>Key</ID><DisplayName/></Owner></Contents>", write(key)));
+        }
+        for prefix in prefixes {
+            xml.push_str(&format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", write(prefix)));
+        }
+        xml.push_str(encoding);
+        xml.push_str("</ListBucketResult>\n");
+        xml
+    }
+
+    fn sorted(mut keys: Vec<String>) -> Vec<String> {
+        keys.sort();
+        keys.dedup();
+        keys
+    }
+
+    fn keys(page: &ListPage) -> Vec<String> {
+        page.objects.iter().map(|object| object.key.clone()).collect()
+    }
+
+    const URL: &str = "<EncodingType>url</EncodingType>";
+
+    proptest! {
+        #[test]
+        fn every_key_reads_back_from_every_spelling(
+            names in prop::collection::vec("\\PC{1,40}|[\\x01-\\x7f]{1,40}|[ +%/&<]{1,9}", 0..20),
+            folders in prop::collection::vec("[\\x20-\\x7e]{0,9}/", 0..5),
+            numeric: bool,
+        ) {
+            let (names, folders) = (sorted(names), sorted(folders));
+            for xml in [
+                document(&names, &folders, false, |key| escape(key, numeric), ""),
+                document(&names, &folders, false, url, URL),
+            ] {
+                let page = parse(xml.as_bytes()).unwrap().into_page(None).unwrap();
+                prop_assert_eq!(keys(&page), names.clone());
+                prop_assert_eq!(&page.prefixes, &folders);
+                for (n, object) in page.objects.iter().enumerate() {
+                    prop_assert_eq!(object.size, n as u64);
+                    prop_assert_eq!(object.etag.clone(), Some(format!("e{n}")));
+                    prop_assert_eq!(object.modified_at.unwrap().timestamp_millis(), 1_767_323_045_678);
+                }
+            }
+        }
+
+        #[test]
+        fn a_listing_cut_anywhere_is_never_a_page(cut in 0.0..1.0f64) {
+            let xml = document(&["a".into(), "ü".into()], &["c/".into()], false, url, URL);
+            let whole = xml.trim_end().len() as f64;
+            let part = &xml.as_bytes()[..(whole * cut) as usize];
+            let error = parse(part).unwrap_err();
+            prop_assert!(matches!(error, Unlisted::CutShort | Unlisted::NotAListing), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn plus_signs_are_spaces_only_where_the_answer_says_it_is_encoded() {
+        let xml = |encoding| document(&["a+b%20c".into()], &[], false, str::to_owned, encoding);
+        let key = |encoding| keys(&parse(xml(encoding).as_bytes()).unwrap().into_page(None).unwrap()).remove(0);
+        assert_eq!(key(URL), "a b c");
+        assert_eq!(key(""), "a+b%20c");
+    }
+
+    #[test]
+    fn outer_spaces_of_keys_stay() {
+        let xml = document(&[" x ".into()], &[], false, str::to_owned, "");
+        assert_eq!(keys(&parse(xml.as_bytes()).unwrap().into_page(None).unwrap()), [" x "]);
+    }
+
+    fn page(names: &[&str], folders: &[&str], truncated: bool, after: Option<&str>) -> Result<ListPage, Unlisted> {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let xml = document(&owned(names), &owned(folders), truncated, url, URL);
+        parse(xml.as_bytes()).unwrap().into_page(after)
+    }
+
+    #[test]
+    fn the_cursor_is_the_last_key_or_the_end_of_the_last_prefix() {
+        assert_eq!(page(&["a", "b"], &[], false, None).unwrap().next, None);
+        assert_eq!(page(&["a", "b"], &[], true, None).unwrap().next.as_deref(), Some("b"));
+        assert_eq!(page(&["a", "z"], &["m/"], true, None).unwrap().next.as_deref(), Some("z"));
+        assert_eq!(page(&["a"], &["m/"], true, None).unwrap().next.as_deref(), Some("m/\u{10FFFF}"));
+        assert!("m/\u{10FFFF}" > "m/zzz" && "m/\u{10FFFF}" < "m0");
+    }
+
+    #[test]
+    fn a_listing_that_does_not_advance_is_refused() {
+        assert_eq!(page(&["a", "b"], &[], true, Some("b")), Err(Unlisted::DoesNotAdvance));
+        assert_eq!(page(&["a", "b"], &[], false, Some("a")), Err(Unlisted::DoesNotAdvance));
+        assert_eq!(page(&["b", "a"], &[], false, None), Err(Unlisted::DoesNotAdvance));
+        assert_eq!(page(&[], &["m/"], true, Some("m/\u{10FFFF}")), Err(Unlisted::DoesNotAdvance));
+        assert_eq!(page(&[], &[], true, None), Err(Unlisted::EmptyPage));
+        assert!(page(&["c"], &[], true, Some("b")).is_ok());
+    }
+
+    #[test]
+    fn a_prefix_is_listed_once() {
+        let after = Some("m/\u{10FFFF}");
+        assert_eq!(page(&["z"], &["m/", "n/"], false, after).unwrap().prefixes, ["n/"]);
+    }
+
+    #[test]
+    fn what_is_not_a_listing_is_told_from_one_cut_short() {
+        assert_eq!(parse(b""), Err(Unlisted::CutShort));
+        assert_eq!(parse(b"<html><body>hello</body></html>"), Err(Unlisted::NotAListing));
+        assert_eq!(parse(b"<ListBucketResult><IsTruncated>false</IsTruncated>"), Err(Unlisted::CutShort));
+        assert_eq!(parse(b"<ListBucketResult></ListBucketResult>"), Err(Unlisted::Lacks("IsTruncated")));
+        assert_eq!(parse(b"<Error><Code>SlowDown</Code></Error>"), Err(Unlisted::Refused("SlowDown".into())));
+        assert_eq!(parse(b"\xff\xfe<"), Err(Unlisted::NotAListing));
+    }
+}

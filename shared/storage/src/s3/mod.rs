@@ -1,0 +1,316 @@
+//! S3 and stores that speak its language.
+
+mod bucket;
+mod credentials;
+mod failure;
+mod list;
+mod sign;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use bytes::Bytes;
+use chrono::DateTime;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use longshore_model::{FailureReason, KeyFilter, S3Connection, S3Secrets, Secret, StorageKind};
+
+use crate::wire::{Answer, Call, Wire};
+use crate::{
+    ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, Op, Probe, PutOptions, Range, Storage,
+    StorageError,
+};
+use bucket::Bucket;
+pub(crate) use credentials::Ambient;
+use list::Unlisted;
+use sign::{Payload, Unsignable};
+
+/// A page of 1,000 keys of 1,024 bytes, each byte escaped to three and told with its details, is 4 MB.
+const LONGEST_LISTING: u64 = 16 * 1024 * 1024;
+
+/// `SigV4` allows no longer validity of a signed URL: seven days.
+const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// One bucket.
+pub(crate) struct S3 {
+    bucket: Bucket,
+    /// As it is listed with: empty or ending in `/`.
+    prefix: String,
+    kms_key_id: Option<String>,
+    keys: Keys,
+    wire: Arc<Wire>,
+}
+
+/// Whose keys sign.
+enum Keys {
+    /// The storage's own.
+    Own(Box<Credentials>),
+    /// The process's identity.
+    Ambient(Arc<Ambient>),
+}
+
+/// A request before it is signed.
+struct Ask {
+    op: Op,
+    method: Method,
+    uri: Uri,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+    max_bytes: u64,
+}
+
+/// Checks settings for what can be known without asking the storage.
+pub(crate) fn check(connection: &S3Connection, default_region: &str) -> Result<(), InvalidSetting> {
+    Bucket::new(connection, default_region)?;
+    kms_key_id(connection)?;
+    Ok(())
+}
+
+fn kms_key_id(connection: &S3Connection) -> Result<Option<String>, InvalidSetting> {
+    let id = connection.aws_sse_kms_key_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+    match id {
+        Some(id) if !id.bytes().all(|b| b.is_ascii_graphic()) => Err(InvalidSetting::new(
+            "aws_sse_kms_key_id",
+            "a KMS key id or ARN has no spaces and only ASCII characters",
+        )),
+        id => Ok(id.map(str::to_owned)),
+    }
+}
+
+impl S3 {
+    /// Prepares a bucket; asks nothing of anyone yet.
+    pub(crate) fn new(
+        connection: &S3Connection,
+        secrets: &S3Secrets,
+        wire: Arc<Wire>,
+        ambient: Arc<Ambient>,
+        default_region: &str,
+    ) -> Result<Self, StorageError> {
+        let prefix = KeyFilter::new(connection.prefix.as_deref().unwrap_or_default(), true, None)
+            .map_err(|error| {
+                StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
+            })?
+            .prefix()
+            .to_owned();
+        Ok(Self {
+            bucket: Bucket::new(connection, default_region)?,
+            prefix,
+            kms_key_id: kms_key_id(connection)?,
+            keys: match credentials::own(secrets)? {
+                Some(own) => Keys::Own(Box::new(own)),
+                None => Keys::Ambient(ambient),
+            },
+            wire,
+        })
+    }
+
+    fn ask(&self, op: Op, method: Method, uri: Uri) -> Ask {
+        Ask { op, method, uri, headers: Vec::new(), body: Bytes::new(), max_bytes: LONGEST_LISTING }
+    }
+
+    /// The URI of a key, or the refusal of one that no bucket can have.
+    fn object(&self, op: Op, key: &str) -> Result<Uri, StorageError> {
+        self.bucket.object(key).ok_or_else(|| StorageError::new(op, ErrorKind::Invalid, FailureReason::InvalidSettings))
+    }
+
+    /// Sends a request until it succeeds or fails for good; `read` gets successful answers only.
+    async fn send<T>(
+        &self,
+        ask: Ask,
+        read: impl Fn(&Answer) -> Result<T, StorageError> + Sync,
+    ) -> Result<T, StorageError> {
+        let call =
+            Call { kind: StorageKind::S3, op: ask.op, endpoint: self.bucket.endpoint(), max_bytes: ask.max_bytes };
+        let judge = |answer: Answer| {
+            if answer.status.is_success() { read(&answer) } else { Err(failure::refused(ask.op, &answer)) }
+        };
+        let result = self.wire.call(call, || self.signed(&ask), judge).await;
+        match (&result, &self.keys) {
+            // Ours may have been replaced early; the storage's own will not get better.
+            (Err(error), Keys::Ambient(ambient)) if error.reason == FailureReason::ExpiredCredentials => {
+                ambient.forget().await;
+                self.wire.call(call, || self.signed(&ask), judge).await
+            }
+            _ => result,
+        }
+    }
+
+    /// Signs anew for each try: a signature is good for minutes, temporary keys may change.
+    async fn signed(&self, ask: &Ask) -> Result<Request<Bytes>, StorageError> {
+        let credentials = self.credentials(ask.op).await?;
+        let mut request = Request::new(ask.body.clone());
+        *request.method_mut() = ask.method.clone();
+        *request.uri_mut() = ask.uri.clone();
+        let host = HeaderValue::from_str(self.bucket.endpoint()).map_err(|error| internal(ask.op, error))?;
+        request.headers_mut().insert(header::HOST, host);
+        for (name, value) in &ask.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        let payload = if self.bucket.is_encrypted() { Payload::Unsigned } else { Payload::Signed };
+        sign::headers(&mut request, &credentials, &self.bucket.region, payload, SystemTime::now())
+            .map_err(|error| unsignable(ask.op, error))?;
+        if ask.method == Method::PUT {
+            // An empty body needs its length too; not signed, since a proxy may set it again.
+            request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(ask.body.len()));
+        }
+        Ok(request)
+    }
+
+    async fn credentials(&self, op: Op) -> Result<Credentials, StorageError> {
+        match &self.keys {
+            Keys::Own(own) => Ok(Credentials::clone(own)),
+            Keys::Ambient(ambient) => ambient.get(op).await,
+        }
+    }
+
+    async fn can_write(&self) -> Result<(), StorageError> {
+        let key = format!("{}.longshore-probe-{:016x}", self.prefix, rand::random::<u64>());
+        let options = PutOptions { content_type: Some("text/plain"), kms_key_id: self.kms_key_id.clone() };
+        self.put(&key, Bytes::from_static(b"Longshore checks that it may write here.\n"), &options).await?;
+        match self.delete(&key).await {
+            // Export needs no right to delete; the small object stays.
+            Err(error) if error.kind == ErrorKind::Denied => Ok(()),
+            result => result,
+        }
+    }
+}
+
+#[async_trait]
+impl Storage for S3 {
+    async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError> {
+        let after = request.cursor.or(request.after).filter(|after| !after.is_empty());
+        let limit = request.limit.clamp(1, 1_000).to_string();
+        // Signed URLs need no order, but a listing of parameters in order is easier to read in a trace.
+        let mut parameters = Vec::with_capacity(6);
+        parameters.extend(request.delimiter.map(|delimiter| ("delimiter", delimiter)));
+        parameters.extend([("encoding-type", "url"), ("list-type", "2"), ("max-keys", limit.as_str())]);
+        parameters.push(("prefix", request.prefix));
+        parameters.extend(after.map(|after| ("start-after", after)));
+        let uri = self
+            .bucket
+            .query(&parameters)
+            .ok_or_else(|| StorageError::new(Op::List, ErrorKind::Invalid, FailureReason::InvalidSettings))?;
+
+        self.send(self.ask(Op::List, Method::GET, uri), |answer| {
+            list::parse(&answer.body)
+                .and_then(|listing| listing.into_page(after))
+                .map_err(|error| unlisted(answer, error))
+        })
+        .await
+    }
+
+    async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
+        let mut ask = self.ask(Op::Get, Method::GET, self.object(Op::Get, key)?);
+        ask.max_bytes = max_bytes;
+        if let Some(Range { first, last }) = range {
+            let last = last.map(|last| last.to_string()).unwrap_or_default();
+            let value =
+                HeaderValue::try_from(format!("bytes={first}-{last}")).map_err(|error| internal(Op::Get, error))?;
+            ask.headers.push((header::RANGE, value));
+        }
+        self.send(ask, |answer| {
+            if range.is_some_and(|range| answer.status != StatusCode::PARTIAL_CONTENT && !is_whole(range, &answer.body))
+            {
+                return Err(StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::BadAnswer));
+            }
+            Ok(ObjectBody {
+                bytes: answer.body.clone(),
+                etag: answer.header(header::ETAG).and_then(list::etag),
+                content_type: answer.header(header::CONTENT_TYPE).map(str::to_owned),
+            })
+        })
+        .await
+    }
+
+    async fn put(&self, key: &str, body: Bytes, options: &PutOptions) -> Result<Option<String>, StorageError> {
+        let mut ask = self.ask(Op::Put, Method::PUT, self.object(Op::Put, key)?);
+        ask.body = body;
+        if let Some(content_type) = options.content_type {
+            ask.headers.push((header::CONTENT_TYPE, HeaderValue::from_static(content_type)));
+        }
+        if let Some(id) = &options.kms_key_id {
+            let id = HeaderValue::from_str(id).map_err(|error| {
+                StorageError::caused(Op::Put, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
+            })?;
+            ask.headers
+                .push((HeaderName::from_static("x-amz-server-side-encryption"), HeaderValue::from_static("aws:kms")));
+            ask.headers.push((HeaderName::from_static("x-amz-server-side-encryption-aws-kms-key-id"), id));
+        }
+        self.send(ask, |answer| Ok(answer.header(header::ETAG).and_then(list::etag))).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StorageError> {
+        let ask = self.ask(Op::Delete, Method::DELETE, self.object(Op::Delete, key)?);
+        match self.send(ask, |_| Ok(())).await {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StorageError> {
+        let ask = self.ask(Op::Head, Method::HEAD, self.object(Op::Head, key)?);
+        self.send(ask, |answer| {
+            let size = answer.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+            let modified =
+                answer.header(header::LAST_MODIFIED).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+            Ok(ObjectMeta {
+                key: key.to_owned(),
+                size: size.ok_or_else(|| StorageError::new(Op::Head, ErrorKind::Invalid, FailureReason::BadAnswer))?,
+                etag: answer.header(header::ETAG).and_then(list::etag),
+                modified_at: modified.map(|time| time.to_utc()),
+            })
+        })
+        .await
+    }
+
+    async fn probe(&self, probe: Probe) -> Result<(), StorageError> {
+        match probe {
+            Probe::Read => {
+                let request = ListRequest { prefix: &self.prefix, limit: 1, ..ListRequest::default() };
+                self.list_page(request).await.map(drop)
+            }
+            Probe::Write => self.can_write().await,
+        }
+    }
+
+    async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {
+        let uri = self.object(Op::Presign, key)?;
+        let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
+        let credentials = self.credentials(Op::Presign).await?;
+        let now = SystemTime::now();
+        sign::url(uri, self.bucket.endpoint(), &credentials, &self.bucket.region, ttl, now)
+            .map(Secret::new)
+            .map_err(|error| unsignable(Op::Presign, error))
+    }
+
+    fn uri(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket.name)
+    }
+}
+
+/// Whether the whole object is what the range asked for, so that a server may leave the range out.
+fn is_whole(range: Range, body: &Bytes) -> bool {
+    range.first == 0 && range.last.is_none_or(|last| body.len() as u64 <= last.saturating_add(1))
+}
+
+fn unlisted(answer: &Answer, error: Unlisted) -> StorageError {
+    let (kind, reason) = match error {
+        Unlisted::Refused(code) => return failure::coded(Op::List, answer, code),
+        // The next try may bring the rest.
+        Unlisted::CutShort => (ErrorKind::Unavailable, FailureReason::Unavailable),
+        Unlisted::EmptyPage => (ErrorKind::Unavailable, FailureReason::BadAnswer),
+        Unlisted::NotAListing | Unlisted::Lacks(_) | Unlisted::DoesNotAdvance => {
+            (ErrorKind::Invalid, FailureReason::BadAnswer)
+        }
+    };
+    StorageError::caused(Op::List, kind, reason, error)
+}
+
+fn unsignable(op: Op, error: Unsignable) -> StorageError {
+    StorageError::caused(op, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
+}
+
+fn internal(op: Op, error: impl std::error::Error + Send + Sync + 'static) -> StorageError {
+    StorageError::caused(op, ErrorKind::Invalid, FailureReason::Internal, error)
+}

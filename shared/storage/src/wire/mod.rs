@@ -1,0 +1,255 @@
+//! The thin HTTP client that the cloud kinds share.
+//!
+//! It knows pools, TLS, timeouts, the address guard, retries, limits and metrics. What a request
+//! says and what an answer means is the kind's. Redirects are never followed: a redirect is an
+//! answer like every other. URIs are sent byte for byte as they were built.
+
+mod address;
+mod connect;
+mod failure;
+mod limit;
+mod retry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use longshore_model::{FailureReason, StorageKind};
+use tokio::time::timeout;
+
+pub use address::{AllowedEndpoints, InvalidEndpoint};
+pub use limit::Concurrency;
+pub use retry::RetryPolicy;
+
+use crate::{ErrorKind, Op, StorageError, StorageMetrics};
+use connect::Connector;
+use limit::Limits;
+
+/// Servers drop idle connections after 20 s or more; one dropped by us first is never raced for.
+const IDLE_CONNECTION: Duration = Duration::from_secs(15);
+
+/// As much of a refusal as is read; the code stands in its first lines.
+const REFUSAL_BYTES: u64 = 64 * 1024;
+
+/// A body goes out before its answer comes, so the wait for the head grows with it: bytes a second
+/// that a usable connection sends at least.
+const SLOWEST_UPLOAD: u64 = 64 * 1024;
+
+/// How long each step of a request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name resolution and TCP connect.
+    pub connect: Duration,
+    /// From the request to the head of its answer, TLS handshake included.
+    pub head: Duration,
+    /// Between two pieces of a body.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    /// Connecting across the world takes under a second, so 5 s is a dead host. A listing of a bucket
+    /// with millions of delete markers can take 20 s to its first byte, so 30 s is a dead server.
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), head: Duration::from_secs(30), idle: Duration::from_secs(30) }
+    }
+}
+
+/// Everything about the client that an operator or a test decides.
+#[derive(Debug, Clone, Default)]
+pub struct WireOptions {
+    pub allowed: AllowedEndpoints,
+    pub retry: RetryPolicy,
+    pub timeouts: Timeouts,
+    pub concurrency: Concurrency,
+}
+
+/// The client. One for a process: it holds the connections.
+pub(crate) struct Wire {
+    client: Client<HttpsConnector<Connector>, Full<Bytes>>,
+    limits: Limits,
+    retry: RetryPolicy,
+    timeouts: Timeouts,
+    metrics: StorageMetrics,
+}
+
+/// What the client has to know of a call beside its request.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) kind: StorageKind,
+    pub(crate) op: Op,
+    /// Host and port: requests to the same share a limit.
+    pub(crate) endpoint: &'a str,
+    /// As much of a successful answer's body as is held.
+    pub(crate) max_bytes: u64,
+}
+
+/// A whole answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Wire {
+    /// Builds the client on the system's trusted certificates.
+    ///
+    /// # Errors
+    /// The TLS library refuses its own defaults.
+    pub(crate) fn new(options: WireOptions, metrics: StorageMetrics) -> Result<Self, rustls::Error> {
+        let connector = Connector::new(options.allowed, options.timeouts.connect);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .build(connector);
+        let limits = Limits::new(options.concurrency);
+        Ok(Self { client, limits, retry: options.retry, timeouts: options.timeouts, metrics })
+    }
+
+    /// Makes a call: `prepare` builds and signs a request for each try, `read` judges its answer.
+    ///
+    /// An answer cut short, or one that `read` finds cut short, is tried again as a whole.
+    pub(crate) async fn call<T, Fut>(
+        &self,
+        call: Call<'_>,
+        prepare: impl Fn() -> Fut,
+        read: impl Fn(Answer) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError>
+    where
+        Fut: Future<Output = Result<Request<Bytes>, StorageError>>,
+    {
+        let attempt = || async {
+            let place = self.limits.enter(call.endpoint).await;
+            let request = prepare().await?;
+            let running = self.metrics.start(call.kind, call.op);
+            let result = match self.exchange(call, request).await {
+                Ok(answer) => read(answer),
+                Err(error) => Err(error),
+            };
+            match result.as_ref().map_err(|error| error.kind) {
+                Err(ErrorKind::Throttled { .. }) => place.throttled(),
+                Err(ErrorKind::Unavailable | ErrorKind::Cancelled) => {}
+                Ok(_) | Err(ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid) => place.answered(),
+            }
+            running.ended(&result);
+            result
+        };
+        self.retry.run(attempt, || self.metrics.retried(call.kind, call.op)).await
+    }
+
+    async fn exchange(&self, call: Call<'_>, request: Request<Bytes>) -> Result<Answer, StorageError> {
+        let op = call.op;
+        let length = request.body().len() as u64;
+        self.metrics.sent(length);
+        let patience = self.timeouts.head + Duration::from_secs(length / SLOWEST_UPLOAD);
+        let answer = timeout(patience, self.client.request(request.map(Full::new)))
+            .await
+            .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
+            .map_err(|error| failure::no_answer(op, error))?;
+
+        let (head, body) = answer.into_parts();
+        let body = if head.status.is_success() {
+            self.body(op, &head.headers, body, call.max_bytes).await?
+        } else {
+            self.refusal(body).await
+        };
+        Ok(Answer { status: head.status, headers: head.headers, body })
+    }
+
+    /// Reads a body to its end, or fails with [`FailureReason::TooLarge`] as soon as that is certain.
+    async fn body(&self, op: Op, headers: &HeaderMap, body: Incoming, max: u64) -> Result<Bytes, StorageError> {
+        let too_large = || StorageError::new(op, ErrorKind::Invalid, FailureReason::TooLarge);
+        if op != Op::Head && body.size_hint().lower() > max {
+            return Err(too_large());
+        }
+        // Without a length or chunks a body ends when the connection does, and a cut one looks whole.
+        let has_end = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
+        if op == Op::Get && !has_end {
+            return Err(StorageError::new(op, ErrorKind::Unavailable, FailureReason::BadAnswer));
+        }
+        let expected = usize::try_from(body.size_hint().lower()).unwrap_or_default();
+        let mut held = BytesMut::with_capacity(expected);
+        let mut body = body;
+        while let Some(piece) = self.piece(op, &mut body).await? {
+            self.metrics.received(piece.len() as u64);
+            if (held.len() + piece.len()) as u64 > max {
+                return Err(too_large());
+            }
+            held.extend_from_slice(&piece);
+        }
+        Ok(held.freeze())
+    }
+
+    /// The first part of a refusal's body; whatever goes wrong here, the status still speaks.
+    async fn refusal(&self, mut body: Incoming) -> Bytes {
+        let mut held = BytesMut::new();
+        while (held.len() as u64) < REFUSAL_BYTES
+            && let Ok(Some(piece)) = self.piece(Op::Get, &mut body).await
+        {
+            held.extend_from_slice(&piece);
+        }
+        held.freeze()
+    }
+
+    async fn piece(&self, op: Op, body: &mut Incoming) -> Result<Option<Bytes>, StorageError> {
+        loop {
+            let frame = timeout(self.timeouts.idle, body.frame())
+                .await
+                .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(failure::no_answer(op, error)),
+                // Trailers carry nothing that is used here.
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Answer {
+    /// A header as text, if it is there and is text.
+    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// How long the server asks to wait, given in seconds or as a date.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let text = self.header(header::RETRY_AFTER)?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = DateTime::parse_from_rfc2822(text).ok()?;
+        Some((date.to_utc() - Utc::now()).to_std().unwrap_or_default())
+    }
+}
+
+fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
+    let mut roots = rustls::RootCertStore::empty();
+    // Single files that do not parse are common; none at all only matters once TLS is used.
+    let (trusted, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if trusted == 0 {
+        tracing::warn!("no trusted certificates found on this machine: storages over https will be refused");
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}

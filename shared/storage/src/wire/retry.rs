@@ -1,0 +1,72 @@
+//! The one retry policy below the storages: seconds, for hiccups. Longer waits are the job's.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use tokio::time::Instant;
+
+use crate::{ErrorKind, StorageError};
+
+/// How often and how long one call is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Tries after the first.
+    pub retries: usize,
+    /// The wait before the first retry; it doubles each time, and up to as much again is added at random.
+    pub first_wait: Duration,
+    /// The longest wait before the random part.
+    pub longest_wait: Duration,
+    /// No retry starts later than this after the call began; a longer `Retry-After` is handed to the caller.
+    pub budget: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            // With the waits below, three retries span a restart of one node behind a load balancer.
+            retries: 3,
+            // Shorter repeats into the same hiccup; longer makes a single reset visible to users.
+            first_wait: Duration::from_millis(250),
+            longest_wait: Duration::from_secs(1),
+            // A job's time quantum: longer would keep a worker busy with waiting, and a worker told
+            // to stop would not be able to.
+            budget: Duration::from_secs(5),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Runs `attempt` until it succeeds, fails for good or the policy ends; `retrying` hears of each retry.
+    pub(super) async fn run<T, F, Fut>(&self, attempt: F, mut retrying: impl FnMut()) -> Result<T, StorageError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, StorageError>>,
+    {
+        let started = Instant::now();
+        let waits = ExponentialBuilder::default()
+            .with_min_delay(self.first_wait)
+            .with_max_delay(self.longest_wait)
+            .with_max_times(self.retries)
+            .with_jitter();
+        attempt
+            .retry(waits)
+            .when(StorageError::is_transient)
+            .adjust(|error, wait| {
+                let wait = wait?.max(asked_for(error).unwrap_or_default());
+                (started.elapsed() + wait <= self.budget).then_some(wait)
+            })
+            .notify(|_, _| retrying())
+            .await
+    }
+}
+
+fn asked_for(error: &StorageError) -> Option<Duration> {
+    match error.kind {
+        ErrorKind::Throttled { retry_after } => retry_after,
+        ErrorKind::NotFound
+        | ErrorKind::Denied
+        | ErrorKind::Invalid
+        | ErrorKind::Unavailable
+        | ErrorKind::Cancelled => None,
+    }
+}
