@@ -120,29 +120,36 @@ pub async fn heartbeat(client: &impl GenericClient, leases: &[Lease], lease: Dur
 /// Locks the job for the rest of the transaction, if the lease still holds.
 ///
 /// Call it before the first write of an attempt. Until the transaction ends no other worker can
-/// claim the job, and none can have claimed it already.
+/// claim the job, and none can have claimed it already. Returns the failures in a row so far.
 ///
 /// # Errors
 /// [`Error::LeaseLost`] if another attempt has the job or it was cancelled.
-pub async fn hold(tx: &Transaction<'_>, lease: Lease) -> Result<()> {
+pub async fn hold(tx: &Transaction<'_>, lease: Lease) -> Result<i32> {
     let statement = tx
-        .prepare_cached("SELECT 1 FROM jobs WHERE id = $1 AND attempt = $2 AND state = 'running' FOR UPDATE")
+        .prepare_cached("SELECT failures FROM jobs WHERE id = $1 AND attempt = $2 AND state = 'running' FOR UPDATE")
         .await?;
     let held = tx.query_opt(&statement, &[&lease.job, &lease.attempt]).await?;
-    held.map(drop).ok_or(Error::LeaseLost)
+    held.map(|row| row.get(0)).ok_or(Error::LeaseLost)
 }
 
 /// Adds a committed page to the job: its counts, and where the next page starts.
 ///
-/// Progress clears the failures in a row. Call [`hold`] first.
+/// Progress clears the failures in a row; a page of which nothing could be moved is none. Call
+/// [`hold`] first.
 ///
 /// # Errors
 /// The database is away.
-pub async fn advance(tx: &Transaction<'_>, lease: Lease, cursor: Option<&str>, counts: &Counts) -> Result<()> {
+pub async fn advance(
+    tx: &Transaction<'_>,
+    lease: Lease,
+    cursor: Option<&str>,
+    counts: &Counts,
+    progressed: bool,
+) -> Result<()> {
     let statement = tx
         .prepare_cached(
             "UPDATE jobs
-                SET cursor = coalesce($2, cursor), failures = 0,
+                SET cursor = coalesce($2, cursor), failures = CASE WHEN $18 THEN 0 ELSE failures END,
                     pages = pages + $3, listed = listed + $4, matched = matched + $5, imported = imported + $6,
                     existed = existed + $7, quarantined = quarantined + $8,
                     still_quarantined = still_quarantined + $9, vanished = vanished + $10, created = created + $11,
@@ -171,6 +178,7 @@ pub async fn advance(tx: &Transaction<'_>, lease: Lease, cursor: Option<&str>, c
             &counts.kept,
             &counts.failed,
             &counts.bytes,
+            &progressed,
         ],
     )
     .await?;

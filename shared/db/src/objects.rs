@@ -1,7 +1,7 @@
 //! The ledger, table `objects`: what each key became, and what import adds to it page by page.
 
 use futures::pin_mut;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use longshore_model::QuarantineReason;
@@ -22,16 +22,21 @@ const SCAN_LIMIT: i64 = 5_000;
 /// What is known of the keys of a page.
 #[derive(Debug, Default)]
 pub struct Known {
-    imported: HashSet<String>,
+    /// The sync that wrote each key's row.
+    imported: HashMap<String, i64>,
     quarantined: HashMap<String, Aside>,
 }
 
 /// What quarantine says of a key.
 #[derive(Debug, Clone)]
 struct Aside {
+    /// The sync that set it aside.
+    sync_id: i64,
     etag: Option<String>,
     /// Not read again while its etag stays the same.
     stays: bool,
+    /// Neither given up nor asked for again.
+    open: bool,
     /// A user gave it up.
     discarded: bool,
 }
@@ -47,16 +52,19 @@ pub enum Standing {
     StillQuarantined,
     /// Set aside, but changed since, asked for again, or worth another try: import it.
     Again,
+    /// Dealt with and counted by this very sync, in a part of a page that committed before a stop.
+    Counted,
 }
 
 impl Known {
-    /// How a listed object stands.
-    pub fn standing(&self, key: &str, etag: Option<&str>) -> Standing {
-        if self.imported.contains(key) {
-            return Standing::Existed;
+    /// How a listed object stands in a sync.
+    pub fn standing(&self, key: &str, etag: Option<&str>, sync_id: i64) -> Standing {
+        if let Some(&by) = self.imported.get(key) {
+            return if by == sync_id { Standing::Counted } else { Standing::Existed };
         }
         match self.quarantined.get(key) {
             None => Standing::New,
+            Some(aside) if aside.sync_id == sync_id && aside.open => Standing::Counted,
             Some(aside) if aside.stays && aside.etag.as_deref() == etag => {
                 if aside.discarded { Standing::Existed } else { Standing::StillQuarantined }
             }
@@ -73,7 +81,7 @@ pub async fn known(client: &impl GenericClient, storage_id: i64, keys: &[&str]) 
     let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return Ok(Known::default()) };
     let scan = client
         .prepare_typed_cached(
-            "SELECT key FROM objects WHERE storage_id = $1 AND key >= $2 AND key <= $3 AND row_index = 0
+            "SELECT key, sync_id FROM objects WHERE storage_id = $1 AND key >= $2 AND key <= $3 AND row_index = 0
               ORDER BY key LIMIT $4",
             &[Type::INT8, Type::TEXT, Type::TEXT, Type::INT8],
         )
@@ -82,16 +90,16 @@ pub async fn known(client: &impl GenericClient, storage_id: i64, keys: &[&str]) 
     if rows.len() as i64 == SCAN_LIMIT {
         rows = client
             .query(
-                "SELECT key FROM objects WHERE storage_id = $1 AND key = ANY ($2) AND row_index = 0",
+                "SELECT key, sync_id FROM objects WHERE storage_id = $1 AND key = ANY ($2) AND row_index = 0",
                 &[&storage_id, &keys],
             )
             .await?;
     }
-    let imported = rows.iter().map(|row| row.get(0)).collect();
+    let imported = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
 
     let aside = client
         .query(
-            "SELECT key, etag, state, reason FROM quarantine WHERE storage_id = $1 AND key >= $2 AND key <= $3
+            "SELECT key, sync_id, etag, state, reason FROM quarantine WHERE storage_id = $1 AND key >= $2 AND key <= $3
               ORDER BY key LIMIT $4",
             &[&storage_id, first, last, &SCAN_LIMIT],
         )
@@ -99,7 +107,7 @@ pub async fn known(client: &impl GenericClient, storage_id: i64, keys: &[&str]) 
     let aside = if aside.len() as i64 == SCAN_LIMIT {
         client
             .query(
-                "SELECT key, etag, state, reason FROM quarantine WHERE storage_id = $1 AND key = ANY ($2)",
+                "SELECT key, sync_id, etag, state, reason FROM quarantine WHERE storage_id = $1 AND key = ANY ($2)",
                 &[&storage_id, &keys],
             )
             .await?
@@ -114,7 +122,9 @@ fn read_aside(row: &Row) -> Result<(String, Aside)> {
     let reason: QuarantineReason = word(row, "reason")?;
     let state: &str = row.get("state");
     let aside = Aside {
+        sync_id: row.get("sync_id"),
         etag: row.get("etag"),
+        open: state == "open",
         stays: state == "discarded" || (state == "open" && !reason.is_transient()),
         discarded: state == "discarded",
     };
