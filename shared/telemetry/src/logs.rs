@@ -1,0 +1,178 @@
+//! Logs on standard error: one flat JSON object a line, or text for people.
+//!
+//! Fields of the enclosing spans stand beside those of the event, under their dotted names, so that
+//! `job.id = 7` finds every line of a job however deep it was written.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// What dependencies may say unless the operator's filter names them.
+///
+/// The AMQP client logs what it also returns as an error, and bodies of returned messages with it.
+/// The HTTP and Postgres clients tell of every connection.
+const QUIET: &str = "lapin=off,hyper=warn,hyper_util=warn,h2=warn,rustls=warn,tokio_postgres=warn,aws_config=warn";
+
+/// How a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+impl FromStr for LogFormat {
+    type Err = LogsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err(LogsError::Format),
+        }
+    }
+}
+
+/// Logging that cannot start as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum LogsError {
+    #[error("the log format is neither json nor text")]
+    Format,
+    #[error("the log filter is not valid")]
+    Filter(#[source] tracing_subscriber::filter::ParseError),
+    #[error("logging was started already")]
+    Started(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Starts logging for the whole process.
+///
+/// `filter` is a level such as `info`, or directives such as `info,longshore_worker=debug`; those
+/// override the quiet defaults for noisy dependencies.
+///
+/// # Errors
+/// The filter is not valid, or logging was started before.
+pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), LogsError> {
+    let builder = tracing_subscriber::fmt().with_env_filter(quiet(filter)?).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(FlatJson).try_init(),
+        LogFormat::Text => builder.try_init(),
+    }
+    .map_err(LogsError::Started)
+}
+
+/// The operator's filter over the quiet defaults: of two directives for one target the later holds.
+fn quiet(filter: &str) -> Result<EnvFilter, LogsError> {
+    EnvFilter::builder().parse(format!("{QUIET},{filter}")).map_err(LogsError::Filter)
+}
+
+/// Writes time, level, target, message, and every field of spans and event in one flat object. Where
+/// names clash, the innermost holds.
+struct FlatJson;
+
+impl<S, N> FormatEvent<S, N> for FlatJson
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let mut time = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let mut line = Map::new();
+        line.insert("time".to_owned(), Value::String(time));
+        line.insert("level".to_owned(), Value::String(event.metadata().level().as_str().to_ascii_lowercase()));
+        line.insert("target".to_owned(), Value::String(event.metadata().target().to_owned()));
+        for span in ctx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                merge(&mut line, fields);
+            }
+        }
+        let mut fields = String::new();
+        ctx.format_fields(Writer::new(&mut fields), event)?;
+        merge(&mut line, &fields);
+        writeln!(writer, "{}", Value::Object(line))
+    }
+}
+
+/// Adds the fields of a formatted JSON object.
+fn merge(line: &mut Map<String, Value>, fields: &str) {
+    if let Ok(Value::Object(fields)) = serde_json::from_str(fields) {
+        line.extend(fields);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::fmt::MakeWriter;
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Captured {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn lines(filter: &str, log: impl FnOnce()) -> Vec<Value> {
+        let captured = Captured::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(quiet(filter).unwrap())
+            .with_writer(captured.clone())
+            .fmt_fields(JsonFields::new())
+            .event_format(FlatJson)
+            .finish();
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = captured.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn fields_of_spans_stand_flat_beside_those_of_the_event() {
+        let lines = lines("info", || {
+            let _sync = tracing::info_span!("sync", sync.id = 3).entered();
+            let job = tracing::info_span!("job", job.id = 7, job.attempt = tracing::field::Empty).entered();
+            job.record("job.attempt", 2);
+            tracing::warn!(page.keys = 1000, "a \"quoted\"\nmessage");
+        });
+        let [line] = &lines[..] else { panic!("one line: {lines:?}") };
+        assert_eq!(line["message"], "a \"quoted\"\nmessage");
+        assert_eq!(line["level"], "warn");
+        assert_eq!((&line["sync.id"], &line["job.id"]), (&3.into(), &7.into()));
+        assert_eq!((&line["job.attempt"], &line["page.keys"]), (&2.into(), &1000.into()));
+    }
+
+    #[test]
+    fn a_noisy_dependency_is_quiet_until_the_operator_asks() {
+        let speak = || tracing::error!(target: "lapin::io_loop", "noise");
+        assert_eq!(lines("debug", speak).len(), 0);
+        assert_eq!(lines("debug,lapin=info", speak).len(), 1);
+    }
+
+    #[test]
+    fn a_wrong_filter_or_format_is_refused() {
+        assert!(matches!(quiet("info,a=b=c"), Err(LogsError::Filter(_))));
+        assert!(matches!("xml".parse::<LogFormat>(), Err(LogsError::Format)));
+    }
+}
