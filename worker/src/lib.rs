@@ -1,1 +1,132 @@
-//! Placeholder.
+//! The worker: consumes jobs, talks to the storage, commits rows.
+//!
+//! Any number of identical workers run side by side. A message only wakes one of them; the job's
+//! row says what there is to do, and its lease who may do it.
+
+mod attempt;
+mod body;
+pub mod config;
+mod context;
+mod deliveries;
+mod items;
+mod job_error;
+mod jobs;
+mod leases;
+mod metrics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use longshore_broker::{Broker, Queue};
+use longshore_db::host::Native;
+use longshore_db::{Db, Sealer};
+use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
+use longshore_telemetry::{Health, LogFormat, Metrics, Tasks, init_logs, router, serve};
+use tokio::net::TcpListener;
+use tracing::info;
+
+use config::Config;
+use context::{Context, Memory};
+use leases::Leases;
+use metrics::JobMetrics;
+
+/// Connections beside one per running job: heartbeat, claims, look-ups of pages in preparation.
+const SPARE_CONNECTIONS: usize = 4;
+
+/// Time for the last acknowledgements after the drain.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Runs a worker until SIGTERM.
+///
+/// # Errors
+/// The configuration cannot be used, the port is taken, or a part of the worker failed.
+pub async fn run(config: Config) -> Result<()> {
+    init_logs(config.log_format.parse::<LogFormat>()?, &config.log_filter)?;
+    let tasks = Tasks::new();
+    tasks.stop_on_signals()?;
+    let stop = tasks.stopping();
+
+    let exposed = Metrics::new("worker", env!("CARGO_PKG_VERSION"));
+    let metrics = JobMetrics::register(exposed.registry())?;
+    let wire = WireOptions { allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?, ..WireOptions::default() };
+    let stores = Stores::new(wire, config.region.clone(), StorageMetrics::register(exposed.registry())?)?;
+    let connections = usize::from(config.jobs) * 2 + SPARE_CONNECTIONS;
+    let db = Db::new(&config.database_url, "longshore-worker", connections)?;
+    let host = Native::new(Sealer::parse(&config.secret_keys)?);
+    let broker = Broker::new(&config.amqp_url, "longshore-worker")?;
+
+    let health = Health::new(stop.clone())
+        .with("database", {
+            let db = db.clone();
+            move || {
+                let db = db.clone();
+                async move { db.client().await.map(drop).map_err(|_| "not reachable") }
+            }
+        })
+        .with("broker", {
+            let broker = broker.clone();
+            move || {
+                let connected = broker.is_connected();
+                async move { if connected { Ok(()) } else { Err("not connected") } }
+            }
+        });
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    info!(worker = config.name, listen = %config.listen, "worker starts");
+
+    let (lease, drain) = (config.lease, config.drain);
+    let memory = Memory::new(config.memory_bytes, metrics.clone());
+    let context = Arc::new(Context {
+        config,
+        db: db.clone(),
+        host: Arc::new(host),
+        stores,
+        metrics: metrics.clone(),
+        leases: Leases::default(),
+        memory,
+        stop: stop.clone(),
+    });
+
+    // The listener, the heartbeat and the broker outlive the drain: the last pages need them.
+    let ended = tokio_util::sync::CancellationToken::new();
+    let background = Tasks::new();
+    background.spawn("http", serve(listener, router(health, exposed), ended.clone()));
+    background.spawn("heartbeat", {
+        let (context, ended) = (Arc::clone(&context), ended.clone());
+        async move { context.leases.run(&context.db, lease, &context.metrics, ended).await }
+    });
+    background.spawn("broker", {
+        let (broker, ended) = (broker.clone(), ended.clone());
+        async move { broker.run(&ended).await }
+    });
+    background.spawn("pool metrics", {
+        let ended = ended.clone();
+        async move {
+            while ended.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_some() {
+                metrics.observe_pool(&db);
+            }
+        }
+    });
+    for queue in [Queue::Import, Queue::Export] {
+        tasks.spawn("consumer", deliveries::consume(Arc::clone(&context), broker.clone(), queue, tasks.clone()));
+    }
+    // One end: a failed background task stops the consumers too.
+    tasks.spawn("background", {
+        let (failed, stop) = (background.stopping(), stop.clone());
+        async move {
+            tokio::select! {
+                () = failed.cancelled() => Err("a background task failed"),
+                () = stop.cancelled() => Ok(()),
+            }
+        }
+    });
+
+    let drained = tasks.wait(drain + LAST_WORDS).await;
+    ended.cancel();
+    background.stopping().cancel();
+    background.wait(LAST_WORDS).await?;
+    drained?;
+    info!("worker stopped");
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! The one way a sync begins.
 
-use longshore_model::ExportOptions;
 use deadpool_postgres::GenericClient;
+use longshore_model::ExportOptions;
 
 use crate::{Error, RawJson, Result};
 

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use longshore_model::{FailureReason, JobKind, JobState};
 use deadpool_postgres::GenericClient;
+use longshore_model::{FailureReason, JobKind, JobState};
 use tokio_postgres::Row;
 
 use crate::{Counts, Error, Result, Transaction, syncs};
@@ -201,12 +201,7 @@ pub async fn discard(tx: &Transaction<'_>, lease: Lease, reason: FailureReason, 
     finish(tx, lease, JobState::Discarded, Some((reason, detail))).await
 }
 
-async fn finish(
-    tx: &Transaction<'_>,
-    lease: Lease,
-    state: JobState,
-    why: Option<(FailureReason, &str)>,
-) -> Result<()> {
+async fn finish(tx: &Transaction<'_>, lease: Lease, state: JobState, why: Option<(FailureReason, &str)>) -> Result<()> {
     let (reason, detail) = why.unzip();
     let row = tx
         .query_one(
@@ -259,14 +254,7 @@ async fn requeue(
          )
          INSERT INTO outbox (job_id, due_at) SELECT id, due_at FROM requeued
              ON CONFLICT (job_id) DO UPDATE SET due_at = excluded.due_at",
-        &[
-            &lease.job,
-            &state.as_str(),
-            &delay.as_secs_f64(),
-            &failures,
-            &reason.map(FailureReason::as_str),
-            &detail,
-        ],
+        &[&lease.job, &state.as_str(), &delay.as_secs_f64(), &failures, &reason.map(FailureReason::as_str), &detail],
     )
     .await?;
     if delay.is_zero() {

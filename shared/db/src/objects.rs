@@ -4,11 +4,11 @@ use futures::pin_mut;
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use deadpool_postgres::GenericClient;
 use longshore_model::QuarantineReason;
+use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
-use deadpool_postgres::GenericClient;
-use tokio_postgres::Row;
 
 use crate::jobs::word;
 use crate::{Result, Transaction};
@@ -66,7 +66,11 @@ impl Known {
             None => Standing::New,
             Some(aside) if aside.sync_id == sync_id && aside.open => Standing::Counted,
             Some(aside) if aside.stays && aside.etag.as_deref() == etag => {
-                if aside.discarded { Standing::Existed } else { Standing::StillQuarantined }
+                if aside.discarded {
+                    Standing::Existed
+                } else {
+                    Standing::StillQuarantined
+                }
             }
             Some(_) => Standing::Again,
         }
@@ -159,16 +163,7 @@ pub async fn insert(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows: &
              FROM STDIN (FORMAT binary)",
         )
         .await?;
-    let types = [
-        Type::INT8,
-        Type::TEXT,
-        Type::INT4,
-        Type::INT8,
-        Type::TEXT,
-        Type::INT8,
-        Type::TIMESTAMPTZ,
-        Type::INT8,
-    ];
+    let types = [Type::INT8, Type::TEXT, Type::INT4, Type::INT8, Type::TEXT, Type::INT8, Type::TIMESTAMPTZ, Type::INT8];
     let writer = BinaryCopyInWriter::new(sink, &types);
     pin_mut!(writer);
     for row in rows {

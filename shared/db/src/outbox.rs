@@ -1,7 +1,7 @@
 //! The `outbox` table: messages that must reach the broker, written with what they speak of.
 
-use longshore_model::JobKind;
 use deadpool_postgres::GenericClient;
+use longshore_model::JobKind;
 
 use crate::jobs::word;
 use crate::{Result, Transaction};
@@ -43,8 +43,7 @@ pub async fn confirm(tx: &Transaction<'_>, jobs: &[i64]) -> Result<()> {
 /// # Errors
 /// The database is away.
 pub async fn due_in_ms(client: &impl GenericClient) -> Result<Option<i64>> {
-    let row = client
-        .query_one("SELECT (extract(epoch FROM min(due_at) - now()) * 1000)::bigint FROM outbox", &[])
-        .await?;
+    let row =
+        client.query_one("SELECT (extract(epoch FROM min(due_at) - now()) * 1000)::bigint FROM outbox", &[]).await?;
     Ok(row.get::<_, Option<i64>>(0).map(|ms| ms.max(0)))
 }

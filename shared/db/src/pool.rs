@@ -48,9 +48,10 @@ impl Db {
     /// # Errors
     /// The URL cannot be understood.
     pub fn new(url: &Secret, application: &str, connections: usize) -> Result<Self> {
-        let mut config: Config = url.expose().parse().map_err(|_| {
-            Error::Config("it should read postgres://user:password@host:5432/database".to_owned())
-        })?;
+        let mut config: Config = url
+            .expose()
+            .parse()
+            .map_err(|_| Error::Config("it should read postgres://user:password@host:5432/database".to_owned()))?;
         // search_path: every table is Longshore's own. The time-outs free locks that a vanished
         // process would hold: a page commits in well under a second, so a minute of silence inside a
         // transaction means that its owner is gone.

@@ -78,11 +78,9 @@ impl Sealer {
     /// # Errors
     /// The key is not at hand, or the bytes are not what was sealed.
     pub fn open(&self, row: &str, sealed: &Sealed) -> Result<Secret> {
-        let (_, cipher) = self
-            .keys
-            .iter()
-            .find(|(id, _)| *id == sealed.key_id)
-            .ok_or(Error::Seal("the storage's secrets are sealed with a key that LONGSHORE_SECRET_KEYS does not hold"))?;
+        let (_, cipher) = self.keys.iter().find(|(id, _)| *id == sealed.key_id).ok_or(Error::Seal(
+            "the storage's secrets are sealed with a key that LONGSHORE_SECRET_KEYS does not hold",
+        ))?;
         let corrupt = Error::Seal("the storage's secrets cannot be opened: wrong key or damaged row");
         let Some((nonce, cipher_text)) = sealed.bytes.split_first_chunk::<NONCE_BYTES>() else { return Err(corrupt) };
         let payload = Payload { msg: cipher_text, aad: row.as_bytes() };

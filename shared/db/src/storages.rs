@@ -167,8 +167,7 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<StorageR
 /// # Errors
 /// The database is away.
 pub async fn lock(tx: &Transaction<'_>, id: i64) -> Result<Option<StorageRow>> {
-    let row =
-        tx.query_opt(&format!("SELECT {COLUMNS} FROM storages WHERE id = $1 FOR NO KEY UPDATE"), &[&id]).await?;
+    let row = tx.query_opt(&format!("SELECT {COLUMNS} FROM storages WHERE id = $1 FOR NO KEY UPDATE"), &[&id]).await?;
     row.as_ref().map(read).transpose()
 }
 

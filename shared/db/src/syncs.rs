@@ -1,8 +1,8 @@
 //! The `syncs` table: one row a run of a storage, its totals summed over its jobs.
 
 use chrono::{DateTime, Utc};
-use longshore_model::{Direction, ExportOptions, FailureReason, StorageKind, SyncStatus};
 use deadpool_postgres::GenericClient;
+use longshore_model::{Direction, ExportOptions, FailureReason, StorageKind, SyncStatus};
 use tokio_postgres::Row;
 
 use crate::jobs::word;
@@ -170,11 +170,7 @@ pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enq
 /// Closes a sync whose last job ended, or fails it at once when a job was given up.
 ///
 /// The row lock makes two jobs that end together take turns, so one of them sees the other's end.
-pub(crate) async fn close_if_done(
-    tx: &Transaction<'_>,
-    id: i64,
-    failure: Option<(FailureReason, &str)>,
-) -> Result<()> {
+pub(crate) async fn close_if_done(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<()> {
     if failure.is_some() {
         // Jobs before the sync, as everywhere: these would only go on with a sync that has failed.
         tx.execute(

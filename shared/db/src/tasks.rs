@@ -78,7 +78,10 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<TaskRow>
 /// The database is away.
 pub async fn page(client: &impl GenericClient, project: i64, offset: i64, limit: i64) -> Result<Vec<TaskRow>> {
     let rows = client
-        .query(&format!("{SELECT} WHERE t.project_id = $1 ORDER BY t.id OFFSET $2 LIMIT $3"), &[&project, &offset, &limit])
+        .query(
+            &format!("{SELECT} WHERE t.project_id = $1 ORDER BY t.id OFFSET $2 LIMIT $3"),
+            &[&project, &offset, &limit],
+        )
         .await?;
     Ok(rows.iter().map(read).collect())
 }

@@ -76,7 +76,9 @@ pub async fn insert(
 ) -> Result<TokenRow> {
     let row = client
         .query_one(
-            &format!("INSERT INTO api_tokens (name, digest, role, projects) VALUES ($1, $2, $3, $4) RETURNING {COLUMNS}"),
+            &format!(
+                "INSERT INTO api_tokens (name, digest, role, projects) VALUES ($1, $2, $3, $4) RETURNING {COLUMNS}"
+            ),
             &[&name, &digest(token), &role, &projects],
         )
         .await

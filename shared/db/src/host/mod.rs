@@ -8,6 +8,7 @@ mod native;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use longshore_model::{ExportOptions, Secrets, StorageSettings};
+use serde_json::value::RawValue;
 
 use crate::{Client, Result, Transaction};
 
@@ -72,8 +73,7 @@ pub struct AnnotationRow {
     pub id: i64,
     pub task_id: i64,
     pub project_id: i64,
-    /// JSON text.
-    pub result: String,
+    pub result: Box<RawValue>,
     pub was_cancelled: bool,
     pub ground_truth: bool,
     pub lead_time: Option<f64>,
@@ -87,10 +87,8 @@ pub struct AnnotationRow {
 pub struct TaskRow {
     pub id: i64,
     pub project_id: i64,
-    /// JSON text.
-    pub data: String,
-    /// JSON text.
-    pub meta: String,
+    pub data: Box<RawValue>,
+    pub meta: Box<RawValue>,
     pub total_annotations: i32,
     pub cancelled_annotations: i32,
     pub total_predictions: i32,
@@ -112,12 +110,8 @@ pub trait Host: Send + Sync {
     async fn storage(&self, client: &Client, storage_id: i64) -> Result<JobStorage>;
 
     /// Inserts tasks with their annotations and predictions, and returns the task ids in order.
-    async fn insert_tasks(
-        &self,
-        tx: &Transaction<'_>,
-        storage: &JobStorage,
-        tasks: &[NewTask<'_>],
-    ) -> Result<Vec<i64>>;
+    async fn insert_tasks(&self, tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>])
+    -> Result<Vec<i64>>;
 
     /// The largest id of what an export job walks: annotations, or tasks.
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64>;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use futures::pin_mut;
 use longshore_model::{ExportMode, Secrets};
+use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
@@ -34,13 +35,12 @@ impl Host for Native {
             )
             .await?
             .ok_or_else(|| Error::NotFound(format!("storage {storage_id}")))?;
-        let settings: longshore_model::StorageSettings = serde_json::from_str(row.get("settings"))
-            .map_err(|error| Error::unreadable("storages.settings", error))?;
+        let settings: longshore_model::StorageSettings =
+            serde_json::from_str(row.get("settings")).map_err(|error| Error::unreadable("storages.settings", error))?;
         let secrets = match (row.get::<_, Option<Vec<u8>>>("secrets"), row.get::<_, Option<String>>("secrets_key_id")) {
             (Some(bytes), Some(key_id)) => {
                 let opened = self.sealer.open(&format!("storage:{storage_id}"), &Sealed { key_id, bytes })?;
-                Secrets::read(settings.kind(), &opened)
-                    .map_err(|error| Error::unreadable("storages.secrets", error))?
+                Secrets::read(settings.kind(), &opened).map_err(|error| Error::unreadable("storages.secrets", error))?
             }
             _ => Secrets::none(settings.kind()),
         };
@@ -128,9 +128,7 @@ impl Host for Native {
 
 /// Takes ids from the sequence beforehand, so that the ledger can be copied with them.
 async fn reserve_ids(tx: &Transaction<'_>, count: usize) -> Result<Vec<i64>> {
-    let statement = tx
-        .prepare_cached("SELECT nextval('tasks_id_seq') FROM generate_series(1, $1::int)")
-        .await?;
+    let statement = tx.prepare_cached("SELECT nextval('tasks_id_seq') FROM generate_series(1, $1::int)").await?;
     let rows = tx.query(&statement, &[&i32::try_from(count).unwrap_or(i32::MAX)]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
@@ -143,17 +141,8 @@ async fn copy_tasks(tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask
              FROM STDIN (FORMAT binary)",
         )
         .await?;
-    let types = [
-        Type::INT8,
-        Type::INT8,
-        Type::JSONB,
-        Type::JSONB,
-        Type::INT8,
-        Type::TEXT,
-        Type::INT4,
-        Type::INT4,
-        Type::INT4,
-    ];
+    let types =
+        [Type::INT8, Type::INT8, Type::JSONB, Type::JSONB, Type::INT8, Type::TEXT, Type::INT4, Type::INT4, Type::INT4];
     let writer = BinaryCopyInWriter::new(sink, &types);
     pin_mut!(writer);
     for (task, id) in tasks.iter().zip(ids) {
@@ -216,9 +205,7 @@ async fn copy_predictions(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTas
         return Ok(());
     }
     let sink = tx
-        .copy_in(
-            "COPY predictions (task_id, project_id, result, score, model_version) FROM STDIN (FORMAT binary)",
-        )
+        .copy_in("COPY predictions (task_id, project_id, result, score, model_version) FROM STDIN (FORMAT binary)")
         .await?;
     let types = [Type::INT8, Type::INT8, Type::JSONB, Type::FLOAT8, Type::TEXT];
     let writer = BinaryCopyInWriter::new(sink, &types);
@@ -275,7 +262,7 @@ fn read_annotation(row: &Row) -> Result<AnnotationRow> {
     })
 }
 
-fn json(row: &Row, column: &'static str) -> Result<String> {
+fn json(row: &Row, column: &'static str) -> Result<Box<RawValue>> {
     let RawJson(text) = row.try_get::<_, RawJson<&str>>(column).map_err(|error| Error::unreadable(column, error))?;
-    Ok(text.to_owned())
+    RawValue::from_string(text.to_owned()).map_err(|error| Error::unreadable(column, error))
 }

@@ -1,0 +1,39 @@
+//! A time span in the words of the host.
+
+use chrono::{DateTime, Months, Utc};
+
+/// Stands between number and unit, so that a line never breaks there.
+const NO_BREAK_SPACE: char = '\u{a0}';
+
+const UNITS: [&str; 6] = ["year", "month", "week", "day", "hour", "minute"];
+
+/// How long ago `then` was: its largest unit and the one below it, as in `2 days, 3 hours`.
+///
+/// Less than a minute, and times to come, are `0 minutes`.
+pub(super) fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let months = now.years_since(then).map_or(0, |years| years * 12);
+    let months = (months..months + 12).rev().find(|&count| months_later(then, count).is_some_and(|at| at <= now));
+    let months = months.unwrap_or(0);
+    let rest = months_later(then, months).map_or(0, |at| (now - at).num_minutes().max(0));
+
+    let counts = [
+        i64::from(months / 12),
+        i64::from(months % 12),
+        rest / (7 * 24 * 60),
+        rest / (24 * 60) % 7,
+        rest / 60 % 24,
+        rest % 60,
+    ];
+    let parts = UNITS.iter().zip(counts);
+    let parts: Vec<String> = parts
+        .skip_while(|(_, count)| *count == 0)
+        .take(2)
+        .take_while(|(_, count)| *count > 0)
+        .map(|(unit, count)| format!("{count}{NO_BREAK_SPACE}{unit}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    if parts.is_empty() { format!("0{NO_BREAK_SPACE}minutes") } else { parts.join(", ") }
+}
+
+fn months_later(then: DateTime<Utc>, months: u32) -> Option<DateTime<Utc>> {
+    then.checked_add_months(Months::new(months))
+}

@@ -1,0 +1,91 @@
+//! JSON as Python writes it by default: `", "` and `": "` between the parts, nothing but ASCII.
+
+use std::io::{self, Write};
+
+use chrono::{DateTime, SecondsFormat, Timelike, Utc};
+use serde::{Serialize, Serializer};
+use serde_json::ser::Formatter;
+
+/// Encodes a document; raw parts in it keep key order and the spelling of numbers.
+pub(super) fn encode(document: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, OneLine);
+    document
+        .serialize(&mut serializer)
+        .expect("named fields of plain types and a vector to write to: nothing can fail");
+    bytes
+}
+
+/// A time as the host writes it: microseconds where there are any, and `Z`.
+pub(super) fn time<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    let format = if at.nanosecond() < 1_000 { SecondsFormat::Secs } else { SecondsFormat::Micros };
+    serializer.serialize_str(&at.to_rfc3339_opts(format, true))
+}
+
+struct OneLine;
+
+impl Formatter for OneLine {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        escape(out, fragment)
+    }
+
+    /// Raw JSON: blanks between the tokens become ours, escapes that are there stay.
+    fn write_raw_fragment<W: ?Sized + Write>(&mut self, out: &mut W, json: &str) -> io::Result<()> {
+        let mut rest = json;
+        while let Some(next) = rest.find(['"', ',', ':', ' ', '\t', '\n', '\r']) {
+            let (token, tail) = rest.split_at(next);
+            out.write_all(token.as_bytes())?;
+            let length = match tail.as_bytes()[0] {
+                b'"' => string_length(tail),
+                _ => 1,
+            };
+            let (token, tail) = tail.split_at(length);
+            match token {
+                "," => out.write_all(b", ")?,
+                ":" => out.write_all(b": ")?,
+                " " | "\t" | "\n" | "\r" => {}
+                string => escape(out, string)?,
+            }
+            rest = tail;
+        }
+        out.write_all(rest.as_bytes())
+    }
+}
+
+/// The bytes of the string that the text starts with, quotes included; all of the text if it does not end.
+fn string_length(text: &str) -> usize {
+    let mut escaped = true;
+    let end = text.bytes().position(|byte| {
+        let closes = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        closes
+    });
+    end.map_or(text.len(), |end| end + 1)
+}
+
+/// Writes text, and everything that is not printable ASCII as `\uXXXX`.
+fn escape<W: ?Sized + Write>(out: &mut W, text: &str) -> io::Result<()> {
+    let mut rest = text;
+    while let Some(next) = rest.find(|char| !matches!(char, ' '..='~')) {
+        let (plain, tail) = rest.split_at(next);
+        out.write_all(plain.as_bytes())?;
+        let mut chars = tail.chars();
+        for unit in chars.next().into_iter().flat_map(|char| char.encode_utf16(&mut [0; 2]).to_vec()) {
+            write!(out, "\\u{unit:04x}")?;
+        }
+        rest = chars.as_str();
+    }
+    out.write_all(rest.as_bytes())
+}

@@ -1,0 +1,179 @@
+//! Literal bodies, spelled after what the host was seen to write.
+
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::ago::ago;
+use super::encode::encode;
+use super::{AnnotationRow, TaskRow, Unit, annotation_body, object_key, task_body};
+
+fn at(time: &str) -> DateTime<Utc> {
+    time.parse().unwrap()
+}
+
+fn raw(json: &str) -> Box<RawValue> {
+    RawValue::from_string(json.to_owned()).unwrap()
+}
+
+fn annotation() -> AnnotationRow {
+    AnnotationRow {
+        id: 12,
+        task_id: 7,
+        project_id: 3,
+        result: raw(r#"[{"value":{"choices":["Straße"]},"score":1.50}]"#),
+        was_cancelled: false,
+        ground_truth: true,
+        lead_time: Some(4.25),
+        completed_by: Some(5),
+        created_at: at("2026-03-01T10:00:00.123456Z"),
+        updated_at: at("2026-03-01T10:00:05Z"),
+    }
+}
+
+fn task() -> TaskRow {
+    TaskRow {
+        id: 7,
+        data: raw(r#"{ "z" : "s3://b/ä, :x.jpg" , "a" : [ ] , "n" : 1.0E+2 }"#),
+        meta: raw("{}"),
+        created_at: at("2026-02-01T00:00:00.000010Z"),
+        updated_at: at("2026-02-02T00:00:00.100Z"),
+        total_annotations: 1,
+        cancelled_annotations: 0,
+        total_predictions: 2,
+        project_id: 3,
+    }
+}
+
+fn text(bytes: bytes::Bytes) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+const ANNOTATION: &str = concat!(
+    r#"{"id": 12, "result": [{"value": {"choices": ["Stra\u00dfe"]}, "score": 1.50}], "created_username": " , 5", "#,
+    r#""created_ago": "2\u00a0days, 3\u00a0hours", "completed_by": {"id": 5}, "#,
+    r#""task": {"id": 7, "data": {"z": "s3://b/\u00e4, :x.jpg", "a": [], "n": 1.0E+2}, "meta": {}, "#,
+    r#""created_at": "2026-02-01T00:00:00.000010Z", "updated_at": "2026-02-02T00:00:00.100000Z", "is_labeled": true, "#,
+    r#""allow_skip": true, "overlap": 1, "inner_id": null, "total_annotations": 1, "cancelled_annotations": 0, "#,
+    r#""total_predictions": 2, "precomputed_agreement": null, "comment_count": 0, "unresolved_comment_count": 0, "#,
+    r#""last_comment_updated_at": null, "project": 3, "updated_by": null, "file_upload": null, "comment_authors": []}, "#,
+    r#""was_cancelled": false, "ground_truth": true, "created_at": "2026-03-01T10:00:00.123456Z", "#,
+    r#""updated_at": "2026-03-01T10:00:05Z", "draft_created_at": null, "lead_time": 4.25, "import_id": null, "#,
+    r#""last_action": null, "bulk_created": false, "project": 3, "updated_by": null, "parent_prediction": null, "#,
+    r#""parent_annotation": null, "last_created_by": null}"#,
+);
+
+const TASK: &str = concat!(
+    r#"{"id": 7, "annotations": [{"id": 12, "completed_by": null, "#,
+    r#""result": [{"value": {"choices": ["Stra\u00dfe"]}, "score": 1.50}], "was_cancelled": false, "ground_truth": true, "#,
+    r#""created_at": "2026-03-01T10:00:00.123456Z", "updated_at": "2026-03-01T10:00:05Z", "draft_created_at": null, "#,
+    r#""lead_time": null, "prediction": null, "result_count": 1, "unique_id": null, "import_id": null, "#,
+    r#""last_action": null, "bulk_created": false, "task": 7, "project": 3, "updated_by": null, "#,
+    r#""parent_prediction": null, "parent_annotation": null, "last_created_by": null}], "drafts": [], "#,
+    r#""predictions": [], "data": {"z": "s3://b/\u00e4, :x.jpg", "a": [], "n": 1.0E+2}, "meta": {}, "#,
+    r#""created_at": "2026-02-01T00:00:00.000010Z", "updated_at": "2026-02-02T00:00:00.100000Z", "allow_skip": true, "#,
+    r#""inner_id": null, "total_annotations": 1, "cancelled_annotations": 0, "total_predictions": 2, "#,
+    r#""comment_count": 0, "unresolved_comment_count": 0, "last_comment_updated_at": null, "project": 3, "#,
+    r#""updated_by": null, "comment_authors": []}"#,
+);
+
+#[test]
+fn an_annotation_is_written_with_its_task_as_the_host_writes_it() {
+    let body = annotation_body(&annotation(), &task(), at("2026-03-03T13:30:00Z"));
+    assert_eq!(text(body.bytes), ANNOTATION);
+}
+
+#[test]
+fn a_task_is_written_with_its_annotations_as_the_host_writes_it() {
+    let annotation = AnnotationRow { completed_by: None, lead_time: None, ..annotation() };
+    assert_eq!(text(task_body(&task(), &[annotation]).bytes), TASK);
+    assert!(text(task_body(&task(), &[]).bytes).starts_with(r#"{"id": 7, "annotations": [], "drafts": [], "#));
+}
+
+#[test]
+fn nobody_completed_an_annotation_without_user() {
+    let annotation = AnnotationRow { completed_by: None, ..annotation() };
+    let body = text(annotation_body(&annotation, &task(), annotation.created_at).bytes);
+    assert!(body.contains(r#""created_username": "", "created_ago": "0\u00a0minutes", "completed_by": null, "#));
+}
+
+#[test]
+fn the_digest_forgets_the_time_and_notices_everything_else() {
+    let (now, later) = (at("2026-03-03T13:30:00Z"), at("2026-05-03T13:30:00Z"));
+    let body = annotation_body(&annotation(), &task(), now);
+    let same = annotation_body(&annotation(), &task(), later);
+    assert_ne!(body.bytes, same.bytes);
+    assert_eq!(body.digest, same.digest);
+
+    let changed = AnnotationRow { lead_time: Some(4.5), ..annotation() };
+    assert_ne!(annotation_body(&changed, &task(), now).digest, body.digest);
+    let moved = TaskRow { meta: raw("[]"), ..task() };
+    assert_ne!(annotation_body(&annotation(), &moved, now).digest, body.digest);
+    assert_ne!(task_body(&task(), &[]).digest, task_body(&task(), &[annotation()]).digest);
+}
+
+#[test]
+fn time_spans_have_two_units_at_most() {
+    for (then, now, expected) in [
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:59Z", "0 minutes"),
+        ("2026-01-01T00:00:00Z", "2025-01-01T00:00:00Z", "0 minutes"),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z", "1 minute"),
+        ("2026-01-01T00:00:00Z", "2026-01-01T05:01:00Z", "5 hours, 1 minute"),
+        ("2026-01-01T00:00:00Z", "2026-01-02T00:59:00Z", "1 day"),
+        ("2026-01-01T00:00:00Z", "2026-01-16T23:00:00Z", "2 weeks, 1 day"),
+        ("2026-01-15T12:00:00Z", "2026-03-15T11:00:00Z", "1 month, 4 weeks"),
+        ("2026-01-15T12:00:00Z", "2026-03-15T12:00:00Z", "2 months"),
+        ("2024-02-29T00:00:00Z", "2026-03-01T00:00:00Z", "2 years"),
+        ("2020-05-01T00:00:00Z", "2026-04-30T00:00:00Z", "5 years, 11 months"),
+    ] {
+        assert_eq!(ago(at(then), at(now)).replace('\u{a0}', " "), expected, "{then} to {now}");
+    }
+}
+
+#[test]
+fn keys_have_exactly_one_slash_after_the_prefix() {
+    for (prefix, unit, json_suffix, expected) in [
+        ("", Unit::Annotation, false, "5"),
+        ("", Unit::Task, false, "5.json"),
+        ("out", Unit::Annotation, false, "out/5"),
+        ("out/", Unit::Annotation, true, "out/5.json"),
+        ("a//b/c//", Unit::Task, true, "a//b/c/5.json"),
+        ("/", Unit::Annotation, false, "5"),
+        ("/out", Unit::Annotation, false, "/out/5"),
+    ] {
+        assert_eq!(object_key(prefix, unit, 5, json_suffix), expected);
+    }
+}
+
+#[test]
+fn raw_parts_keep_order_numbers_and_escapes_and_become_ascii() {
+    let encoded = |json: &str| text(encode(&raw(json)));
+    assert_eq!(encoded("{\"b\":1e5,\n\t\"a\" : -0.10}"), r#"{"b": 1e5, "a": -0.10}"#);
+    assert_eq!(encoded(r#"["\"," ,"\\","\\\":","a\u00e9\n"]"#), r#"["\",", "\\", "\\\":", "a\u00e9\n"]"#);
+    assert_eq!(encoded("[\"é\u{7f}\u{1f600}\",true , null]"), r#"["\u00e9\u007f\ud83d\ude00", true, null]"#);
+    assert_eq!(encoded("12345678901234567890.5"), "12345678901234567890.5");
+}
+
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![Just(Value::Null), any::<i64>().prop_map(Value::from), ".{0,8}".prop_map(Value::from)];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(".{0,4}", inner, 0..4).prop_map(|members| members.into_iter().collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn encoding_changes_no_value_and_has_one_form(value in json()) {
+        let from_value = text(encode(&value));
+        let from_compact = text(encode(&raw(&value.to_string())));
+        let from_pretty = text(encode(&raw(&serde_json::to_string_pretty(&value).unwrap())));
+        prop_assert_eq!(&from_compact, &from_pretty);
+        prop_assert_eq!(&from_value, &from_compact);
+        prop_assert!(from_value.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+        prop_assert_eq!(serde_json::from_str::<Value>(&from_value).unwrap(), value);
+    }
+}

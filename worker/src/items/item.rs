@@ -1,0 +1,214 @@
+//! What one JSON object means: a task's data, with annotations and predictions or without.
+
+use std::ops::Range;
+
+use longshore_model::QuarantineReason;
+
+use super::Fault;
+use super::members::{is_object, members, objects};
+
+/// One task's worth of an object. JSON parts are texts, spelled as they came.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Item {
+    /// Its number in the object, from 0.
+    pub(crate) row_index: i32,
+    /// A JSON object.
+    pub(crate) data: String,
+    /// A JSON object, where the item has one beside its `data`.
+    pub(crate) meta: Option<String>,
+    pub(crate) annotations: Vec<AnnotationItem>,
+    pub(crate) predictions: Vec<PredictionItem>,
+}
+
+impl Item {
+    /// The only item of an object that is not read: its data names the object.
+    pub(crate) fn of_data(data: String) -> Self {
+        Self { row_index: 0, data, meta: None, annotations: Vec::new(), predictions: Vec::new() }
+    }
+}
+
+/// An annotation that came with its task.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AnnotationItem {
+    /// A JSON list of objects.
+    pub(crate) result: String,
+    pub(crate) was_cancelled: bool,
+    pub(crate) ground_truth: bool,
+    /// Seconds.
+    pub(crate) lead_time: Option<f64>,
+    /// A user of the host; nobody has checked that there is one.
+    pub(crate) completed_by: Option<i64>,
+}
+
+/// A prediction that came with its task.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PredictionItem {
+    /// A JSON list of objects.
+    pub(crate) result: String,
+    pub(crate) score: Option<f64>,
+    pub(crate) model_version: Option<String>,
+}
+
+/// Takes the object apart that lies in `range` of the checked text.
+///
+/// With an object as `data` that is the task's data, and the other members speak about the task. Without,
+/// the whole object is the data; labels beside it would then be lost in it and are refused.
+pub(super) fn read(text: &str, row: usize, range: Range<usize>) -> Result<Item, Fault> {
+    let start = range.start;
+    let object = &text[range];
+    let place = |fault: BadPart<'_>| fault.in_text(text).in_row(row);
+
+    let [data, meta, annotations, predictions] = members(object, ["data", "meta", "annotations", "predictions"])
+        .map_err(|error| Fault::new(QuarantineReason::InvalidJson, error.to_string()).at(start).in_row(row))?;
+    let row_index = i32::try_from(row).unwrap_or(i32::MAX);
+
+    let Some(data) = data.filter(|data| is_object(data)) else {
+        for (name, labels) in [("annotations", annotations), ("predictions", predictions)] {
+            if let Some(part) = labels.filter(|labels| !is_blank(labels)) {
+                let detail =
+                    format!("\"{name}\" needs the task's data beside it. Put the data into an object \"data\".");
+                return Err(place(BadPart { reason: QuarantineReason::MissingData, part, detail }));
+            }
+        }
+        let data = object.to_owned();
+        return Ok(Item { row_index, data, meta: None, annotations: Vec::new(), predictions: Vec::new() });
+    };
+
+    Ok(Item {
+        row_index,
+        data: data.to_owned(),
+        meta: meta.filter(|meta| is_object(meta)).map(str::to_owned),
+        annotations: labels(annotations, annotation).map_err(place)?,
+        predictions: labels(predictions, prediction).map_err(place)?,
+    })
+}
+
+/// A part of an item that is not what it should be.
+struct BadPart<'a> {
+    reason: QuarantineReason,
+    part: &'a str,
+    detail: String,
+}
+
+impl BadPart<'_> {
+    /// The fault, with the part's place in the text that it is a slice of.
+    fn in_text(self, text: &str) -> Fault {
+        let offset = self.part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        Fault::new(self.reason, self.detail).at(offset)
+    }
+}
+
+/// A kind of labels that may come with a task.
+trait Labels: Sized {
+    const NAME: &'static str;
+    const REASON: QuarantineReason;
+
+    fn bad<'a>(part: &'a str, expected: &str) -> BadPart<'a> {
+        BadPart {
+            reason: Self::REASON,
+            part,
+            detail: format!("In \"{}\", {expected}. Correct or remove it.", Self::NAME),
+        }
+    }
+}
+
+impl Labels for AnnotationItem {
+    const NAME: &'static str = "annotations";
+    const REASON: QuarantineReason = QuarantineReason::InvalidAnnotations;
+}
+
+impl Labels for PredictionItem {
+    const NAME: &'static str = "predictions";
+    const REASON: QuarantineReason = QuarantineReason::InvalidPredictions;
+}
+
+fn labels<'a, T: Labels>(
+    list: Option<&'a str>,
+    read: impl Fn(&'a str) -> Result<T, BadPart<'a>>,
+) -> Result<Vec<T>, BadPart<'a>> {
+    let Some(list) = given(list) else { return Ok(Vec::new()) };
+    let objects = objects(list).map_err(|part| T::bad(part, "a list of objects is expected"))?;
+    objects.into_iter().map(read).collect()
+}
+
+fn annotation(object: &str) -> Result<AnnotationItem, BadPart<'_>> {
+    let bad = AnnotationItem::bad;
+    let names = ["result", "was_cancelled", "ground_truth", "lead_time", "completed_by"];
+    let [result, was_cancelled, ground_truth, lead_time, completed_by] =
+        members(object, names).map_err(|_| bad(object, "an object is expected"))?;
+
+    // An annotation without result says that there is nothing to label; the host takes it so.
+    let result = given(result).unwrap_or("[]");
+    objects(result).map_err(|part| bad(part, "\"result\" must be a list of objects"))?;
+    Ok(AnnotationItem {
+        result: result.to_owned(),
+        was_cancelled: boolean(was_cancelled).map_err(|part| bad(part, "\"was_cancelled\" must be true or false"))?,
+        ground_truth: boolean(ground_truth).map_err(|part| bad(part, "\"ground_truth\" must be true or false"))?,
+        lead_time: number(lead_time).map_err(|part| bad(part, "\"lead_time\" must be a number or null"))?,
+        completed_by: user(completed_by)
+            .map_err(|part| bad(part, "\"completed_by\" must be the id of a user or null"))?,
+    })
+}
+
+fn prediction(object: &str) -> Result<PredictionItem, BadPart<'_>> {
+    let bad = PredictionItem::bad;
+    let [result, score, model_version] =
+        members(object, ["result", "score", "model_version"]).map_err(|_| bad(object, "an object is expected"))?;
+
+    let Some(result) = given(result) else { return Err(bad(object, "every prediction needs a \"result\"")) };
+    let result = if is_object(result) {
+        format!("[{result}]")
+    } else {
+        objects(result).map_err(|part| bad(part, "\"result\" must be an object or a list of objects"))?;
+        result.to_owned()
+    };
+    Ok(PredictionItem {
+        result,
+        score: number(score).map_err(|part| bad(part, "\"score\" must be a number or null"))?,
+        model_version: version(model_version).map_err(|part| bad(part, "\"model_version\" must be a text or null"))?,
+    })
+}
+
+/// A member that is there and not null.
+fn given(member: Option<&str>) -> Option<&str> {
+    member.filter(|json| *json != "null")
+}
+
+/// Whether labels say nothing: what Python calls false, as the host does.
+fn is_blank(json: &str) -> bool {
+    let blank_inside = |open, close| {
+        json.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).is_some_and(|inside| inside.trim().is_empty())
+    };
+    matches!(json, "null" | "false" | "0" | "\"\"") || blank_inside('[', ']') || blank_inside('{', '}')
+}
+
+fn boolean(member: Option<&str>) -> Result<bool, &str> {
+    match given(member) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(other),
+    }
+}
+
+fn number(member: Option<&str>) -> Result<Option<f64>, &str> {
+    let Some(json) = given(member) else { return Ok(None) };
+    let parsed = json.parse().ok().filter(|number: &f64| number.is_finite());
+    parsed.map(Some).ok_or(json)
+}
+
+/// A user's id, alone or in the object that the host exports.
+fn user(member: Option<&str>) -> Result<Option<i64>, &str> {
+    let Some(json) = given(member) else { return Ok(None) };
+    let id = if is_object(json) { members(json, ["id"]).ok().and_then(|[id]| id) } else { Some(json) };
+    id.and_then(|id| id.parse().ok()).map(Some).ok_or(json)
+}
+
+/// A text; a bare number is taken as it is spelled.
+fn version(member: Option<&str>) -> Result<Option<String>, &str> {
+    let Some(json) = given(member) else { return Ok(None) };
+    match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(json).map(Some).map_err(|_| json),
+        Some(b'-' | b'0'..=b'9') => Ok(Some(json.to_owned())),
+        _ => Err(json),
+    }
+}

@@ -1,0 +1,123 @@
+//! Where the items of a text lie: a list, one object, or an object a line.
+
+use std::ops::Range;
+
+use longshore_model::QuarantineReason;
+
+use super::scan::Scanner;
+use super::{Fault, Limits};
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// Finds the items of a text, each a checked JSON object, in order.
+///
+/// The first character decides: `[` starts a list of items, `{` the only item or the first line.
+pub(super) fn split(text: &str, limits: &Limits) -> Result<Vec<Range<usize>>, Fault> {
+    let mut scanner = Scanner::new(text.as_bytes(), limits.max_depth);
+    if text.starts_with(BYTE_ORDER_MARK) {
+        scanner.move_to(text.as_bytes(), BYTE_ORDER_MARK.len()..text.len());
+    }
+    scanner.skip_blank();
+    let mut items = Items { limits, ranges: Vec::new() };
+    match scanner.peek() {
+        None => return Err(Fault::new(QuarantineReason::Empty, "The object is blank. Upload it again.")),
+        Some(b'[') => list(&mut scanner, &mut items)?,
+        Some(b'{') => object_or_lines(text, &mut scanner, &mut items)?,
+        Some(_) => items.pass(&mut scanner)?,
+    }
+    Ok(items.ranges)
+}
+
+/// The items so far.
+struct Items<'a> {
+    limits: &'a Limits,
+    ranges: Vec<Range<usize>>,
+}
+
+impl Items<'_> {
+    /// The number of the next item.
+    fn row(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Passes the next item, and remembers where it lies.
+    fn pass(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Fault> {
+        let row = self.row();
+        let start = scanner.offset();
+        if row >= self.limits.max_items {
+            let detail = format!("More than {row} items. Split the object into several.");
+            return Err(Fault::new(QuarantineReason::TooManyItems, detail).at(start).in_row(row));
+        }
+        let is_object = scanner.peek() == Some(b'{');
+        let range = scanner.value().map_err(|fault| fault.in_row(row))?;
+        if !is_object {
+            let detail = "A task must be a JSON object. Put the value into one, such as {\"text\": …}.";
+            return Err(Fault::new(QuarantineReason::WrongType, detail).at(start).in_row(row));
+        }
+        if range.len() > self.limits.max_item_bytes {
+            let detail = format!("The item has more than {} bytes. Make it smaller.", self.limits.max_item_bytes);
+            return Err(Fault::new(QuarantineReason::TooLarge, detail).at(start).in_row(row));
+        }
+        self.ranges.push(range);
+        Ok(())
+    }
+}
+
+fn list(scanner: &mut Scanner<'_>, items: &mut Items<'_>) -> Result<(), Fault> {
+    scanner.take(b'[');
+    scanner.skip_blank();
+    if !scanner.take(b']') {
+        loop {
+            items.pass(scanner)?;
+            scanner.skip_blank();
+            if scanner.take(b']') {
+                break;
+            }
+            if !scanner.take(b',') {
+                return Err(scanner.unexpected("A comma or ] is expected here").in_row(items.row()));
+            }
+            scanner.skip_blank();
+        }
+    }
+    scanner.skip_blank();
+    match scanner.peek() {
+        None => Ok(()),
+        Some(_) => Err(scanner.unexpected("Nothing is expected after the list")),
+    }
+}
+
+fn object_or_lines<'a>(text: &'a str, scanner: &mut Scanner<'a>, items: &mut Items<'_>) -> Result<(), Fault> {
+    let start = scanner.offset();
+    items.pass(scanner)?;
+    let end = scanner.offset();
+    scanner.skip_blank();
+    if scanner.peek().is_none() {
+        return Ok(());
+    }
+    if text[start..end].contains('\n') {
+        let expected = "Nothing is expected after an object of several lines: put each object on a line of its own, or \
+                        all of them in a list";
+        return Err(scanner.unexpected(expected).in_row(items.row()));
+    }
+    items.ranges.clear();
+    lines(text, start, scanner, items)
+}
+
+fn lines<'a>(text: &'a str, start: usize, scanner: &mut Scanner<'a>, items: &mut Items<'_>) -> Result<(), Fault> {
+    let mut next = start;
+    for line in text[start..].split_inclusive('\n') {
+        let range = next..next + line.len();
+        next = range.end;
+        scanner.move_to(text.as_bytes(), range);
+        scanner.skip_blank();
+        if scanner.peek().is_none() {
+            continue;
+        }
+        items.pass(scanner)?;
+        scanner.skip_blank();
+        if scanner.peek().is_some() {
+            return Err(scanner.unexpected("The end of the line is expected after its object").in_row(items.row() - 1));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! Parts of checked JSON text, as slices of it.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The values of the named members of an object, as they are written; of doubled ones the last.
+///
+/// # Errors
+/// The text is not a JSON object.
+pub(super) fn members<'a, const N: usize>(
+    object: &'a str,
+    names: [&'static str; N],
+) -> serde_json::Result<[Option<&'a str>; N]> {
+    serde_json::Deserializer::from_str(object).deserialize_map(Members(names))
+}
+
+/// The objects of a list, or the first part that is not one: an element, or all if it is no list.
+pub(super) fn objects(list: &str) -> Result<Vec<&str>, &str> {
+    let elements: Vec<&RawValue> = serde_json::from_str(list).map_err(|_| list)?;
+    elements
+        .into_iter()
+        .map(RawValue::get)
+        .map(|element| is_object(element).then_some(element).ok_or(element))
+        .collect()
+}
+
+/// Whether checked JSON text is an object.
+pub(super) fn is_object(json: &str) -> bool {
+    json.starts_with('{')
+}
+
+struct Members<const N: usize>([&'static str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for Members<N> {
+    type Value = [Option<&'de str>; N];
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = [None; N];
+        while let Some(position) = map.next_key_seed(Position(&self.0))? {
+            match position.and_then(|position| values.get_mut(position)) {
+                Some(value) => *value = Some(map.next_value::<&'de RawValue>()?.get()),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(values)
+    }
+}
+
+/// Which of the names a member's name is.
+struct Position<'n>(&'n [&'static str]);
+
+impl<'de> serde::de::DeserializeSeed<'de> for Position<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Position<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|candidate| *candidate == name))
+    }
+}

@@ -1,0 +1,264 @@
+//! One pass over JSON text that checks it strictly and says where the first fault is.
+//!
+//! Beside the grammar it checks what the database cannot hold. It keeps its own stack, so that
+//! nesting costs memory up to the limit and never the thread's stack.
+
+use std::ops::Range;
+
+use longshore_model::QuarantineReason;
+
+use super::Fault;
+
+/// What `numeric` holds: this many digits before the decimal point, and after it.
+const MAX_WHOLE_DIGITS: i64 = 131_072;
+const MAX_FRACTION_DIGITS: i64 = 16_383;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Container {
+    List,
+    Object,
+}
+
+/// A position in a text, moved forward value by value.
+pub(super) struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+    open: Vec<Container>,
+    max_depth: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a [u8], max_depth: usize) -> Self {
+        Self { text, at: 0, open: Vec::new(), max_depth }
+    }
+
+    /// Goes on in another part of the same text; offsets stay those of the whole.
+    pub(super) fn move_to(&mut self, text: &'a [u8], part: Range<usize>) {
+        self.text = &text[..part.end];
+        self.at = part.start;
+    }
+
+    pub(super) fn offset(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    /// Passes the byte if it comes next.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let comes = self.peek() == Some(byte);
+        self.at += usize::from(comes);
+        comes
+    }
+
+    pub(super) fn skip_blank(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// Passes one value, which starts here, and returns where it lies.
+    pub(super) fn value(&mut self) -> Result<Range<usize>, Fault> {
+        let start = self.at;
+        self.open.clear();
+        loop {
+            match self.peek() {
+                Some(b'{') => {
+                    if self.enter(Container::Object, b'}')? {
+                        self.name()?;
+                        continue;
+                    }
+                }
+                Some(b'[') => {
+                    if self.enter(Container::List, b']')? {
+                        continue;
+                    }
+                }
+                Some(b'"') => self.string()?,
+                Some(b'-' | b'0'..=b'9') => self.number()?,
+                Some(b't') => self.word("true")?,
+                Some(b'f') => self.word("false")?,
+                Some(b'n') => self.word("null")?,
+                _ => return Err(self.unexpected("A value is expected here")),
+            }
+            if self.close()? {
+                return Ok(start..self.at);
+            }
+        }
+    }
+
+    /// Opens a list or object; false if it is empty and closed again.
+    fn enter(&mut self, container: Container, end: u8) -> Result<bool, Fault> {
+        if self.open.len() >= self.max_depth {
+            let detail = format!("Nested deeper than {} levels. Flatten the data.", self.max_depth);
+            return Err(Fault::new(QuarantineReason::TooDeep, detail).at(self.at));
+        }
+        self.at += 1;
+        self.skip_blank();
+        if self.take(end) {
+            return Ok(false);
+        }
+        self.open.push(container);
+        Ok(true)
+    }
+
+    /// After a value: closes what ends with it and goes to the next one. True if there is none.
+    fn close(&mut self) -> Result<bool, Fault> {
+        while let Some(&container) = self.open.last() {
+            self.skip_blank();
+            match (container, self.peek()) {
+                (Container::Object, Some(b',')) => {
+                    self.at += 1;
+                    self.skip_blank();
+                    self.name()?;
+                    return Ok(false);
+                }
+                (Container::List, Some(b',')) => {
+                    self.at += 1;
+                    self.skip_blank();
+                    return Ok(false);
+                }
+                (Container::Object, Some(b'}')) | (Container::List, Some(b']')) => {
+                    self.at += 1;
+                    self.open.pop();
+                }
+                (Container::Object, _) => return Err(self.unexpected("A comma or } is expected here")),
+                (Container::List, _) => return Err(self.unexpected("A comma or ] is expected here")),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Passes a member's name and the colon.
+    fn name(&mut self) -> Result<(), Fault> {
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("A name in double quotes is expected here"));
+        }
+        self.string()?;
+        self.skip_blank();
+        if !self.take(b':') {
+            return Err(self.unexpected("A colon is expected here"));
+        }
+        self.skip_blank();
+        Ok(())
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), Fault> {
+        if !self.text[self.at..].starts_with(word.as_bytes()) {
+            return Err(self.unexpected("A value is expected here (true, false and null are the only words)"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), Fault> {
+        self.at += 1;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.escape()?,
+                Some(0..=0x1f) => return Err(self.unexpected("A control character in a string must be escaped")),
+                Some(_) => self.at += 1,
+                None => return Err(self.unexpected("The string must be closed")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), Fault> {
+        match self.text.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') => match self.hex(self.at + 2)? {
+                0 => return Err(self.unsupported("\\u0000, which the database cannot hold")),
+                0xdc00..=0xdfff => return Err(self.unsupported("half of a surrogate pair")),
+                0xd800..=0xdbff => {
+                    let paired = self.text[self.at + 6..].starts_with(b"\\u")
+                        && matches!(self.hex(self.at + 8)?, 0xdc00..=0xdfff);
+                    if !paired {
+                        return Err(self.unsupported("half of a surrogate pair"));
+                    }
+                    self.at += 12;
+                }
+                _ => self.at += 6,
+            },
+            _ => {
+                self.at = (self.at + 1).min(self.text.len());
+                return Err(self.unexpected("One of \" \\ / b f n r t u is expected after a backslash"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The number that four hexadecimal digits say.
+    fn hex(&mut self, from: usize) -> Result<u16, Fault> {
+        let mut code = 0;
+        for at in from..from + 4 {
+            let digit = self.text.get(at).and_then(|&byte| char::from(byte).to_digit(16));
+            let Some(digit) = digit else {
+                self.at = at.min(self.text.len());
+                return Err(self.unexpected("Four hexadecimal digits are expected after \\u"));
+            };
+            code = code << 4 | digit as u16;
+        }
+        Ok(code)
+    }
+
+    fn number(&mut self) -> Result<(), Fault> {
+        let start = self.at;
+        self.take(b'-');
+        let whole = if self.take(b'0') { 1 } else { self.digits()? };
+        let fraction = if self.take(b'.') { self.digits()? } else { 0 };
+        let exponent = if self.take(b'e') || self.take(b'E') { self.exponent()? } else { 0 };
+
+        // Zeros in front count as digits here, so that a few numbers at the very edge are refused too.
+        let too_big = exponent.saturating_add(whole) > MAX_WHOLE_DIGITS;
+        let too_fine = fraction.saturating_sub(exponent) > MAX_FRACTION_DIGITS;
+        if too_big || too_fine {
+            self.at = start;
+            return Err(self.unsupported("a number that the database cannot hold"));
+        }
+        Ok(())
+    }
+
+    /// Passes digits, at least one, and counts them.
+    fn digits(&mut self) -> Result<i64, Fault> {
+        let rest = &self.text[self.at..];
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        match count {
+            0 => Err(self.unexpected("A digit is expected here")),
+            _ => Ok(count as i64),
+        }
+    }
+
+    fn exponent(&mut self) -> Result<i64, Fault> {
+        let negative = self.take(b'-');
+        if !negative {
+            self.take(b'+');
+        }
+        let start = self.at;
+        self.digits()?;
+        let digits = self.text[start..self.at].iter();
+        let size = digits.fold(0_i64, |size, byte| size.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
+        Ok(if negative { -size } else { size })
+    }
+
+    /// The text is not JSON at this place.
+    pub(super) fn unexpected(&self, expected: &str) -> Fault {
+        let detail = match self.peek() {
+            None => format!("{expected}, but the text ends: it is cut off. Upload the whole file."),
+            Some(_) => format!("{expected}. Correct the JSON."),
+        };
+        Fault::new(QuarantineReason::InvalidJson, detail).at(self.at)
+    }
+
+    /// The text is JSON, but its value has no place in the database.
+    fn unsupported(&self, what: &str) -> Fault {
+        let detail = format!("The data contains {what}. Remove or replace it.");
+        Fault::new(QuarantineReason::UnsupportedValue, detail).at(self.at)
+    }
+}

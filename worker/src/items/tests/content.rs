@@ -1,0 +1,118 @@
+//! Usable objects.
+
+use super::super::Item;
+use super::super::item::{AnnotationItem, PredictionItem};
+use super::{data, items};
+
+fn bare(row_index: i32, data: &str) -> Item {
+    Item { row_index, data: data.to_owned(), meta: None, annotations: Vec::new(), predictions: Vec::new() }
+}
+
+fn only(text: &str) -> Item {
+    let [item] = <[Item; 1]>::try_from(items(text).unwrap()).unwrap();
+    item
+}
+
+#[test]
+fn one_object_is_one_item() {
+    assert_eq!(items("{\"text\": \"sea\"}").unwrap(), [bare(0, "{\"text\": \"sea\"}")]);
+    assert_eq!(items("\n {\n  \"a\": [1,\n 2]\n}\r\n").unwrap(), [bare(0, "{\n  \"a\": [1,\n 2]\n}")]);
+    assert_eq!(items("{}").unwrap(), [bare(0, "{}")]);
+}
+
+#[test]
+fn a_list_has_an_item_per_element() {
+    assert_eq!(data(" [ {\"a\":1} ,\n{} ]\n"), [(0, "{\"a\":1}".into()), (1, "{}".into())]);
+    assert_eq!(items("[]").unwrap(), []);
+    assert_eq!(items(" [ ] ").unwrap(), []);
+}
+
+#[test]
+fn lines_have_an_item_each_and_blank_ones_do_not_count() {
+    let expected = [(0, "{\"a\":1}".into()), (1, "{\"a\":2}".into()), (2, "{}".into())];
+    assert_eq!(data("{\"a\":1}\n\n{\"a\":2}\r\n \t\n{}"), expected);
+    assert_eq!(data("\n{\"a\":1}\r\n{\"a\":2}\n {} \n\n"), expected);
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    assert_eq!(data("\u{feff}{\"a\":1}"), [(0, "{\"a\":1}".into())]);
+    assert_eq!(data("\u{feff}{\"a\":1}\n{\"a\":2}"), [(0, "{\"a\":1}".into()), (1, "{\"a\":2}".into())]);
+    assert_eq!(items("\u{feff}[]").unwrap(), []);
+}
+
+#[test]
+fn numbers_order_and_strings_keep_their_spelling() {
+    let text = r#"{"z":1.50,"a":-0.0E+2,"m":12345678901234567890.12,"s":"\u00e9\/é\ud83d\ude00"}"#;
+    assert_eq!(only(text).data, text);
+}
+
+#[test]
+fn an_object_in_data_is_the_data_and_the_rest_speaks_about_the_task() {
+    let item = only(
+        r#"{"id": 7, "data": {"text": "sea"}, "meta": {"from": "x"}, "inner_id": 3,
+            "annotations": [
+              {"id": 1, "result": [{"id": "r"}, {}], "was_cancelled": true, "ground_truth": true, "lead_time": 1.5, "completed_by": 4},
+              {"result": [], "completed_by": {"id": 5, "email": "e"}, "lead_time": null, "was_cancelled": null},
+              {"completed_by": null}],
+            "predictions": [
+              {"result": [{"a": 1}], "score": 0.25, "model_version": "v\u0031"},
+              {"result": {"choices": ["a"]}, "score": null, "model_version": 3}]}"#,
+    );
+    assert_eq!(item.row_index, 0);
+    assert_eq!(item.data, r#"{"text": "sea"}"#);
+    assert_eq!(item.meta.as_deref(), Some(r#"{"from": "x"}"#));
+    let none = AnnotationItem {
+        result: "[]".into(),
+        was_cancelled: false,
+        ground_truth: false,
+        lead_time: None,
+        completed_by: None,
+    };
+    assert_eq!(
+        item.annotations,
+        [
+            AnnotationItem {
+                result: r#"[{"id": "r"}, {}]"#.into(),
+                was_cancelled: true,
+                ground_truth: true,
+                lead_time: Some(1.5),
+                completed_by: Some(4),
+            },
+            AnnotationItem { completed_by: Some(5), ..none.clone() },
+            none,
+        ]
+    );
+    assert_eq!(
+        item.predictions,
+        [
+            PredictionItem { result: r#"[{"a": 1}]"#.into(), score: Some(0.25), model_version: Some("v1".into()) },
+            PredictionItem { result: r#"[{"choices": ["a"]}]"#.into(), score: None, model_version: Some("3".into()) },
+        ]
+    );
+}
+
+#[test]
+fn without_an_object_in_data_the_whole_object_is_the_data() {
+    for text in [
+        r#"{"text": "sea"}"#,
+        r#"{"data": "str"}"#,
+        r#"{"data": null, "k": 1}"#,
+        r#"{"data": [1], "meta": {"a": 1}}"#,
+        r#"{"text": "sea", "annotations": [], "predictions": null}"#,
+        r#"{"text": "sea", "annotations": [ ], "predictions": ""}"#,
+    ] {
+        assert_eq!(only(text), bare(0, text));
+    }
+}
+
+#[test]
+fn null_and_empty_labels_are_none() {
+    let item = only(r#"{"data": {}, "annotations": null, "predictions": [], "meta": "not an object"}"#);
+    assert_eq!(item, bare(0, "{}"));
+}
+
+#[test]
+fn of_doubled_names_the_last_counts_however_it_is_spelled() {
+    assert_eq!(only(r#"{"data": {"a": 1}, "d\u0061ta": {"a": 2}}"#).data, r#"{"a": 2}"#);
+}

@@ -1,0 +1,184 @@
+//! Unusable objects: reason, place and what is said about it.
+
+use super::super::{Limits, read};
+use super::{fault, items, place};
+
+#[test]
+fn blank_objects_are_empty() {
+    assert_eq!(fault("").0, "empty");
+    assert_eq!(fault(" \n\t\r\n").0, "empty");
+    assert_eq!(fault("\u{feff}\n").0, "empty");
+}
+
+#[test]
+fn values_that_are_no_object_are_of_the_wrong_type() {
+    assert_eq!(fault("42"), ("wrong_type", Some(0), Some(0)));
+    assert_eq!(fault("\"text\""), ("wrong_type", Some(0), Some(0)));
+    assert_eq!(fault("null\nnull"), ("wrong_type", Some(0), Some(0)));
+    assert_eq!(fault("[1,2]"), ("wrong_type", Some(1), Some(0)));
+    assert_eq!(fault("[{}, {}, [{}]]"), ("wrong_type", Some(9), Some(2)));
+    assert_eq!(fault("{\"a\":1}\n\n5\n"), ("wrong_type", Some(9), Some(1)));
+}
+
+#[test]
+fn what_is_cut_off_ends_at_its_end() {
+    for text in [
+        "{",
+        "{\"a",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":[1,",
+        "{\"a\":\"\\",
+        "{\"a\":\"\\u00",
+        "{\"a\":tr",
+        "{\"a\":-",
+    ] {
+        let end = text.find("tr").unwrap_or(text.len()) as u64;
+        assert_eq!(fault(text), ("invalid_json", Some(end), Some(0)), "{text}");
+    }
+    assert_eq!(fault("[{},{}"), ("invalid_json", Some(6), Some(2)));
+    assert_eq!(fault("[{},"), ("invalid_json", Some(4), Some(1)));
+    assert!(items("{\"a\":1").unwrap_err().detail.contains("cut off"));
+}
+
+#[test]
+fn a_fault_is_placed_where_the_text_stops_being_json() {
+    for (text, offset) in [
+        ("nope", 0),
+        ("{'a':1}", 1),
+        ("{\"a\" 1}", 5),
+        ("{\"a\":1,}", 7),
+        ("{\"a\":[1,]}", 8),
+        ("{\"a\":[1}}", 7),
+        ("{\"a\":01}", 6),
+        ("{\"a\":1.}", 7),
+        ("{\"a\":.5}", 5),
+        ("{\"a\":1e}", 7),
+        ("{\"a\":+1}", 5),
+        ("{\"a\":NaN}", 5),
+        ("{\"a\":-Infinity}", 6),
+        ("{\"a\":\"\\x\"}", 7),
+        ("{\"a\":\"\\u12g4\"}", 10),
+        ("{\"a\":\"line\nbreak\"}", 10),
+        ("{\"a\":1}}", 7),
+        ("{\"a\":1} {\"a\":2}", 8),
+        ("\u{feff}{\"a\":x}", 8),
+    ] {
+        let (reason, at, _) = fault(text);
+        assert_eq!((reason, at), ("invalid_json", Some(offset)), "{text}");
+    }
+}
+
+#[test]
+fn nothing_may_follow_a_list_or_an_object_of_several_lines() {
+    assert_eq!(fault("[{}]\n[{}]"), ("invalid_json", Some(5), None));
+    assert_eq!(fault("{\n}\n{\n}"), ("invalid_json", Some(4), Some(1)));
+}
+
+#[test]
+fn a_bad_line_makes_the_whole_object_unusable() {
+    assert_eq!(fault("{\"a\":1}\n{\"a\":\n{\"a\":3}"), ("invalid_json", Some(13), Some(1)));
+    assert_eq!(fault("{\"a\":1}\n{\"a\":2} x\n"), ("invalid_json", Some(16), Some(1)));
+}
+
+#[test]
+fn text_that_is_not_utf8_is_placed_at_its_first_bad_byte() {
+    let read = |bytes: &[u8]| place(read("a.json", bytes, &Limits::default()));
+    assert_eq!(read(b"{\"a\":\"caf\xe9\"}"), ("not_utf8", Some(9), None));
+    assert_eq!(read(b"\xff\xfe{\0}\0"), ("not_utf8", Some(0), None));
+    assert_eq!(read(b"{\0}\0"), ("not_utf8", Some(0), None));
+    assert_eq!(read(b"\0{\0}"), ("not_utf8", Some(0), None));
+}
+
+#[test]
+fn values_that_the_database_cannot_hold_are_found() {
+    for (text, offset) in [
+        (r#"{"a":"x\u0000"}"#, 7),
+        (r#"{"\u0000":1}"#, 2),
+        (r#"{"a":"\ud800"}"#, 6),
+        (r#"{"a":"\udc00\ud800"}"#, 6),
+        (r#"{"a":"\ud800\u0041"}"#, 6),
+        (r#"{"a":1e999999}"#, 5),
+        (r#"{"a":[-1.5e-999999]}"#, 6),
+        (r#"{"a":1e99999999999999999999}"#, 5),
+    ] {
+        assert_eq!(fault(text), ("unsupported_value", Some(offset), Some(0)), "{text}");
+    }
+    items(r#"{"a":[1e131071, 1e-16383, 1.5e308]}"#).unwrap();
+}
+
+#[test]
+fn nesting_has_a_limit_at_any_depth() {
+    let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+    items(&nested(99)).unwrap();
+    assert_eq!(fault(&nested(100)), ("too_deep", Some(104), Some(0)));
+    assert_eq!(fault(&"[".repeat(100_000)).0, "too_deep");
+    assert_eq!(fault(&"{\"a\":".repeat(100_000)).0, "too_deep");
+}
+
+#[test]
+fn limits_hold_for_the_object_and_for_each_item() {
+    let limits =
+        Limits { max_object_bytes: 40, max_unpacked_bytes: 40, max_item_bytes: 10, max_items: 3, max_depth: 5 };
+    let read = |text: &str| read("a.json", text.as_bytes(), &limits);
+    read("[{},{},{\"a\":123}]").unwrap();
+    assert_eq!(place(read("[{},{},{\"a\":1234}]")), ("too_large", Some(7), Some(2)));
+    assert_eq!(place(read("[{},{},{},{}]")), ("too_many_items", Some(10), Some(3)));
+    assert_eq!(place(read("{}\n{}\n{}\n{}\n")), ("too_many_items", Some(9), Some(3)));
+    assert_eq!(place(read(&" ".repeat(41))), ("too_large", None, None));
+}
+
+#[test]
+fn labels_without_data_are_refused() {
+    assert_eq!(fault(r#"{"text":"a","annotations":[{"result":[]}]}"#), ("missing_data", Some(26), Some(0)));
+    assert_eq!(fault(r#"[{}, {"data":"a","predictions":[1]}]"#), ("missing_data", Some(31), Some(1)));
+}
+
+#[test]
+fn bad_annotations_are_placed_at_the_part_that_is_bad() {
+    for (annotations, offset) in [
+        ("5", 27),
+        ("{}", 27),
+        ("[{}, 5]", 32),
+        (r#"[{"result":"text"}]"#, 38),
+        (r#"[{"result":[{}, 1]}]"#, 43),
+        (r#"[{"lead_time":"1"}]"#, 41),
+        (r#"[{"lead_time":1e400}]"#, 41),
+        (r#"[{"was_cancelled":1}]"#, 45),
+        (r#"[{"ground_truth":"no"}]"#, 44),
+        (r#"[{"completed_by":"a@b"}]"#, 44),
+        (r#"[{"completed_by":1.5}]"#, 44),
+        (r#"[{"completed_by":{"email":"a@b"}}]"#, 44),
+    ] {
+        let text = format!("{{\"data\":{{}}, \"annotations\":{annotations}}}");
+        assert_eq!(fault(&text), ("invalid_annotations", Some(offset), Some(0)), "{text}");
+    }
+}
+
+#[test]
+fn bad_predictions_are_placed_at_the_part_that_is_bad() {
+    for (predictions, offset) in [
+        (r#""text""#, 26),
+        ("[null]", 27),
+        ("[{}]", 27),
+        (r#"[{"result":null}]"#, 27),
+        (r#"[{"result":"a"}]"#, 37),
+        (r#"[{"result":[1.5]}]"#, 38),
+        (r#"[{"result":[],"score":"high"}]"#, 48),
+        (r#"[{"result":[],"model_version":["v"]}]"#, 56),
+    ] {
+        let text = format!("{{\"data\":{{}},\"predictions\":{predictions}}}");
+        assert_eq!(fault(&text), ("invalid_predictions", Some(offset), Some(0)), "{text}");
+    }
+}
+
+#[test]
+fn the_excerpt_shows_the_text_around_the_fault_in_one_short_line() {
+    let unusable = items("{\"a\":\t1,\n \"b\": oops}").unwrap_err();
+    assert_eq!(unusable.excerpt.as_deref(), Some("{\"a\":\\t1,\\n \"b\": oops}"));
+
+    let long = format!("{{\"a\":\"{}\",x{}", "ä".repeat(500), "\u{1f600}".repeat(500));
+    let excerpt = items(&long).unwrap_err().excerpt.unwrap();
+    assert_eq!(excerpt, format!("{}\",x{}", "ä".repeat(38), "\u{1f600}".repeat(79)));
+}

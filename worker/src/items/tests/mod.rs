@@ -1,0 +1,29 @@
+//! Objects as users store them, and what becomes of each.
+
+mod content;
+mod faults;
+mod packed;
+mod properties;
+
+use super::{Item, Limits, Unusable, read};
+
+/// What a JSON object without compression is read as.
+fn items(text: &str) -> Result<Vec<Item>, Unusable> {
+    read("tasks/1.json", text.as_bytes(), &Limits::default())
+}
+
+/// The row and data of every item.
+fn data(text: &str) -> Vec<(i32, String)> {
+    let items = items(text).expect("a usable object");
+    items.into_iter().map(|item| (item.row_index, item.data)).collect()
+}
+
+/// Why the text cannot be used: reason, offset, row.
+fn fault(text: &str) -> (&'static str, Option<u64>, Option<i32>) {
+    place(items(text))
+}
+
+fn place(read: Result<Vec<Item>, Unusable>) -> (&'static str, Option<u64>, Option<i32>) {
+    let unusable = read.expect_err("an unusable object");
+    (unusable.reason.as_str(), unusable.byte_offset, unusable.row_index)
+}

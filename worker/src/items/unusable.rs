@@ -1,0 +1,82 @@
+//! Why an object cannot be imported, and where its fault is.
+
+use std::borrow::Cow;
+
+use longshore_model::QuarantineReason;
+
+/// How many characters of an excerpt come before the fault, and after it.
+const BEFORE: usize = 40;
+const AFTER: usize = 80;
+
+/// An object that cannot be imported: a row for the quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct Unusable {
+    pub(crate) reason: QuarantineReason,
+    /// What is wrong and what to do about it.
+    pub(crate) detail: String,
+    /// Where the fault is, counted in the unpacked bytes.
+    pub(crate) byte_offset: Option<u64>,
+    /// The item at fault.
+    pub(crate) row_index: Option<i32>,
+    /// The text around the fault: one line of at most 120 characters.
+    pub(crate) excerpt: Option<String>,
+}
+
+/// A fault as it is found, before anyone looks at the text around it.
+#[derive(Debug)]
+pub(super) struct Fault {
+    reason: QuarantineReason,
+    detail: Cow<'static, str>,
+    offset: Option<usize>,
+    row: Option<usize>,
+}
+
+impl Fault {
+    pub(super) fn new(reason: QuarantineReason, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason, detail: detail.into(), offset: None, row: None }
+    }
+
+    /// Places the fault in the unpacked bytes.
+    pub(super) fn at(self, offset: usize) -> Self {
+        Self { offset: Some(offset), ..self }
+    }
+
+    /// Names the item at fault.
+    pub(super) fn in_row(self, row: usize) -> Self {
+        Self { row: Some(row), ..self }
+    }
+
+    /// Adds the text around the fault.
+    pub(super) fn locate(self, unpacked: &[u8]) -> Unusable {
+        Unusable {
+            reason: self.reason,
+            detail: self.detail.into_owned(),
+            byte_offset: self.offset.map(|offset| offset as u64),
+            row_index: self.row.map(|row| i32::try_from(row).unwrap_or(i32::MAX)),
+            excerpt: self.offset.map(|offset| excerpt(unpacked, offset)),
+        }
+    }
+}
+
+/// The text around an offset in one line; what is not printable is escaped, what is not UTF-8 replaced.
+fn excerpt(bytes: &[u8], offset: usize) -> String {
+    let offset = offset.min(bytes.len());
+    // A character has up to four bytes; what the cut leaves of one at the edge is dropped with the surplus.
+    let before = escape(&bytes[offset.saturating_sub(4 * (BEFORE + 1))..offset]);
+    let after = escape(&bytes[offset..bytes.len().min(offset + 4 * (AFTER + 1))]);
+    let surplus = before.chars().count().saturating_sub(BEFORE);
+    before.chars().skip(surplus).chain(after.chars().take(AFTER)).collect()
+}
+
+fn escape(bytes: &[u8]) -> String {
+    let mut escaped = String::new();
+    for char in String::from_utf8_lossy(bytes).chars() {
+        if char.is_control() {
+            escaped.extend(char.escape_default());
+        } else {
+            escaped.push(char);
+        }
+    }
+    escaped
+}

@@ -1,0 +1,116 @@
+//! Why an attempt could not go on.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use longshore_model::FailureReason;
+use longshore_storage::{ErrorKind, StorageError};
+
+/// A failure of an attempt, by who failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JobError {
+    /// The storage.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The database, or rows that do not allow it.
+    #[error(transparent)]
+    Db(#[from] longshore_db::Error),
+    /// A setting that the storage was saved with cannot work.
+    #[error("the storage's settings cannot be used: {0}")]
+    Settings(String),
+    /// The worker stops and the page could not end in time.
+    #[error("the worker is stopping")]
+    Draining,
+}
+
+/// What happens to the job after a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing to write: another attempt has the job, or the database cannot be told. The lease's
+    /// expiry makes the job due again where it must be.
+    Leave,
+    /// Nobody's fault: back to the queue at once.
+    Release,
+    /// May work later; at the earliest after this long.
+    Retry { reason: FailureReason, at_least: Duration },
+    /// Will not work until somebody changes something.
+    Discard { reason: FailureReason },
+}
+
+impl JobError {
+    /// What happens to the job now.
+    pub(crate) fn verdict(&self) -> Verdict {
+        match self {
+            Self::Draining => Verdict::Release,
+            Self::Settings(_) => Verdict::Discard { reason: FailureReason::InvalidSettings },
+            Self::Storage(error) => match error.kind {
+                ErrorKind::Throttled { retry_after } => {
+                    Verdict::Retry { reason: error.reason, at_least: retry_after.unwrap_or_default() }
+                }
+                ErrorKind::Unavailable => Verdict::Retry { reason: error.reason, at_least: Duration::ZERO },
+                ErrorKind::Cancelled => Verdict::Release,
+                ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid => {
+                    Verdict::Discard { reason: error.reason }
+                }
+            },
+            Self::Db(longshore_db::Error::LeaseLost) => Verdict::Leave,
+            Self::Db(longshore_db::Error::Seal(_)) => Verdict::Discard { reason: FailureReason::SealedSecrets },
+            Self::Db(error) if error.is_unavailable() => Verdict::Leave,
+            Self::Db(_) => Verdict::Retry { reason: FailureReason::Internal, at_least: Duration::ZERO },
+        }
+    }
+
+    /// The failure with its causes, each said once; no secret is in any of them.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let said = error.to_string();
+            if !text.ends_with(&said) {
+                text.push_str(": ");
+                text.push_str(&said);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// How long a job waits after its nth failure in a row: doubling from one second to five minutes,
+/// half of it by chance, so that the jobs of one broken storage do not come back together.
+pub(crate) fn backoff(failures: i32, at_least: Duration) -> Duration {
+    const FIRST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(300);
+    /// What a storage may ask for at most: longer would look like a stuck sync.
+    const PATIENCE: Duration = Duration::from_secs(900);
+    let doubled = FIRST.saturating_mul(1 << failures.clamp(0, 20)).min(LONGEST);
+    doubled.mul_f64(rand::random_range(0.5..=1.0)).max(at_least.min(PATIENCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_storage::Op;
+
+    #[test]
+    fn a_throttled_job_waits_at_least_as_long_as_the_storage_asks() {
+        let retry_after = Some(Duration::from_secs(40));
+        let error = StorageError::new(Op::List, ErrorKind::Throttled { retry_after }, FailureReason::Throttled);
+        let Verdict::Retry { at_least, .. } = JobError::from(error).verdict() else { panic!("not retried") };
+        assert!(backoff(0, at_least) >= Duration::from_secs(40));
+    }
+
+    #[test]
+    fn the_wait_grows_and_stays_bounded() {
+        assert!(backoff(0, Duration::ZERO) <= Duration::from_secs(1));
+        assert!(backoff(4, Duration::ZERO) >= Duration::from_secs(8));
+        assert!(backoff(1000, Duration::ZERO) <= Duration::from_secs(300));
+    }
+
+    #[test]
+    fn a_denied_storage_discards_the_job_and_a_lost_lease_leaves_it() {
+        let denied = StorageError::new(Op::List, ErrorKind::Denied, FailureReason::AccessDenied);
+        assert_eq!(JobError::from(denied).verdict(), Verdict::Discard { reason: FailureReason::AccessDenied });
+        assert_eq!(JobError::from(longshore_db::Error::LeaseLost).verdict(), Verdict::Leave);
+    }
+}

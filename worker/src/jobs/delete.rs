@@ -1,0 +1,101 @@
+//! Delete: objects whose annotation or task is gone are removed, where the storage may delete.
+//!
+//! What is gone is read off the tables, so it does not matter how the annotation was deleted, and a
+//! deletion that a crash cut short is simply found again. Without the permission the object stays
+//! and its row in `exports` says so.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{self, StreamExt};
+use longshore_db::exports::{self, Orphan};
+use longshore_db::host::JobStorage;
+use longshore_db::jobs::Claimed;
+use longshore_db::{Counts, Transaction};
+use longshore_storage::{ErrorKind, Storage};
+
+use crate::context::Context;
+use crate::job_error::JobError;
+use crate::jobs::{Handler, Page, Writes as PageWrites};
+
+/// Objects per page.
+const PAGE_OBJECTS: i64 = 500;
+
+/// What a page of deletion writes.
+pub(crate) struct Writes {
+    storage_id: i64,
+    deleted: Vec<Orphan>,
+    kept: Vec<Orphan>,
+}
+
+/// The removal of a storage's orphans.
+pub(crate) struct Delete<'a> {
+    context: &'a Context,
+    storage: JobStorage,
+    store: Arc<dyn Storage>,
+    after: (String, i64),
+}
+
+impl<'a> Delete<'a> {
+    /// Prepares a claimed job. Its cursor reads `unit:id`.
+    pub(crate) fn new(context: &'a Context, claimed: &Claimed, storage: JobStorage, store: Arc<dyn Storage>) -> Self {
+        let after = claimed.cursor.as_deref().and_then(|cursor| {
+            let (unit, id) = cursor.split_once(':')?;
+            Some((unit.to_owned(), id.parse().ok()?))
+        });
+        Self { context, storage, store, after: after.unwrap_or_default() }
+    }
+}
+
+#[async_trait]
+impl Handler for Delete<'_> {
+    async fn perform(&mut self) -> Result<Page, JobError> {
+        let may_delete = self.storage.settings.can_delete_objects;
+        let after = (self.after.0.as_str(), self.after.1);
+        let client = self.context.db.client().await?;
+        let orphans = exports::orphans(&client, self.storage.id, may_delete, after, PAGE_OBJECTS).await?;
+        drop(client);
+
+        let last = i64::try_from(orphans.len()).unwrap_or(i64::MAX) < PAGE_OBJECTS;
+        if let Some(orphan) = orphans.last() {
+            self.after = (orphan.unit.clone(), orphan.unit_id);
+        }
+        let (mut deleted, mut kept, mut failure) = (Vec::new(), Vec::new(), None);
+        if may_delete {
+            let store = &self.store;
+            let mut answers = stream::iter(orphans)
+                .map(|orphan| async move {
+                    let answer = store.delete(&orphan.key).await;
+                    (orphan, answer)
+                })
+                .buffer_unordered(self.context.config.transfers);
+            while let Some((orphan, answer)) = answers.next().await {
+                match answer {
+                    Ok(()) => deleted.push(orphan),
+                    Err(error) if error.kind == ErrorKind::Denied => kept.push(orphan),
+                    Err(error) => failure = Some(JobError::from(error)),
+                }
+            }
+        } else {
+            kept = orphans;
+        }
+        let count = |rows: &Vec<Orphan>| i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        Ok(Page {
+            counts: Counts { pages: 1, deleted: count(&deleted), kept: count(&kept), ..Counts::default() },
+            cursor: failure.is_none().then(|| format!("{}:{}", self.after.0, self.after.1)),
+            last: last && failure.is_none(),
+            failure,
+            writes: PageWrites::Delete(Writes { storage_id: self.storage.id, deleted, kept }),
+            _reserved: None,
+        })
+    }
+}
+
+impl Writes {
+    /// Writes everything in the caller's transaction.
+    pub(crate) async fn record(&self, _: &Claimed, tx: &Transaction<'_>) -> Result<(), JobError> {
+        exports::settle(tx, self.storage_id, &self.deleted, "deleted").await?;
+        exports::settle(tx, self.storage_id, &self.kept, "kept").await?;
+        Ok(())
+    }
+}

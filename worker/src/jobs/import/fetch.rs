@@ -1,0 +1,162 @@
+//! From listed objects to items: named in blob mode, read in JSON mode.
+
+use bytes::Bytes;
+use futures::stream::{self, StreamExt};
+use longshore_db::objects::SetAside;
+use longshore_model::QuarantineReason;
+use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
+
+use super::{Import, Imported, Pending, count};
+use crate::items::{self, Item, Unusable};
+use crate::job_error::JobError;
+
+/// From so many bytes on an object is parsed on a thread of its own: about a millisecond of work,
+/// which is what a task may keep others waiting.
+const PARSE_APART: usize = 256 * 1024;
+
+/// So many objects denied, and none read, mean that the storage denies reading, not one object.
+const CLEARLY_DENIED: usize = 8;
+
+/// What became of a part of a page.
+#[derive(Default)]
+pub(super) struct Fetched {
+    pub(super) imported: Vec<Imported>,
+    pub(super) aside: Vec<SetAside>,
+    pub(super) released: Vec<String>,
+    pub(super) vanished: i64,
+    pub(super) failed: i64,
+    pub(super) bytes: i64,
+    pub(super) failure: Option<JobError>,
+}
+
+impl Import<'_> {
+    /// Blob mode: one task per object, without reading any.
+    pub(super) fn name(&self, part: Vec<Pending>) -> Fetched {
+        let mut fetched = Fetched::default();
+        for Pending { object, again } in part {
+            let mut data = serde_json::Map::with_capacity(1);
+            data.insert(self.data_key.as_str().to_owned(), self.store.uri(&object.key).into());
+            fetched.released.extend(again.then(|| object.key.clone()));
+            let data = serde_json::Value::Object(data).to_string();
+            fetched.imported.push(Imported { object, items: vec![Item::of_data(data)] });
+        }
+        fetched
+    }
+
+    /// JSON mode: reads the objects, many at once, and takes their items.
+    ///
+    /// # Errors
+    /// The storage as a whole refuses. One object that cannot be read or used is set aside, or, if
+    /// that may pass, named in [`Fetched::failure`] while the others are kept.
+    pub(super) async fn fetch(&self, part: Vec<Pending>) -> Result<Fetched, JobError> {
+        let asked = part.len();
+        let mut answers = stream::iter(part)
+            .map(|pending| async move {
+                let read = self.read(&pending.object).await;
+                (pending, read)
+            })
+            .buffered(self.context.config.transfers);
+        let mut fetched = Fetched::default();
+        let mut denied = 0;
+        while let Some((Pending { object, again }, read)) = answers.next().await {
+            match read {
+                Ok((bytes, items)) => {
+                    fetched.bytes += count(bytes);
+                    fetched.released.extend(again.then(|| object.key.clone()));
+                    fetched.imported.push(Imported { object, items });
+                }
+                Err(Unread::Unusable(unusable)) => fetched.aside.push(set_aside(&object, unusable)),
+                Err(Unread::Storage(error)) => match error.kind {
+                    ErrorKind::NotFound => fetched.vanished += 1,
+                    ErrorKind::Denied if is_about_one_object(&error) => {
+                        denied += 1;
+                        fetched.aside.push(refused(&object, QuarantineReason::Denied, &error));
+                    }
+                    ErrorKind::Invalid => fetched.aside.push(refused(&object, QuarantineReason::Refused, &error)),
+                    ErrorKind::Denied | ErrorKind::Cancelled => return Err(error.into()),
+                    ErrorKind::Throttled { .. } | ErrorKind::Unavailable => {
+                        fetched.failed += 1;
+                        // The listing answered, so the storage is up; where nothing at all can be read, it is
+                        // not these objects' fault.
+                        if self.is_last_try() && (asked < CLEARLY_DENIED || !fetched.imported.is_empty()) {
+                            fetched.aside.push(refused(&object, QuarantineReason::Unavailable, &error));
+                        } else {
+                            fetched.failure = Some(error.into());
+                        }
+                    }
+                },
+            }
+            if denied >= CLEARLY_DENIED && fetched.imported.is_empty() && denied == fetched.aside.len() {
+                let reason = longshore_model::FailureReason::AccessDenied;
+                return Err(StorageError::new(longshore_storage::Op::Get, ErrorKind::Denied, reason).into());
+            }
+        }
+        Ok(fetched)
+    }
+
+    /// Whether one more failure would discard the job.
+    fn is_last_try(&self) -> bool {
+        self.claimed.failures + 1 >= self.context.config.max_failures
+    }
+
+    async fn read(&self, object: &ObjectMeta) -> Result<(usize, Vec<Item>), Unread> {
+        items::check(&object.key, object.size, &self.limits).map_err(Unread::Unusable)?;
+        let max_bytes = self.limits.max_object_bytes as u64;
+        let body = self.store.get(&object.key, None, max_bytes).await.map_err(Unread::Storage)?;
+        let size = body.bytes.len();
+        let items = self.parse(&object.key, body.bytes).await.map_err(Unread::Unusable)?;
+        Ok((size, items))
+    }
+
+    async fn parse(&self, key: &str, bytes: Bytes) -> Result<Vec<Item>, Unusable> {
+        let packed = key.ends_with(".gz") || key.ends_with(".zst");
+        if bytes.len() < PARSE_APART && !packed {
+            return items::read(key, &bytes, &self.limits);
+        }
+        let (owned_key, limits) = (key.to_owned(), self.limits.clone());
+        let parsed = tokio::task::spawn_blocking(move || items::read(&owned_key, &bytes, &limits)).await;
+        match parsed {
+            Ok(items) => items,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
+    }
+}
+
+/// Why an object gave no items.
+enum Unread {
+    Unusable(Unusable),
+    Storage(StorageError),
+}
+
+/// Whether a denial speaks of the object and not of the credentials.
+fn is_about_one_object(error: &StorageError) -> bool {
+    error.reason == longshore_model::FailureReason::AccessDenied
+}
+
+fn set_aside(object: &ObjectMeta, unusable: Unusable) -> SetAside {
+    SetAside {
+        key: object.key.clone(),
+        etag: object.etag.clone(),
+        size: i64::try_from(object.size).ok(),
+        unit_id: None,
+        reason: unusable.reason,
+        detail: unusable.detail,
+        byte_offset: unusable.byte_offset.and_then(|offset| i64::try_from(offset).ok()),
+        row_index: unusable.row_index,
+        excerpt: unusable.excerpt,
+    }
+}
+
+fn refused(object: &ObjectMeta, reason: QuarantineReason, error: &StorageError) -> SetAside {
+    SetAside {
+        key: object.key.clone(),
+        etag: object.etag.clone(),
+        size: i64::try_from(object.size).ok(),
+        unit_id: None,
+        reason,
+        detail: format!("{} ({error})", error.reason.advice()),
+        byte_offset: None,
+        row_index: None,
+        excerpt: None,
+    }
+}

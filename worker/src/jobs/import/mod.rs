@@ -1,0 +1,246 @@
+//! Import: every matching object of a key range becomes tasks.
+//!
+//! A listed page is compared with the ledger, what is new is read (JSON mode) or merely named (blob
+//! mode), and the result is committed at once; where the objects of a page are large, in several
+//! parts, of which only the last moves the cursor. Run a page twice and the second adds nothing.
+
+mod fetch;
+mod record;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use longshore_db::Counts;
+use longshore_db::host::JobStorage;
+use longshore_db::jobs::Claimed;
+use longshore_db::objects::{SetAside, Standing, known};
+use longshore_model::{DataKey, KeyFilter, QuarantineReason};
+use longshore_storage::{ListRequest, ObjectMeta, Storage};
+
+use crate::context::Context;
+use crate::items::{Item, Limits};
+use crate::job_error::JobError;
+use crate::jobs::{Handler, Page, Writes as PageWrites};
+
+/// Keys per page: what S3, GCS and Azure list at most in one answer that all of them give.
+const PAGE_KEYS: u16 = 1_000;
+
+/// Bytes of objects read for one part of a page, unless a single object is larger.
+///
+/// Large enough that a page of ordinary task files is one part; small enough that eight jobs with
+/// one part in hand and one ahead stay within the default memory budget.
+const PART_BYTES: u64 = 8 * 1024 * 1024;
+
+/// What one part of a page writes.
+pub(crate) struct Writes {
+    storage: Arc<JobStorage>,
+    imported: Vec<Imported>,
+    pub(crate) aside: Vec<SetAside>,
+    /// Keys that were in quarantine and are not any more.
+    released: Vec<String>,
+}
+
+/// An object and what it became.
+struct Imported {
+    object: ObjectMeta,
+    items: Vec<Item>,
+}
+
+/// The import of one key range.
+pub(crate) struct Import<'a> {
+    context: &'a Context,
+    claimed: &'a Claimed,
+    storage: Arc<JobStorage>,
+    store: Arc<dyn Storage>,
+    filter: KeyFilter,
+    data_key: DataKey,
+    limits: Limits,
+    cursor: Option<String>,
+    /// Objects of the listed page that are still to be read.
+    pending: VecDeque<Pending>,
+    /// What the listed page counts once its last part commits.
+    listed: Counts,
+    next: Option<String>,
+    last: bool,
+}
+
+/// An object to import.
+struct Pending {
+    object: ObjectMeta,
+    /// Whether it leaves quarantine if it can be imported now.
+    again: bool,
+}
+
+impl<'a> Import<'a> {
+    /// Prepares the import of a claimed job's range.
+    ///
+    /// # Errors
+    /// The storage's filter does not compile: it was saved before it was checked.
+    pub(crate) fn new(
+        context: &'a Context,
+        claimed: &'a Claimed,
+        storage: JobStorage,
+        store: Arc<dyn Storage>,
+    ) -> Result<Self, JobError> {
+        let filter = storage.settings.key_filter().map_err(|error| JobError::Settings(error.to_string()))?;
+        let data_key = DataKey::of(&storage.label_config);
+        Ok(Self {
+            context,
+            claimed,
+            storage: Arc::new(storage),
+            store,
+            filter,
+            data_key,
+            limits: Limits::default(),
+            cursor: claimed.cursor.clone(),
+            pending: VecDeque::new(),
+            listed: Counts::default(),
+            next: None,
+            last: false,
+        })
+    }
+
+    /// Lists the next page and decides what to do with each of its keys.
+    async fn list(&mut self) -> Result<Vec<SetAside>, JobError> {
+        let page = self
+            .store
+            .list_page(ListRequest {
+                prefix: self.filter.prefix(),
+                delimiter: self.filter.delimiter(),
+                after: self.claimed.range_after.as_deref(),
+                cursor: self.cursor.as_deref(),
+                limit: PAGE_KEYS,
+            })
+            .await?;
+        let mut objects = page.objects;
+        self.next = page.next;
+        if let Some(until) = &self.claimed.range_until {
+            let inside = objects.partition_point(|object| object.key.as_str() <= until.as_str());
+            if inside < objects.len() {
+                objects.truncate(inside);
+                self.next = None;
+            }
+        }
+        self.last = self.next.is_none();
+
+        let listed = objects.len();
+        let mut aside = Vec::new();
+        objects.retain(|object| self.filter.skips(&object.key).is_none());
+        let matched = objects.len();
+        objects.retain(|object| {
+            let storable = !object.key.contains('\0');
+            if !storable {
+                aside.push(unsupported_key(object));
+            }
+            storable
+        });
+
+        let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
+        let known = known(&self.context.db.client().await?, self.storage.id, &keys).await?;
+        self.listed = Counts { pages: 1, listed: count(listed), matched: count(matched), ..Counts::default() };
+        for object in objects {
+            let again = match known.standing(&object.key, object.etag.as_deref(), self.claimed.sync_id) {
+                Standing::New => false,
+                Standing::Again => true,
+                Standing::Existed => {
+                    self.listed.existed += 1;
+                    continue;
+                }
+                Standing::StillQuarantined => {
+                    self.listed.still_quarantined += 1;
+                    continue;
+                }
+                Standing::Counted => continue,
+            };
+            self.pending.push_back(Pending { object, again });
+        }
+        Ok(aside)
+    }
+
+    /// Takes as many pending objects as one part may hold, at least one if there is any.
+    fn take_part(&mut self) -> Vec<Pending> {
+        let mut part = Vec::new();
+        let mut bytes = 0;
+        while let Some(pending) = self.pending.front() {
+            bytes += self.memory_of(&pending.object);
+            if !part.is_empty() && bytes > PART_BYTES {
+                break;
+            }
+            part.extend(self.pending.pop_front());
+        }
+        part
+    }
+
+    /// The memory that reading an object takes; nothing in blob mode.
+    fn memory_of(&self, object: &ObjectMeta) -> u64 {
+        /// Text compresses to about a tenth; a bomb is stopped by the limits instead.
+        const UNPACKING: u64 = 10;
+        if self.storage.settings.use_blob_urls || object.size > self.limits.max_object_bytes as u64 {
+            return 0;
+        }
+        let packed = object.key.ends_with(".gz") || object.key.ends_with(".zst");
+        if packed { object.size.saturating_mul(UNPACKING) } else { object.size }
+    }
+}
+
+#[async_trait]
+impl Handler for Import<'_> {
+    async fn perform(&mut self) -> Result<Page, JobError> {
+        let mut aside = if self.pending.is_empty() { self.list().await? } else { Vec::new() };
+        let part = self.take_part();
+        let bytes = part.iter().map(|pending| self.memory_of(&pending.object)).sum();
+        let reserved = if bytes > 0 { Some(self.context.memory.reserve(bytes).await) } else { None };
+
+        let fetched = if self.storage.settings.use_blob_urls { self.name(part) } else { self.fetch(part).await? };
+        aside.extend(fetched.aside);
+        let created = fetched.imported.iter().map(|imported| imported.items.len()).sum();
+        let mut counts = Counts {
+            imported: count(fetched.imported.len()),
+            created: count(created),
+            quarantined: count(aside.len()),
+            vanished: fetched.vanished,
+            failed: fetched.failed,
+            bytes: fetched.bytes,
+            ..Counts::default()
+        };
+        // Only the last part of a page moves the cursor and counts its listing.
+        let page_done = self.pending.is_empty() && fetched.failure.is_none();
+        if page_done {
+            counts += std::mem::take(&mut self.listed);
+            self.cursor.clone_from(&self.next);
+        }
+        Ok(Page {
+            counts,
+            cursor: if page_done { self.next.clone() } else { None },
+            last: page_done && self.last,
+            failure: fetched.failure,
+            writes: PageWrites::Import(Writes {
+                storage: Arc::clone(&self.storage),
+                imported: fetched.imported,
+                aside,
+                released: fetched.released,
+            }),
+            _reserved: reserved,
+        })
+    }
+}
+
+fn unsupported_key(object: &ObjectMeta) -> SetAside {
+    SetAside {
+        key: object.key.replace('\0', "\u{2400}"),
+        etag: object.etag.clone(),
+        size: i64::try_from(object.size).ok(),
+        unit_id: None,
+        reason: QuarantineReason::UnsupportedKey,
+        detail: "The key holds a NUL character, which no database text can hold. Rename the object.".to_owned(),
+        byte_offset: object.key.find('\0').and_then(|at| i64::try_from(at).ok()),
+        row_index: None,
+        excerpt: None,
+    }
+}
+
+/// A count of a page's things, which are few.
+fn count(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}

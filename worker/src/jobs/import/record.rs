@@ -1,0 +1,139 @@
+//! Writing a part of a page: tasks, ledger, quarantine, by binary `COPY`.
+
+use longshore_db::host::{NewAnnotation, NewPrediction, NewTask};
+use longshore_db::jobs::{self, Claimed};
+use longshore_db::objects::{self, NewObject, SetAside};
+use longshore_db::{Client, Counts, Error as DbError, Transaction};
+use longshore_model::QuarantineReason;
+
+use super::{Imported, Writes, count};
+use crate::context::Context;
+use crate::items::Item;
+use crate::job_error::JobError;
+
+impl Writes {
+    /// Writes everything in the caller's transaction.
+    pub(crate) async fn record(
+        &self,
+        context: &Context,
+        claimed: &Claimed,
+        tx: &Transaction<'_>,
+    ) -> Result<(), JobError> {
+        let all: Vec<&Imported> = self.imported.iter().collect();
+        self.insert(context, claimed, tx, &all).await?;
+        objects::set_aside(tx, self.storage.id, claimed.sync_id, &self.aside).await?;
+        let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
+        objects::release(tx, self.storage.id, &released).await?;
+        Ok(())
+    }
+
+    /// Inserts objects' tasks, then their ledger rows with the tasks' ids.
+    async fn insert(
+        &self,
+        context: &Context,
+        claimed: &Claimed,
+        tx: &Transaction<'_>,
+        imported: &[&Imported],
+    ) -> Result<(), JobError> {
+        let tasks: Vec<NewTask<'_>> = imported
+            .iter()
+            .flat_map(|imported| imported.items.iter().map(|item| new_task(&imported.object.key, item)))
+            .collect();
+        let mut ids = context.host.insert_tasks(tx, &self.storage, &tasks).await?.into_iter();
+        let mut rows = Vec::with_capacity(tasks.len());
+        for imported in imported {
+            let object = &imported.object;
+            let row = |row_index, task_id| NewObject {
+                key: &object.key,
+                row_index,
+                task_id,
+                etag: object.etag.as_deref(),
+                size: i64::try_from(object.size).unwrap_or(i64::MAX),
+                modified_at: object.modified_at,
+            };
+            if imported.items.is_empty() {
+                // An object without items is remembered too, or every sync would read it again.
+                rows.push(row(0, None));
+            }
+            rows.extend(imported.items.iter().map(|item| row(item.row_index, ids.next())));
+        }
+        objects::insert(tx, self.storage.id, claimed.sync_id, &rows).await?;
+        Ok(())
+    }
+
+    /// Finds the objects with values that the database refuses: each is inserted alone, in a
+    /// transaction that is never committed. They move to quarantine, and the counts follow.
+    ///
+    /// # Errors
+    /// The lease is lost or the database is away.
+    pub(crate) async fn isolate(
+        &mut self,
+        context: &Context,
+        claimed: &Claimed,
+        client: &mut Client,
+        counts: &mut Counts,
+    ) -> Result<(), JobError> {
+        let mut kept = Vec::with_capacity(self.imported.len());
+        for imported in std::mem::take(&mut self.imported) {
+            let tx = client.transaction().await.map_err(DbError::from)?;
+            jobs::hold(&tx, claimed.lease).await?;
+            let tried = self.insert(context, claimed, &tx, &[&imported]).await;
+            tx.rollback().await.map_err(DbError::from)?;
+            match tried {
+                Ok(()) => kept.push(imported),
+                Err(JobError::Db(error)) if error.is_data_exception() => {
+                    counts.imported -= 1;
+                    counts.created -= count(imported.items.len());
+                    counts.quarantined += 1;
+                    self.released.retain(|key| *key != imported.object.key);
+                    self.aside.push(unsupported_value(&imported, &error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.imported = kept;
+        Ok(())
+    }
+}
+
+fn new_task<'a>(key: &'a str, item: &'a Item) -> NewTask<'a> {
+    NewTask {
+        key,
+        data: &item.data,
+        meta: item.meta.as_deref(),
+        annotations: item
+            .annotations
+            .iter()
+            .map(|annotation| NewAnnotation {
+                result: &annotation.result,
+                was_cancelled: annotation.was_cancelled,
+                ground_truth: annotation.ground_truth,
+                lead_time: annotation.lead_time,
+                completed_by: annotation.completed_by,
+            })
+            .collect(),
+        predictions: item
+            .predictions
+            .iter()
+            .map(|prediction| NewPrediction {
+                result: &prediction.result,
+                score: prediction.score,
+                model_version: prediction.model_version.as_deref(),
+            })
+            .collect(),
+    }
+}
+
+fn unsupported_value(imported: &Imported, error: &DbError) -> SetAside {
+    SetAside {
+        key: imported.object.key.clone(),
+        etag: imported.object.etag.clone(),
+        size: i64::try_from(imported.object.size).ok(),
+        unit_id: None,
+        reason: QuarantineReason::UnsupportedValue,
+        detail: format!("The database cannot hold a value of this object. Correct it. ({error})"),
+        byte_offset: None,
+        row_index: None,
+        excerpt: None,
+    }
+}

@@ -1,0 +1,94 @@
+//! What a worker does with each kind of job.
+
+mod delete;
+mod export;
+mod import;
+
+use async_trait::async_trait;
+use longshore_db::jobs::Claimed;
+use longshore_db::{Client, Counts, Transaction};
+use longshore_model::{JobKind, QuarantineReason};
+
+use crate::context::{Context, Reserved};
+use crate::job_error::JobError;
+
+/// The storage side of a job: prepares one page after the other.
+#[async_trait]
+pub(crate) trait Handler: Send {
+    /// Prepares the next page. Storage calls and reading queries only; no transaction is open.
+    async fn perform(&mut self) -> Result<Page, JobError>;
+}
+
+/// A prepared page: everything that one transaction will write.
+pub(crate) struct Page {
+    pub(crate) counts: Counts,
+    /// Where the next attempt starts once this page is committed; `None` leaves it where it was.
+    pub(crate) cursor: Option<String>,
+    /// Whether the range ends with this page.
+    pub(crate) last: bool,
+    /// Why some of the page has to be tried again; the rest is committed.
+    pub(crate) failure: Option<JobError>,
+    pub(crate) writes: Writes,
+    /// The memory that the page's objects take.
+    pub(crate) _reserved: Option<Reserved>,
+}
+
+/// What a page writes, by kind of job.
+pub(crate) enum Writes {
+    Import(import::Writes),
+    Export(export::Writes),
+    Delete(delete::Writes),
+}
+
+impl Page {
+    /// Writes the page in the caller's transaction, which holds the lease. No storage call.
+    pub(crate) async fn record(
+        &self,
+        context: &Context,
+        claimed: &Claimed,
+        tx: &Transaction<'_>,
+    ) -> Result<(), JobError> {
+        match &self.writes {
+            Writes::Import(writes) => writes.record(context, claimed, tx).await,
+            Writes::Export(writes) => writes.record(claimed, tx).await,
+            Writes::Delete(writes) => writes.record(claimed, tx).await,
+        }
+    }
+
+    /// Moves objects with values that the database refuses from the page to its quarantine.
+    pub(crate) async fn isolate(
+        &mut self,
+        context: &Context,
+        claimed: &Claimed,
+        client: &mut Client,
+    ) -> Result<(), JobError> {
+        match &mut self.writes {
+            Writes::Import(writes) => writes.isolate(context, claimed, client, &mut self.counts).await,
+            // Exports write only what came out of the database.
+            Writes::Export(_) | Writes::Delete(_) => Ok(()),
+        }
+    }
+
+    /// Why each object that the page sets aside is set aside.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = QuarantineReason> {
+        let aside = match &self.writes {
+            Writes::Import(writes) => writes.aside.as_slice(),
+            Writes::Export(writes) => writes.aside.as_slice(),
+            Writes::Delete(_) => &[],
+        };
+        aside.iter().map(|row| row.reason)
+    }
+}
+
+/// Opens the storage of a claimed job and prepares its handler.
+pub(crate) async fn open<'a>(context: &'a Context, claimed: &'a Claimed) -> Result<Box<dyn Handler + 'a>, JobError> {
+    let client = context.db.client().await?;
+    let storage = context.host.storage(&client, claimed.storage_id).await?;
+    drop(client);
+    let store = context.stores.open(&storage.settings, &storage.secrets)?;
+    Ok(match claimed.kind {
+        JobKind::Import => Box::new(import::Import::new(context, claimed, storage, store)?),
+        JobKind::Export => Box::new(export::Export::new(context, claimed, storage, store).await?),
+        JobKind::Delete => Box::new(delete::Delete::new(context, claimed, storage, store)),
+    })
+}
