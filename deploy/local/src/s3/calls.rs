@@ -1,0 +1,108 @@
+//! What arrived: every request, told by its operation.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::{Method, Uri};
+use percent_encoding::percent_decode_str;
+
+use super::encoding;
+
+/// The operations a test tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Op {
+    List,
+    Get,
+    Put,
+    Delete,
+    Head,
+    /// Anything else, such as creating a bucket.
+    Other,
+}
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub op: Op,
+    pub bucket: String,
+    /// Empty for a listing and other calls on a whole bucket.
+    pub key: String,
+    /// Where a listing was asked to go on, be it by `start-after` or by a continuation token.
+    pub start_after: Option<String>,
+    /// `None` until answered, and for good where the server cut the connection instead.
+    pub status: Option<u16>,
+}
+
+impl Call {
+    pub(super) fn of(method: &Method, uri: &Uri) -> Self {
+        let path = uri.path().strip_prefix('/').unwrap_or(uri.path());
+        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let is_list = *method == Method::GET && query_value(uri, "list-type").as_deref() == Some("2");
+        let op = match (method, key.is_empty()) {
+            (_, true) if is_list => Op::List,
+            (_, true) => Op::Other,
+            (&Method::GET, false) => Op::Get,
+            (&Method::PUT, false) => Op::Put,
+            (&Method::DELETE, false) => Op::Delete,
+            (&Method::HEAD, false) => Op::Head,
+            (_, false) => Op::Other,
+        };
+        let token = query_value(uri, "continuation-token").and_then(|token| encoding::name_of(&token));
+        let start_after = token.or_else(|| query_value(uri, "start-after")).filter(|_| is_list);
+        Self { op, bucket: decode(bucket), key: decode(key), start_after, status: None }
+    }
+}
+
+/// The decoded value of a query parameter.
+pub(super) fn query_value(uri: &Uri, name: &str) -> Option<String> {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    let value = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?.1;
+    // As `s3s` reads it: in a query, but not in a path, `+` is a space.
+    Some(percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
+}
+
+/// The requests so far.
+#[derive(Default)]
+pub(super) struct Calls(Mutex<Log>);
+
+#[derive(Default)]
+struct Log {
+    calls: Vec<Call>,
+    cleared: usize,
+}
+
+impl Calls {
+    /// Notes an arrival; the number is for [`Self::answered`].
+    pub(super) fn arrived(&self, call: Call) -> usize {
+        let mut log = self.lock();
+        log.calls.push(call);
+        log.cleared + log.calls.len() - 1
+    }
+
+    pub(super) fn answered(&self, number: usize, status: u16) {
+        let mut log = self.lock();
+        // A call that was cleared meanwhile has no place to note its answer.
+        let call = number.checked_sub(log.cleared).and_then(|index| log.calls.get_mut(index));
+        if let Some(call) = call {
+            call.status = Some(status);
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Call> {
+        self.lock().calls.clone()
+    }
+
+    pub(super) fn count(&self, op: Op) -> usize {
+        self.lock().calls.iter().filter(|call| call.op == op).count()
+    }
+
+    pub(super) fn clear(&self) {
+        let mut log = self.lock();
+        log.cleared += log.calls.len();
+        log.calls.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

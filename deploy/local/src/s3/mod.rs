@@ -1,0 +1,193 @@
+//! An S3 server in memory, for the local stack and for tests.
+//!
+//! It speaks the wire format and checks signatures (header and presigned) through `s3s`; what it
+//! stores is an ordered map per bucket, so that a listing costs what it returns and not what the
+//! bucket holds. Keys are exact bytes. Around the service lies a layer that can fail, hold and
+//! count requests as they look on the wire: see [`When`], [`Fault`] and [`Hold`].
+
+mod auth;
+mod buckets;
+mod calls;
+mod encoding;
+mod rules;
+mod service;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::auth::AccessKey;
+pub use self::buckets::{Buckets, Object};
+pub use self::calls::{Call, Op};
+pub use self::rules::{Fault, Hold, When};
+/// The error codes of S3, for [`Fault::Error`].
+pub use s3s::S3ErrorCode;
+
+use self::calls::Calls;
+use self::rules::Rules;
+
+/// How a server listens and whom it lets in.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Port 0 takes a free one; [`S3Server::endpoint`] says which.
+    pub listen: SocketAddr,
+    /// Without any, every request is refused.
+    pub access_keys: Vec<AccessKey>,
+    /// Waited before every answer, as a stand-in for a distant endpoint.
+    pub latency: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { listen: (Ipv4Addr::LOCALHOST, 0).into(), access_keys: Vec::new(), latency: Duration::ZERO }
+    }
+}
+
+impl Options {
+    /// Options with one access key, on a free port.
+    pub fn with_key(id: &str, secret: &str) -> Self {
+        Self { access_keys: vec![AccessKey::new(id, secret)], ..Self::default() }
+    }
+}
+
+/// What the connections and the handle share.
+#[derive(Default)]
+struct State {
+    buckets: Buckets,
+    calls: Calls,
+    rules: Rules,
+}
+
+/// A running server. Dropped, it closes its port and every connection.
+pub struct S3Server {
+    address: SocketAddr,
+    state: Arc<State>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl S3Server {
+    /// Binds and serves. On return the port answers.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.listen).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State::default());
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
+
+        let gate = auth::Gate::new(options.access_keys);
+        let mut builder = S3ServiceBuilder::new(service::Service::new(Arc::clone(&state)));
+        builder.set_auth(gate.clone());
+        builder.set_access(gate);
+        let layer = wire::Layer::new(builder.build(), Arc::clone(&state), options.latency);
+        tasks.spawn(wire::accept(listener, layer, tasks.clone(), stop.clone()));
+
+        Ok(Self { address, state, tasks, stop })
+    }
+
+    /// Closes the port and every connection, and waits until both are closed.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL clients are given; buckets are the first part of the path.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The stored objects, which may be changed while the server runs.
+    pub fn buckets(&self) -> &Buckets {
+        &self.state.buckets
+    }
+
+    /// Creates a bucket, unless it is there.
+    pub fn create_bucket(&self, bucket: &str) {
+        self.state.buckets.create(bucket);
+    }
+
+    /// Stores an object without a request; creates the bucket where needed.
+    pub fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
+        self.state.buckets.put(bucket, key, Object::new(bytes));
+    }
+
+    /// Stores many objects under one lock: a million keys take seconds.
+    pub fn put_many<K: Into<String>, B: Into<Bytes>>(&self, bucket: &str, objects: impl IntoIterator<Item = (K, B)>) {
+        self.state.buckets.put_many(bucket, objects.into_iter().map(|(key, bytes)| (key.into(), Object::new(bytes))));
+    }
+
+    pub fn get(&self, bucket: &str, key: &str) -> Option<Object> {
+        self.state.buckets.get(bucket, key)
+    }
+
+    /// Removes an object without a request; whether it was there.
+    pub fn remove(&self, bucket: &str, key: &str) -> bool {
+        self.state.buckets.remove(bucket, key)
+    }
+
+    /// Key, etag and content of every object, in the order of a listing.
+    pub fn objects(&self, bucket: &str) -> Vec<(String, String, Bytes)> {
+        self.state.buckets.objects(bucket)
+    }
+
+    /// Every request so far in order of arrival, refused ones too.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state.calls.all()
+    }
+
+    /// How many requests of one operation arrived.
+    pub fn count(&self, op: Op) -> usize {
+        self.state.calls.count(op)
+    }
+
+    pub fn clear_calls(&self) {
+        self.state.calls.clear();
+    }
+
+    /// Lets matching requests fail, until [`When`]'s count is used up or [`Self::clear_faults`].
+    pub fn fail(&self, when: impl Into<When>, fault: Fault) {
+        self.state.rules.fail(when.into(), fault);
+    }
+
+    /// Takes back every fault. Holds and hooks stay.
+    pub fn clear_faults(&self) {
+        self.state.rules.clear_faults();
+    }
+
+    /// Keeps matching requests waiting *before* they take effect, until the hold is released.
+    pub fn hold(&self, when: impl Into<When>) -> Hold {
+        self.state.rules.hold(when.into())
+    }
+
+    /// Keeps the answers of matching requests back *after* they took effect: an object is stored,
+    /// but its writer does not know yet.
+    pub fn hold_answer(&self, when: impl Into<When>) -> Hold {
+        self.state.rules.hold_answer(when.into())
+    }
+
+    /// Runs a closure before each matching request takes effect, to change a bucket while it is listed.
+    pub fn before(&self, when: impl Into<When>, hook: impl Fn(&Buckets) + Send + Sync + 'static) {
+        self.state.rules.before(when.into(), hook);
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,178 @@
+//! Each fault as a raw client sees it, and what it leaves behind.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use super::server;
+use crate::s3::{Fault, Op, S3ErrorCode, When};
+
+#[tokio::test]
+async fn an_error_is_refused_with_its_own_status_and_code() {
+    let (server, client) = server().await;
+    server.put("bucket", "key", "content");
+    for (code, status) in [
+        (S3ErrorCode::InternalError, 500),
+        (S3ErrorCode::ExpiredToken, 400),
+        (S3ErrorCode::AccessDenied, 403),
+        (S3ErrorCode::InvalidAccessKeyId, 403),
+        (S3ErrorCode::SignatureDoesNotMatch, 403),
+        (S3ErrorCode::RequestTimeTooSkewed, 403),
+    ] {
+        server.fail(When::op(Op::Get).times(1), Fault::Error(code.clone()));
+        let answer = client.get("/bucket/key").await;
+        assert_eq!(answer.status, status);
+        assert!(answer.text().contains(&format!("<Code>{}</Code>", code.as_str())), "{}", answer.text());
+        assert_eq!(client.get("/bucket/key").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn slow_down_says_how_long_to_wait() {
+    let (server, client) = server().await;
+    server.fail(Op::List, Fault::SlowDown { retry_after_seconds: 7 });
+    let answer = client.get("/bucket?list-type=2").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("7")));
+    assert!(answer.text().contains("<Code>SlowDown</Code>"), "{}", answer.text());
+
+    server.clear_faults();
+    assert_eq!(client.get("/bucket?list-type=2").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_refused_put_stores_nothing() {
+    let (server, client) = server().await;
+    server.fail(Op::Put, Fault::Error(S3ErrorCode::InternalError));
+    let answer = client.send("PUT", "/bucket/key", &[], &vec![b'x'; 300_000]).await;
+    assert_eq!((answer.status, answer.error), (500, None));
+    assert!(server.get("bucket", "key").is_none());
+}
+
+#[tokio::test]
+async fn a_reset_comes_in_mid_body() {
+    let (server, client) = server().await;
+    server.put("bucket", "key", vec![b'x'; 10_000]);
+    server.fail(When::op(Op::Get).times(1), Fault::Reset);
+    let answer = client.get("/bucket/key").await;
+    assert_eq!((answer.status, answer.body.len()), (200, 5_000));
+    assert_eq!(answer.error, Some(ErrorKind::ConnectionReset));
+    assert_eq!(answer.header("content-length"), Some("10000"));
+    assert_eq!(server.calls()[0].status, None);
+    assert!(client.get("/bucket/key").await.is_whole());
+}
+
+#[tokio::test]
+async fn a_reset_put_is_stored_but_not_answered() {
+    let (server, client) = server().await;
+    server.fail(Op::Put, Fault::Reset);
+    let answer = client.send("PUT", "/bucket/key", &[], b"content").await;
+    assert_eq!((answer.status, answer.error), (0, Some(ErrorKind::ConnectionReset)));
+    assert!(server.get("bucket", "key").is_some());
+}
+
+#[tokio::test]
+async fn a_truncated_listing_ends_in_good_order_but_is_no_xml() {
+    let (server, client) = server().await;
+    server.put_many("bucket", ["a", "b", "c"].map(|key| (key, "")));
+    server.fail(Op::List, Fault::Truncated);
+    let answer = client.get("/bucket?list-type=2").await;
+    assert_eq!((answer.status, answer.error), (200, None));
+    assert!(answer.is_whole());
+    assert!(answer.text().starts_with("<?xml") && !answer.text().contains("</ListBucketResult>"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_listing_can_claim_to_be_truncated_without_a_token() {
+    let (server, client) = server().await;
+    server.put_many("bucket", ["a", "b", "c"].map(|key| (key, "")));
+    server.fail(Op::List, Fault::NoContinuationToken);
+    for target in ["/bucket?list-type=2&max-keys=1", "/bucket?list-type=2"] {
+        let answer = client.get(target).await;
+        assert!(answer.is_whole());
+        assert!(answer.text().contains("<IsTruncated>true</IsTruncated>"), "{}", answer.text());
+        assert!(!answer.text().contains("NextContinuationToken"), "{}", answer.text());
+        assert!(answer.text().ends_with("</ListBucketResult>"), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn faults_meet_only_the_calls_they_are_for() {
+    let (server, client) = server().await;
+    server.put_many("bucket", ["a", "b"].map(|key| (key, "")));
+    server.fail(When::op(Op::Get).key("a").nth(2), Fault::Error(S3ErrorCode::InternalError));
+    let mut statuses = Vec::new();
+    for key in ["a", "b", "b", "a", "a"] {
+        statuses.push(client.get(&format!("/bucket/{key}")).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 200, 500, 200]);
+
+    server.fail(When::any().after(1), Fault::Error(S3ErrorCode::AccessDenied));
+    assert_eq!(client.get("/bucket/b").await.status, 200);
+    assert_eq!(client.get("/bucket/b").await.status, 403);
+    assert_eq!(client.get("/bucket?list-type=2").await.status, 403);
+}
+
+#[tokio::test]
+async fn a_delayed_call_is_answered_after_a_later_one() {
+    let (server, client) = server().await;
+    server.put("bucket", "key", "content");
+    server.fail(When::op(Op::Get).nth(1), Fault::Delay(Duration::from_secs(3600)));
+    tokio::select! {
+        _ = client.get("/bucket/key") => panic!("answered although delayed"),
+        () = async { while server.count(Op::Get) == 0 { tokio::task::yield_now().await } } => {}
+    }
+    assert_eq!(client.get("/bucket/key").await.text(), "content");
+    let statuses: Vec<_> = server.calls().iter().map(|call| call.status).collect();
+    assert_eq!(statuses, [None, Some(200)]);
+}
+
+#[tokio::test]
+async fn a_held_put_is_stored_once_released() {
+    let (server, client) = server().await;
+    let hold = server.hold(When::op(Op::Put).key("key"));
+    assert_eq!(client.send("PUT", "/bucket/other", &[], b"").await.status, 200);
+
+    let (answer, ()) = tokio::join!(client.send("PUT", "/bucket/key", &[], b"content"), async {
+        hold.reached().await;
+        assert!(server.get("bucket", "key").is_none());
+        hold.release();
+    });
+    assert_eq!(answer.status, 200);
+    assert!(server.get("bucket", "key").is_some());
+}
+
+#[tokio::test]
+async fn a_held_answer_belongs_to_a_put_that_is_stored() {
+    let (server, client) = server().await;
+    let hold = server.hold_answer(Op::Put);
+    let (answer, ()) = tokio::join!(client.send("PUT", "/bucket/key", &[], b"content"), async {
+        hold.reached().await;
+        assert!(server.get("bucket", "key").is_some());
+        hold.release();
+    });
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_held_request_whose_client_died_has_no_effect() {
+    let (server, client) = server().await;
+    let hold = server.hold(Op::Put);
+    tokio::select! {
+        _ = client.send("PUT", "/bucket/key", &[], b"content") => panic!("answered although held"),
+        () = hold.reached() => {}
+    }
+    hold.abandoned().await;
+    hold.release();
+    assert_eq!(client.send("PUT", "/bucket/next", &[], b"content").await.status, 200);
+    assert!(server.get("bucket", "key").is_none());
+}
+
+#[tokio::test]
+async fn a_bucket_can_change_while_it_is_listed() {
+    let (server, client) = server().await;
+    server.put("bucket", "a", "");
+    server.before(When::op(Op::List).nth(2), |buckets| {
+        buckets.put("bucket", "b", crate::s3::Object::new(""));
+    });
+    assert!(!client.get("/bucket?list-type=2").await.text().contains("<Key>b</Key>"));
+    assert!(client.get("/bucket?list-type=2").await.text().contains("<Key>b</Key>"));
+}

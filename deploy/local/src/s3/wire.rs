@@ -1,0 +1,207 @@
+//! HTTP around the service: connections, and the faults as they look on the wire.
+
+use std::error::Error;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use s3s::service::S3Service;
+use s3s::{Body, S3Error, S3ErrorCode};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::State;
+use super::calls::Call;
+use super::rules::{Fault, Plan};
+
+/// Handed to `hyper`, it makes it drop the connection without another byte.
+type Abort = Box<dyn Error + Send + Sync>;
+
+/// Accepts until stopped; every connection ends with the server.
+pub(super) async fn accept(listener: TcpListener, layer: Layer, tasks: TaskTracker, stop: CancellationToken) {
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            // The client was gone before it was accepted, or there are no file handles just now.
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted");
+                continue;
+            }
+        };
+        let connection = serve(stream, layer.clone());
+        let stop = stop.clone();
+        tasks.spawn(async move { stop.run_until_cancelled(connection).await });
+    }
+}
+
+async fn serve(stream: TcpStream, layer: Layer) {
+    let reset = Arc::new(AtomicBool::new(false));
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "connection closed before it was served");
+        return;
+    }
+    let connection = Connection { stream, reset: Arc::clone(&reset) };
+    let service = service_fn(move |request| Box::pin(layer.clone().answer(request, Arc::clone(&reset))));
+    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+/// The service with the rules of a test around it.
+#[derive(Clone)]
+pub(super) struct Layer {
+    service: S3Service,
+    state: Arc<State>,
+    latency: Duration,
+}
+
+impl Layer {
+    pub(super) fn new(service: S3Service, state: Arc<State>, latency: Duration) -> Self {
+        Self { service, state, latency }
+    }
+
+    async fn answer(self, request: Request<Incoming>, reset: Arc<AtomicBool>) -> Result<Response<Body>, Abort> {
+        // Read to its end first: an early refusal would otherwise close the connection in mid-upload.
+        let (head, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let call = Call::of(&head.method, &head.uri);
+        let is_head = head.method == Method::HEAD;
+        let plan = self.state.rules.plan(&call);
+        let number = self.state.calls.arrived(call);
+
+        let answer = self.perform(Request::from_parts(head, Body::from(body)), &plan).await?;
+        if plan.fault == Some(Fault::Reset) {
+            return reset_in_mid_body(answer, is_head, &reset).await;
+        }
+        let answer = match plan.fault {
+            Some(Fault::Truncated) => rewrite(answer, |body| body.slice(..body.len() / 2)).await?,
+            Some(Fault::NoContinuationToken) => rewrite(answer, |body| without_token(&body)).await?,
+            _ => answer,
+        };
+        self.state.calls.answered(number, answer.status().as_u16());
+        Ok(answer)
+    }
+
+    async fn perform(&self, request: Request<Body>, plan: &Plan) -> Result<Response<Body>, Abort> {
+        tokio::time::sleep(self.latency + plan.delay).await;
+        for gate in &plan.holds {
+            gate.pass().await;
+        }
+        for hook in &plan.hooks {
+            hook(&self.state.buckets);
+        }
+        let answer = match &plan.fault {
+            Some(Fault::Error(code)) => refusal(code.clone())?,
+            Some(Fault::SlowDown { retry_after_seconds }) => {
+                let mut answer = refusal(S3ErrorCode::SlowDown)?;
+                answer.headers_mut().insert(RETRY_AFTER, (*retry_after_seconds).into());
+                answer
+            }
+            _ => self.service.call(request).await.map_err(Abort::from)?,
+        };
+        for gate in &plan.answer_holds {
+            gate.pass().await;
+        }
+        Ok(answer)
+    }
+}
+
+fn refusal(code: S3ErrorCode) -> Result<Response<Body>, Abort> {
+    let message = format!("{} was asked for by a test.", code.as_str());
+    let mut error = S3Error::with_message(code, message);
+    error.set_request_id("TESTREQUEST");
+    Ok(error.to_http_response()?)
+}
+
+/// The first half with the length of the whole, and then a reset.
+///
+/// The half is flushed while the stream is pending; the error after it makes `hyper` drop the connection.
+async fn reset_in_mid_body(answer: Response<Body>, is_head: bool, reset: &AtomicBool) -> Result<Response<Body>, Abort> {
+    reset.store(true, Ordering::Relaxed);
+    let (mut head, body) = answer.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let half = body.slice(..body.len() / 2);
+    if is_head || half.is_empty() {
+        return Err("reset as asked".into());
+    }
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let frames = stream::unfold(Some(half), |half| async {
+        match half {
+            Some(half) => Some((Ok(Frame::data(half)), None)),
+            None => {
+                tokio::task::yield_now().await;
+                Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), None))
+            }
+        }
+    });
+    Ok(Response::from_parts(head, Body::http_body_unsync(StreamBody::new(frames))))
+}
+
+async fn rewrite(answer: Response<Body>, change: impl FnOnce(Bytes) -> Bytes) -> Result<Response<Body>, Abort> {
+    let (mut head, body) = answer.into_parts();
+    let body = change(body.collect().await?.to_bytes());
+    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    Ok(Response::from_parts(head, Body::from(body)))
+}
+
+fn without_token(listing: &[u8]) -> Bytes {
+    const OPEN: &str = "<NextContinuationToken>";
+    const CLOSE: &str = "</NextContinuationToken>";
+
+    let mut listing =
+        String::from_utf8_lossy(listing).replace("<IsTruncated>false</IsTruncated>", "<IsTruncated>true</IsTruncated>");
+    if let (Some(start), Some(end)) = (listing.find(OPEN), listing.find(CLOSE)) {
+        listing.replace_range(start..end + CLOSE.len(), "");
+    }
+    listing.into()
+}
+
+/// A connection that ends in a reset instead of a close, where a fault asked for it.
+struct Connection {
+    stream: TcpStream,
+    reset: Arc<AtomicBool>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.reset.load(Ordering::Relaxed)
+            && let Err(error) = self.stream.set_zero_linger()
+        {
+            tracing::debug!(%error, "connection closed instead of reset");
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
