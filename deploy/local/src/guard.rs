@@ -1,0 +1,68 @@
+//! Kills what a dead owner left behind.
+//!
+//! A small shell script holds the reading end of a pipe whose other end only the owner has. However the owner
+//! ends, SIGKILL included, the pipe closes; then everything with a pid file in the place is killed.
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::place::Place;
+
+/// `$1` is the place, `$2` what to do with its folder. The check of the working folder is [`Place::is_ours`]
+/// again; the last helpers of a killed server may still be writing when the folder goes.
+const SCRIPT: &str = r#"
+[ "$(cat)" != leave ] || exit 0
+for file in "$1"/pids/*; do
+    pid=$(cat "$file") || continue
+    case $(readlink "/proc/$pid/cwd") in "$1" | "$1"/*) kill -9 -- "-$pid" ;; esac
+done
+[ "$2" = remove ] || exit 0
+for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" && exit 0; sleep 0.3; done
+"#;
+
+/// What becomes of the folder when the guard strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folder {
+    Keep,
+    Remove,
+}
+
+/// While it lives, the processes of a place end with this process. Dropped, it ends them at once.
+#[derive(Debug)]
+pub struct Guard {
+    script: Child,
+}
+
+impl Guard {
+    pub fn watch(place: &Place, folder: Folder) -> Result<Self> {
+        let folder = if folder == Folder::Remove { "remove" } else { "keep" };
+        let script = Command::new("sh")
+            .args(["-c", SCRIPT, "longshore-guard"])
+            .arg(place.root())
+            .arg(folder)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .context("start the guard")?;
+        Ok(Self { script })
+    }
+
+    /// Sends the guard home: the processes stay.
+    pub fn dismiss(mut self) -> Result<()> {
+        let pipe = self.script.stdin.as_mut().context("the guard listens")?;
+        pipe.write_all(b"leave").context("dismiss the guard")
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        self.script.wait().ok();
+    }
+}

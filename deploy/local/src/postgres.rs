@@ -1,0 +1,197 @@
+//! A private PostgreSQL.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use nix::unistd::{User, chown, geteuid};
+use reqwest::Url;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
+
+use crate::place::{Place, write_private};
+use crate::ports;
+use crate::process::Process;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server on the loopback address with a database `longshore`; or one that was there before.
+pub struct Postgres {
+    url: String,
+    process: Option<Process>,
+}
+
+impl Postgres {
+    /// Starts a server on the data in the place, or on fresh data, and returns when it answers.
+    ///
+    /// Without `fsync` data survives the death of any process but not of the machine.
+    pub async fn start(place: &Place, fsync: bool) -> Result<Self> {
+        let data = initialize(place).await?;
+        let port = ports::free()?;
+        let mut command = as_postgres(program("postgres"))?;
+        command.arg("-D").arg(&data).args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+        // Every test has its own database and pools.
+        command.args(["-c", &format!("port={port}"), "-c", "max_connections=300"]);
+        if !fsync {
+            command.args(["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]);
+        }
+        let url = |database| -> Result<String> {
+            Ok(format!("postgres://postgres:{}@127.0.0.1:{port}/{database}", place.secret("postgres")?))
+        };
+        let postgres = Self { url: url("longshore")?, process: Some(Process::spawn(place, "postgres", command)?) };
+        let maintenance = url("postgres")?;
+        postgres.until_it_answers(&maintenance).await?;
+        create_database(&maintenance, "longshore").await?;
+        Ok(postgres)
+    }
+
+    pub fn existing(url: String) -> Self {
+        Self { url, process: None }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref()?.pid()
+    }
+
+    /// Creates a database, unless it is there, and returns its URL.
+    pub async fn create_database(&self, name: &str) -> Result<String> {
+        create_database(&self.url, name).await?;
+        let mut url = Url::parse(&self.url).context("read the database's URL")?;
+        url.set_path(name);
+        Ok(url.into())
+    }
+
+    /// Ends every session and stops.
+    pub async fn stop(&self) -> Result<()> {
+        self.ours()?.stop(Signal::SIGINT).await.map(drop)
+    }
+
+    /// SIGKILL: what a crash looks like to clients. Sessions end a moment after the server.
+    pub async fn kill(&self) -> Result<()> {
+        self.ours()?.kill().await
+    }
+
+    /// Stops it if it runs and starts it again: same port, same data.
+    pub async fn restart(&self) -> Result<()> {
+        self.stop().await?;
+        self.until_it_answers(&self.url).await
+    }
+
+    pub(crate) fn ours(&self) -> Result<&Process> {
+        self.process.as_ref().context("this PostgreSQL isn't ours to stop")
+    }
+
+    /// After SIGKILL the sessions of the dead server hold its shared memory for a second or two, in which a new
+    /// one refuses to start: so it's started until it stays.
+    async fn until_it_answers(&self, url: &str) -> Result<()> {
+        let process = self.ours()?;
+        let answered = timeout(PATIENCE, async {
+            loop {
+                process.start()?;
+                let answers = process.until_ready(PATIENCE, || async { query(url, "SELECT 1").await.is_ok() }).await;
+                if answers.is_ok() {
+                    return answers;
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+        });
+        answered.await.with_context(|| format!("PostgreSQL doesn't start:\n{}", process.log()))?
+    }
+}
+
+/// Makes the data folder. Cut short, it leaves none under the final name.
+async fn initialize(place: &Place) -> Result<PathBuf> {
+    let folder = place.folder("postgres")?;
+    let data = folder.join("data");
+    if data.is_dir() {
+        return Ok(data);
+    }
+    let (fresh, password) = (folder.join("fresh"), folder.join("password"));
+    if fresh.is_dir() {
+        fs::remove_dir_all(&fresh)?;
+    }
+    DirBuilder::new().mode(0o700).create(&fresh)?;
+    write_private(&password, &place.secret("postgres")?)?;
+    for path in [&fresh, &password] {
+        give_to_postgres(path)?;
+    }
+
+    let mut command = as_postgres(program("initdb"))?;
+    command.args(["-U", "postgres", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]);
+    command.arg("-D").arg(&fresh).arg("--pwfile").arg(&password);
+    let initdb = Process::spawn(place, "initdb", command)?;
+    let status = initdb.wait().await;
+    ensure!(status.success(), "initdb failed ({status}):\n{}", initdb.log());
+    fs::remove_file(&password)?;
+    fs::rename(&fresh, &data)?;
+    Ok(data)
+}
+
+/// Debian keeps the servers of each version apart and out of the PATH: the newest one is ours.
+fn program(name: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions
+        .filter_map(|version| Some((version.file_name().to_str()?.parse::<u32>().ok()?, version.path())))
+        .map(|(version, folder)| (version, folder.join("bin").join(name)))
+        .filter(|(_, program)| program.is_file())
+        .max();
+    newest.map_or_else(|| name.into(), |(_, program)| program)
+}
+
+/// PostgreSQL refuses to run as root, so root runs it as `postgres`; that user may not be able to enter the folders
+/// above the data (such as /root), which is what the one capability is for.
+fn as_postgres(program: PathBuf) -> Result<Command> {
+    let Some(user) = postgres_user()? else { return Ok(Command::new(program)) };
+    let mut command = Command::new("setpriv");
+    command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid)).args([
+        OsString::from("--clear-groups"),
+        "--inh-caps=+dac_override".into(),
+        "--ambient-caps=+dac_override".into(),
+        "--".into(),
+        program.into(),
+    ]);
+    Ok(command)
+}
+
+fn give_to_postgres(path: &Path) -> Result<()> {
+    if let Some(user) = postgres_user()? {
+        chown(path, Some(user.uid), Some(user.gid)).with_context(|| format!("chown {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The user to run as when we are root; `None` when we are not and run it as ourselves.
+fn postgres_user() -> Result<Option<User>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    User::from_name("postgres")?.context("there is no user postgres to run PostgreSQL as").map(Some)
+}
+
+async fn create_database(url: &str, name: &str) -> Result<()> {
+    let quoted = name.replace('"', "\"\"");
+    match query(url, &format!("CREATE DATABASE \"{quoted}\"")).await {
+        Err(error) if error.code() == Some(&SqlState::DUPLICATE_DATABASE) => Ok(()),
+        done => done.with_context(|| format!("create database {name}")),
+    }
+}
+
+/// Runs one statement on a connection of its own.
+async fn query(url: &str, statement: &str) -> Result<(), tokio_postgres::Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::select! {
+        // Boxed: on its own it makes every future above it too large.
+        ended = Box::pin(connection) => ended,
+        done = client.batch_execute(statement) => done,
+    }
+}

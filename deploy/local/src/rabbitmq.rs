@@ -1,0 +1,225 @@
+//! A private RabbitMQ, and the management API of any.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use reqwest::{Client, Method, Response, Url};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::place::{Place, write_private};
+use crate::ports;
+use crate::process::Process;
+
+/// An idle machine needs 10 s for the first start; two cores under a build have needed 46 s.
+const PATIENCE: Duration = Duration::from_secs(240);
+const USER: &str = "longshore";
+
+/// A broker on the loopback address; or one that was there before.
+pub struct RabbitMq {
+    url: Url,
+    management: Management,
+    own: Option<Own>,
+}
+
+struct Own {
+    broker: Process,
+    /// Erlang's name server. RabbitMQ would start one and leave it behind, so it gets one to find.
+    epmd: Process,
+}
+
+struct Management {
+    client: Client,
+    url: Url,
+    user: String,
+    password: String,
+}
+
+/// A queue as the management API shows it; its counts lag by a second or so.
+#[derive(Debug, Deserialize)]
+pub struct Queue {
+    pub name: String,
+    #[serde(default)]
+    pub messages: u64,
+}
+
+impl RabbitMq {
+    /// Starts a broker on the data in the place and returns when clients can connect.
+    pub async fn start(place: &Place) -> Result<Self> {
+        let folder = place.folder("rabbitmq")?;
+        let (amqp, management, erlang, epmd) = (ports::free()?, ports::free()?, ports::free()?, ports::free()?);
+        let password = place.secret("rabbitmq")?;
+        configure(&folder, management, &password)?;
+
+        let mut names = Command::new("epmd");
+        names.args(["-address", "127.0.0.1", "-port", &epmd.to_string()]);
+        let epmd_process = Process::spawn(place, "epmd", names)?;
+        let broker = Process::spawn(place, "rabbitmq", command(&folder, amqp, erlang, epmd))?;
+
+        let rabbitmq = Self {
+            url: Url::parse(&format!("amqp://{USER}:{password}@127.0.0.1:{amqp}/%2f"))?,
+            management: Management {
+                client: client()?,
+                url: Url::parse(&format!("http://127.0.0.1:{management}"))?,
+                user: USER.to_owned(),
+                password,
+            },
+            own: Some(Own { broker, epmd: epmd_process }),
+        };
+        rabbitmq.until_it_answers().await?;
+        Ok(rabbitmq)
+    }
+
+    /// A broker that was there before. Without `management` its API is expected at its usual port.
+    pub fn existing(url: &str, management: Option<&str>) -> Result<Self> {
+        let url = Url::parse(url).context("read the broker's URL")?;
+        let decoded = |text| percent_decode_str(text).decode_utf8().map(|text| text.into_owned());
+        let management = Management {
+            client: client()?,
+            url: match management {
+                Some(url) => Url::parse(url).context("read the management API's URL")?,
+                None => Url::parse(&format!("http://{}:15672", url.host_str().unwrap_or("localhost")))?,
+            },
+            user: decoded(url.username())?,
+            password: decoded(url.password().unwrap_or_default())?,
+        };
+        Ok(Self { url, management, own: None })
+    }
+
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    pub fn pid(&self) -> Option<u32> {
+        self.own.as_ref()?.broker.pid()
+    }
+
+    /// Creates a virtual host, unless it is there, and returns its URL.
+    pub async fn create_vhost(&self, name: &str) -> Result<String> {
+        let host = encoded(name);
+        let user = encoded(&self.management.user);
+        let everything = json!({"configure": ".*", "write": ".*", "read": ".*"});
+        self.management.call(Method::PUT, &format!("vhosts/{host}"), Some(&json!({}))).await?;
+        self.management.call(Method::PUT, &format!("permissions/{host}/{user}"), Some(&everything)).await?;
+        let mut url = self.url.clone();
+        url.set_path(&host);
+        Ok(url.into())
+    }
+
+    /// The queues of a virtual host (`/` is the one [`RabbitMq::url`] names).
+    pub async fn queues(&self, vhost: &str) -> Result<Vec<Queue>> {
+        let answer = self.management.call(Method::GET, &format!("queues/{}", encoded(vhost)), None).await?;
+        answer.json().await.context("read the list of queues")
+    }
+
+    /// Deletes a queue with the messages in it.
+    pub async fn delete_queue(&self, vhost: &str, queue: &str) -> Result<()> {
+        let path = format!("queues/{}/{}", encoded(vhost), encoded(queue));
+        self.management.call(Method::DELETE, &path, None).await.map(drop)
+    }
+
+    pub async fn stop(&self) -> Result<()> {
+        self.ours()?.stop(Signal::SIGTERM).await.map(drop)
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&self) -> Result<()> {
+        self.ours()?.kill().await
+    }
+
+    /// Stops it if it runs and starts it again: same ports, same data.
+    pub async fn restart(&self) -> Result<()> {
+        self.stop().await?;
+        self.ours()?.start()?;
+        self.until_it_answers().await
+    }
+
+    pub(crate) fn ours(&self) -> Result<&Process> {
+        self.own.as_ref().map(|own| &own.broker).context("this RabbitMQ isn't ours to stop")
+    }
+
+    pub(crate) fn keep(&self) {
+        if let Some(own) = &self.own {
+            own.broker.keep();
+            own.epmd.keep();
+        }
+    }
+
+    /// Asks the broker itself whether its AMQP port is open: management answers a little earlier than AMQP.
+    async fn until_it_answers(&self) -> Result<()> {
+        let check = format!("health/checks/port-listener/{}", self.url.port().context("the broker has a port")?);
+        let answers = || async { self.management.call(Method::GET, &check, None).await.is_ok() };
+        self.ours()?.until_ready(PATIENCE, answers).await
+    }
+}
+
+impl Management {
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response> {
+        let url = format!("{}/api/{path}", self.url.as_str().trim_end_matches('/'));
+        let mut request = self.client.request(method, url).basic_auth(&self.user, Some(&self.password));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.with_context(|| format!("ask RabbitMQ for {path}"))?;
+        answer.error_for_status().with_context(|| format!("ask RabbitMQ for {path}"))
+    }
+}
+
+/// Keeps no connection: one belongs to the runtime that opened it, and tests share a broker among many.
+fn client() -> Result<Client> {
+    let client = Client::builder().pool_max_idle_per_host(0).no_proxy().timeout(Duration::from_secs(30));
+    client.build().context("make an HTTP client")
+}
+
+fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
+
+fn configure(folder: &Path, management: u16, password: &str) -> Result<()> {
+    let settings = format!(
+        "management.tcp.ip = 127.0.0.1\n\
+         management.tcp.port = {management}\n\
+         default_user = {USER}\n\
+         default_pass = {password}\n\
+         log.console = true\n\
+         log.file = false\n\
+         collect_statistics_interval = 1000\n"
+    );
+    write_private(&folder.join("rabbitmq.conf"), &settings)?;
+    write_private(&folder.join("enabled_plugins"), "[rabbitmq_management].\n")
+}
+
+/// Every path and port is named, so that nothing of a system-wide RabbitMQ is read or written.
+fn command(folder: &Path, amqp: u16, erlang: u16, epmd: u16) -> Command {
+    // Debian's command of this name in the PATH switches to the system's user and folders.
+    let debian = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
+    let mut command = Command::new(if debian.is_file() { debian } else { "rabbitmq-server".into() });
+    command
+        .envs([("RABBITMQ_NODENAME", "longshore@localhost"), ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")])
+        .envs([("ERL_EPMD_ADDRESS", "127.0.0.1"), ("ERL_EPMD_PORT", &epmd.to_string())])
+        .envs([("RABBITMQ_NODE_PORT", amqp.to_string()), ("RABBITMQ_DIST_PORT", erlang.to_string())])
+        // Replaces the starting script by the server, so that the pid is the server's.
+        .env("RUNNING_UNDER_SYSTEMD", "1")
+        // Schedulers that spin while idle take the processor from whoever shares it.
+        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none");
+    let paths = [
+        ("HOME", "home"),
+        ("RABBITMQ_MNESIA_BASE", "data"),
+        ("RABBITMQ_LOG_BASE", "log"),
+        ("RABBITMQ_CONFIG_FILE", "rabbitmq.conf"),
+        ("RABBITMQ_ADVANCED_CONFIG_FILE", "advanced.config"),
+        ("RABBITMQ_CONF_ENV_FILE", "rabbitmq-env.conf"),
+        ("RABBITMQ_GENERATED_CONFIG_DIR", "generated"),
+        ("RABBITMQ_ENABLED_PLUGINS_FILE", "enabled_plugins"),
+        ("RABBITMQ_FEATURE_FLAGS_FILE", "feature_flags"),
+        ("RABBITMQ_PID_FILE", "pid"),
+    ];
+    for (variable, name) in paths {
+        command.env(variable, folder.join(name));
+    }
+    command
+}
