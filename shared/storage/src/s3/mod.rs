@@ -115,10 +115,10 @@ impl S3 {
     }
 
     /// Sends a request until it succeeds or fails for good; `read` gets successful answers only.
-    async fn send<T>(
+    async fn send<T: Send>(
         &self,
         ask: Ask,
-        read: impl Fn(&Answer) -> Result<T, StorageError> + Sync,
+        read: impl Fn(&Answer) -> Result<T, StorageError> + Send + Sync,
     ) -> Result<T, StorageError> {
         let call =
             Call { kind: StorageKind::S3, op: ask.op, endpoint: self.bucket.endpoint(), max_bytes: ask.max_bytes };

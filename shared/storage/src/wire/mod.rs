@@ -9,6 +9,8 @@ mod connect;
 mod failure;
 mod limit;
 mod retry;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,11 +126,12 @@ impl Wire {
     pub(crate) async fn call<T, Fut>(
         &self,
         call: Call<'_>,
-        prepare: impl Fn() -> Fut,
-        read: impl Fn(Answer) -> Result<T, StorageError>,
+        prepare: impl Fn() -> Fut + Send + Sync,
+        read: impl Fn(Answer) -> Result<T, StorageError> + Send + Sync,
     ) -> Result<T, StorageError>
     where
-        Fut: Future<Output = Result<Request<Bytes>, StorageError>>,
+        T: Send,
+        Fut: Future<Output = Result<Request<Bytes>, StorageError>> + Send,
     {
         let attempt = || async {
             let place = self.limits.enter(call.endpoint).await;

@@ -37,10 +37,11 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// Runs `attempt` until it succeeds, fails for good or the policy ends; `retrying` hears of each retry.
-    pub(super) async fn run<T, F, Fut>(&self, attempt: F, mut retrying: impl FnMut()) -> Result<T, StorageError>
+    pub(super) async fn run<T, F, Fut>(&self, attempt: F, mut retrying: impl FnMut() + Send) -> Result<T, StorageError>
     where
-        F: FnMut() -> Fut,
-        Fut: Future<Output = Result<T, StorageError>>,
+        T: Send,
+        F: FnMut() -> Fut + Send,
+        Fut: Future<Output = Result<T, StorageError>> + Send,
     {
         let started = Instant::now();
         let waits = ExponentialBuilder::default()

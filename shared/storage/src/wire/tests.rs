@@ -1,0 +1,406 @@
+//! The client and the S3 kind against a server that answers by script, one connection a request.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use longshore_model::{Connection, FailureReason, S3Connection, S3Secrets, Secret, Secrets, StorageSettings};
+use prometheus::{Encoder, Registry, TextEncoder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::{AllowedEndpoints, RetryPolicy, Timeouts, WireOptions};
+use crate::{
+    ErrorKind, ListRequest, Probe, PutOptions, Range, Storage, StorageError, StorageMetrics, Stores, check_settings,
+};
+
+/// What the server does with one request.
+enum Act {
+    /// Writes these bytes and closes.
+    Say(String),
+    /// Never answers.
+    Stall,
+    /// Writes these bytes without waiting for a request.
+    Blurt(String),
+}
+
+struct Server {
+    port: u16,
+    requests: Arc<Mutex<Vec<String>>>,
+    /// Ends the server when dropped.
+    _task: JoinSet<()>,
+}
+
+impl Server {
+    async fn start(acts: Vec<Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("a bound socket").port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut open = Vec::new();
+            for act in acts {
+                let Ok((mut stream, _)) = listener.accept().await else { return };
+                if let Act::Blurt(text) = act {
+                    drop(stream.write_all(text.as_bytes()).await);
+                    open.push(stream);
+                    continue;
+                }
+                let request = read_request(&mut stream).await;
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                match act {
+                    Act::Say(text) => {
+                        // A client that hung up early is part of some tests.
+                        drop(stream.write_all(text.as_bytes()).await);
+                        drop(stream.shutdown().await);
+                    }
+                    Act::Stall | Act::Blurt(_) => open.push(stream),
+                }
+            }
+            std::future::pending::<()>().await;
+        });
+        Self { port, requests, _task: task }
+    }
+
+    async fn saying<const N: usize>(answers: [String; N]) -> Self {
+        Self::start(answers.into_iter().map(Act::Say).collect()).await
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first line of each request, without the protocol.
+    fn lines(&self) -> Vec<String> {
+        let line = |request: &String| request.lines().next().unwrap_or_default().replace(" HTTP/1.1", "");
+        self.requests().iter().map(line).collect()
+    }
+}
+
+/// Reads a head and the body its length announces.
+async fn read_request(stream: &mut TcpStream) -> String {
+    let mut held = Vec::new();
+    let mut piece = [0; 4_096];
+    loop {
+        let text = String::from_utf8_lossy(&held).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .to_lowercase()
+                .split_once("content-length: ")
+                .map_or(0, |(_, rest)| rest.lines().next().and_then(|length| length.parse().ok()).unwrap_or(0));
+            if body.len() >= length {
+                return text;
+            }
+        }
+        match stream.read(&mut piece).await {
+            Ok(0) | Err(_) => return text,
+            Ok(read) => held.extend_from_slice(&piece[..read]),
+        }
+    }
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len())
+}
+
+fn listing(keys: &[&str], truncated: bool) -> String {
+    let contents: String =
+        keys.iter().map(|key| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>")).collect();
+    format!("<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{contents}</ListBucketResult>")
+}
+
+const FAST: RetryPolicy = RetryPolicy {
+    retries: 3,
+    first_wait: Duration::from_millis(1),
+    longest_wait: Duration::from_millis(2),
+    budget: Duration::from_secs(5),
+};
+
+fn options() -> WireOptions {
+    let allowed = AllowedEndpoints::parse("127.0.0.1").expect("an address");
+    WireOptions { allowed, retry: FAST, ..WireOptions::default() }
+}
+
+fn settings(endpoint: String) -> StorageSettings {
+    let connection = S3Connection {
+        bucket: "photos".into(),
+        prefix: Some("train".into()),
+        s3_endpoint: Some(endpoint),
+        aws_sse_kms_key_id: Some("key-1".into()),
+        ..S3Connection::default()
+    };
+    let connection = serde_json::to_value(Connection::S3(connection)).expect("plain data");
+    serde_json::from_value(connection).expect("defaults for the rest")
+}
+
+fn open_with(endpoint: String, options: WireOptions, registry: &Registry) -> Arc<dyn Storage> {
+    let settings = settings(endpoint);
+    check_settings(&settings).expect("good settings");
+    let secrets = Secrets::S3(S3Secrets {
+        aws_access_key_id: Some(Secret::new("AKIDTEST")),
+        aws_secret_access_key: Some(Secret::new("very-secret")),
+        aws_session_token: Some(Secret::new("token-1")),
+    });
+    let metrics = StorageMetrics::register(registry).expect("a fresh registry");
+    Stores::new(options, None, metrics).and_then(|stores| stores.open(&settings, &secrets)).expect("good settings")
+}
+
+fn open(server: &Server) -> Arc<dyn Storage> {
+    open_with(format!("http://127.0.0.1:{}", server.port), options(), &Registry::new())
+}
+
+fn meaning<T>(result: Result<T, StorageError>) -> (ErrorKind, FailureReason) {
+    let error = result.err().expect("a failure");
+    (error.kind, error.reason)
+}
+
+async fn list(storage: &dyn Storage) -> Result<Vec<String>, StorageError> {
+    let page = storage.list_page(ListRequest { prefix: "p/", limit: 1_000, ..ListRequest::default() }).await?;
+    Ok(page.objects.into_iter().map(|object| object.key).collect())
+}
+
+#[tokio::test]
+async fn a_listing_cut_short_is_asked_for_again_as_a_whole() {
+    let whole = listing(&["p/a", "p/b"], false);
+    let reset = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", whole.len(), &whole[..60]);
+    let server = Server::saying([
+        reset,
+        answer("200 OK", "", &whole[..whole.len() - 10]),
+        String::new(),
+        answer("200 OK", "", &whole),
+    ])
+    .await;
+    assert_eq!(list(open(&server).as_ref()).await.unwrap(), ["p/a", "p/b"]);
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn a_listing_that_stays_cut_short_is_unavailable_and_never_a_page() {
+    let cut = || answer("200 OK", "", "<ListBucketResult><IsTruncated>false</IsTruncated>");
+    let server = Server::saying([cut(), cut(), cut(), cut()]).await;
+    let failed = meaning(list(open(&server).as_ref()).await);
+    assert_eq!(failed, (ErrorKind::Unavailable, FailureReason::Unavailable));
+}
+
+#[tokio::test]
+async fn a_listing_goes_on_from_the_cursor_without_a_token() {
+    let server = Server::saying([
+        answer("200 OK", "", &listing(&["p/a b", "p/c"], true)),
+        answer("200 OK", "", &listing(&["p/d"], false)),
+    ])
+    .await;
+    let storage = open(&server);
+    let request = ListRequest { prefix: "p/", after: Some("p/A+"), limit: 2, ..ListRequest::default() };
+    let first = storage.list_page(request).await.unwrap();
+    let second = storage.list_page(ListRequest { cursor: first.next.as_deref(), ..request }).await.unwrap();
+    assert_eq!(second.next, None);
+    let line = "GET /photos?encoding-type=url&list-type=2&max-keys=2&prefix=p%2F&start-after=";
+    assert_eq!(server.lines(), [format!("{line}p%2FA%2B"), format!("{line}p%2Fc")]);
+}
+
+#[tokio::test]
+async fn a_short_wait_is_honoured_and_a_long_one_handed_to_the_caller() {
+    let slow = |wait: &str| answer("503 Slow Down", wait, "<Error><Code>SlowDown</Code></Error>");
+    let server = Server::saying([slow("Retry-After: 0\r\n"), answer("200 OK", "", &listing(&[], false))]).await;
+    assert!(list(open(&server).as_ref()).await.unwrap().is_empty());
+    assert_eq!(server.requests().len(), 2);
+
+    let server = Server::saying([slow("Retry-After: 60\r\n")]).await;
+    let kind = meaning(list(open(&server).as_ref()).await).0;
+    assert_eq!(kind, ErrorKind::Throttled { retry_after: Some(Duration::from_secs(60)) });
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_succeed_is_not_tried_again() {
+    let server =
+        Server::saying([answer("403 Forbidden", "", "<Error><Code>SignatureDoesNotMatch</Code></Error>")]).await;
+    let failed = meaning(list(open(&server).as_ref()).await);
+    assert_eq!(failed, (ErrorKind::Denied, FailureReason::WrongSecretKey));
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let server = Server::saying([answer("307 Temporary Redirect", "Location: http://127.0.0.1:1/\r\n", "")]).await;
+    assert_eq!(meaning(list(open(&server).as_ref()).await), (ErrorKind::Invalid, FailureReason::WrongRegion));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_unavailable() {
+    let server = Server::start(vec![Act::Stall]).await;
+    let timeouts = Timeouts { head: Duration::from_millis(20), ..Timeouts::default() };
+    let options = WireOptions { timeouts, retry: RetryPolicy { retries: 0, ..FAST }, ..options() };
+    let storage = open_with(format!("http://127.0.0.1:{}", server.port), options, &Registry::new());
+    assert_eq!(meaning(list(storage.as_ref()).await), (ErrorKind::Unavailable, FailureReason::Unavailable));
+}
+
+#[tokio::test]
+async fn a_body_that_stops_flowing_is_unavailable() {
+    let unfinished = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_owned();
+    let server = Server::saying([unfinished]).await;
+    let options = WireOptions { retry: RetryPolicy { retries: 0, ..FAST }, ..options() };
+    let storage = open_with(format!("http://127.0.0.1:{}", server.port), options, &Registry::new());
+    assert_eq!(meaning(storage.get("k", None, 100).await).0, ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn an_object_larger_than_the_caller_takes_is_refused_with_and_without_a_length() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n".to_owned();
+    let server = Server::saying([answer("200 OK", "", "abcdef"), chunked, answer("200 OK", "", "abcde")]).await;
+    let storage = open(&server);
+    let too_large = (ErrorKind::Invalid, FailureReason::TooLarge);
+    assert_eq!(meaning(storage.get("k", None, 5).await), too_large);
+    assert_eq!(meaning(storage.get("k", None, 5).await), too_large);
+    assert_eq!(storage.get("k", None, 5).await.unwrap().bytes, "abcde");
+}
+
+#[tokio::test]
+async fn an_object_whose_end_cannot_be_told_is_not_taken_for_whole() {
+    let endless = || "HTTP/1.1 200 OK\r\n\r\nhalf of it".to_owned();
+    let server = Server::saying([endless(), endless(), endless(), endless()]).await;
+    assert_eq!(meaning(open(&server).get("k", None, 100).await).0, ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_range_is_asked_for_and_an_answer_without_it_refused() {
+    let server = Server::saying([answer("206 Partial Content", "", "bcd"), answer("200 OK", "", "abcdef")]).await;
+    let storage = open(&server);
+    let range = Some(Range { first: 1, last: Some(3) });
+    assert_eq!(storage.get("k", range, 100).await.unwrap().bytes, "bcd");
+    assert_eq!(meaning(storage.get("k", range, 100).await).1, FailureReason::BadAnswer);
+    assert!(server.requests().iter().all(|request| request.contains("range: bytes=1-3\r\n")));
+}
+
+#[tokio::test]
+async fn a_put_says_type_length_and_encryption_and_signs_its_body() {
+    let server = Server::saying([answer("200 OK", "ETag: \"e1\"\r\n", "")]).await;
+    let options = PutOptions { content_type: Some("application/json"), kms_key_id: Some("key-1".into()) };
+    let etag = open(&server).put("dir//a b", Bytes::new(), &options).await.unwrap();
+    assert_eq!(etag.as_deref(), Some("e1"));
+    let request = &server.requests()[0];
+    for part in [
+        "PUT /photos/dir//a%20b HTTP/1.1\r\n",
+        "content-type: application/json\r\n",
+        "content-length: 0\r\n",
+        "x-amz-server-side-encryption: aws:kms\r\n",
+        "x-amz-server-side-encryption-aws-kms-key-id: key-1\r\n",
+        "x-amz-security-token: token-1\r\n",
+        "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\r\n",
+        "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-amz-server-side-encryption;",
+    ] {
+        assert!(request.contains(part), "{part} in {request}");
+    }
+    assert!(!request.contains("very-secret"));
+}
+
+#[tokio::test]
+async fn the_write_probe_puts_below_the_prefix_with_the_storages_encryption_and_cleans_up() {
+    let server = Server::saying([answer("200 OK", "", ""), answer("204 No Content", "", "")]).await;
+    open(&server).probe(Probe::Write).await.unwrap();
+    let lines = server.lines();
+    let key = lines[0].strip_prefix("PUT ").unwrap();
+    assert!(key.starts_with("/photos/train/.longshore-probe-"), "{key}");
+    assert_eq!(lines[1], format!("DELETE {key}"));
+    assert!(server.requests()[0].contains("aws-kms-key-id: key-1"));
+}
+
+#[tokio::test]
+async fn the_read_probe_lists_one_key_below_the_prefix() {
+    let server = Server::saying([answer("200 OK", "", &listing(&[], false))]).await;
+    open(&server).probe(Probe::Read).await.unwrap();
+    assert_eq!(server.lines(), ["GET /photos?encoding-type=url&list-type=2&max-keys=1&prefix=train%2F"]);
+}
+
+#[tokio::test]
+async fn deleting_what_is_not_there_succeeds_but_not_in_a_bucket_that_is_not_there() {
+    let missing = |code: &str| answer("404 Not Found", "", &format!("<Error><Code>{code}</Code></Error>"));
+    let server = Server::saying([missing("NoSuchKey"), missing("NoSuchBucket")]).await;
+    let storage = open(&server);
+    storage.delete("k").await.unwrap();
+    assert_eq!(meaning(storage.delete("k").await), (ErrorKind::Invalid, FailureReason::NoSuchBucket));
+}
+
+#[tokio::test]
+async fn an_empty_key_never_reaches_the_bucket() {
+    let server = Server::saying([]).await;
+    let storage = open(&server);
+    assert_eq!(meaning(storage.delete("").await).0, ErrorKind::Invalid);
+    assert_eq!(meaning(storage.get("", None, 1).await).0, ErrorKind::Invalid);
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn no_spelling_of_a_private_address_gets_past_the_guard() {
+    let server = Server::saying([]).await;
+    for host in [
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "127.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0.0.0.0",
+    ] {
+        let options = WireOptions { allowed: AllowedEndpoints::default(), ..options() };
+        let storage = open_with(format!("http://{host}:{}", server.port), options, &Registry::new());
+        let failed = meaning(list(storage.as_ref()).await);
+        assert_eq!(failed, (ErrorKind::Invalid, FailureReason::BlockedAddress), "{host}");
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn where_nobody_listens_is_unreachable_and_plain_text_under_https_a_tls_failure() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let storage = open_with(format!("http://{closed}"), options(), &Registry::new());
+    assert_eq!(meaning(list(storage.as_ref()).await), (ErrorKind::Unavailable, FailureReason::Unreachable));
+
+    let server = Server::start(vec![Act::Blurt(answer("400 Bad Request", "", ""))]).await;
+    let storage = open_with(format!("https://127.0.0.1:{}", server.port), options(), &Registry::new());
+    assert_eq!(meaning(list(storage.as_ref()).await), (ErrorKind::Invalid, FailureReason::Tls));
+}
+
+#[tokio::test]
+async fn a_signed_url_names_the_exact_key_and_its_validity_without_a_request() {
+    let server = Server::saying([]).await;
+    let storage = open(&server);
+    let url = storage.presign("a/../b +", Duration::from_secs(90)).await.unwrap();
+    let url = url.expose();
+    assert!(url.starts_with(&format!("http://127.0.0.1:{}/photos/a/../b%20%2B?", server.port)), "{url}");
+    for part in ["X-Amz-Expires=90", "X-Amz-SignedHeaders=host", "X-Amz-Security-Token=token-1", "X-Amz-Signature="] {
+        assert!(url.contains(part), "{part} in {url}");
+    }
+    let capped = storage.presign("k", Duration::from_secs(u64::MAX)).await.unwrap();
+    assert!(capped.expose().contains("X-Amz-Expires=604800"));
+    assert_eq!(storage.uri("a//b c"), "s3://photos/a//b c");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_outcome_and_the_cancelled_too() {
+    let registry = Registry::new();
+    let server =
+        Server::start(vec![Act::Say(answer("500 Oops", "", "")), Act::Say(answer("200 OK", "", "abc")), Act::Stall])
+            .await;
+    let storage = open_with(format!("http://127.0.0.1:{}", server.port), options(), &registry);
+    storage.get("k", None, 10).await.unwrap();
+    let cancelled = tokio::time::timeout(Duration::from_millis(20), storage.head("k")).await;
+    assert!(cancelled.is_err());
+
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    for line in [
+        "longshore_storage_requests_total{kind=\"s3\",op=\"get\",outcome=\"unavailable\"} 1",
+        "longshore_storage_requests_total{kind=\"s3\",op=\"get\",outcome=\"ok\"} 1",
+        "longshore_storage_requests_total{kind=\"s3\",op=\"head\",outcome=\"cancelled\"} 1",
+        "longshore_storage_retries_total{kind=\"s3\",op=\"get\"} 1",
+        "longshore_storage_received_bytes_total 3",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+}
