@@ -1,10 +1,14 @@
 //! Object storage as a sync needs it: one small trait, one kind a folder, errors by meaning.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod metrics;
 mod open;
 mod s3;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use error::{ErrorKind, Op, StorageError};

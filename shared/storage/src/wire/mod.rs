@@ -9,8 +9,6 @@ mod connect;
 mod failure;
 mod limit;
 mod retry;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,105 +1,20 @@
-//! The client and the S3 kind against a server that answers by script, one connection a request.
+//! The wire client and the S3 kind against a server that answers by script.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod server;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_model::{Connection, FailureReason, S3Connection, S3Secrets, Secret, Secrets, StorageSettings};
 use prometheus::{Encoder, Registry, TextEncoder};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpListener;
 
-use super::{AllowedEndpoints, RetryPolicy, Timeouts, WireOptions};
 use crate::{
-    ErrorKind, ListRequest, Probe, PutOptions, Range, Storage, StorageError, StorageMetrics, Stores, check_settings,
+    AllowedEndpoints, ErrorKind, ListRequest, Probe, PutOptions, Range, RetryPolicy, Storage, StorageError,
+    StorageMetrics, Stores, Timeouts, WireOptions, check_settings,
 };
-
-/// What the server does with one request.
-enum Act {
-    /// Writes these bytes and closes.
-    Say(String),
-    /// Never answers.
-    Stall,
-    /// Writes these bytes without waiting for a request.
-    Blurt(String),
-}
-
-struct Server {
-    port: u16,
-    requests: Arc<Mutex<Vec<String>>>,
-    /// Ends the server when dropped.
-    _task: JoinSet<()>,
-}
-
-impl Server {
-    async fn start(acts: Vec<Act>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("a bound socket").port();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            let mut open = Vec::new();
-            for act in acts {
-                let Ok((mut stream, _)) = listener.accept().await else { return };
-                if let Act::Blurt(text) = act {
-                    drop(stream.write_all(text.as_bytes()).await);
-                    open.push(stream);
-                    continue;
-                }
-                let request = read_request(&mut stream).await;
-                seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-                match act {
-                    Act::Say(text) => {
-                        // A client that hung up early is part of some tests.
-                        drop(stream.write_all(text.as_bytes()).await);
-                        drop(stream.shutdown().await);
-                    }
-                    Act::Stall | Act::Blurt(_) => open.push(stream),
-                }
-            }
-            std::future::pending::<()>().await;
-        });
-        Self { port, requests, _task: task }
-    }
-
-    async fn saying<const N: usize>(answers: [String; N]) -> Self {
-        Self::start(answers.into_iter().map(Act::Say).collect()).await
-    }
-
-    fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The first line of each request, without the protocol.
-    fn lines(&self) -> Vec<String> {
-        let line = |request: &String| request.lines().next().unwrap_or_default().replace(" HTTP/1.1", "");
-        self.requests().iter().map(line).collect()
-    }
-}
-
-/// Reads a head and the body its length announces.
-async fn read_request(stream: &mut TcpStream) -> String {
-    let mut held = Vec::new();
-    let mut piece = [0; 4_096];
-    loop {
-        let text = String::from_utf8_lossy(&held).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .to_lowercase()
-                .split_once("content-length: ")
-                .map_or(0, |(_, rest)| rest.lines().next().and_then(|length| length.parse().ok()).unwrap_or(0));
-            if body.len() >= length {
-                return text;
-            }
-        }
-        match stream.read(&mut piece).await {
-            Ok(0) | Err(_) => return text,
-            Ok(read) => held.extend_from_slice(&piece[..read]),
-        }
-    }
-}
+use server::{Act, Server};
 
 fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}", body.len())

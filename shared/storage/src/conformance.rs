@@ -1,0 +1,267 @@
+//! What every kind of storage has to do alike: a list of functions over `&dyn Storage`.
+//!
+//! Each works below a prefix of its own and cleans nothing up, so a fresh bucket is best but not
+//! needed. They panic with what differs, as tests do.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use longshore_model::FailureReason;
+
+use crate::{ErrorKind, ListRequest, ObjectMeta, Probe, PutOptions, Range, Storage};
+
+/// A storage to be tried.
+pub struct Subject<'a> {
+    pub storage: &'a dyn Storage,
+    /// Makes an object exist by other means than the storage, where there are any.
+    pub seed: Option<Seed<'a>>,
+    /// Whether the server behind can hold a key at all; `|_| true` for a good one.
+    pub holds: fn(&str) -> bool,
+}
+
+/// Writes one object, key and content.
+pub type Seed<'a> = &'a (dyn Fn(String, Bytes) -> BoxFuture<'a, ()> + Send + Sync);
+
+/// Runs every case in turn.
+pub async fn all(subject: &Subject<'_>) {
+    odd_keys_are_listed_read_signed_and_deleted_unchanged(subject).await;
+    pages_of_every_size_give_each_key_once(subject).await;
+    a_listing_starts_after_a_key_that_may_not_exist(subject).await;
+    a_delimiter_rolls_up_each_prefix_once(subject).await;
+    a_prefix_is_text_and_not_a_folder(subject).await;
+    nothing_below_a_prefix_is_an_empty_page(subject).await;
+    a_put_replaces_and_gives_the_etag_that_is_listed(subject).await;
+    ranges_and_limits_hold(subject).await;
+    what_is_not_there_is_not_found_and_deleting_it_succeeds(subject).await;
+    probes_pass_and_leave_nothing(subject).await;
+}
+
+/// Keys that are legal and that clients, proxies and servers like to change, below `prefix`.
+pub fn odd_keys(prefix: &str) -> Vec<String> {
+    let mut keys: Vec<String> = [
+        "plain.json",
+        "a//b",
+        "./x",
+        "a/../b",
+        "/lead",
+        "dir/",
+        " lead space",
+        "trail space ",
+        "two  spaces",
+        "a+b",
+        "a b",
+        "%2F",
+        "100%",
+        "x?y=1&z#w",
+        "star*[1]{2}",
+        "back\\slash~",
+        "new\nline",
+        "tab\there",
+        "quote\"'",
+        "<tag>&amp;",
+        "semi;colon,comma=@:$!()|^`",
+        "emoji 😀",
+        "nfc \u{e9}",
+        "nfd e\u{301}",
+        "Case",
+        "case",
+        ".",
+        "..",
+        "中文/ключ",
+    ]
+    .iter()
+    .map(|key| format!("{prefix}{key}"))
+    .collect();
+    keys.push(format!("{prefix}{}", "k".repeat(1_024 - prefix.len())));
+    keys.sort();
+    keys
+}
+
+/// Every odd key is what it was, in each call.
+pub async fn odd_keys_are_listed_read_signed_and_deleted_unchanged(subject: &Subject<'_>) {
+    let prefix = "conformance/odd/";
+    let keys: Vec<String> = odd_keys(prefix).into_iter().filter(|key| (subject.holds)(key)).collect();
+    for key in &keys {
+        subject.make(key, key).await;
+    }
+    assert_eq!(subject.keys(prefix, 1_000).await, keys, "listed keys");
+    for key in &keys {
+        assert_eq!(subject.read(key).await, key.as_str(), "content of {key:?}");
+        let head = subject.storage.head(key).await.unwrap_or_else(|error| panic!("head of {key:?}: {error:?}"));
+        assert_eq!((&head.key, head.size), (key, key.len() as u64), "head of {key:?}");
+        let url = subject.storage.presign(key, Duration::from_secs(60)).await;
+        let url = url.unwrap_or_else(|error| panic!("presign of {key:?}: {error:?}"));
+        if url.expose().starts_with("http://") {
+            assert_eq!(fetch(url.expose()).await, key.as_str(), "signed URL of {key:?}");
+        }
+    }
+    for key in &keys {
+        subject.storage.delete(key).await.unwrap_or_else(|error| panic!("delete of {key:?}: {error:?}"));
+    }
+    assert_eq!(subject.keys(prefix, 1_000).await, Vec::<String>::new(), "deleted keys");
+}
+
+/// The size of the pages changes nothing, nor does the process that holds the cursor.
+pub async fn pages_of_every_size_give_each_key_once(subject: &Subject<'_>) {
+    let prefix = "conformance/pages/";
+    let keys: Vec<String> = (0..25).map(|n| format!("{prefix}{n:03}")).collect();
+    for key in &keys {
+        subject.make(key, "x").await;
+    }
+    for limit in [1, 2, 3, 24, 25, 26, 1_000] {
+        assert_eq!(subject.keys(prefix, limit).await, keys, "pages of {limit}");
+    }
+}
+
+/// `after` is exclusive and need not be a key.
+pub async fn a_listing_starts_after_a_key_that_may_not_exist(subject: &Subject<'_>) {
+    let prefix = "conformance/after/";
+    for name in ["a", "b", "c"] {
+        subject.make(&format!("{prefix}{name}"), "x").await;
+    }
+    for (after, expected) in [("", 3), ("a", 2), ("aa", 2), ("b", 1), ("c", 0), ("z", 0)] {
+        let after = format!("{prefix}{after}");
+        let request = ListRequest { prefix, after: Some(&after), limit: 1_000, ..ListRequest::default() };
+        let page = subject.storage.list_page(request).await.expect("a listing");
+        assert_eq!(page.objects.len(), expected, "after {after:?}");
+        assert!(page.objects.iter().all(|object| object.key > after), "after {after:?}");
+    }
+}
+
+/// Also where a page ends in the middle of what a prefix stands for.
+pub async fn a_delimiter_rolls_up_each_prefix_once(subject: &Subject<'_>) {
+    let prefix = "conformance/tree/";
+    for name in ["a", "b/1", "b/2", "b/3", "b/c/4", "b0", "d/1", "d/2", "e"] {
+        subject.make(&format!("{prefix}{name}"), "x").await;
+    }
+    let expected = |names: &[&str]| names.iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>();
+    for limit in [1, 2, 3, 1_000] {
+        let (objects, prefixes) = subject.walk(prefix, Some("/"), limit).await;
+        let objects: Vec<String> = objects.into_iter().map(|object| object.key).collect();
+        assert_eq!(objects, expected(&["a", "b0", "e"]), "objects, pages of {limit}");
+        assert_eq!(prefixes, expected(&["b/", "d/"]), "prefixes, pages of {limit}");
+    }
+}
+
+/// A prefix may end within a name.
+pub async fn a_prefix_is_text_and_not_a_folder(subject: &Subject<'_>) {
+    let prefix = "conformance/text/";
+    for name in ["ab", "abc", "ab/c", "b"] {
+        subject.make(&format!("{prefix}{name}"), "x").await;
+    }
+    let keys = subject.keys(&format!("{prefix}ab"), 1_000).await;
+    assert_eq!(keys, ["ab", "ab/c", "abc"].map(|name| format!("{prefix}{name}")));
+}
+
+/// Nothing is not an error.
+pub async fn nothing_below_a_prefix_is_an_empty_page(subject: &Subject<'_>) {
+    let request = ListRequest { prefix: "conformance/nothing/", limit: 10, ..ListRequest::default() };
+    let page = subject.storage.list_page(request).await.expect("a listing");
+    assert!(page.objects.is_empty() && page.prefixes.is_empty() && page.next.is_none(), "{page:?}");
+}
+
+/// The etag tells a changed object from an unchanged one.
+pub async fn a_put_replaces_and_gives_the_etag_that_is_listed(subject: &Subject<'_>) {
+    let key = "conformance/put/one";
+    let options = PutOptions { content_type: Some("application/json"), kms_key_id: None };
+    let mut etags = BTreeSet::new();
+    for content in ["{}", "[]", ""] {
+        let put = subject.storage.put(key, Bytes::from_static(content.as_bytes()), &options).await.expect("a put");
+        let (objects, _) = subject.walk("conformance/put/", None, 10).await;
+        let [listed] = objects.as_slice() else { panic!("one object, not {objects:?}") };
+        assert_eq!(listed.size, content.len() as u64);
+        assert!(listed.modified_at.is_some(), "a listing says when an object was written");
+        let body = subject.storage.get(key, None, 100).await.expect("a get");
+        assert_eq!(body.bytes, content);
+        assert_eq!(body.content_type.as_deref(), Some("application/json"));
+        let head = subject.storage.head(key).await.expect("a head");
+        assert_eq!([&listed.etag, &body.etag, &head.etag], [&put; 3], "etags of list, get, head and put");
+        etags.insert(put);
+    }
+    assert_eq!(etags.len(), 3, "each content has its own etag");
+}
+
+/// Ranges include both ends; nobody gets more than asked for.
+pub async fn ranges_and_limits_hold(subject: &Subject<'_>) {
+    let key = "conformance/ranges";
+    subject.make(key, "0123456789").await;
+    for (first, last, expected) in
+        [(0, Some(0), "0"), (2, Some(4), "234"), (7, None, "789"), (8, Some(99), "89"), (0, None, "0123456789")]
+    {
+        let body = subject.storage.get(key, Some(Range { first, last }), 10).await.expect("a range");
+        assert_eq!(body.bytes, expected, "{first} to {last:?}");
+    }
+    assert_eq!(subject.storage.get(key, None, 10).await.expect("a get").bytes.len(), 10);
+    let error = subject.storage.get(key, None, 9).await.expect_err("a get over the limit");
+    assert_eq!(error.reason, FailureReason::TooLarge);
+}
+
+/// Missing objects are told apart from failures.
+pub async fn what_is_not_there_is_not_found_and_deleting_it_succeeds(subject: &Subject<'_>) {
+    let key = "conformance/missing";
+    let get = subject.storage.get(key, None, 10).await.expect_err("nothing to get");
+    let head = subject.storage.head(key).await.expect_err("nothing to ask for");
+    assert_eq!((get.kind, head.kind), (ErrorKind::NotFound, ErrorKind::NotFound));
+    subject.storage.delete(key).await.expect("nothing to delete");
+}
+
+/// A check of the connection changes nothing.
+pub async fn probes_pass_and_leave_nothing(subject: &Subject<'_>) {
+    let before = subject.keys("", 1_000).await;
+    subject.storage.probe(Probe::Read).await.expect("may list");
+    subject.storage.probe(Probe::Write).await.expect("may write");
+    assert_eq!(subject.keys("", 1_000).await, before);
+}
+
+impl Subject<'_> {
+    async fn make(&self, key: &str, content: &str) {
+        let content = Bytes::copy_from_slice(content.as_bytes());
+        match self.seed {
+            Some(seed) => seed(key.to_owned(), content).await,
+            None => {
+                let put = self.storage.put(key, content, &PutOptions::default()).await;
+                put.unwrap_or_else(|error| panic!("put of {key:?}: {error:?}"));
+            }
+        }
+    }
+
+    async fn read(&self, key: &str) -> Bytes {
+        let body = self.storage.get(key, None, 1 << 20).await;
+        body.unwrap_or_else(|error| panic!("get of {key:?}: {error:?}")).bytes
+    }
+
+    async fn keys(&self, prefix: &str, limit: u16) -> Vec<String> {
+        self.walk(prefix, None, limit).await.0.into_iter().map(|object| object.key).collect()
+    }
+
+    /// All pages of a listing; checks that each one keeps to the limit and the order.
+    async fn walk(&self, prefix: &str, delimiter: Option<&str>, limit: u16) -> (Vec<ObjectMeta>, Vec<String>) {
+        let (mut objects, mut prefixes) = (Vec::<ObjectMeta>::new(), Vec::new());
+        let mut cursor: Option<String> = None;
+        loop {
+            let request = ListRequest { prefix, delimiter, after: None, cursor: cursor.as_deref(), limit };
+            let page = self.storage.list_page(request).await.unwrap_or_else(|error| panic!("list: {error:?}"));
+            assert!(page.objects.len() + page.prefixes.len() <= usize::from(limit), "a page over its limit");
+            objects.extend(page.objects);
+            prefixes.extend(page.prefixes);
+            assert!(objects.is_sorted_by(|a, b| a.key < b.key), "keys come in ascending order");
+            cursor = page.next;
+            if cursor.is_none() {
+                return (objects, prefixes);
+            }
+        }
+    }
+}
+
+/// Reads a URL as it is: other clients would tidy its path first.
+async fn fetch(url: &str) -> Bytes {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let answer = client.get(url.parse().expect("a URL")).await.expect("an answer");
+    assert!(answer.status().is_success(), "{} for a signed URL", answer.status());
+    answer.into_body().collect().await.expect("a whole body").to_bytes()
+}

@@ -1,0 +1,148 @@
+//! Listings written here, read there.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn escape(text: &str, numeric: bool) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() || (numeric && !c.is_ascii_alphanumeric()) => {
+                out.push_str(&format!("&#x{:x};", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn url(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%20", "+")
+}
+
+fn document(
+    keys: &[String],
+    prefixes: &[String],
+    truncated: bool,
+    write: impl Fn(&str) -> String,
+    encoding: &str,
+) -> String {
+    let mut xml = String::from(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><Prefix>p</Prefix>",
+    );
+    xml.push_str(&format!("<IsTruncated>{truncated}</IsTruncated>"));
+    for (n, key) in keys.iter().enumerate() {
+        xml.push_str(&format!("\n  <Contents><Key>{}</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified><ETag>&quot;e{n}&quot;</ETag><Size>{n}</Size><Owner><ID>Key</ID><DisplayName/></Owner></Contents>", write(key)));
+    }
+    for prefix in prefixes {
+        xml.push_str(&format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", write(prefix)));
+    }
+    xml.push_str(encoding);
+    xml.push_str("</ListBucketResult>\n");
+    xml
+}
+
+fn sorted(mut keys: Vec<String>) -> Vec<String> {
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+fn keys(page: &ListPage) -> Vec<String> {
+    page.objects.iter().map(|object| object.key.clone()).collect()
+}
+
+const URL: &str = "<EncodingType>url</EncodingType>";
+
+proptest! {
+    #[test]
+    fn every_key_reads_back_from_every_spelling(
+        names in prop::collection::vec("\\PC{1,40}|[\\x01-\\x7f]{1,40}|[ +%/&<]{1,9}", 0..20),
+        folders in prop::collection::vec("[\\x20-\\x7e]{0,9}/", 0..5),
+        numeric: bool,
+    ) {
+        let (names, folders) = (sorted(names), sorted(folders));
+        for xml in [
+            document(&names, &folders, false, |key| escape(key, numeric), ""),
+            document(&names, &folders, false, url, URL),
+        ] {
+            let page = parse(xml.as_bytes()).unwrap().into_page(None).unwrap();
+            prop_assert_eq!(keys(&page), names.clone());
+            prop_assert_eq!(&page.prefixes, &folders);
+            for (n, object) in page.objects.iter().enumerate() {
+                prop_assert_eq!(object.size, n as u64);
+                prop_assert_eq!(object.etag.clone(), Some(format!("e{n}")));
+                prop_assert_eq!(object.modified_at.unwrap().timestamp_millis(), 1_767_323_045_678);
+            }
+        }
+    }
+
+    #[test]
+    fn a_listing_cut_anywhere_is_never_a_page(cut in 0.0..1.0f64) {
+        let xml = document(&["a".into(), "ü".into()], &["c/".into()], false, url, URL);
+        let whole = xml.trim_end().len() as f64;
+        let part = &xml.as_bytes()[..(whole * cut) as usize];
+        let error = parse(part).unwrap_err();
+        prop_assert!(matches!(error, Unlisted::CutShort | Unlisted::NotAListing), "{error:?}");
+    }
+}
+
+#[test]
+fn plus_signs_are_spaces_only_where_the_answer_says_it_is_encoded() {
+    let xml = |encoding| document(&["a+b%20c".into()], &[], false, str::to_owned, encoding);
+    let key = |encoding| keys(&parse(xml(encoding).as_bytes()).unwrap().into_page(None).unwrap()).remove(0);
+    assert_eq!(key(URL), "a b c");
+    assert_eq!(key(""), "a+b%20c");
+}
+
+#[test]
+fn outer_spaces_of_keys_stay() {
+    let xml = document(&[" x ".into()], &[], false, str::to_owned, "");
+    assert_eq!(keys(&parse(xml.as_bytes()).unwrap().into_page(None).unwrap()), [" x "]);
+}
+
+fn page(names: &[&str], folders: &[&str], truncated: bool, after: Option<&str>) -> Result<ListPage, Unlisted> {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    let xml = document(&owned(names), &owned(folders), truncated, url, URL);
+    parse(xml.as_bytes()).unwrap().into_page(after)
+}
+
+#[test]
+fn the_cursor_is_the_last_key_or_the_end_of_the_last_prefix() {
+    assert_eq!(page(&["a", "b"], &[], false, None).unwrap().next, None);
+    assert_eq!(page(&["a", "b"], &[], true, None).unwrap().next.as_deref(), Some("b"));
+    assert_eq!(page(&["a", "z"], &["m/"], true, None).unwrap().next.as_deref(), Some("z"));
+    assert_eq!(page(&["a"], &["m/"], true, None).unwrap().next.as_deref(), Some("m/\u{10FFFF}"));
+    assert!("m/\u{10FFFF}" > "m/zzz" && "m/\u{10FFFF}" < "m0");
+}
+
+#[test]
+fn a_listing_that_does_not_advance_is_refused() {
+    assert_eq!(page(&["a", "b"], &[], true, Some("b")), Err(Unlisted::DoesNotAdvance));
+    assert_eq!(page(&["a", "b"], &[], false, Some("a")), Err(Unlisted::DoesNotAdvance));
+    assert_eq!(page(&["b", "a"], &[], false, None), Err(Unlisted::DoesNotAdvance));
+    assert_eq!(page(&[], &["m/"], true, Some("m/\u{10FFFF}")), Err(Unlisted::DoesNotAdvance));
+    assert_eq!(page(&[], &[], true, None), Err(Unlisted::EmptyPage));
+    assert!(page(&["c"], &[], true, Some("b")).is_ok());
+}
+
+#[test]
+fn a_prefix_is_listed_once() {
+    let after = Some("m/\u{10FFFF}");
+    assert_eq!(page(&["z"], &["m/", "n/"], false, after).unwrap().prefixes, ["n/"]);
+}
+
+#[test]
+fn what_is_not_a_listing_is_told_from_one_cut_short() {
+    assert_eq!(parse(b""), Err(Unlisted::CutShort));
+    assert_eq!(parse(b"<html><body>hello</body></html>"), Err(Unlisted::NotAListing));
+    assert_eq!(parse(b"<ListBucketResult><IsTruncated>false</IsTruncated>"), Err(Unlisted::CutShort));
+    assert_eq!(parse(b"<ListBucketResult></ListBucketResult>"), Err(Unlisted::Lacks("IsTruncated")));
+    assert_eq!(parse(b"<Error><Code>SlowDown</Code></Error>"), Err(Unlisted::Refused("SlowDown".into())));
+    assert_eq!(parse(b"\xff\xfe<"), Err(Unlisted::NotAListing));
+}
