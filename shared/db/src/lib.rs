@@ -18,6 +18,7 @@ pub mod projects;
 pub mod quarantine;
 mod raw_json;
 mod seal;
+pub mod stats;
 pub mod storages;
 pub mod syncs;
 pub mod tasks;

@@ -200,6 +200,38 @@ pub(crate) async fn close_if_done(tx: &Transaction<'_>, id: i64, failure: Option
     Ok(())
 }
 
+/// Syncs whose status is to be shown: live ones not shown for a second, and those that have ended since.
+///
+/// Their storages' rows stay locked until the transaction ends, so that several reporters share the
+/// work; a storage that is busy is left for the next time.
+///
+/// # Errors
+/// The database is away.
+pub async fn to_report(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>> {
+    let rows = tx
+        .query(
+            "SELECT s.id FROM syncs s JOIN storages st ON st.id = s.storage_id
+              WHERE (s.finished_at IS NULL OR s.reported_at IS NULL OR s.reported_at < s.finished_at)
+                AND (s.reported_at IS NULL OR s.finished_at IS NOT NULL OR s.reported_at < now() - interval '1 second')
+              ORDER BY s.id LIMIT $1 FOR NO KEY UPDATE OF st SKIP LOCKED",
+            &[&limit],
+        )
+        .await?;
+    let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    // In a statement of its own: what is read is not older than the locks.
+    tx.query(&select("s.id = ANY ($1) ORDER BY s.id"), &[&ids]).await?.iter().map(read).collect()
+}
+
+/// Notes that syncs were shown as they are in this transaction.
+///
+/// # Errors
+/// The database is away.
+pub async fn reported(tx: &Transaction<'_>, ids: &[i64]) -> Result<()> {
+    // clock_timestamp: a sync may have ended since this transaction began.
+    tx.execute("UPDATE syncs SET reported_at = clock_timestamp() WHERE id = ANY ($1)", &[&ids]).await?;
+    Ok(())
+}
+
 /// Wakes the reporter.
 pub(crate) async fn notify(client: &impl GenericClient) -> Result<()> {
     Ok(client.batch_execute("NOTIFY longshore_syncs").await?)

@@ -106,8 +106,8 @@ fn object_or_lines<'a>(text: &'a str, scanner: &mut Scanner<'a>, items: &mut Ite
 fn lines<'a>(text: &'a str, start: usize, scanner: &mut Scanner<'a>, items: &mut Items<'_>) -> Result<(), Fault> {
     let mut next = start;
     for line in text[start..].split_inclusive('\n') {
-        let range = next..next + line.len();
-        next = range.end;
+        let range = next..next + line.trim_end_matches('\n').len();
+        next += line.len();
         scanner.move_to(text.as_bytes(), range);
         scanner.skip_blank();
         if scanner.peek().is_none() {

@@ -250,7 +250,7 @@ impl<'a> Scanner<'a> {
     /// The text is not JSON at this place.
     pub(super) fn unexpected(&self, expected: &str) -> Fault {
         let detail = match self.peek() {
-            None => format!("{expected}, but the text ends: it is cut off. Upload the whole file."),
+            None => format!("{expected}, but the text ends here: it is cut off. Upload the whole file."),
             Some(_) => format!("{expected}. Correct the JSON."),
         };
         Fault::new(QuarantineReason::InvalidJson, detail).at(self.at)

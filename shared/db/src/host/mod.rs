@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use longshore_model::{ExportOptions, Secrets, StorageSettings};
 use serde_json::value::RawValue;
 
+use crate::syncs::SyncRow;
 use crate::{Client, Result, Transaction};
 
 pub use native::Native;
@@ -112,6 +113,9 @@ pub trait Host: Send + Sync {
     /// Inserts tasks with their annotations and predictions, and returns the task ids in order.
     async fn insert_tasks(&self, tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>])
     -> Result<Vec<i64>>;
+
+    /// Shows a sync's status and progress where the host's users look.
+    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()>;
 
     /// The largest id of what an export job walks: annotations, or tasks.
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64>;

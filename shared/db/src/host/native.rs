@@ -1,14 +1,17 @@
 //! The native host: Longshore's own `projects`, `tasks`, `annotations` and `predictions`.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures::pin_mut;
-use longshore_model::{ExportMode, Secrets};
+use longshore_model::{Direction, ExportMode, Secrets, SyncStatus};
+use serde_json::json;
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 
 use crate::host::{AnnotationRow, Host, JobStorage, NewTask, Selection, TaskRow, Unit};
+use crate::syncs::SyncRow;
 use crate::{Client, Error, RawJson, Result, Sealed, Sealer, Transaction};
 
 /// Longshore's own tables as the host.
@@ -69,6 +72,62 @@ impl Host for Native {
         Ok(ids)
     }
 
+    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()> {
+        let counts = &sync.counts;
+        let (moved, progress) = match sync.direction {
+            Direction::Import => (counts.created, json!({ "tasks_existed": counts.existed })),
+            Direction::Export => {
+                let total = counts.exported + counts.unchanged;
+                (total, json!({ "total_annotations": total }))
+            }
+        };
+        let failed = sync.status == SyncStatus::Failed;
+        let times = json!({
+            "time_in_progress": sync.started_at.map(host_time),
+            "time_last_ping": sync.finished_at.is_none().then(|| host_time(Utc::now())),
+            "time_completed": sync.finished_at.filter(|_| !failed).map(host_time),
+            "time_failure": sync.finished_at.filter(|_| failed).map(host_time),
+            "duration": sync.started_at.map(|start| (sync.finished_at.unwrap_or_else(Utc::now) - start).as_seconds_f64()),
+            "tasks_failed_validation": (counts.quarantined > 0).then_some(counts.quarantined),
+        });
+        let trouble = match sync.status {
+            SyncStatus::Failed => sync.detail.clone(),
+            SyncStatus::CompletedWithErrors => Some(format!(
+                "{} set aside in this sync, {} still set aside from earlier ones: see /api/quarantine?storage={}",
+                counts.quarantined, counts.still_quarantined, sync.storage_id
+            )),
+            SyncStatus::Initialized
+            | SyncStatus::Queued
+            | SyncStatus::InProgress
+            | SyncStatus::Completed
+            | SyncStatus::Cancelled => None,
+        };
+        let statement = tx
+            .prepare_cached(
+                "UPDATE storages
+                    SET status = $2, last_sync_count = $3, traceback = $4, last_sync_job = $5::bigint::text,
+                        last_sync = CASE WHEN $2 IN ('completed', 'completed_with_errors') THEN $6 ELSE last_sync END,
+                        meta = jsonb_strip_nulls(meta || $7 || $8)
+                  WHERE id = $1",
+            )
+            .await?;
+        tx.execute(
+            &statement,
+            &[
+                &sync.storage_id,
+                &sync.status.as_str(),
+                &moved,
+                &trouble,
+                &sync.id,
+                &sync.finished_at,
+                &progress,
+                &times,
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64> {
         let table = if per_task { "tasks" } else { "annotations" };
         let statement = format!("SELECT coalesce(max(id), 0) FROM {table} WHERE project_id = $1");
@@ -124,6 +183,11 @@ impl Host for Native {
         }
         Ok(units)
     }
+}
+
+/// A time as Label Studio spells it in `meta`: with a space and an offset.
+fn host_time(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
 }
 
 /// Takes ids from the sequence beforehand, so that the ledger can be copied with them.

@@ -123,7 +123,7 @@ fn limits_hold_for_the_object_and_for_each_item() {
         Limits { max_object_bytes: 40, max_unpacked_bytes: 40, max_item_bytes: 10, max_items: 3, max_depth: 5 };
     let read = |text: &str| read("a.json", text.as_bytes(), &limits);
     read("[{},{},{\"a\":123}]").unwrap();
-    assert_eq!(place(read("[{},{},{\"a\":1234}]")), ("too_large", Some(7), Some(2)));
+    assert_eq!(place(read("[{},{},{\"a\":12345}]")), ("too_large", Some(7), Some(2)));
     assert_eq!(place(read("[{},{},{},{}]")), ("too_many_items", Some(10), Some(3)));
     assert_eq!(place(read("{}\n{}\n{}\n{}\n")), ("too_many_items", Some(9), Some(3)));
     assert_eq!(place(read(&" ".repeat(41))), ("too_large", None, None));
@@ -135,41 +135,47 @@ fn labels_without_data_are_refused() {
     assert_eq!(fault(r#"[{}, {"data":"a","predictions":[1]}]"#), ("missing_data", Some(31), Some(1)));
 }
 
+/// The fault of labels in which `^` marks where it must be found.
+fn marked_fault(name: &str, labels: &str) -> (&'static str, Option<i32>) {
+    let marked = format!("{{\"data\":{{}},\"{name}\":{labels}}}");
+    let (reason, offset, row) = fault(&marked.replace('^', ""));
+    assert_eq!(offset, marked.find('^').map(|at| at as u64), "{labels}");
+    (reason, row)
+}
+
 #[test]
 fn bad_annotations_are_placed_at_the_part_that_is_bad() {
-    for (annotations, offset) in [
-        ("5", 27),
-        ("{}", 27),
-        ("[{}, 5]", 32),
-        (r#"[{"result":"text"}]"#, 38),
-        (r#"[{"result":[{}, 1]}]"#, 43),
-        (r#"[{"lead_time":"1"}]"#, 41),
-        (r#"[{"lead_time":1e400}]"#, 41),
-        (r#"[{"was_cancelled":1}]"#, 45),
-        (r#"[{"ground_truth":"no"}]"#, 44),
-        (r#"[{"completed_by":"a@b"}]"#, 44),
-        (r#"[{"completed_by":1.5}]"#, 44),
-        (r#"[{"completed_by":{"email":"a@b"}}]"#, 44),
+    for annotations in [
+        "^5",
+        "^{}",
+        "[{}, ^5]",
+        r#"[{"result":^"text"}]"#,
+        r#"[{"result":[{}, ^1]}]"#,
+        r#"[{"lead_time":^"1"}]"#,
+        r#"[{"lead_time":^1e400}]"#,
+        r#"[{"was_cancelled":^1}]"#,
+        r#"[{"ground_truth":^"no"}]"#,
+        r#"[{"completed_by":^"a@b"}]"#,
+        r#"[{"completed_by":^1.5}]"#,
+        r#"[{"completed_by":^{"email":"a@b"}}]"#,
     ] {
-        let text = format!("{{\"data\":{{}}, \"annotations\":{annotations}}}");
-        assert_eq!(fault(&text), ("invalid_annotations", Some(offset), Some(0)), "{text}");
+        assert_eq!(marked_fault("annotations", annotations), ("invalid_annotations", Some(0)));
     }
 }
 
 #[test]
 fn bad_predictions_are_placed_at_the_part_that_is_bad() {
-    for (predictions, offset) in [
-        (r#""text""#, 26),
-        ("[null]", 27),
-        ("[{}]", 27),
-        (r#"[{"result":null}]"#, 27),
-        (r#"[{"result":"a"}]"#, 37),
-        (r#"[{"result":[1.5]}]"#, 38),
-        (r#"[{"result":[],"score":"high"}]"#, 48),
-        (r#"[{"result":[],"model_version":["v"]}]"#, 56),
+    for predictions in [
+        r#"^"text""#,
+        "[^null]",
+        "[^{}]",
+        r#"[^{"result":null}]"#,
+        r#"[{"result":^"a"}]"#,
+        r#"[{"result":[^1.5]}]"#,
+        r#"[{"result":[],"score":^"high"}]"#,
+        r#"[{"result":[],"model_version":^["v"]}]"#,
     ] {
-        let text = format!("{{\"data\":{{}},\"predictions\":{predictions}}}");
-        assert_eq!(fault(&text), ("invalid_predictions", Some(offset), Some(0)), "{text}");
+        assert_eq!(marked_fault("predictions", predictions), ("invalid_predictions", Some(0)));
     }
 }
 

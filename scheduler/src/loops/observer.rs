@@ -1,0 +1,88 @@
+//! The observer: what the tables and the queues hold, as metrics that no worker can know.
+//!
+//! Every scheduler shows the same figures; a dashboard takes the maximum over them.
+
+use std::time::Duration;
+
+use longshore_broker::{Broker, Queue};
+use longshore_db::{Db, Result, stats};
+use longshore_model::{JobKind, JobState};
+use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, Registry};
+use tokio_util::sync::CancellationToken;
+
+use super::round_failed;
+
+/// Between looks: as often as most Prometheus servers scrape.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Gauges over tables and queues.
+#[derive(Clone)]
+pub(crate) struct ServiceMetrics {
+    jobs: IntGaugeVec,
+    oldest: GaugeVec,
+    outbox: IntGauge,
+    queue: IntGaugeVec,
+    consumers: IntGaugeVec,
+    pool: IntGaugeVec,
+}
+
+impl ServiceMetrics {
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str, labels: &[&str]| IntGaugeVec::new(Opts::new(name, help), labels);
+        let metrics = Self {
+            jobs: gauge("longshore_jobs", "Unfinished jobs.", &["kind", "state"])?,
+            oldest: GaugeVec::new(
+                Opts::new("longshore_jobs_oldest_due_seconds", "Age of the job that has been due longest."),
+                &["kind"],
+            )?,
+            outbox: IntGauge::new("longshore_outbox_due", "Messages that are due and not yet confirmed.")?,
+            queue: gauge("longshore_queue_messages_ready", "Messages waiting in the broker.", &["queue"])?,
+            consumers: gauge("longshore_queue_consumers", "Consumers of a queue.", &["queue"])?,
+            pool: gauge("longshore_database_connections", "Connections of the pool by state.", &["state"])?,
+        };
+        registry.register(Box::new(metrics.jobs.clone()))?;
+        registry.register(Box::new(metrics.oldest.clone()))?;
+        registry.register(Box::new(metrics.outbox.clone()))?;
+        registry.register(Box::new(metrics.queue.clone()))?;
+        registry.register(Box::new(metrics.consumers.clone()))?;
+        registry.register(Box::new(metrics.pool.clone()))?;
+        Ok(metrics)
+    }
+}
+
+/// Looks until stopped.
+pub(crate) async fn run(db: Db, broker: Broker, metrics: ServiceMetrics, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_some() {
+        if let Err(error) = round(&db, &broker, &metrics).await {
+            round_failed("observer", &error);
+        }
+    }
+}
+
+async fn round(db: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()> {
+    let client = db.client().await?;
+    let jobs = stats::jobs(&client).await?;
+    // A drained gauge says zero instead of vanishing.
+    for kind in JobKind::ALL {
+        let due = jobs.iter().filter(|stats| stats.kind == *kind && stats.state != JobState::Running);
+        let oldest = due.map(|stats| stats.oldest_due_seconds).fold(0.0, f64::max);
+        metrics.oldest.with_label_values(&[kind.as_str()]).set(oldest);
+        for state in JobState::ALL.iter().filter(|state| !state.is_final()) {
+            let count = jobs.iter().find(|stats| stats.kind == *kind && stats.state == *state);
+            let count = count.map_or(0, |stats| stats.count);
+            metrics.jobs.with_label_values(&[kind.as_str(), state.as_str()]).set(count);
+        }
+    }
+    metrics.outbox.set(stats::outbox(&client).await?);
+    for queue in Queue::ALL {
+        if let Ok(depth) = broker.depth(*queue).await {
+            metrics.queue.with_label_values(&[queue.as_str()]).set(depth.ready.into());
+            metrics.consumers.with_label_values(&[queue.as_str()]).set(depth.consumers.into());
+        }
+    }
+    let pool = db.pool_status();
+    for (state, count) in [("open", pool.size), ("idle", pool.available), ("waited_for", pool.waiting)] {
+        metrics.pool.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    Ok(())
+}

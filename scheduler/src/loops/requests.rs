@@ -1,0 +1,59 @@
+//! Requests: hosts that ask for syncs over AMQP.
+//!
+//! A request that cannot be followed goes to the dead letters with the reason in the log; nothing
+//! is answered, as nobody waits.
+
+use std::time::Duration;
+
+use longshore_broker::{Broker, Queue};
+use longshore_db::{Db, Enqueued, Error, RequestedBy, Result, enqueue, storages};
+use longshore_model::SyncRequest;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// Requests in hand at once.
+const PREFETCH: u16 = 16;
+
+/// Pause while the database does not answer; the request waits here.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Follows requests until stopped.
+pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
+    let mut consumer = broker.consumer(Queue::Requests, PREFETCH, stop.clone());
+    while let Some((request, delivery)) = consumer.next_message::<SyncRequest>().await {
+        loop {
+            match follow(&db, &request).await {
+                Ok(enqueued) => {
+                    info!(sync.id = enqueued.sync_id, storage.id = request.storage, created = enqueued.created, "sync requested over AMQP");
+                    delivery.ack().await;
+                    break;
+                }
+                Err(error) if error.is_unavailable() => {
+                    if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {
+                        delivery.requeue().await;
+                        return;
+                    }
+                }
+                Err(error) => {
+                    warn!(storage.id = request.storage, error = %error, "a sync request cannot be followed: moved to the dead letters");
+                    delivery.reject().await;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+async fn follow(db: &Db, request: &SyncRequest) -> Result<Enqueued> {
+    let mut client = db.client().await?;
+    let tx = client.transaction().await?;
+    let storage = storages::get(&tx, request.storage).await?;
+    if storage.kind != request.kind || storage.direction != request.direction {
+        return Err(Error::NotFound(format!("{} {} storage {}", request.kind, request.direction, request.storage)));
+    }
+    let key = request.idempotency_key.as_deref();
+    let enqueued = enqueue(&tx, request.storage, RequestedBy::Amqp, key, request.options.as_ref()).await?;
+    tx.commit().await?;
+    Ok(enqueued)
+}
