@@ -1,16 +1,27 @@
 //! Consuming that goes on, whatever happens to connection, channel or queue.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::StreamExt;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, Channel};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::error::{BrokerError, chain, failed};
 use crate::message::{Message, read};
-use crate::topology::Queue;
+use crate::topology::{Queue, SETTLE};
 use crate::{Broker, backoff};
+
+/// After this long without a message, and with none in hand, the subscription is made anew.
+///
+/// RabbitMQ 3.10 carries a consumer over to a queue that was deleted and declared again within
+/// milliseconds, and then swallows what it should deliver; closing the channel gives those messages
+/// back. Longer, and a fleet stands still after such a mishap; shorter is traffic for nothing.
+const RENEW_AFTER: Duration = Duration::from_secs(20);
 
 /// The messages of one queue, for as long as nobody cancels.
 pub struct Consumer {
@@ -18,8 +29,17 @@ pub struct Consumer {
     queue: Queue,
     prefetch: u16,
     cancel: CancellationToken,
-    open: Option<(Channel, lapin::Consumer)>,
+    open: Option<Subscription>,
     failures: u32,
+    /// When to subscribe again. Kept here, so that a caller who polls in short turns gets there too.
+    not_before: Instant,
+}
+
+struct Subscription {
+    /// One reference is held here and one by each delivery in hand.
+    channel: Arc<Channel>,
+    messages: lapin::Consumer,
+    renew_at: Instant,
 }
 
 /// One delivered message, to be settled exactly once by [`ack`](Self::ack),
@@ -33,12 +53,12 @@ pub struct Delivery {
     queue: Queue,
     acker: Acker,
     /// Keeps the channel open until the last delivery is settled, also after its consumer is gone.
-    _channel: Channel,
+    _channel: Arc<Channel>,
 }
 
 impl Consumer {
     pub(crate) fn new(broker: Broker, queue: Queue, prefetch: u16, cancel: CancellationToken) -> Self {
-        Self { broker, queue, prefetch, cancel, open: None, failures: 0 }
+        Self { broker, queue, prefetch, cancel, open: None, failures: 0, not_before: Instant::now() }
     }
 
     /// The next message that can be read, or `None` once cancelled.
@@ -82,56 +102,69 @@ impl Consumer {
 
     async fn receive(&mut self) -> Delivery {
         loop {
-            let Some((channel, consumer)) = &mut self.open else {
+            let Some(open) = &mut self.open else {
                 self.reopen().await;
                 continue;
             };
-            match consumer.next().await {
+            let received = tokio::select! {
+                biased;
+                received = open.messages.next() => received,
+                () = sleep_until(open.renew_at) => {
+                    open.renew_at = Instant::now() + RENEW_AFTER;
+                    if Arc::strong_count(&open.channel) == 1 {
+                        self.open = None;
+                    }
+                    continue;
+                }
+            };
+            match received {
                 Some(Ok(message)) => {
                     self.failures = 0;
+                    open.renew_at = Instant::now() + RENEW_AFTER;
                     return Delivery {
                         body: message.data,
                         redelivered: message.redelivered,
                         queue: self.queue,
                         acker: message.acker,
-                        _channel: channel.clone(),
+                        _channel: Arc::clone(&open.channel),
                     };
                 }
-                Some(Err(error)) => {
-                    // A lost connection is reported by the one who looks after it.
-                    debug!(queue = self.queue.as_str(), error = chain(&error), "consuming was interrupted");
-                    self.open = None;
-                }
-                None => {
-                    debug!(queue = self.queue.as_str(), "the broker ended the consumer");
-                    self.open = None;
-                }
+                // A lost connection is reported by the one who looks after it.
+                Some(Err(error)) => self.interrupted(&chain(&error)),
+                None => self.interrupted("ended by the broker"),
             }
         }
+    }
+
+    fn interrupted(&mut self, why: &str) {
+        debug!(queue = self.queue.as_str(), error = why, "consuming was interrupted");
+        self.open = None;
+        // If it was for the queue's deletion: not before the other consumers have heard of it too.
+        self.not_before = Instant::now() + SETTLE;
     }
 
     /// Waits for a connection and subscribes anew. Returns after one try, good or bad.
     async fn reopen(&mut self) {
+        sleep_until(self.not_before).await;
         self.broker.connected().await;
         match self.subscribe().await {
             Ok(open) => self.open = Some(open),
             Err(error) => {
-                let wait = backoff::delay(self.failures);
+                self.not_before = Instant::now() + backoff::delay(self.failures);
                 self.failures = self.failures.saturating_add(1);
                 if self.broker.is_connected() {
                     warn!(queue = self.queue.as_str(), error = chain(&error), "cannot consume, trying again");
                 }
-                tokio::time::sleep(wait).await;
             }
         }
     }
 
-    async fn subscribe(&self) -> Result<(Channel, lapin::Consumer), BrokerError> {
+    async fn subscribe(&self) -> Result<Subscription, BrokerError> {
         // The broker ends a consumer when its queue is deleted, so look that it is there.
         self.broker.redeclare().await?;
         let channel = self.broker.channel().await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await.map_err(failed("set the prefetch"))?;
-        let consumer = channel
+        let messages = channel
             .basic_consume(
                 self.queue.as_str().into(),
                 // Empty: the broker makes up a tag.
@@ -141,7 +174,7 @@ impl Consumer {
             )
             .await
             .map_err(failed("consume"))?;
-        Ok((channel, consumer))
+        Ok(Subscription { channel: Arc::new(channel), messages, renew_at: Instant::now() + RENEW_AFTER })
     }
 }
 

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use crate::Broker;
 use crate::error::{BrokerError, chain, failed};
-use crate::topology::{EVENTS_EXCHANGE, Queue};
+use crate::topology::{EVENTS_EXCHANGE, Queue, SETTLE};
 
 /// For all receipts of one call. Shorter, and a busy broker's late receipts count as lost, so that
 /// messages are doubled (harmless, but more work); longer, and a stalled broker holds up the outbox.
@@ -105,13 +105,15 @@ impl Publisher {
             }
         };
         let results = confirmed(&channel, &outgoing).await;
-        if results.contains(&Err(Unconfirmed::Unroutable))
-            && let Err(error) = self.broker.redeclare().await
-        {
-            warn!(error = chain(&error), "a queue is missing and could not be declared again");
+        if results.contains(&Err(Unconfirmed::Unroutable)) {
+            warn!("a queue is missing, declaring it again");
+            tokio::time::sleep(SETTLE).await;
+            if let Err(error) = self.broker.redeclare().await {
+                warn!(error = chain(&error), "a missing queue could not be declared again");
+            }
         }
-        // With receipts outstanding the channel's state is not known: the next call takes a new one.
-        if !results.iter().any(|r| matches!(r, Err(Unconfirmed::TimedOut | Unconfirmed::Disconnected))) {
+        // A channel with receipts outstanding, or that knew a queue which is gone, is not used again.
+        if results.iter().all(|result| matches!(result, Ok(()) | Err(Unconfirmed::Refused))) {
             *slot = Some(channel);
         }
         results

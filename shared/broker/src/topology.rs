@@ -3,6 +3,8 @@
 //! Declaring is idempotent as long as the arguments stay the same: the broker refuses a queue that
 //! exists with others, so a changed value needs a new queue name. Works on `RabbitMQ` 3.10 to 4.x.
 
+use std::time::Duration;
+
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
@@ -31,6 +33,11 @@ const MAX_DEAD: i32 = 10_000;
 
 /// Reads without acknowledgement that a dead letter survives: looking at it must not use it up.
 const DEAD_DELIVERY_LIMIT: i32 = 1_000_000;
+
+/// Between noticing that a queue is gone and declaring it again. The broker tells every consumer of a
+/// deleted queue, unless it finds a new one under the name when it comes to it: then the consumer
+/// stays, deaf.
+pub(crate) const SETTLE: Duration = Duration::from_millis(500);
 
 /// The queues that Longshore consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
