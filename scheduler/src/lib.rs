@@ -1,1 +1,120 @@
-//! Placeholder.
+//! The scheduler: accepts syncs over HTTP, SQL and AMQP, and sees to it that their jobs reach workers.
+//!
+//! Any number of schedulers run side by side. Postgres is the truth; the loops only carry what its
+//! rows say to the broker, to the host and to the metrics.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+mod loops;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use longshore_broker::Broker;
+use longshore_db::host::{Host, Native};
+use longshore_db::{Db, Sealer};
+use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
+use longshore_telemetry::{Health, LogFormat, Metrics, Tasks, init_logs, serve};
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use api::ApiState;
+use config::Config;
+use loops::{observer, pruner, relay, reporter, requests, rescuer};
+
+/// Connections for the API and the loops. Requests hold one for milliseconds each.
+const CONNECTIONS: usize = 20;
+
+/// Time for requests in hand after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Runs a scheduler until SIGTERM.
+///
+/// # Errors
+/// The configuration cannot be used, the port is taken, or a part of the scheduler failed.
+pub async fn run(config: Config) -> Result<()> {
+    init_logs(config.log_format.parse::<LogFormat>()?, &config.log_filter)?;
+    let tasks = Tasks::new();
+    tasks.stop_on_signals()?;
+    let stop = tasks.stopping();
+
+    let exposed = Metrics::new("scheduler", env!("CARGO_PKG_VERSION"));
+    let registry = exposed.registry();
+    let wire = WireOptions { allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?, ..WireOptions::default() };
+    let stores = Stores::new(wire, config.region.clone(), StorageMetrics::register(registry)?)?;
+    let db = Db::new(&config.database_url, "longshore-scheduler", CONNECTIONS)?;
+    let sealer = Sealer::parse(&config.secret_keys)?;
+    let broker = Broker::new(&config.amqp_url, "longshore-scheduler")?;
+    let host: Arc<dyn Host> = Arc::new(Native::new(sealer.clone()));
+    let (sent, rescued, service) = (
+        relay::counter(registry)?,
+        rescuer::RescuerMetrics::register(registry)?,
+        observer::ServiceMetrics::register(registry)?,
+    );
+
+    let health = health(&db, &broker, &tasks);
+    let open = longshore_telemetry::router(health, exposed.clone());
+    let state = ApiState::new(db.clone(), sealer, api::open_storage(stores), registry, stop.clone())?;
+    let router = api::router(state, open);
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    info!(listen = %config.listen, "scheduler starts");
+    tasks.spawn("http", serve(listener, router, stop.clone()));
+    tasks.spawn("broker", {
+        let (broker, stop) = (broker.clone(), stop.clone());
+        async move { broker.run(&stop).await }
+    });
+
+    // The loops need the schema; the API says "not ready" until it is there.
+    if !prepare(&db, &config, &tasks).await {
+        return Ok(tasks.wait(DRAIN).await?);
+    }
+    tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, stop.clone()));
+    tasks.spawn("rescuer", rescuer::run(db.clone(), broker.clone(), config.rescue, rescued, stop.clone()));
+    tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), stop.clone()));
+    tasks.spawn("requests", requests::run(db.clone(), broker.clone(), stop.clone()));
+    tasks.spawn("observer", observer::run(db.clone(), broker.clone(), service, stop.clone()));
+    tasks.spawn("pruner", pruner::run(db, config.keep_days, stop.clone()));
+
+    tasks.wait(DRAIN).await?;
+    info!("scheduler stopped");
+    Ok(())
+}
+
+fn health(db: &Db, broker: &Broker, tasks: &Tasks) -> Health {
+    let (db, broker) = (db.clone(), broker.clone());
+    Health::new(tasks.stopping())
+        .with("database", move || {
+            let db = db.clone();
+            async move { db.is_migrated().await.map_err(|_| "not reachable, or not migrated yet") }
+        })
+        .with("broker", move || {
+            let connected = broker.is_connected();
+            async move { if connected { Ok(()) } else { Err("not connected") } }
+        })
+}
+
+/// Migrates and stores the first token, waiting for the database as long as it takes. Says whether
+/// the process goes on.
+async fn prepare(db: &Db, config: &Config, tasks: &Tasks) -> bool {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let stop = tasks.stopping();
+    loop {
+        let prepared = async {
+            db.migrate().await?;
+            longshore_db::tokens::upsert_bootstrap(&db.client().await?, &config.token).await
+        };
+        match prepared.await {
+            Ok(()) => return true,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                warn!(error = %error, cause, "the database is not ready, trying again");
+            }
+        }
+        if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {
+            return false;
+        }
+    }
+}

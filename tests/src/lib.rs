@@ -1,3 +1,6 @@
-//! Placeholder.
+//! What the system tests stand on: a rig of real servers and processes, and a proxy that breaks
+//! connections.
 
 pub mod proxy;
+pub mod rig;
+mod servers;

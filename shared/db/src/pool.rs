@@ -101,6 +101,15 @@ impl Db {
         migrated
     }
 
+    /// Whether the schema is there.
+    ///
+    /// # Errors
+    /// The database is away, or was never migrated.
+    pub async fn is_migrated(&self) -> Result<()> {
+        self.client().await?.query_opt("SELECT 1 FROM syncs LIMIT 1", &[]).await?;
+        Ok(())
+    }
+
     /// How the pool stands.
     pub fn pool_status(&self) -> PoolStatus {
         let status = self.pool.status();

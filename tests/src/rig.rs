@@ -1,0 +1,321 @@
+//! A whole Longshore for one test: real servers, real processes, and every connection breakable.
+//!
+//! Time-outs are short so that recovery is quick; tests wait for states, never for a time.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_local::s3::{self, S3Server};
+use longshore_local::{App, Place, Settings, Stack, ports};
+use serde_json::{Value, json};
+use tokio_postgres::NoTls;
+
+use crate::proxy::Proxy;
+use crate::servers;
+
+/// How long a test waits for a state before it fails. Generous: the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The secrets of every rig; a test may look for them in logs and answers.
+pub const SECRET_ACCESS_KEY: &str = "rig-secret-access-key-b7e1";
+pub const ACCESS_KEY_ID: &str = "AKIARIG";
+
+/// What a test wants of its rig.
+#[derive(Debug, Clone)]
+pub struct Wishes {
+    workers: usize,
+    schedulers: usize,
+    own_servers: bool,
+    environment: Vec<(&'static str, String)>,
+}
+
+/// Connections of one side that a test can break.
+pub struct Links {
+    pub database: Proxy,
+    pub broker: Proxy,
+}
+
+/// A running Longshore.
+pub struct Rig {
+    pub stack: Arc<Stack>,
+    pub s3: S3Server,
+    /// Between workers and the S3 server.
+    pub storage_link: Proxy,
+    pub worker_links: Links,
+    pub scheduler_links: Links,
+    pub schedulers: Vec<App>,
+    pub workers: Vec<App>,
+    /// The database itself, past every proxy.
+    pub database_url: String,
+    pub amqp_url: String,
+    pub vhost: String,
+    pub place: Place,
+    settings: Settings,
+    environment: Vec<(&'static str, String)>,
+    http: reqwest::Client,
+}
+
+/// A storage made through the API.
+#[derive(Debug, Clone)]
+pub struct StorageHandle {
+    pub id: i64,
+    pub project: i64,
+    /// `/api/storages/s3` or `/api/storages/export/s3`.
+    pub path: &'static str,
+}
+
+impl Rig {
+    /// One scheduler and one worker on shared servers.
+    pub async fn start() -> Self {
+        Self::with().start().await
+    }
+
+    /// Wishes to add to.
+    pub fn with() -> Wishes {
+        let environment = vec![
+            ("LONGSHORE_LEASE_SECONDS", "3".to_owned()),
+            ("LONGSHORE_QUANTUM_SECONDS", "1".to_owned()),
+            ("LONGSHORE_RESCUE_SECONDS", "0.3".to_owned()),
+            ("LONGSHORE_LOG", "info,longshore_worker=debug,longshore_scheduler=debug".to_owned()),
+        ];
+        Wishes { workers: 1, schedulers: 1, own_servers: false, environment }
+    }
+
+    /// Starts one more worker, and returns its place in [`Rig::workers`].
+    pub async fn add_worker(&mut self) -> usize {
+        let name = format!("worker-{}", self.workers.len() + 1);
+        let worker = self.spawn(&name, |settings, port| settings.worker(port), &self.worker_links);
+        worker.until_ready().await.expect("a worker becomes ready");
+        self.workers.push(worker);
+        self.workers.len() - 1
+    }
+
+    /// Starts one more scheduler, and returns its place in [`Rig::schedulers`].
+    pub async fn add_scheduler(&mut self) -> usize {
+        let name = format!("scheduler-{}", self.schedulers.len() + 1);
+        let scheduler = self.spawn(&name, |settings, port| settings.scheduler(port), &self.scheduler_links);
+        scheduler.until_ready().await.expect("a scheduler becomes ready");
+        self.schedulers.push(scheduler);
+        self.schedulers.len() - 1
+    }
+
+    fn spawn(&self, name: &str, command: impl Fn(&Settings, u16) -> anyhow::Result<Command>, links: &Links) -> App {
+        let mut settings = self.settings.clone();
+        settings.database_url = through(&self.database_url, links.database.address());
+        settings.amqp_url = through(&self.amqp_url, links.broker.address());
+        let port = ports::free().expect("a free port");
+        let mut command = command(&settings, port).expect("the programs are built");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        App::spawn(&self.place, name, command, port).expect("a process starts")
+    }
+
+    /// The first scheduler's base URL.
+    pub fn url(&self) -> String {
+        self.schedulers.first().expect("the rig has a scheduler").url()
+    }
+
+    /// The bootstrap token.
+    pub fn token(&self) -> &str {
+        &self.settings.token
+    }
+
+    /// A connection of the test's own, with `search_path` set.
+    pub async fn database(&self) -> tokio_postgres::Client {
+        let (client, connection) =
+            tokio_postgres::connect(&self.database_url, NoTls).await.expect("the database answers");
+        tokio::spawn(connection);
+        client.batch_execute("SET search_path = longshore").await.expect("the schema is there");
+        client
+    }
+
+    /// Calls the API and gives status and body.
+    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let method = method.parse().expect("a method");
+        let mut request = self
+            .http
+            .request(method, format!("{}{path}", self.url()))
+            .header("Authorization", format!("Token {}", self.settings.token));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("the scheduler answers");
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a whole answer");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.call("GET", path, None).await;
+        assert_eq!(status, 200, "GET {path}: {body}");
+        body
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call("POST", path, Some(body)).await;
+        assert!((200..300).contains(&status), "POST {path}: {status} {answer}");
+        answer
+    }
+
+    /// A project whose image variable is `$image`.
+    pub async fn project(&self) -> i64 {
+        let config = r#"<View><Image name="image" value="$image"/></View>"#;
+        let project = self.post("/api/projects", json!({"title": "rig", "label_config": config})).await;
+        project["id"].as_i64().expect("an id")
+    }
+
+    /// An import storage on a bucket of the rig's S3 server; `settings` override the defaults.
+    pub async fn import_storage(&self, project: i64, bucket: &str, settings: Value) -> StorageHandle {
+        self.storage("/api/storages/s3", project, bucket, settings).await
+    }
+
+    /// An export storage on a bucket of the rig's S3 server.
+    pub async fn export_storage(&self, project: i64, bucket: &str, settings: Value) -> StorageHandle {
+        self.storage("/api/storages/export/s3", project, bucket, settings).await
+    }
+
+    async fn storage(&self, path: &'static str, project: i64, bucket: &str, settings: Value) -> StorageHandle {
+        let mut body = json!({
+            "project": project,
+            "bucket": bucket,
+            "s3_endpoint": format!("http://{}", self.storage_link.address()),
+            "aws_access_key_id": ACCESS_KEY_ID,
+            "aws_secret_access_key": SECRET_ACCESS_KEY,
+            "recursive_scan": true,
+        });
+        let (Some(all), Some(own)) = (body.as_object_mut(), settings.as_object()) else {
+            panic!("settings are an object")
+        };
+        all.extend(own.clone());
+        let storage = self.post(path, body).await;
+        StorageHandle { id: storage["id"].as_i64().expect("an id"), project, path }
+    }
+
+    /// Starts a sync and gives its id.
+    pub async fn sync(&self, storage: &StorageHandle) -> i64 {
+        self.post(&format!("{}/{}/sync", storage.path, storage.id), json!({})).await;
+        let syncs = self.get(&format!("/api/syncs?storage={}&limit=1", storage.id)).await;
+        rows(&syncs).first().and_then(|sync| sync["id"].as_i64()).expect("a sync of the storage")
+    }
+
+    /// Waits until a sync has ended, and gives it with its totals in `counts`.
+    pub async fn ended(&self, sync: i64) -> Value {
+        let path = format!("/api/syncs/{sync}");
+        until(&format!("sync {sync} ends"), || async {
+            let row = self.get(&path).await;
+            (!row["finished_at"].is_null()).then_some(row)
+        })
+        .await
+    }
+
+    /// Syncs and waits for the end.
+    pub async fn sync_to_end(&self, storage: &StorageHandle) -> Value {
+        let sync = self.sync(storage).await;
+        self.ended(sync).await
+    }
+
+    /// What all processes of the rig wrote into their logs so far.
+    pub fn logs(&self) -> String {
+        self.schedulers.iter().chain(&self.workers).map(|app| app.process.log()).collect()
+    }
+}
+
+impl Wishes {
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    #[must_use]
+    pub fn schedulers(mut self, schedulers: usize) -> Self {
+        self.schedulers = schedulers;
+        self
+    }
+
+    /// Servers that the test may kill.
+    #[must_use]
+    pub fn own_servers(mut self) -> Self {
+        self.own_servers = true;
+        self
+    }
+
+    /// An environment variable for schedulers and workers.
+    #[must_use]
+    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// Starts it all and returns when every process is ready.
+    pub async fn start(self) -> Rig {
+        let stack = if self.own_servers { servers::own().await } else { servers::shared().await };
+        let name = servers::unique("rig");
+        let database_url = stack.postgres.create_database(&name).await.expect("a database");
+        let amqp_url = stack.rabbitmq.create_vhost(&name).await.expect("a virtual host");
+        let s3 = S3Server::start(s3::Options::with_key(ACCESS_KEY_ID, SECRET_ACCESS_KEY)).await.expect("an S3 server");
+        let links = || async { Links { database: proxy(&database_url).await, broker: proxy(&amqp_url).await } };
+        let mut settings = Settings::of(&stack).expect("settings");
+        settings.token = format!("rig-token-{name}");
+        let mut rig = Rig {
+            storage_link: Proxy::start(s3.address()).await.expect("a proxy"),
+            worker_links: links().await,
+            scheduler_links: links().await,
+            schedulers: Vec::new(),
+            workers: Vec::new(),
+            place: Place::open(servers::folder(&name)).expect("a folder"),
+            environment: self.environment,
+            http: reqwest::Client::builder().no_proxy().build().expect("an HTTP client"),
+            vhost: name,
+            stack,
+            s3,
+            database_url,
+            amqp_url,
+            settings,
+        };
+        for _ in 0..self.schedulers {
+            rig.add_scheduler().await;
+        }
+        for _ in 0..self.workers {
+            rig.add_worker().await;
+        }
+        rig
+    }
+}
+
+/// A proxy to the server that a URL names.
+async fn proxy(url: &str) -> Proxy {
+    let url: reqwest::Url = url.parse().expect("a URL");
+    let port = url.port().expect("a URL with a port");
+    let host = url.host_str().expect("a URL with a host");
+    let upstream = tokio::net::lookup_host((host, port)).await.expect("a known host").next().expect("an address");
+    Proxy::start(upstream).await.expect("a proxy")
+}
+
+/// The same URL, but to another address.
+fn through(url: &str, address: SocketAddr) -> String {
+    let mut url: reqwest::Url = url.parse().expect("a URL");
+    url.set_ip_host(address.ip()).expect("a URL that has a host");
+    url.set_port(Some(address.port())).expect("a URL that may have a port");
+    url.into()
+}
+
+/// Rows of a list answer, whether it is a bare array or a page.
+pub fn rows(list: &Value) -> &[Value] {
+    let rows = list.as_array().or_else(|| list["results"].as_array()).or_else(|| list["tasks"].as_array());
+    rows.unwrap_or_else(|| panic!("not a list: {list}"))
+}
+
+/// Asks again and again until there is an answer; fails the test, saying what for, when patience ends.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
+}
