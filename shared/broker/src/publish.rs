@@ -183,3 +183,37 @@ fn settle(
 fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("words, numbers and JSON values always serialize")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::message::{BasicReturnMessage, Delivery};
+
+    fn outgoing(id: &str) -> Outgoing<'static> {
+        Outgoing { exchange: "", routing_key: "q", message_id: id.to_owned(), body: Vec::new(), mandatory: true }
+    }
+
+    fn returned(id: &str) -> Option<BasicReturnMessage> {
+        let mut delivery = Delivery::mock(0, "".into(), "q".into(), false, Vec::new());
+        delivery.properties = BasicProperties::default().with_message_id(id.into());
+        Some(BasicReturnMessage { delivery, reply_code: 312, reply_text: "NO_ROUTE".into() })
+    }
+
+    #[test]
+    fn a_returned_message_is_unconfirmed_whichever_receipt_carries_it() {
+        let sent = [outgoing("a"), outgoing("b"), outgoing("c")];
+        let receipts = vec![
+            Ok(Ok(Confirmation::Ack(returned("c")))),
+            Ok(Ok(Confirmation::Nack(None))),
+            Ok(Ok(Confirmation::Ack(None))),
+        ];
+        assert_eq!(settle(&sent, receipts), [Ok(()), Err(Unconfirmed::Refused), Err(Unconfirmed::Unroutable)]);
+    }
+
+    #[test]
+    fn a_broken_connection_leaves_the_other_receipts_as_they_are() {
+        let sent = [outgoing("a"), outgoing("b")];
+        let receipts = vec![Ok(Ok(Confirmation::Ack(None))), Ok(Err(lapin::ErrorKind::MissingHeartbeatError.into()))];
+        assert_eq!(settle(&sent, receipts), [Ok(()), Err(Unconfirmed::Disconnected)]);
+    }
+}
