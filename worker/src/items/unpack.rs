@@ -77,7 +77,7 @@ fn by_magic(bytes: &[u8]) -> Option<Compression> {
     }
 }
 
-/// Unpacks until the end, or until there is one byte more than allowed.
+/// Unpacks until the end, or until there is one byte more than allowed: damage after it is not seen.
 fn decompress(compression: Compression, bytes: &[u8], max: usize) -> Result<Vec<u8>, Fault> {
     let mut unpacked = Vec::new();
     let bound = max.saturating_add(1);
@@ -87,8 +87,6 @@ fn decompress(compression: Compression, bytes: &[u8], max: usize) -> Result<Vec<
     };
     match done {
         Ok(()) => Ok(unpacked),
-        // Damage after the limit does not matter any more.
-        Err(_) if unpacked.len() > max => Ok(unpacked),
         Err(error) => Err(Fault::new(
             QuarantineReason::CorruptCompression,
             format!("The compressed object does not unpack: {error}. Compress and upload it again."),
