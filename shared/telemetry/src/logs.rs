@@ -16,9 +16,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// What dependencies may say unless the operator's filter names them.
 ///
-/// The AMQP client logs what it also returns as an error, and bodies of returned messages with it.
+/// The AMQP client and the certificate verifier log what they also return as an error; the former
+/// with the bodies of returned messages.
 /// The HTTP and Postgres clients tell of every connection.
-const QUIET: &str = "lapin=off,hyper=warn,hyper_util=warn,h2=warn,rustls=warn,tokio_postgres=warn,aws_config=warn";
+const QUIET: &str = "lapin=off,hyper=warn,hyper_util=warn,h2=warn,rustls=warn,rustls_platform_verifier=off,tokio_postgres=warn,aws_config=warn";
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
