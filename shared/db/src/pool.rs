@@ -123,6 +123,7 @@ impl Db {
     pub async fn listen(&self, channel: &'static str) -> Result<Listener> {
         let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
         let (heard, notifications) = tokio::sync::watch::channel(0_u64);
+        #[expect(clippy::disallowed_methods, reason = "ends with the listener, which aborts it")]
         let driver = tokio::task::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                 if let AsyncMessage::Notification(_) = message {

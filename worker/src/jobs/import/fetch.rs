@@ -117,7 +117,11 @@ impl Import<'_> {
         let parsed = tokio::task::spawn_blocking(move || items::read(&owned_key, &bytes, &limits)).await;
         match parsed {
             Ok(items) => items,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime shuts down, and this task with it.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 }
