@@ -20,7 +20,10 @@ fn list_all(buckets: &Buckets, prefix: &str, delimiter: Option<&str>, limit: usi
         sizes.push(found.len());
         names.append(&mut found);
         match page.next_after {
-            Some(next) => after = Some(next),
+            Some(next) => {
+                assert!(after.as_ref() < Some(&next), "the listing stands still at {next:?}");
+                after = Some(next);
+            }
             None => return (names, sizes),
         }
     }

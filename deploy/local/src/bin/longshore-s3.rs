@@ -1,0 +1,62 @@
+//! `longshore-s3`: the in-memory S3 server on its own.
+//!
+//! Buckets are created over the S3 API or with `--buckets`; everything is gone when it ends.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use longshore_local::s3::{Options, S3Server};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// An S3 server that keeps its objects in memory.
+#[derive(Parser)]
+struct Args {
+    #[arg(long, default_value = "127.0.0.1:9000")]
+    listen: SocketAddr,
+    #[arg(long, env = "S3_ACCESS_KEY_ID")]
+    access_key: String,
+    /// Better given by the environment, where a list of processes does not show it.
+    #[arg(long, env = "S3_SECRET_ACCESS_KEY", hide_env_values = true)]
+    secret_key: String,
+    /// Waited before every answer.
+    #[arg(long, default_value_t = 0)]
+    latency_ms: u64,
+    /// Created at the start.
+    #[arg(long, value_delimiter = ',')]
+    buckets: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    // The signature check of `s3s` reports what the client is told anyway, as errors.
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter("info,s3s=off")
+        .with_ansi(is_terminal)
+        .with_writer(std::io::stderr)
+        .init();
+
+    // Set up before the ready line: whoever waits for that line may stop us at once.
+    let mut terminated = signal(SignalKind::terminate())?;
+    let options = Options {
+        listen: args.listen,
+        latency: Duration::from_millis(args.latency_ms),
+        ..Options::with_key(&args.access_key, &args.secret_key)
+    };
+    let server = S3Server::start(options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    for bucket in &args.buckets {
+        server.create_bucket(bucket);
+    }
+    tracing::info!(endpoint = server.endpoint(), "ready");
+
+    tokio::select! {
+        _ = terminated.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    server.shutdown().await;
+    Ok(())
+}
