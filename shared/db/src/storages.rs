@@ -150,25 +150,29 @@ pub async fn update(client: &impl GenericClient, id: i64, written: &Written<'_>)
             ],
         )
         .await?;
-    row.as_ref().map(read).transpose()?.ok_or_else(|| Error::NotFound(format!("storage {id}")))
+    found(row.as_ref(), id)
 }
 
-/// One storage, or `None`.
+/// One storage.
 ///
 /// # Errors
-/// The database is away.
-pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<StorageRow>> {
+/// [`Error::NotFound`] without such a storage.
+pub async fn get(client: &impl GenericClient, id: i64) -> Result<StorageRow> {
     let row = client.query_opt(&format!("SELECT {COLUMNS} FROM storages WHERE id = $1"), &[&id]).await?;
-    row.as_ref().map(read).transpose()
+    found(row.as_ref(), id)
 }
 
-/// One storage, locked against changes by others until the transaction ends, or `None`.
+fn found(row: Option<&Row>, id: i64) -> Result<StorageRow> {
+    row.map(read).transpose()?.ok_or_else(|| Error::NotFound(format!("storage {id}")))
+}
+
+/// One storage, locked against changes by others until the transaction ends.
 ///
 /// # Errors
-/// The database is away.
-pub async fn lock(tx: &Transaction<'_>, id: i64) -> Result<Option<StorageRow>> {
+/// [`Error::NotFound`] without such a storage.
+pub async fn lock(tx: &Transaction<'_>, id: i64) -> Result<StorageRow> {
     let row = tx.query_opt(&format!("SELECT {COLUMNS} FROM storages WHERE id = $1 FOR NO KEY UPDATE"), &[&id]).await?;
-    row.as_ref().map(read).transpose()
+    found(row.as_ref(), id)
 }
 
 /// The sealed secrets of a storage; `None` if it has none.

@@ -1,0 +1,280 @@
+//! Every failure of the API as one JSON body: what happened, in words and in a stable `code`.
+//!
+//! What only an operator should know is logged once, with the same id that the caller sees.
+
+use std::collections::BTreeMap;
+use std::error::Error as StdError;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use longshore_model::FailureReason;
+use longshore_storage::StorageError;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Messages by field; what belongs to no field is under [`NON_FIELD`].
+pub(crate) type FieldErrors = BTreeMap<&'static str, Vec<String>>;
+
+/// Label Studio's name for what belongs to no single field.
+pub(crate) const NON_FIELD: &str = "non_field_errors";
+
+/// The result of every handler.
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+/// A request that cannot be answered as asked.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// No token, or one that nobody has.
+    Unauthorized(&'static str),
+    /// The token may not do this.
+    Forbidden(String),
+    /// There is no such row, or it lies outside the token's projects.
+    NotFound(String),
+    /// There is no such route, page or method.
+    Route { status: StatusCode, code: &'static str, detail: String },
+    /// The request cannot be read.
+    Unreadable { status: StatusCode, code: &'static str, detail: String },
+    /// Fields of the body or the query are not as they must be.
+    Invalid(FieldErrors),
+    /// The rows do not allow it now.
+    Refused { code: &'static str, detail: String },
+    /// The storage cannot be used with these settings.
+    Connection { field: &'static str, error: StorageError },
+    /// The database failed or is away.
+    Database(longshore_db::Error),
+    /// Longshore's own fault.
+    Internal(Box<dyn StdError + Send + Sync>),
+}
+
+impl ApiError {
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::Forbidden(detail.into())
+    }
+
+    /// `what` is a noun with its id, such as `storage 7`.
+    pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
+        Self::NotFound(format!("There is no {what}, or it is not yours to see."))
+    }
+
+    pub(crate) fn no_route() -> Self {
+        Self::Route {
+            status: StatusCode::NOT_FOUND,
+            code: "no_such_route",
+            detail: "There is no such route; see /docs.".to_owned(),
+        }
+    }
+
+    pub(crate) fn no_page() -> Self {
+        Self::Route { status: StatusCode::NOT_FOUND, code: "invalid_page", detail: "Invalid page.".to_owned() }
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::Route {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            code: "method_not_allowed",
+            detail: "This route does not take this method; see /docs.".to_owned(),
+        }
+    }
+
+    pub(crate) fn unreadable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Unreadable { status: StatusCode::BAD_REQUEST, code, detail: detail.into() }
+    }
+
+    /// One field is wrong.
+    pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid(FieldErrors::from([(field, vec![message.into()])]))
+    }
+
+    pub(crate) fn refused(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Refused { code, detail: detail.into() }
+    }
+
+    pub(crate) fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Internal(source.into())
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Route { status, .. } | Self::Unreadable { status, .. } => *status,
+            Self::Connection { error, .. } if error.reason == FailureReason::BlockedAddress => StatusCode::FORBIDDEN,
+            Self::Invalid(_) | Self::Refused { .. } | Self::Connection { .. } => StatusCode::BAD_REQUEST,
+            Self::Database(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthorized(_) => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
+            Self::NotFound(_) => "not_found",
+            Self::Route { code, .. } | Self::Unreadable { code, .. } | Self::Refused { code, .. } => code,
+            Self::Invalid(_) => "validation_error",
+            Self::Connection { error, .. } => error.reason.as_str(),
+            Self::Database(error) if error.is_unavailable() => "database_unavailable",
+            Self::Database(_) | Self::Internal(_) => "internal",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Unauthorized(detail) => (*detail).to_owned(),
+            Self::Forbidden(detail) | Self::NotFound(detail) => detail.clone(),
+            Self::Route { detail, .. } | Self::Unreadable { detail, .. } | Self::Refused { detail, .. } => {
+                detail.clone()
+            }
+            Self::Invalid(_) => "Validation error".to_owned(),
+            Self::Connection { error, .. } => connection_detail(error),
+            Self::Database(error) if error.is_unavailable() => {
+                "The database does not answer. Nothing was changed; try again in a moment.".to_owned()
+            }
+            Self::Database(_) | Self::Internal(_) => {
+                "Something went wrong inside Longshore; the log has more under this id.".to_owned()
+            }
+        }
+    }
+
+    fn into_fields(self) -> Option<FieldErrors> {
+        match self {
+            Self::Invalid(fields) => Some(fields),
+            Self::Connection { field, error } => Some(FieldErrors::from([(field, vec![connection_detail(&error)])])),
+            _ => None,
+        }
+    }
+
+    /// Logs what the caller is not told.
+    fn log(&self, id: Uuid) {
+        match self {
+            Self::Database(error) => {
+                tracing::error!(error.id = %id, error = chain(error), "a request failed in the database");
+            }
+            Self::Internal(error) => tracing::error!(error.id = %id, error = chain(error.as_ref()), "a request failed"),
+            Self::Connection { error, .. } => {
+                tracing::info!(error.id = %id, error = chain(error), "a storage cannot be used as configured");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What is wrong with a connection and what to do about it; never the storage's own words, which may
+/// hold addresses or keys.
+fn connection_detail(error: &StorageError) -> String {
+    error.reason.advice().to_owned()
+}
+
+/// An error with its causes, outermost first.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl From<longshore_db::Error> for ApiError {
+    fn from(error: longshore_db::Error) -> Self {
+        match error {
+            longshore_db::Error::NotFound(what) => Self::not_found(what),
+            longshore_db::Error::Conflict(detail) => Self::refused("conflict", detail),
+            error => Self::Database(error),
+        }
+    }
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// Names this one failure, here and in the log.
+    #[schema(value_type = String)]
+    id: Uuid,
+    status_code: u16,
+    /// Longshore's version.
+    version: &'static str,
+    /// What happened and what to do, for people.
+    detail: String,
+    /// Always null.
+    exc_info: Option<&'static str>,
+    /// Messages by field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, Vec<String>>>)]
+    validation_errors: Option<FieldErrors>,
+    /// What happened, for programs: a word that does not change.
+    code: &'static str,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let id = Uuid::new_v4();
+        self.log(id);
+        let status = self.status();
+        let body = ErrorBody {
+            id,
+            status_code: status.as_u16(),
+            version: env!("CARGO_PKG_VERSION"),
+            detail: self.detail(),
+            exc_info: None,
+            code: self.code(),
+            validation_errors: self.into_fields(),
+        };
+        let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longshore_storage::{ErrorKind, Op};
+
+    async fn body_of(error: ApiError) -> (StatusCode, serde_json::Value) {
+        let response = error.into_response();
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_field_error_names_its_field_under_label_studios_words() {
+        let (status, body) = body_of(ApiError::invalid("bucket", "This field is required.")).await;
+        assert_eq!(status, 400);
+        assert_eq!(body["detail"], "Validation error");
+        assert_eq!(body["validation_errors"]["bucket"][0], "This field is required.");
+        assert_eq!((&body["code"], &body["exc_info"]), (&"validation_error".into(), &serde_json::Value::Null));
+        assert_eq!(body["status_code"], 400);
+        assert!(body["id"].as_str().unwrap().parse::<Uuid>().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_blocked_address_is_forbidden_and_everything_else_of_a_connection_invalid() {
+        let failed = |reason| ApiError::Connection {
+            field: NON_FIELD,
+            error: StorageError::caused(Op::List, ErrorKind::Invalid, reason, "hunter2"),
+        };
+        let (status, body) = body_of(failed(FailureReason::BlockedAddress)).await;
+        assert_eq!((status.as_u16(), &body["code"]), (403, &"blocked_address".into()));
+        let (status, body) = body_of(failed(FailureReason::NoSuchBucket)).await;
+        assert_eq!((status.as_u16(), &body["code"]), (400, &"no_such_bucket".into()));
+        assert!(body["detail"].as_str().unwrap().starts_with("Check the bucket name"));
+        assert!(!body.to_string().contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn an_internal_failure_keeps_its_cause_to_itself() {
+        let (status, body) = body_of(ApiError::internal("password is hunter2")).await;
+        assert_eq!(status, 500);
+        assert!(!body.to_string().contains("hunter2"));
+        assert!(body.get("validation_errors").is_none());
+    }
+}

@@ -1,0 +1,68 @@
+//! What lists can be asked.
+
+use longshore_model::{QuarantineReason, SyncStatus};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Which syncs.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SyncQuery {
+    pub(super) project: Option<i64>,
+    pub(super) storage: Option<i64>,
+    pub(super) status: Option<SyncStatus>,
+    /// Only syncs with a smaller id: `next_before` of the page before.
+    pub(super) before: Option<i64>,
+    /// Syncs per page; 50 by default, 500 at most.
+    pub(super) limit: Option<i64>,
+}
+
+/// Which quarantine.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct QuarantineQuery {
+    pub(super) project: Option<i64>,
+    pub(super) storage: Option<i64>,
+    pub(super) sync: Option<i64>,
+    pub(super) state: Option<QuarantineState>,
+    pub(super) reason: Option<QuarantineReason>,
+    /// Only rows with a smaller id: `next_before` of the page before.
+    pub(super) before: Option<i64>,
+    /// Rows per page; 100 by default, 1,000 at most.
+    pub(super) limit: Option<i64>,
+}
+
+/// Where a row stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum QuarantineState {
+    /// Set aside.
+    Open,
+    /// The next sync tries again.
+    Replay,
+    /// Given up by a user.
+    Discarded,
+}
+
+impl QuarantineState {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Replay => "replay",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+/// Which tasks.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TaskQuery {
+    pub(super) project: Option<i64>,
+    /// The number of the page, from 1.
+    pub(super) page: Option<i64>,
+    /// Tasks per page; 100 by default, 1,000 at most.
+    pub(super) page_size: Option<i64>,
+    /// `all` adds annotations, predictions and drafts.
+    pub(super) fields: Option<String>,
+}

@@ -1,0 +1,119 @@
+//! The router: which part needs a token, and what surrounds every request.
+
+use std::any::Any;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, Uri};
+use axum::middleware::{from_fn_with_state, map_request};
+use axum::response::{IntoResponse, Response};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::trace::{DefaultOnFailure, DefaultOnResponse, TraceLayer};
+use tracing::Level;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::error::ApiError;
+use super::{ApiState, auth, metrics, openapi};
+
+/// The largest body: an annotation with brush masks takes some megabytes, settings a few hundred bytes.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// Longer request ids are replaced: they go into every log line of their request.
+const MAX_REQUEST_ID: usize = 128;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Everything that the scheduler answers over HTTP.
+///
+/// `open` are routes that need no token and are not measured: health and metrics.
+pub fn router(state: ApiState, open: Router) -> Router {
+    let (routes, document) = openapi::routes().split_for_parts();
+    let api = routes
+        // On routes alone: an unknown path is a 404 to everybody.
+        .route_layer(from_fn_with_state(state.clone(), auth::authenticate))
+        .merge(SwaggerUi::new(openapi::PAGE).url(openapi::DOCUMENT, document))
+        .fallback(async || ApiError::no_route())
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+                .layer(
+                    TraceLayer::new_for_http()
+                        .make_span_with(span)
+                        .on_response(DefaultOnResponse::new().level(Level::DEBUG))
+                        // A 5xx has already been logged with its cause.
+                        .on_failure(DefaultOnFailure::new().level(Level::DEBUG)),
+                )
+                .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+                .layer(from_fn_with_state(state.metrics.clone(), metrics::measure))
+                .layer(CatchPanicLayer::custom(panicked)),
+        )
+        .with_state(state);
+    // A layer runs after its router has chosen a route, so what changes the path goes around it all.
+    Router::new().fallback_service(open.merge(api)).layer(map_request(plain_request))
+}
+
+fn span(request: &Request) -> tracing::Span {
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    tracing::info_span!("request", request.id = id, http.method = %request.method(), http.path = request.uri().path())
+}
+
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let said = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    ApiError::internal(format!("panic: {said}")).into_response()
+}
+
+/// Takes the slash off the end of the path, so that both spellings reach one route, and drops a
+/// request id that nobody should have to read.
+async fn plain_request(mut request: Request) -> Request {
+    if let Some(uri) = without_slash(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    let unfit = request
+        .headers()
+        .get(REQUEST_ID)
+        .is_some_and(|id| id.len() > MAX_REQUEST_ID || !id.as_bytes().iter().all(|byte| byte.is_ascii_graphic()));
+    if unfit {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
+}
+
+/// The URI without trailing slashes, or `None` if it has none to lose. The documentation page keeps
+/// its own: relative links hang on it.
+fn without_slash(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() || trimmed.len() == path.len() || path.starts_with(openapi::PAGE) {
+        return None;
+    }
+    let path_and_query = match uri.query() {
+        Some(query) => format!("{trimmed}?{query}"),
+        None => trimmed.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path_and_query.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_a_path_are_one_and_the_query_stays() {
+        let plain = |text: &str| without_slash(&text.parse().unwrap()).map(|uri| uri.to_string());
+        assert_eq!(plain("/api/storages/s3/?project=1").as_deref(), Some("/api/storages/s3?project=1"));
+        assert_eq!(plain("/api/tasks/7//").as_deref(), Some("/api/tasks/7"));
+        assert_eq!(plain("/api/storages/s3"), None);
+        assert_eq!(plain("/"), None);
+        assert_eq!(plain("/docs/"), None);
+    }
+}

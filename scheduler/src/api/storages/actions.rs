@@ -1,0 +1,333 @@
+//! What the storage routes do, the same for every kind and both directions.
+
+use axum::http::{HeaderMap, HeaderName};
+use longshore_db::storages::{self, StorageFilter, StorageRow};
+use longshore_db::{Client, Error, RequestedBy, Sealed, Transaction, audit, enqueue, projects};
+use longshore_model::{Direction, ExportOptions, FailureReason, Secrets};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::connect::{self, Preview};
+use super::draft::{Base, Draft};
+use super::fields::Fields;
+use super::kind::{self, Kind, StorageBody};
+use crate::api::ApiState;
+use crate::api::auth::Caller;
+use crate::api::error::{ApiError, ApiResult};
+
+/// Keys that a preview shows unless the caller says otherwise; Label Studio's number.
+const PREVIEW_LIMIT: i64 = 100;
+
+/// The header that names the sync which answers a request.
+pub(super) const SYNC_ID: HeaderName = HeaderName::from_static("x-longshore-sync");
+
+/// The header that makes two requests for a sync one.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Longer keys are a mistake: they are names, and indexed.
+const MAX_IDEMPOTENCY_KEY: usize = 255;
+
+/// What the list of a kind needs.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ProjectQuery {
+    /// The project whose storages to list.
+    pub(super) project: Option<i64>,
+}
+
+/// What a sync may be told.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(super) struct SyncBody {
+    /// Two requests with one key for one storage are one sync, however far apart they come.
+    #[serde(default)]
+    idempotency_key: Option<String>,
+    /// Export only: which annotations.
+    #[serde(default)]
+    options: Option<ExportOptions>,
+}
+
+/// A kind and a direction: what a path says before its id.
+#[derive(Clone, Copy)]
+pub(super) struct Collection {
+    kind: &'static dyn Kind,
+    direction: Direction,
+}
+
+impl Collection {
+    pub(super) fn new(kind: &str, direction: Direction) -> ApiResult<Self> {
+        Ok(Self { kind: kind::find(kind)?, direction })
+    }
+
+    pub(super) async fn list(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        query: ProjectQuery,
+    ) -> ApiResult<Vec<StorageBody>> {
+        let project = query
+            .project
+            .ok_or_else(|| ApiError::unreadable("missing_project", "query parameter \"project\" is required"))?;
+        let client = state.db.client().await?;
+        if !caller.sees(project) || projects::get(&client, project).await?.is_none() {
+            return Err(ApiError::not_found(format!("project {project}")));
+        }
+        let filter = StorageFilter {
+            direction: Some(self.direction),
+            kind: Some(self.kind.kind()),
+            project: Some(project),
+            projects: None,
+        };
+        storages::list(&client, &filter).await?.into_iter().map(kind::show).collect()
+    }
+
+    pub(super) async fn create(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        sent: Map<String, Value>,
+    ) -> ApiResult<StorageBody> {
+        let draft = Draft::read(self.kind, self.direction, Base::Nothing, &sent)?;
+        check_project(state, caller, draft.project_id).await?;
+        connect::probe(state, self.kind, self.direction, &draft).await?;
+
+        let mut client = state.db.client().await?;
+        let tx = client.transaction().await.map_err(Error::from)?;
+        let id = storages::next_id(&tx).await?;
+        let sealed = seal(state, id, &draft.secrets, &Secrets::none(self.kind.kind()))?;
+        let row = storages::insert(&tx, id, self.direction, &draft.written(sealed.as_ref())).await?;
+        self.audit(&tx, caller, "storage.create", &row, &sent).await?;
+        tx.commit().await.map_err(Error::from)?;
+        Ok(self.kind.show(row))
+    }
+
+    pub(super) async fn get(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<StorageBody> {
+        let client = state.db.client().await?;
+        Ok(self.kind.show(self.find(&client, caller, id).await?))
+    }
+
+    /// Writes a storage anew: over what is stored, or (`whole`) over the defaults.
+    pub(super) async fn write(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        id: i64,
+        sent: Map<String, Value>,
+        whole: bool,
+    ) -> ApiResult<StorageBody> {
+        let base = |row: StorageRow, secrets| {
+            if whole { Base::Secrets(secrets) } else { Base::Stored(Draft::stored(row, secrets)) }
+        };
+        let mut client = state.db.client().await?;
+        let row = self.find(&client, caller, id).await?;
+        let secrets = open(state, self.kind, id, storages::secrets(&client, id).await?, &sent)?;
+        let draft = Draft::read(self.kind, self.direction, base(row, secrets), &sent)?;
+        // Not kept while the storage is asked.
+        drop(client);
+        check_project(state, caller, draft.project_id).await?;
+        if whole || sent.keys().any(|field| self.kind.is_connection_field(field)) {
+            connect::probe(state, self.kind, self.direction, &draft).await?;
+        }
+
+        client = state.db.client().await?;
+        let tx = client.transaction().await.map_err(Error::from)?;
+        let row = storages::lock(&tx, id).await?;
+        let secrets = open(state, self.kind, id, storages::secrets(&tx, id).await?, &sent)?;
+        let tried = draft;
+        let draft = Draft::read(self.kind, self.direction, base(row, secrets), &sent)?;
+        if !draft.connects_like(&tried) {
+            return Err(ApiError::refused("conflict", "Somebody else changed this storage just now; try again."));
+        }
+        let sealed = seal(state, id, &draft.secrets, &Secrets::none(self.kind.kind()))?;
+        let row = storages::update(&tx, id, &draft.written(sealed.as_ref())).await?;
+        self.audit(&tx, caller, "storage.update", &row, &sent).await?;
+        tx.commit().await.map_err(Error::from)?;
+        Ok(self.kind.show(row))
+    }
+
+    pub(super) async fn delete(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<()> {
+        let mut client = state.db.client().await?;
+        let row = self.find(&client, caller, id).await?;
+        let tx = client.transaction().await.map_err(Error::from)?;
+        if !storages::delete(&tx, id).await? {
+            return Err(not_found(id));
+        }
+        self.audit(&tx, caller, "storage.delete", &row, &Map::new()).await?;
+        tx.commit().await.map_err(Error::from)?;
+        Ok(())
+    }
+
+    /// Checks settings without storing them.
+    pub(super) async fn validate(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<()> {
+        let draft = self.tried(state, caller, sent).await?;
+        connect::probe(state, self.kind, self.direction, &draft).await
+    }
+
+    /// Shows what a sync with these settings would take, without storing them.
+    pub(super) async fn files(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        sent: &Map<String, Value>,
+    ) -> ApiResult<Preview> {
+        let draft = self.tried(state, caller, sent).await?;
+        let mut fields = Fields::new(sent.clone());
+        let limit = fields.integer("limit", 1..=10_000).unwrap_or(PREVIEW_LIMIT);
+        fields.finish()?;
+        connect::preview(state, self.kind, &draft, usize::try_from(limit).unwrap_or_default()).await
+    }
+
+    /// Settings to try: those sent, with the stored secrets of storage `id` where none are sent.
+    async fn tried(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<Draft> {
+        let mut fields = Fields::new(sent.clone());
+        let id = sent.get("id").filter(|id| !id.is_null()).and_then(|_| fields.integer("id", 1..=i64::MAX));
+        fields.finish()?;
+        let base = match id {
+            None => Base::Nothing,
+            Some(id) => {
+                let client = state.db.client().await?;
+                self.find(&client, caller, id).await?;
+                Base::Secrets(open(state, self.kind, id, storages::secrets(&client, id).await?, sent)?)
+            }
+        };
+        let draft = Draft::read(self.kind, self.direction, base, sent)?;
+        check_project(state, caller, draft.project_id).await?;
+        Ok(draft)
+    }
+
+    /// Enqueues a sync and answers at once. Returns the storage and the sync's id.
+    pub(super) async fn sync(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        id: i64,
+        headers: &HeaderMap,
+        body: &SyncBody,
+    ) -> ApiResult<(StorageBody, i64)> {
+        let key = idempotency_key(headers, body)?;
+        let mut client = state.db.client().await?;
+        let row = self.find(&client, caller, id).await?;
+        let tx = client.transaction().await.map_err(Error::from)?;
+        let enqueued =
+            enqueue(&tx, id, RequestedBy::Api, key, body.options.as_ref()).await.map_err(|error| match error {
+                Error::Conflict(detail) => ApiError::refused("not_synchronizable", detail),
+                error => error.into(),
+            })?;
+        if enqueued.created {
+            let entry = audit::Entry {
+                project_id: Some(row.project_id),
+                storage_id: Some(id),
+                sync_id: Some(enqueued.sync_id),
+                ..caller.did("sync.start")
+            };
+            audit::write(&tx, &entry).await?;
+        }
+        let row = storages::lock(&tx, id).await?;
+        tx.commit().await.map_err(Error::from)?;
+        tracing::info!(
+            sync.id = enqueued.sync_id,
+            storage.id = id,
+            sync.created = enqueued.created,
+            "a sync was asked for"
+        );
+        Ok((self.kind.show(row), enqueued.sync_id))
+    }
+
+    /// The storage, if it is of this collection and the caller's to see.
+    async fn find(self, client: &Client, caller: &Caller, id: i64) -> ApiResult<StorageRow> {
+        let row = storages::get(client, id).await?;
+        let is_here = row.kind == self.kind.kind() && row.direction == self.direction;
+        if is_here && caller.sees(row.project_id) { Ok(row) } else { Err(not_found(id)) }
+    }
+
+    async fn audit(
+        self,
+        tx: &Transaction<'_>,
+        caller: &Caller,
+        action: &'static str,
+        row: &StorageRow,
+        sent: &Map<String, Value>,
+    ) -> ApiResult<()> {
+        // Names of fields, never values: some are secrets.
+        let fields: Vec<&String> = sent.keys().collect();
+        let entry = audit::Entry {
+            project_id: Some(row.project_id),
+            storage_id: Some(row.id),
+            detail: json!({"kind": row.kind, "direction": row.direction, "title": row.title, "fields": fields}),
+            ..caller.did(action)
+        };
+        Ok(audit::write(tx, &entry).await?)
+    }
+}
+
+fn not_found(id: i64) -> ApiError {
+    ApiError::not_found(format!("storage {id}"))
+}
+
+/// Every storage of one direction that the caller sees, of all kinds.
+pub(super) async fn list_all(
+    state: &ApiState,
+    caller: &Caller,
+    direction: Direction,
+    project: Option<i64>,
+) -> ApiResult<Vec<StorageBody>> {
+    let filter = StorageFilter { direction: Some(direction), kind: None, project, projects: caller.scope() };
+    let mut rows = storages::list(&state.db.client().await?, &filter).await?;
+    rows.sort_by_key(|row| kind::KINDS.iter().position(|kind| kind.kind() == row.kind));
+    rows.into_iter().map(kind::show).collect()
+}
+
+/// Refuses a project that is not there, or not the caller's to see, in the same words.
+async fn check_project(state: &ApiState, caller: &Caller, project: i64) -> ApiResult<()> {
+    let exists = caller.sees(project) && projects::get(&state.db.client().await?, project).await?.is_some();
+    if exists {
+        Ok(())
+    } else {
+        Err(ApiError::invalid("project", format!("Invalid pk \"{project}\" - object does not exist.")))
+    }
+}
+
+/// Seals the secrets of a storage for its row; `None` if there are none.
+fn seal(state: &ApiState, id: i64, secrets: &Secrets, none: &Secrets) -> ApiResult<Option<Sealed>> {
+    if secrets == none {
+        return Ok(None);
+    }
+    Ok(Some(state.sealer.seal(&storages::seal_name(id), &secrets.write())?))
+}
+
+/// Opens what was sealed.
+///
+/// Where the keys at hand do not open it, a request that brings secrets of its own starts from none:
+/// this is how a storage is mended after its key was lost.
+fn open(
+    state: &ApiState,
+    kind: &dyn Kind,
+    id: i64,
+    sealed: Option<Sealed>,
+    sent: &Map<String, Value>,
+) -> ApiResult<Secrets> {
+    let none = Secrets::none(kind.kind());
+    let Some(sealed) = sealed else { return Ok(none) };
+    let opened = state.sealer.open(&storages::seal_name(id), &sealed);
+    match opened.ok().and_then(|json| Secrets::read(kind.kind(), &json).ok()) {
+        Some(secrets) => Ok(secrets),
+        None if sent.keys().any(|field| kind.is_secret_field(field)) => Ok(none),
+        None => {
+            let reason = FailureReason::SealedSecrets;
+            Err(ApiError::refused(reason.as_str(), reason.advice()))
+        }
+    }
+}
+
+/// The key of a request for a sync, from its header or its body.
+fn idempotency_key<'a>(headers: &'a HeaderMap, body: &'a SyncBody) -> ApiResult<Option<&'a str>> {
+    let header = headers
+        .get(IDEMPOTENCY_KEY)
+        .map(|value| value.to_str().map_err(|_| ApiError::invalid("idempotency_key", "Use printable ASCII.")))
+        .transpose()?;
+    let key = header.or(body.idempotency_key.as_deref()).filter(|key| !key.is_empty());
+    if key.is_some_and(|key| key.len() > MAX_IDEMPOTENCY_KEY || key.contains('\0')) {
+        return Err(ApiError::invalid("idempotency_key", format!("Use at most {MAX_IDEMPOTENCY_KEY} bytes.")));
+    }
+    Ok(key)
+}

@@ -1,0 +1,147 @@
+//! Tries a storage out: whether it can be reached, and what a sync would take from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use longshore_model::{Direction, FailureReason, KeyFilter, Secrets, Skip, StorageSettings};
+use longshore_storage::{ErrorKind, InvalidSetting, ListRequest, Op, Probe, Storage, StorageError, Stores};
+use serde::Serialize;
+use tokio::time::{Instant, timeout};
+use utoipa::ToSchema;
+
+use super::draft::Draft;
+use super::kind::Kind;
+use crate::api::ApiState;
+use crate::api::error::{ApiError, ApiResult};
+
+/// Makes a storage of its settings and secrets, without asking it anything yet.
+pub type OpenStorage = dyn Fn(&StorageSettings, &Secrets) -> Result<Arc<dyn Storage>, StorageError> + Send + Sync;
+
+/// Opens storages of the kinds that this build can reach.
+pub fn open_storage(stores: Stores) -> Arc<OpenStorage> {
+    Arc::new(move |settings, secrets| stores.open(settings, secrets))
+}
+
+/// A storage that answers at all does so in well under a second; a person waits for this.
+const PROBE_TIME: Duration = Duration::from_secs(10);
+
+/// Label Studio's limit for a preview.
+const PREVIEW_TIME: Duration = Duration::from_secs(30);
+
+/// Skipped keys that a preview shows: enough to see the rule at work.
+const MAX_SKIPPED: usize = 100;
+
+/// Keys asked for at once, the most that a listing gives.
+const PAGE: u16 = 1_000;
+
+/// Checks that a sync in this direction could work.
+///
+/// # Errors
+/// Says what is wrong and what to do about it.
+pub(super) async fn probe(state: &ApiState, kind: &dyn Kind, direction: Direction, draft: &Draft) -> ApiResult<()> {
+    let probe = match direction {
+        Direction::Import => Probe::Read,
+        Direction::Export => Probe::Write,
+    };
+    let probed = async { (state.open)(&draft.settings, &draft.secrets)?.probe(probe).await };
+    timeout(PROBE_TIME, probed).await.unwrap_or_else(|_| Err(too_slow())).map_err(|error| failed(kind, error))
+}
+
+fn too_slow() -> StorageError {
+    StorageError::new(Op::Connect, ErrorKind::Unavailable, FailureReason::Unavailable)
+}
+
+fn failed(kind: &dyn Kind, error: StorageError) -> ApiError {
+    let setting = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<InvalidSetting>());
+    if let Some(InvalidSetting { field, message }) = setting {
+        return ApiError::invalid(field, *message);
+    }
+    ApiError::Connection { field: kind.field(error.reason), error }
+}
+
+/// What a sync would take from a storage.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Preview {
+    /// Keys that a sync takes. A last entry of nulls says that there may be more than the limit.
+    files: Vec<PreviewFile>,
+    /// Keys that a sync skips, with the rule; at most a hundred.
+    skipped: Vec<PreviewSkip>,
+    /// Whether this is all there is.
+    complete: bool,
+}
+
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct PreviewFile {
+    key: Option<String>,
+    last_modified: Option<DateTime<Utc>>,
+    size: Option<u64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct PreviewSkip {
+    key: String,
+    rule: &'static str,
+}
+
+/// Lists as a sync would, up to so many keys or half a minute.
+///
+/// # Errors
+/// The storage cannot be listed.
+pub(super) async fn preview(state: &ApiState, kind: &dyn Kind, draft: &Draft, limit: usize) -> ApiResult<Preview> {
+    let filter = draft.settings.key_filter().map_err(|error| ApiError::invalid("regex_filter", error.to_string()))?;
+    let storage = (state.open)(&draft.settings, &draft.secrets).map_err(|error| failed(kind, error))?;
+    list(storage.as_ref(), &filter, limit).await.map_err(|error| failed(kind, error))
+}
+
+async fn list(storage: &dyn Storage, filter: &KeyFilter, limit: usize) -> Result<Preview, StorageError> {
+    let deadline = Instant::now() + PREVIEW_TIME;
+    let mut preview = Preview::default();
+    let mut cursor: Option<String> = None;
+    loop {
+        let request = ListRequest {
+            prefix: filter.prefix(),
+            delimiter: filter.delimiter(),
+            after: None,
+            cursor: cursor.as_deref(),
+            limit: PAGE,
+        };
+        let Ok(page) = tokio::time::timeout_at(deadline, storage.list_page(request)).await else {
+            // Label Studio's words, which its own page shows.
+            let key = Some("... storage scan timeout reached ...".to_owned());
+            preview.files.push(PreviewFile { key, ..PreviewFile::default() });
+            return Ok(preview);
+        };
+        let page = page?;
+        for prefix in page.prefixes {
+            preview.skip(prefix, Skip::TooDeep);
+        }
+        for object in page.objects {
+            match filter.skips(&object.key) {
+                Some(rule) => preview.skip(object.key, rule),
+                None if preview.files.len() == limit => {
+                    preview.files.push(PreviewFile::default());
+                    return Ok(preview);
+                }
+                None => preview.files.push(PreviewFile {
+                    key: Some(object.key),
+                    last_modified: object.modified_at,
+                    size: Some(object.size),
+                }),
+            }
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            preview.complete = true;
+            return Ok(preview);
+        }
+    }
+}
+
+impl Preview {
+    fn skip(&mut self, key: String, rule: Skip) {
+        if self.skipped.len() < MAX_SKIPPED {
+            self.skipped.push(PreviewSkip { key, rule: rule.as_str() });
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Amazon S3 and compatible stores: their fields in requests and answers.
+
+use chrono::{DateTime, Utc};
+use longshore_db::storages::StorageRow;
+use longshore_model::{
+    Connection, Direction, FailureReason, S3Connection, Secrets, StorageKind, StorageSettings, SyncStatus,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::draft::{Draft, set};
+use super::fields::{Fields, REQUIRED};
+use super::kind::{Kind, StorageBody};
+use crate::api::error::NON_FIELD;
+
+/// The kind `s3`.
+pub(crate) struct S3;
+
+impl Kind for S3 {
+    fn kind(&self) -> StorageKind {
+        StorageKind::S3
+    }
+
+    fn title(&self) -> &'static str {
+        "AWS S3"
+    }
+
+    fn blank(&self) -> StorageSettings {
+        StorageSettings {
+            connection: Connection::S3(S3Connection::default()),
+            regex_filter: None,
+            use_blob_urls: false,
+            recursive_scan: false,
+            presign: true,
+            presign_ttl: 1,
+            can_delete_objects: false,
+            export_tasks: false,
+            json_suffix: false,
+        }
+    }
+
+    fn read(&self, fields: &mut Fields, draft: &mut Draft, whole: bool) {
+        let Connection::S3(s3) = &mut draft.settings.connection;
+        match fields.word("bucket") {
+            Some(Some(bucket)) => s3.bucket = bucket,
+            Some(None) => fields.refuse("bucket", REQUIRED),
+            None if whole && !fields.has("bucket") => fields.refuse("bucket", REQUIRED),
+            None => {}
+        }
+        set(&mut s3.prefix, fields.text("prefix"));
+        set(&mut s3.region_name, fields.word("region_name"));
+        set(&mut s3.aws_sse_kms_key_id, fields.word("aws_sse_kms_key_id"));
+        set(&mut s3.s3_endpoint, fields.word("s3_endpoint"));
+        let Secrets::S3(secrets) = &mut draft.secrets;
+        set(&mut secrets.aws_access_key_id, fields.secret("aws_access_key_id"));
+        set(&mut secrets.aws_secret_access_key, fields.secret("aws_secret_access_key"));
+        set(&mut secrets.aws_session_token, fields.secret("aws_session_token"));
+    }
+
+    fn is_connection_field(&self, field: &str) -> bool {
+        matches!(field, "bucket" | "prefix" | "region_name" | "s3_endpoint" | "aws_sse_kms_key_id")
+            || self.is_secret_field(field)
+    }
+
+    fn is_secret_field(&self, field: &str) -> bool {
+        matches!(field, "aws_access_key_id" | "aws_secret_access_key" | "aws_session_token")
+    }
+
+    fn field(&self, reason: FailureReason) -> &'static str {
+        match reason {
+            FailureReason::NoSuchBucket => "bucket",
+            FailureReason::WrongRegion => "region_name",
+            FailureReason::UnknownAccessKey => "aws_access_key_id",
+            FailureReason::WrongSecretKey => "aws_secret_access_key",
+            FailureReason::BlockedAddress | FailureReason::Unreachable | FailureReason::Tls => "s3_endpoint",
+            _ => NON_FIELD,
+        }
+    }
+
+    fn show(&self, row: StorageRow) -> StorageBody {
+        let Connection::S3(s3) = row.settings.connection;
+        match row.direction {
+            Direction::Import => StorageBody::S3Import(S3Import {
+                id: row.id,
+                kind: row.kind,
+                synchronizable: row.synchronizable,
+                presign: row.settings.presign,
+                last_sync: row.last_sync,
+                last_sync_count: row.last_sync_count,
+                last_sync_job: row.last_sync_job,
+                status: row.status,
+                traceback: row.traceback,
+                meta: row.meta,
+                title: row.title,
+                description: row.description,
+                created_at: row.created_at,
+                bucket: s3.bucket,
+                prefix: s3.prefix,
+                regex_filter: row.settings.regex_filter,
+                use_blob_urls: row.settings.use_blob_urls,
+                aws_sse_kms_key_id: s3.aws_sse_kms_key_id,
+                region_name: s3.region_name,
+                s3_endpoint: s3.s3_endpoint,
+                presign_ttl: row.settings.presign_ttl,
+                recursive_scan: row.settings.recursive_scan,
+                project: row.project_id,
+            }),
+            Direction::Export => StorageBody::S3Export(S3Export {
+                id: row.id,
+                kind: row.kind,
+                synchronizable: row.synchronizable,
+                last_sync: row.last_sync,
+                last_sync_count: row.last_sync_count,
+                last_sync_job: row.last_sync_job,
+                status: row.status,
+                traceback: row.traceback,
+                meta: row.meta,
+                title: row.title,
+                description: row.description,
+                created_at: row.created_at,
+                can_delete_objects: row.settings.can_delete_objects,
+                bucket: s3.bucket,
+                prefix: s3.prefix,
+                regex_filter: row.settings.regex_filter,
+                use_blob_urls: row.settings.use_blob_urls,
+                aws_sse_kms_key_id: s3.aws_sse_kms_key_id,
+                region_name: s3.region_name,
+                s3_endpoint: s3.s3_endpoint,
+                project: row.project_id,
+                export_tasks: row.settings.export_tasks,
+                json_suffix: row.settings.json_suffix,
+            }),
+        }
+    }
+}
+
+/// An import storage on S3. The order of the fields is Label Studio's.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct S3Import {
+    id: i64,
+    #[serde(rename = "type")]
+    kind: StorageKind,
+    synchronizable: bool,
+    presign: bool,
+    last_sync: Option<DateTime<Utc>>,
+    last_sync_count: Option<i64>,
+    /// The id of the last sync, see `/api/syncs`.
+    last_sync_job: Option<String>,
+    status: SyncStatus,
+    traceback: Option<String>,
+    #[schema(value_type = Object)]
+    meta: serde_json::Value,
+    title: Option<String>,
+    description: Option<String>,
+    created_at: DateTime<Utc>,
+    bucket: String,
+    prefix: Option<String>,
+    regex_filter: Option<String>,
+    use_blob_urls: bool,
+    aws_sse_kms_key_id: Option<String>,
+    region_name: Option<String>,
+    s3_endpoint: Option<String>,
+    presign_ttl: u16,
+    recursive_scan: bool,
+    project: i64,
+}
+
+/// An export storage on S3. The order of the fields is Label Studio's, its own extras come last.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct S3Export {
+    id: i64,
+    #[serde(rename = "type")]
+    kind: StorageKind,
+    synchronizable: bool,
+    last_sync: Option<DateTime<Utc>>,
+    last_sync_count: Option<i64>,
+    /// The id of the last sync, see `/api/syncs`.
+    last_sync_job: Option<String>,
+    status: SyncStatus,
+    traceback: Option<String>,
+    #[schema(value_type = Object)]
+    meta: serde_json::Value,
+    title: Option<String>,
+    description: Option<String>,
+    created_at: DateTime<Utc>,
+    can_delete_objects: bool,
+    bucket: String,
+    prefix: Option<String>,
+    regex_filter: Option<String>,
+    use_blob_urls: bool,
+    aws_sse_kms_key_id: Option<String>,
+    region_name: Option<String>,
+    s3_endpoint: Option<String>,
+    project: i64,
+    /// One object per task instead of one per annotation.
+    export_tasks: bool,
+    /// Annotation objects are named `<id>.json` instead of `<id>`.
+    json_suffix: bool,
+}
+
+/// The fields of an S3 storage in a request. All but `project` and `bucket` may be left out.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "the fields are read one by one, so that every fault is named at once; this documents them"
+)]
+pub(crate) struct S3Fields {
+    project: i64,
+    title: Option<String>,
+    description: Option<String>,
+    synchronizable: Option<bool>,
+    bucket: String,
+    prefix: Option<String>,
+    /// Python regular expression, matched at the start of the full key.
+    regex_filter: Option<String>,
+    /// Every object becomes one task that names it; otherwise objects hold tasks as JSON.
+    use_blob_urls: Option<bool>,
+    region_name: Option<String>,
+    /// Base URL of a compatible store.
+    s3_endpoint: Option<String>,
+    aws_access_key_id: Option<String>,
+    aws_secret_access_key: Option<String>,
+    aws_session_token: Option<String>,
+    aws_sse_kms_key_id: Option<String>,
+    /// Import only.
+    recursive_scan: Option<bool>,
+    /// Import only.
+    presign: Option<bool>,
+    /// Import only: minutes, 0 to 32767.
+    presign_ttl: Option<u16>,
+    /// Export only.
+    can_delete_objects: Option<bool>,
+    /// Export only.
+    export_tasks: Option<bool>,
+    /// Export only.
+    json_suffix: Option<bool>,
+    /// `validate` and `files` only: the storage whose stored secrets are used where none are sent.
+    id: Option<i64>,
+    /// `files` only: how many keys to show.
+    limit: Option<u16>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::error::{ApiError, FieldErrors};
+    use crate::api::storages::draft::Base;
+    use longshore_model::{S3Secrets, Secret};
+    use serde_json::{Value, json};
+
+    fn read(base: Base, direction: Direction, sent: Value) -> Result<Draft, FieldErrors> {
+        let Value::Object(sent) = sent else { panic!("an object") };
+        Draft::read(&S3, direction, base, &sent).map_err(|error| match error {
+            ApiError::Invalid(errors) => errors,
+            other => panic!("field errors, not {other:?}"),
+        })
+    }
+
+    fn refused(sent: Value) -> FieldErrors {
+        read(Base::Nothing, Direction::Import, sent).expect_err("must be refused")
+    }
+
+    fn row(draft: Draft, direction: Direction) -> StorageRow {
+        StorageRow {
+            id: 3,
+            project_id: draft.project_id,
+            kind: StorageKind::S3,
+            direction,
+            title: draft.title,
+            description: draft.description,
+            settings: draft.settings,
+            synchronizable: draft.synchronizable,
+            status: SyncStatus::Initialized,
+            last_sync: None,
+            last_sync_count: None,
+            last_sync_job: None,
+            traceback: None,
+            meta: json!({}),
+            created_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    /// The keys of a JSON object in the order of its text.
+    fn keys(text: &str) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut depth = 0;
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}', '"']) {
+            let (found, after) = (rest.as_bytes()[at], &rest[at + 1..]);
+            match found {
+                b'{' => depth += 1,
+                b'}' => depth -= 1,
+                _ => {
+                    let end = after.find('"').unwrap();
+                    if depth == 1 && after[end + 1..].starts_with(':') {
+                        keys.push(after[..end].to_owned());
+                    }
+                    rest = &after[end + 1..];
+                    continue;
+                }
+            }
+            rest = after;
+        }
+        keys
+    }
+
+    #[test]
+    fn the_defaults_and_the_order_of_fields_are_label_studios() {
+        let sent =
+            json!({"project": 1, "bucket": "pics", "aws_access_key_id": "AK", "aws_secret_access_key": "hunter2"});
+        let import = read(Base::Nothing, Direction::Import, sent.clone()).unwrap();
+        let text = serde_json::to_string(&S3.show(row(import, Direction::Import))).unwrap();
+        let order = "id type synchronizable presign last_sync last_sync_count last_sync_job status traceback meta title \
+                     description created_at bucket prefix regex_filter use_blob_urls aws_sse_kms_key_id region_name \
+                     s3_endpoint presign_ttl recursive_scan project";
+        assert_eq!(keys(&text).join(" "), order);
+        let body: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&body["type"], &body["status"]), (&json!("s3"), &json!("initialized")));
+        assert_eq!((&body["presign"], &body["presign_ttl"]), (&json!(true), &json!(1)));
+        assert_eq!((&body["use_blob_urls"], &body["recursive_scan"]), (&json!(false), &json!(false)));
+        assert_eq!((&body["title"], &body["meta"]), (&Value::Null, &json!({})));
+        assert!(!text.contains("hunter2") && !text.contains("aws_secret_access_key"));
+
+        let export = read(Base::Nothing, Direction::Export, sent).unwrap();
+        let text = serde_json::to_string(&S3.show(row(export, Direction::Export))).unwrap();
+        let order = "id type synchronizable last_sync last_sync_count last_sync_job status traceback meta title \
+                     description created_at can_delete_objects bucket prefix regex_filter use_blob_urls \
+                     aws_sse_kms_key_id region_name s3_endpoint project export_tasks json_suffix";
+        assert_eq!(keys(&text).join(" "), order);
+    }
+
+    #[test]
+    fn a_patch_changes_what_it_sends_and_keeps_secrets_it_does_not_send() {
+        let stored = read(
+            Base::Nothing,
+            Direction::Import,
+            json!({"project": 1, "bucket": "pics", "prefix": "a", "aws_access_key_id": "AK", "aws_secret_access_key": "SK",
+                   "aws_session_token": "ST"}),
+        )
+        .unwrap();
+        let patched = |sent| read(Base::Stored(stored.clone()), Direction::Import, sent);
+        let renamed = patched(json!({"title": "T", "status": "failed", "meta": {"x": 1}})).unwrap();
+        assert_eq!(renamed.title.as_deref(), Some("T"));
+        assert!(renamed.connects_like(&stored));
+
+        let Secrets::S3(cleared) = patched(json!({"aws_session_token": ""})).unwrap().secrets;
+        assert_eq!((cleared.aws_session_token, cleared.aws_access_key_id), (None, Some(Secret::new("AK"))));
+        let Secrets::S3(none) =
+            patched(json!({"aws_access_key_id": null, "aws_secret_access_key": null})).unwrap().secrets;
+        assert_eq!(none.aws_secret_access_key, None);
+        assert!(patched(json!({"bucket": null})).unwrap_err().contains_key("bucket"));
+    }
+
+    #[test]
+    fn a_put_starts_from_the_defaults_but_keeps_the_secrets() {
+        let secrets = Secrets::S3(S3Secrets {
+            aws_access_key_id: Some(Secret::new("AK")),
+            aws_secret_access_key: Some(Secret::new("SK")),
+            aws_session_token: None,
+        });
+        let put =
+            read(Base::Secrets(secrets.clone()), Direction::Import, json!({"project": 1, "bucket": "pics"})).unwrap();
+        assert_eq!((put.secrets, put.settings.presign_ttl, put.title), (secrets, 1, None));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_field_by_field_before_anything_is_stored() {
+        let errors = refused(json!({}));
+        assert_eq!(errors["project"], ["This field is required."]);
+        assert_eq!(errors["bucket"], ["This field is required."]);
+        for bucket in ["..", "a/b", "a b", "ü", "B!"] {
+            assert!(refused(json!({"project": 1, "bucket": bucket})).contains_key("bucket"), "{bucket}");
+        }
+        let regex = refused(json!({"project": 1, "bucket": "pics", "regex_filter": "("}));
+        assert!(regex["regex_filter"][0].contains("not a valid regular expression"));
+        for endpoint in ["minio:9000", "ftp://x", "http://", "http://me:pw@minio", "http://minio?x=1", "a b"] {
+            let errors = refused(json!({"project": 1, "bucket": "pics", "s3_endpoint": endpoint}));
+            assert!(errors.contains_key("s3_endpoint"), "{endpoint}: {errors:?}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Tokens: made, listed and removed by admins who see every project.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use longshore_db::tokens::{self, TokenRow};
+use longshore_db::{Error, audit};
+use longshore_model::Secret;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiState;
+use super::auth::{Caller, Role};
+use super::error::{ApiError, ApiResult, ErrorBody};
+use super::extract::{Json, Path};
+
+/// Random bytes of a token: 160 bits, and as hex as long as Label Studio's.
+const TOKEN_BYTES: usize = 20;
+
+/// As long as a storage's title may be.
+const MAX_NAME: usize = 256;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(delete))
+}
+
+/// A token, without the token.
+#[derive(Debug, Serialize, ToSchema)]
+struct TokenBody {
+    id: i64,
+    name: String,
+    #[schema(value_type = Role)]
+    role: String,
+    /// Projects it may touch; null is all.
+    projects: Option<Vec<i64>>,
+    created_at: DateTime<Utc>,
+    last_used_at: Option<DateTime<Utc>>,
+}
+
+/// A new token. It is shown this once.
+#[derive(Serialize, ToSchema)]
+struct CreatedToken {
+    #[serde(flatten)]
+    row: TokenBody,
+    token: String,
+}
+
+impl From<TokenRow> for TokenBody {
+    fn from(row: TokenRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            role: row.role,
+            projects: row.projects,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+        }
+    }
+}
+
+/// A token to make.
+#[derive(Debug, Deserialize, ToSchema)]
+struct NewToken {
+    name: String,
+    role: Role,
+    /// Projects it may touch; left out or null is all.
+    #[serde(default)]
+    projects: Option<Vec<i64>>,
+}
+
+/// Lists tokens.
+#[utoipa::path(
+    get, path = "/api/tokens", operation_id = "tokens_list", tag = "tokens",
+    responses((status = 200, body = [TokenBody]), (status = 403, body = ErrorBody))
+)]
+async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<Vec<TokenBody>>> {
+    check(&caller)?;
+    let rows = tokens::list(&state.db.client().await?).await?;
+    Ok(Json(rows.into_iter().map(TokenBody::from).collect()))
+}
+
+/// Makes a token and shows it this once.
+#[utoipa::path(
+    post, path = "/api/tokens", operation_id = "tokens_create", tag = "tokens", request_body = NewToken,
+    responses((status = 201, body = CreatedToken), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+async fn create(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Json(new): Json<NewToken>,
+) -> ApiResult<(StatusCode, Json<CreatedToken>)> {
+    check(&caller)?;
+    let name = new.name.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME || name.contains('\0') {
+        return Err(ApiError::invalid("name", format!("Give it a name of 1 to {MAX_NAME} characters.")));
+    }
+    let token = rand::random::<[u8; TOKEN_BYTES]>().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let secret = Secret::new(token.as_str());
+    let mut client = state.db.client().await?;
+    let tx = client.transaction().await.map_err(Error::from)?;
+    let row = tokens::insert(&tx, name, &secret, new.role.as_str(), new.projects.as_deref()).await?;
+    let detail = serde_json::json!({"token": row.id, "name": row.name, "role": row.role, "projects": row.projects});
+    audit::write(&tx, &audit::Entry { detail, ..caller.did("token.create") }).await?;
+    tx.commit().await.map_err(Error::from)?;
+    Ok((StatusCode::CREATED, Json(CreatedToken { row: row.into(), token })))
+}
+
+/// Removes a token, which ends its use at once.
+#[utoipa::path(
+    delete, path = "/api/tokens/{id}", operation_id = "tokens_delete", tag = "tokens", params(("id" = i64, Path)),
+    responses((status = 204), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<StatusCode> {
+    check(&caller)?;
+    let mut client = state.db.client().await?;
+    let tx = client.transaction().await.map_err(Error::from)?;
+    let row = tokens::delete(&tx, id).await?.ok_or_else(|| ApiError::not_found(format!("token {id}")))?;
+    let detail = serde_json::json!({"token": row.id, "name": row.name});
+    audit::write(&tx, &audit::Entry { detail, ..caller.did("token.delete") }).await?;
+    tx.commit().await.map_err(Error::from)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whoever is limited to projects could otherwise make a token that is not.
+fn check(caller: &Caller) -> ApiResult<()> {
+    if caller.scope().is_some() {
+        return Err(ApiError::forbidden("A token that is limited to projects cannot manage tokens."));
+    }
+    Ok(())
+}

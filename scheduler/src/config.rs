@@ -1,0 +1,122 @@
+//! The one place where the scheduler reads its environment.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use longshore_model::Secret;
+
+/// Everything that an operator sets.
+#[derive(Debug)]
+pub struct Config {
+    /// `DATABASE_URL`.
+    pub database_url: Secret,
+    /// `AMQP_URL`.
+    pub amqp_url: Secret,
+    /// `LONGSHORE_SECRET_KEYS`.
+    pub secret_keys: Secret,
+    /// `LONGSHORE_TOKEN`: the first admin token.
+    pub token: Secret,
+    /// `LONGSHORE_LISTEN`: the API, health and metrics.
+    pub listen: SocketAddr,
+    /// `LONGSHORE_ALLOWED_ENDPOINTS`.
+    pub allowed_endpoints: String,
+    /// `AWS_REGION`: where buckets live whose storage names no region.
+    pub region: Option<String>,
+    /// `LONGSHORE_LOG` and `LONGSHORE_LOG_FORMAT`.
+    pub log_filter: String,
+    pub log_format: String,
+    /// `LONGSHORE_RESCUE_SECONDS`: how often to look for jobs whose worker is gone.
+    pub rescue: Duration,
+    /// `LONGSHORE_KEEP_DAYS`: how long to keep syncs that ended.
+    pub keep_days: i32,
+}
+
+/// Whoever guesses the first token owns everything; a generated one is longer.
+const SHORTEST_TOKEN: usize = 16;
+
+impl Config {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Names every variable that is missing, or the one that cannot be understood.
+    pub fn from_env() -> Result<Self> {
+        Self::read(variable)
+    }
+
+    fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let missing: Vec<&str> = ["DATABASE_URL", "AMQP_URL", "LONGSHORE_SECRET_KEYS", "LONGSHORE_TOKEN"]
+            .into_iter()
+            .filter(|name| variable(name).is_none())
+            .collect();
+        anyhow::ensure!(missing.is_empty(), "these environment variables must be set: {}", missing.join(", "));
+
+        let text = |name| variable(name).unwrap_or_default();
+        let token = text("LONGSHORE_TOKEN");
+        anyhow::ensure!(
+            token.len() >= SHORTEST_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic()),
+            "LONGSHORE_TOKEN must be {SHORTEST_TOKEN} or more printable characters without spaces \
+             (make one with: openssl rand -hex 20)"
+        );
+        Ok(Self {
+            database_url: Secret::new(text("DATABASE_URL")),
+            amqp_url: Secret::new(text("AMQP_URL")),
+            secret_keys: Secret::new(text("LONGSHORE_SECRET_KEYS")),
+            token: Secret::new(token),
+            listen: parsed(&variable, "LONGSHORE_LISTEN", SocketAddr::from(([0, 0, 0, 0], 8080)))?,
+            allowed_endpoints: text("LONGSHORE_ALLOWED_ENDPOINTS"),
+            region: variable("AWS_REGION"),
+            log_filter: variable("LONGSHORE_LOG").unwrap_or_else(|| "info".to_owned()),
+            log_format: variable("LONGSHORE_LOG_FORMAT").unwrap_or_else(|| "json".to_owned()),
+            rescue: Duration::try_from_secs_f64(parsed(&variable, "LONGSHORE_RESCUE_SECONDS", 15.0)?)
+                .context("LONGSHORE_RESCUE_SECONDS must be a number of seconds")?,
+            keep_days: parsed(&variable, "LONGSHORE_KEEP_DAYS", 90)?,
+        })
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn parsed<T: FromStr>(variable: impl Fn(&str) -> Option<String>, name: &str, default: T) -> Result<T>
+where
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    variable(name).map_or(Ok(default), |text| text.parse().with_context(|| format!("{name} cannot be understood")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config> {
+        Config::read(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_named_at_once() {
+        let error = read(&[("AMQP_URL", "amqp://x")]).unwrap_err().to_string();
+        assert!(error.ends_with("DATABASE_URL, LONGSHORE_SECRET_KEYS, LONGSHORE_TOKEN"), "{error}");
+    }
+
+    #[test]
+    fn secrets_do_not_print_and_what_is_not_understood_is_named() {
+        let needed = [
+            ("DATABASE_URL", "postgres://u:pw@h/d"),
+            ("AMQP_URL", "a"),
+            ("LONGSHORE_SECRET_KEYS", "k"),
+            ("LONGSHORE_TOKEN", TOKEN),
+        ];
+        let config = read(&needed).unwrap();
+        assert!(!format!("{config:?}").contains(TOKEN) && !format!("{config:?}").contains("u:pw"));
+        let wrong = [&needed[..], &[("LONGSHORE_LISTEN", "here")]].concat();
+        assert!(read(&wrong).unwrap_err().to_string().contains("LONGSHORE_LISTEN"));
+        let short = [&needed[..3], &[("LONGSHORE_TOKEN", "short")]].concat();
+        assert!(read(&short).unwrap_err().to_string().contains("openssl rand"));
+    }
+}
