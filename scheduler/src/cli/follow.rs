@@ -1,0 +1,146 @@
+//! Follows a sync to its end: a bar on a terminal, a line now and then elsewhere.
+//!
+//! It asks again and again instead of holding a stream open: an answer that is lost costs half a
+//! second, and a scheduler may restart meanwhile.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use longshore_model::SyncStatus;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::client::Client;
+use super::error::{CliError, Result};
+use super::pace::{Pace, duration};
+use super::show::{grouped, note, rows};
+use super::sync_body::Sync;
+
+/// Between looks; the scheduler sums the counters anew for each.
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// Between lines where there is no bar.
+const LINES: Duration = Duration::from_secs(2);
+
+/// How often in a row the API may not answer: a minute, for a restart.
+const MISSES: u32 = 120;
+
+/// Shows the progress of a sync until it ends, and returns its last answer.
+pub(super) async fn follow(client: &Client, id: i64) -> Result<(Value, Sync)> {
+    let started = Instant::now();
+    let mut pace = Pace::default();
+    let mut display: Option<Display> = None;
+    let mut misses = 0;
+    loop {
+        let answer = match client.get(&format!("/api/syncs/{id}"), &[]).await {
+            Err(CliError::Unreachable { .. }) if misses < MISSES => {
+                misses += 1;
+                sleep(PERIOD).await;
+                continue;
+            }
+            answer => answer?,
+        };
+        misses = 0;
+        let sync = read(client, &answer)?;
+        pace.note(started.elapsed(), sync.done());
+        let display = match &mut display {
+            Some(display) => display,
+            None => display.insert(Display::new(expected(client, &sync).await?)),
+        };
+        if !sync.status.is_live() {
+            display.clear();
+            return Ok((answer, sync));
+        }
+        display.show(&sync, &pace);
+        sleep(PERIOD).await;
+    }
+}
+
+/// Reads a sync out of an answer.
+pub(super) fn read(client: &Client, answer: &Value) -> Result<Sync> {
+    serde_json::from_value(answer.clone()).map_err(|_| client.stranger())
+}
+
+/// How much there was to do when a sync of this storage last ended well.
+async fn expected(client: &Client, sync: &Sync) -> Result<Option<u64>> {
+    let query = [("storage", sync.storage.to_string()), ("limit", "20".to_owned())];
+    let earlier = client.get("/api/syncs", &query).await?;
+    let earlier = rows(&earlier).iter().filter_map(|row| read(client, row).ok());
+    Ok(earlier
+        .filter(|row| row.id < sync.id)
+        .find(|row| matches!(row.status, SyncStatus::Completed | SyncStatus::CompletedWithErrors))
+        .map(|row| row.done())
+        .filter(|done| *done > 0))
+}
+
+/// Counters, rate and time left in one line.
+fn line(sync: &Sync, pace: &Pace, expected: Option<u64>) -> String {
+    let mut line = sync.counted();
+    if let Some(rate) = pace.rate() {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate for people")]
+        let rate = rate.round() as u64;
+        line.push_str(&format!(" · {}/s", grouped(rate)));
+    }
+    if let Some(eta) = expected.and_then(|total| pace.eta(total)) {
+        line.push_str(&format!(" · ETA {}", duration(eta)));
+    }
+    line
+}
+
+/// Where progress is shown.
+struct Display {
+    bar: ProgressBar,
+    expected: Option<u64>,
+    /// No bar can be drawn: lines, the last of them then.
+    lines: bool,
+    last: Option<Instant>,
+}
+
+impl Display {
+    fn new(expected: Option<u64>) -> Self {
+        let bar = match expected {
+            Some(total) => ProgressBar::new(total).with_style(style("{bar:24} {percent:>3}% {wide_msg}")),
+            None => ProgressBar::new_spinner().with_style(style("{spinner} {elapsed} {wide_msg}")),
+        };
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        Self { lines: bar.is_hidden(), bar, expected, last: None }
+    }
+
+    fn show(&mut self, sync: &Sync, pace: &Pace) {
+        let line = line(sync, pace, self.expected);
+        if !self.lines {
+            self.bar.set_message(line);
+            self.bar.set_position(sync.done().min(self.expected.unwrap_or(u64::MAX)));
+            self.bar.tick();
+        } else if self.last.is_none_or(|last| last.elapsed() >= LINES) {
+            self.last = Some(Instant::now());
+            note(&line);
+        }
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates above are well-formed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::sync_body::tests::sync;
+
+    #[test]
+    fn a_line_tells_counters_rate_and_time_left() {
+        let sync = sync("in_progress");
+        let mut pace = Pace::default();
+        pace.note(Duration::ZERO, 1);
+        let counted = "listed 5,001 · matched 5,000 · created 4,990 · existed 2 · quarantined 8";
+        assert_eq!(line(&sync, &pace, Some(10_001)), counted);
+        pace.note(Duration::from_secs(2), 5_001);
+        assert_eq!(line(&sync, &pace, None), format!("{counted} · 2,500/s"));
+        assert_eq!(line(&sync, &pace, Some(10_001)), format!("{counted} · 2,500/s · ETA 2.0 s"));
+    }
+}

@@ -1,0 +1,124 @@
+//! The command-line client: everything it knows it asks the HTTP API for.
+//!
+//! Results go to standard output, as tables or (`--json`) as the API's own answers; progress and
+//! errors go to standard error. A command is a file; `client` speaks HTTP, `show` makes text.
+
+mod client;
+mod error;
+mod follow;
+mod pace;
+mod project;
+mod quarantine;
+mod show;
+mod storage;
+mod sync;
+mod sync_body;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use longshore_model::Secret;
+
+use client::Client;
+use error::Result;
+use show::Output;
+
+/// Storage sync for labeling, from the command line.
+#[derive(Debug, Parser)]
+#[command(name = "longshore", version, after_help = EXIT_CODES)]
+pub struct Args {
+    /// Where the scheduler's API is.
+    #[arg(long, global = true, help_heading = HEADING, env = "LONGSHORE_URL", default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Better given by the environment, where a list of processes does not show it.
+    #[arg(
+        long,
+        global = true,
+        help_heading = HEADING,
+        env = "LONGSHORE_TOKEN",
+        hide_env_values = true,
+        value_parser = secret
+    )]
+    token: Option<Secret>,
+    /// Prints the API's answers as JSON, for scripts.
+    #[arg(long, global = true, help_heading = HEADING)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HEADING: &str = "For every command";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; a followed sync completed
+  1  the command failed, or a followed sync failed or was cancelled
+  2  the command line is wrong
+  3  a followed sync completed, but some objects are in quarantine";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Projects: what storages import into and export from.
+    #[command(subcommand)]
+    Project(project::Command),
+    /// Storages: configured connections to buckets.
+    #[command(subcommand)]
+    Storage(storage::Command),
+    /// Syncs: runs of a storage.
+    #[command(subcommand)]
+    Sync(sync::Command),
+    /// Quarantine: objects that could not be moved.
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
+    /// Tokens: who may call the API.
+    #[command(subcommand)]
+    Token(token::Command),
+}
+
+/// Runs one command, prints what came of it and says how the process ends.
+pub async fn run(args: Args) -> ExitCode {
+    let output = Output { json: args.json };
+    match dispatch(args, output).await {
+        Ok(code) => code,
+        Err(error) => {
+            show::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(args: Args, output: Output) -> Result<ExitCode> {
+    let client = Client::new(&args.url, args.token.as_ref())?;
+    match args.command {
+        Command::Project(command) => command.run(&client, output).await?,
+        Command::Storage(command) => command.run(&client, output).await?,
+        Command::Sync(command) => return command.run(&client, output).await,
+        Command::Quarantine(command) => command.run(&client, output).await?,
+        Command::Token(command) => command.run(&client, output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads an argument that must not be shown.
+fn secret(text: &str) -> std::result::Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_token_is_not_shown_by_debug() {
+        let args = Args::try_parse_from(["longshore", "--token", "hunter2", "project", "list"]).unwrap();
+        assert!(!format!("{args:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,48 @@
+//! `longshore project`.
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::client::Client;
+use super::error::Result;
+use super::show::Output;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Creates a project.
+    Create(Create),
+    /// Lists projects, newest first.
+    List {
+        /// The number of the page, from 1.
+        #[arg(long, default_value_t = 1)]
+        page: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    #[arg(long)]
+    title: String,
+    /// The labeling interface as XML; its first object tag names the data key of blob-mode tasks.
+    #[arg(long)]
+    label_config: Option<String>,
+}
+
+impl Command {
+    pub(super) async fn run(self, client: &Client, output: Output) -> Result<()> {
+        match self {
+            Self::Create(create) => {
+                let mut body = json!({"title": create.title});
+                if let Some(config) = create.label_config {
+                    body["label_config"] = config.into();
+                }
+                output.fields(&client.post("/api/projects", &body).await?);
+            }
+            Self::List { page } => {
+                let answer = client.get("/api/projects", &[("page", page.to_string())]).await?;
+                output.list(&answer, &[("ID", "/id"), ("TITLE", "/title"), ("CREATED", "/created_at")]);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Text for people: tables, fields, numbers. No colours and no escape codes, wherever it goes.
+
+use serde_json::Value;
+
+use super::error::CliError;
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    pub(super) json: bool,
+}
+
+impl Output {
+    /// One answer: as it came, or as the text that `text` makes of it.
+    pub(super) fn one(self, answer: &Value, text: impl FnOnce(&Value) -> String) {
+        if self.json {
+            line(&format!("{answer:#}"));
+        } else {
+            line(&text(answer));
+        }
+    }
+
+    /// A list of rows as a table; `columns` are a heading and the pointer of a field.
+    pub(super) fn list(self, answer: &Value, columns: &[(&str, &str)]) {
+        self.one(answer, |answer| {
+            let mut text = table(rows(answer), columns);
+            if let Some(before) = answer["next_before"].as_i64() {
+                text.push_str(&format!("\nMore with --before {before}"));
+            }
+            text
+        });
+    }
+
+    /// One object, a line a field.
+    pub(super) fn fields(self, answer: &Value) {
+        self.one(answer, fields);
+    }
+}
+
+/// Prints a line to standard output. One that nobody reads any more is dropped.
+fn line(text: &str) {
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{text}").ok();
+}
+
+/// Prints a failure with its causes to standard error.
+#[expect(clippy::print_stderr, reason = "a command for people and pipes")]
+pub(super) fn complain(error: &CliError) {
+    eprintln!("error: {error}");
+    if let Some(cause) = std::error::Error::source(error) {
+        eprintln!("  {cause}");
+    }
+}
+
+/// Prints a line of progress to standard error.
+#[expect(clippy::print_stderr, reason = "a command for people and pipes")]
+pub(super) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// The rows of a list, which comes bare or in a page.
+pub(super) fn rows(answer: &Value) -> &[Value] {
+    let page = || ["results", "syncs", "quarantine"].iter().find_map(|name| answer[name].as_array());
+    answer.as_array().or_else(page).map_or(&[], Vec::as_slice)
+}
+
+/// A text that a terminal cannot take for commands: control characters are spelled out.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+    }
+    plain
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        Value::String(text) => plain(text),
+        other => other.to_string(),
+    }
+}
+
+fn table(rows: &[Value], columns: &[(&str, &str)]) -> String {
+    if rows.is_empty() {
+        return "(none)".to_owned();
+    }
+    let nothing = Value::Null;
+    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|(heading, _)| (*heading).to_owned()).collect()];
+    lines.extend(
+        rows.iter().map(|row| columns.iter().map(|(_, field)| cell(row.pointer(field).unwrap_or(&nothing))).collect()),
+    );
+    let is_number: Vec<bool> = columns
+        .iter()
+        .map(|(_, field)| rows.iter().all(|row| row.pointer(field).is_some_and(Value::is_number)))
+        .collect();
+    let width: Vec<usize> = (0..columns.len())
+        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default())
+        .collect();
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let padded = line.iter().enumerate().map(|(column, text)| {
+                let width = width[column];
+                if is_number[column] { format!("{text:>width$}") } else { format!("{text:<width$}") }
+            });
+            padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        })
+        .collect();
+    lines.join("\n")
+}
+
+fn fields(object: &Value) -> String {
+    let Some(object) = object.as_object() else { return cell(object) };
+    let width = object.keys().map(String::len).max().unwrap_or_default();
+    let lines: Vec<String> = object.iter().map(|(name, value)| format!("{name:width$}  {}", cell(value))).collect();
+    lines.join("\n")
+}
+
+/// A number with commas between thousands.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_is_aligned_and_a_missing_field_is_a_dash() {
+        let rows = [json!({"id": 7, "a": {"b": "x\ny"}}), json!({"id": 12, "a": {}})];
+        let text = table(&rows, &[("ID", "/id"), ("KEY", "/a/b")]);
+        assert_eq!(text, "ID  KEY\n 7  x\\ny\n12  -");
+        assert_eq!(table(&[], &[("ID", "/id")]), "(none)");
+    }
+
+    #[test]
+    fn a_hostile_key_cannot_speak_to_the_terminal() {
+        assert_eq!(plain("a\u{1b}[31m\u{9b}é😀"), "a\\u{1b}[31m\\u{9b}é😀");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn rows_come_bare_or_in_a_page() {
+        assert_eq!(rows(&json!([1, 2])).len(), 2);
+        assert_eq!(rows(&json!({"count": 3, "results": [1]})).len(), 1);
+        assert!(rows(&json!({})).is_empty());
+    }
+}

@@ -1,0 +1,131 @@
+//! A sync as the API shows it, and in one line for people.
+
+use chrono::{DateTime, Utc};
+use longshore_model::{Direction, SyncStatus};
+use serde::Deserialize;
+
+use super::pace::duration;
+use super::show::{grouped, plain};
+
+/// The part of the API's answer that progress and summary are made of.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Sync {
+    pub(super) id: i64,
+    pub(super) storage: i64,
+    pub(super) direction: Direction,
+    pub(super) status: SyncStatus,
+    reason: Option<String>,
+    detail: Option<String>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub(super) counts: Counts,
+}
+
+/// Counters of a sync; one that this build does not know of is ignored.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Counts {
+    pub(super) listed: u64,
+    pub(super) matched: u64,
+    pub(super) created: u64,
+    pub(super) existed: u64,
+    pub(super) quarantined: u64,
+    pub(super) still_quarantined: u64,
+    pub(super) exported: u64,
+    pub(super) unchanged: u64,
+    pub(super) deleted: u64,
+    pub(super) failed: u64,
+}
+
+impl Sync {
+    /// What moves the bar: keys seen, or annotations seen to.
+    pub(super) fn done(&self) -> u64 {
+        match self.direction {
+            Direction::Import => self.counts.listed,
+            Direction::Export => self.counts.exported + self.counts.unchanged,
+        }
+    }
+
+    /// The counters in one line.
+    pub(super) fn counted(&self) -> String {
+        let counts = &self.counts;
+        let set_aside = ("quarantined", counts.quarantined + counts.still_quarantined);
+        let shown = match self.direction {
+            Direction::Import => vec![
+                ("listed", counts.listed),
+                ("matched", counts.matched),
+                ("created", counts.created),
+                ("existed", counts.existed),
+                set_aside,
+            ],
+            Direction::Export => vec![
+                ("exported", counts.exported),
+                ("unchanged", counts.unchanged),
+                ("deleted", counts.deleted),
+                ("failed", counts.failed),
+                set_aside,
+            ],
+        };
+        let words: Vec<String> = shown.into_iter().map(|(name, count)| format!("{name} {}", grouped(count))).collect();
+        words.join(" · ")
+    }
+
+    /// How it ended, or how far it is.
+    pub(super) fn summary(&self) -> String {
+        let mut text = format!("Sync {} {}: {}", self.id, self.status.as_str().replace('_', " "), self.counted());
+        if let (Some(started), Some(finished)) = (self.started_at, self.finished_at)
+            && let Ok(took) = (finished - started).to_std()
+        {
+            text.push_str(&format!(" in {}", duration(took)));
+            let (moved, what) = match self.direction {
+                Direction::Import => (self.counts.created, "tasks"),
+                Direction::Export => (self.counts.exported, "objects"),
+            };
+            if moved > 0 && !took.is_zero() {
+                #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+                let rate = moved as f64 / took.as_secs_f64();
+                text.push_str(&format!(" ({rate:.0} {what}/s)"));
+            }
+        }
+        for why in [&self.reason, &self.detail].into_iter().flatten() {
+            text.push_str(&format!("; {}", plain(why)));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    pub(in super::super) fn sync(status: &str) -> Sync {
+        serde_json::from_value(json!({
+            "id": 7, "storage": 3, "project": 1, "kind": "s3", "direction": "import", "status": status,
+            "reason": null, "detail": null,
+            "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:02Z",
+            "counts": {"listed": 5001, "matched": 5000, "created": 4990, "existed": 2, "quarantined": 7,
+                       "still_quarantined": 1, "from_a_later_version": 9}
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_summary_counts_and_says_how_fast() {
+        assert_eq!(
+            sync("completed_with_errors").summary(),
+            "Sync 7 completed with errors: listed 5,001 · matched 5,000 · created 4,990 · existed 2 · quarantined 8 \
+             in 2.0 s (2495 tasks/s)"
+        );
+    }
+
+    #[test]
+    fn a_failed_sync_says_why() {
+        let mut failed = sync("failed");
+        failed.reason = Some("no_such_bucket".to_owned());
+        failed.detail = Some("Check the\nname.".to_owned());
+        assert!(failed.summary().ends_with("; no_such_bucket; Check the\\nname."), "{}", failed.summary());
+    }
+}
