@@ -11,13 +11,17 @@ use anyhow::{Context, Result};
 
 use crate::place::Place;
 
-/// `$1` is the place, `$2` what to do with its folder. The check of the working folder is [`Place::is_ours`]
-/// again; the last helpers of a killed server may still be writing when the folder goes.
+/// `$1` is the place, `$2` what to do with its folder. It looks twice, for the owner may have died while it was
+/// starting something; the check of the working folder is [`Place::is_ours`] again; and the last helpers of a
+/// killed server may still be writing when the folder goes.
 const SCRIPT: &str = r#"
 [ "$(cat)" != leave ] || exit 0
-for file in "$1"/pids/*; do
-    pid=$(cat "$file") || continue
-    case $(readlink "/proc/$pid/cwd") in "$1" | "$1"/*) kill -9 -- "-$pid" ;; esac
+for pass in 1 2; do
+    for file in "$1"/pids/*; do
+        pid=$(cat "$file") || continue
+        case $(readlink "/proc/$pid/cwd") in "$1" | "$1"/*) kill -9 "-$pid" ;; esac
+    done
+    sleep 0.3
 done
 [ "$2" = remove ] || exit 0
 for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" && exit 0; sleep 0.3; done

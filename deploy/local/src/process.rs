@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -41,8 +41,10 @@ struct State {
 impl Process {
     /// Starts `command` in a process group of its own, out of reach of the terminal's Ctrl-C.
     ///
-    /// Its output is appended to the log `name`, its pid written to the pid file `name`.
-    pub fn spawn(place: &Place, name: &str, mut command: Command) -> Result<Self> {
+    /// Its output is appended to the log `name`, its pid written to the pid file `name`. The environment is ours
+    /// with the changes that `command` makes.
+    pub fn spawn(place: &Place, name: &str, command: Command) -> Result<Self> {
+        let mut command = recorded(&command, &place.pid_file(name));
         let log = place.log(name);
         let out =
             File::options().create(true).append(true).open(&log).with_context(|| format!("open log of {name}"))?;
@@ -63,11 +65,8 @@ impl Process {
         if running(&mut state) {
             return Ok(());
         }
-        let program = state.command.get_program().to_string_lossy().into_owned();
-        let child = state.command.spawn().with_context(|| format!("start {program}"))?;
-        let pid = child.id();
-        state.child = Some(child);
-        fs::write(&self.pid_file, pid.to_string()).with_context(|| format!("write pid of {}", self.name))
+        state.child = Some(state.command.spawn().with_context(|| format!("start {}", self.name))?);
+        Ok(())
     }
 
     pub fn name(&self) -> &str {
@@ -186,6 +185,21 @@ impl Drop for Process {
         }
         fs::remove_file(&self.pid_file).ok();
     }
+}
+
+/// The same command, but its first act is to write its own pid. Written by us it would come too late for the guard
+/// if we died just then.
+fn recorded(command: &Command, pid_file: &Path) -> Command {
+    let mut recorded = Command::new("sh");
+    recorded.args(["-c", r#"echo $$ >"$0" && exec "$@""#]).arg(pid_file);
+    recorded.arg(command.get_program()).args(command.get_args());
+    for (variable, value) in command.get_envs() {
+        match value {
+            Some(value) => recorded.env(variable, value),
+            None => recorded.env_remove(variable),
+        };
+    }
+    recorded
 }
 
 fn running(state: &mut State) -> bool {

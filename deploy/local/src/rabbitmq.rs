@@ -1,5 +1,6 @@
 //! A private RabbitMQ, and the management API of any.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -189,6 +190,8 @@ fn configure(folder: &Path, management: u16, password: &str) -> Result<()> {
          log.file = false\n\
          collect_statistics_interval = 1000\n"
     );
+    // Erlang keeps its cookie there, and makes that, but not the folder.
+    fs::create_dir_all(folder.join("home")).context("make RabbitMQ's home")?;
     write_private(&folder.join("rabbitmq.conf"), &settings)?;
     write_private(&folder.join("enabled_plugins"), "[rabbitmq_management].\n")
 }
