@@ -1,6 +1,7 @@
 //! What the system tests stand on: a rig of real servers and processes, and a proxy that breaks
 //! connections.
 
+pub mod oracle;
 pub mod proxy;
 pub mod rig;
 mod servers;

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_local::guard::{Folder, Guard};
 use longshore_local::s3::{self, S3Server};
 use longshore_local::{App, Place, Settings, Stack, ports};
 use serde_json::{Value, json};
@@ -55,6 +56,24 @@ pub struct Rig {
     settings: Settings,
     environment: Vec<(&'static str, String)>,
     http: reqwest::Client,
+    /// Last: it ends what is left of the processes and removes their folder.
+    _guard: Guard,
+}
+
+impl Drop for Rig {
+    /// A failed test shows what its processes said last.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for app in self.schedulers.iter().chain(&self.workers) {
+                let log = app.process.log();
+                let lines: Vec<&str> = log.lines().collect();
+                eprintln!("--- {}", app.process.name());
+                for line in &lines[lines.len().saturating_sub(40)..] {
+                    eprintln!("{line}");
+                }
+            }
+        }
+    }
 }
 
 /// A storage made through the API.
@@ -258,13 +277,15 @@ impl Wishes {
         let links = || async { Links { database: proxy(&database_url).await, broker: proxy(&amqp_url).await } };
         let mut settings = Settings::of(&stack).expect("settings");
         settings.token = format!("rig-token-{name}");
+        let place = Place::open(servers::folder(&name)).expect("a folder");
         let mut rig = Rig {
+            _guard: Guard::watch(&place, Folder::Remove).expect("a guard"),
             storage_link: Proxy::start(s3.address()).await.expect("a proxy"),
             worker_links: links().await,
             scheduler_links: links().await,
             schedulers: Vec::new(),
             workers: Vec::new(),
-            place: Place::open(servers::folder(&name)).expect("a folder"),
+            place,
             environment: self.environment,
             http: reqwest::Client::builder().no_proxy().build().expect("an HTTP client"),
             vhost: name,
@@ -301,10 +322,10 @@ fn through(url: &str, address: SocketAddr) -> String {
     url.into()
 }
 
-/// Rows of a list answer, whether it is a bare array or a page.
+/// Rows of a list answer: a bare array, or the one array of a page.
 pub fn rows(list: &Value) -> &[Value] {
-    let rows = list.as_array().or_else(|| list["results"].as_array()).or_else(|| list["tasks"].as_array());
-    rows.unwrap_or_else(|| panic!("not a list: {list}"))
+    let page = || list.as_object().and_then(|page| page.values().find_map(Value::as_array));
+    list.as_array().or_else(page).unwrap_or_else(|| panic!("not a list: {list}"))
 }
 
 /// Asks again and again until there is an answer; fails the test, saying what for, when patience ends.
