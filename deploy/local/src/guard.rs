@@ -9,22 +9,26 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::place::Place;
+use crate::place::{CONTENTS, Place};
 
-/// `$1` is the place, `$2` what to do with its folder. It looks twice, for the owner may have died while it was
+/// The first argument is the place, the others what to remove from it. It looks twice, for the owner may have died while it was
 /// starting something; the check of the working folder is [`Place::is_ours`] again; and the last helpers of a
 /// killed server may still be writing when the folder goes.
 const SCRIPT: &str = r#"
 [ "$(cat)" != leave ] || exit 0
+place=$1
+shift
 for pass in 1 2; do
-    for file in "$1"/pids/*; do
+    for file in "$place"/pids/*; do
         pid=$(cat "$file") || continue
-        case $(readlink "/proc/$pid/cwd") in "$1" | "$1"/*) kill -9 "-$pid" ;; esac
+        case $(readlink "/proc/$pid/cwd") in "$place" | "$place"/*) kill -9 "-$pid" ;; esac
     done
     sleep 0.3
 done
-[ "$2" = remove ] || exit 0
-for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" && exit 0; sleep 0.3; done
+[ $# -gt 0 ] || exit 0
+cd "$place"
+for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$@" && break; sleep 0.3; done
+rmdir "$place"
 "#;
 
 /// What becomes of the folder when the guard strikes.
@@ -42,11 +46,11 @@ pub struct Guard {
 
 impl Guard {
     pub fn watch(place: &Place, folder: Folder) -> Result<Self> {
-        let folder = if folder == Folder::Remove { "remove" } else { "keep" };
+        let contents: &[&str] = if folder == Folder::Remove { &CONTENTS } else { &[] };
         let script = Command::new("sh")
             .args(["-c", SCRIPT, "longshore-guard"])
             .arg(place.root())
-            .arg(folder)
+            .args(contents)
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

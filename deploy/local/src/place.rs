@@ -1,13 +1,16 @@
 //! The folder a stack lives in: data, logs, pid files, passwords.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-/// A folder that holds one stack and nothing else.
+/// All that a stack puts into its folder.
+pub(crate) const CONTENTS: [&str; 7] = ["env", "logs", "pids", "postgres", "rabbitmq", "redis", "secrets"];
+
+/// A folder that holds one stack.
 ///
 /// Every process of the stack works below it (see [`Place::processes`]), so that a stale pid file can never
 /// make us signal a stranger's process.
@@ -25,14 +28,10 @@ pub struct Recorded {
 
 impl Place {
     /// Makes the folder, or opens the one an earlier stack left behind.
-    ///
-    /// A folder with other things in it is refused: stopping a stack removes its folder.
     pub fn open(root: impl AsRef<Path>) -> Result<Self> {
         let root = root.as_ref();
         fs::create_dir_all(root).with_context(|| format!("make {}", root.display()))?;
         let root = root.canonicalize().with_context(|| format!("find {}", root.display()))?;
-        let strange = fs::read_dir(&root)?.next().is_some() && !root.join("pids").is_dir();
-        ensure!(!strange, "{} holds other things than a stack", root.display());
 
         let place = Self { root };
         for name in ["pids", "logs", "secrets"] {
@@ -105,9 +104,20 @@ impl Place {
         fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|cwd| cwd.starts_with(&self.root))
     }
 
-    /// Removes the folder with all that is in it. The stack must be stopped.
+    /// Removes what the stack put into the folder, and the folder if nothing else is in it. The stack must be stopped.
     pub fn remove(&self) -> Result<()> {
-        fs::remove_dir_all(&self.root).with_context(|| format!("remove {}", self.root.display()))
+        for path in CONTENTS.map(|name| self.root.join(name)) {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            match removed {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("remove {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+        // What isn't ours may be in it.
+        fs::remove_dir(&self.root).ok();
+        Ok(())
     }
 }
 

@@ -211,6 +211,7 @@ fn command(folder: &Path, amqp: u16, erlang: u16, epmd: u16) -> Command {
         .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none");
     let paths = [
         ("HOME", "home"),
+        ("ERL_CRASH_DUMP", "crash.dump"),
         ("RABBITMQ_MNESIA_BASE", "data"),
         ("RABBITMQ_LOG_BASE", "log"),
         ("RABBITMQ_CONFIG_FILE", "rabbitmq.conf"),

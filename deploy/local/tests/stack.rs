@@ -89,7 +89,8 @@ async fn servers_do_not_outlive_an_owner_that_is_killed() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     eventually("the servers end", || working_in(&dir).is_empty()).await;
-    std::fs::remove_dir_all(&dir).unwrap();
+    Place::find(&dir).unwrap().remove().unwrap();
+    assert!(!dir.exists());
 }
 
 async fn private(name: &str) -> anyhow::Result<Stack> {

@@ -1,0 +1,43 @@
+# Everything needs a Rust toolchain; the servers are installed where apt is, or pointed at by
+# DATABASE_URL, AMQP_URL and REDIS_URL.
+.DEFAULT_GOAL := help
+.PHONY: help demo test up down install fmt lint doc deny bins
+
+LOCAL = target/release/longshore-local
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+demo: install bins ## the whole thing, on real servers, in a minute
+	$(LOCAL) --dir target/local/demo demo
+
+up: install bins ## starts Longshore on private servers and leaves it running
+	$(LOCAL) up
+
+down: ## stops what `make up` started and removes its data
+	$(LOCAL) down
+
+test: install lint doc ## everything that must pass
+	cargo build --locked --workspace --bins
+	cargo test --locked --workspace
+	@$(MAKE) --no-print-directory deny
+
+fmt: ## formats the code
+	cargo fmt --all
+
+lint: ## format and clippy, warnings denied
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+doc: ## the code's documentation, warnings denied
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
+
+deny: ## licences, bans and sources of dependencies
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked --config .deny.toml check licenses bans sources; \
+	else echo 'cargo-deny is not here: licences, bans and sources of dependencies were not checked.'; fi
+
+install:
+	@deploy/local/install.sh
+
+bins:
+	cargo build --locked --release --bins
