@@ -57,3 +57,50 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 pub(super) fn document() -> utoipa::openapi::OpenApi {
     routes().split_for_parts().1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn json() -> Value {
+        serde_json::to_value(document()).unwrap()
+    }
+
+    #[test]
+    fn the_document_spells_words_as_answers_do() {
+        let document = json();
+        let words = |name: &str| document["components"]["schemas"][name]["enum"].clone();
+        assert_eq!(words("StorageKind")[0], "s3");
+        assert_eq!(words("SyncStatus")[4], "completed_with_errors");
+        assert_eq!(words("QuarantineReason")[1], "invalid_json");
+    }
+
+    #[test]
+    fn every_operation_has_its_own_name_and_every_reference_a_schema() {
+        fn walk(value: &Value, visit: &mut impl FnMut(&str, &Value)) {
+            match value {
+                Value::Object(fields) => fields.iter().for_each(|(name, field)| {
+                    visit(name, field);
+                    walk(field, visit);
+                }),
+                Value::Array(items) => items.iter().for_each(|item| walk(item, visit)),
+                _ => {}
+            }
+        }
+        let document = json();
+        let (mut names, mut references) = (Vec::new(), Vec::new());
+        walk(&document["paths"], &mut |name, field| match (name, field.as_str()) {
+            ("operationId", Some(id)) => names.push(id.to_owned()),
+            ("$ref", Some(reference)) => references.push(reference.to_owned()),
+            _ => {}
+        });
+        assert!(names.len() > 30, "{names:?}");
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{names:?}");
+        for reference in references {
+            let pointer = reference.trim_start_matches('#');
+            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        }
+    }
+}

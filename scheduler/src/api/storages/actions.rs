@@ -38,7 +38,7 @@ pub(super) struct ProjectQuery {
 
 /// What a sync may be told.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-pub(super) struct SyncBody {
+pub(super) struct StartSync {
     /// Two requests with one key for one storage are one sync, however far apart they come.
     #[serde(default)]
     idempotency_key: Option<String>,
@@ -202,7 +202,7 @@ impl Collection {
         caller: &Caller,
         id: i64,
         headers: &HeaderMap,
-        body: &SyncBody,
+        body: &StartSync,
     ) -> ApiResult<(StorageBody, i64)> {
         let key = idempotency_key(headers, body)?;
         let mut client = state.db.client().await?;
@@ -320,7 +320,7 @@ fn open(
 }
 
 /// The key of a request for a sync, from its header or its body.
-fn idempotency_key<'a>(headers: &'a HeaderMap, body: &'a SyncBody) -> ApiResult<Option<&'a str>> {
+fn idempotency_key<'a>(headers: &'a HeaderMap, body: &'a StartSync) -> ApiResult<Option<&'a str>> {
     let header = headers
         .get(IDEMPOTENCY_KEY)
         .map(|value| value.to_str().map_err(|_| ApiError::invalid("idempotency_key", "Use printable ASCII.")))

@@ -6,7 +6,7 @@ use longshore_model::Direction;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::actions::{Collection, ProjectQuery, SYNC_ID, SyncBody};
+use super::actions::{Collection, ProjectQuery, SYNC_ID, StartSync};
 use super::kind::StorageBody;
 use super::s3::S3Fields;
 use crate::api::ApiState;
@@ -137,7 +137,7 @@ async fn validate(
 #[utoipa::path(
     post, path = "/api/storages/export/{kind}/{id}/sync", operation_id = "export_storages_sync",
     tag = "export storages", params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)),
-    request_body = Option<SyncBody>,
+    request_body = Option<StartSync>,
     responses((status = 200, body = StorageBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn sync(
@@ -145,7 +145,7 @@ async fn sync(
     caller: Caller,
     Path((kind, id)): Path<(String, i64)>,
     headers: HeaderMap,
-    OptionalJson(body): OptionalJson<SyncBody>,
+    OptionalJson(body): OptionalJson<StartSync>,
 ) -> ApiResult<([(HeaderName, HeaderValue); 1], Json<StorageBody>)> {
     let (storage, sync) = collection(&kind)?.sync(&state, &caller, id, &headers, &body).await?;
     Ok(([(SYNC_ID, HeaderValue::from(sync))], Json(storage)))

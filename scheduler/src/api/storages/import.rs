@@ -6,7 +6,7 @@ use longshore_model::Direction;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::actions::{Collection, ProjectQuery, SYNC_ID, SyncBody};
+use super::actions::{Collection, ProjectQuery, SYNC_ID, StartSync};
 use super::connect::Preview;
 use super::kind::StorageBody;
 use super::s3::S3Fields;
@@ -154,7 +154,7 @@ async fn files(
 #[utoipa::path(
     post, path = "/api/storages/{kind}/{id}/sync", operation_id = "import_storages_sync",
     tag = "import storages", params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)),
-    request_body = Option<SyncBody>,
+    request_body = Option<StartSync>,
     responses((status = 200, body = StorageBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn sync(
@@ -162,7 +162,7 @@ async fn sync(
     caller: Caller,
     Path((kind, id)): Path<(String, i64)>,
     headers: HeaderMap,
-    OptionalJson(body): OptionalJson<SyncBody>,
+    OptionalJson(body): OptionalJson<StartSync>,
 ) -> ApiResult<([(HeaderName, HeaderValue); 1], Json<StorageBody>)> {
     let (storage, sync) = collection(&kind)?.sync(&state, &caller, id, &headers, &body).await?;
     Ok(([(SYNC_ID, HeaderValue::from(sync))], Json(storage)))
