@@ -18,7 +18,9 @@ have cc || missing="$missing gcc libc6-dev"
 [ -n "$missing" ] || exit 0
 
 if ! have apt-get; then
-    echo "Please install$missing, or point DATABASE_URL, AMQP_URL and REDIS_URL at servers that are running." >&2
+    instead=
+    [ -z "$services" ] || instead=", or point DATABASE_URL, AMQP_URL and REDIS_URL at servers that are running"
+    echo "Please install$missing$instead." >&2
     exit 1
 fi
 as_root=

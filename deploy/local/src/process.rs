@@ -43,6 +43,7 @@ impl Process {
     ///
     /// Its output is appended to the log `name`, its pid written to the pid file `name`. The environment is ours
     /// with the changes that `command` makes.
+    #[expect(clippy::needless_pass_by_value, reason = "from now on the command is started through the process alone")]
     pub fn spawn(place: &Place, name: &str, command: Command) -> Result<Self> {
         let mut command = recorded(&command, &place.pid_file(name));
         let log = place.log(name);

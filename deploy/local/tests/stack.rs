@@ -1,5 +1,7 @@
 //! The stack itself, on real servers.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
