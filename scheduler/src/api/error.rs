@@ -131,7 +131,7 @@ impl ApiError {
             Self::Invalid(_) => "Validation error".to_owned(),
             Self::Connection { error, .. } => connection_detail(error),
             Self::Database(error) if error.is_unavailable() => {
-                "The database does not answer. Nothing was changed; try again in a moment.".to_owned()
+                "The database does not answer; try again in a moment.".to_owned()
             }
             Self::Database(_) | Self::Internal(_) => {
                 "Something went wrong inside Longshore; the log has more under this id.".to_owned()

@@ -38,7 +38,8 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJ
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = axum::body::Bytes::from_request(request, state).await.map_err(unreadable_bytes)?;
+        let bytes =
+            axum::body::Bytes::from_request(request, state).await.map_err(|rejection| unreadable_bytes(&rejection))?;
         if bytes.trim_ascii().is_empty() {
             return Ok(Self(T::default()));
         }
@@ -101,12 +102,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for UrlQuery<T> {
 
 fn unreadable_json(rejection: JsonRejection) -> ApiError {
     match rejection {
-        JsonRejection::BytesRejection(rejection) => unreadable_bytes(rejection),
+        JsonRejection::BytesRejection(rejection) => unreadable_bytes(&rejection),
         rejection => unreadable(rejection.status(), rejection.body_text()),
     }
 }
 
-fn unreadable_bytes(rejection: BytesRejection) -> ApiError {
+fn unreadable_bytes(rejection: &BytesRejection) -> ApiError {
     unreadable(rejection.status(), rejection.body_text())
 }
 

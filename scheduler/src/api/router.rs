@@ -62,11 +62,10 @@ fn span(request: &Request) -> tracing::Span {
 }
 
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
-    let said = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no message");
+    let said = match panic.downcast::<String>() {
+        Ok(said) => *said,
+        Err(panic) => panic.downcast::<&str>().map_or_else(|_| "no message".to_owned(), |said| (*said).to_owned()),
+    };
     ApiError::internal(format!("panic: {said}")).into_response()
 }
 
@@ -106,6 +105,15 @@ fn without_slash(uri: &Uri) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_like_every_error_and_keeps_its_message_to_itself() {
+        let response = panicked(Box::new("hunter2"));
+        assert_eq!(response.status(), 500);
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.contains("\"code\":\"internal\"") && !body.contains("hunter2"), "{body}");
+    }
 
     #[test]
     fn both_spellings_of_a_path_are_one_and_the_query_stays() {

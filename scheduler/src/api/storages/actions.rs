@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderMap, HeaderName};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
-use longshore_db::{Client, Error, RequestedBy, Sealed, Transaction, audit, enqueue, projects};
-use longshore_model::{Direction, ExportOptions, FailureReason, Secrets};
+use longshore_db::{Client, Error, RequestedBy, Transaction, audit, enqueue, projects};
+use longshore_model::{Direction, ExportOptions, Secrets};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -12,6 +12,7 @@ use super::connect::{self, Preview};
 use super::draft::{Base, Draft};
 use super::fields::Fields;
 use super::kind::{self, Kind, StorageBody};
+use super::secrets::{open, seal};
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiError, ApiResult};
@@ -116,7 +117,7 @@ impl Collection {
         whole: bool,
     ) -> ApiResult<StorageBody> {
         let base = |row: StorageRow, secrets| {
-            if whole { Base::Secrets(secrets) } else { Base::Stored(Draft::stored(row, secrets)) }
+            if whole { Base::Secrets(secrets) } else { Base::Stored(Box::new(Draft::stored(row, secrets))) }
         };
         let mut client = state.db.client().await?;
         let row = self.find(&client, caller, id).await?;
@@ -284,38 +285,6 @@ async fn check_project(state: &ApiState, caller: &Caller, project: i64) -> ApiRe
         Ok(())
     } else {
         Err(ApiError::invalid("project", format!("Invalid pk \"{project}\" - object does not exist.")))
-    }
-}
-
-/// Seals the secrets of a storage for its row; `None` if there are none.
-fn seal(state: &ApiState, id: i64, secrets: &Secrets, none: &Secrets) -> ApiResult<Option<Sealed>> {
-    if secrets == none {
-        return Ok(None);
-    }
-    Ok(Some(state.sealer.seal(&storages::seal_name(id), &secrets.write())?))
-}
-
-/// Opens what was sealed.
-///
-/// Where the keys at hand do not open it, a request that brings secrets of its own starts from none:
-/// this is how a storage is mended after its key was lost.
-fn open(
-    state: &ApiState,
-    kind: &dyn Kind,
-    id: i64,
-    sealed: Option<Sealed>,
-    sent: &Map<String, Value>,
-) -> ApiResult<Secrets> {
-    let none = Secrets::none(kind.kind());
-    let Some(sealed) = sealed else { return Ok(none) };
-    let opened = state.sealer.open(&storages::seal_name(id), &sealed);
-    match opened.ok().and_then(|json| Secrets::read(kind.kind(), &json).ok()) {
-        Some(secrets) => Ok(secrets),
-        None if sent.keys().any(|field| kind.is_secret_field(field)) => Ok(none),
-        None => {
-            let reason = FailureReason::SealedSecrets;
-            Err(ApiError::refused(reason.as_str(), reason.advice()))
-        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) enum Base {
     /// The defaults, with the stored secrets unless others are sent.
     Secrets(Secrets),
     /// What is stored: only what is sent changes.
-    Stored(Draft),
+    Stored(Box<Draft>),
 }
 
 impl Draft {
@@ -60,7 +60,7 @@ impl Draft {
         let mut fields = Fields::new(sent.clone());
         let whole = !matches!(base, Base::Stored(_));
         let mut draft = match base {
-            Base::Stored(draft) => draft,
+            Base::Stored(draft) => *draft,
             Base::Nothing => Self::blank(kind, None),
             Base::Secrets(secrets) => Self::blank(kind, Some(secrets)),
         };

@@ -10,6 +10,7 @@ mod fields;
 mod import;
 mod kind;
 mod s3;
+mod secrets;
 
 use axum::extract::State;
 use longshore_model::Direction;
