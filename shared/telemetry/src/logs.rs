@@ -9,10 +9,13 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// What dependencies may say unless the operator's filter names them.
 ///
@@ -20,6 +23,11 @@ use tracing_subscriber::registry::LookupSpan;
 /// with the bodies of returned messages.
 /// The HTTP and Postgres clients tell of every connection.
 const QUIET: &str = "lapin=off,hyper=warn,hyper_util=warn,h2=warn,rustls=warn,rustls_platform_verifier=off,tokio_postgres=warn,aws_config=warn";
+
+/// Targets that say `info` at most, whatever the operator's filter says: in more detail they speak of
+/// credentials. The signer logs requests with their session tokens, the AMQP client its login, the
+/// Postgres client the parameters of statements, and the others headers or the bytes of connections.
+const CAPPED: [&str; 7] = ["aws_", "hyper", "h2", "lapin", "rustls", "tokio_postgres", "reqwest"];
 
 /// How a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,17 +67,23 @@ pub enum LogsError {
 /// # Errors
 /// The filter is not valid, or logging was started before.
 pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), LogsError> {
-    let builder = tracing_subscriber::fmt().with_env_filter(quiet(filter)?).with_writer(std::io::stderr);
+    let filtered = filtered(filter)?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Json => builder.fmt_fields(JsonFields::new()).event_format(FlatJson).try_init(),
-        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => filtered.with(lines.fmt_fields(JsonFields::new()).event_format(FlatJson)).try_init(),
+        LogFormat::Text => filtered.with(lines).try_init(),
     }
-    .map_err(LogsError::Started)
+    .map_err(|error| LogsError::Started(error.into()))
 }
 
-/// The operator's filter over the quiet defaults: of two directives for one target the later holds.
-fn quiet(filter: &str) -> Result<EnvFilter, LogsError> {
-    EnvFilter::builder().parse(format!("{QUIET},{filter}")).map_err(LogsError::Filter)
+/// The operator's filter over the quiet defaults, where of two directives for one target the later
+/// holds, and below the cap.
+fn filtered(filter: &str) -> Result<impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync, LogsError> {
+    let quiet = EnvFilter::builder().parse(format!("{QUIET},{filter}")).map_err(LogsError::Filter)?;
+    // A name stands for every target that begins with it.
+    let capped = CAPPED.map(|target| (target, LevelFilter::INFO));
+    let cap = Targets::new().with_default(LevelFilter::TRACE).with_targets(capped);
+    Ok(tracing_subscriber::registry().with(quiet).with(cap))
 }
 
 /// Writes time, level, target, message, and every field of spans and event in one flat object. Where
@@ -138,13 +152,9 @@ mod tests {
 
     fn lines(filter: &str, log: impl FnOnce()) -> Vec<Value> {
         let captured = Captured::default();
-        let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(quiet(filter).unwrap())
-            .with_writer(captured.clone())
-            .fmt_fields(JsonFields::new())
-            .event_format(FlatJson)
-            .finish();
-        tracing::subscriber::with_default(subscriber, log);
+        let lines = tracing_subscriber::fmt::layer().with_writer(captured.clone());
+        let lines = lines.fmt_fields(JsonFields::new()).event_format(FlatJson);
+        tracing::subscriber::with_default(filtered(filter).unwrap().with(lines), log);
         let bytes = captured.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -172,8 +182,23 @@ mod tests {
     }
 
     #[test]
+    fn what_speaks_of_credentials_in_detail_never_does_so() {
+        for filter in ["trace", "trace,aws_sigv4=trace,lapin=trace,tokio_postgres=debug,hyper_util=trace"] {
+            let said = lines(filter, || {
+                tracing::trace!(target: "aws_sigv4::http_request::sign", "canonical request");
+                tracing::debug!(target: "tokio_postgres::query", "parameters");
+                tracing::debug!(target: "hyper_util::client", "headers");
+                tracing::trace!(target: "lapin::frames", "login");
+                tracing::trace!(target: "longshore_worker", "ours");
+            });
+            let [line] = &said[..] else { panic!("{filter}: {said:?}") };
+            assert_eq!(line["message"], "ours");
+        }
+    }
+
+    #[test]
     fn a_wrong_filter_or_format_is_refused() {
-        assert!(matches!(quiet("info,a=b=c"), Err(LogsError::Filter(_))));
+        assert!(matches!(filtered("info,a=b=c"), Err(LogsError::Filter(_))));
         assert!(matches!("xml".parse::<LogFormat>(), Err(LogsError::Format)));
     }
 }
