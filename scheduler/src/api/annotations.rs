@@ -198,7 +198,7 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
         StorageFilter { direction: Some(Direction::Export), project: Some(row.project_id), ..StorageFilter::default() };
     for storage in storages::list(&tx, &filter).await? {
         // A storage that is switched off is left alone; its next sync finds the deletion by itself.
-        if storage.settings.can_delete_objects && storage.synchronizable {
+        if storage.settings.can_delete_objects == Some(true) && storage.synchronizable {
             syncs::add_delete_job(&tx, storage.id).await?;
         }
     }

@@ -29,8 +29,9 @@ pub struct StorageSettings {
     #[serde(default = "one_minute")]
     pub presign_ttl: u16,
     /// Export: whether the object of a deleted annotation is deleted too.
+    /// `None` is no, and shown as null.
     #[serde(default)]
-    pub can_delete_objects: bool,
+    pub can_delete_objects: Option<bool>,
     /// Export: one object per annotation (false) or per task (true).
     #[serde(default)]
     pub export_tasks: bool,

@@ -50,7 +50,7 @@ impl<'a> Delete<'a> {
 #[async_trait]
 impl Handler for Delete<'_> {
     async fn perform(&mut self) -> Result<Page, JobError> {
-        let may_delete = self.storage.settings.can_delete_objects;
+        let may_delete = self.storage.settings.can_delete_objects.unwrap_or_default();
         let after = (self.after.0.as_str(), self.after.1);
         let client = self.context.db.client().await?;
         let orphans = exports::orphans(&client, self.storage.id, may_delete, after, PAGE_OBJECTS).await?;
@@ -86,6 +86,7 @@ impl Handler for Delete<'_> {
             last: last && failure.is_none(),
             failure,
             writes: PageWrites::Delete(Writes { storage_id: self.storage.id, deleted, kept }),
+            split: Vec::new(),
             _reserved: None,
         })
     }

@@ -90,9 +90,9 @@ impl Fields {
         read
     }
 
-    /// A boolean for which null is the same as false.
-    pub(crate) fn boolean_or_null(&mut self, field: &'static str) -> Option<bool> {
-        if self.sent.get(field) == Some(&Value::Null) { Some(false) } else { self.boolean(field) }
+    /// A boolean that may be null.
+    pub(crate) fn boolean_or_null(&mut self, field: &'static str) -> Nullable<bool> {
+        if self.sent.get(field) == Some(&Value::Null) { Some(None) } else { self.boolean(field).map(Some) }
     }
 
     /// A whole number within bounds.
@@ -169,7 +169,7 @@ mod tests {
             (Some(true), Some(false), Some(true))
         );
         assert_eq!(fields.integer("ttl", 0..=32_767), Some(15));
-        assert_eq!(fields.boolean_or_null("n"), Some(false));
+        assert_eq!(fields.boolean_or_null("n"), Some(None));
         assert!(fields.finish().is_ok());
     }
 

@@ -33,7 +33,7 @@ impl Kind for S3 {
             recursive_scan: false,
             presign: true,
             presign_ttl: 1,
-            can_delete_objects: false,
+            can_delete_objects: None,
             export_tasks: false,
             json_suffix: false,
         }
@@ -183,7 +183,7 @@ pub(crate) struct S3Export {
     title: Option<String>,
     description: Option<String>,
     created_at: DateTime<Utc>,
-    can_delete_objects: bool,
+    can_delete_objects: Option<bool>,
     bucket: String,
     prefix: Option<String>,
     regex_filter: Option<String>,
