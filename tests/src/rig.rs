@@ -22,6 +22,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 /// The secrets of every rig; a test may look for them in logs and answers.
 pub const SECRET_ACCESS_KEY: &str = "rig-secret-access-key-b7e1";
 pub const ACCESS_KEY_ID: &str = "AKIARIG";
+/// A second access key, with the same secret.
+pub const FRESH_ACCESS_KEY_ID: &str = "AKIAFRESH";
 
 /// What a test wants of its rig.
 #[derive(Debug, Clone)]
@@ -149,20 +151,18 @@ impl Rig {
         client
     }
 
+    /// A request to the API, without a token.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method.parse().expect("a method"), format!("{}{path}", self.url()))
+    }
+
     /// Calls the API and gives status and body.
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        let method = method.parse().expect("a method");
-        let mut request = self
-            .http
-            .request(method, format!("{}{path}", self.url()))
-            .header("Authorization", format!("Token {}", self.settings.token));
+        let mut request = self.request(method, path).header("Authorization", format!("Token {}", self.token()));
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = request.send().await.expect("the scheduler answers");
-        let status = answer.status().as_u16();
-        let text = answer.text().await.expect("a whole answer");
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        answered(request).await
     }
 
     pub async fn get(&self, path: &str) -> Value {
@@ -175,6 +175,37 @@ impl Rig {
         let (status, answer) = self.call("POST", path, Some(body)).await;
         assert!((200..300).contains(&status), "POST {path}: {status} {answer}");
         answer
+    }
+
+    /// Changes a storage.
+    pub async fn patch(&self, storage: &StorageHandle, fields: Value) -> Value {
+        let path = format!("{}/{}", storage.path, storage.id);
+        let (status, body) = self.call("PATCH", &path, Some(fields)).await;
+        assert_eq!(status, 200, "PATCH {path}: {body}");
+        body
+    }
+
+    /// What is in quarantine of a storage, in the order of its keys.
+    pub async fn quarantine(&self, storage: &StorageHandle) -> Vec<Value> {
+        let list = self.get(&format!("/api/quarantine?storage={}&limit=1000", storage.id)).await;
+        let mut rows = rows(&list).to_vec();
+        rows.sort_by_key(|row| row["key"].as_str().map(str::to_owned));
+        rows
+    }
+
+    /// Makes jobs that wait for their back-off due now.
+    pub async fn make_due(&self, sync: i64) {
+        let db = self.database().await;
+        db.execute("UPDATE jobs SET due_at = now() WHERE sync_id = $1 AND state = 'retryable'", &[&sync])
+            .await
+            .expect("jobs");
+        db.execute(
+            "UPDATE outbox SET due_at = now() WHERE job_id IN (SELECT id FROM jobs WHERE sync_id = $1)",
+            &[&sync],
+        )
+        .await
+        .expect("the outbox");
+        db.batch_execute("NOTIFY longshore_outbox").await.expect("the relay is woken");
     }
 
     /// A project whose image variable is `$image`.
@@ -273,7 +304,9 @@ impl Wishes {
         let name = servers::unique("rig");
         let database_url = stack.postgres.create_database(&name).await.expect("a database");
         let amqp_url = stack.rabbitmq.create_vhost(&name).await.expect("a virtual host");
-        let s3 = S3Server::start(s3::Options::with_key(ACCESS_KEY_ID, SECRET_ACCESS_KEY)).await.expect("an S3 server");
+        let access_keys = [ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID].map(|id| s3::AccessKey::new(id, SECRET_ACCESS_KEY));
+        let options = s3::Options { access_keys: access_keys.into(), ..s3::Options::default() };
+        let s3 = S3Server::start(options).await.expect("an S3 server");
         let links = || async { Links { database: proxy(&database_url).await, broker: proxy(&amqp_url).await } };
         let mut settings = Settings::of(&stack).expect("settings");
         settings.token = format!("rig-token-{name}");
@@ -303,6 +336,14 @@ impl Wishes {
         }
         rig
     }
+}
+
+/// Sends a request and gives status and body; one that is not JSON as a string.
+pub async fn answered(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let answer = request.send().await.expect("the scheduler answers");
+    let status = answer.status().as_u16();
+    let text = answer.text().await.expect("a whole answer");
+    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
 /// A proxy to the server that a URL names.
