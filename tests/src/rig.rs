@@ -99,6 +99,8 @@ impl Rig {
             ("LONGSHORE_LEASE_SECONDS", "3".to_owned()),
             ("LONGSHORE_QUANTUM_SECONDS", "1".to_owned()),
             ("LONGSHORE_RESCUE_SECONDS", "0.3".to_owned()),
+            // Tests that count LIST requests would count the probes too; those about splitting switch it on.
+            ("LONGSHORE_SPLIT_AFTER_PAGES", "0".to_owned()),
             ("LONGSHORE_LOG", "info,longshore_worker=debug,longshore_scheduler=debug".to_owned()),
         ];
         Wishes { workers: 1, schedulers: 1, own_servers: false, environment }

@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use http::{Method, Uri};
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 
 use super::encoding;
@@ -28,12 +29,15 @@ pub struct Call {
     pub key: String,
     /// Where a listing was asked to go on, be it by `start-after` or by a continuation token.
     pub start_after: Option<String>,
+    /// Whose credentials signed it, be it in a header or in the URL.
+    pub access_key: Option<String>,
     /// `None` until answered, and for good where the server cut the connection instead.
     pub status: Option<u16>,
 }
 
 impl Call {
-    pub(super) fn of(method: &Method, uri: &Uri) -> Self {
+    pub(super) fn of(head: &Parts) -> Self {
+        let (method, uri) = (&head.method, &head.uri);
         let path = uri.path().strip_prefix('/').unwrap_or(uri.path());
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -49,8 +53,16 @@ impl Call {
         };
         let token = query_value(uri, "continuation-token").and_then(|token| encoding::name_of(&token));
         let start_after = token.or_else(|| query_value(uri, "start-after")).filter(|_| is_list);
-        Self { op, bucket: decode(bucket), key: decode(key), start_after, status: None }
+        Self { op, bucket: decode(bucket), key: decode(key), start_after, access_key: access_key(&head.headers, uri), status: None }
     }
+}
+
+/// The first part of the scope that a request was signed for.
+fn access_key(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let signed = header.and_then(|value| Some(value.split_once("Credential=")?.1.to_owned()));
+    let scope = signed.or_else(|| query_value(uri, "X-Amz-Credential"))?;
+    Some(scope.split_once('/')?.0.to_owned())
 }
 
 /// The decoded value of a query parameter.

@@ -14,6 +14,7 @@ use super::calls::{Call, Op};
 pub struct When {
     op: Option<Op>,
     key: Option<String>,
+    access_key: Option<String>,
     skip: usize,
     times: Option<usize>,
 }
@@ -33,6 +34,13 @@ impl When {
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
+        self
+    }
+
+    /// Requests signed with this access key only.
+    #[must_use]
+    pub fn access_key(mut self, id: &str) -> Self {
+        self.access_key = Some(id.to_owned());
         self
     }
 
@@ -58,7 +66,9 @@ impl When {
     }
 
     fn matches(&self, call: &Call) -> bool {
-        self.op.is_none_or(|op| op == call.op) && self.key.as_ref().is_none_or(|key| *key == call.key)
+        self.op.is_none_or(|op| op == call.op)
+            && self.key.as_ref().is_none_or(|key| *key == call.key)
+            && self.access_key.as_ref().is_none_or(|id| call.access_key.as_ref() == Some(id))
     }
 }
 

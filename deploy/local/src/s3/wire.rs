@@ -78,7 +78,7 @@ impl Layer {
         // Read to its end first: an early refusal would otherwise close the connection in mid-upload.
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        let call = Call::of(&head.method, &head.uri);
+        let call = Call::of(&head);
         let is_head = head.method == Method::HEAD;
         let plan = self.state.rules.plan(&call);
         let number = self.state.calls.arrived(call);
