@@ -1,3 +1,5 @@
 //! System tests: every promise on real servers, a module a promise.
 
+mod conformance;
+mod keys;
 mod main_job;

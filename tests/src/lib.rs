@@ -1,7 +1,9 @@
 //! What the system tests stand on: a rig of real servers and processes, and a proxy that breaks
 //! connections.
 
+pub mod moto;
 pub mod oracle;
+pub mod plain;
 pub mod proxy;
 pub mod rig;
 mod servers;

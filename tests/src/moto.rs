@@ -1,0 +1,127 @@
+//! moto, an S3 server that shares no code with ours: what holds on both is not the habit of one.
+//!
+//! It is a Python program. The first test that wants it installs it, as pinned in
+//! `moto/requirements.txt`, into a virtual environment below the target folder; later ones reuse it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use longshore_local::guard::{Folder, Guard};
+use longshore_local::{Place, Process, ports};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+
+use crate::{plain, servers};
+
+const REQUIREMENTS: &str = include_str!("../moto/requirements.txt");
+
+/// It takes 5 s to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// moto wants to see who asks, but never checks it.
+const ANYBODY: &str =
+    "AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+
+static SHARED: OnceCell<Arc<Moto>> = OnceCell::const_new();
+
+/// A running moto.
+pub struct Moto {
+    endpoint: String,
+    _process: Process,
+    /// Nothing drops the shared server, so the guard ends it with this process.
+    _guard: Guard,
+}
+
+impl Moto {
+    /// Whether moto can hold a key: it answers 404 to every request for one with a line break, for
+    /// its routes match the path up to the end of a line.
+    pub fn holds(key: &str) -> bool {
+        !key.contains('\n')
+    }
+
+    /// The server that all tests of this run share. Each takes a bucket of its own.
+    pub async fn shared() -> Arc<Self> {
+        let moto = SHARED.get_or_init(|| async {
+            let moto = Self::start().await.unwrap_or_else(|error| panic!("moto does not start: {error:#}"));
+            Arc::new(moto)
+        });
+        Arc::clone(moto.await)
+    }
+
+    async fn start() -> Result<Self> {
+        let python = tokio::task::spawn_blocking(install).await??;
+        let place = Place::open(servers::folder(&servers::unique("moto")))?;
+        let guard = Guard::watch(&place, Folder::Remove)?;
+        let port = ports::free()?;
+        let mut command = Command::new(python);
+        command.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        let process = Process::spawn(&place, "moto", command)?;
+        let answers = || async { TcpStream::connect(("127.0.0.1", port)).await.is_ok() };
+        process.until_ready(PATIENCE, answers).await?;
+        Ok(Self { endpoint: format!("http://127.0.0.1:{port}"), _process: process, _guard: guard })
+    }
+
+    /// The URL clients are given; buckets are the first part of the path.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// A fresh bucket, whose name starts with `name`.
+    pub async fn create_bucket(&self, name: &str) -> String {
+        let bucket = servers::unique(name).replace('_', "-");
+        self.write(&format!("/{bucket}"), b"").await;
+        bucket
+    }
+
+    /// Stores an object, by a request that none of our clients builds.
+    pub async fn put(&self, bucket: &str, key: &str, content: &[u8]) {
+        self.write(&format!("/{bucket}/{}", utf8_percent_encode(key, NON_ALPHANUMERIC)), content).await;
+    }
+
+    async fn write(&self, path: &str, content: &[u8]) {
+        let url = format!("{}{path}", self.endpoint);
+        let answer = plain::send("PUT", &url, &[("authorization", ANYBODY)], content).await;
+        assert_eq!(answer.status, 200, "PUT {path}: {}", answer.text());
+    }
+}
+
+/// Makes the virtual environment, unless it is there already, and gives its Python.
+fn install() -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("find the workspace")?.join("target/local");
+    let (venv, lock) = (folder.join("moto"), folder.join("moto.lock"));
+    let (python, installed) = (venv.join("bin/python"), venv.join("installed.txt"));
+    fs::create_dir_all(&folder)?;
+    // Of several test programs at once, one installs and the others wait.
+    let lock = File::create(lock)?;
+    lock.lock()?;
+    if fs::read_to_string(&installed).is_ok_and(|installed| installed == REQUIREMENTS) {
+        return Ok(python);
+    }
+
+    // What is there is incomplete or of other versions.
+    if venv.exists() {
+        fs::remove_dir_all(&venv)?;
+    }
+    run(Command::new("python3").args(["-m", "venv"]).arg(&venv)).context(
+        "the tests run moto, a Python program: please install Python 3 with venv and pip (Debian: python3-venv)",
+    )?;
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("moto/requirements.txt");
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run(Command::new(&python).args(pip).arg(requirements))
+        .context("pip could not install tests/moto/requirements.txt")?;
+    fs::write(&installed, REQUIREMENTS)?;
+    Ok(python)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("run {program}"))?;
+    let said = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success(), "{program} ended ({}):\n{}", output.status, String::from_utf8_lossy(&said));
+    Ok(())
+}
