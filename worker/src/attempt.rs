@@ -142,6 +142,7 @@ async fn commit_on(
     page.record(context, claimed, &tx).await?;
     let progressed = !matches!(step, Step::Retry(_)) || page.counts.imported + page.counts.exported > 0;
     jobs::advance(&tx, lease, page.cursor.as_deref(), &page.counts, progressed).await?;
+    jobs::split(&tx, lease, &page.split).await?;
     match step {
         Step::Continue => {}
         Step::Complete => jobs::complete(&tx, lease).await?,

@@ -38,6 +38,9 @@ pub struct Config {
     pub lease: Duration,
     /// `LONGSHORE_QUANTUM_SECONDS`: how long a job runs before it goes to the back of the queue.
     pub quantum: Duration,
+    /// `LONGSHORE_SPLIT_AFTER_PAGES`: after so many pages a job with more ahead gives parts of its
+    /// range to idle workers; 0 is never. Small buckets are not worth the probes, which are LIST requests.
+    pub split_after_pages: u32,
     /// `LONGSHORE_DRAIN_SECONDS`: how long a page may take to finish after SIGTERM; below the
     /// grace period of Kubernetes, 30 s.
     pub drain: Duration,
@@ -76,6 +79,7 @@ impl Config {
             memory_bytes: parsed::<u64>("LONGSHORE_MEMORY_MB", 128)? * 1024 * 1024,
             lease: seconds("LONGSHORE_LEASE_SECONDS", 60.0)?,
             quantum: seconds("LONGSHORE_QUANTUM_SECONDS", 5.0)?,
+            split_after_pages: parsed("LONGSHORE_SPLIT_AFTER_PAGES", 2)?,
             drain: seconds("LONGSHORE_DRAIN_SECONDS", 25.0)?,
             max_failures: parsed("LONGSHORE_MAX_FAILURES", 10)?,
         })

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use longshore_db::Db;
 use longshore_db::jobs::{self, Lease};
+use longshore_db::{Db, workers};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::metrics::JobMetrics;
 
@@ -20,6 +20,13 @@ const BEATS_PER_LEASE: u32 = 6;
 #[derive(Clone, Default)]
 pub(crate) struct Leases {
     held: Arc<Mutex<HashMap<Lease, CancellationToken>>>,
+}
+
+/// What the heartbeat says of the worker itself.
+pub(crate) struct Presence {
+    pub(crate) name: String,
+    /// Import jobs at once.
+    pub(crate) slots: i32,
 }
 
 /// Keeps a lease in the heartbeat until dropped.
@@ -40,23 +47,35 @@ impl Leases {
 
     /// Extends all leases until stopped. A lease that no longer holds ends its attempt: the job was
     /// cancelled, or another worker has it because this one was silent for too long.
-    pub(crate) async fn run(&self, db: &Db, lease: Duration, metrics: &JobMetrics, stop: CancellationToken) {
+    pub(crate) async fn run(
+        &self,
+        db: &Db,
+        me: Presence,
+        lease: Duration,
+        metrics: &JobMetrics,
+        stop: CancellationToken,
+    ) {
         let mut beat = interval(lease / BEATS_PER_LEASE);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(beat.tick()).await.is_some() {
             let leases: Vec<Lease> = self.lock().keys().copied().collect();
-            if leases.is_empty() {
-                continue;
-            }
             // A stalled connection must not cost more beats than this one.
-            let extended =
-                tokio::time::timeout(lease / 2, async { jobs::heartbeat(&db.client().await?, &leases, lease).await })
-                    .await;
+            let extended = tokio::time::timeout(lease / 2, async {
+                let client = db.client().await?;
+                workers::seen(&client, &me.name, me.slots).await?;
+                jobs::heartbeat(&client, &leases, lease).await
+            })
+            .await;
             match extended {
                 Ok(Ok(still_held)) => self.end_lost(&leases, &still_held, metrics),
                 Ok(Err(error)) => warn!(error = %error, "leases not extended: the database does not answer"),
                 Err(_) => warn!("leases not extended: the database does not answer in time"),
             }
+        }
+        // Nobody should split a range for a worker that is gone; where this fails, time tells.
+        let gone = async { workers::gone(&db.client().await?, &me.name).await };
+        if let Err(error) = gone.await {
+            debug!(error = %error, "not signed off");
         }
     }
 

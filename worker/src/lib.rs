@@ -28,7 +28,7 @@ use tracing::info;
 
 use config::Config;
 use context::{Context, Memory};
-use leases::Leases;
+use leases::{Leases, Presence};
 use metrics::JobMetrics;
 
 /// Connections beside one per running job: heartbeat, claims, look-ups of pages in preparation.
@@ -94,7 +94,8 @@ pub async fn run(config: Config) -> Result<()> {
     background.spawn("http", serve(listener, router(health, exposed), ended.clone()));
     background.spawn("heartbeat", {
         let (context, ended) = (Arc::clone(&context), ended.clone());
-        async move { context.leases.run(&context.db, lease, &context.metrics, ended).await }
+        let me = Presence { name: context.config.name.clone(), slots: context.config.jobs.into() };
+        async move { context.leases.run(&context.db, me, lease, &context.metrics, ended).await }
     });
     background.spawn("broker", {
         let (broker, ended) = (broker.clone(), ended.clone());

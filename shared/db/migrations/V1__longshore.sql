@@ -171,6 +171,13 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_due ON outbox (due_at);
 
+-- Who works, and how much at once: a job splits its range only while there are slots to take the parts.
+CREATE TABLE workers (
+    name    text PRIMARY KEY,
+    slots   integer NOT NULL,
+    seen_at timestamptz NOT NULL DEFAULT now()
+);
+
 -- ---------------------------------------------------------------- ledger, quarantine, exports
 
 -- The ledger: what each key became. A row an item; `row_index` is 0 for the first or only one.

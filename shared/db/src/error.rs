@@ -16,6 +16,9 @@ pub enum Error {
     /// A statement failed.
     #[error("database statement failed{}", .0.code().map(|code| format!(" ({})", code.code())).unwrap_or_default())]
     Postgres(#[from] tokio_postgres::Error),
+    /// No answer in time: the connection may be half-open.
+    #[error("the database did not answer in time")]
+    Silent,
     /// Another attempt has the job, or it was cancelled: this one must write nothing more.
     #[error("the lease on the job is lost")]
     LeaseLost,
@@ -72,7 +75,7 @@ impl Error {
     /// Whether the database could not be asked at all: gone, restarting, out of connections.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Pool(_) => true,
+            Self::Pool(_) | Self::Silent => true,
             Self::Postgres(error) => match error.code() {
                 // Class 08 connection, 57P operator intervention, 53 resources.
                 Some(state) => ["08", "57P", "53"].iter().any(|class| state.code().starts_with(class)),

@@ -263,6 +263,36 @@ async fn requeue(
     Ok(())
 }
 
+/// Cuts the rest of the job's range at these keys, in ascending order: the job keeps what lies up to
+/// the first, each further part becomes a job of its own.
+///
+/// The parts cover the range exactly once, whatever keys come and go meanwhile: each is "after this
+/// key, up to and with that one". Call [`hold`] first.
+///
+/// # Errors
+/// The database is away.
+pub async fn split(tx: &Transaction<'_>, lease: Lease, keys: &[String]) -> Result<()> {
+    let Some(first) = keys.first() else { return Ok(()) };
+    tx.execute(
+        "WITH parent AS (
+             SELECT sync_id, kind, range_until FROM jobs WHERE id = $1
+         ), kept AS (
+             UPDATE jobs SET range_until = $2 WHERE id = $1
+         ), cut AS (
+             SELECT key, lead(key) OVER (ORDER BY n) AS until FROM unnest($3::text[]) WITH ORDINALITY AS c (key, n)
+         ), parts AS (
+             INSERT INTO jobs (sync_id, kind, range_after, range_until)
+             SELECT parent.sync_id, parent.kind, cut.key, coalesce(cut.until, parent.range_until) FROM cut, parent
+          RETURNING id
+         )
+         INSERT INTO outbox (job_id) SELECT id FROM parts",
+        &[&lease.job, first, &keys],
+    )
+    .await?;
+    tx.batch_execute("NOTIFY longshore_outbox").await?;
+    Ok(())
+}
+
 /// Makes jobs whose lease expired due again, and returns how many.
 ///
 /// Their worker died or stalled; whatever page it had begun was never committed.
@@ -309,7 +339,7 @@ pub async fn republish_lost(
             "WITH lost AS (
                  SELECT j.id FROM jobs j
                   WHERE j.finished_at IS NULL AND j.state <> 'running'
-                    AND j.due_at < now() - (CASE WHEN j.kind = ANY ($1) THEN $2 ELSE $3 END)::float8
+                    AND j.due_at < now() - (CASE WHEN j.kind = ANY ($1) THEN $2::float8 ELSE $3::float8 END)
                                            * interval '1 second'
                     AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.job_id = j.id)
                     FOR UPDATE OF j SKIP LOCKED

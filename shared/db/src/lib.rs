@@ -23,11 +23,12 @@ pub mod storages;
 pub mod syncs;
 pub mod tasks;
 pub mod tokens;
+pub mod workers;
 
 pub use counts::Counts;
 pub use deadpool_postgres::{Client, Transaction};
 pub use enqueue::{Enqueued, RequestedBy, enqueue};
 pub use error::{Error, Result};
-pub use pool::{Db, Listener, PoolStatus};
+pub use pool::{Db, Listener, PATIENCE, PoolStatus};
 pub use raw_json::RawJson;
 pub use seal::{Sealed, Sealer};

@@ -20,6 +20,11 @@ mod migrations {
 /// pile up callers; shorter would fail a page for a hiccup.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// How long the database may be silent in the middle of some work, unless an operator says otherwise. A page
+/// commits in well under a second; shorter would give up on a database that is only slow, longer
+/// would keep a job with a worker whose connection is half-open.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The advisory lock that lets one of several starting schedulers migrate; "longshor" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6c6f_6e67_7368_6f72;
 
@@ -29,6 +34,7 @@ pub struct Db {
     pool: Pool,
     config: Config,
     tls: MakeRustlsConnect,
+    patience: Duration,
 }
 
 /// How the pool stands, for metrics.
@@ -43,21 +49,25 @@ impl Db {
     /// Prepares a pool; the first connection is made when it is needed.
     ///
     /// A connection is checked before it is lent, so one that a restart or a firewall cut is
-    /// replaced and not handed out.
+    /// replaced and not handed out. `patience` is for [`Self::in_time`]; twice as long, and the
+    /// database itself ends a transaction whose process fell silent.
     ///
     /// # Errors
     /// The URL cannot be understood.
-    pub fn new(url: &Secret, application: &str, connections: usize) -> Result<Self> {
+    pub fn new(url: &Secret, application: &str, connections: usize, patience: Duration) -> Result<Self> {
         let mut config: Config = url
             .expose()
             .parse()
             .map_err(|_| Error::Config("it should read postgres://user:password@host:5432/database".to_owned()))?;
         // search_path: every table is Longshore's own. The time-outs free locks that a vanished
-        // process would hold: a page commits in well under a second, so a minute of silence inside a
-        // transaction means that its owner is gone.
+        // process would hold: whoever is still there would have given up by itself before.
+        let options = format!(
+            "-c search_path=longshore -c idle_in_transaction_session_timeout={} -c statement_timeout=120s",
+            patience.as_millis() * 2
+        );
         config
             .application_name(application)
-            .options("-c search_path=longshore -c idle_in_transaction_session_timeout=60s -c statement_timeout=120s")
+            .options(options)
             .connect_timeout(WAIT)
             .keepalives_idle(Duration::from_secs(15))
             .tcp_user_timeout(Duration::from_secs(30));
@@ -73,7 +83,7 @@ impl Db {
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
             .build()
             .map_err(|error| Error::Config(error.to_string()))?;
-        Ok(Self { pool, config, tls })
+        Ok(Self { pool, config, tls, patience })
     }
 
     /// Lends a connection that works.
@@ -82,6 +92,22 @@ impl Db {
     /// None could be had in time.
     pub async fn client(&self) -> Result<Client> {
         Ok(self.pool.get().await?)
+    }
+
+    /// Does some work on the database, and gives it up when that takes too long.
+    ///
+    /// A half-open connection says nothing, for ever. One that was given up on in the middle of an
+    /// answer is closed, and not lent again, unless the rest of the answer comes within seconds.
+    ///
+    /// # Errors
+    /// Those of the work, and [`Error::Silent`] once the patience has ended: it may be done or not.
+    pub async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(self.patience, work).await.unwrap_or(Err(Error::Silent))
+    }
+
+    /// How long the database may be silent.
+    pub fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Brings the schema up to date. Several processes may call it at once; one does the work.
@@ -121,6 +147,10 @@ impl Db {
     /// # Errors
     /// The database is away.
     pub async fn listen(&self, channel: &'static str) -> Result<Listener> {
+        self.in_time(self.open_listener(channel)).await
+    }
+
+    async fn open_listener(&self, channel: &'static str) -> Result<Listener> {
         let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
         let (heard, notifications) = tokio::sync::watch::channel(0_u64);
         #[expect(clippy::disallowed_methods, reason = "ends with the listener, which aborts it")]
@@ -131,8 +161,9 @@ impl Db {
                 }
             }
         });
-        client.batch_execute(&format!("LISTEN {channel}")).await?;
-        Ok(Listener { notifications, _client: client, driver })
+        let listener = Listener { notifications, client, driver };
+        listener.client.batch_execute(&format!("LISTEN {channel}")).await?;
+        Ok(listener)
     }
 }
 
@@ -150,18 +181,20 @@ fn tls_config() -> Result<rustls::ClientConfig> {
 /// would be none, so they only say "look now".
 pub struct Listener {
     notifications: tokio::sync::watch::Receiver<u64>,
-    _client: tokio_postgres::Client,
+    client: tokio_postgres::Client,
     driver: tokio::task::JoinHandle<()>,
 }
 
 impl Listener {
     /// Waits until something was notified since the last call, at most this long.
     ///
-    /// Returns false when the connection is lost: listen again.
+    /// Returns false when the connection is lost: listen again. One that was silent is asked whether
+    /// it still works, for a half-open one looks the same.
     pub async fn wait(&mut self, at_most: Duration) -> bool {
         match tokio::time::timeout(at_most, self.notifications.changed()).await {
-            Ok(Ok(())) | Err(_) => !self.driver.is_finished(),
+            Ok(Ok(())) => !self.driver.is_finished(),
             Ok(Err(_)) => false,
+            Err(_) => matches!(tokio::time::timeout(WAIT, self.client.batch_execute("")).await, Ok(Ok(()))),
         }
     }
 }

@@ -235,6 +235,7 @@ impl Handler for Export<'_> {
                 written,
                 aside,
             }),
+            split: Vec::new(),
             _reserved: None,
         })
     }

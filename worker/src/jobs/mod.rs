@@ -29,6 +29,8 @@ pub(crate) struct Page {
     /// Why some of the page has to be tried again; the rest is committed.
     pub(crate) failure: Option<JobError>,
     pub(crate) writes: Writes,
+    /// Where the rest of the job's range is cut, so that others can take parts of it.
+    pub(crate) split: Vec<String>,
     /// The memory that the page's objects take.
     pub(crate) _reserved: Option<Reserved>,
 }

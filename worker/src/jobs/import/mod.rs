@@ -6,6 +6,7 @@
 
 mod fetch;
 mod record;
+mod split;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -63,6 +64,10 @@ pub(crate) struct Import<'a> {
     listed: Counts,
     next: Option<String>,
     last: bool,
+    /// The end of the range; moves down when parts are given away.
+    until: Option<String>,
+    /// Pages listed in this attempt.
+    pages: u32,
 }
 
 /// An object to import.
@@ -98,6 +103,8 @@ impl<'a> Import<'a> {
             listed: Counts::default(),
             next: None,
             last: false,
+            until: claimed.range_until.clone(),
+            pages: 0,
         })
     }
 
@@ -115,7 +122,7 @@ impl<'a> Import<'a> {
             .await?;
         let mut objects = page.objects;
         self.next = page.next;
-        if let Some(until) = &self.claimed.range_until {
+        if let Some(until) = &self.until {
             let inside = objects.partition_point(|object| object.key.as_str() <= until.as_str());
             if inside < objects.len() {
                 objects.truncate(inside);
@@ -123,6 +130,7 @@ impl<'a> Import<'a> {
             }
         }
         self.last = self.next.is_none();
+        self.pages += 1;
 
         let listed = objects.len();
         let mut aside = Vec::new();
@@ -206,6 +214,7 @@ impl Handler for Import<'_> {
         };
         // Only the last part of a page moves the cursor and counts its listing.
         let page_done = self.pending.is_empty() && fetched.failure.is_none();
+        let split = if page_done && !self.last { self.split().await? } else { Vec::new() };
         if page_done {
             counts += std::mem::take(&mut self.listed);
             self.cursor.clone_from(&self.next);
@@ -221,6 +230,7 @@ impl Handler for Import<'_> {
                 aside,
                 released: fetched.released,
             }),
+            split,
             _reserved: reserved,
         })
     }

@@ -1,0 +1,57 @@
+//! The `workers` table: who works, and how much at once.
+
+use std::time::Duration;
+
+use deadpool_postgres::GenericClient;
+
+use crate::Result;
+
+/// Says that a worker is there, with so many import jobs at once.
+///
+/// # Errors
+/// The database is away.
+pub async fn seen(client: &impl GenericClient, name: &str, slots: i32) -> Result<()> {
+    client
+        .execute(
+            "INSERT INTO workers (name, slots) VALUES ($1, $2)
+             ON CONFLICT (name) DO UPDATE SET slots = excluded.slots, seen_at = now()",
+            &[&name, &slots],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Says that a worker is gone, and forgets those that were last seen an hour ago.
+///
+/// # Errors
+/// The database is away.
+pub async fn gone(client: &impl GenericClient, name: &str) -> Result<()> {
+    client.execute("DELETE FROM workers WHERE name = $1 OR seen_at < now() - interval '1 hour'", &[&name]).await?;
+    Ok(())
+}
+
+/// How import jobs and the slots for them stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Slots of workers seen within the given time.
+    pub slots: i64,
+    /// Jobs that hold a slot, or are due and will.
+    pub jobs: i64,
+}
+
+/// How many import jobs there are for how many slots.
+///
+/// # Errors
+/// The database is away.
+pub async fn load(client: &impl GenericClient, seen_within: Duration) -> Result<Load> {
+    let statement = client
+        .prepare_cached(
+            "SELECT (SELECT coalesce(sum(slots), 0) FROM workers
+                      WHERE seen_at > now() - $1::float8 * interval '1 second') AS slots,
+                    (SELECT count(*) FROM jobs
+                      WHERE finished_at IS NULL AND kind = 'import' AND (state = 'running' OR due_at <= now())) AS jobs",
+        )
+        .await?;
+    let row = client.query_one(&statement, &[&seen_within.as_secs_f64()]).await?;
+    Ok(Load { slots: row.get("slots"), jobs: row.get("jobs") })
+}

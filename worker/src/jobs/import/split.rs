@@ -1,0 +1,67 @@
+//! Giving parts of a key range away while workers are idle, without hints and without an inventory.
+//!
+//! The storage is probed for where its keys branch: a listing of one key after some text says which
+//! key comes next. A few dozen probes, sent together, take a few round trips and find the characters
+//! at which the remaining keys differ, whatever their distribution.
+
+mod branches;
+
+use longshore_db::workers;
+use longshore_storage::{ListRequest, StorageError};
+use tracing::info;
+
+use super::Import;
+use crate::job_error::JobError;
+
+/// A range is cut into at most so many parts at once; the parts can be cut again.
+const MOST_PARTS: i64 = 32;
+
+/// Heartbeats come every sixth of a lease: a worker unseen for a whole one is gone.
+const SEEN_WITHIN_LEASES: u32 = 1;
+
+impl Import<'_> {
+    /// Where to cut the rest of the range after the page at hand; nowhere while nobody is idle.
+    ///
+    /// From here on this attempt stays below the first cut. The cuts are written with the page, so a
+    /// page that does not commit leaves the range as it was.
+    pub(super) async fn split(&mut self) -> Result<Vec<String>, JobError> {
+        let after_pages = self.context.config.split_after_pages;
+        if after_pages == 0 || self.pages < after_pages {
+            return Ok(Vec::new());
+        }
+        let Some(parts) = self.parts_wanted().await? else { return Ok(Vec::new()) };
+        let Some(last) = self.next.clone() else { return Ok(Vec::new()) };
+        let range = branches::Range { prefix: self.filter.prefix(), after: &last, until: self.until.as_deref() };
+        let cuts = branches::find(&range, parts, |after| self.key_after(after)).await?;
+        if let Some(first) = cuts.first() {
+            info!(job.id = self.claimed.lease.job, parts = cuts.len(), "range split: idle workers take parts of it");
+            self.until = Some(first.clone());
+        }
+        Ok(cuts)
+    }
+
+    /// How many parts idle workers could take from this job.
+    async fn parts_wanted(&self) -> Result<Option<usize>, JobError> {
+        let seen_within = self.context.config.lease * SEEN_WITHIN_LEASES;
+        let load = workers::load(&self.context.db.client().await?, seen_within).await?;
+        let idle = load.slots - load.jobs;
+        // Every running job sees the same idle slots: each takes its share, the remainder by lot.
+        let jobs = load.jobs.max(1);
+        let share = idle / jobs + i64::from(rand::random_range(0..jobs) < idle % jobs);
+        Ok(usize::try_from(share.min(MOST_PARTS)).ok().filter(|parts| *parts > 0))
+    }
+
+    /// The first key or folder after some text.
+    async fn key_after(&self, after: String) -> Result<Option<String>, StorageError> {
+        let request = ListRequest {
+            prefix: self.filter.prefix(),
+            delimiter: self.filter.delimiter(),
+            after: Some(&after),
+            cursor: None,
+            limit: 1,
+        };
+        let page = self.store.list_page(request).await?;
+        let key = page.objects.into_iter().map(|object| object.key);
+        Ok(key.chain(page.prefixes).min())
+    }
+}

@@ -1,0 +1,167 @@
+//! Finding where the keys of a range branch, by asking only "which key comes after this text?".
+
+use std::collections::BTreeSet;
+
+use futures::future::try_join_all;
+
+/// Sorts after every text that starts with what stands before it: keys hold no noncharacters.
+const LAST: char = '\u{10FFFF}';
+
+/// Characters of the last key that are looked at for the branch; S3 keys have 1,024 bytes at most,
+/// and where keys agree on more than this a later split, further on, will see it.
+const DEEPEST: usize = 128;
+
+/// Probes sent together for one span of characters.
+const PROBES: u32 = 16;
+
+/// Rounds of probes for the characters: sixteen to the fifth are more than Unicode has.
+const ROUNDS: usize = 5;
+
+/// Where writing systems begin, so that the first round tells digits from letters and scripts apart.
+const LANDMARKS: [u32; 26] = [
+    0x20, 0x28, 0x30, 0x38, 0x40, 0x48, 0x50, 0x58, 0x60, 0x68, 0x70, 0x78, 0x80, 0x100, 0x370, 0x400, 0x600, 0x900,
+    0x1E00, 0x3000, 0x4E00, 0x6000, 0x8000, 0xAC00, 0x1_0000, 0x2_0000,
+];
+
+/// What is left of a job's range.
+pub(super) struct Range<'a> {
+    /// Every key starts with it.
+    pub(super) prefix: &'a str,
+    /// The last key that is done.
+    pub(super) after: &'a str,
+    /// The last key that belongs to the range, if there is a bound.
+    pub(super) until: Option<&'a str>,
+}
+
+impl Range<'_> {
+    fn holds(&self, key: &str) -> bool {
+        key > self.after && self.until.is_none_or(|until| key <= until)
+    }
+}
+
+/// Up to `parts` texts, ascending, strictly inside the range, that cut it where its keys branch.
+///
+/// Empty if no branch is found: all that is left differs from the last key only beyond [`DEEPEST`]
+/// characters, or there is nothing left.
+///
+/// # Errors
+/// A probe failed.
+pub(super) async fn find<F, E>(range: &Range<'_>, parts: usize, probe: impl Fn(String) -> F) -> Result<Vec<String>, E>
+where
+    F: Future<Output = Result<Option<String>, E>>,
+{
+    for stem in stems(range, &probe).await? {
+        let chars = chars_after(range, stem, parts, &probe).await?;
+        let cuts: Vec<String> = chars
+            .into_iter()
+            .map(|char| format!("{stem}{char}"))
+            .filter(|cut| cut.as_str() > range.after && range.until.is_none_or(|until| cut.as_str() < until))
+            .collect();
+        // No cut where only the end of the range itself branches off: look further down.
+        if !cuts.is_empty() {
+            return Ok(evenly(cuts, parts));
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The texts after which remaining keys leave the path of the last key, the shortest first: that one
+/// all of them start with.
+///
+/// For each start of the last key, what comes after everything that begins like it? A start with an
+/// answer is one character longer than a text where keys branch.
+async fn stems<'a, F, E>(range: &Range<'a>, probe: &impl Fn(String) -> F) -> Result<Vec<&'a str>, E>
+where
+    F: Future<Output = Result<Option<String>, E>>,
+{
+    let last = range.after;
+    let from = if last.starts_with(range.prefix) { range.prefix.len() } else { 0 };
+    let starts: Vec<(usize, usize)> =
+        last[from..].char_indices().take(DEEPEST).map(|(at, char)| (from + at, from + at + char.len_utf8())).collect();
+    let answers = try_join_all(starts.iter().map(|(_, end)| probe(format!("{}{LAST}", &last[..*end])))).await?;
+    let mut stems: Vec<&str> = Vec::new();
+    for ((start, _), answer) in starts.iter().zip(&answers) {
+        let Some(key) = answer.as_ref().filter(|key| range.holds(key)) else { continue };
+        // Deeper starts get the same answer until keys branch there as well.
+        if key.starts_with(&last[..*start]) {
+            stems.push(&last[..*start]);
+        }
+    }
+    // What begins with the whole last key comes before all of them.
+    if starts.len() < DEEPEST {
+        stems.push(last);
+    }
+    Ok(stems)
+}
+
+/// The characters with which remaining keys go on after the stem, beyond that of the last key.
+async fn chars_after<F, E>(
+    range: &Range<'_>,
+    stem: &str,
+    parts: usize,
+    probe: &impl Fn(String) -> F,
+) -> Result<BTreeSet<char>, E>
+where
+    F: Future<Output = Result<Option<String>, E>>,
+{
+    let low = range.after[stem.len()..].chars().next().map_or(0, |char| u32::from(char) + 1);
+    let high = range.until.and_then(|until| until.strip_prefix(stem)).and_then(|rest| rest.chars().next());
+    let end = high.map_or(u32::from(LAST), |char| u32::from(char) + 1);
+
+    let mut found = BTreeSet::new();
+    let inner = LANDMARKS.into_iter().filter(|mark| (low + 1..end).contains(mark));
+    let mut points: Vec<u32> = std::iter::once(low).chain(inner).chain([end]).collect();
+    for _ in 0..ROUNDS {
+        let spans: Vec<(u32, u32)> = points.windows(2).map(|pair| (pair[0], pair[1])).filter(|(a, b)| a < b).collect();
+        let firsts = try_join_all(spans.iter().map(|(start, _)| first_char(range, stem, *start, probe))).await?;
+        // A span whose first character lies beyond it holds none; one that does may hold more after it.
+        points.clear();
+        for ((start, end), first) in spans.into_iter().zip(firsts) {
+            let Some(first) = first.filter(|char| (start..end).contains(&u32::from(*char))) else { continue };
+            found.insert(first);
+            let rest = u32::from(first) + 1;
+            let step = end.saturating_sub(rest).div_ceil(PROBES).max(1);
+            points.extend((rest..end).step_by(step as usize));
+            points.push(end);
+        }
+        points.dedup();
+        if points.is_empty() || found.len() > parts.saturating_mul(2) {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The character after the stem of the first remaining key that goes on with `start` or later.
+async fn first_char<F, E>(
+    range: &Range<'_>,
+    stem: &str,
+    start: u32,
+    probe: &impl Fn(String) -> F,
+) -> Result<Option<char>, E>
+where
+    F: Future<Output = Result<Option<String>, E>>,
+{
+    // The probe asks for keys after a text: after everything that goes on with the character before.
+    let before = (0..start).rev().find_map(char::from_u32);
+    let text = match before {
+        Some(before) => format!("{stem}{before}{LAST}"),
+        None => stem.to_owned(),
+    };
+    let key = probe(text.max(range.after.to_owned())).await?;
+    Ok(key.filter(|key| range.holds(key)).and_then(|key| key.strip_prefix(stem)?.chars().next()))
+}
+
+/// So many of the cuts, evenly spread.
+fn evenly(cuts: Vec<String>, parts: usize) -> Vec<String> {
+    let count = cuts.len();
+    if count <= parts {
+        return cuts;
+    }
+    // The middle of each of `parts + 1` stretches but the first begins a part.
+    let chosen: BTreeSet<usize> = (1..=parts).map(|part| part * count / (parts + 1)).collect();
+    cuts.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, cut)| cut).collect()
+}
+
+#[cfg(test)]
+mod tests;
