@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stdout, reason = "a command for people")]
 
+mod demo;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ enum Sub {
     Down,
     /// Says what runs.
     Status,
+    /// Plays the main job on a stack of its own and checks every count.
+    Demo,
 }
 
 #[tokio::main]
@@ -35,6 +39,7 @@ async fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let dir = args.dir.as_path();
     match args.command {
+        Sub::Demo => return demo::run(dir).await,
         Sub::Up => {
             let how = up::up(dir).await?;
             let word = if how == Up::Already { "Longshore is up already." } else { "Longshore is up." };

@@ -34,7 +34,10 @@ fn refusal(body: &Value) -> String {
     for (field, messages) in body["validation_errors"].as_object().into_iter().flatten() {
         for message in messages.as_array().into_iter().flatten() {
             let message = plain(message.as_str().unwrap_or_default());
-            if field == "non_field_errors" {
+            if message == text("detail") {
+                // Said already: what is left to say is which field it is about.
+                write!(words, "\n  field: {}", plain(field)).expect("writing to a string cannot fail");
+            } else if field == "non_field_errors" {
                 write!(words, "\n  {message}").expect("writing to a string cannot fail");
             } else {
                 write!(words, "\n  {}: {message}", plain(field)).expect("writing to a string cannot fail");
@@ -59,5 +62,8 @@ mod tests {
         let expected =
             "Validation error [validation_error]\n  bucket: This field is required.\n  No.\n  Never.\\u{1b}[2J";
         assert_eq!(CliError::Api { body }.to_string(), expected);
+
+        let body = json!({"detail": "No.", "code": "denied", "validation_errors": {"bucket": ["No."]}});
+        assert_eq!(CliError::Api { body }.to_string(), "No. [denied]\n  field: bucket");
     }
 }

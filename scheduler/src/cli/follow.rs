@@ -16,26 +16,32 @@ use super::pace::{Pace, duration};
 use super::show::{grouped, note, rows};
 use super::sync_body::Sync;
 
-/// Between looks; the scheduler sums the counters anew for each.
-const PERIOD: Duration = Duration::from_millis(500);
+/// Between the first looks, so that a short sync is seen to move.
+const QUICK: Duration = Duration::from_millis(100);
+
+/// Between looks later; the scheduler sums the counters anew for each.
+const CALM: Duration = Duration::from_secs(1);
 
 /// Between lines where there is no bar.
 const LINES: Duration = Duration::from_secs(2);
 
-/// How often in a row the API may not answer: a minute, for a restart.
-const MISSES: u32 = 120;
+/// How often in a row the API may not answer: about a minute, for a restart.
+const MISSES: u32 = 60;
 
 /// Shows the progress of a sync until it ends, and returns its last answer.
-pub(super) async fn follow(client: &Client, id: i64) -> Result<(Value, Sync)> {
+///
+/// `total` is what there is to do, where the caller knows; else an earlier sync tells.
+pub(super) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Result<(Value, Sync)> {
     let started = Instant::now();
     let mut pace = Pace::default();
     let mut display: Option<Display> = None;
     let mut misses = 0;
+    let mut pause = QUICK;
     loop {
         let answer = match client.get(&format!("/api/syncs/{id}"), &[]).await {
             Err(CliError::Unreachable { .. }) if misses < MISSES => {
                 misses += 1;
-                sleep(PERIOD).await;
+                sleep(CALM).await;
                 continue;
             }
             answer => answer?,
@@ -45,14 +51,18 @@ pub(super) async fn follow(client: &Client, id: i64) -> Result<(Value, Sync)> {
         pace.note(started.elapsed(), sync.done());
         let display = match &mut display {
             Some(display) => display,
-            None => display.insert(Display::new(expected(client, &sync).await?)),
+            None => {
+                let total = if total.is_some() { total } else { earlier(client, &sync).await? };
+                display.insert(Display::new(total))
+            }
         };
         if !sync.status.is_live() {
-            display.clear();
+            display.end(&sync);
             return Ok((answer, sync));
         }
         display.show(&sync, &pace);
-        sleep(PERIOD).await;
+        sleep(pause).await;
+        pause = (pause * 5 / 4).min(CALM);
     }
 }
 
@@ -62,10 +72,10 @@ pub(super) fn read(client: &Client, answer: &Value) -> Result<Sync> {
 }
 
 /// How much there was to do when a sync of this storage last ended well.
-async fn expected(client: &Client, sync: &Sync) -> Result<Option<u64>> {
+async fn earlier(client: &Client, sync: &Sync) -> Result<Option<u64>> {
     let query = [("storage", sync.storage.to_string()), ("limit", "20".to_owned())];
-    let earlier = client.get("/api/syncs", &query).await?;
-    let earlier = rows(&earlier).iter().filter_map(|row| read(client, row).ok());
+    let answer = client.get("/api/syncs", &query).await?;
+    let earlier = rows(&answer).iter().filter_map(|row| read(client, row).ok());
     Ok(earlier
         .filter(|row| row.id < sync.id)
         .find(|row| matches!(row.status, SyncStatus::Completed | SyncStatus::CompletedWithErrors))
@@ -74,14 +84,14 @@ async fn expected(client: &Client, sync: &Sync) -> Result<Option<u64>> {
 }
 
 /// Counters, rate and time left in one line.
-fn line(sync: &Sync, pace: &Pace, expected: Option<u64>) -> String {
+fn line(sync: &Sync, pace: &Pace, total: Option<u64>) -> String {
     let mut line = sync.counted();
     if let Some(rate) = pace.rate() {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate for people")]
         let rate = rate.round() as u64;
         line.push_str(&format!(" · {}/s", grouped(rate)));
     }
-    if let Some(eta) = expected.and_then(|total| pace.eta(total)) {
+    if let Some(eta) = total.and_then(|total| pace.eta(total)) {
         line.push_str(&format!(" · ETA {}", duration(eta)));
     }
     line
@@ -90,36 +100,42 @@ fn line(sync: &Sync, pace: &Pace, expected: Option<u64>) -> String {
 /// Where progress is shown.
 struct Display {
     bar: ProgressBar,
-    expected: Option<u64>,
-    /// No bar can be drawn: lines, the last of them then.
+    total: Option<u64>,
+    /// No bar can be drawn, so there are lines.
     lines: bool,
     last: Option<Instant>,
 }
 
 impl Display {
-    fn new(expected: Option<u64>) -> Self {
-        let bar = match expected {
+    fn new(total: Option<u64>) -> Self {
+        let bar = match total {
             Some(total) => ProgressBar::new(total).with_style(style("{bar:24} {percent:>3}% {wide_msg}")),
             None => ProgressBar::new_spinner().with_style(style("{spinner} {elapsed} {wide_msg}")),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr());
-        Self { lines: bar.is_hidden(), bar, expected, last: None }
+        Self { lines: bar.is_hidden(), bar, total, last: None }
     }
 
     fn show(&mut self, sync: &Sync, pace: &Pace) {
-        let line = line(sync, pace, self.expected);
+        let line = line(sync, pace, self.total);
         if !self.lines {
             self.bar.set_message(line);
-            self.bar.set_position(sync.done().min(self.expected.unwrap_or(u64::MAX)));
+            self.bar.set_position(sync.done().min(self.total.unwrap_or(u64::MAX)));
             self.bar.tick();
-        } else if self.last.is_none_or(|last| last.elapsed() >= LINES) {
+        } else if sync.done() > 0 && self.last.is_none_or(|last| last.elapsed() >= LINES) {
             self.last = Some(Instant::now());
             note(&line);
         }
     }
 
-    fn clear(&self) {
-        self.bar.finish_and_clear();
+    /// Leaves the bar behind as it ended. A spinner has nothing to say that the summary does not.
+    fn end(&self, sync: &Sync) {
+        if self.total.is_none() {
+            self.bar.finish_and_clear();
+            return;
+        }
+        self.bar.set_position(sync.done().min(self.total.unwrap_or(u64::MAX)));
+        self.bar.abandon_with_message(sync.counted());
     }
 }
 

@@ -43,6 +43,9 @@ pub(super) struct Start {
     /// Shows progress until it ends; the exit code says how.
     #[arg(long)]
     follow: bool,
+    /// How many objects there are, where you know: makes a bar of the first sync's progress.
+    #[arg(long, value_name = "OBJECTS", requires = "follow")]
+    expect: Option<u64>,
     /// Export: writes every annotation again, not only new and changed ones.
     #[arg(long)]
     all: bool,
@@ -89,9 +92,9 @@ impl Command {
             Self::Start(start) => {
                 let (_, path) = storage::find(client, start.storage).await?;
                 let id = client.start_sync(&path, &start.body()).await?;
-                started(client, output, id, start.follow).await
+                started(client, output, id, start.follow, start.expect).await
             }
-            Self::Status { id, follow: true } => to_the_end(client, output, id).await,
+            Self::Status { id, follow: true } => to_the_end(client, output, id, None).await,
             Self::Status { id, follow: false } => status(client, output, id).await,
             Self::List(list) => {
                 let mut query = vec![("limit", list.limit.to_string())];
@@ -123,22 +126,24 @@ impl Command {
             Self::Retry { id, follow } => {
                 let answer = client.post(&format!("/api/syncs/{id}/retry"), &json!({})).await?;
                 let sync = read(client, &answer)?;
-                started(client, output, sync.id, follow).await
+                started(client, output, sync.id, follow, None).await
             }
         }
     }
 }
 
-async fn started(client: &Client, output: Output, id: i64, follow: bool) -> Result<ExitCode> {
+async fn started(client: &Client, output: Output, id: i64, follow: bool, total: Option<u64>) -> Result<ExitCode> {
     if follow {
-        note(&format!("Sync {id} is on its way. Ctrl-C stops watching, not the sync."));
-        return to_the_end(client, output, id).await;
+        if !output.json {
+            note(&format!("Sync {id} is on its way. Ctrl-C stops watching, not the sync."));
+        }
+        return to_the_end(client, output, id, total).await;
     }
     status(client, output, id).await
 }
 
-async fn to_the_end(client: &Client, output: Output, id: i64) -> Result<ExitCode> {
-    let (answer, sync) = follow(client, id).await?;
+async fn to_the_end(client: &Client, output: Output, id: i64, total: Option<u64>) -> Result<ExitCode> {
+    let (answer, sync) = follow(client, id, total).await?;
     output.one(&answer, |_| sync.summary());
     Ok(ExitCode::from(exit_code(sync.status)))
 }
@@ -189,7 +194,8 @@ mod tests {
 
     #[test]
     fn options_are_sent_only_when_asked_for() {
-        let start = Start { storage: 1, follow: true, all: false, tasks: Vec::new(), idempotency_key: None };
+        let start =
+            Start { storage: 1, follow: true, expect: None, all: false, tasks: Vec::new(), idempotency_key: None };
         assert_eq!(start.body(), json!({}));
         let start = Start { tasks: vec![4], idempotency_key: Some("k".to_owned()), ..start };
         assert_eq!(start.body(), json!({"idempotency_key": "k", "options": {"mode": "changed", "tasks": [4]}}));
