@@ -41,8 +41,7 @@ async fn round(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
     for sync in &syncs {
         host.show_status(&tx, sync).await?;
     }
-    let ids: Vec<i64> = syncs.iter().map(|sync| sync.id).collect();
-    syncs::reported(&tx, &ids).await?;
+    syncs::reported(&tx, &syncs).await?;
     tx.commit().await?;
     for sync in syncs.iter().filter(|sync| sync.finished_at.is_some()) {
         info!(

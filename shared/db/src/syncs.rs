@@ -122,7 +122,8 @@ pub async fn cancel(tx: &Transaction<'_>, id: i64) -> Result<SyncRow> {
     )
     .await?;
     tx.execute(
-        "UPDATE syncs SET status = 'cancelled', finished_at = now() WHERE id = $1 AND finished_at IS NULL",
+        "UPDATE syncs SET status = 'cancelled', finished_at = now(), reported_at = NULL
+          WHERE id = $1 AND finished_at IS NULL",
         &[&id],
     )
     .await?;
@@ -185,7 +186,7 @@ pub(crate) async fn close_if_done(tx: &Transaction<'_>, id: i64, failure: Option
     let closed = tx
         .execute(
             "UPDATE syncs s
-                SET finished_at = now(), reason = $2, detail = $3,
+                SET finished_at = now(), reported_at = NULL, reason = $2, detail = $3,
                     status = CASE WHEN $2::text IS NOT NULL THEN 'failed'
                                   WHEN (SELECT sum(quarantined + still_quarantined) FROM jobs WHERE sync_id = $1) > 0
                                   THEN 'completed_with_errors' ELSE 'completed' END
@@ -211,8 +212,8 @@ pub async fn to_report(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>>
     let rows = tx
         .query(
             "SELECT s.id FROM syncs s JOIN storages st ON st.id = s.storage_id
-              WHERE (s.finished_at IS NULL OR s.reported_at IS NULL OR s.reported_at < s.finished_at)
-                AND (s.reported_at IS NULL OR s.finished_at IS NOT NULL OR s.reported_at < now() - interval '1 second')
+              WHERE s.reported_at IS NULL
+                 OR (s.finished_at IS NULL AND s.reported_at < now() - interval '1 second')
               ORDER BY s.id LIMIT $1 FOR NO KEY UPDATE OF st SKIP LOCKED",
             &[&limit],
         )
@@ -222,13 +223,21 @@ pub async fn to_report(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>>
     tx.query(&select("s.id = ANY ($1) ORDER BY s.id"), &[&ids]).await?.iter().map(read).collect()
 }
 
-/// Notes that syncs were shown as they are in this transaction.
+/// Notes that syncs were shown, those that are still as they were read: whoever ends one clears
+/// `reported_at`, and an end that came after the reading is to be shown yet.
 ///
 /// # Errors
 /// The database is away.
-pub async fn reported(tx: &Transaction<'_>, ids: &[i64]) -> Result<()> {
-    // clock_timestamp: a sync may have ended since this transaction began.
-    tx.execute("UPDATE syncs SET reported_at = clock_timestamp() WHERE id = ANY ($1)", &[&ids]).await?;
+pub async fn reported(tx: &Transaction<'_>, shown: &[SyncRow]) -> Result<()> {
+    let ids = |ended: bool| -> Vec<i64> {
+        shown.iter().filter(|sync| sync.finished_at.is_some() == ended).map(|sync| sync.id).collect()
+    };
+    tx.execute(
+        "UPDATE syncs SET reported_at = now()
+          WHERE (id = ANY ($1) AND finished_at IS NULL) OR (id = ANY ($2) AND finished_at IS NOT NULL)",
+        &[&ids(false), &ids(true)],
+    )
+    .await?;
     Ok(())
 }
 
