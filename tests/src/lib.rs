@@ -1,6 +1,8 @@
 //! What the system tests stand on: a rig of real servers and processes, and a proxy that breaks
 //! connections.
 
+pub mod frozen;
+pub mod amqp;
 pub mod moto;
 pub mod oracle;
 pub mod plain;
