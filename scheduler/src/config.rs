@@ -27,6 +27,9 @@ pub struct Config {
     /// `LONGSHORE_LOG` and `LONGSHORE_LOG_FORMAT`.
     pub log_filter: String,
     pub log_format: String,
+    /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`: how long the database may be silent in the middle of
+    /// some work before its connection counts as dead.
+    pub database_patience: Duration,
     /// `LONGSHORE_RESCUE_SECONDS`: how often to look for jobs whose worker is gone.
     pub rescue: Duration,
     /// `LONGSHORE_KEEP_DAYS`: how long to keep syncs that ended.
@@ -69,8 +72,12 @@ impl Config {
             region: variable("AWS_REGION"),
             log_filter: variable("LONGSHORE_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: variable("LONGSHORE_LOG_FORMAT").unwrap_or_else(|| "json".to_owned()),
-            rescue: Duration::try_from_secs_f64(parsed(&variable, "LONGSHORE_RESCUE_SECONDS", 15.0)?)
-                .context("LONGSHORE_RESCUE_SECONDS must be a number of seconds")?,
+            database_patience: seconds(
+                &variable,
+                "LONGSHORE_DATABASE_PATIENCE_SECONDS",
+                longshore_db::PATIENCE.as_secs_f64(),
+            )?,
+            rescue: seconds(&variable, "LONGSHORE_RESCUE_SECONDS", 15.0)?,
             keep_days: parsed(&variable, "LONGSHORE_KEEP_DAYS", 90)?,
         })
     }
@@ -86,6 +93,11 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     variable(name).map_or(Ok(default), |text| text.parse().with_context(|| format!("{name} cannot be understood")))
+}
+
+fn seconds(variable: impl Fn(&str) -> Option<String>, name: &str, default: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(parsed(variable, name, default)?)
+        .with_context(|| format!("{name} must be a number of seconds"))
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub async fn run(config: Config) -> Result<()> {
     let registry = exposed.registry();
     let wire = WireOptions { allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?, ..WireOptions::default() };
     let stores = Stores::new(wire, config.region.clone(), StorageMetrics::register(registry)?)?;
-    let db = Db::new(&config.database_url, "longshore-scheduler", CONNECTIONS)?;
+    let db = Db::new(&config.database_url, "longshore-scheduler", CONNECTIONS, config.database_patience)?;
     let sealer = Sealer::parse(&config.secret_keys)?;
     let broker = Broker::new(&config.amqp_url, "longshore-scheduler")?;
     let host: Arc<dyn Host> = Arc::new(Native::new(sealer.clone()));
@@ -59,7 +59,8 @@ pub async fn run(config: Config) -> Result<()> {
     let open = longshore_telemetry::router(health, exposed.clone());
     let state = ApiState::new(db.clone(), sealer, api::open_storage(stores), registry, stop.clone())?;
     let router = api::router(state, open);
-    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let listener =
+        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     info!(listen = %config.listen, "scheduler starts");
     tasks.spawn("http", serve(listener, router, stop.clone()));
     tasks.spawn("broker", {

@@ -4,8 +4,6 @@
 //! no storage call). While one page commits, the next is already performed. Stop anywhere and the
 //! next attempt starts at the first page that did not commit.
 
-use std::time::Duration;
-
 use futures::future::OptionFuture;
 use longshore_db::jobs::{self, Claimed};
 use longshore_db::{Client, Error as DbError, Transaction};
@@ -18,10 +16,6 @@ use crate::context::Context;
 use crate::job_error::{JobError, Verdict, backoff};
 use crate::jobs::{Handler, Page, open};
 use crate::metrics::Ending;
-
-/// How long one transaction may take before its connection counts as dead. A page commits in well
-/// under a second; a half-open connection would otherwise hold the attempt for ever.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What happens to the job with a page.
 enum Step {
@@ -106,11 +100,12 @@ async fn commit_or_isolate(context: &Context, claimed: &Claimed, page: &mut Page
 async fn commit(context: &Context, claimed: &Claimed, page: &Page, step: &Step) -> Result<(), JobError> {
     let started = Instant::now();
     let mut client = context.db.client().await?;
-    let Ok(committed) = timeout(COMMIT_PATIENCE, commit_on(context, claimed, page, step, &mut client)).await else {
+    let Ok(committed) = timeout(context.db.patience(), commit_on(context, claimed, page, step, &mut client)).await
+    else {
         // The connection may be half-open: it must not go back to the pool.
         drop(Client::take(client));
         warn!(job.id = claimed.lease.job, "a page did not commit in time: its connection is given up");
-        return Err(JobError::Db(DbError::Conflict("the database did not answer in time".to_owned())));
+        return Err(JobError::Db(DbError::Silent));
     };
     committed?;
     context.metrics.commit.observe(started.elapsed().as_secs_f64());
@@ -211,7 +206,7 @@ async fn give_back(context: &Context, claimed: &Claimed, error: &JobError) -> En
         );
         return Ending::Left;
     }
-    let told = timeout(COMMIT_PATIENCE, async {
+    let told = timeout(context.db.patience(), async {
         let mut client = context.db.client().await?;
         let tx = client.transaction().await.map_err(DbError::from)?;
         let failures = jobs::hold(&tx, claimed.lease).await?;

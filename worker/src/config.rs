@@ -41,6 +41,12 @@ pub struct Config {
     /// `LONGSHORE_SPLIT_AFTER_PAGES`: after so many pages a job with more ahead gives parts of its
     /// range to idle workers; 0 is never. Small buckets are not worth the probes, which are LIST requests.
     pub split_after_pages: u32,
+    /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`: how long the database may be silent in the middle of
+    /// some work, such as the commit of a page, before its connection counts as dead.
+    pub database_patience: Duration,
+    /// `LONGSHORE_STORAGE_PATIENCE_SECONDS`: how long a storage may be silent before a request
+    /// counts as failed; listing a bucket with millions of delete markers can take 20 s.
+    pub storage_patience: Duration,
     /// `LONGSHORE_DRAIN_SECONDS`: how long a page may take to finish after SIGTERM; below the
     /// grace period of Kubernetes, 30 s.
     pub drain: Duration,
@@ -80,6 +86,8 @@ impl Config {
             lease: seconds("LONGSHORE_LEASE_SECONDS", 60.0)?,
             quantum: seconds("LONGSHORE_QUANTUM_SECONDS", 5.0)?,
             split_after_pages: parsed("LONGSHORE_SPLIT_AFTER_PAGES", 2)?,
+            database_patience: seconds("LONGSHORE_DATABASE_PATIENCE_SECONDS", longshore_db::PATIENCE.as_secs_f64())?,
+            storage_patience: seconds("LONGSHORE_STORAGE_PATIENCE_SECONDS", 30.0)?,
             drain: seconds("LONGSHORE_DRAIN_SECONDS", 25.0)?,
             max_failures: parsed("LONGSHORE_MAX_FAILURES", 10)?,
         })

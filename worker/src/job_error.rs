@@ -54,6 +54,10 @@ impl JobError {
                 }
             },
             Self::Db(longshore_db::Error::LeaseLost) => Verdict::Leave,
+            // Done or not: the lease tells. At once, for it is nobody's fault, but not without end.
+            Self::Db(longshore_db::Error::Silent) => {
+                Verdict::Retry { reason: FailureReason::Internal, at_least: Duration::ZERO }
+            }
             Self::Db(longshore_db::Error::Seal(_)) => Verdict::Discard { reason: FailureReason::SealedSecrets },
             Self::Db(error) if error.is_unavailable() => Verdict::Leave,
             Self::Db(_) => Verdict::Retry { reason: FailureReason::Internal, at_least: Duration::ZERO },

@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result};
 use longshore_broker::{Broker, Queue};
 use longshore_db::host::Native;
 use longshore_db::{Db, Sealer};
-use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
+use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, Timeouts, WireOptions};
 use longshore_telemetry::{Health, LogFormat, Metrics, Tasks, init_logs, router, serve};
 use tokio::net::TcpListener;
 use tracing::info;
@@ -49,10 +49,15 @@ pub async fn run(config: Config) -> Result<()> {
 
     let exposed = Metrics::new("worker", env!("CARGO_PKG_VERSION"));
     let metrics = JobMetrics::register(exposed.registry())?;
-    let wire = WireOptions { allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?, ..WireOptions::default() };
+    let patience = config.storage_patience;
+    let wire = WireOptions {
+        allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?,
+        timeouts: Timeouts { head: patience, idle: patience, ..Timeouts::default() },
+        ..WireOptions::default()
+    };
     let stores = Stores::new(wire, config.region.clone(), StorageMetrics::register(exposed.registry())?)?;
     let connections = usize::from(config.jobs) * 2 + SPARE_CONNECTIONS;
-    let db = Db::new(&config.database_url, "longshore-worker", connections)?;
+    let db = Db::new(&config.database_url, "longshore-worker", connections, config.database_patience)?;
     let host = Native::new(Sealer::parse(&config.secret_keys)?);
     let broker = Broker::new(&config.amqp_url, "longshore-worker")?;
 

@@ -60,8 +60,11 @@ pub(crate) async fn run(db: Db, broker: Broker, metrics: ServiceMetrics, stop: C
 }
 
 async fn round(db: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()> {
-    let client = db.client().await?;
-    let jobs = stats::jobs(&client).await?;
+    let counted = async {
+        let client = db.client().await?;
+        Ok((stats::jobs(&client).await?, stats::outbox(&client).await?))
+    };
+    let (jobs, outbox) = db.in_time(counted).await?;
     // A drained gauge says zero instead of vanishing.
     for kind in JobKind::ALL {
         let due = jobs.iter().filter(|stats| stats.kind == *kind && stats.state != JobState::Running);
@@ -73,7 +76,7 @@ async fn round(db: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()>
             metrics.jobs.with_label_values(&[kind.as_str(), state.as_str()]).set(count);
         }
     }
-    metrics.outbox.set(stats::outbox(&client).await?);
+    metrics.outbox.set(outbox);
     for queue in Queue::ALL {
         if let Ok(depth) = broker.depth(*queue).await {
             metrics.queue.with_label_values(&[queue.as_str()]).set(depth.ready.into());

@@ -15,7 +15,7 @@ const PERIOD: Duration = Duration::from_secs(600);
 pub(crate) async fn run(db: Db, keep_days: i32, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_some() {
         let pruned = async { syncs::prune(&db.client().await?, keep_days).await };
-        match pruned.await {
+        match db.in_time(pruned).await {
             Ok(0) => {}
             Ok(count) => info!(syncs = count, "old syncs removed"),
             Err(error) => round_failed("pruner", &error),

@@ -56,7 +56,7 @@ pub(crate) fn counter(registry: &Registry) -> prometheus::Result<IntCounter> {
 }
 
 async fn next_due(db: &Db) -> Option<Duration> {
-    let due = outbox::due_in_ms(&db.client().await.ok()?).await.ok()??;
+    let due = db.in_time(async { outbox::due_in_ms(&db.client().await?).await }).await.ok()??;
     // A row that is due although the round is over is locked by another relay, or was not confirmed.
     Some(Duration::from_millis(u64::try_from(due).unwrap_or_default()).max(Duration::from_millis(50)))
 }
@@ -64,8 +64,12 @@ async fn next_due(db: &Db) -> Option<Duration> {
 /// Sends one batch, and says whether there may be more.
 async fn round(db: &Db, publisher: &Publisher, sent: &IntCounter) -> Result<bool> {
     let mut client = db.client().await?;
-    let tx = client.transaction().await?;
-    let due = outbox::take_due(&tx, BATCH).await?;
+    let taken = async {
+        let tx = client.transaction().await?;
+        let due = outbox::take_due(&tx, BATCH).await?;
+        Ok((tx, due))
+    };
+    let (tx, due) = db.in_time(taken).await?;
     if due.is_empty() {
         return Ok(false);
     }
@@ -74,8 +78,11 @@ async fn round(db: &Db, publisher: &Publisher, sent: &IntCounter) -> Result<bool
     let receipts = publisher.publish_jobs(&messages).await;
     let confirmed: Vec<i64> =
         due.iter().zip(&receipts).filter(|(_, receipt)| receipt.is_ok()).map(|(due, _)| due.job).collect();
-    outbox::confirm(&tx, &confirmed).await?;
-    tx.commit().await?;
+    let forgotten = async {
+        outbox::confirm(&tx, &confirmed).await?;
+        Ok(tx.commit().await?)
+    };
+    db.in_time(forgotten).await?;
     sent.inc_by(confirmed.len() as u64);
     debug!(messages = confirmed.len(), unconfirmed = due.len() - confirmed.len(), "outbox relayed");
     Ok(confirmed.len() == due.len() && due.len() as i64 == BATCH)

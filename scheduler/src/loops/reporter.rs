@@ -24,7 +24,7 @@ pub(crate) async fn run(db: Db, host: Arc<dyn Host>, broker: Broker, stop: Cance
     let publisher = broker.publisher();
     let mut wake = Wake::on("longshore_syncs");
     while wake.next(&db, PERIOD, &stop).await {
-        match round(&db, host.as_ref()).await {
+        match db.in_time(round(&db, host.as_ref())).await {
             Ok(shown) => tell(&broker, &publisher, &shown).await,
             Err(error) => round_failed("reporter", &error),
         }

@@ -23,9 +23,14 @@ pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
     let mut consumer = broker.consumer(Queue::Requests, PREFETCH, stop.clone());
     while let Some((request, delivery)) = consumer.next_message::<SyncRequest>().await {
         loop {
-            match follow(&db, &request).await {
+            match db.in_time(follow(&db, &request)).await {
                 Ok(enqueued) => {
-                    info!(sync.id = enqueued.sync_id, storage.id = request.storage, created = enqueued.created, "sync requested over AMQP");
+                    info!(
+                        sync.id = enqueued.sync_id,
+                        storage.id = request.storage,
+                        created = enqueued.created,
+                        "sync requested over AMQP"
+                    );
                     delivery.ack().await;
                     break;
                 }

@@ -48,8 +48,7 @@ pub(crate) async fn run(db: Db, broker: Broker, period: Duration, metrics: Rescu
 }
 
 async fn round(db: &Db, broker: &Broker, period: Duration, metrics: &RescuerMetrics) -> longshore_db::Result<()> {
-    let client = db.client().await?;
-    let expired = jobs::rescue_expired(&client).await?;
+    let expired = db.in_time(async { jobs::rescue_expired(&db.client().await?).await }).await?;
     if expired > 0 {
         warn!(jobs = expired, "leases expired: their workers are dead or stalled, the jobs are due again");
         metrics.leases_expired.inc_by(expired);
@@ -61,7 +60,9 @@ async fn round(db: &Db, broker: &Broker, period: Duration, metrics: &RescuerMetr
             drained.push(*kind);
         }
     }
-    let lost = jobs::republish_lost(&client, &drained, period * SILENT_ROUNDS, OVERDUE).await?;
+    let republished =
+        async { jobs::republish_lost(&db.client().await?, &drained, period * SILENT_ROUNDS, OVERDUE).await };
+    let lost = db.in_time(republished).await?;
     if lost > 0 {
         info!(messages = lost, "due jobs without a message: sent again");
         metrics.messages_lost.inc_by(lost);

@@ -52,9 +52,10 @@ impl Handler for Delete<'_> {
     async fn perform(&mut self) -> Result<Page, JobError> {
         let may_delete = self.storage.settings.can_delete_objects.unwrap_or_default();
         let after = (self.after.0.as_str(), self.after.1);
-        let client = self.context.db.client().await?;
-        let orphans = exports::orphans(&client, self.storage.id, may_delete, after, PAGE_OBJECTS).await?;
-        drop(client);
+        let db = &self.context.db;
+        let read =
+            async { exports::orphans(&db.client().await?, self.storage.id, may_delete, after, PAGE_OBJECTS).await };
+        let orphans = db.in_time(read).await?;
 
         let last = i64::try_from(orphans.len()).unwrap_or(i64::MAX) < PAGE_OBJECTS;
         if let Some(orphan) = orphans.last() {

@@ -61,8 +61,9 @@ impl<'a> Export<'a> {
     ) -> Result<Self, JobError> {
         let options: ExportOptions =
             serde_json::from_str(&claimed.options).map_err(|error| JobError::Settings(error.to_string()))?;
-        let client = context.db.client().await?;
-        let last = context.host.last_unit_id(&client, storage.project_id, storage.settings.export_tasks).await?;
+        let (db, per_task) = (&context.db, storage.settings.export_tasks);
+        let read = async { context.host.last_unit_id(&db.client().await?, storage.project_id, per_task).await };
+        let last = db.in_time(read).await?;
         let id = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<i64>().ok());
         let after = id(&claimed.cursor).or_else(|| id(&claimed.range_after)).unwrap_or_default();
         let until = id(&claimed.range_until).map_or(last, |until| until.min(last));
@@ -85,12 +86,15 @@ impl<'a> Export<'a> {
             until: self.until,
             limit: PAGE_UNITS,
         };
-        let client = self.context.db.client().await?;
-        Ok(if self.storage.settings.export_tasks {
-            self.context.host.annotated_tasks(&client, &selection).await?
-        } else {
-            self.context.host.annotations(&client, &selection).await?
-        })
+        let (db, host) = (&self.context.db, &self.context.host);
+        let read = async {
+            let client = db.client().await?;
+            match self.storage.settings.export_tasks {
+                true => host.annotated_tasks(&client, &selection).await,
+                false => host.annotations(&client, &selection).await,
+            }
+        };
+        Ok(db.in_time(read).await?)
     }
 
     /// The object that a unit becomes.
@@ -163,7 +167,9 @@ impl Handler for Export<'_> {
         let units = self.select().await?;
         let prepared: Vec<Prepared> = units.iter().map(|unit| self.prepare(unit)).collect();
         let ids: Vec<i64> = prepared.iter().map(|prepared| prepared.unit_id).collect();
-        let digests = exports::digests(&self.context.db.client().await?, self.storage.id, self.unit(), &ids).await?;
+        let db = &self.context.db;
+        let read = async { exports::digests(&db.client().await?, self.storage.id, self.unit(), &ids).await };
+        let digests = db.in_time(read).await?;
         let before: HashMap<i64, (String, Vec<u8>)> =
             digests.into_iter().map(|(id, key, digest)| (id, (key, digest))).collect();
 

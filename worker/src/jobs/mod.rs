@@ -84,9 +84,8 @@ impl Page {
 
 /// Opens the storage of a claimed job and prepares its handler.
 pub(crate) async fn open<'a>(context: &'a Context, claimed: &'a Claimed) -> Result<Box<dyn Handler + 'a>, JobError> {
-    let client = context.db.client().await?;
-    let storage = context.host.storage(&client, claimed.storage_id).await?;
-    drop(client);
+    let read = async { context.host.storage(&context.db.client().await?, claimed.storage_id).await };
+    let storage = context.db.in_time(read).await?;
     let store = context.stores.open(&storage.settings, &storage.secrets)?;
     Ok(match claimed.kind {
         JobKind::Import => Box::new(import::Import::new(context, claimed, storage, store)?),

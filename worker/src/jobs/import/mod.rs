@@ -145,7 +145,8 @@ impl<'a> Import<'a> {
         });
 
         let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
-        let known = known(&self.context.db.client().await?, self.storage.id, &keys).await?;
+        let db = &self.context.db;
+        let known = db.in_time(async { known(&db.client().await?, self.storage.id, &keys).await }).await?;
         self.listed = Counts { pages: 1, listed: count(listed), matched: count(matched), ..Counts::default() };
         for object in objects {
             let again = match known.standing(&object.key, object.etag.as_deref(), self.claimed.sync_id) {

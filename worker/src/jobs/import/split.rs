@@ -43,7 +43,8 @@ impl Import<'_> {
     /// How many parts idle workers could take from this job.
     async fn parts_wanted(&self) -> Result<Option<usize>, JobError> {
         let seen_within = self.context.config.lease * SEEN_WITHIN_LEASES;
-        let load = workers::load(&self.context.db.client().await?, seen_within).await?;
+        let db = &self.context.db;
+        let load = db.in_time(async { workers::load(&db.client().await?, seen_within).await }).await?;
         let idle = load.slots - load.jobs;
         // Every running job sees the same idle slots: each takes its share, the remainder by lot.
         let jobs = load.jobs.max(1);
