@@ -1,7 +1,7 @@
 # Everything needs a Rust toolchain; the servers are installed where apt is, or pointed at by
 # DATABASE_URL, AMQP_URL and REDIS_URL.
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down install fmt lint doc deny bins
+.PHONY: help demo test up down install install-tests fmt lint doc deny bins
 
 LOCAL = target/release/longshore-local
 
@@ -17,7 +17,7 @@ up: install bins ## starts Longshore on private servers and leaves it running
 down: ## stops what `make up` started and removes its data
 	$(LOCAL) down
 
-test: install lint doc ## everything that must pass
+test: install-tests lint doc ## everything that must pass
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace
 	@$(MAKE) --no-print-directory deny
@@ -38,6 +38,9 @@ deny: ## licences, bans and sources of dependencies
 
 install:
 	@deploy/local/install.sh
+
+install-tests:
+	@deploy/local/install.sh tests
 
 bins:
 	cargo build --locked --release --bins

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the local stack needs and is missing: PostgreSQL, RabbitMQ, Redis and a C compiler.
 # Nothing is started or changed that was there before; with everything in place it only looks and leaves.
-# A server whose address is given by DATABASE_URL, AMQP_URL or REDIS_URL isn't installed.
+# A server whose address is given by DATABASE_URL, AMQP_URL or REDIS_URL isn't installed. `install.sh tests` also
+# installs what the tests alone need.
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -15,6 +16,8 @@ if [ -z "${AMQP_URL:-}" ] && ! have_rabbitmq; then missing="$missing rabbitmq-se
 if [ -z "${REDIS_URL:-}" ] && ! have redis-server; then missing="$missing redis-server" services="$services redis-server"; fi
 # Building the TLS library compiles C.
 have cc || missing="$missing gcc libc6-dev"
+# Among the tests' S3 servers is a Python program.
+if [ "${1:-}" = tests ] && ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then missing="$missing python3-venv"; fi
 [ -n "$missing" ] || exit 0
 
 if ! have apt-get; then
