@@ -85,7 +85,7 @@ async fn earlier(client: &Client, sync: &Sync) -> Result<Option<u64>> {
 
 /// Counters, rate and time left in one line.
 fn line(sync: &Sync, pace: &Pace, total: Option<u64>) -> String {
-    let mut line = sync.counted();
+    let mut line = sync.progress();
     if let Some(rate) = pace.rate() {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate for people")]
         let rate = rate.round() as u64;
@@ -109,7 +109,7 @@ struct Display {
 impl Display {
     fn new(total: Option<u64>) -> Self {
         let bar = match total {
-            Some(total) => ProgressBar::new(total).with_style(style("{bar:24} {percent:>3}% {wide_msg}")),
+            Some(total) => ProgressBar::new(total).with_style(style("{bar:20} {percent:>3}% {wide_msg}")),
             None => ProgressBar::new_spinner().with_style(style("{spinner} {elapsed} {wide_msg}")),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -119,8 +119,8 @@ impl Display {
     fn show(&mut self, sync: &Sync, pace: &Pace) {
         let line = line(sync, pace, self.total);
         if !self.lines {
-            self.bar.set_message(line);
             self.bar.set_position(sync.done().min(self.total.unwrap_or(u64::MAX)));
+            self.bar.set_message(line);
             self.bar.tick();
         } else if sync.done() > 0 && self.last.is_none_or(|last| last.elapsed() >= LINES) {
             self.last = Some(Instant::now());
@@ -130,12 +130,15 @@ impl Display {
 
     /// Leaves the bar behind as it ended. A spinner has nothing to say that the summary does not.
     fn end(&self, sync: &Sync) {
-        if self.total.is_none() {
+        let Some(total) = self.total.filter(|_| !self.lines) else {
             self.bar.finish_and_clear();
             return;
-        }
-        self.bar.set_position(sync.done().min(self.total.unwrap_or(u64::MAX)));
-        self.bar.abandon_with_message(sync.counted());
+        };
+        let is_done = matches!(sync.status, SyncStatus::Completed | SyncStatus::CompletedWithErrors);
+        self.bar.set_position(if is_done { total } else { sync.done().min(total) });
+        self.bar.abandon_with_message(sync.progress());
+        // The bar ends without a line break of its own.
+        note("");
     }
 }
 
@@ -153,7 +156,7 @@ mod tests {
         let sync = sync("in_progress");
         let mut pace = Pace::default();
         pace.note(Duration::ZERO, 1);
-        let counted = "listed 5,001 · matched 5,000 · created 4,990 · existed 2 · quarantined 8";
+        let counted = sync.progress();
         assert_eq!(line(&sync, &pace, Some(10_001)), counted);
         pace.note(Duration::from_secs(2), 5_001);
         assert_eq!(line(&sync, &pace, None), format!("{counted} · 2,500/s"));

@@ -47,11 +47,11 @@ impl Sync {
         }
     }
 
-    /// The counters in one line.
-    pub(super) fn counted(&self) -> String {
+    /// The counters of this direction, the one that moves first.
+    fn counters(&self) -> Vec<(&'static str, u64)> {
         let counts = &self.counts;
         let set_aside = ("quarantined", counts.quarantined + counts.still_quarantined);
-        let shown = match self.direction {
+        match self.direction {
             Direction::Import => vec![
                 ("listed", counts.listed),
                 ("matched", counts.matched),
@@ -66,9 +66,18 @@ impl Sync {
                 ("failed", counts.failed),
                 set_aside,
             ],
-        };
-        let words: Vec<String> = shown.into_iter().map(|(name, count)| format!("{name} {}", grouped(count))).collect();
-        words.join(" · ")
+        }
+    }
+
+    /// The counters in one line.
+    fn counted(&self) -> String {
+        line(self.counters())
+    }
+
+    /// The counters in a line that fits beside a bar: what is still zero is left out, but for the first.
+    pub(super) fn progress(&self) -> String {
+        let counters = self.counters().into_iter().enumerate();
+        line(counters.filter(|(position, (_, count))| *position == 0 || *count > 0).map(|(_, counter)| counter))
     }
 
     /// How it ended, or how far it is.
@@ -95,6 +104,11 @@ impl Sync {
     }
 }
 
+fn line(counters: impl IntoIterator<Item = (&'static str, u64)>) -> String {
+    let words: Vec<String> = counters.into_iter().map(|(name, count)| format!("{name} {}", grouped(count))).collect();
+    words.join(" · ")
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use serde_json::json;
@@ -119,6 +133,14 @@ pub(super) mod tests {
             "Sync 7 completed with errors: listed 5,001 · matched 5,000 · created 4,990 · existed 2 · quarantined 8 \
              in 2.0 s (2495 tasks/s)"
         );
+    }
+
+    #[test]
+    fn progress_leaves_out_what_is_zero_but_the_first() {
+        let mut sync = sync("in_progress");
+        assert_eq!(sync.progress(), "listed 5,001 · matched 5,000 · created 4,990 · existed 2 · quarantined 8");
+        sync.counts = Counts { existed: 3, ..Counts::default() };
+        assert_eq!(sync.progress(), "listed 0 · existed 3");
     }
 
     #[test]

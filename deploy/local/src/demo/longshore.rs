@@ -56,6 +56,7 @@ impl Longshore {
             .context("run longshore")?;
         let output = timeout(PATIENCE, child.wait_with_output())
             .await
+            .ok()
             .with_context(|| format!("longshore {} took more than {} s", arguments.join(" "), PATIENCE.as_secs()))??;
         let is_done = output.status.success() || output.status.code() == Some(COMPLETED_WITH_ERRORS);
         ensure!(is_done, "longshore {} ended with {}", arguments.join(" "), output.status);

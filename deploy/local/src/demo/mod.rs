@@ -80,7 +80,7 @@ async fn remove(place: &Place) -> Result<()> {
     place.remove()
 }
 
-/// Says where the logs are, and shows the last lines of each that tell of trouble.
+/// Says where the logs are, and shows the last lines of each, those that tell of trouble before others.
 fn show_logs(place: &Place) {
     report::section(&format!("Logs: {}", place.root().join("logs").display()));
     for name in ["scheduler", "worker-1", "worker-2"] {
@@ -91,14 +91,14 @@ fn show_logs(place: &Place) {
     }
 }
 
-/// The last lines at level warn or error.
+/// The last lines at level warn or error; without any, the last line.
 fn last_trouble(log: &str) -> Vec<&str> {
     // As JSON, and as text.
     let words = [r#""level":"warn""#, r#""level":"error""#, " WARN ", " ERROR "];
     let is_trouble = |line: &&str| words.iter().any(|word| line.contains(word));
     let mut lines: Vec<&str> = log.lines().rev().filter(is_trouble).take(LAST_LINES).collect();
     lines.reverse();
-    lines
+    if lines.is_empty() { log.lines().next_back().into_iter().collect() } else { lines }
 }
 
 #[cfg(test)]
@@ -112,6 +112,7 @@ mod tests {
         let shown = last_trouble(&log);
         assert_eq!(shown.len(), LAST_LINES);
         assert!(shown[0].contains("11") && shown[4].contains("19"));
+        assert_eq!(last_trouble("a\nb\n"), ["b"]);
         assert!(last_trouble("").is_empty());
     }
 }

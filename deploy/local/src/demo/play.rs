@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -34,8 +34,10 @@ pub(super) async fn play(root: &Path) -> Result<Checks> {
     report::row("running", &format!("{what} ({:.1} s)", started.elapsed().as_secs_f64()));
 
     let demo = Demo::new(&stage)?;
-    demo.fill().await?;
-    let checks = demo.play().await?;
+    let checks = tokio::select! {
+        checks = demo.play() => checks?,
+        ended = stage.until_one_ends() => bail!(ended),
+    };
 
     report::section("Stop");
     let stopping = Instant::now();
@@ -81,6 +83,7 @@ impl<'a> Demo<'a> {
     }
 
     async fn play(&self) -> Result<Checks> {
+        self.fill().await?;
         let mut checks = Checks::default();
         report::section("A project and its storages");
         let project = self.create(&["project", "create", "--title", "Demo", "--label-config", LABEL_CONFIG]).await?;

@@ -1,16 +1,21 @@
 //! The private stack that the demo plays on.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use longshore_local::config::Existing;
 use longshore_local::s3::{Options as S3Options, S3Server};
 use longshore_local::{App, Options, Settings, Stack, ports};
+use tokio::time::sleep;
 
 use super::report;
 
 /// Two, so that what only happens between workers happens here too.
 const WORKERS: usize = 2;
+
+/// How often processes are looked at.
+const POLL: Duration = Duration::from_millis(200);
 
 /// Everything that runs. Dropped, it is killed.
 pub(super) struct Stage {
@@ -57,9 +62,25 @@ impl Stage {
         Ok(Self { s3, scheduler, settings, workers, stack })
     }
 
+    /// Waits until a process ends by itself, which none should, and says which.
+    pub(super) async fn until_one_ends(&self) -> String {
+        loop {
+            for app in self.apps() {
+                if let Some(status) = app.process.exited() {
+                    return format!("{} ended ({status})", app.process.name());
+                }
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    fn apps(&self) -> impl Iterator<Item = &App> {
+        self.workers.iter().chain([&self.scheduler])
+    }
+
     /// Lets every process finish what it has in hand, and ends the servers.
     pub(super) async fn stop(self) -> Result<()> {
-        for app in self.workers.iter().chain([&self.scheduler]) {
+        for app in self.apps() {
             let status = app.stop().await?;
             ensure!(status.success(), "{} ended with {status} when asked to stop", app.process.name());
         }
