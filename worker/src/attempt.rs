@@ -64,7 +64,8 @@ async fn work(context: &Context, claimed: &Claimed) -> Result<Ending, JobError> 
         };
         let go_on = matches!(step, Step::Continue);
         let ahead: OptionFuture<_> = go_on.then(|| perform(context, claimed, handler.as_mut())).into();
-        let (committed, next) = tokio::join!(commit_or_isolate(context, claimed, &mut page, &step), ahead);
+        // The page goes with its commit: one ahead may wait for the memory that this one holds.
+        let (committed, next) = tokio::join!(commit_or_isolate(context, claimed, page, &step), ahead);
         committed?;
         match (step, next) {
             (Step::Continue, Some(next)) => page = next?,
@@ -84,14 +85,14 @@ async fn perform(context: &Context, claimed: &Claimed, handler: &mut dyn Handler
 
 /// Commits a page. If the database refuses a value in it, the object it came from is set aside and
 /// the rest is committed.
-async fn commit_or_isolate(context: &Context, claimed: &Claimed, page: &mut Page, step: &Step) -> Result<(), JobError> {
-    match commit(context, claimed, page, step).await {
+async fn commit_or_isolate(context: &Context, claimed: &Claimed, mut page: Page, step: &Step) -> Result<(), JobError> {
+    match commit(context, claimed, &page, step).await {
         Err(JobError::Db(error)) if error.is_data_exception() => {
             info!(job.id = claimed.lease.job, error = %error, "the database refuses a value of a page: looking for it");
             let mut client = context.db.client().await?;
             page.isolate(context, claimed, &mut client).await?;
             drop(client);
-            commit(context, claimed, page, step).await
+            commit(context, claimed, &page, step).await
         }
         committed => committed,
     }
