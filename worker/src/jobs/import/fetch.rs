@@ -104,6 +104,12 @@ impl Import<'_> {
         let max_bytes = self.limits.max_object_bytes as u64;
         let body = self.store.get(&object.key, None, max_bytes).await.map_err(Unread::Storage)?;
         let size = body.bytes.len();
+        // A proxy may cut an answer and tell its length afterwards; half of a list of lines looks whole.
+        if body.etag == object.etag && size as u64 != object.size {
+            let reason = longshore_model::FailureReason::BadAnswer;
+            let cut = StorageError::new(longshore_storage::Op::Get, ErrorKind::Unavailable, reason);
+            return Err(Unread::Storage(cut));
+        }
         let items = self.parse(&object.key, body.bytes).await.map_err(Unread::Unusable)?;
         Ok((size, items))
     }

@@ -135,7 +135,6 @@ impl<'a> Import<'a> {
         let listed = objects.len();
         let mut aside = Vec::new();
         objects.retain(|object| self.filter.skips(&object.key).is_none());
-        let matched = objects.len();
         objects.retain(|object| {
             let storable = !object.key.contains('\0');
             if !storable {
@@ -147,7 +146,7 @@ impl<'a> Import<'a> {
         let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
         let db = &self.context.db;
         let known = db.in_time(async { known(&db.client().await?, self.storage.id, &keys).await }).await?;
-        self.listed = Counts { pages: 1, listed: count(listed), matched: count(matched), ..Counts::default() };
+        self.listed = Counts { pages: 1, listed: count(listed), ..Counts::default() };
         for object in objects {
             let again = match known.standing(&object.key, object.etag.as_deref(), self.claimed.sync_id) {
                 Standing::New => false,
@@ -164,6 +163,7 @@ impl<'a> Import<'a> {
             };
             self.pending.push_back(Pending { object, again });
         }
+        self.listed.matched = self.listed.existed + self.listed.still_quarantined;
         Ok(aside)
     }
 
@@ -213,6 +213,9 @@ impl Handler for Import<'_> {
             bytes: fetched.bytes,
             ..Counts::default()
         };
+        // Here and not with the listing: what has left the bucket by the time that a page is listed
+        // again was matched all the same.
+        counts.matched = counts.imported + counts.quarantined + counts.vanished;
         // Only the last part of a page moves the cursor and counts its listing.
         let page_done = self.pending.is_empty() && fetched.failure.is_none();
         let split = if page_done && !self.last { self.split().await? } else { Vec::new() };
