@@ -53,7 +53,14 @@ impl Call {
         };
         let token = query_value(uri, "continuation-token").and_then(|token| encoding::name_of(&token));
         let start_after = token.or_else(|| query_value(uri, "start-after")).filter(|_| is_list);
-        Self { op, bucket: decode(bucket), key: decode(key), start_after, access_key: access_key(&head.headers, uri), status: None }
+        Self {
+            op,
+            bucket: decode(bucket),
+            key: decode(key),
+            start_after,
+            access_key: access_key(&head.headers, uri),
+            status: None,
+        }
     }
 }
 
