@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use longshore_model::Secret;
+use longshore_storage::Operator;
 
 /// Everything that an operator sets.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `LONGSHORE_ALLOWED_ENDPOINTS`.
     pub allowed_endpoints: String,
-    /// `AWS_REGION`: where buckets live whose storage names no region.
-    pub region: Option<String>,
+    /// What the environment says about storages.
+    pub operator: Operator,
     /// `LONGSHORE_LOG` and `LONGSHORE_LOG_FORMAT`.
     pub log_filter: String,
     pub log_format: String,
@@ -69,7 +70,7 @@ impl Config {
             token: Secret::new(token),
             listen: parsed(&variable, "LONGSHORE_LISTEN", SocketAddr::from(([0, 0, 0, 0], 8080)))?,
             allowed_endpoints: text("LONGSHORE_ALLOWED_ENDPOINTS"),
-            region: variable("AWS_REGION"),
+            operator: Operator::read(&variable),
             log_filter: variable("LONGSHORE_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: variable("LONGSHORE_LOG_FORMAT").unwrap_or_else(|| "json".to_owned()),
             database_patience: seconds(

@@ -44,7 +44,7 @@ pub async fn run(config: Config) -> Result<()> {
     let exposed = Metrics::new("scheduler", env!("CARGO_PKG_VERSION"));
     let registry = exposed.registry();
     let wire = WireOptions { allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?, ..WireOptions::default() };
-    let stores = Stores::new(wire, config.region.clone(), StorageMetrics::register(registry)?)?;
+    let stores = Stores::new(wire, config.operator.clone(), StorageMetrics::register(registry)?)?;
     let db = Db::new(&config.database_url, "longshore-scheduler", CONNECTIONS, config.database_patience)?;
     let sealer = Sealer::parse(&config.secret_keys)?;
     let broker = Broker::new(&config.amqp_url, "longshore-scheduler")?;

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use longshore_local::s3::{Options, S3Server};
 use longshore_model::{S3Secrets, Secret, Secrets};
 use longshore_storage::conformance::{self, Seed, Subject, odd_keys};
-use longshore_storage::{AllowedEndpoints, PutOptions, Storage, StorageMetrics, Stores, WireOptions};
+use longshore_storage::{AllowedEndpoints, Operator, PutOptions, Storage, StorageMetrics, Stores, WireOptions};
 use longshore_tests::moto::Moto;
 use longshore_tests::plain;
 use longshore_tests::rig::until;
@@ -29,7 +29,7 @@ fn open(endpoint: &str, bucket: &str) -> Arc<dyn Storage> {
     let allowed = AllowedEndpoints::parse("127.0.0.0/8").expect("a network");
     let options = WireOptions { allowed, ..WireOptions::default() };
     let metrics = StorageMetrics::register(&Registry::new()).expect("a fresh registry");
-    let stores = Stores::new(options, None, metrics).expect("a client");
+    let stores = Stores::new(options, Operator::default(), metrics).expect("a client");
     stores.open(&settings, &secrets).expect("good settings")
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use longshore_model::Secret;
+use longshore_storage::Operator;
 
 /// Everything that an operator sets.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `LONGSHORE_ALLOWED_ENDPOINTS`.
     pub allowed_endpoints: String,
-    /// `AWS_REGION`: where buckets live whose storage names no region.
-    pub region: Option<String>,
+    /// What the environment says about storages.
+    pub operator: Operator,
     /// `LONGSHORE_LOG` and `LONGSHORE_LOG_FORMAT`.
     pub log_filter: String,
     pub log_format: String,
@@ -76,7 +77,7 @@ impl Config {
             secret_keys: secret("LONGSHORE_SECRET_KEYS"),
             listen: parsed("LONGSHORE_METRICS_LISTEN", SocketAddr::from(([0, 0, 0, 0], 9090)))?,
             allowed_endpoints: variable("LONGSHORE_ALLOWED_ENDPOINTS").unwrap_or_default(),
-            region: variable("AWS_REGION"),
+            operator: Operator::read(variable),
             log_filter: variable("LONGSHORE_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: variable("LONGSHORE_LOG_FORMAT").unwrap_or_else(|| "json".to_owned()),
             name,

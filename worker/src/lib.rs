@@ -55,7 +55,7 @@ pub async fn run(config: Config) -> Result<()> {
         timeouts: Timeouts { head: patience, idle: patience, ..Timeouts::default() },
         ..WireOptions::default()
     };
-    let stores = Stores::new(wire, config.region.clone(), StorageMetrics::register(exposed.registry())?)?;
+    let stores = Stores::new(wire, config.operator.clone(), StorageMetrics::register(exposed.registry())?)?;
     let connections = usize::from(config.jobs) * 2 + SPARE_CONNECTIONS;
     let db = Db::new(&config.database_url, "longshore-worker", connections, config.database_patience)?;
     let host = Native::new(Sealer::parse(&config.secret_keys)?);

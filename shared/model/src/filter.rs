@@ -52,15 +52,13 @@ pub struct FilterError(#[source] Box<fancy_regex::Error>);
 impl KeyFilter {
     /// Prepares a filter.
     ///
-    /// The prefix loses its trailing slashes and gains one, as Label Studio lists it; empty stays
-    /// empty. The expression has the meaning of Python's `re.match` on the full key: anchored at
-    /// the start, not at the end; look-around and back-references are understood.
+    /// The prefix is what keys start with, exactly. The expression has the meaning of Python's
+    /// `re.match` on the full key: anchored at the start, not at the end; look-around and
+    /// back-references are understood.
     ///
     /// # Errors
     /// The expression does not compile.
     pub fn new(prefix: &str, recursive: bool, regex: Option<&str>) -> Result<Self, FilterError> {
-        let trimmed = prefix.trim_end_matches('/');
-        let prefix = if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") };
         let regex = regex
             .filter(|pattern| !pattern.is_empty())
             .map(|pattern| {
@@ -70,7 +68,7 @@ impl KeyFilter {
             })
             .transpose()
             .map_err(|error| FilterError(Box::new(error)))?;
-        Ok(Self { prefix, recursive, regex })
+        Ok(Self { prefix: prefix.to_owned(), recursive, regex })
     }
 
     /// The prefix to list with.
@@ -126,18 +124,9 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_ends_in_exactly_one_slash() {
-        for typed in ["train", "train/", "train//"] {
-            assert_eq!(KeyFilter::new(typed, true, None).unwrap().prefix(), "train/");
-        }
-        assert_eq!(KeyFilter::new("", true, None).unwrap().prefix(), "");
-        assert_eq!(KeyFilter::new("/", true, None).unwrap().prefix(), "");
-    }
-
-    #[test]
     fn a_regex_matches_at_the_start_of_the_full_key_and_not_at_its_end() {
-        assert_eq!(taken("train", true, Some(r"train/.*\.jpg"), "train/a.jpg.bak"), None);
-        assert_eq!(taken("train", true, Some("a"), "train/a.jpg"), Some(Skip::Regex));
+        assert_eq!(taken("train/", true, Some(r"train/.*\.jpg"), "train/a.jpg.bak"), None);
+        assert_eq!(taken("train/", true, Some("a"), "train/a.jpg"), Some(Skip::Regex));
         assert_eq!(taken("", true, Some("a|b"), "b1"), None);
         assert_eq!(taken("", true, Some(r"a\Z"), "ab"), Some(Skip::Regex));
     }
@@ -153,9 +142,9 @@ mod tests {
     #[test]
     fn folders_and_deeper_keys_are_skipped() {
         assert_eq!(taken("", true, None, "dir/"), Some(Skip::Folder));
-        assert_eq!(taken("p", false, None, "p/q/r"), Some(Skip::TooDeep));
-        assert_eq!(taken("p", true, None, "p/q/r"), None);
-        assert_eq!(taken("p", true, None, "q"), Some(Skip::Prefix));
+        assert_eq!(taken("p/", false, None, "p/q/r"), Some(Skip::TooDeep));
+        assert_eq!(taken("p/", true, None, "p/q/r"), None);
+        assert_eq!(taken("p/", true, None, "q"), Some(Skip::Prefix));
     }
 
     #[test]

@@ -16,5 +16,9 @@ pub use label_config::{DataKey, UNDEFINED_KEY};
 pub use message::{JobMessage, MESSAGE_VERSION, SyncRequest};
 pub use reason::{FailureReason, QuarantineReason};
 pub use secret::Secret;
-pub use settings::{Connection, ExportMode, ExportOptions, S3Connection, S3Secrets, Secrets, StorageSettings, UnreadableSecrets};
+pub use settings::{
+    AzureConnection, AzureSecrets, Connection, ExportMode, ExportOptions, GcsConnection, GcsSecrets,
+    LocalfilesConnection, RedisConnection, RedisSecrets, S3Connection, S3Secrets, S3sConnection, Secrets,
+    StorageSettings, UnreadableSecrets,
+};
 pub use word::{Direction, JobKind, JobState, StorageKind, SyncStatus, UnknownWord};

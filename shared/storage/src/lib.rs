@@ -5,6 +5,7 @@ pub mod conformance;
 mod error;
 mod metrics;
 mod open;
+mod operator;
 mod s3;
 mod storage;
 #[cfg(test)]
@@ -14,5 +15,7 @@ mod wire;
 pub use error::{ErrorKind, Op, StorageError};
 pub use metrics::StorageMetrics;
 pub use open::{InvalidSetting, Stores, check_settings};
+pub use operator::Operator;
+pub use s3::read_listing;
 pub use storage::{ListPage, ListRequest, ObjectBody, ObjectMeta, Probe, PutOptions, Range, Storage};
 pub use wire::{AllowedEndpoints, Concurrency, InvalidEndpoint, RetryPolicy, Timeouts, WireOptions};

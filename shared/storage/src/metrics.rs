@@ -89,8 +89,8 @@ impl StorageMetrics {
         registry.register(Box::new(metrics.retries.clone()))?;
         registry.register(Box::new(metrics.received.clone()))?;
         registry.register(Box::new(metrics.sent.clone()))?;
-        for op in Op::ALL {
-            let labels = [StorageKind::S3.as_str(), op.as_str()];
+        for (kind, op) in StorageKind::ALL.iter().flat_map(|kind| Op::ALL.iter().map(move |op| (kind, op))) {
+            let labels = [kind.as_str(), op.as_str()];
             // A rate over a series that appears with its first failure misses that failure.
             metrics.retries.with_label_values(&labels);
             metrics.requests.with_label_values(&[labels[0], labels[1], Outcome::Ok.as_str()]);

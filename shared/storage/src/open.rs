@@ -6,7 +6,10 @@ use longshore_model::{Connection, FailureReason, Secrets, StorageSettings};
 
 use crate::s3::{Ambient, S3};
 use crate::wire::{Wire, WireOptions};
-use crate::{ErrorKind, Op, Storage, StorageError, StorageMetrics};
+use crate::{ErrorKind, Op, Operator, Storage, StorageError, StorageMetrics};
+
+/// What a kind is refused with that this build has no adapter for.
+const UNKNOWN_KIND: &str = "this build cannot reach storages of this kind";
 
 /// The region where neither the storage nor the operator names one; AWS's own default.
 const DEFAULT_REGION: &str = "us-east-1";
@@ -18,7 +21,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 pub struct Stores {
     wire: Arc<Wire>,
     ambient: Arc<Ambient>,
-    default_region: Arc<str>,
+    operator: Arc<Operator>,
 }
 
 /// A setting that cannot work, in words for the user.
@@ -43,18 +46,14 @@ impl From<InvalidSetting> for StorageError {
 }
 
 impl Stores {
-    /// Makes the shared client. `region` is what the operator's environment says, if anything.
+    /// Makes the shared client.
     ///
     /// # Errors
     /// The TLS library refuses its own defaults.
-    pub fn new(options: WireOptions, region: Option<String>, metrics: StorageMetrics) -> Result<Self, StorageError> {
+    pub fn new(options: WireOptions, operator: Operator, metrics: StorageMetrics) -> Result<Self, StorageError> {
         let wire = Wire::new(options, metrics)
             .map_err(|error| StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::Tls, error))?;
-        Ok(Self {
-            wire: Arc::new(wire),
-            ambient: Arc::new(Ambient::new()),
-            default_region: region.map_or_else(|| DEFAULT_REGION.into(), Into::into),
-        })
+        Ok(Self { wire: Arc::new(wire), ambient: Arc::new(Ambient::new()), operator: Arc::new(operator) })
     }
 
     /// Opens a storage. Asks nothing of it yet: [`Storage::probe`] does.
@@ -62,12 +61,18 @@ impl Stores {
     /// # Errors
     /// Settings or secrets cannot work as they are; the cause is an [`InvalidSetting`].
     pub fn open(&self, settings: &StorageSettings, secrets: &Secrets) -> Result<Arc<dyn Storage>, StorageError> {
+        let prefix = settings.connection.prefix();
+        let wire = Arc::clone(&self.wire);
         match (&settings.connection, secrets) {
             (Connection::S3(connection), Secrets::S3(secrets)) => {
-                let (wire, ambient) = (Arc::clone(&self.wire), Arc::clone(&self.ambient));
-                Ok(Arc::new(S3::new(connection, secrets, wire, ambient, &self.default_region)?))
+                Ok(Arc::new(S3::new(connection, prefix, secrets, wire, Arc::clone(&self.ambient), self.region())?))
             }
+            _ => Err(InvalidSetting::new("kind", UNKNOWN_KIND).into()),
         }
+    }
+
+    fn region(&self) -> &str {
+        self.operator.region.as_deref().unwrap_or(DEFAULT_REGION)
     }
 }
 
@@ -78,5 +83,10 @@ impl Stores {
 pub fn check_settings(settings: &StorageSettings) -> Result<(), InvalidSetting> {
     match &settings.connection {
         Connection::S3(connection) => crate::s3::check(connection, DEFAULT_REGION),
+        Connection::S3s(_)
+        | Connection::Gcs(_)
+        | Connection::Azure(_)
+        | Connection::Redis(_)
+        | Connection::Localfiles(_) => Err(InvalidSetting::new("kind", UNKNOWN_KIND)),
     }
 }

@@ -35,18 +35,16 @@ pub(crate) enum Unit {
     Task,
 }
 
-/// The key of a unit's object: below the prefix, with exactly one slash between.
+/// The key of a unit's object: the prefix of the storage's keys, and the name right after it.
 ///
-/// Tasks always end in `.json`, annotations if the storage says so. Nothing else of the prefix changes.
+/// Tasks always end in `.json`, annotations if the storage says so.
 pub(crate) fn object_key(prefix: &str, unit: Unit, id: i64, json_suffix: bool) -> String {
-    let prefix = prefix.trim_end_matches('/');
-    let slash = if prefix.is_empty() { "" } else { "/" };
     let suffix = match unit {
         Unit::Task => ".json",
         Unit::Annotation if json_suffix => ".json",
         Unit::Annotation => "",
     };
-    format!("{prefix}{slash}{id}{suffix}")
+    format!("{prefix}{id}{suffix}")
 }
 
 /// A user as far as Longshore knows one.

@@ -14,7 +14,7 @@ use longshore_db::host::{JobStorage, Selection, Unit};
 use longshore_db::jobs::Claimed;
 use longshore_db::objects::{self, SetAside};
 use longshore_db::{Counts, Transaction};
-use longshore_model::{Connection, ExportMode, ExportOptions, QuarantineReason};
+use longshore_model::{ExportMode, ExportOptions, QuarantineReason};
 use longshore_storage::{ErrorKind, Probe, PutOptions, Storage, StorageError};
 
 use crate::body::{self, Body};
@@ -42,6 +42,8 @@ pub(crate) struct Export<'a> {
     storage: JobStorage,
     store: Arc<dyn Storage>,
     options: ExportOptions,
+    /// What the keys of objects start with.
+    prefix: String,
     put: PutOptions,
     /// Units up to this id exist; later ones belong to the next sync.
     until: i64,
@@ -67,9 +69,10 @@ impl<'a> Export<'a> {
         let id = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<i64>().ok());
         let after = id(&claimed.cursor).or_else(|| id(&claimed.range_after)).unwrap_or_default();
         let until = id(&claimed.range_until).map_or(last, |until| until.min(last));
-        let Connection::S3(s3) = &storage.settings.connection;
-        let put = PutOptions { content_type: Some("application/json"), kms_key_id: s3.aws_sse_kms_key_id.clone() };
-        Ok(Self { context, claimed, storage, store, options, put, until, after })
+        let kms_key_id = storage.settings.connection.kms_key_id().map(str::to_owned);
+        let put = PutOptions { content_type: Some("application/json"), kms_key_id };
+        let prefix = storage.settings.connection.prefix();
+        Ok(Self { context, claimed, storage, store, options, prefix, put, until, after })
     }
 
     fn unit(&self) -> &'static str {
@@ -100,8 +103,7 @@ impl<'a> Export<'a> {
     /// The object that a unit becomes.
     fn prepare(&self, unit: &Unit) -> Prepared {
         let per_task = self.storage.settings.export_tasks;
-        let Connection::S3(s3) = &self.storage.settings.connection;
-        let prefix = s3.prefix.as_deref().unwrap_or_default();
+        let prefix = &self.prefix;
         let last_change = unit.annotations.iter().map(|annotation| annotation.updated_at).max();
         match unit.annotations.first() {
             Some(annotation) if !per_task => Prepared {

@@ -99,12 +99,12 @@ impl Collection {
         let row = storages::insert(&tx, id, self.direction, &draft.written(sealed.as_ref())).await?;
         self.audit(&tx, caller, "storage.create", &row, &sent).await?;
         tx.commit().await.map_err(Error::from)?;
-        Ok(self.kind.show(row))
+        self.kind.show(row)
     }
 
     pub(super) async fn get(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<StorageBody> {
         let client = state.db.client().await?;
-        Ok(self.kind.show(self.find(&client, caller, id).await?))
+        self.kind.show(self.find(&client, caller, id).await?)
     }
 
     /// Writes a storage anew: over what is stored, or (`whole`) over the defaults.
@@ -143,7 +143,7 @@ impl Collection {
         let row = storages::update(&tx, id, &draft.written(sealed.as_ref())).await?;
         self.audit(&tx, caller, "storage.update", &row, &sent).await?;
         tx.commit().await.map_err(Error::from)?;
-        Ok(self.kind.show(row))
+        self.kind.show(row)
     }
 
     pub(super) async fn delete(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<()> {
@@ -231,7 +231,7 @@ impl Collection {
             sync.created = enqueued.created,
             "a sync was asked for"
         );
-        Ok((self.kind.show(row), enqueued.sync_id))
+        Ok((self.kind.show(row)?, enqueued.sync_id))
     }
 
     /// The storage, if it is of this collection and the caller's to see.

@@ -61,8 +61,8 @@ impl Draft {
         let whole = !matches!(base, Base::Stored(_));
         let mut draft = match base {
             Base::Stored(draft) => *draft,
-            Base::Nothing => Self::blank(kind, None),
-            Base::Secrets(secrets) => Self::blank(kind, Some(secrets)),
+            Base::Nothing => Self::blank(kind, direction, None),
+            Base::Secrets(secrets) => Self::blank(kind, direction, Some(secrets)),
         };
         match fields.integer("project", 1..=i64::MAX) {
             Some(project) => draft.project_id = project,
@@ -82,13 +82,13 @@ impl Draft {
         Ok(draft)
     }
 
-    fn blank(kind: &dyn Kind, secrets: Option<Secrets>) -> Self {
+    fn blank(kind: &dyn Kind, direction: Direction, secrets: Option<Secrets>) -> Self {
         Self {
             project_id: 0,
             title: None,
             description: None,
             synchronizable: true,
-            settings: kind.blank(),
+            settings: StorageSettings::new(kind.blank(direction)),
             secrets: secrets.unwrap_or_else(|| Secrets::none(kind.kind())),
         }
     }

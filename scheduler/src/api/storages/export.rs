@@ -7,8 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::actions::{Collection, ProjectQuery, SYNC_ID, StartSync};
-use super::kind::StorageBody;
-use super::s3::S3Fields;
+use super::kind::{StorageBody, StorageFields};
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiResult, ErrorBody};
@@ -44,7 +43,7 @@ async fn list(
 /// Creates an export storage after trying it out.
 #[utoipa::path(
     post, path = "/api/storages/export/{kind}", operation_id = "export_storages_create", tag = "export storages",
-    params(("kind" = String, Path, example = "s3")), request_body = S3Fields,
+    params(("kind" = String, Path, example = "s3")), request_body = StorageFields,
     responses((status = 201, body = StorageBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
 )]
 async fn create(
@@ -73,7 +72,7 @@ async fn get(
 /// Changes the fields that are sent; secrets that are not sent stay, empty ones are cleared.
 #[utoipa::path(
     patch, path = "/api/storages/export/{kind}/{id}", operation_id = "export_storages_update", tag = "export storages",
-    params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)), request_body = S3Fields,
+    params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)), request_body = StorageFields,
     responses((status = 200, body = StorageBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn patch(
@@ -88,7 +87,7 @@ async fn patch(
 /// Replaces all fields; secrets that are not sent stay.
 #[utoipa::path(
     put, path = "/api/storages/export/{kind}/{id}", operation_id = "export_storages_replace", tag = "export storages",
-    params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)), request_body = S3Fields,
+    params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)), request_body = StorageFields,
     responses((status = 200, body = StorageBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn put(
@@ -118,7 +117,7 @@ async fn delete(
 /// Tries settings out without storing them. With `id`, stored secrets are used where none are sent.
 #[utoipa::path(
     post, path = "/api/storages/export/{kind}/validate", operation_id = "export_storages_validate",
-    tag = "export storages", params(("kind" = String, Path, example = "s3")), request_body = S3Fields,
+    tag = "export storages", params(("kind" = String, Path, example = "s3")), request_body = StorageFields,
     responses((status = 200), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
 )]
 async fn validate(

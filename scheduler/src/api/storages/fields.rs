@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 use crate::api::error::{ApiError, ApiResult, FieldErrors};
 
 pub(crate) const REQUIRED: &str = "This field is required.";
+/// Stored settings that are not those of the kind they are stored as; not the caller's fault.
+pub(crate) const OTHER_KIND: &str = "The stored settings are those of another kind of storage.";
 const NOT_NULL: &str = "This field may not be null.";
 
 /// The fields of one request. Not printable: some are secrets.
@@ -67,6 +69,16 @@ impl Fields {
     /// A text without the spaces that come along when it is pasted; empty is null.
     pub(crate) fn word(&mut self, field: &'static str) -> Nullable<String> {
         Some(self.text(field)?.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+    }
+
+    /// Takes over a word that cannot be empty; a `whole` request must bring it.
+    pub(crate) fn required(&mut self, field: &'static str, stored: &mut String, whole: bool) {
+        match self.word(field) {
+            Some(Some(word)) => *stored = word,
+            Some(None) => self.refuse(field, REQUIRED),
+            None if whole && !self.has(field) => self.refuse(field, REQUIRED),
+            None => {}
+        }
     }
 
     /// A secret; empty and null both clear it.

@@ -8,8 +8,7 @@ use utoipa_axum::routes;
 
 use super::actions::{Collection, ProjectQuery, SYNC_ID, StartSync};
 use super::connect::Preview;
-use super::kind::StorageBody;
-use super::s3::S3Fields;
+use super::kind::{StorageBody, StorageFields};
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiResult, ErrorBody};
@@ -46,7 +45,7 @@ async fn list(
 /// Creates an import storage after trying it out.
 #[utoipa::path(
     post, path = "/api/storages/{kind}", operation_id = "import_storages_create", tag = "import storages",
-    params(("kind" = String, Path, example = "s3")), request_body = S3Fields,
+    params(("kind" = String, Path, example = "s3")), request_body = StorageFields,
     responses((status = 201, body = StorageBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
 )]
 async fn create(
@@ -75,7 +74,7 @@ async fn get(
 /// Changes the fields that are sent; secrets that are not sent stay, empty ones are cleared.
 #[utoipa::path(
     patch, path = "/api/storages/{kind}/{id}", operation_id = "import_storages_update", tag = "import storages",
-    params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)), request_body = S3Fields,
+    params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)), request_body = StorageFields,
     responses((status = 200, body = StorageBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn patch(
@@ -90,7 +89,7 @@ async fn patch(
 /// Replaces all fields; secrets that are not sent stay.
 #[utoipa::path(
     put, path = "/api/storages/{kind}/{id}", operation_id = "import_storages_replace", tag = "import storages",
-    params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)), request_body = S3Fields,
+    params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)), request_body = StorageFields,
     responses((status = 200, body = StorageBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn put(
@@ -120,7 +119,7 @@ async fn delete(
 /// Tries settings out without storing them. With `id`, stored secrets are used where none are sent.
 #[utoipa::path(
     post, path = "/api/storages/{kind}/validate", operation_id = "import_storages_validate",
-    tag = "import storages", params(("kind" = String, Path, example = "s3")), request_body = S3Fields,
+    tag = "import storages", params(("kind" = String, Path, example = "s3")), request_body = StorageFields,
     responses((status = 200), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
 )]
 async fn validate(
@@ -136,7 +135,7 @@ async fn validate(
 /// Shows which objects a sync with these settings would take, and which it skips by which rule.
 #[utoipa::path(
     post, path = "/api/storages/{kind}/files", operation_id = "import_storages_files", tag = "import storages",
-    params(("kind" = String, Path, example = "s3")), request_body = S3Fields,
+    params(("kind" = String, Path, example = "s3")), request_body = StorageFields,
     responses((status = 200, body = Preview), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
 )]
 async fn files(

@@ -1,13 +1,13 @@
 //! What the API must know of a kind of storage: its own fields, in and out. A kind is a file.
 
 use longshore_db::storages::StorageRow;
-use longshore_model::{FailureReason, StorageKind, StorageSettings};
-use serde::Serialize;
+use longshore_model::{Connection, Direction, FailureReason, StorageKind};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::draft::Draft;
 use super::fields::Fields;
-use super::s3::{S3, S3Export, S3Import};
+use super::s3::{S3, S3Body, S3Fields};
 use crate::api::error::{ApiError, ApiResult};
 
 /// The kinds that this build can reach, in the order of Label Studio's list.
@@ -20,8 +20,8 @@ pub(crate) trait Kind: Sync {
     /// The name people know it by.
     fn title(&self) -> &'static str;
 
-    /// The settings of a storage of which nothing is known yet.
-    fn blank(&self) -> StorageSettings;
+    /// The connection of a storage of which nothing is known yet.
+    fn blank(&self, direction: Direction) -> Connection;
 
     /// Reads the kind's own fields over a draft. `whole` requests must bring all that is required.
     fn read(&self, fields: &mut Fields, draft: &mut Draft, whole: bool);
@@ -36,7 +36,10 @@ pub(crate) trait Kind: Sync {
     fn field(&self, reason: FailureReason) -> &'static str;
 
     /// A storage as an answer.
-    fn show(&self, row: StorageRow) -> StorageBody;
+    ///
+    /// # Errors
+    /// Its settings are those of another kind.
+    fn show(&self, row: StorageRow) -> ApiResult<StorageBody>;
 }
 
 /// The kind of a path, or 404.
@@ -46,19 +49,30 @@ pub(crate) fn find(word: &str) -> ApiResult<&'static dyn Kind> {
 
 /// Shows a stored storage by its kind.
 pub(crate) fn show(row: StorageRow) -> ApiResult<StorageBody> {
-    let kind = KINDS
-        .iter()
-        .find(|kind| kind.kind() == row.kind)
-        .ok_or_else(|| ApiError::internal(format!("storage {} is of a kind that this build cannot reach", row.id)))?;
-    Ok(kind.show(row))
+    match KINDS.iter().find(|kind| kind.kind() == row.kind) {
+        Some(kind) => kind.show(row),
+        None => Err(ApiError::internal(format!("storage {} is of a kind that this build cannot reach", row.id))),
+    }
+}
+
+/// A stored storage whose settings are not those of its kind.
+pub(crate) fn mixed_up(id: i64) -> ApiError {
+    ApiError::internal(format!("the settings of storage {id} are those of another kind"))
 }
 
 /// A storage as an answer. Fields come in Label Studio's order; secrets never come.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum StorageBody {
-    S3Import(S3Import),
-    S3Export(S3Export),
+    S3(S3Body),
+}
+
+/// The fields of a storage in a request, by kind.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the fields are read one by one; this documents them")]
+pub(crate) enum StorageFields {
+    S3(S3Fields),
 }
 
 /// A kind, by its word in paths and its name for people.

@@ -2,16 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use longshore_db::storages::StorageRow;
-use longshore_model::{
-    Connection, Direction, FailureReason, S3Connection, Secrets, StorageKind, StorageSettings, SyncStatus,
-};
-use serde::Serialize;
+use longshore_model::{Connection, Direction, FailureReason, S3Connection, Secrets, StorageKind, SyncStatus};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::draft::{Draft, set};
-use super::fields::{Fields, REQUIRED};
-use super::kind::{Kind, StorageBody};
-use crate::api::error::NON_FIELD;
+use super::fields::{Fields, OTHER_KIND};
+use super::kind::{Kind, StorageBody, mixed_up};
+use crate::api::error::{ApiResult, NON_FIELD};
 
 /// The kind `s3`.
 pub(crate) struct S3;
@@ -25,41 +23,22 @@ impl Kind for S3 {
         "AWS S3"
     }
 
-    fn blank(&self) -> StorageSettings {
-        StorageSettings {
-            connection: Connection::S3(S3Connection::default()),
-            regex_filter: None,
-            use_blob_urls: false,
-            recursive_scan: false,
-            presign: true,
-            presign_ttl: 1,
-            can_delete_objects: None,
-            export_tasks: false,
-            json_suffix: false,
-        }
+    fn blank(&self, _: Direction) -> Connection {
+        Connection::S3(S3Connection::default())
     }
 
     fn read(&self, fields: &mut Fields, draft: &mut Draft, whole: bool) {
-        let Connection::S3(s3) = &mut draft.settings.connection;
-        match fields.word("bucket") {
-            Some(Some(bucket)) => s3.bucket = bucket,
-            Some(None) => fields.refuse("bucket", REQUIRED),
-            None if whole && !fields.has("bucket") => fields.refuse("bucket", REQUIRED),
-            None => {}
-        }
-        set(&mut s3.prefix, fields.text("prefix"));
-        set(&mut s3.region_name, fields.word("region_name"));
-        set(&mut s3.aws_sse_kms_key_id, fields.word("aws_sse_kms_key_id"));
-        set(&mut s3.s3_endpoint, fields.word("s3_endpoint"));
-        let Secrets::S3(secrets) = &mut draft.secrets;
+        let (Connection::S3(s3), Secrets::S3(secrets)) = (&mut draft.settings.connection, &mut draft.secrets) else {
+            return fields.refuse(NON_FIELD, OTHER_KIND);
+        };
+        read_bucket(fields, s3, whole);
         set(&mut secrets.aws_access_key_id, fields.secret("aws_access_key_id"));
         set(&mut secrets.aws_secret_access_key, fields.secret("aws_secret_access_key"));
         set(&mut secrets.aws_session_token, fields.secret("aws_session_token"));
     }
 
     fn is_connection_field(&self, field: &str) -> bool {
-        matches!(field, "bucket" | "prefix" | "region_name" | "s3_endpoint" | "aws_sse_kms_key_id")
-            || self.is_secret_field(field)
+        is_bucket_field(field) || self.is_secret_field(field)
     }
 
     fn is_secret_field(&self, field: &str) -> bool {
@@ -68,19 +47,16 @@ impl Kind for S3 {
 
     fn field(&self, reason: FailureReason) -> &'static str {
         match reason {
-            FailureReason::NoSuchBucket => "bucket",
-            FailureReason::WrongRegion => "region_name",
             FailureReason::UnknownAccessKey => "aws_access_key_id",
             FailureReason::WrongSecretKey => "aws_secret_access_key",
-            FailureReason::BlockedAddress | FailureReason::Unreachable | FailureReason::Tls => "s3_endpoint",
-            _ => NON_FIELD,
+            reason => bucket_field(reason),
         }
     }
 
-    fn show(&self, row: StorageRow) -> StorageBody {
-        let Connection::S3(s3) = row.settings.connection;
-        match row.direction {
-            Direction::Import => StorageBody::S3Import(S3Import {
+    fn show(&self, row: StorageRow) -> ApiResult<StorageBody> {
+        let Connection::S3(s3) = row.settings.connection else { return Err(mixed_up(row.id)) };
+        Ok(StorageBody::S3(match row.direction {
+            Direction::Import => S3Body::Import(S3Import {
                 id: row.id,
                 kind: row.kind,
                 synchronizable: row.synchronizable,
@@ -105,7 +81,7 @@ impl Kind for S3 {
                 recursive_scan: row.settings.recursive_scan,
                 project: row.project_id,
             }),
-            Direction::Export => StorageBody::S3Export(S3Export {
+            Direction::Export => S3Body::Export(S3Export {
                 id: row.id,
                 kind: row.kind,
                 synchronizable: row.synchronizable,
@@ -130,8 +106,40 @@ impl Kind for S3 {
                 export_tasks: row.settings.export_tasks,
                 json_suffix: row.settings.json_suffix,
             }),
-        }
+        }))
     }
+}
+
+/// Reads the fields that say which bucket it is and where, however its credentials come.
+pub(super) fn read_bucket(fields: &mut Fields, s3: &mut S3Connection, whole: bool) {
+    fields.required("bucket", &mut s3.bucket, whole);
+    set(&mut s3.prefix, fields.text("prefix"));
+    set(&mut s3.region_name, fields.word("region_name"));
+    set(&mut s3.aws_sse_kms_key_id, fields.word("aws_sse_kms_key_id"));
+    set(&mut s3.s3_endpoint, fields.word("s3_endpoint"));
+}
+
+/// Whether [`read_bucket`] reads the field.
+pub(super) fn is_bucket_field(field: &str) -> bool {
+    matches!(field, "bucket" | "prefix" | "region_name" | "s3_endpoint" | "aws_sse_kms_key_id")
+}
+
+/// The field of a bucket to blame for a connection that fails so.
+pub(super) fn bucket_field(reason: FailureReason) -> &'static str {
+    match reason {
+        FailureReason::NoSuchBucket => "bucket",
+        FailureReason::WrongRegion => "region_name",
+        FailureReason::BlockedAddress | FailureReason::Unreachable | FailureReason::Tls => "s3_endpoint",
+        _ => NON_FIELD,
+    }
+}
+
+/// A storage on S3 as an answer.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum S3Body {
+    Import(S3Import),
+    Export(S3Export),
 }
 
 /// An import storage on S3. The order of the fields is Label Studio's.
@@ -199,7 +207,7 @@ pub(crate) struct S3Export {
 }
 
 /// The fields of an S3 storage in a request. All but `project` and `bucket` may be left out.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[expect(
     dead_code,
     reason = "the fields are read one by one, so that every fault is named at once; this documents them"

@@ -14,7 +14,7 @@ use aws_credential_types::Credentials;
 use bytes::Bytes;
 use chrono::DateTime;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
-use longshore_model::{FailureReason, KeyFilter, S3Connection, S3Secrets, Secret, StorageKind};
+use longshore_model::{FailureReason, S3Connection, S3Secrets, Secret, StorageKind};
 
 use crate::wire::{Answer, Call, Wire};
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
 use bucket::Bucket;
 pub(crate) use credentials::Ambient;
 use list::Unlisted;
+pub use list::read_listing;
 use sign::{Payload, Unsignable};
 
 /// A page of 1,000 keys of 1,024 bytes, each byte escaped to three and told with its details, is 4 MB.
@@ -82,17 +83,12 @@ impl S3 {
     /// Prepares a bucket; asks nothing of anyone yet.
     pub(crate) fn new(
         connection: &S3Connection,
+        prefix: String,
         secrets: &S3Secrets,
         wire: Arc<Wire>,
         ambient: Arc<Ambient>,
         default_region: &str,
     ) -> Result<Self, StorageError> {
-        let prefix = KeyFilter::new(connection.prefix.as_deref().unwrap_or_default(), true, None)
-            .map_err(|error| {
-                StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
-            })?
-            .prefix()
-            .to_owned();
         Ok(Self {
             bucket: Bucket::new(connection, default_region)?,
             prefix,

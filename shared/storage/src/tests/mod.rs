@@ -11,7 +11,7 @@ use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::net::TcpListener;
 
 use crate::{
-    AllowedEndpoints, ErrorKind, ListRequest, Probe, PutOptions, Range, RetryPolicy, Storage, StorageError,
+    AllowedEndpoints, ErrorKind, ListRequest, Operator, Probe, PutOptions, Range, RetryPolicy, Storage, StorageError,
     StorageMetrics, Stores, Timeouts, WireOptions, check_settings,
 };
 use server::{Act, Server};
@@ -46,8 +46,7 @@ fn settings(endpoint: String) -> StorageSettings {
         aws_sse_kms_key_id: Some("key-1".into()),
         ..S3Connection::default()
     };
-    let connection = serde_json::to_value(Connection::S3(connection)).expect("plain data");
-    serde_json::from_value(connection).expect("defaults for the rest")
+    StorageSettings::new(Connection::S3(connection))
 }
 
 fn open_with(endpoint: String, options: WireOptions, registry: &Registry) -> Arc<dyn Storage> {
@@ -59,7 +58,9 @@ fn open_with(endpoint: String, options: WireOptions, registry: &Registry) -> Arc
         aws_session_token: Some(Secret::new("token-1")),
     });
     let metrics = StorageMetrics::register(registry).expect("a fresh registry");
-    Stores::new(options, None, metrics).and_then(|stores| stores.open(&settings, &secrets)).expect("good settings")
+    Stores::new(options, Operator::default(), metrics)
+        .and_then(|stores| stores.open(&settings, &secrets))
+        .expect("good settings")
 }
 
 fn open(server: &Server) -> Arc<dyn Storage> {

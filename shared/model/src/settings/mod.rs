@@ -1,0 +1,155 @@
+//! What a user configures of a storage: how to reach it, what to take from it, how to write to it.
+
+mod connection;
+mod secrets;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FilterError, KeyFilter, StorageKind};
+pub use connection::{
+    AzureConnection, Connection, GcsConnection, LocalfilesConnection, RedisConnection, S3Connection, S3sConnection,
+};
+pub use secrets::{AzureSecrets, GcsSecrets, RedisSecrets, S3Secrets, Secrets, UnreadableSecrets};
+
+/// Everything about a storage that is not secret; the `settings` column of table `storages`.
+///
+/// Field names and defaults are Label Studio's. Fields that the storage's direction does not use
+/// keep their defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageSettings {
+    /// Where it is and how it is reached, by kind.
+    #[serde(flatten)]
+    pub connection: Connection,
+    /// Python regular expression matched at the start of the full key; `None` or empty takes all.
+    #[serde(default)]
+    pub regex_filter: Option<String>,
+    /// "Treat every bucket object as a source file": one task per object, LIST only.
+    #[serde(default)]
+    pub use_blob_urls: bool,
+    /// Whether keys below further `/` are taken too.
+    #[serde(default)]
+    pub recursive_scan: bool,
+    /// Whether resolved URIs are signed (true) or proxied (false).
+    #[serde(default = "yes")]
+    pub presign: bool,
+    /// Minutes a signed URL is valid.
+    #[serde(default = "one_minute")]
+    pub presign_ttl: u16,
+    /// Export: whether the object of a deleted annotation is deleted too.
+    /// `None` is no, and shown as null.
+    #[serde(default)]
+    pub can_delete_objects: Option<bool>,
+    /// Export: one object per annotation (false) or per task (true).
+    #[serde(default)]
+    pub export_tasks: bool,
+    /// Export: whether annotation objects are named `<id>.json` instead of `<id>`.
+    #[serde(default)]
+    pub json_suffix: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn one_minute() -> u16 {
+    1
+}
+
+impl StorageSettings {
+    /// A connection with the defaults for everything else.
+    pub fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            regex_filter: None,
+            use_blob_urls: false,
+            recursive_scan: false,
+            presign: yes(),
+            presign_ttl: one_minute(),
+            can_delete_objects: None,
+            export_tasks: false,
+            json_suffix: false,
+        }
+    }
+
+    /// The kind of the connection.
+    pub fn kind(&self) -> StorageKind {
+        self.connection.kind()
+    }
+
+    /// The filter that decides which listed keys a sync takes.
+    ///
+    /// # Errors
+    /// The regular expression does not compile.
+    pub fn key_filter(&self) -> Result<KeyFilter, FilterError> {
+        let recursive = self.recursive_scan || !self.connection.has_folders();
+        KeyFilter::new(&self.connection.prefix(), recursive, self.regex_filter.as_deref())
+    }
+}
+
+/// Which annotations an export sync writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ExportOptions {
+    #[serde(default)]
+    pub mode: ExportMode,
+    /// Only annotations of these tasks; empty means of every task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<i64>,
+}
+
+/// How an export sync chooses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportMode {
+    /// Only what is new or changed since its last export.
+    #[default]
+    Changed,
+    /// Everything, written again.
+    All,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_every_kind_come_back_from_their_json() {
+        for connection in [
+            r#"{"kind":"s3","bucket":"pics","prefix":"a"}"#,
+            r#"{"kind":"s3s","bucket":"pics","region_name":"eu-west-1","role_arn":"arn:aws:iam::123456789012:role/r"}"#,
+            r#"{"kind":"gcs","bucket":"pics","google_project_id":"p"}"#,
+            r#"{"kind":"azure","container":"pics","endpoint":"http://localhost:10000/devstoreaccount1"}"#,
+            r#"{"kind":"redis","path":"tasks:","host":"h","port":"6380","db":0,"tls":true}"#,
+            r#"{"kind":"localfiles","path":"/data/pics"}"#,
+        ] {
+            let settings: StorageSettings = serde_json::from_str(connection).unwrap();
+            assert!(connection.contains(&format!(r#""kind":"{}""#, settings.kind())), "{connection}");
+            assert_eq!(settings, StorageSettings::new(settings.connection.clone()), "defaults for what is left out");
+            let json = serde_json::to_string(&settings).unwrap();
+            assert_eq!(serde_json::from_str::<StorageSettings>(&json).unwrap(), settings, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_ends_in_exactly_one_slash_where_keys_have_folders() {
+        let prefix = |json: String| -> String {
+            let settings: StorageSettings = serde_json::from_str(&json).unwrap();
+            settings.key_filter().unwrap().prefix().to_owned()
+        };
+        for typed in ["train", "train/", "train//"] {
+            assert_eq!(prefix(format!(r#"{{"kind":"s3","bucket":"b","prefix":"{typed}"}}"#)), "train/");
+            assert_eq!(prefix(format!(r#"{{"kind":"azure","container":"b","prefix":"{typed}"}}"#)), "train/");
+            assert_eq!(prefix(format!(r#"{{"kind":"localfiles","path":"/{typed}"}}"#)), "/train/");
+            assert_eq!(prefix(format!(r#"{{"kind":"redis","path":"{typed}"}}"#)), typed);
+        }
+        for typed in ["", "/"] {
+            assert_eq!(prefix(format!(r#"{{"kind":"s3","bucket":"b","prefix":"{typed}"}}"#)), "");
+        }
+        assert_eq!(prefix(r#"{"kind":"s3","bucket":"b","prefix":null}"#.into()), "");
+    }
+
+    #[test]
+    fn a_flat_store_is_always_taken_whole() {
+        let redis: StorageSettings = serde_json::from_str(r#"{"kind":"redis","path":"t:"}"#).unwrap();
+        assert_eq!(redis.key_filter().unwrap().skips("t:a/b"), None);
+    }
+}

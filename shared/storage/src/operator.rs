@@ -1,0 +1,44 @@
+//! What the operator's environment says about storages.
+
+use std::path::PathBuf;
+
+use longshore_model::Secret;
+
+/// Defaults and permissions that no storage's own settings give. `AWS_*` beside the region is read
+/// by the AWS SDK itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// `AWS_REGION`: where buckets live whose storage names no region.
+    pub region: Option<String>,
+    /// `GOOGLE_APPLICATION_CREDENTIALS`: a file with the credentials of storages that have none.
+    pub google_application_credentials: Option<PathBuf>,
+    /// `AZURE_BLOB_ACCOUNT_NAME` and `AZURE_BLOB_ACCOUNT_KEY`: the account of storages that name none.
+    pub azure_account_name: Option<Secret>,
+    pub azure_account_key: Option<Secret>,
+    /// `LOCAL_FILES_SERVING_ENABLED`: whether this machine's files may be reached at all.
+    pub local_files_serving: bool,
+    /// `LOCAL_FILES_DOCUMENT_ROOT`: only files below may be.
+    pub local_files_root: PathBuf,
+}
+
+impl Operator {
+    /// Reads the variables; `variable` gives a variable's value, and none for an empty one.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let is_yes = |text: String| matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1");
+        Self {
+            region: variable("AWS_REGION"),
+            google_application_credentials: variable("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from),
+            azure_account_name: variable("AZURE_BLOB_ACCOUNT_NAME").map(Secret::new),
+            azure_account_key: variable("AZURE_BLOB_ACCOUNT_KEY").map(Secret::new),
+            local_files_serving: variable("LOCAL_FILES_SERVING_ENABLED").is_some_and(is_yes),
+            local_files_root: variable("LOCAL_FILES_DOCUMENT_ROOT").map_or_else(|| PathBuf::from("/"), PathBuf::from),
+        }
+    }
+}
+
+impl Default for Operator {
+    /// An environment that says nothing.
+    fn default() -> Self {
+        Self::read(|_| None)
+    }
+}
