@@ -144,6 +144,11 @@ impl Rig {
         &self.settings.token
     }
 
+    /// What secrets are sealed with.
+    pub fn secret_keys(&self) -> &str {
+        &self.settings.secret_keys
+    }
+
     /// A connection of the test's own, with `search_path` set.
     pub async fn database(&self) -> tokio_postgres::Client {
         let (client, connection) =

@@ -1,0 +1,363 @@
+//! Nobody gets in: every route asks for a token, for its role, and for its projects.
+
+use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, answered, until};
+use serde_json::{Value, json};
+
+/// What a token needs for a route; each role includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    Read,
+    Sync,
+    Admin,
+}
+use Role::{Admin, Read, Sync};
+
+/// What an admin of another project gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// As if it were not there.
+    NotFound,
+    /// 400: as if the project in the body were not there.
+    NoProject,
+    /// An answer without anything of the project in it.
+    Nothing,
+    /// 403: it is about more than one project.
+    Forbidden,
+    /// An answer that is everybody's.
+    Everybody,
+}
+use Elsewhere::{Everybody, Forbidden, NoProject, NotFound, Nothing};
+
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    needs: Role,
+    elsewhere: Elsewhere,
+}
+
+const fn route(method: &'static str, path: &'static str, needs: Role, elsewhere: Elsewhere) -> Route {
+    Route { method, path, needs, elsewhere }
+}
+
+/// Every route that there is but health, metrics and the documentation.
+pub(crate) const ROUTES: &[Route] = &[
+    route("GET", "/api/projects", Read, Nothing),
+    route("POST", "/api/projects", Admin, Forbidden),
+    route("GET", "/api/projects/{id}", Read, NotFound),
+    route("GET", "/api/storages", Read, Nothing),
+    route("GET", "/api/storages/types", Read, Everybody),
+    route("GET", "/api/storages/{kind}", Read, NotFound),
+    route("POST", "/api/storages/{kind}", Admin, NoProject),
+    route("POST", "/api/storages/{kind}/validate", Admin, NoProject),
+    route("POST", "/api/storages/{kind}/files", Admin, NoProject),
+    route("GET", "/api/storages/{kind}/{id}", Read, NotFound),
+    route("PATCH", "/api/storages/{kind}/{id}", Admin, NotFound),
+    route("PUT", "/api/storages/{kind}/{id}", Admin, NotFound),
+    route("DELETE", "/api/storages/{kind}/{id}", Admin, NotFound),
+    route("POST", "/api/storages/{kind}/{id}/sync", Sync, NotFound),
+    route("GET", "/api/storages/export", Read, Nothing),
+    route("GET", "/api/storages/export/types", Read, Everybody),
+    route("GET", "/api/storages/export/{kind}", Read, NotFound),
+    route("POST", "/api/storages/export/{kind}", Admin, NoProject),
+    route("POST", "/api/storages/export/{kind}/validate", Admin, NoProject),
+    route("GET", "/api/storages/export/{kind}/{id}", Read, NotFound),
+    route("PATCH", "/api/storages/export/{kind}/{id}", Admin, NotFound),
+    route("PUT", "/api/storages/export/{kind}/{id}", Admin, NotFound),
+    route("DELETE", "/api/storages/export/{kind}/{id}", Admin, NotFound),
+    route("POST", "/api/storages/export/{kind}/{id}/sync", Sync, NotFound),
+    route("GET", "/api/tasks", Read, NotFound),
+    route("GET", "/api/tasks/{id}", Read, NotFound),
+    route("GET", "/api/tasks/{id}/annotations", Read, NotFound),
+    route("POST", "/api/tasks/{id}/annotations", Sync, NotFound),
+    route("GET", "/api/annotations/{id}", Read, NotFound),
+    route("PATCH", "/api/annotations/{id}", Sync, NotFound),
+    route("DELETE", "/api/annotations/{id}", Sync, NotFound),
+    route("GET", "/api/syncs", Read, Nothing),
+    route("GET", "/api/syncs/{id}", Read, NotFound),
+    route("GET", "/api/syncs/{id}/events", Read, NotFound),
+    route("POST", "/api/syncs/{id}/cancel", Sync, NotFound),
+    route("POST", "/api/syncs/{id}/retry", Sync, NotFound),
+    route("GET", "/api/quarantine", Read, Nothing),
+    route("POST", "/api/quarantine/replay", Sync, Nothing),
+    route("POST", "/api/quarantine/discard", Sync, Nothing),
+    route("POST", "/api/quarantine/{id}/replay", Sync, NotFound),
+    route("POST", "/api/quarantine/{id}/discard", Sync, NotFound),
+    route("GET", "/api/tokens", Admin, Forbidden),
+    route("POST", "/api/tokens", Admin, Forbidden),
+    route("DELETE", "/api/tokens/{id}", Admin, Forbidden),
+];
+
+/// A rig in which every route has something to act on.
+struct Furnished {
+    rig: Rig,
+    import: StorageHandle,
+    export: StorageHandle,
+    task: i64,
+    annotation: i64,
+    sync: i64,
+    quarantine: i64,
+}
+
+async fn furnished() -> Furnished {
+    let rig = Rig::start().await;
+    rig.s3.put("tasks", "good.json", r#"{"image": "i"}"#);
+    rig.s3.put("tasks", "bad.json", "{");
+    rig.s3.create_bucket("out");
+    let project = rig.project().await;
+    let import = rig.import_storage(project, "tasks", json!({})).await;
+    let export = rig.export_storage(project, "out", json!({"can_delete_objects": true})).await;
+    let sync = rig.sync_to_end(&import).await;
+    assert_eq!(sync["status"], "completed_with_errors", "{sync}");
+    rig.check_nothing_is_left(&import).await;
+    let tasks = rig.get(&format!("/api/tasks?project={project}")).await;
+    let task = tasks["tasks"][0]["id"].as_i64().expect("a task");
+    let annotation = rig.post(&format!("/api/tasks/{task}/annotations"), json!({"result": []})).await;
+    let aside = rig.quarantine(&import).await;
+    Furnished {
+        sync: sync["id"].as_i64().expect("an id"),
+        annotation: annotation["id"].as_i64().expect("an id"),
+        quarantine: aside[0]["id"].as_i64().expect("an id"),
+        task,
+        import,
+        export,
+        rig,
+    }
+}
+
+impl Furnished {
+    /// Makes a token and gives its text.
+    async fn token(&self, name: &str, role: &str, projects: Value) -> String {
+        let new = json!({"name": name, "role": role, "projects": projects});
+        let token = self.rig.post("/api/tokens", new).await["token"].as_str().expect("the token").to_owned();
+        assert_eq!(token.len(), 40, "{token}");
+        token
+    }
+
+    /// A request on a route, about something that is there, with a body that would do.
+    fn request(&self, route: &Route) -> reqwest::RequestBuilder {
+        let id = match route.path.split('/').nth(2) {
+            Some("projects") => self.import.project,
+            Some("storages") if route.path.contains("export") => self.export.id,
+            Some("storages") => self.import.id,
+            Some("tasks") => self.task,
+            Some("annotations") => self.annotation,
+            Some("syncs") => self.sync,
+            Some("quarantine") => self.quarantine,
+            _ => 1,
+        };
+        let path = route.path.replace("{kind}", "s3").replace("{id}", &id.to_string());
+        if route.method == "GET" {
+            return self.rig.request("GET", &format!("{path}?project={}", self.import.project));
+        }
+        let body = json!({
+            "project": self.import.project, "bucket": "tasks", "s3_endpoint": self.rig.s3.endpoint(), "title": "taken",
+            "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY, "result": [],
+            "name": "taken", "role": "admin"
+        });
+        self.rig.request(route.method, &path).json(&body)
+    }
+
+    /// All that a request could have changed.
+    async fn rows(&self) -> String {
+        let tables = ["projects", "storages", "syncs", "jobs", "tasks", "annotations", "quarantine", "audit"];
+        let all =
+            tables.map(|table| format!("(SELECT coalesce(string_agg(t::text, ';' ORDER BY id), '') FROM {table} t)"));
+        // Tokens but for the time of their last use, which a refused request is, too.
+        let tokens = "(SELECT string_agg(name || role || digest::text, ';' ORDER BY id) FROM api_tokens)";
+        let query = format!("SELECT concat_ws(E'\\n', {}, {tokens})", all.join(", "));
+        self.rig.database().await.query_one(&query, &[]).await.expect("rows").get(0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_refuses_whoever_may_not_use_it_and_nothing_changes() {
+    let all = furnished().await;
+    let elsewhere = all.rig.project().await;
+    let read = all.token("reader", "read", Value::Null).await;
+    let sync = all.token("syncer", "sync", Value::Null).await;
+    let other = all.token("elsewhere", "admin", json!([elsewhere])).await;
+    let nowhere = all.token("nowhere", "admin", json!([])).await;
+    let before = all.rows().await;
+
+    for route in ROUTES {
+        let what = format!("{} {}", route.method, route.path);
+        for request in [
+            all.request(route),
+            all.request(route).header("Authorization", "Token 0123456789abcdef0123456789abcdef01234567"),
+            all.request(route).header("Authorization", format!("Basic {}", all.rig.token())),
+            all.request(route).query(&[("token", all.rig.token())]),
+        ] {
+            let answer = request.send().await.expect("the scheduler answers");
+            assert_eq!(
+                (answer.status().as_u16(), &answer.headers()["www-authenticate"]),
+                (401, &"Token".parse().expect("text")),
+                "{what}"
+            );
+            let body: Value = answer.json().await.expect("a JSON body");
+            assert_eq!(body["code"], "unauthorized", "{what}");
+        }
+        for (token, role) in [(&read, Read), (&sync, Sync)] {
+            if route.needs > role {
+                let (status, body) = answered(all.request(route).bearer_auth(token)).await;
+                assert_eq!((status, &body["code"]), (403, &json!("forbidden")), "{what} with role {role:?}: {body}");
+            }
+        }
+        for token in [&other, &nowhere] {
+            let (status, body) = answered(all.request(route).bearer_auth(token)).await;
+            match route.elsewhere {
+                NotFound => assert_eq!((status, &body["code"]), (404, &json!("not_found")), "{what}: {body}"),
+                Forbidden => assert_eq!((status, &body["code"]), (403, &json!("forbidden")), "{what}: {body}"),
+                NoProject => {
+                    let message = format!("Invalid pk \"{}\" - object does not exist.", all.import.project);
+                    assert_eq!((status, &body["validation_errors"]), (400, &json!({"project": [message]})), "{what}");
+                }
+                Nothing => {
+                    assert_eq!(status, 200, "{what}: {body}");
+                    let empty = body.as_array().is_some_and(Vec::is_empty)
+                        || ["syncs", "quarantine"].iter().any(|list| body[list] == json!([]))
+                        || body["results"].as_array().is_some_and(|rows| rows.iter().all(|row| row["id"] == elsewhere));
+                    assert!(empty, "{what}: {body}");
+                }
+                Everybody => assert_eq!(status, 200, "{what}: {body}"),
+            }
+        }
+    }
+    assert_eq!(all.rows().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_is_open_to_the_least_role_that_it_needs() {
+    let all = furnished().await;
+    let project = json!([all.import.project]);
+    for (role, name) in [(Read, "read"), (Sync, "sync"), (Admin, "admin")] {
+        let token = all.token(name, name, project.clone()).await;
+        // Deletions last: they take away what the others are about.
+        let mut routes: Vec<&Route> = ROUTES.iter().filter(|route| route.needs == role).collect();
+        routes.sort_by_key(|route| route.method == "DELETE");
+        for route in routes {
+            if route.elsewhere == Forbidden || route.path.ends_with("/events") {
+                continue;
+            }
+            let (status, body) = answered(all.request(route).bearer_auth(&token)).await;
+            assert!((200..300).contains(&status), "{} {}: {status} {body}", route.method, route.path);
+        }
+    }
+    let events = all.rig.request("GET", &format!("/api/syncs/{}/events", all.sync));
+    assert_eq!(events.send().await.expect("an answer").status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_shown_once_kept_hashed_and_ends_when_it_is_deleted() {
+    let rig = Rig::with().workers(0).start().await;
+    let made = rig.post("/api/tokens", json!({"name": " ci ", "role": "read", "projects": [1, 2]})).await;
+    let token = made["token"].as_str().expect("the token").to_owned();
+    assert_eq!((&made["name"], &made["role"], &made["projects"]), (&json!("ci"), &json!("read"), &json!([1, 2])));
+    let with = |name: &str, value: String| answered(rig.request("GET", "/api/storages").header(name, value));
+    for (name, value) in [
+        ("Authorization", format!("Token {token}")),
+        ("Authorization", format!("token  {token}")),
+        ("Authorization", format!("Bearer {token}")),
+        ("X-Api-Key", token.clone()),
+    ] {
+        assert_eq!(with(name, value).await.0, 200, "{name}");
+    }
+    let both = rig.request("GET", "/api/storages").header("X-Api-Key", "wrong").bearer_auth(&token);
+    assert_eq!(answered(both).await.0, 401, "X-Api-Key goes first");
+
+    let list = rig.get("/api/tokens").await;
+    let names: Vec<&Value> = list.as_array().expect("tokens").iter().map(|row| &row["name"]).collect();
+    assert_eq!(names, ["bootstrap", "ci"]);
+    let shown = list.to_string();
+    assert!(!shown.contains(&token) && !shown.contains(rig.token()) && !shown.contains("digest"), "{shown}");
+    assert!(!list[1]["last_used_at"].is_null());
+    let db = rig.database().await;
+    let query = "SELECT digest = sha256(convert_to($1, 'UTF8')), t::text FROM api_tokens t WHERE name = 'ci'";
+    let row = db.query_one(query, &[&token]).await.expect("the token's row");
+    assert!(row.get::<_, bool>(0));
+    assert!(!row.get::<_, String>(1).contains(&token));
+
+    let taken = rig.call("POST", "/api/tokens", Some(json!({"name": "ci", "role": "read"}))).await;
+    assert_eq!((taken.0, &taken.1["code"]), (400, &json!("conflict")), "{}", taken.1);
+    let unknown = rig.call("POST", "/api/tokens", Some(json!({"name": "x", "role": "owner"}))).await;
+    assert_eq!(unknown.0, 400, "{}", unknown.1);
+    assert_eq!(rig.call("DELETE", &format!("/api/tokens/{}", made["id"]), None).await.0, 204);
+    assert_eq!(with("X-Api-Key", token).await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_in_the_audit_under_the_name_of_its_token() {
+    let all = furnished().await;
+    let token = all.token("auditee", "admin", Value::Null).await;
+    let call = async |method: &str, path: String, body: Value| -> Value {
+        let mut request = all.rig.request(method, &path).bearer_auth(&token);
+        if method != "GET" {
+            request = request.json(&body);
+        }
+        let (status, body) = answered(request).await;
+        assert!((200..300).contains(&status), "{method} {path}: {status} {body}");
+        body
+    };
+    let (import, export) = (&all.import, &all.export);
+    let project = call("POST", "/api/projects".to_owned(), json!({"title": "audited"})).await["id"].clone();
+    let settings = json!({
+        "project": project, "bucket": "tasks", "s3_endpoint": all.rig.s3.endpoint(), "title": "audited",
+        "aws_access_key_id": ACCESS_KEY_ID,
+        "aws_secret_access_key": SECRET_ACCESS_KEY
+    });
+    let storage = call("POST", "/api/storages/s3".to_owned(), settings).await["id"].clone();
+    call("PATCH", format!("/api/storages/s3/{storage}"), json!({"title": "renamed"})).await;
+    call("DELETE", format!("/api/storages/s3/{storage}"), json!({})).await;
+    let listing = all.rig.s3.hold(longshore_local::s3::Op::List);
+    call("POST", format!("/api/storages/s3/{}/sync", import.id), json!({})).await;
+    let live = call("GET", format!("/api/syncs?storage={}", import.id), json!({})).await["syncs"][0]["id"].clone();
+    call("POST", format!("/api/storages/s3/{}/sync", import.id), json!({})).await;
+    call("POST", format!("/api/syncs/{live}/cancel"), json!({})).await;
+    listing.release();
+    let retried = call("POST", format!("/api/syncs/{live}/retry"), json!({})).await["id"].clone();
+    all.rig.ended(retried.as_i64().expect("an id")).await;
+    let replay =
+        call("POST", format!("/api/quarantine/{}/replay", all.quarantine), json!({})).await["syncs"][0].clone();
+    all.rig.ended(replay.as_i64().expect("an id")).await;
+    call("POST", "/api/quarantine/discard".to_owned(), json!({"storage": import.id})).await;
+    let made = call("POST", format!("/api/tasks/{}/annotations", all.task), json!({"result": []})).await["id"].clone();
+    call("PATCH", format!("/api/annotations/{made}"), json!({"result": []})).await;
+    call("DELETE", format!("/api/annotations/{made}"), json!({})).await;
+    let new = call("POST", "/api/tokens".to_owned(), json!({"name": "audited", "role": "read"})).await;
+    call("DELETE", format!("/api/tokens/{}", new["id"]), json!({})).await;
+    until("the annotation's deletion has reached the export storage", || async {
+        let syncs = call("GET", format!("/api/syncs?storage={}", export.id), json!({})).await;
+        (!syncs["syncs"][0]["finished_at"].is_null()).then_some(())
+    })
+    .await;
+
+    let db = all.rig.database().await;
+    let query = "SELECT action, storage_id, sync_id, a::text FROM audit a WHERE token = 'auditee' ORDER BY id";
+    let rows = db.query(query, &[]).await.expect("the audit");
+    let entries: Vec<(String, Value, Value)> = rows
+        .iter()
+        .map(|row| (row.get(0), json!(row.get::<_, Option<i64>>(1)), json!(row.get::<_, Option<i64>>(2))))
+        .collect();
+    let entries: Vec<_> = entries.iter().map(|(action, storage, sync)| (action.as_str(), storage, sync)).collect();
+    let (none, id) = (Value::Null, json!(import.id));
+    let expected = [
+        ("project.create", &none, &none),
+        ("storage.create", &storage, &none),
+        ("storage.update", &storage, &none),
+        ("storage.delete", &storage, &none),
+        ("sync.start", &id, &live),
+        ("sync.cancel", &id, &live),
+        ("sync.retry", &id, &retried),
+        ("quarantine.replay", &id, &replay),
+        ("quarantine.discard", &id, &none),
+        ("annotation.create", &none, &none),
+        ("annotation.update", &none, &none),
+        ("annotation.delete", &none, &none),
+        ("token.create", &none, &none),
+        ("token.delete", &none, &none),
+    ];
+    assert_eq!(entries, expected);
+    let text: String = rows.iter().map(|row| row.get::<_, String>(3)).collect();
+    for secret in [SECRET_ACCESS_KEY, &token, new["token"].as_str().expect("a token")] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}

@@ -1,0 +1,150 @@
+//! The HTTP API as clients of Label Studio know it: paths, fields, defaults, and one shape of every error.
+
+mod connection;
+mod storages;
+mod tasks;
+
+use std::collections::BTreeSet;
+
+use longshore_tests::rig::{Rig, answered};
+use serde_json::{Value, json};
+
+use crate::access::ROUTES;
+
+/// Calls with the first token and gives status and text.
+async fn text(rig: &Rig, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+    let mut request = rig.request(method, path).bearer_auth(rig.token());
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let answer = request.send().await.expect("the scheduler answers");
+    (answer.status().as_u16(), answer.text().await.expect("a whole answer"))
+}
+
+/// Checks that a request is refused with this status and code, in the shape of every error, and gives the body.
+async fn refused(rig: &Rig, method: &str, path: &str, body: Option<Value>, status: u16, code: &str) -> Value {
+    let (answered, body) = rig.call(method, path, body).await;
+    assert_eq!((answered, &body["code"]), (status, &json!(code)), "{method} {path}: {body}");
+    check_error(&body, status);
+    body
+}
+
+fn check_error(body: &Value, status: u16) {
+    let names: BTreeSet<&str> = body.as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut expected = BTreeSet::from(["id", "status_code", "version", "detail", "exc_info", "code"]);
+    if names.contains("validation_errors") {
+        expected.insert("validation_errors");
+    }
+    assert_eq!(names, expected, "{body}");
+    assert_eq!((&body["status_code"], &body["exc_info"]), (&json!(status), &Value::Null));
+    assert!(body["id"].as_str().is_some_and(|id| id.parse::<uuid::Uuid>().is_ok()), "{body}");
+    assert!(body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_refused_in_one_shape() {
+    let rig = Rig::with().workers(0).start().await;
+    let post = |path: &str| rig.request("POST", path).bearer_auth(rig.token());
+    let as_json = |body: &str| post("/api/projects").header("content-type", "application/json").body(body.to_owned());
+    let large = format!("{{\"title\": \"{}\"}}", "x".repeat(17 << 20));
+    let cases = [
+        (as_json("{\"title\": "), 400, "parse_error"),
+        (as_json("{\"title\": 5}"), 400, "parse_error"),
+        (as_json(&large), 413, "body_too_large"),
+        (post("/api/projects").body("title=x"), 415, "unsupported_media_type"),
+        (post("/api/storages/s3").header("content-type", "application/json").body("[]"), 400, "parse_error"),
+        (post("/api/storages/s3").json(&json!("s3")), 400, "parse_error"),
+        (rig.request("GET", "/api/tasks?project=one").bearer_auth(rig.token()), 400, "invalid_query"),
+        (rig.request("GET", "/api/syncs?status=asleep").bearer_auth(rig.token()), 400, "invalid_query"),
+        (rig.request("GET", "/api/nothing"), 404, "no_such_route"),
+        (rig.request("GET", "/api/storages/ftp?project=1").bearer_auth(rig.token()), 404, "no_such_route"),
+        (rig.request("GET", "/api/projects/one").bearer_auth(rig.token()), 404, "no_such_route"),
+        (rig.request("DELETE", "/api/projects").bearer_auth(rig.token()), 405, "method_not_allowed"),
+        (rig.request("PATCH", "/api/storages/types").bearer_auth(rig.token()), 405, "method_not_allowed"),
+    ];
+    for (request, status, code) in cases {
+        let what = format!("{request:?}");
+        let (answered, body) = answered(request).await;
+        assert_eq!((answered, &body["code"]), (status, &json!(code)), "{what}: {body}");
+        check_error(&body, status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_a_json_404_with_and_without_a_slash() {
+    let rig = Rig::with().workers(0).start().await;
+    rig.s3.create_bucket("pics");
+    let storage = rig.import_storage(rig.project().await, "pics", json!({})).await;
+    let mut absent: Vec<(&str, String)> = ROUTES
+        .iter()
+        .filter(|route| route.path.contains("{id}"))
+        .map(|route| (route.method, route.path.replace("{kind}", "s3").replace("{id}", "999")))
+        .collect();
+    assert!(absent.len() > 20);
+    absent.push(("GET", format!("/api/storages/export/s3/{}", storage.id)));
+    absent.push(("GET", "/api/storages/s3?project=999".to_owned()));
+    absent.push(("GET", "/api/tasks?project=999".to_owned()));
+    for (method, path) in absent {
+        // A body that would do for every one of them.
+        let body = json!({"project": storage.project, "bucket": "pics", "result": []});
+        let with_slash = match path.split_once('?') {
+            Some((path, query)) => format!("{path}/?{query}"),
+            None => format!("{path}/"),
+        };
+        for path in [path, with_slash] {
+            let body = (method != "GET").then(|| body.clone());
+            let body = refused(&rig, method, &path, body, 404, "not_found").await;
+            assert!(body["detail"].as_str().is_some_and(|detail| detail.starts_with("There is no ")), "{body}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_lists_every_route_and_the_page_shows_it() {
+    let rig = Rig::with().workers(0).start().await;
+    let document = rig.get("/api/openapi.json").await;
+    let mut listed = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("operations").keys() {
+            listed.insert((method.to_uppercase(), path.clone()));
+        }
+    }
+    let known = ROUTES.iter().map(|route| (route.method.to_owned(), route.path.to_owned())).collect();
+    assert_eq!(listed, known);
+    assert_eq!(document["components"]["securitySchemes"].as_object().map(serde_json::Map::len), Some(3));
+
+    let page = rig.request("GET", "/docs/").send().await.expect("the page");
+    assert_eq!(page.status(), 200);
+    let html = page.text().await.expect("HTML");
+    assert!(html.contains("swagger-ui"), "{html}");
+    let script = rig.request("GET", "/docs/swagger-initializer.js").send().await.expect("a script");
+    assert!(script.text().await.expect("text").contains("/api/openapi.json"));
+    for file in html.split('"').filter(|part| part.starts_with("./swagger-ui")) {
+        let path = format!("/docs/{}", &file[2..]);
+        assert_eq!(rig.request("GET", &path).send().await.expect("a file").status(), 200, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_are_made_and_paged() {
+    let rig = Rig::with().workers(0).start().await;
+    for title in ["one", " two ", "three"] {
+        rig.post("/api/projects/", json!({"title": title})).await;
+    }
+    let page = rig.get("/api/projects?page=1&page_size=2").await;
+    assert_eq!((&page["count"], &page["previous"]), (&json!(3), &Value::Null));
+    let titles: Vec<&Value> = page["results"].as_array().expect("rows").iter().map(|row| &row["title"]).collect();
+    assert_eq!(titles, ["three", "two"]);
+    assert_eq!(page["results"][0]["label_config"], "<View></View>");
+    let last = rig.get(page["next"].as_str().expect("a next page")).await;
+    assert_eq!((&last["results"][0]["title"], &last["next"]), (&json!("one"), &Value::Null));
+    refused(&rig, "GET", "/api/projects?page=3&page_size=2", None, 404, "invalid_page").await;
+
+    for (title, message) in [
+        ("  ".to_owned(), "This field may not be blank."),
+        ("x".repeat(257), "Ensure this field has no more than 256 characters."),
+    ] {
+        let body = refused(&rig, "POST", "/api/projects", Some(json!({"title": title})), 400, "validation_error").await;
+        assert_eq!(body["validation_errors"]["title"], json!([message]));
+    }
+}
