@@ -85,7 +85,7 @@ pub(super) struct S3 {
     /// One object per task instead of one per annotation. Export only.
     #[arg(long, requires = "export")]
     tasks: bool,
-    /// Names objects <id>.json instead of <id>. Export only.
+    /// Names objects `<id>.json` instead of `<id>`. Export only.
     #[arg(long, requires = "export")]
     json_suffix: bool,
     /// KMS key that written objects are encrypted with. Export only.
