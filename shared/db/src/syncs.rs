@@ -151,9 +151,8 @@ pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enq
     let enqueued = enqueue(tx, storage_id, RequestedBy::Annotation, None, None).await?;
     if !enqueued.created {
         // The row lock keeps the sync from closing under the new job.
-        let live = tx
-            .query_opt("SELECT id FROM syncs WHERE id = $1 AND finished_at IS NULL FOR UPDATE", &[&enqueued.sync_id])
-            .await?;
+        let live = "SELECT id FROM syncs WHERE id = $1 AND finished_at IS NULL FOR NO KEY UPDATE";
+        let live = tx.query_opt(live, &[&enqueued.sync_id]).await?;
         if live.is_none() {
             return enqueue(tx, storage_id, RequestedBy::Annotation, None, None).await;
         }
@@ -170,7 +169,9 @@ pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enq
 
 /// Closes a sync whose last job ended, or fails it at once when a job was given up.
 ///
-/// The row lock makes two jobs that end together take turns, so one of them sees the other's end.
+/// The row lock makes two jobs that end together take turns, so one of them sees the other's end. An
+/// export closes only after what it wrote of annotations that were deleted meanwhile is gone again:
+/// their own delete job may have come before the object.
 pub(crate) async fn close_if_done(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<()> {
     if failure.is_some() {
         // Jobs before the sync, as everywhere: these would only go on with a sync that has failed.
@@ -181,7 +182,12 @@ pub(crate) async fn close_if_done(tx: &Transaction<'_>, id: i64, failure: Option
         )
         .await?;
     }
-    tx.execute("SELECT 1 FROM syncs WHERE id = $1 FOR UPDATE", &[&id]).await?;
+    // NO KEY: a job's row, changed twice in its transaction, holds a share of its sync's key. Two jobs
+    // that end together both hold one, and would wait for each other's with the stronger lock.
+    tx.execute("SELECT 1 FROM syncs WHERE id = $1 FOR NO KEY UPDATE", &[&id]).await?;
+    if failure.is_none() && tx.execute(include_str!("late_deletions.sql"), &[&id]).await? > 0 {
+        return Ok(tx.batch_execute("NOTIFY longshore_outbox").await?);
+    }
     let (reason, detail) = failure.unzip();
     let closed = tx
         .execute(
@@ -209,18 +215,25 @@ pub(crate) async fn close_if_done(tx: &Transaction<'_>, id: i64, failure: Option
 /// # Errors
 /// The database is away.
 pub async fn to_report(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>> {
+    const UNSHOWN: &str = "(s.reported_at IS NULL
+                 OR (s.finished_at IS NULL AND s.reported_at < now() - interval '1 second'))";
     let rows = tx
         .query(
-            "SELECT s.id FROM syncs s JOIN storages st ON st.id = s.storage_id
-              WHERE s.reported_at IS NULL
-                 OR (s.finished_at IS NULL AND s.reported_at < now() - interval '1 second')
-              ORDER BY s.id LIMIT $1 FOR NO KEY UPDATE OF st SKIP LOCKED",
+            &format!(
+                "SELECT s.id FROM syncs s JOIN storages st ON st.id = s.storage_id
+                  WHERE {UNSHOWN} ORDER BY s.id LIMIT $1 FOR NO KEY UPDATE OF st SKIP LOCKED"
+            ),
             &[&limit],
         )
         .await?;
     let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-    // In a statement of its own: what is read is not older than the locks.
-    tx.query(&select("s.id = ANY ($1) ORDER BY s.id"), &[&ids]).await?.iter().map(read).collect()
+    // In a statement of its own: what is read is not older than the locks, and what another reporter
+    // has shown just before they were taken is not shown twice.
+    tx.query(&select(&format!("s.id = ANY ($1) AND {UNSHOWN} ORDER BY s.id")), &[&ids])
+        .await?
+        .iter()
+        .map(read)
+        .collect()
 }
 
 /// Notes that syncs were shown, those that are still as they were read: whoever ends one clears
