@@ -1,0 +1,302 @@
+//! A worker killed at any step of a page leaves nothing half done: whoever comes next finishes the job, exactly once.
+
+use std::collections::BTreeMap;
+
+use longshore_local::s3::{Op, When};
+use longshore_tests::oracle::one_each;
+use longshore_tests::proxy::{Mode, Way};
+use longshore_tests::rig::{Rig, StorageHandle, Wishes};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+
+/// Three pages.
+const IMAGES: usize = 2_500;
+
+fn image(n: usize) -> String {
+    format!("{n:05}.png")
+}
+
+/// One worker whose jobs run to their end.
+fn one_worker() -> Wishes {
+    Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "600").env("LONGSHORE_SPLIT_AFTER_PAGES", "0")
+}
+
+/// A bucket of images, a task each.
+async fn images(rig: &Rig, bucket: &str) -> (StorageHandle, BTreeMap<String, usize>) {
+    rig.s3.put_many(bucket, (0..IMAGES).map(|n| (image(n), "")));
+    let storage = rig.import_storage(rig.project().await, bucket, json!({"use_blob_urls": true})).await;
+    (storage, one_each((0..IMAGES).map(image)))
+}
+
+/// A bucket of so many task files with two tasks each, and one that cannot be used.
+async fn task_files(rig: &Rig, bucket: &str, files: usize) -> (StorageHandle, BTreeMap<String, usize>) {
+    let content = json!([{"image": "a"}, {"data": {"image": "b"}, "predictions": [{"result": []}]}]).to_string();
+    rig.s3.put_many(bucket, (0..files).map(|n| (format!("{n:05}.json"), content.clone())));
+    rig.s3.put(bucket, "bad.json", "{");
+    let storage = rig.import_storage(rig.project().await, bucket, json!({"use_blob_urls": false})).await;
+    (storage, (0..files).map(|n| (format!("{n:05}.json"), 2)).collect())
+}
+
+/// Where each listing of a bucket was asked to start.
+fn listings(rig: &Rig, bucket: &str) -> Vec<String> {
+    let lists = rig.s3.calls().into_iter().filter(|call| call.op == Op::List && call.bucket == bucket);
+    lists.map(|call| call.start_after.unwrap_or_default()).collect()
+}
+
+/// Everything is there once and counted once, and one more sync finds nothing to do.
+async fn check_ended(
+    rig: &Rig,
+    storage: &StorageHandle,
+    sync: i64,
+    expected: &BTreeMap<String, usize>,
+    aside: &[&str],
+) {
+    let sync = rig.ended(sync).await;
+    let status = if aside.is_empty() { "completed" } else { "completed_with_errors" };
+    assert_eq!(sync["status"], status, "{sync}");
+    rig.check_import(storage, &sync, expected, aside).await;
+    rig.check_first_counts(&sync, expected, aside.len());
+
+    let again = rig.sync_to_end(storage).await;
+    assert_eq!(again["counts"]["created"], 0, "{again}");
+    assert_eq!(again["counts"]["existed"], expected.len(), "{again}");
+    rig.check_import(storage, &again, expected, aside).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_after_listing_or_inside_the_transaction_costs_that_page_alone() {
+    let rig = one_worker().start().await;
+    let (storage, expected) = images(&rig, "images").await;
+    rig.s3.clear_calls();
+
+    // After listing: the second page is here, but not compared with the ledger yet.
+    let second_page = rig.s3.hold(When::op(Op::List).nth(2));
+    let sync = rig.sync(&storage).await;
+    second_page.reached().await;
+    rig.until_counted(sync, "pages", 1).await;
+    let ledger = rig.freeze("LOCK TABLE objects IN ACCESS EXCLUSIVE MODE").await;
+    second_page.release();
+    ledger.reached("SELECT key, sync_id FROM objects").await;
+    rig.workers[0].process.kill().await.expect("killed");
+    ledger.release().await;
+
+    // Inside the transaction, at its very end: all of the third page is written, nothing committed.
+    let third_page = rig.s3.hold(When::op(Op::List).nth(2));
+    rig.restart_worker(0).await;
+    third_page.reached().await;
+    rig.until_counted(sync, "pages", 2).await;
+    let closing = rig.freeze("SELECT 1 FROM syncs FOR NO KEY UPDATE").await;
+    third_page.release();
+    closing.reached("SELECT 1 FROM syncs").await;
+    rig.workers[0].process.kill().await.expect("killed");
+    closing.release().await;
+
+    rig.restart_worker(0).await;
+    check_ended(&rig, &storage, sync, &expected, &[]).await;
+    let (first, second) = (image(999), image(1_999));
+    let starts = listings(&rig, "images").into_iter().take(5).collect::<Vec<_>>();
+    assert_eq!(starts, ["", &first, &first, &second, &second], "what was committed is not listed again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_reading_or_writing_task_files_leaves_none_of_the_page() {
+    let mut rig = one_worker().start().await;
+    let (storage, expected) = task_files(&rig, "files", 40).await;
+    let a_file = || When::op(Op::Get).key("00020.json");
+    let (reading, read) = (rig.s3.hold(a_file().nth(1)), rig.s3.hold(a_file().nth(2)));
+
+    // While reading: all but one file are here.
+    let sync = rig.sync(&storage).await;
+    reading.reached().await;
+    rig.workers[0].process.kill().await.expect("killed");
+    reading.abandoned().await;
+
+    // After reading: the whole page is here, but its fence not passed yet.
+    rig.restart_worker(0).await;
+    read.reached().await;
+    let fence = rig.freeze("SELECT 1 FROM jobs FOR UPDATE").await;
+    read.release();
+    fence.reached("SELECT failures FROM jobs").await;
+    rig.workers[0].process.kill().await.expect("killed");
+    fence.release().await;
+
+    // Inside the transaction: tasks are written, their predictions and the ledger not yet.
+    let tables = rig.freeze("LOCK TABLE predictions IN SHARE MODE").await;
+    rig.restart_worker(0).await;
+    tables.reached("COPY predictions").await;
+    rig.workers[0].process.kill().await.expect("killed");
+    tables.release().await;
+
+    let tasks: i64 = rig.database().await.query_one("SELECT count(*) FROM tasks", &[]).await.expect("tasks").get(0);
+    assert_eq!(tasks, 0, "nothing of a page that did not commit");
+
+    // This time another worker comes, and nobody tells it that the first is dead: the lease does.
+    rig.add_worker().await;
+    check_ended(&rig, &storage, sync, &expected, &["bad.json"]).await;
+    let db = rig.database().await;
+    let predictions: i64 = db.query_one("SELECT count(*) FROM predictions", &[]).await.expect("predictions").get(0);
+    assert_eq!(predictions, 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_after_the_commit_and_before_the_ack_is_not_done_again() {
+    // One message in hand at a time, and a page a turn: what is not acknowledged keeps the next away.
+    let rig = one_worker().env("LONGSHORE_JOBS", "1").env("LONGSHORE_QUANTUM_SECONDS", "0").start().await;
+    let (storage, expected) = images(&rig, "images").await;
+    rig.s3.clear_calls();
+    let broker = &rig.worker_links.broker;
+
+    let mut sync = 0;
+    // The first page gives the job back; the last one ends it.
+    for (listing, pages) in [(1, 1), (2, 3)] {
+        let held = rig.s3.hold(When::op(Op::List).nth(listing));
+        if sync == 0 {
+            sync = rig.sync(&storage).await;
+        } else {
+            rig.restart_worker(0).await;
+        }
+        held.reached().await;
+        broker.set(Mode::Stall(Way::ToServer)).await;
+        held.release();
+        rig.until_counted(sync, "pages", pages).await;
+        rig.workers[0].process.kill().await.expect("killed");
+        broker.cut();
+        broker.wait_for_connections(|open| open == 0).await;
+        broker.set(Mode::Pass).await;
+    }
+
+    let said = rig.workers[0].process.log().len();
+    rig.restart_worker(0).await;
+    longshore_tests::rig::until("the message comes again, and finds nothing to do", || async {
+        rig.workers[0].process.log()[said..].contains("nothing to do").then_some(())
+    })
+    .await;
+    assert_eq!(listings(&rig, "images"), ["".to_owned(), image(999), image(1_999)]);
+    check_ended(&rig, &storage, sync, &expected, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_between_the_parts_of_a_page_repeats_none_of_them() {
+    let rig = one_worker().start().await;
+    // 3 MiB each: two are a part.
+    let content = json!({"text": "x".repeat(3 * 1024 * 1024)}).to_string();
+    rig.s3.put_many("large", (0..6).map(|n| (n.to_string(), content.clone())));
+    rig.s3.put("large", "1", "not JSON");
+    let storage = rig.import_storage(rig.project().await, "large", json!({})).await;
+    rig.s3.clear_calls();
+
+    let later = rig.s3.hold(When::op(Op::Get).key("4").nth(1));
+    let sync = rig.sync(&storage).await;
+    later.reached().await;
+    rig.until_counted(sync, "quarantined", 1).await;
+    rig.until_counted(sync, "imported", 2).await;
+    rig.workers[0].process.kill().await.expect("killed");
+    later.abandoned().await;
+
+    rig.restart_worker(0).await;
+    let expected = one_each(["0", "2", "3", "4", "5"]);
+    check_ended(&rig, &storage, sync, &expected, &["1"]).await;
+    let reads = |key: &str| rig.s3.calls().iter().filter(|call| call.op == Op::Get && call.key == key).count();
+    assert_eq!((reads("0"), reads("1"), reads("4")), (1, 1, 2), "only the part that did not commit is read again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_killed_at_random_points_lose_and_double_nothing() {
+    let seed: u64 = rand::random();
+    eprintln!("seed of the kill points: {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let rig = Rig::with().workers(2).env("LONGSHORE_QUANTUM_SECONDS", "0.05").start().await;
+
+    for round in 0..4 {
+        let bucket = format!("round-{round}");
+        let (storage, expected) =
+            if round % 2 == 0 { images(&rig, &bucket).await } else { task_files(&rig, &bucket, 1_200).await };
+        let aside: &[&str] = if round % 2 == 0 { &[] } else { &["bad.json"] };
+        let sync = rig.sync(&storage).await;
+        for _ in 0..6 {
+            // A point in the conversation with the database, not in time.
+            let bytes = rig.worker_links.database.bytes() + random.random_range(500..300_000);
+            let victim = random.random_range(0..2);
+            tokio::select! {
+                _ = rig.ended(sync) => break,
+                () = rig.worker_links.database.wait_for_bytes(bytes) => {}
+            }
+            rig.workers[victim].process.kill().await.expect("killed");
+            rig.restart_worker(victim).await;
+        }
+        check_ended(&rig, &storage, sync, &expected, aside).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_during_export_writes_each_annotation_to_one_object() {
+    const ANNOTATIONS: i64 = 60;
+    let rig = one_worker().start().await;
+    rig.s3.create_bucket("target");
+    let project = rig.project().await;
+    let db = rig.database().await;
+    db.execute(
+        "WITH made AS (INSERT INTO tasks (project_id, data)
+                       SELECT $1, jsonb_build_object('image', n) FROM generate_series(1, $2::bigint) n RETURNING id)
+         INSERT INTO annotations (task_id, project_id) SELECT id, $1 FROM made",
+        &[&project, &ANNOTATIONS],
+    )
+    .await
+    .expect("annotations");
+    let storage = rig.export_storage(project, "target", json!({"prefix": "out"})).await;
+    let kept_back = rig.s3.hold_answer(When::op(Op::Put).nth(20));
+
+    // After a PUT: the object is stored, and nobody knows.
+    let sync = rig.sync(&storage).await;
+    kept_back.reached().await;
+    rig.workers[0].process.kill().await.expect("killed");
+    kept_back.abandoned().await;
+
+    // Inside the transaction: every object is stored, their rows are not.
+    let rows = rig.freeze("LOCK TABLE exports IN SHARE MODE").await;
+    rig.restart_worker(0).await;
+    rows.reached("INSERT INTO exports").await;
+    assert_eq!(rig.s3.objects("target").len() as i64, ANNOTATIONS);
+    rig.workers[0].process.kill().await.expect("killed");
+    rows.release().await;
+
+    rig.restart_worker(0).await;
+    let ended = rig.ended(sync).await;
+    assert_eq!(ended["status"], "completed", "{ended}");
+    assert_eq!(ended["counts"]["exported"], ANNOTATIONS, "{ended}");
+    assert_eq!(ended["counts"]["matched"], ANNOTATIONS, "{ended}");
+    rig.check_nothing_is_left(&storage).await;
+    check_exported(&rig, &storage, ANNOTATIONS).await;
+
+    rig.s3.clear_calls();
+    let again = rig.sync_to_end(&storage).await;
+    assert_eq!(again["counts"]["exported"], 0, "{again}");
+    assert_eq!(rig.s3.count(Op::Put), 0);
+}
+
+/// Each annotation's object is there once, holds that annotation, and is what the annotation's row says.
+async fn check_exported(rig: &Rig, storage: &StorageHandle, annotations: i64) {
+    let tag = |etag: &str| etag.trim_matches('"').to_owned();
+    let objects: BTreeMap<i64, (String, String)> = rig
+        .s3
+        .objects("target")
+        .into_iter()
+        .map(|(key, etag, body)| {
+            let body: Value = serde_json::from_slice(&body).expect("an object is JSON");
+            (body["id"].as_i64().expect("an annotation's id"), (key, tag(&etag)))
+        })
+        .collect();
+    let rows: BTreeMap<i64, (String, String)> = rig
+        .database()
+        .await
+        .query("SELECT unit_id, key, etag FROM exports WHERE storage_id = $1", &[&storage.id])
+        .await
+        .expect("exports")
+        .iter()
+        .map(|row| (row.get(0), (row.get(1), tag(row.get(2)))))
+        .collect();
+    assert_eq!(rows, objects);
+    assert_eq!(rig.s3.objects("target").len() as i64, annotations);
+    assert_eq!(objects.len() as i64, annotations);
+}

@@ -1,0 +1,143 @@
+//! Freezing a process at a step of its work: by a lock that the test holds in the database, by SIGSTOP, or for good.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use tokio_postgres::Client;
+
+use crate::rig::{Rig, until};
+
+/// Locks in the database. Who needs them waits until they are released.
+#[must_use = "dropped, the locks are released"]
+pub struct Frozen {
+    locks: Client,
+    /// A connection of its own: inside a transaction the list of processes does not change.
+    watch: Client,
+}
+
+impl Frozen {
+    /// Waits until a process stands still in a statement that starts with these words.
+    pub async fn reached(&self, statement: &str) {
+        self.reached_by(statement, 1).await;
+    }
+
+    /// Waits until so many processes stand still there at the same time.
+    pub async fn reached_by(&self, statement: &str, processes: i64) {
+        until(&format!("{processes} processes wait in {statement:?}"), || async {
+            let waiting = "SELECT count(*) FROM pg_stat_activity
+                            WHERE datname = current_database() AND wait_event_type = 'Lock'
+                              AND starts_with(query, $1)";
+            let row = self.watch.query_one(waiting, &[&statement]).await.expect("the list of processes");
+            (row.get::<_, i64>(0) >= processes).then_some(())
+        })
+        .await;
+    }
+
+    /// Releases the locks; in force on return.
+    pub async fn release(self) {
+        self.locks.batch_execute("ROLLBACK").await.expect("the locks are released");
+    }
+}
+
+impl Rig {
+    /// Takes the locks of a statement: `LOCK TABLE …`, or `SELECT … FOR UPDATE`.
+    pub async fn freeze(&self, statement: &str) -> Frozen {
+        let (locks, watch) = (self.database().await, self.database().await);
+        locks.batch_execute(&format!("BEGIN; {statement}")).await.expect("the locks are free");
+        Frozen { locks, watch }
+    }
+
+    /// Which worker has a job of the sync in hand.
+    pub async fn holder(&self, sync: i64) -> usize {
+        let db = self.database().await;
+        until("a worker has the job", || async {
+            let row = db
+                .query_opt("SELECT leased_by FROM jobs WHERE sync_id = $1 AND state = 'running' LIMIT 1", &[&sync])
+                .await
+                .expect("jobs")?;
+            let name: String = row.get(0);
+            self.workers.iter().position(|worker| worker.process.pid().is_some_and(|pid| is_named(&name, pid)))
+        })
+        .await
+    }
+
+    /// Waits until so many jobs of a sync are held by a worker.
+    pub async fn until_in_hand(&self, sync: i64, jobs: i64) {
+        let db = self.database().await;
+        until(&format!("{jobs} jobs of sync {sync} are in hand"), || async {
+            let held = "SELECT count(lease_until) FROM jobs WHERE sync_id = $1";
+            let row = db.query_one(held, &[&sync]).await.expect("jobs");
+            (row.get::<_, i64>(0) == jobs).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets the leases on a sync's jobs run out, as time would.
+    pub async fn expire_leases(&self, sync: i64) {
+        self.database()
+            .await
+            .execute(
+                "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE sync_id = $1 AND state = 'running'",
+                &[&sync],
+            )
+            .await
+            .expect("leases expire");
+    }
+
+    /// Starts a killed worker again, and lets the leases of all dead ones run out, as time would.
+    pub async fn restart_worker(&self, index: usize) {
+        let alive: Vec<String> =
+            self.workers.iter().filter_map(|worker| worker.process.pid()).map(|pid| format!("%-{pid}")).collect();
+        self.database()
+            .await
+            .execute(
+                "UPDATE jobs SET lease_until = now() - interval '1 second'
+                  WHERE state = 'running' AND NOT leased_by LIKE ANY ($1)",
+                &[&alive],
+            )
+            .await
+            .expect("leases expire");
+        let worker = &self.workers[index];
+        worker.process.start().expect("a worker starts again");
+        worker.until_ready().await.expect("a worker becomes ready again");
+    }
+
+    /// Stops a worker in the middle of whatever it does, until [`Rig::wake_worker`].
+    pub async fn stop_worker(&self, index: usize) {
+        let process = &self.workers[index].process;
+        process.signal(Signal::SIGSTOP).expect("a worker can be stopped");
+        let stat = format!("/proc/{}/stat", process.pid().expect("it runs"));
+        until("the worker stands still", || async {
+            let stat = fs::read_to_string(&stat).expect("a process has a state");
+            // After the name in parentheses comes the state.
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')).then_some(())
+        })
+        .await;
+    }
+
+    pub fn wake_worker(&self, index: usize) {
+        self.workers[index].process.signal(Signal::SIGCONT).expect("a worker can be woken");
+    }
+
+    /// Waits until a worker has written such words into its log.
+    pub async fn until_worker_says(&self, index: usize, words: &str) {
+        let process = &self.workers[index].process;
+        until(&format!("{} says {words:?}", process.name()), || async { process.log().contains(words).then_some(()) })
+            .await;
+    }
+
+    /// Waits until a counter of a sync has reached a value.
+    pub async fn until_counted(&self, sync: i64, counter: &str, value: i64) {
+        let path = format!("/api/syncs/{sync}");
+        until(&format!("sync {sync} has counted {value} {counter}"), || async {
+            let row = self.get(&path).await;
+            (row["counts"][counter].as_i64().expect("a counter") >= value).then_some(())
+        })
+        .await;
+    }
+}
+
+/// A worker's name ends with its process id.
+fn is_named(name: &str, pid: u32) -> bool {
+    name.rsplit('-').next() == Some(pid.to_string().as_str())
+}
