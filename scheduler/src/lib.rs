@@ -9,6 +9,7 @@ pub mod config;
 mod loops;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -55,7 +56,8 @@ pub async fn run(config: Config) -> Result<()> {
         observer::ServiceMetrics::register(registry)?,
     );
 
-    let health = health(&db, &broker, &tasks);
+    let prepared = Arc::new(AtomicBool::new(false));
+    let health = health(&db, &broker, &tasks, &prepared);
     let open = longshore_telemetry::router(health, exposed.clone());
     let state = ApiState::new(db.clone(), sealer, api::open_storage(stores), registry, stop.clone())?;
     let router = api::router(state, open);
@@ -72,6 +74,7 @@ pub async fn run(config: Config) -> Result<()> {
     if !prepare(&db, &config, &tasks).await {
         return Ok(tasks.wait(DRAIN).await?);
     }
+    prepared.store(true, Ordering::Relaxed);
     tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, stop.clone()));
     tasks.spawn("rescuer", rescuer::run(db.clone(), broker.clone(), config.rescue, rescued, stop.clone()));
     tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), stop.clone()));
@@ -84,8 +87,8 @@ pub async fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
-fn health(db: &Db, broker: &Broker, tasks: &Tasks) -> Health {
-    let (db, broker) = (db.clone(), broker.clone());
+fn health(db: &Db, broker: &Broker, tasks: &Tasks, prepared: &Arc<AtomicBool>) -> Health {
+    let (db, broker, prepared) = (db.clone(), broker.clone(), Arc::clone(prepared));
     Health::new(tasks.stopping())
         .with("database", move || {
             let db = db.clone();
@@ -94,6 +97,11 @@ fn health(db: &Db, broker: &Broker, tasks: &Tasks) -> Health {
         .with("broker", move || {
             let connected = broker.is_connected();
             async move { if connected { Ok(()) } else { Err("not connected") } }
+        })
+        // A migrated schema is not enough: without the first token nobody gets in.
+        .with("token", move || {
+            let prepared = prepared.load(Ordering::Relaxed);
+            async move { if prepared { Ok(()) } else { Err("not stored yet") } }
         })
 }
 
