@@ -2,12 +2,20 @@
 
 mod access;
 mod api;
+mod broker_faults;
 mod cli;
 mod conformance;
+mod connections;
+mod database_faults;
 mod enqueue;
+mod export;
+mod import;
 mod keys;
 mod main_job;
 mod metrics;
+mod quarantine;
+mod readme;
+mod scheduler_faults;
 mod secrets;
 mod splitting;
 mod stopping;
