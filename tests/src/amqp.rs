@@ -3,10 +3,11 @@
 use futures::StreamExt;
 use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use longshore_local::rabbitmq::Queue;
 use serde_json::Value;
 
 /// A host's connection.
@@ -34,6 +35,33 @@ impl AmqpHost {
         let sent =
             self.channel.basic_publish(exchange.into(), "any".into(), BasicPublishOptions::default(), body, properties);
         sent.await.expect("the broker takes it").await.expect("the broker has it");
+    }
+
+    /// Puts a message straight into a queue, and returns once the broker has it.
+    pub async fn send(&self, queue: &str, body: &[u8]) {
+        let properties = BasicProperties::default();
+        let sent =
+            self.channel.basic_publish("".into(), queue.into(), BasicPublishOptions::default(), body, properties);
+        sent.await.expect("the broker takes it").await.expect("the broker has it");
+    }
+
+    /// Deletes a queue and declares it again, before anybody can notice that it was gone.
+    pub async fn replace(&self, queue: &Queue) {
+        let mut arguments = FieldTable::default();
+        for (key, value) in &queue.arguments {
+            let value = match value {
+                Value::Number(number) => AMQPValue::LongLongInt(number.as_i64().expect("a small number")),
+                text => AMQPValue::LongString(text.as_str().expect("text or a number").into()),
+            };
+            arguments.insert(key.as_str().into(), value);
+        }
+        // Both on their way before the first is answered.
+        let deleted = self.channel.queue_delete(queue.name.as_str().into(), QueueDeleteOptions::default());
+        let declared =
+            self.channel.queue_declare(queue.name.as_str().into(), QueueDeclareOptions::durable(), arguments);
+        let (deleted, declared) = tokio::join!(deleted, declared);
+        deleted.expect("the queue goes");
+        declared.expect("the queue is there again");
     }
 
     /// Hears all that is published to a topic exchange from now on.

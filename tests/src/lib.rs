@@ -1,11 +1,12 @@
 //! What the system tests stand on: a rig of real servers and processes, and a proxy that breaks
 //! connections.
 
-pub mod frozen;
 pub mod amqp;
+pub mod frozen;
 pub mod moto;
 pub mod oracle;
 pub mod plain;
 pub mod proxy;
+pub mod recovery;
 pub mod rig;
 mod servers;

@@ -1,7 +1,7 @@
 //! A TCP proxy that breaks connections: the network between a process and a server, at a test's will.
 //!
 //! It knows nothing of what it carries. A [`Mode`] is for old and new connections alike and may
-//! change at any time; [`Proxy::cut`] and [`Proxy::reset`] end the connections of the moment.
+//! change at any time; [`Proxy::cut`], [`Proxy::reset`] and [`Proxy::strand`] are for the connections of the moment.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -60,7 +60,7 @@ struct Link {
     upstream: SocketAddr,
     setting: watch::Sender<Setting>,
     listening: watch::Sender<bool>,
-    /// A change ends every connection there is.
+    /// A change is for every connection there is.
     ending: watch::Sender<Ending>,
     connections: watch::Sender<usize>,
     bytes: watch::Sender<u64>,
@@ -78,6 +78,7 @@ enum Ending {
     #[default]
     Close,
     Reset,
+    Strand,
 }
 
 impl Proxy {
@@ -122,6 +123,13 @@ impl Proxy {
     /// Ends every connection there is with a reset; new ones are served.
     pub fn reset(&self) {
         self.link.ending.send_replace(Ending::Reset);
+    }
+
+    /// Leaves every connection there is half-open for good: open, and not one byte passes. New ones are served.
+    ///
+    /// So it looks when something in between has forgotten a connection. A cut or a reset ends them.
+    pub fn strand(&self) {
+        self.link.ending.send_replace(Ending::Strand);
     }
 
     /// How many connections are open.
@@ -199,12 +207,24 @@ impl Open {
     }
 
     async fn run(mut self, mut client: TcpStream) {
-        let is_ended = tokio::select! {
-            ending = self.ending.changed() => ending.is_ok(),
-            // However it ends, the client sees it end: why is the server's affair.
-            _ = carry(&self.link, &mut client) => false,
-        };
-        if is_ended && *self.ending.borrow() == Ending::Reset {
+        {
+            let mut carrying = std::pin::pin!(carry(&self.link, &mut client));
+            let mut is_stranded = false;
+            loop {
+                tokio::select! {
+                    // It cannot fail: the sender lives in the link.
+                    _ = self.ending.changed() => {
+                        is_stranded = *self.ending.borrow_and_update() == Ending::Strand;
+                        if !is_stranded {
+                            break;
+                        }
+                    }
+                    // However it ends, the client sees it end: why is the server's affair.
+                    _ = &mut carrying, if !is_stranded => return,
+                }
+            }
+        }
+        if *self.ending.borrow() == Ending::Reset {
             client.set_zero_linger().expect("an open socket can be told how to close");
         }
     }
@@ -308,6 +328,22 @@ mod tests {
         let (mut client, mut peer) = connected(&proxy, &server).await;
         client.write_all(b"again").await.unwrap();
         assert_eq!(&received(&mut peer).await, b"again");
+    }
+
+    #[tokio::test]
+    async fn a_stranded_connection_stays_open_and_silent_while_new_ones_pass() {
+        let (proxy, server) = proxied().await;
+        let (mut old, mut old_peer) = connected(&proxy, &server).await;
+        proxy.strand();
+        old.write_all(b"into the void").await.unwrap();
+
+        let (mut client, mut peer) = connected(&proxy, &server).await;
+        client.write_all(b"again").await.unwrap();
+        assert_eq!(&received(&mut peer).await, b"again");
+        assert_eq!(old_peer.try_read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(proxy.connections(), 2);
+        proxy.cut();
+        assert_eq!(old_peer.read(&mut [0]).await.unwrap(), 0);
     }
 
     #[tokio::test]

@@ -108,26 +108,37 @@ impl Rig {
 
     /// Starts one more worker, and returns its place in [`Rig::workers`].
     pub async fn add_worker(&mut self) -> usize {
+        let index = self.begin_worker();
+        self.workers[index].until_ready().await.expect("a worker becomes ready");
+        index
+    }
+
+    /// The same without waiting for it.
+    pub fn begin_worker(&mut self) -> usize {
         let name = format!("worker-{}", self.workers.len() + 1);
-        let worker = self.spawn(&name, |settings, port| settings.worker(port), &self.worker_links);
-        worker.until_ready().await.expect("a worker becomes ready");
-        self.workers.push(worker);
+        self.workers.push(self.spawn(&name, |settings, port| settings.worker(port), &self.worker_links));
         self.workers.len() - 1
     }
 
     /// Starts one more scheduler, and returns its place in [`Rig::schedulers`].
     pub async fn add_scheduler(&mut self) -> usize {
+        let index = self.begin_scheduler();
+        self.schedulers[index].until_ready().await.expect("a scheduler becomes ready");
+        index
+    }
+
+    /// The same without waiting for it.
+    pub fn begin_scheduler(&mut self) -> usize {
         let name = format!("scheduler-{}", self.schedulers.len() + 1);
-        let scheduler = self.spawn(&name, |settings, port| settings.scheduler(port), &self.scheduler_links);
-        scheduler.until_ready().await.expect("a scheduler becomes ready");
-        self.schedulers.push(scheduler);
+        self.schedulers.push(self.spawn(&name, |settings, port| settings.scheduler(port), &self.scheduler_links));
         self.schedulers.len() - 1
     }
 
     fn spawn(&self, name: &str, command: impl Fn(&Settings, u16) -> anyhow::Result<Command>, links: &Links) -> App {
         let mut settings = self.settings.clone();
         settings.database_url = through(&self.database_url, links.database.address());
-        settings.amqp_url = through(&self.amqp_url, links.broker.address());
+        // Two missed heartbeats end a connection that says nothing.
+        settings.amqp_url = format!("{}?heartbeat=2", through(&self.amqp_url, links.broker.address()));
         let port = ports::free().expect("a free port");
         let mut command = command(&settings, port).expect("the programs are built");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

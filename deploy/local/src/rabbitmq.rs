@@ -46,6 +46,8 @@ pub struct Queue {
     pub name: String,
     #[serde(default)]
     pub messages: u64,
+    #[serde(default)]
+    pub arguments: serde_json::Map<String, Value>,
 }
 
 impl RabbitMq {

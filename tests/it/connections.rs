@@ -1,0 +1,172 @@
+//! Every connection broken in every way, in the middle of a sync: once it heals, all goes on, without a restart.
+
+use std::future::ready;
+
+use longshore_local::s3::{Op, When};
+use longshore_tests::proxy::{Mode, Proxy, Way};
+use longshore_tests::recovery::{Images, until_readiness_is};
+use longshore_tests::rig::{Rig, Wishes, until};
+
+/// A way for connections to be of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Cut,
+    Reset,
+    /// Open for ever, and silent; only new connections work.
+    Stranded,
+    Refused,
+    Stalled(Way),
+    BlackHole,
+}
+
+impl Fault {
+    const ALL: [Self; 8] = [
+        Self::Cut,
+        Self::Reset,
+        Self::Stranded,
+        Self::Refused,
+        Self::Stalled(Way::ToServer),
+        Self::Stalled(Way::ToClient),
+        Self::Stalled(Way::Both),
+        Self::BlackHole,
+    ];
+
+    async fn befall(self, link: &Proxy) {
+        match self {
+            Self::Cut => link.cut(),
+            Self::Reset => link.reset(),
+            Self::Stranded => link.strand(),
+            Self::Refused => {
+                link.set(Mode::Refuse).await;
+                link.cut();
+            }
+            Self::Stalled(way) => link.set(Mode::Stall(way)).await,
+            Self::BlackHole => {
+                link.set(Mode::BlackHole).await;
+                link.cut();
+            }
+        }
+    }
+
+    /// Whether new connections are of no use either, until the link heals.
+    fn lasts(self) -> bool {
+        match self {
+            Self::Cut | Self::Reset | Self::Stranded => false,
+            Self::Refused | Self::Stalled(_) | Self::BlackHole => true,
+        }
+    }
+}
+
+/// Patience for seconds only, and a message for every page, so that each link is needed all the time.
+fn impatient() -> Wishes {
+    Rig::with()
+        .env("LONGSHORE_QUANTUM_SECONDS", "0")
+        .env("LONGSHORE_DATABASE_PATIENCE_SECONDS", "3")
+        .env("LONGSHORE_STORAGE_PATIENCE_SECONDS", "2")
+}
+
+/// Lets each fault befall a link while a worker lists a page; `noticed` waits until somebody has.
+async fn check_every_fault(rig: &Rig, link: &Proxy, noticed: impl AsyncFn(i64)) {
+    let pids = rig.pids();
+    let mut buckets: Vec<Images> = Vec::new();
+    for n in 0..Fault::ALL.len() {
+        buckets.push(rig.images(&format!("bucket-{n}"), 1_500).await);
+    }
+    for (fault, images) in Fault::ALL.into_iter().zip(&buckets) {
+        let second_page = rig.s3.hold(When::op(Op::List).nth(2));
+        let sync = rig.sync(&images.storage).await;
+        second_page.reached().await;
+        fault.befall(link).await;
+        second_page.release();
+        if fault.lasts() {
+            noticed(sync).await;
+            link.set(Mode::Pass).await;
+        }
+        rig.check_first_sync(images, sync).await;
+        rig.check_recovered(&pids).await;
+    }
+    for images in &mut buckets {
+        rig.check_it_goes_on(images).await;
+    }
+    assert_eq!(rig.pids(), pids);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_outlives_every_fault_of_its_connections_to_the_database() {
+    let rig = impatient().start().await;
+    check_every_fault(&rig, &rig.worker_links.database, async |_| until_readiness_is(&rig.workers[0], false).await)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_outlives_every_fault_of_its_connection_to_the_broker() {
+    let rig = impatient().start().await;
+    check_every_fault(&rig, &rig.worker_links.broker, async |_| until_readiness_is(&rig.workers[0], false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_outlives_every_fault_of_its_connections_to_the_database() {
+    let rig = impatient().start().await;
+    let noticed = async |_| until_readiness_is(&rig.schedulers[0], false).await;
+    check_every_fault(&rig, &rig.scheduler_links.database, noticed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_outlives_every_fault_of_its_connection_to_the_broker() {
+    let rig = impatient().start().await;
+    let noticed = async |_| until_readiness_is(&rig.schedulers[0], false).await;
+    check_every_fault(&rig, &rig.scheduler_links.broker, noticed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_outlives_every_fault_of_its_connections_to_the_storage() {
+    let rig = impatient().start().await;
+    // The job is put aside for later, with a reason; nobody is less ready for it.
+    let noticed = async |sync: i64| {
+        let path = format!("/api/syncs/{sync}");
+        until("the job is put aside", async || {
+            let sync = rig.get(&path).await;
+            let aside = sync["jobs"][0]["state"] == "retryable" && sync["jobs"][0]["reason"] == "unavailable";
+            aside.then_some(())
+        })
+        .await;
+        rig.make_due(sync).await;
+    };
+    check_every_fault(&rig, &rig.storage_link, noticed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
+    const COMMITS: &str = "SELECT pg_advisory_xact_lock(42)";
+    let rig = impatient().start().await;
+    let pids = rig.pids();
+    // A transaction with tasks waits at its very end, while it commits.
+    let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS
+                    $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN NULL; END $$;
+                CREATE CONSTRAINT TRIGGER gate AFTER INSERT ON tasks DEFERRABLE INITIALLY DEFERRED
+                    FOR EACH ROW EXECUTE FUNCTION gate()";
+    rig.database().await.batch_execute(gate).await.expect("a gate before every commit");
+
+    for (n, fault) in [Fault::Cut, Fault::Reset, Fault::Stranded, Fault::Stalled(Way::ToClient)].iter().enumerate() {
+        let mut images = rig.images(&format!("bucket-{n}"), 1_500).await;
+        let commits = rig.freeze(COMMITS).await;
+        let sync = rig.sync(&images.storage).await;
+        commits.reached("COMMIT").await;
+        let asked = rig.workers[0].process.log().len();
+        fault.befall(&rig.worker_links.database).await;
+        // The worker gives up, and then the database commits: nobody is told.
+        until("the worker gives up", || {
+            let log = rig.workers[0].process.log();
+            let told = ["attempt ends without a word", "did not commit in time"]
+                .iter()
+                .any(|words| log[asked..].contains(words));
+            ready(told.then_some(()))
+        })
+        .await;
+        commits.release().await;
+        rig.worker_links.database.set(Mode::Pass).await;
+        rig.check_first_sync(&images, sync).await;
+        rig.check_it_goes_on(&mut images).await;
+        rig.check_recovered(&pids).await;
+    }
+}
