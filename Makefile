@@ -1,7 +1,7 @@
 # Everything needs a Rust toolchain; the servers are installed where apt is, or pointed at by
 # DATABASE_URL, AMQP_URL and REDIS_URL.
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down install install-tests fmt lint doc deny bins
+.PHONY: help demo bench test up down install install-tests fmt lint doc deny bins
 
 LOCAL = target/release/longshore-local
 
@@ -9,7 +9,12 @@ help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
 
 demo: install bins ## the whole thing, on real servers, in a minute
-	$(LOCAL) --dir target/local/demo demo
+	$(LOCAL) demo
+
+bench: install bins ## how fast it is beside the parts below it; BENCH='--rows 1,2 --scale 0.1' for a quick look
+	cargo build --locked --release -p longshore-tests --bins
+	@tests/bench/rivals/install.sh target/local/bench-rivals
+	target/release/longshore-bench $(BENCH)
 
 up: install bins ## starts Longshore on private servers and leaves it running
 	$(LOCAL) up
@@ -43,4 +48,4 @@ install-tests:
 	@deploy/local/install.sh tests
 
 bins:
-	cargo build --locked --release --bins
+	cargo build --locked --release -p longshore-scheduler -p longshore-worker -p longshore-local --bins

@@ -108,6 +108,7 @@ impl Fleet {
             ("LONGSHORE_TOKEN", self.settings.token.clone()),
             ("DATABASE_URL", self.settings.database_url.clone()),
             ("AMQP_URL", self.settings.amqp_url.clone()),
+            ("AMQP_MANAGEMENT_URL", stack.rabbitmq.management_url()),
             ("REDIS_URL", stack.redis.url().to_owned()),
             ("S3_ENDPOINT", self.s3.url()),
             ("S3_ACCESS_KEY_ID", self.settings.s3_access_key.clone()),

@@ -97,6 +97,11 @@ impl RabbitMq {
         self.url.as_str()
     }
 
+    /// The management API, without user and password: they are those of [`RabbitMq::url`].
+    pub fn management_url(&self) -> String {
+        self.management.url.to_string()
+    }
+
     pub fn pid(&self) -> Option<u32> {
         self.own.as_ref()?.broker.pid()
     }
