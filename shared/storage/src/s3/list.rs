@@ -92,6 +92,13 @@ pub(super) fn parse(body: &[u8]) -> Result<Listing, Unlisted> {
     }
 }
 
+/// Reads the body of an answer to `ListObjectsV2` as the client does, for those who measure that alone.
+///
+/// `None` for one that cannot be trusted to be a whole page.
+pub fn read_listing(body: &[u8]) -> Option<ListPage> {
+    parse(body).ok()?.into_page(None).ok()
+}
+
 struct Parser {
     depth: usize,
     section: Section,

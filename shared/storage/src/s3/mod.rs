@@ -25,6 +25,7 @@ use bucket::Bucket;
 pub(crate) use credentials::Ambient;
 use list::Unlisted;
 pub use list::read_listing;
+pub use list::read_listing;
 use sign::{Payload, Unsignable};
 
 /// A page of 1,000 keys of 1,024 bytes, each byte escaped to three and told with its details, is 4 MB.

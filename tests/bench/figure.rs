@@ -1,0 +1,183 @@
+//! What was measured, as a table for people and as JSON for machines.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+/// One line of the report.
+#[derive(Debug, Clone)]
+pub struct Figure {
+    row: u8,
+    measure: String,
+    value: Option<f64>,
+    unit: &'static str,
+    bar: Option<Bar>,
+    /// Under what conditions, and the figures that a ratio was made of.
+    said: String,
+    raw: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Bar {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Figure {
+    pub fn new(row: u8, measure: impl Into<String>, value: f64) -> Self {
+        Self { value: Some(value), ..Self::without(row, measure, "") }
+    }
+
+    /// A line that says why there is no figure.
+    pub fn without(row: u8, measure: impl Into<String>, why: impl Into<String>) -> Self {
+        let (measure, said) = (measure.into(), why.into());
+        Self { row, measure, value: None, unit: "", bar: None, said, raw: Map::new() }
+    }
+
+    pub fn unit(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
+    }
+
+    pub fn at_least(self, bar: f64) -> Self {
+        Self { bar: Some(Bar::AtLeast(bar)), ..self }
+    }
+
+    pub fn at_most(self, bar: f64) -> Self {
+        Self { bar: Some(Bar::AtMost(bar)), ..self }
+    }
+
+    pub fn said(self, said: impl Into<String>) -> Self {
+        Self { said: said.into(), ..self }
+    }
+
+    /// A figure behind the figure, for the JSON.
+    pub fn raw(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.raw.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn met(&self) -> Option<bool> {
+        let value = self.value?;
+        self.bar.map(|bar| match bar {
+            Bar::AtLeast(bar) => value >= bar,
+            Bar::AtMost(bar) => value <= bar,
+        })
+    }
+
+    fn cells(&self) -> [String; 5] {
+        let bar = match self.bar {
+            Some(Bar::AtLeast(bar)) => format!("≥ {}", number(bar)),
+            Some(Bar::AtMost(bar)) => format!("≤ {}", number(bar)),
+            None => "reported".to_owned(),
+        };
+        let met = match self.met() {
+            Some(true) => "met",
+            Some(false) => "NOT met",
+            None => "",
+        };
+        let value = self.value.map_or_else(|| "-".to_owned(), |value| format!("{}{}", number(value), self.unit));
+        [self.row.to_string(), self.measure.clone(), value, bar, met.to_owned()]
+    }
+
+    /// The line by itself, for reading along.
+    pub fn line(&self) -> String {
+        let [row, measure, value, bar, met] = self.cells();
+        format!("  row {row}: {measure}: {value} ({bar}) {met}\n      {}", self.said)
+    }
+
+    fn json(&self) -> Value {
+        let (kind, bar) = match self.bar {
+            Some(Bar::AtLeast(bar)) => (Some("at_least"), Some(bar)),
+            Some(Bar::AtMost(bar)) => (Some("at_most"), Some(bar)),
+            None => (None, None),
+        };
+        json!({
+            "row": self.row, "measure": self.measure, "value": self.value, "unit": self.unit,
+            "bar": bar, "bar_is": kind, "met": self.met(), "said": self.said, "raw": self.raw,
+        })
+    }
+}
+
+/// The whole table, aligned.
+pub fn table(figures: &[Figure]) -> String {
+    let head = ["#", "measure", "figure", "bar", ""].map(str::to_owned);
+    let rows: Vec<[String; 5]> = std::iter::once(head).chain(figures.iter().map(Figure::cells)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; 5] = std::array::from_fn(width);
+    let mut text = String::new();
+    for (index, row) in rows.iter().enumerate() {
+        for (column, cell) in row.iter().enumerate() {
+            // Figures and bars to the right, words to the left; counted in characters.
+            let space = " ".repeat(widths[column] - cell.chars().count());
+            let (before, after) =
+                if (2..4).contains(&column) { (space, String::new()) } else { (String::new(), space) };
+            write!(text, "{before}{cell}{after}  ").unwrap_or_default();
+        }
+        let said = index.checked_sub(1).map_or("conditions", |at| figures[at].said.as_str());
+        writeln!(text, "{said}").unwrap_or_default();
+    }
+    text
+}
+
+/// Writes the report beside those of earlier runs, and as `latest.json`.
+pub fn write_json(folder: &Path, started: &str, conditions: &Value, figures: &[Figure]) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let report = json!({
+        "started": started,
+        "conditions": conditions,
+        "figures": figures.iter().map(Figure::json).collect::<Vec<_>>(),
+    });
+    let text = serde_json::to_string_pretty(&report)?;
+    let path = folder.join(format!("{}.json", started.replace(':', "-")));
+    for path in [&path, &folder.join("latest.json")] {
+        fs::write(path, &text).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(path)
+}
+
+/// A number as short as it can be read: `0.734`, `12.1`, `51,234`.
+pub fn number(value: f64) -> String {
+    if value.fract() == 0.0 || value.abs() >= 100.0 {
+        return whole(value);
+    }
+    let text = if value.abs() >= 10.0 { format!("{value:.1}") } else { format!("{value:.2}") };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A number rounded to a whole one, with thousands parted.
+pub fn whole(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = if value < 0.0 { "-".to_owned() } else { String::new() };
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_parted() {
+        for (value, text) in
+            [(0.6, "0.6"), (0.734, "0.73"), (12.06, "12.1"), (5_000_000.0, "5,000,000"), (123.6, "124")]
+        {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn a_bar_is_met_from_its_own_side() {
+        assert_eq!(Figure::new(1, "x", 0.6).at_least(0.6).met(), Some(true));
+        assert_eq!(Figure::new(1, "x", 0.59).at_least(0.6).met(), Some(false));
+        assert_eq!(Figure::new(1, "x", 1.3).at_most(1.2).met(), Some(false));
+        assert_eq!(Figure::new(1, "x", 1.3).met(), None);
+    }
+}

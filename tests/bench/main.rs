@@ -1,0 +1,101 @@
+//! `longshore-bench`: how fast the sync path is beside the parts below it, on real servers of its own.
+//!
+//! Each row of the report is a module of [`rows`]. A ratio is made of figures taken in the same run; nothing is
+//! compared with a number from another machine. It passes no judgement by its exit status, which says only whether
+//! everything could be measured.
+
+mod client;
+mod deployment;
+mod figure;
+mod machine;
+mod rows;
+mod server;
+mod usage;
+mod world;
+
+use std::alloc::System;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tokio::time::Instant;
+
+use figure::Figure;
+use rows::Row;
+use world::World;
+
+/// Counts allocations for the row about the listing's parser.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Measures Longshore and prints the report.
+#[derive(Parser)]
+struct Args {
+    /// Which rows, such as 1,2,5; all of them by default.
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<u8>,
+    /// A tenth of the keys is enough to see whether a row works: 0.1.
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Where servers put their data and logs.
+    #[arg(long, default_value = "target/local/bench")]
+    dir: String,
+    /// Where the report goes as JSON.
+    #[arg(long, default_value = "target/bench")]
+    out: String,
+    #[command(subcommand)]
+    command: Option<Sub>,
+}
+
+#[derive(Subcommand)]
+enum Sub {
+    /// The object store, a process of its own.
+    #[command(hide = true)]
+    Serve {
+        #[arg(long)]
+        port: u16,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    if let Some(Sub::Serve { port }) = args.command {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(server::serve(port))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    tokio::runtime::Runtime::new()?.block_on(measure(&args))
+}
+
+async fn measure(args: &Args) -> Result<ExitCode> {
+    let started = chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let world = World::start(&args.dir, args.scale).await?;
+    let conditions = machine::conditions(&world::connect(world.stack.postgres.url()).await?, args.scale).await?;
+    println!("{}\n", machine::said(&conditions));
+
+    let mut figures: Vec<Figure> = Vec::new();
+    let mut unmeasured = false;
+    for row in Row::ALL.into_iter().filter(|row| args.rows.is_empty() || args.rows.contains(&row.number())) {
+        let begun = Instant::now();
+        println!("row {}: {} ...", row.number(), row.title());
+        let measured = row.measure(&world).await.unwrap_or_else(|error| {
+            unmeasured = true;
+            vec![Figure::without(row.number(), row.title(), format!("could not be measured: {error:#}"))]
+        });
+        for figure in &measured {
+            println!("{}", figure.line());
+        }
+        println!("  ({:.0} s)\n", begun.elapsed().as_secs_f64());
+        figures.extend(measured);
+    }
+
+    println!("{}", figure::table(&figures));
+    if args.scale != 1.0 {
+        println!("At scale {}: the bars are meant for scale 1.", args.scale);
+    }
+    let path = figure::write_json(Path::new(&args.out), &started, &conditions, &figures)?;
+    println!("As JSON: {}", path.display());
+    Ok(if unmeasured { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,46 @@
+//! Row 3: an import that reads every object beside the same client reading them and doing nothing else.
+
+use anyhow::{Result, ensure};
+
+use crate::client::Client;
+use crate::deployment::Deployment;
+use crate::figure::{Figure, whole};
+use crate::server::bucket::{Bucket, Form};
+use crate::world::World;
+
+/// The worker's default `LONGSHORE_GETS`, set on both sides.
+pub const AT_ONCE: usize = 32;
+
+pub async fn measure(world: &World) -> Result<Vec<Figure>> {
+    let bucket = Bucket::new(Form::Tasks, world.scaled(50_000));
+    let gets = AT_ONCE.to_string();
+    // One job: with more, more than so many objects would be read at once.
+    let settings = [("LONGSHORE_JOBS", "1"), ("LONGSHORE_SPLIT_AFTER_PAGES", "0"), ("LONGSHORE_GETS", gets.as_str())];
+    let deployment = world.deploy("gets", &settings).await?;
+    let figures = vec![
+        compare(world, &deployment, bucket.get_ms(10)).await?.at_least(0.8),
+        compare(world, &deployment, bucket).await?,
+    ];
+    deployment.end().await?;
+    Ok(figures)
+}
+
+async fn compare(world: &World, deployment: &Deployment<'_>, bucket: Bucket) -> Result<Figure> {
+    let alone = Client::open(&world.endpoint(), bucket)?.get(AT_ONCE).await?;
+    let storage = deployment.import(&bucket).await?;
+    deployment.settle().await?;
+    let ended = deployment.sync(&storage).await?;
+    ensure!(ended.count("created") == bucket.count, "{} of {} tasks", ended.count("created"), bucket.count);
+    let rate = bucket.count as f64 / ended.seconds;
+    let ms = bucket.get.as_millis();
+    Ok(Figure::new(3, format!("JSON import ÷ GETs alone, {ms} ms per GET"), rate / alone.rate())
+        .said(format!(
+            "{} files of 1 KB, {AT_ONCE} at once on both sides: import {} tasks/s, the client alone {} GETs/s; {}",
+            whole(bucket.count as f64),
+            whole(rate),
+            whole(alone.rate()),
+            ended.cpu.said()
+        ))
+        .raw("import_per_second", rate)
+        .raw("gets_per_second", alone.rate()))
+}

@@ -1,0 +1,89 @@
+//! The rows of the report, a module each.
+
+mod copy;
+mod enqueue;
+mod fairness;
+mod gets;
+mod memory;
+mod parser;
+mod puts;
+mod ranges;
+mod resync;
+mod rivals;
+
+use anyhow::Result;
+
+use crate::figure::Figure;
+use crate::world::World;
+
+/// A row, by what it measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Row {
+    Copy,
+    Ranges,
+    Gets,
+    Puts,
+    Resync,
+    Memory,
+    Fairness,
+    Enqueue,
+    Resolve,
+    Rivals,
+    Parser,
+}
+
+impl Row {
+    pub const ALL: [Self; 11] = [
+        Self::Copy,
+        Self::Ranges,
+        Self::Gets,
+        Self::Puts,
+        Self::Resync,
+        Self::Memory,
+        Self::Fairness,
+        Self::Enqueue,
+        Self::Resolve,
+        Self::Rivals,
+        Self::Parser,
+    ];
+
+    pub fn number(self) -> u8 {
+        self as u8 + 1
+    }
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Copy => "import ÷ raw COPY",
+            Self::Ranges => "16 ranges ÷ one",
+            Self::Gets => "JSON import ÷ GETs alone",
+            Self::Puts => "export ÷ PUTs alone",
+            Self::Resync => "re-sync of nothing new ÷ listing alone",
+            Self::Memory => "memory as the bucket grows",
+            Self::Fairness => "a small sync beside a giant",
+            Self::Enqueue => "syncs asked for over HTTP",
+            Self::Resolve => "resolving URIs",
+            Self::Rivals => "what a user would pick instead",
+            Self::Parser => "the listing's parser",
+        }
+    }
+
+    /// Measures it on a deployment of its own.
+    ///
+    /// # Errors
+    /// Something did not work, or the result was wrong: a wrong result has no speed.
+    pub async fn measure(self, world: &World) -> Result<Vec<Figure>> {
+        match self {
+            Self::Copy => copy::measure(world).await,
+            Self::Ranges => ranges::measure(world).await,
+            Self::Gets => gets::measure(world).await,
+            Self::Puts => puts::measure(world).await,
+            Self::Resync => resync::measure(world).await,
+            Self::Memory => memory::measure(world).await,
+            Self::Fairness => fairness::measure(world).await,
+            Self::Enqueue => enqueue::measure(world).await,
+            Self::Resolve => Ok(vec![Figure::without(self.number(), self.title(), "not built yet")]),
+            Self::Rivals => rivals::measure(world).await,
+            Self::Parser => parser::measure(world).await,
+        }
+    }
+}

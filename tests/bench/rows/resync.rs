@@ -1,0 +1,69 @@
+//! Row 5: a sync that finds nothing new beside listing the bucket and doing nothing else.
+
+use anyhow::{Result, ensure};
+
+use crate::client::Client;
+use crate::deployment::{Deployment, Ended, Storage};
+use crate::figure::{Figure, whole};
+use crate::server::bucket::{Bucket, Form};
+use crate::world::World;
+
+/// What would grow if a sync of nothing new wrote rows.
+const ROWS: &str = "SELECT (SELECT count(*) FROM tasks) + (SELECT count(*) FROM objects) \
+                         + (SELECT count(*) FROM quarantine) + (SELECT coalesce(max(id), 0) FROM tasks)";
+
+pub async fn measure(world: &World) -> Result<Vec<Figure>> {
+    let bucket = Bucket::new(Form::Flat, world.scaled(1_000_000));
+    // One range on both sides: the client lists page after page.
+    let deployment = world.deploy("resync", &[("LONGSHORE_JOBS", "1"), ("LONGSHORE_SPLIT_AFTER_PAGES", "0")]).await?;
+    let storage = deployment.import(&bucket).await?;
+    deployment.sync(&storage).await?;
+    let before = deployment.number(ROWS).await?;
+    deployment.database.batch_execute("VACUUM ANALYZE").await?;
+    deployment.settle().await?;
+    let figures = vec![
+        compare(world, &deployment, &storage, bucket, 3, 0.5).await?,
+        compare(world, &deployment, &storage, bucket.list_ms(20), 1, 0.95).await?,
+    ];
+    let written = deployment.number(ROWS).await? - before;
+    deployment.end().await?;
+    let written = Figure::new(5, "rows that these re-syncs wrote", written as f64)
+        .at_most(0.0)
+        .said("tasks, ledger, quarantine and the tasks' sequence, before and after");
+    Ok(figures.into_iter().chain([written]).collect())
+}
+
+async fn compare(
+    world: &World,
+    deployment: &Deployment<'_>,
+    storage: &Storage,
+    bucket: Bucket,
+    rounds: usize,
+    bar: f64,
+) -> Result<Figure> {
+    deployment.move_to(storage, &bucket).await?;
+    let client = Client::open(&world.endpoint(), bucket)?;
+    let (mut listing, mut syncing) = (0.0, 0.0);
+    let mut last: Option<Ended> = None;
+    for _ in 0..rounds {
+        listing += client.list(1).await?.seconds;
+        let ended = deployment.sync(storage).await?;
+        ensure!(ended.count("existed") == bucket.count, "{} of {} existed", ended.count("existed"), bucket.count);
+        syncing += ended.seconds;
+        last = Some(ended);
+    }
+    let rate = |seconds: f64| (bucket.count * rounds as u64) as f64 / seconds;
+    let (listed, synced) = (rate(listing), rate(syncing));
+    let ms = bucket.list.as_millis();
+    Ok(Figure::new(5, format!("re-sync, nothing new ÷ listing alone, {ms} ms per page"), synced / listed)
+        .at_least(bar)
+        .said(format!(
+            "{} keys, one range on both sides, rounds in turns: {rounds}; re-sync {} keys/s, listing {} keys/s; {}",
+            whole(bucket.count as f64),
+            whole(synced),
+            whole(listed),
+            last.map(|ended| ended.cpu.said()).unwrap_or_default()
+        ))
+        .raw("resync_per_second", synced)
+        .raw("listing_per_second", listed))
+}
