@@ -81,6 +81,10 @@ words! {
         MissingCredentials = "missing_credentials",
         /// The credentials or the session token have expired.
         ExpiredCredentials = "expired_credentials",
+        /// The role may not be assumed: its name, the external id or its trust policy does not fit.
+        RoleDenied = "role_denied",
+        /// This process has no identity of its own that could assume a role.
+        NoIdentity = "no_identity",
         /// The credentials are fine but may not do this.
         AccessDenied = "access_denied",
         NoSuchBucket = "no_such_bucket",
@@ -123,6 +127,12 @@ impl FailureReason {
                 "Enter an access key ID and a secret access key, or give the workers credentials by environment or role."
             }
             Self::ExpiredCredentials => "Enter fresh credentials: these have expired.",
+            Self::RoleDenied => {
+                "Check the role ARN and the external ID, and that the role's trust policy allows sts:AssumeRole to Longshore's identity with this external ID."
+            }
+            Self::NoIdentity => {
+                "Ask the operator to give scheduler and workers working AWS credentials of their own: roles are assumed with them."
+            }
             Self::AccessDenied => {
                 "Grant the missing permission (LIST and GET for import, PUT for export) to these credentials."
             }

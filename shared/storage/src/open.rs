@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use longshore_model::{Connection, FailureReason, Secrets, StorageSettings};
 
-use crate::s3::{Ambient, S3};
+use crate::s3::{Ambient, Keys, Roles, S3, own};
 use crate::wire::{Wire, WireOptions};
 use crate::{ErrorKind, Op, Operator, Storage, StorageError, StorageMetrics};
 
@@ -21,6 +21,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 pub struct Stores {
     wire: Arc<Wire>,
     ambient: Arc<Ambient>,
+    roles: Arc<Roles>,
     operator: Arc<Operator>,
 }
 
@@ -53,7 +54,9 @@ impl Stores {
     pub fn new(options: WireOptions, operator: Operator, metrics: StorageMetrics) -> Result<Self, StorageError> {
         let wire = Wire::new(options, metrics)
             .map_err(|error| StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::Tls, error))?;
-        Ok(Self { wire: Arc::new(wire), ambient: Arc::new(Ambient::new()), operator: Arc::new(operator) })
+        let ambient = Arc::new(Ambient::new());
+        let roles = Arc::new(Roles::new(Arc::clone(&ambient)));
+        Ok(Self { wire: Arc::new(wire), ambient, roles, operator: Arc::new(operator) })
     }
 
     /// Opens a storage. Asks nothing of it yet: [`Storage::probe`] does.
@@ -65,7 +68,15 @@ impl Stores {
         let wire = Arc::clone(&self.wire);
         match (&settings.connection, secrets) {
             (Connection::S3(connection), Secrets::S3(secrets)) => {
-                Ok(Arc::new(S3::new(connection, prefix, secrets, wire, Arc::clone(&self.ambient), self.region())?))
+                let keys = match own(secrets)? {
+                    Some(own) => Keys::Own(Box::new(own)),
+                    None => Keys::Ambient(Arc::clone(&self.ambient)),
+                };
+                Ok(Arc::new(S3::new(connection, prefix, keys, wire, self.region())?))
+            }
+            (Connection::S3s(connection), Secrets::S3s) => {
+                let keys = Keys::Role(self.roles.role(connection, self.region())?);
+                Ok(Arc::new(S3::new(&connection.s3, prefix, keys, wire, self.region())?))
             }
             _ => Err(InvalidSetting::new("kind", UNKNOWN_KIND).into()),
         }
@@ -83,10 +94,9 @@ impl Stores {
 pub fn check_settings(settings: &StorageSettings) -> Result<(), InvalidSetting> {
     match &settings.connection {
         Connection::S3(connection) => crate::s3::check(connection, DEFAULT_REGION),
-        Connection::S3s(_)
-        | Connection::Gcs(_)
-        | Connection::Azure(_)
-        | Connection::Redis(_)
-        | Connection::Localfiles(_) => Err(InvalidSetting::new("kind", UNKNOWN_KIND)),
+        Connection::S3s(connection) => crate::s3::check_s3s(connection, DEFAULT_REGION),
+        Connection::Gcs(_) | Connection::Azure(_) | Connection::Redis(_) | Connection::Localfiles(_) => {
+            Err(InvalidSetting::new("kind", UNKNOWN_KIND))
+        }
     }
 }

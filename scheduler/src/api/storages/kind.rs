@@ -8,10 +8,11 @@ use utoipa::ToSchema;
 use super::draft::Draft;
 use super::fields::Fields;
 use super::s3::{S3, S3Body, S3Fields};
+use super::s3s::{S3s, S3sBody, S3sFields};
 use crate::api::error::{ApiError, ApiResult};
 
 /// The kinds that this build can reach, in the order of Label Studio's list.
-pub(crate) const KINDS: &[&dyn Kind] = &[&S3];
+pub(crate) const KINDS: &[&dyn Kind] = &[&S3, &S3s];
 
 /// A kind of storage, as the API sees it.
 pub(crate) trait Kind: Sync {
@@ -65,6 +66,7 @@ pub(crate) fn mixed_up(id: i64) -> ApiError {
 #[serde(untagged)]
 pub(crate) enum StorageBody {
     S3(S3Body),
+    S3s(S3sBody),
 }
 
 /// The fields of a storage in a request, by kind.
@@ -73,6 +75,7 @@ pub(crate) enum StorageBody {
 #[expect(dead_code, reason = "the fields are read one by one; this documents them")]
 pub(crate) enum StorageFields {
     S3(S3Fields),
+    S3s(S3sFields),
 }
 
 /// A kind, by its word in paths and its name for people.

@@ -10,6 +10,7 @@ mod fields;
 mod import;
 mod kind;
 mod s3;
+mod s3s;
 mod secrets;
 
 use axum::extract::State;

@@ -1,7 +1,7 @@
-//! Who signs: the storage's own keys, or whoever this process is.
+//! Who signs: the storage's own keys, whoever this process is, or a role that it assumes.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
@@ -9,60 +9,86 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use longshore_model::{FailureReason, S3Secrets, Secret};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 
+use super::held::Held;
+use super::role::Role;
 use crate::{ErrorKind, InvalidSetting, Op, StorageError};
 
-/// Temporary credentials are replaced so long before they end: AWS hands out new ones at least five
-/// minutes before, and a request signed now may wait in a queue.
-const MARGIN: Duration = Duration::from_secs(5 * 60);
+/// Whose keys sign.
+pub(crate) enum Keys {
+    /// The storage's own.
+    Own(Box<Credentials>),
+    /// The process's identity.
+    Ambient(Arc<Ambient>),
+    /// A role that the process's identity assumes.
+    Role(Arc<Role>),
+}
 
 /// The identity of this process: environment, profile, web identity, container, instance, in this order.
 ///
 /// One for a process. Credentials are fetched once, by one caller at a time, and again before they expire.
 pub(crate) struct Ambient {
     chain: OnceCell<DefaultCredentialsChain>,
-    held: Mutex<Option<Credentials>>,
+    held: Held,
 }
 
 impl Ambient {
     pub(crate) fn new() -> Self {
-        Self { chain: OnceCell::new(), held: Mutex::new(None) }
+        Self { chain: OnceCell::new(), held: Held::default() }
     }
 
     /// Credentials that are good for some minutes.
     pub(super) async fn get(&self, op: Op) -> Result<Credentials, StorageError> {
-        let mut held = self.held.lock().await;
-        if let Some(credentials) = held.as_ref()
-            && lasts(credentials, MARGIN)
-        {
-            return Ok(credentials.clone());
-        }
-        let chain = self.chain.get_or_init(default_chain).await;
-        match (chain.provide_credentials().await, held.take()) {
-            (Ok(fresh), _) => Ok(held.insert(fresh).clone()),
-            // The metadata service is away for a moment: what is held still serves.
-            (Err(_), Some(old)) if lasts(&old, Duration::ZERO) => Ok(held.insert(old).clone()),
-            (Err(error), _) => Err(failed(op, error)),
-        }
+        let renew = async {
+            let chain = self.chain.get_or_init(default_chain).await;
+            chain.provide_credentials().await.map_err(|error| failed(op, error))
+        };
+        self.held.get(renew).await
     }
 
-    /// Forgets what is held, since the storage says that it has expired.
-    pub(super) async fn forget(&self) {
-        *self.held.lock().await = None;
+    pub(super) fn held(&self) -> &Held {
+        &self.held
+    }
+
+    #[cfg(test)]
+    pub(crate) fn holding(credentials: Credentials) -> Self {
+        Self { chain: OnceCell::new(), held: Held::holding(credentials) }
     }
 }
 
-fn lasts(credentials: &Credentials, margin: Duration) -> bool {
-    credentials.expiry().is_none_or(|end| SystemTime::now() + margin < end)
+impl Keys {
+    /// Credentials that are good for some minutes.
+    pub(super) async fn get(&self, op: Op) -> Result<Credentials, StorageError> {
+        match self {
+            Self::Own(own) => Ok(Credentials::clone(own)),
+            Self::Ambient(ambient) => ambient.get(op).await,
+            Self::Role(role) => role.get(op).await,
+        }
+    }
+
+    /// Where temporary credentials are kept; the storage's own will not get better.
+    pub(super) fn held(&self) -> Option<&Held> {
+        match self {
+            Self::Own(_) => None,
+            Self::Ambient(ambient) => Some(ambient.held()),
+            Self::Role(role) => Some(role.held()),
+        }
+    }
+}
+
+/// The SDK's way to the services that hand out credentials. The operator chooses these, so the
+/// address guard has no say.
+pub(super) fn sdk_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+        .build_https()
 }
 
 async fn default_chain() -> DefaultCredentialsChain {
-    let client = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
-        .build_https();
-    let config = ProviderConfig::default().with_http_client(client);
+    let config = ProviderConfig::default().with_http_client(sdk_client());
     DefaultCredentialsChain::builder().configure(config).build().await
 }
 
@@ -78,7 +104,7 @@ fn failed(op: Op, error: CredentialsError) -> StorageError {
 }
 
 /// The storage's own keys, or `None` where all fields are empty.
-pub(super) fn own(secrets: &S3Secrets) -> Result<Option<Credentials>, InvalidSetting> {
+pub(crate) fn own(secrets: &S3Secrets) -> Result<Option<Credentials>, InvalidSetting> {
     let id = text("aws_access_key_id", secrets.aws_access_key_id.as_ref())?;
     let secret = text("aws_secret_access_key", secrets.aws_secret_access_key.as_ref())?;
     let token = text("aws_session_token", secrets.aws_session_token.as_ref())?;
@@ -135,17 +161,5 @@ mod tests {
         assert_eq!(own(&secrets("", "secret", "")).unwrap_err().field, "aws_access_key_id");
         assert_eq!(own(&secrets("", "", "token")).unwrap_err().field, "aws_access_key_id");
         assert_eq!(own(&secrets("AK\nID", "secret", "")).unwrap_err().field, "aws_access_key_id");
-    }
-
-    #[tokio::test]
-    async fn held_credentials_are_used_until_shortly_before_they_expire() {
-        let ambient = Ambient::new();
-        let mut lasting = Credentials::from_keys("id", "secret", None);
-        *lasting.expiry_mut() = Some(SystemTime::now() + MARGIN * 2);
-        *ambient.held.lock().await = Some(lasting.clone());
-        assert_eq!(ambient.get(Op::List).await.unwrap(), lasting);
-
-        *lasting.expiry_mut() = Some(SystemTime::now() + MARGIN / 2);
-        assert!(!lasts(&lasting, MARGIN));
     }
 }

@@ -3,18 +3,19 @@
 mod bucket;
 mod credentials;
 mod failure;
+mod held;
 mod list;
+mod role;
 mod sign;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use aws_credential_types::Credentials;
 use bytes::Bytes;
 use chrono::DateTime;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
-use longshore_model::{FailureReason, S3Connection, S3Secrets, Secret, StorageKind};
+use longshore_model::{FailureReason, S3Connection, S3sConnection, Secret, StorageKind};
 
 use crate::wire::{Answer, Call, Wire};
 use crate::{
@@ -22,10 +23,10 @@ use crate::{
     StorageError,
 };
 use bucket::Bucket;
-pub(crate) use credentials::Ambient;
+pub(crate) use credentials::{Ambient, Keys, own};
 use list::Unlisted;
 pub use list::read_listing;
-pub use list::read_listing;
+pub(crate) use role::Roles;
 use sign::{Payload, Unsignable};
 
 /// A page of 1,000 keys of 1,024 bytes, each byte escaped to three and told with its details, is 4 MB.
@@ -42,14 +43,6 @@ pub(crate) struct S3 {
     kms_key_id: Option<String>,
     keys: Keys,
     wire: Arc<Wire>,
-}
-
-/// Whose keys sign.
-enum Keys {
-    /// The storage's own.
-    Own(Box<Credentials>),
-    /// The process's identity.
-    Ambient(Arc<Ambient>),
 }
 
 /// A request before it is signed.
@@ -69,6 +62,12 @@ pub(crate) fn check(connection: &S3Connection, default_region: &str) -> Result<(
     Ok(())
 }
 
+/// The same for a bucket that is reached as a role.
+pub(crate) fn check_s3s(connection: &S3sConnection, default_region: &str) -> Result<(), InvalidSetting> {
+    check(&connection.s3, default_region)?;
+    role::check_role(connection)
+}
+
 fn kms_key_id(connection: &S3Connection) -> Result<Option<String>, InvalidSetting> {
     let id = connection.aws_sse_kms_key_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
     match id {
@@ -85,19 +84,15 @@ impl S3 {
     pub(crate) fn new(
         connection: &S3Connection,
         prefix: String,
-        secrets: &S3Secrets,
+        keys: Keys,
         wire: Arc<Wire>,
-        ambient: Arc<Ambient>,
         default_region: &str,
-    ) -> Result<Self, StorageError> {
+    ) -> Result<Self, InvalidSetting> {
         Ok(Self {
             bucket: Bucket::new(connection, default_region)?,
             prefix,
             kms_key_id: kms_key_id(connection)?,
-            keys: match credentials::own(secrets)? {
-                Some(own) => Keys::Own(Box::new(own)),
-                None => Keys::Ambient(ambient),
-            },
+            keys,
             wire,
         })
     }
@@ -117,25 +112,34 @@ impl S3 {
         ask: Ask,
         read: impl Fn(&Answer) -> Result<T, StorageError> + Send + Sync,
     ) -> Result<T, StorageError> {
-        let call =
-            Call { kind: StorageKind::S3, op: ask.op, endpoint: self.bucket.endpoint(), max_bytes: ask.max_bytes };
+        let kind = match self.keys {
+            Keys::Own(_) | Keys::Ambient(_) => StorageKind::S3,
+            Keys::Role(_) => StorageKind::S3s,
+        };
+        let call = Call { kind, op: ask.op, endpoint: self.bucket.endpoint(), max_bytes: ask.max_bytes };
         let judge = |answer: Answer| {
             if answer.status.is_success() { read(&answer) } else { Err(failure::refused(ask.op, &answer)) }
         };
-        let result = self.wire.call(call, || self.signed(&ask), judge).await;
-        match (&result, &self.keys) {
-            // Ours may have been replaced early; the storage's own will not get better.
-            (Err(error), Keys::Ambient(ambient)) if error.reason == FailureReason::ExpiredCredentials => {
-                ambient.forget().await;
-                self.wire.call(call, || self.signed(&ask), judge).await
+        let used = Mutex::new(None);
+        let result = self.wire.call(call, || self.signed(&ask, &used), judge).await;
+        let expired = matches!(&result, Err(error) if error.reason == FailureReason::ExpiredCredentials);
+        let old = used.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (self.keys.held(), old) {
+            // They may have been replaced early.
+            (Some(held), Some(old)) if expired => {
+                held.forget(&old).await;
+                self.wire.call(call, || self.signed(&ask, &used), judge).await
             }
             _ => result,
         }
     }
 
     /// Signs anew for each try: a signature is good for minutes, temporary keys may change.
-    async fn signed(&self, ask: &Ask) -> Result<Request<Bytes>, StorageError> {
-        let credentials = self.credentials(ask.op).await?;
+    ///
+    /// Leaves the access key that it used in `used`.
+    async fn signed(&self, ask: &Ask, used: &Mutex<Option<String>>) -> Result<Request<Bytes>, StorageError> {
+        let credentials = self.keys.get(ask.op).await?;
+        *used.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials.access_key_id().to_owned());
         let mut request = Request::new(ask.body.clone());
         *request.method_mut() = ask.method.clone();
         *request.uri_mut() = ask.uri.clone();
@@ -152,13 +156,6 @@ impl S3 {
             request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(ask.body.len()));
         }
         Ok(request)
-    }
-
-    async fn credentials(&self, op: Op) -> Result<Credentials, StorageError> {
-        match &self.keys {
-            Keys::Own(own) => Ok(Credentials::clone(own)),
-            Keys::Ambient(ambient) => ambient.get(op).await,
-        }
     }
 
     async fn can_write(&self) -> Result<(), StorageError> {
@@ -274,7 +271,7 @@ impl Storage for S3 {
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {
         let uri = self.object(Op::Presign, key)?;
         let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
-        let credentials = self.credentials(Op::Presign).await?;
+        let credentials = self.keys.get(Op::Presign).await?;
         let now = SystemTime::now();
         sign::url(uri, self.bucket.endpoint(), &credentials, &self.bucket.region, ttl, now)
             .map(Secret::new)

@@ -1,5 +1,6 @@
 //! The wire client and the S3 kind against a server that answers by script.
 
+mod roles;
 mod server;
 
 use std::sync::Arc;

@@ -1,0 +1,255 @@
+//! Credentials of an IAM role: STS hands them out to this process's own identity, for an hour.
+//!
+//! This asks STS itself instead of going through `AssumeRoleProvider`, which keeps to itself why STS
+//! refused: the user has to know that from other failures.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_sdk_sts::config::Builder;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::operation::RequestId;
+use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
+use longshore_model::{FailureReason, S3sConnection};
+use tokio::sync::OnceCell;
+
+use super::credentials::{Ambient, sdk_client};
+use super::held::Held;
+use crate::{ErrorKind, InvalidSetting, Op, StorageError};
+
+/// Whom the owner of the role sees in the logs of the account.
+const SESSION_NAME: &str = "longshore";
+
+/// STS answers within a second; a person who saves a storage waits for this and the bucket.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// The roles that this process has assumed. One for a process: opened storages come and go.
+pub(crate) struct Roles {
+    sts: Arc<Sts>,
+    known: Mutex<HashMap<RoleName, Arc<Role>>>,
+}
+
+/// A role as a storage names it. Who does not know the external id does not get the credentials of
+/// who does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct RoleName {
+    arn: String,
+    external_id: Option<String>,
+    /// Of the STS to ask.
+    region: String,
+}
+
+/// One role and its credentials.
+pub(crate) struct Role {
+    name: RoleName,
+    sts: Arc<Sts>,
+    held: Held,
+}
+
+struct Sts {
+    ambient: Arc<Ambient>,
+    config: OnceCell<SdkConfig>,
+}
+
+impl Roles {
+    pub(crate) fn new(ambient: Arc<Ambient>) -> Self {
+        Self { sts: Arc::new(Sts { ambient, config: OnceCell::new() }), known: Mutex::default() }
+    }
+
+    /// The role of a storage; asks nobody yet.
+    pub(crate) fn role(&self, connection: &S3sConnection, default_region: &str) -> Result<Arc<Role>, InvalidSetting> {
+        check_role(connection)?;
+        let region = connection.s3.region_name.as_deref().map(str::trim).filter(|region| !region.is_empty());
+        let name = RoleName {
+            arn: connection.role_arn.trim().to_owned(),
+            external_id: external_id(connection).map(str::to_owned),
+            region: region.unwrap_or(default_region).to_owned(),
+        };
+        // The map is whole after every statement, so a panic elsewhere does not spoil it.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(role) = known.get(&name) {
+            return Ok(Arc::clone(role));
+        }
+        // Names that were tried once and never worked do not pile up.
+        known.retain(|_, role| Arc::strong_count(role) > 1 || !role.held.is_empty());
+        let role = Arc::new(Role { name: name.clone(), sts: Arc::clone(&self.sts), held: Held::default() });
+        known.insert(name, Arc::clone(&role));
+        Ok(role)
+    }
+
+    /// Roles from an STS at this address.
+    #[cfg(test)]
+    pub(crate) async fn at(ambient: Arc<Ambient>, endpoint: &str) -> Self {
+        let config = loader().endpoint_url(endpoint).load().await;
+        let sts = Sts { ambient, config: OnceCell::new_with(Some(config)) };
+        Self { sts: Arc::new(sts), known: Mutex::default() }
+    }
+}
+
+impl Role {
+    /// The role's credentials, good for some minutes.
+    pub(super) async fn get(&self, op: Op) -> Result<Credentials, StorageError> {
+        // Boxed once an hour: the SDK's future is large, and every request would carry it.
+        self.held.get(async { Box::pin(self.sts.assume(op, &self.name)).await }).await
+    }
+
+    pub(super) fn held(&self) -> &Held {
+        &self.held
+    }
+}
+
+impl Sts {
+    async fn assume(&self, op: Op, name: &RoleName) -> Result<Credentials, StorageError> {
+        let identity = self.identity(op).await?;
+        let used = identity.access_key_id().to_owned();
+        match self.ask(op, name, identity).await {
+            // Replaced before its time: the next one may serve.
+            Err(error) if error.reason == FailureReason::ExpiredCredentials => {
+                self.ambient.held().forget(&used).await;
+                let identity = self.identity(op).await?;
+                self.ask(op, name, identity).await.map_err(|error| match error.reason {
+                    FailureReason::ExpiredCredentials => as_identity(error),
+                    _ => error,
+                })
+            }
+            answer => answer,
+        }
+    }
+
+    async fn identity(&self, op: Op) -> Result<Credentials, StorageError> {
+        self.ambient.get(op).await.map_err(|error| match error.reason {
+            FailureReason::MissingCredentials => as_identity(error),
+            _ => error,
+        })
+    }
+
+    async fn ask(&self, op: Op, name: &RoleName, identity: Credentials) -> Result<Credentials, StorageError> {
+        let config = self.config.get_or_init(|| loader().load()).await;
+        let config = Builder::from(config).region(Region::new(name.region.clone())).credentials_provider(identity);
+        let answer = aws_sdk_sts::Client::from_conf(config.build())
+            .assume_role()
+            .role_arn(&name.arn)
+            .set_external_id(name.external_id.clone())
+            .role_session_name(SESSION_NAME)
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => {
+                credentials(answer).ok_or_else(|| StorageError::new(op, ErrorKind::Invalid, FailureReason::BadAnswer))
+            }
+            Err(error) => Err(refused(op, error)),
+        }
+    }
+}
+
+/// The endpoint comes from the operator's `AWS_ENDPOINT_URL_STS`, `AWS_ENDPOINT_URL` or profile; it
+/// is AWS's own of the region by default.
+fn loader() -> aws_config::ConfigLoader {
+    aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(sdk_client())
+        // Each role brings its own: without one here, the loader would ask the metadata service.
+        .region(Region::from_static("us-east-1"))
+        .no_credentials()
+        // The call that needs the credentials is tried again as a whole.
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
+}
+
+fn credentials(answer: AssumeRoleOutput) -> Option<Credentials> {
+    let credentials = answer.credentials?;
+    let end = SystemTime::try_from(credentials.expiration).ok()?;
+    let token = Some(credentials.session_token);
+    Some(Credentials::new(credentials.access_key_id, credentials.secret_access_key, token, Some(end), "AssumeRole"))
+}
+
+/// STS's own word for a refusal. Its message is left out: it names the operator's identity.
+#[derive(Debug, thiserror::Error)]
+#[error("STS answered {code}, request id {request_id}")]
+struct Refusal {
+    code: String,
+    request_id: String,
+}
+
+fn refused(op: Op, error: SdkError<AssumeRoleError>) -> StorageError {
+    use ErrorKind::{Denied, Invalid, Unavailable};
+    let SdkError::ServiceError(context) = &error else {
+        return StorageError::caused(op, Unavailable, FailureReason::Unavailable, error);
+    };
+    let plain = |text: Option<&str>| text.unwrap_or("none").chars().take(64).collect::<String>();
+    let refusal = Refusal { code: plain(context.err().code()), request_id: plain(context.err().request_id()) };
+    let (kind, reason) = match refusal.code.trim_end_matches("Exception") {
+        "AccessDenied" => (Denied, FailureReason::RoleDenied),
+        "ValidationError" | "MalformedInput" => (Invalid, FailureReason::RoleDenied),
+        "ExpiredToken" => (Denied, FailureReason::ExpiredCredentials),
+        "InvalidClientTokenId"
+        | "UnrecognizedClient"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationToken" => (Denied, FailureReason::NoIdentity),
+        "RequestExpired" | "RequestTimeTooSkewed" => (Denied, FailureReason::ClockSkew),
+        "RegionDisabled" => (Invalid, FailureReason::WrongRegion),
+        "Throttling" | "ThrottledException" | "RequestLimitExceeded" | "TooManyRequests" | "SlowDown" => {
+            (ErrorKind::Throttled { retry_after: None }, FailureReason::Throttled)
+        }
+        _ => match context.raw().status().as_u16() {
+            429 => (ErrorKind::Throttled { retry_after: None }, FailureReason::Throttled),
+            500..=599 => (Unavailable, FailureReason::Unavailable),
+            401 | 403 => (Denied, FailureReason::RoleDenied),
+            _ => (Invalid, FailureReason::BadAnswer),
+        },
+    };
+    StorageError::caused(op, kind, reason, refusal)
+}
+
+/// What is wrong with credentials of this process is nothing that a user of the storage can mend.
+fn as_identity(error: StorageError) -> StorageError {
+    StorageError::caused(error.op, ErrorKind::Denied, FailureReason::NoIdentity, error)
+}
+
+/// Checks the fields that name the role.
+pub(super) fn check_role(connection: &S3sConnection) -> Result<(), InvalidSetting> {
+    if !is_role_arn(connection.role_arn.trim()) {
+        return Err(InvalidSetting::new(
+            "role_arn",
+            "a role ARN has the form arn:aws:iam::123456789012:role/name, with twelve digits of the account",
+        ));
+    }
+    let fits = |id: &str| (2..=1_224).contains(&id.len()) && id.bytes().all(|b| is_name(b) || b == b':' || b == b'/');
+    if external_id(connection).is_some_and(|id| !fits(id)) {
+        return Err(InvalidSetting::new(
+            "external_id",
+            "an external ID has 2 to 1224 letters, digits and characters of _+=,.@:/-",
+        ));
+    }
+    Ok(())
+}
+
+fn external_id(connection: &S3sConnection) -> Option<&str> {
+    connection.external_id.as_deref().map(str::trim).filter(|id| !id.is_empty())
+}
+
+/// `arn:<partition>:iam::<account>:role/<path/><name>`
+fn is_role_arn(text: &str) -> bool {
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let [arn, partition, service, region, account, role] = parts[..] else { return false };
+    let Some(role) = role.strip_prefix("role/") else { return false };
+    arn == "arn"
+        && (partition == "aws" || partition.strip_prefix("aws-").is_some_and(|rest| rest.bytes().all(is_name)))
+        && service == "iam"
+        && region.is_empty()
+        && account.len() == 12
+        && account.bytes().all(|b| b.is_ascii_digit())
+        && role.len() <= 577
+        && role.rsplit('/').next().is_some_and(|name| !name.is_empty() && name.bytes().all(is_name))
+        && role.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// What IAM's names are made of.
+fn is_name(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b)
+}
