@@ -219,10 +219,10 @@ async fn every_process_counts_what_it_did_in_a_known_run() {
             .iter()
             .sum::<f64>()
     };
-    assert_eq!(requests("get"), 1_502.0);
-    assert_eq!([requests("list"), requests("put")], [Op::List, Op::Put].map(|op| rig.s3.count(op) as f64));
+    let told = [requests("get"), requests("list"), requests("put")];
+    assert_eq!(told, [Op::Get, Op::List, Op::Put].map(|op| rig.s3.count(op) as f64));
     let seconds = "longshore_storage_request_duration_seconds_count";
-    assert_eq!(worker.sum(seconds, &[("op", "get"), ("kind", "s3")]), 1_502.0);
+    assert_eq!(worker.sum(seconds, &[("op", "get"), ("kind", "s3")]), told[0]);
     assert!(worker.sum("longshore_storage_received_bytes_total", &[]) > 15_000.0);
 
     // The API by route and class of status.
@@ -262,11 +262,15 @@ async fn waiting_work_and_lost_leases_show() {
     rig.add_worker().await;
     listing.reached().await;
     let db = rig.database().await;
-    db.execute("UPDATE jobs SET lease_until = now() - interval '1 minute'", &[]).await.expect("a job");
     until("the expired lease is counted on both sides", || async {
         let expired = Scrape::of(&rig.schedulers[0]).await.sum("longshore_leases_expired_total", &[]);
         let lost = Scrape::of(&rig.workers[0]).await.sum("longshore_leases_lost_total", &[]);
-        (expired == 1.0 && lost == 1.0).then_some(())
+        if expired == 0.0 {
+            // Again and again: the heartbeat may extend it before the rescuer looks.
+            let expire = "UPDATE jobs SET lease_until = now() - interval '1 minute' WHERE state = 'running'";
+            db.execute(expire, &[]).await.expect("a job");
+        }
+        (expired > 0.0 && lost > 0.0).then_some(())
     })
     .await;
     listing.release();

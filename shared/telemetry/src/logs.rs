@@ -24,9 +24,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// The HTTP and Postgres clients tell of every connection.
 const QUIET: &str = "lapin=off,hyper=warn,hyper_util=warn,h2=warn,rustls=warn,rustls_platform_verifier=off,tokio_postgres=warn,aws_config=warn";
 
-/// Targets that say `info` at most, whatever the operator's filter says: in more detail they speak of
-/// credentials. The signer logs requests with their session tokens, the AMQP client its login, the
-/// Postgres client the parameters of statements, and the others headers or the bytes of connections.
+/// Targets that say `info` at most, whatever the operator's filter says. In more detail they tell of
+/// signed requests, logins, headers and the parameters of statements, which is where credentials
+/// are; that each of them leaves those out today is no promise.
 const CAPPED: [&str; 7] = ["aws_", "hyper", "h2", "lapin", "rustls", "tokio_postgres", "reqwest"];
 
 /// How a line looks.

@@ -9,11 +9,11 @@ use super::{refused, text};
 async fn with_tasks() -> (Rig, i64, Vec<i64>) {
     let rig = Rig::with().workers(0).start().await;
     let project = rig.project().await;
-    rig.s3.create_bucket("b");
-    let storage = rig.import_storage(project, "b", json!({})).await;
+    rig.s3.create_bucket("pics");
+    let storage = rig.import_storage(project, "pics", json!({})).await;
     let db = rig.database().await;
     let insert = "INSERT INTO tasks (project_id, data, storage_id, storage_key, total_predictions)
-                  SELECT $1, jsonb_build_object('image', 's3://b/' || n), $2, n || '.png', CASE n WHEN 1 THEN 2 ELSE 0 END
+                  SELECT $1, jsonb_build_object('image', 's3://pics/' || n), $2, n || '.png', CASE n WHEN 1 THEN 2 ELSE 0 END
                     FROM generate_series(1, 5) n RETURNING id";
     let ids: Vec<i64> =
         db.query(insert, &[&project, &storage.id]).await.expect("tasks").iter().map(|row| row.get(0)).collect();
@@ -62,7 +62,7 @@ async fn a_task_has_label_studios_fields_in_their_order() {
     };
     let predictions = [prediction(0, r#"[{"x": 1}]"#, "0.25", "v1"), prediction(1, "[]", "0.75", "v2")].join(",");
     let expected = format!(
-        r#"{{"id":{id},"predictions":[{predictions}],"annotations":[],"drafts":[],"annotators":[],"inner_id":null,"cancelled_annotations":0,"total_annotations":0,"total_predictions":2,"completed_at":null,"annotations_results":"","predictions_results":"","predictions_score":0.5,"file_upload":null,"storage_filename":"1.png","annotations_ids":"","predictions_model_versions":"v1,v2","avg_lead_time":null,"draft_exists":false,"updated_by":[],"data":{{"image": "s3://b/1"}},"meta":{{}},"created_at":{time},"updated_at":{time},"is_labeled":false,"overlap":1,"comment_count":0,"unresolved_comment_count":0,"last_comment_updated_at":null,"project":{project},"comment_authors":[]}}"#
+        r#"{{"id":{id},"predictions":[{predictions}],"annotations":[],"drafts":[],"annotators":[],"inner_id":null,"cancelled_annotations":0,"total_annotations":0,"total_predictions":2,"completed_at":null,"annotations_results":"","predictions_results":"","predictions_score":0.5,"file_upload":null,"storage_filename":"1.png","annotations_ids":"","predictions_model_versions":"v1,v2","avg_lead_time":null,"draft_exists":false,"updated_by":[],"data":{{"image": "s3://pics/1"}},"meta":{{}},"created_at":{time},"updated_at":{time},"is_labeled":false,"overlap":1,"comment_count":0,"unresolved_comment_count":0,"last_comment_updated_at":null,"project":{project},"comment_authors":[]}}"#
     );
     assert_eq!((status, shown), (200, expected));
 }
