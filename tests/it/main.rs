@@ -15,6 +15,7 @@ mod main_job;
 mod metrics;
 mod quarantine;
 mod readme;
+mod s3s;
 mod scheduler_faults;
 mod secrets;
 mod splitting;
