@@ -135,44 +135,12 @@ impl Host for Native {
     }
 
     async fn annotations(&self, client: &Client, selection: &Selection<'_>) -> Result<Vec<Unit>> {
-        let statement = client.prepare_cached(include_str!("annotations_to_export.sql")).await?;
-        let all = selection.options.mode == ExportMode::All;
-        let rows = client
-            .query(
-                &statement,
-                &[
-                    &selection.project_id,
-                    &selection.storage_id,
-                    &selection.sync_id,
-                    &all,
-                    &selection.options.tasks,
-                    &selection.after,
-                    &selection.until,
-                    &selection.limit,
-                ],
-            )
-            .await?;
+        let rows = select(client, include_str!("annotations_to_export.sql"), selection).await?;
         rows.iter().map(|row| Ok(Unit { task: read_task(row)?, annotations: vec![read_annotation(row)?] })).collect()
     }
 
     async fn annotated_tasks(&self, client: &Client, selection: &Selection<'_>) -> Result<Vec<Unit>> {
-        let statement = client.prepare_cached(include_str!("tasks_to_export.sql")).await?;
-        let all = selection.options.mode == ExportMode::All;
-        let rows = client
-            .query(
-                &statement,
-                &[
-                    &selection.project_id,
-                    &selection.storage_id,
-                    &selection.sync_id,
-                    &all,
-                    &selection.options.tasks,
-                    &selection.after,
-                    &selection.until,
-                    &selection.limit,
-                ],
-            )
-            .await?;
+        let rows = select(client, include_str!("tasks_to_export.sql"), selection).await?;
         let mut units: Vec<Unit> = Vec::new();
         for row in &rows {
             let annotation = read_annotation(row)?;
@@ -188,6 +156,28 @@ impl Host for Native {
 /// A time as Label Studio spells it in `meta`: with a space and an offset.
 fn host_time(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
+}
+
+/// Runs one of the statements that choose what to export: they take the same parameters.
+async fn select(client: &Client, statement: &str, selection: &Selection<'_>) -> Result<Vec<Row>> {
+    let statement = client.prepare_cached(statement).await?;
+    let all = selection.options.mode == ExportMode::All;
+    let rows = client
+        .query(
+            &statement,
+            &[
+                &selection.project_id,
+                &selection.storage_id,
+                &selection.sync_id,
+                &all,
+                &selection.options.tasks,
+                &selection.after,
+                &selection.until,
+                &selection.limit,
+            ],
+        )
+        .await?;
+    Ok(rows)
 }
 
 /// Takes ids from the sequence beforehand, so that the ledger can be copied with them.
