@@ -20,8 +20,9 @@ mod migrations {
 /// pile up callers; shorter would fail a page for a hiccup.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// How long the database may be silent in the middle of some work, unless an operator says otherwise. A page
-/// commits in well under a second; shorter would give up on a database that is only slow, longer
+/// How long the database may be silent in the middle of some work, unless an operator says otherwise.
+///
+/// A page commits in well under a second; shorter would give up on a database that is only slow, longer
 /// would keep a job with a worker whose connection is half-open.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
