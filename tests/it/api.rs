@@ -8,8 +8,6 @@ use std::collections::BTreeSet;
 
 use longshore_tests::rig::{Rig, answered};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::access::ROUTES;
 
@@ -48,7 +46,10 @@ async fn what_cannot_be_read_is_refused_in_one_shape() {
     let rig = Rig::with().workers(0).start().await;
     let post = |path: &str| rig.request("POST", path).bearer_auth(rig.token());
     let as_json = |body: &str| post("/api/projects").header("content-type", "application/json").body(body.to_owned());
+    // A byte too many, and no more: a server that hangs up on what it has not read may cut its answer.
+    let large = "x".repeat((16 << 20) + 1);
     let cases = [
+        (as_json(&large), 413, "body_too_large"),
         (as_json("{\"title\": "), 400, "parse_error"),
         (as_json("{\"title\": 5}"), 400, "parse_error"),
         (post("/api/projects").body("title=x"), 415, "unsupported_media_type"),
@@ -68,26 +69,6 @@ async fn what_cannot_be_read_is_refused_in_one_shape() {
         assert_eq!((answered, &body["code"]), (status, &json!(code)), "{what}: {body}");
         check_error(&body, status);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
-    let rig = Rig::with().workers(0).start().await;
-    let address = rig.url().replace("http://", "");
-    let mut stream = TcpStream::connect(&address).await.expect("the scheduler listens");
-    let head = format!(
-        "POST /api/projects HTTP/1.1\r\nhost: {address}\r\nauthorization: Token {}\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{{",
-        rig.token(),
-        17 << 20
-    );
-    stream.write_all(head.as_bytes()).await.expect("the scheduler reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    let body: Value = serde_json::from_str(answer.split_once("\r\n\r\n").expect("a body").1).expect("JSON");
-    assert_eq!(body["code"], "body_too_large");
-    check_error(&body, 413);
 }
 
 #[tokio::test(flavor = "multi_thread")]
