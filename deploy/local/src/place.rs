@@ -78,8 +78,17 @@ impl Place {
             return Ok(secret);
         }
         let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-        write_private(&path, &secret)?;
-        Ok(secret)
+        // Linked whole to its name: of several who make it at once, all read the first one's.
+        let draft = path.with_extension(&secret[..16]);
+        write_private(&draft, &secret)?;
+        let linked = fs::hard_link(&draft, &path);
+        fs::remove_file(&draft)?;
+        match linked {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(error).with_context(|| format!("write {}", path.display()))
+            }
+            _ => Ok(fs::read_to_string(&path)?),
+        }
     }
 
     /// Every process with a pid file that still runs, by name.
