@@ -108,12 +108,12 @@ async fn a_cancelled_sync_ends_with_one_and_says_so() {
     let storage = made(&rig, "images", "--blob").await;
     let listing = rig.s3.hold(Op::List);
     let follower = command(&rig.url(), rig.token(), &format!("sync start {} --follow", storage.id));
-    let follower = tokio::spawn(run(follower));
-    listing.reached().await;
-    let list = longshore(&rig, "sync list --json --limit 1").await.json();
-    let cancelled = longshore(&rig, &format!("sync cancel {} --json", list["syncs"][0]["id"])).await.json();
+    let (followed, cancelled) = tokio::join!(run(follower), async {
+        listing.reached().await;
+        let list = longshore(&rig, "sync list --json --limit 1").await.json();
+        longshore(&rig, &format!("sync cancel {} --json", list["syncs"][0]["id"])).await.json()
+    });
     assert_eq!(cancelled["status"], "cancelled");
-    let followed = follower.await.expect("no panic");
     assert_eq!(followed.code, 1, "{}{}", followed.out, followed.err);
     assert!(followed.out.contains("cancelled"), "{}", followed.out);
     listing.release();

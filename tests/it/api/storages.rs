@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use super::{refused, text};
 
+/// Shows a storage, given its id, project, time of creation and endpoint.
+type Show = fn(i64, i64, &str, &str) -> String;
+
 /// An import storage of which a client sent no more than it must, as Label Studio shows it.
 fn import(id: i64, project: i64, created_at: &str, endpoint: &str) -> String {
     format!(
@@ -34,8 +37,7 @@ async fn a_storage_has_label_studios_fields_order_and_defaults_on_every_route() 
     let rig = Rig::with().workers(0).start().await;
     rig.s3.create_bucket("pics");
     let project = rig.project().await;
-    let show: [(&str, fn(i64, i64, &str, &str) -> String); 2] = [("", import), ("/export", export)];
-    for (direction, show) in show {
+    for (direction, show) in [("", import as Show), ("/export", export)] {
         let collection = format!("/api/storages{direction}/s3");
         let (status, created) = text(&rig, "POST", &collection, Some(&least(&rig, project))).await;
         assert_eq!(status, 201, "{created}");
