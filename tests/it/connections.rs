@@ -81,6 +81,7 @@ async fn check_every_fault(rig: &Rig, link: &Proxy, noticed: impl AsyncFn(i64)) 
         if fault.lasts() {
             noticed(sync).await;
             link.set(Mode::Pass).await;
+            rig.make_due(sync).await;
         }
         rig.check_first_sync(images, sync).await;
         rig.check_recovered(&pids).await;
@@ -121,16 +122,14 @@ async fn a_scheduler_outlives_every_fault_of_its_connection_to_the_broker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_outlives_every_fault_of_its_connections_to_the_storage() {
     let rig = impatient().start().await;
-    // The job is put aside for later, with a reason; nobody is less ready for it.
+    // The job is put aside for later, with a reason; the worker is no less ready for it.
     let noticed = async |sync: i64| {
         let path = format!("/api/syncs/{sync}");
         until("the job is put aside", async || {
-            let sync = rig.get(&path).await;
-            let aside = sync["jobs"][0]["state"] == "retryable" && sync["jobs"][0]["reason"] == "unavailable";
-            aside.then_some(())
+            let job = rig.get(&path).await["jobs"][0].clone();
+            (job["state"] == "retryable" && job["reason"].is_string()).then_some(())
         })
         .await;
-        rig.make_due(sync).await;
     };
     check_every_fault(&rig, &rig.storage_link, noticed).await;
 }
@@ -165,6 +164,36 @@ async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
         .await;
         commits.release().await;
         rig.worker_links.database.set(Mode::Pass).await;
+        rig.check_first_sync(&images, sync).await;
+        rig.check_it_goes_on(&mut images).await;
+        rig.check_recovered(&pids).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_never_comes_is_not_waited_for_for_ever() {
+    let rig = impatient().env("LONGSHORE_RESCUE_SECONDS", "1").start().await;
+    let pids = rig.pids();
+    // Whoever asks first, and is answered into the void: the relay, the reporter, a page in preparation.
+    let questions = [
+        (&rig.scheduler_links.database, "outbox", "SELECT o.job_id"),
+        (&rig.scheduler_links.database, "storages", "SELECT s.id FROM syncs"),
+        (&rig.worker_links.database, "objects", "SELECT key, sync_id FROM objects"),
+    ];
+    for (n, (link, table, question)) in questions.into_iter().enumerate() {
+        let mut images = rig.images(&format!("bucket-{n}"), 1_500).await;
+        let held = rig.s3.hold(Op::List);
+        let before = if table == "objects" { Some(rig.sync(&images.storage).await) } else { None };
+        let locked = rig.freeze(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await;
+        held.release();
+        locked.reached(question).await;
+        link.strand();
+        locked.release().await;
+
+        let sync = match before {
+            Some(sync) => sync,
+            None => rig.sync(&images.storage).await,
+        };
         rig.check_first_sync(&images, sync).await;
         rig.check_it_goes_on(&mut images).await;
         rig.check_recovered(&pids).await;
