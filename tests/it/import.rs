@@ -111,6 +111,9 @@ async fn json_mode_makes_a_task_of_each_item_however_it_is_written() {
     assert_eq!((rig.s3.count(Op::Get), &sync["counts"]["existed"]), (8, &json!(8)), "{sync}");
 }
 
+/// Key, content, reason, offset, item, excerpt.
+type Bad<'a> = (&'a str, Vec<u8>, &'a str, Option<u64>, Option<u64>, Option<&'a str>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_cannot_be_used_is_set_aside_whole_with_reason_place_and_excerpt() {
     let rig = Rig::start().await;
@@ -118,8 +121,7 @@ async fn an_object_that_cannot_be_used_is_set_aside_whole_with_reason_place_and_
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
     let too_deep = format!("{}{}", "[".repeat(41), "]".repeat(79));
     let half = r#"[{"a":1},{"annotations":[{}]}]"#;
-    // Key, content, reason, offset, item, excerpt.
-    let objects: [(&str, Vec<u8>, &str, Option<u64>, Option<u64>, Option<&str>); 15] = [
+    let objects: [Bad<'_>; 15] = [
         (
             "annotations.json",
             br#"{"data":{},"annotations":[{"result":5}]}"#.into(),
