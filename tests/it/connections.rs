@@ -70,7 +70,8 @@ async fn check_every_fault(rig: &Rig, link: &Proxy, noticed: impl AsyncFn(i64)) 
     let pids = rig.pids();
     let mut buckets: Vec<Images> = Vec::new();
     for n in 0..Fault::ALL.len() {
-        buckets.push(rig.images(&format!("bucket-{n}"), 1_500).await);
+        // Three pages: what is stalled to the server stops the third at the latest.
+        buckets.push(rig.images(&format!("bucket-{n}"), 2_100).await);
     }
     for (fault, images) in Fault::ALL.into_iter().zip(&buckets) {
         let second_page = rig.s3.hold(When::op(Op::List).nth(2));
