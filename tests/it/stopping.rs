@@ -196,6 +196,8 @@ async fn a_cancelled_sync_ends_its_attempt_although_the_storage_never_answers() 
     for_ever.reached().await;
     rig.post(&format!("/api/syncs/{sync}/cancel"), json!({})).await;
     rig.until_worker_says(0, "lease lost: the attempt ends").await;
+    // And not in a time-out of the storage, which would be another word.
+    rig.until_worker_says(0, "attempt ends without a word").await;
     for_ever.abandoned().await;
 
     // Its only place is free again.
