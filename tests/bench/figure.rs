@@ -33,7 +33,7 @@ impl Figure {
 
     /// A line that says why there is no figure.
     pub fn without(row: u8, measure: impl Into<String>, why: impl Into<String>) -> Self {
-        let (measure, said) = (measure.into(), why.into());
+        let (measure, said) = (measure.into(), why.into().replace('\n', " "));
         Self { row, measure, value: None, unit: "", bar: None, said, raw: Map::new() }
     }
 
