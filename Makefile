@@ -11,8 +11,8 @@ help: ## what there is to make
 demo: install bins ## the whole thing, on real servers, in a minute
 	$(LOCAL) demo
 
-bench: install bins ## how fast it is beside the parts below it; BENCH='--rows 1,2 --scale 0.1' for a quick look
-	cargo build --locked --release -p longshore-tests --bins
+bench: install ## how fast it is beside the parts below it; BENCH='--rows 1,2 --scale 0.1' for a quick look
+	cargo build --locked --release -p longshore-scheduler -p longshore-worker -p longshore-tests --bins
 	@tests/bench/rivals/install.sh target/local/bench-rivals
 	target/release/longshore-bench $(BENCH)
 
