@@ -152,7 +152,7 @@ impl Db {
     }
 
     async fn open_listener(&self, channel: &'static str) -> Result<Listener> {
-        let (client, mut connection) = self.config.connect(self.tls.clone()).await?;
+        let (client, mut connection) = Box::pin(self.config.connect(self.tls.clone())).await?;
         let (heard, notifications) = tokio::sync::watch::channel(0_u64);
         #[expect(clippy::disallowed_methods, reason = "ends with the listener, which aborts it")]
         let driver = tokio::task::spawn(async move {

@@ -46,9 +46,14 @@ impl Range<'_> {
 ///
 /// # Errors
 /// A probe failed.
-pub(super) async fn find<F, E>(range: &Range<'_>, parts: usize, probe: impl Fn(String) -> F) -> Result<Vec<String>, E>
+pub(super) async fn find<F, E>(
+    range: &Range<'_>,
+    parts: usize,
+    probe: impl Fn(String) -> F + Sync + Send,
+) -> Result<Vec<String>, E>
 where
-    F: Future<Output = Result<Option<String>, E>>,
+    F: Future<Output = Result<Option<String>, E>> + Send,
+    E: Send,
 {
     for stem in stems(range, &probe).await? {
         let chars = chars_after(range, stem, parts, &probe).await?;
@@ -70,9 +75,10 @@ where
 ///
 /// For each start of the last key, what comes after everything that begins like it? A start with an
 /// answer is one character longer than a text where keys branch.
-async fn stems<'a, F, E>(range: &Range<'a>, probe: &impl Fn(String) -> F) -> Result<Vec<&'a str>, E>
+async fn stems<'a, F, E>(range: &Range<'a>, probe: &(impl Fn(String) -> F + Sync)) -> Result<Vec<&'a str>, E>
 where
-    F: Future<Output = Result<Option<String>, E>>,
+    F: Future<Output = Result<Option<String>, E>> + Send,
+    E: Send,
 {
     let last = range.after;
     let from = if last.starts_with(range.prefix) { range.prefix.len() } else { 0 };
@@ -99,10 +105,11 @@ async fn chars_after<F, E>(
     range: &Range<'_>,
     stem: &str,
     parts: usize,
-    probe: &impl Fn(String) -> F,
+    probe: &(impl Fn(String) -> F + Sync),
 ) -> Result<BTreeSet<char>, E>
 where
-    F: Future<Output = Result<Option<String>, E>>,
+    F: Future<Output = Result<Option<String>, E>> + Send,
+    E: Send,
 {
     let low = range.after[stem.len()..].chars().next().map_or(0, |char| u32::from(char) + 1);
     let high = range.until.and_then(|until| until.strip_prefix(stem)).and_then(|rest| rest.chars().next());
@@ -137,10 +144,11 @@ async fn first_char<F, E>(
     range: &Range<'_>,
     stem: &str,
     start: u32,
-    probe: &impl Fn(String) -> F,
+    probe: &(impl Fn(String) -> F + Sync),
 ) -> Result<Option<char>, E>
 where
-    F: Future<Output = Result<Option<String>, E>>,
+    F: Future<Output = Result<Option<String>, E>> + Send,
+    E: Send,
 {
     // The probe asks for keys after a text: after everything that goes on with the character before.
     let before = (0..start).rev().find_map(char::from_u32);
