@@ -146,7 +146,7 @@ pub async fn retry(tx: &Transaction<'_>, id: i64) -> Result<Enqueued> {
 /// with the caller's transaction or not at all.
 ///
 /// # Errors
-/// As [`enqueue`].
+/// As [`enqueue()`].
 pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enqueued> {
     let enqueued = enqueue(tx, storage_id, RequestedBy::Annotation, None, None).await?;
     if !enqueued.created {
