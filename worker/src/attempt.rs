@@ -4,6 +4,8 @@
 //! no storage call). While one page commits, the next is already performed. Stop anywhere and the
 //! next attempt starts at the first page that did not commit.
 
+use std::time::Duration;
+
 use futures::future::OptionFuture;
 use longshore_db::jobs::{self, Claimed};
 use longshore_db::{Client, Error as DbError, Transaction};
@@ -16,6 +18,10 @@ use crate::context::Context;
 use crate::job_error::{JobError, Verdict, backoff};
 use crate::jobs::{Handler, Page, open};
 use crate::metrics::Ending;
+
+/// How often an attempt commits that finds nothing to write. A commit for each such page would cost
+/// more than its listing; too rarely would let progress and cancellation wait.
+const IDLE_COMMITS: Duration = Duration::from_secs(1);
 
 /// What happens to the job with a page.
 enum Step {
@@ -54,6 +60,7 @@ async fn work(context: &Context, claimed: &Claimed) -> Result<Ending, JobError> 
     let started = Instant::now();
     let mut handler = open(context, claimed).await?;
     let mut page = perform(context, claimed, handler.as_mut()).await?;
+    let mut committed_at = started;
     loop {
         let in_time = started.elapsed() < context.config.quantum && !context.stop.is_cancelled();
         let step = match page.failure.take() {
@@ -63,10 +70,17 @@ async fn work(context: &Context, claimed: &Claimed) -> Result<Ending, JobError> 
             None => Step::Release,
         };
         let go_on = matches!(step, Step::Continue);
+        if go_on && page.is_idle() && committed_at.elapsed() < IDLE_COMMITS {
+            let mut next = perform(context, claimed, handler.as_mut()).await?;
+            next.absorb(page);
+            page = next;
+            continue;
+        }
         let ahead: OptionFuture<_> = go_on.then(|| perform(context, claimed, handler.as_mut())).into();
         // The page goes with its commit: one ahead may wait for the memory that this one holds.
         let (committed, next) = tokio::join!(commit_or_isolate(context, claimed, page, &step), ahead);
         committed?;
+        committed_at = Instant::now();
         match (step, next) {
             (Step::Continue, Some(next)) => page = next?,
             (Step::Complete, _) => return Ok(Ending::Completed),

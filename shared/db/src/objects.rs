@@ -101,13 +101,13 @@ pub async fn known(client: &impl GenericClient, storage_id: i64, keys: &[&str]) 
     }
     let imported = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
 
-    let aside = client
-        .query(
+    let scan = client
+        .prepare_cached(
             "SELECT key, sync_id, etag, state, reason FROM quarantine WHERE storage_id = $1 AND key >= $2 AND key <= $3
               ORDER BY key LIMIT $4",
-            &[&storage_id, first, last, &SCAN_LIMIT],
         )
         .await?;
+    let aside = client.query(&scan, &[&storage_id, first, last, &SCAN_LIMIT]).await?;
     let aside = if aside.len() as i64 == SCAN_LIMIT {
         client
             .query(
@@ -157,12 +157,13 @@ pub async fn insert(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows: &
     if rows.is_empty() {
         return Ok(());
     }
-    let sink = tx
-        .copy_in(
+    let copy = tx
+        .prepare_cached(
             "COPY objects (storage_id, key, row_index, task_id, etag, size, modified_at, sync_id)
              FROM STDIN (FORMAT binary)",
         )
         .await?;
+    let sink = tx.copy_in(&copy).await?;
     let types = [Type::INT8, Type::TEXT, Type::INT4, Type::INT8, Type::TEXT, Type::INT8, Type::TIMESTAMPTZ, Type::INT8];
     let writer = BinaryCopyInWriter::new(sink, &types);
     pin_mut!(writer);

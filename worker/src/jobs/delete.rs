@@ -94,6 +94,11 @@ impl Handler for Delete<'_> {
 }
 
 impl Writes {
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.deleted.is_empty() && self.kept.is_empty()
+    }
+
     /// Writes everything in the caller's transaction.
     pub(crate) async fn record(&self, _: &Claimed, tx: &Transaction<'_>) -> Result<(), JobError> {
         exports::settle(tx, self.storage_id, &self.deleted, "deleted").await?;

@@ -250,6 +250,11 @@ impl Handler for Export<'_> {
 }
 
 impl Writes {
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.written.is_empty() && self.aside.is_empty()
+    }
+
     /// Writes everything in the caller's transaction.
     pub(crate) async fn record(&self, claimed: &Claimed, tx: &Transaction<'_>) -> Result<(), JobError> {
         exports::record(tx, self.storage_id, claimed.sync_id, self.unit, &self.written).await?;

@@ -43,6 +43,22 @@ pub(crate) enum Writes {
 }
 
 impl Page {
+    /// Whether its commit would only move the cursor and count.
+    pub(crate) fn is_idle(&self) -> bool {
+        let writes = match &self.writes {
+            Writes::Import(writes) => !writes.is_empty(),
+            Writes::Export(writes) => !writes.is_empty(),
+            Writes::Delete(writes) => !writes.is_empty(),
+        };
+        !writes && self.split.is_empty()
+    }
+
+    /// Takes over the counts and the cursor of the idle page before it, which then need no commit.
+    pub(crate) fn absorb(&mut self, before: Self) {
+        self.counts += before.counts;
+        self.cursor = self.cursor.take().or(before.cursor);
+    }
+
     /// Writes the page in the caller's transaction, which holds the lease. No storage call.
     pub(crate) async fn record(
         &self,

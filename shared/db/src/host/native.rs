@@ -188,13 +188,14 @@ async fn reserve_ids(tx: &Transaction<'_>, count: usize) -> Result<Vec<i64>> {
 }
 
 async fn copy_tasks(tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>], ids: &[i64]) -> Result<()> {
-    let sink = tx
-        .copy_in(
+    let copy = tx
+        .prepare_cached(
             "COPY tasks (id, project_id, data, meta, storage_id, storage_key,
                          total_annotations, cancelled_annotations, total_predictions)
              FROM STDIN (FORMAT binary)",
         )
         .await?;
+    let sink = tx.copy_in(&copy).await?;
     let types =
         [Type::INT8, Type::INT8, Type::JSONB, Type::JSONB, Type::INT8, Type::TEXT, Type::INT4, Type::INT4, Type::INT4];
     let writer = BinaryCopyInWriter::new(sink, &types);
@@ -225,12 +226,13 @@ async fn copy_annotations(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTas
     if tasks.iter().all(|task| task.annotations.is_empty()) {
         return Ok(());
     }
-    let sink = tx
-        .copy_in(
+    let copy = tx
+        .prepare_cached(
             "COPY annotations (task_id, project_id, result, was_cancelled, ground_truth, lead_time, completed_by)
              FROM STDIN (FORMAT binary)",
         )
         .await?;
+    let sink = tx.copy_in(&copy).await?;
     let types = [Type::INT8, Type::INT8, Type::JSONB, Type::BOOL, Type::BOOL, Type::FLOAT8, Type::INT8];
     let writer = BinaryCopyInWriter::new(sink, &types);
     pin_mut!(writer);
@@ -258,9 +260,12 @@ async fn copy_predictions(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTas
     if tasks.iter().all(|task| task.predictions.is_empty()) {
         return Ok(());
     }
-    let sink = tx
-        .copy_in("COPY predictions (task_id, project_id, result, score, model_version) FROM STDIN (FORMAT binary)")
+    let copy = tx
+        .prepare_cached(
+            "COPY predictions (task_id, project_id, result, score, model_version) FROM STDIN (FORMAT binary)",
+        )
         .await?;
+    let sink = tx.copy_in(&copy).await?;
     let types = [Type::INT8, Type::INT8, Type::JSONB, Type::FLOAT8, Type::TEXT];
     let writer = BinaryCopyInWriter::new(sink, &types);
     pin_mut!(writer);

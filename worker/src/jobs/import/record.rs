@@ -12,6 +12,11 @@ use crate::items::Item;
 use crate::job_error::JobError;
 
 impl Writes {
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.imported.is_empty() && self.aside.is_empty() && self.released.is_empty()
+    }
+
     /// Writes everything in the caller's transaction.
     pub(crate) async fn record(
         &self,

@@ -36,6 +36,8 @@ impl Import<'_> {
         if let Some(first) = cuts.first() {
             info!(job.id = self.claimed.lease.job, parts = cuts.len(), "range split: idle workers take parts of it");
             self.until = Some(first.clone());
+            // What is left may be short now: it proves itself before it is cut again.
+            self.pages = 0;
         }
         Ok(cuts)
     }

@@ -55,6 +55,7 @@ where
     F: Future<Output = Result<Option<String>, E>> + Send,
     E: Send,
 {
+    let mut found = BTreeSet::new();
     for stem in stems(range, &probe).await? {
         let chars = chars_after(range, stem, parts, &probe).await?;
         let cuts: Vec<String> = chars
@@ -62,12 +63,14 @@ where
             .map(|char| format!("{stem}{char}"))
             .filter(|cut| cut.as_str() > range.after && range.until.is_none_or(|until| cut.as_str() < until))
             .collect();
-        // No cut where only the end of the range itself branches off: look further down.
-        if !cuts.is_empty() {
-            return Ok(evenly(cuts, parts));
+        // The first branches part the most; where they are too few, the part of the last key is cut
+        // further down.
+        found.extend(evenly(cuts, parts - found.len()));
+        if found.len() >= parts {
+            break;
         }
     }
-    Ok(Vec::new())
+    Ok(found.into_iter().collect())
 }
 
 /// The texts after which remaining keys leave the path of the last key, the shortest first: that one

@@ -62,7 +62,9 @@ fn a_long_common_prefix_is_seen_through() {
 fn date_folders_are_cut_by_their_days() {
     let keys = keys((1..=28).flat_map(|day| (0..50).map(move |n| format!("2026/02/{day:02}/{n}"))));
     let range = Range { prefix: "", after: "2026/02/01/0", until: None };
-    assert_eq!(cuts(&keys, &range, 8), ["2026/02/1", "2026/02/2"]);
+    let cuts = cuts(&keys, &range, 8);
+    assert!(["2026/02/05", "2026/02/1", "2026/02/2"].iter().all(|cut| cuts.contains(&(*cut).to_owned())), "{cuts:?}");
+    assert_eq!(cuts.len(), 8);
 }
 
 #[test]
