@@ -212,6 +212,8 @@ impl Open {
             let mut is_stranded = false;
             loop {
                 tokio::select! {
+                    // The ending first: bytes that come after it must not slip through.
+                    biased;
                     // It cannot fail: the sender lives in the link.
                     _ = self.ending.changed() => {
                         is_stranded = *self.ending.borrow_and_update() == Ending::Strand;
