@@ -1,7 +1,5 @@
 //! Which listed keys a sync takes, and why it skips the others.
 
-use fancy_regex::Regex;
-
 /// How many backtracking steps one match may take before it counts as not decided.
 ///
 /// A hundred thousand is far above what sensible patterns need on a key of 1,024 bytes and ends
@@ -13,7 +11,26 @@ const BACKTRACK_LIMIT: usize = 100_000;
 pub struct KeyFilter {
     prefix: String,
     recursive: bool,
-    regex: Option<Regex>,
+    regex: Option<Pattern>,
+}
+
+/// An expression, compiled by the engine that fits it.
+#[derive(Debug, Clone)]
+enum Pattern {
+    /// Time grows with the key and nothing else.
+    Plain(regex::Regex),
+    /// Look-around and back-references need backtracking, which is bounded.
+    Backtracking(fancy_regex::Regex),
+}
+
+impl Pattern {
+    /// Whether the expression matches, or `None` if that takes too long to say.
+    fn is_match(&self, key: &str) -> Option<bool> {
+        match self {
+            Self::Plain(regex) => Some(regex.is_match(key)),
+            Self::Backtracking(regex) => regex.is_match(key).ok(),
+        }
+    }
 }
 
 /// The rule by which a key is skipped.
@@ -61,11 +78,7 @@ impl KeyFilter {
     pub fn new(prefix: &str, recursive: bool, regex: Option<&str>) -> Result<Self, FilterError> {
         let regex = regex
             .filter(|pattern| !pattern.is_empty())
-            .map(|pattern| {
-                fancy_regex::RegexBuilder::new(&format!(r"\A(?:{})", python_groups(pattern)))
-                    .backtrack_limit(BACKTRACK_LIMIT)
-                    .build()
-            })
+            .map(compile)
             .transpose()
             .map_err(|error| FilterError(Box::new(error)))?;
         Ok(Self { prefix: prefix.to_owned(), recursive, regex })
@@ -91,10 +104,21 @@ impl KeyFilter {
             return Some(Skip::TooDeep);
         }
         match self.regex.as_ref().map(|regex| regex.is_match(key)) {
-            None | Some(Ok(true)) => None,
-            Some(Ok(false)) => Some(Skip::Regex),
-            Some(Err(_)) => Some(Skip::RegexTooSlow),
+            None | Some(Some(true)) => None,
+            Some(Some(false)) => Some(Skip::Regex),
+            Some(None) => Some(Skip::RegexTooSlow),
         }
+    }
+}
+
+fn compile(pattern: &str) -> Result<Pattern, fancy_regex::Error> {
+    let anchored = format!(r"\A(?:{})", python_groups(pattern));
+    match regex::Regex::new(&anchored) {
+        Ok(plain) => Ok(Pattern::Plain(plain)),
+        Err(_) => fancy_regex::RegexBuilder::new(&anchored)
+            .backtrack_limit(BACKTRACK_LIMIT)
+            .build()
+            .map(Pattern::Backtracking),
     }
 }
 
