@@ -8,7 +8,14 @@ use longshore_tests::rig::Rig;
 use serde_json::json;
 
 async fn splitting_rig() -> Rig {
-    Rig::with().workers(2).env("LONGSHORE_SPLIT_AFTER_PAGES", "1").env("LONGSHORE_JOBS", "4").start().await
+    Rig::with()
+        .workers(2)
+        .env("LONGSHORE_SPLIT_AFTER_PAGES", "1")
+        .env("LONGSHORE_JOBS", "4")
+        // An attempt a page: each one must find in the tables where its own part ends.
+        .env("LONGSHORE_QUANTUM_SECONDS", "0")
+        .start()
+        .await
 }
 
 /// Imports a bucket of these keys and gives the number of jobs it took.
@@ -21,6 +28,7 @@ async fn jobs_for(rig: &Rig, bucket: &str, keys: Vec<String>) -> i64 {
     let expected = one_each(keys);
     rig.check_import(&storage, &sync, &expected, &[]).await;
     rig.check_first_counts(&sync, &expected, 0);
+    assert_eq!(sync["counts"]["listed"], expected.len(), "each key is listed by one job alone: {sync}");
     let row = rig.database().await;
     row.query_one("SELECT count(*) FROM jobs WHERE sync_id = $1", &[&sync["id"].as_i64()]).await.expect("jobs").get(0)
 }

@@ -16,9 +16,6 @@ use crate::job_error::JobError;
 /// A range is cut into at most so many parts at once; the parts can be cut again.
 const MOST_PARTS: i64 = 32;
 
-/// Heartbeats come every sixth of a lease: a worker unseen for a whole one is gone.
-const SEEN_WITHIN_LEASES: u32 = 1;
-
 impl Import<'_> {
     /// Where to cut the rest of the range after the page at hand; nowhere while nobody is idle.
     ///
@@ -44,7 +41,8 @@ impl Import<'_> {
 
     /// How many parts idle workers could take from this job.
     async fn parts_wanted(&self) -> Result<Option<usize>, JobError> {
-        let seen_within = self.context.config.lease * SEEN_WITHIN_LEASES;
+        // Heartbeats come every sixth of a lease: a worker unseen for a whole one is gone.
+        let seen_within = self.context.config.lease;
         let db = &self.context.db;
         let load = db.in_time(async { workers::load(&db.client().await?, seen_within).await }).await?;
         let idle = load.slots - load.jobs;
