@@ -108,6 +108,8 @@ words! {
         InvalidSettings = "invalid_settings",
         /// Nothing is stored under the key.
         NoSuchObject = "no_such_object",
+        /// The object ends before the range that was asked for begins.
+        NoSuchRange = "no_such_range",
         /// The object is larger than the caller takes.
         TooLarge = "too_large",
         /// The secrets of the storage cannot be opened with the keys at hand.
@@ -149,6 +151,7 @@ impl FailureReason {
             Self::BadAnswer => "Check the endpoint: the answer is not that of this kind of storage.",
             Self::InvalidSettings => "Correct the settings of the storage.",
             Self::NoSuchObject => "Check the key: there is no such object.",
+            Self::NoSuchRange => "Ask for bytes that the object has.",
             Self::TooLarge => "Make the object smaller or raise the limit.",
             Self::SealedSecrets => "Enter the secrets again, or give this process the key they were sealed with.",
             Self::Internal => "Look in the log of the process for this id.",

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
@@ -37,6 +38,7 @@ pub async fn all(subject: &Subject<'_>) {
     nothing_below_a_prefix_is_an_empty_page(subject).await;
     a_put_replaces_and_gives_the_etag_that_is_listed(subject).await;
     ranges_and_limits_hold(subject).await;
+    a_stream_brings_what_was_asked_for_and_says_which_part(subject).await;
     what_is_not_there_is_not_found_and_deleting_it_succeeds(subject).await;
     probes_pass_and_leave_nothing(subject).await;
 }
@@ -199,6 +201,30 @@ pub async fn ranges_and_limits_hold(subject: &Subject<'_>) {
     assert_eq!(subject.storage.get(key, None, 10).await.expect("a get").bytes.len(), 10);
     let error = subject.storage.get(key, None, 9).await.expect_err("a get over the limit");
     assert_eq!(error.reason, FailureReason::TooLarge);
+}
+
+/// An object too large to hold comes piece by piece.
+pub async fn a_stream_brings_what_was_asked_for_and_says_which_part(subject: &Subject<'_>) {
+    let key = "conformance/stream";
+    subject.make(key, "0123456789").await;
+    for (range, expected, part) in [
+        (None, "0123456789", None),
+        (Some(Range { first: 2, last: Some(4) }), "234", Some((2, 4))),
+        (Some(Range { first: 8, last: Some(99) }), "89", Some((8, 9))),
+        (Some(Range { first: 7, last: None }), "789", Some((7, 9))),
+    ] {
+        let stream = subject.storage.stream(key, range).await.unwrap_or_else(|error| panic!("{range:?}: {error:?}"));
+        assert_eq!((stream.size, stream.part), (10, part), "{range:?}");
+        let listed = subject.storage.head(key).await.expect("a head");
+        assert_eq!(stream.etag, listed.etag, "{range:?}");
+        let pieces: Vec<Bytes> = stream.body.try_collect().await.expect("the pieces");
+        assert_eq!(pieces.concat(), expected.as_bytes(), "{range:?}");
+    }
+    let behind = subject.storage.stream(key, Some(Range { first: 10, last: None })).await;
+    let error = behind.err().expect("a range behind the end");
+    assert_eq!(error.reason, FailureReason::NoSuchRange);
+    let missing = subject.storage.stream("conformance/missing", None).await;
+    assert_eq!(missing.err().expect("nothing to stream").kind, ErrorKind::NotFound);
 }
 
 /// Missing objects are told apart from failures.

@@ -17,5 +17,5 @@ pub use metrics::StorageMetrics;
 pub use open::{InvalidSetting, Stores, check_settings};
 pub use operator::Operator;
 pub use s3::read_listing;
-pub use storage::{ListPage, ListRequest, ObjectBody, ObjectMeta, Probe, PutOptions, Range, Storage};
+pub use storage::{ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Probe, PutOptions, Range, Storage};
 pub use wire::{AllowedEndpoints, Concurrency, InvalidEndpoint, RetryPolicy, Timeouts, WireOptions};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
 use longshore_model::Secret;
 
 use crate::StorageError;
@@ -25,6 +26,12 @@ pub trait Storage: Send + Sync {
     /// Reads an object, or a range of it, refusing to hold more than `max_bytes`.
     async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError>;
 
+    /// Reads an object, or a range of it, piece by piece, whatever its size.
+    ///
+    /// A range that begins behind the object's end fails with
+    /// [`FailureReason::NoSuchRange`](longshore_model::FailureReason::NoSuchRange).
+    async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError>;
+
     /// Writes an object, replacing what was there. On return it is durable; the etag is the storage's.
     async fn put(&self, key: &str, body: Bytes, options: &PutOptions) -> Result<Option<String>, StorageError>;
 
@@ -43,6 +50,12 @@ pub trait Storage: Send + Sync {
 
     /// The URI by which a task names the object, such as `s3://bucket/key`.
     fn uri(&self, key: &str) -> String;
+
+    /// Whether listings are in the order of their keys, pages after pages. Where they are not, a page
+    /// may repeat keys of an earlier one, and a range of keys cannot be listed by itself.
+    fn is_ordered(&self) -> bool {
+        true
+    }
 }
 
 /// What to list.
@@ -87,6 +100,19 @@ pub struct ObjectBody {
     pub bytes: Bytes,
     pub etag: Option<String>,
     pub content_type: Option<String>,
+}
+
+/// An object on its way.
+pub struct ObjectStream {
+    /// Bytes of the whole object.
+    pub size: u64,
+    /// The part that comes, both ends included; `None` is the whole object.
+    pub part: Option<(u64, u64)>,
+    pub etag: Option<String>,
+    pub content_type: Option<String>,
+    pub modified_at: Option<DateTime<Utc>>,
+    /// The pieces, in order. One that fails is the last.
+    pub body: BoxStream<'static, Result<Bytes, StorageError>>,
 }
 
 /// A byte range, both ends included; an open end reads to the last byte.

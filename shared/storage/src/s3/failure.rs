@@ -70,6 +70,7 @@ fn meaning(op: Op, status: StatusCode, code: &str) -> (ErrorKind, FailureReason)
                 Op::Get | Op::Head | Op::Delete | Op::Presign => (NotFound, FailureReason::NoSuchObject),
                 Op::Connect | Op::List | Op::Put => (Invalid, FailureReason::NoSuchBucket),
             },
+            416 => (Invalid, FailureReason::NoSuchRange),
             400..=499 => (Invalid, FailureReason::InvalidSettings),
             500..=599 => (Unavailable, FailureReason::Unavailable),
             _ => (Invalid, FailureReason::BadAnswer),
@@ -135,6 +136,7 @@ mod tests {
             (Op::Head, 403, "", Denied, FailureReason::AccessDenied),
             (Op::Head, 301, "", Invalid, FailureReason::WrongRegion),
             (Op::List, 404, "", Invalid, FailureReason::NoSuchBucket),
+            (Op::Get, 416, "InvalidRange", Invalid, FailureReason::NoSuchRange),
             (Op::Put, 400, "SomethingNew", Invalid, FailureReason::InvalidSettings),
         ] {
             let body = format!("<?xml version=\"1.0\"?>\n<Error>\n<Code>{code}</Code><Message>m</Message></Error>");

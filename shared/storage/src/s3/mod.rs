@@ -17,10 +17,10 @@ use chrono::DateTime;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use longshore_model::{FailureReason, S3Connection, S3sConnection, Secret, StorageKind};
 
-use crate::wire::{Answer, Call, Wire};
+use crate::wire::{self, Answer, Call, Flow, Wire};
 use crate::{
-    ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, Op, Probe, PutOptions, Range, Storage,
-    StorageError,
+    ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe, PutOptions,
+    Range, Storage, StorageError,
 };
 use bucket::Bucket;
 pub(crate) use credentials::{Ambient, Keys, own};
@@ -101,6 +101,15 @@ impl S3 {
         Ask { op, method, uri, headers: Vec::new(), body: Bytes::new(), max_bytes: LONGEST_LISTING }
     }
 
+    /// A request for an object or a range of it.
+    fn ask_object(&self, key: &str, range: Option<Range>) -> Result<Ask, StorageError> {
+        let mut ask = self.ask(Op::Get, Method::GET, self.object(Op::Get, key)?);
+        if let Some(range) = range {
+            ask.headers.push((header::RANGE, wire::range(range)));
+        }
+        Ok(ask)
+    }
+
     /// The URI of a key, or the refusal of one that no bucket can have.
     fn object(&self, op: Op, key: &str) -> Result<Uri, StorageError> {
         self.bucket.object(key).ok_or_else(|| StorageError::new(op, ErrorKind::Invalid, FailureReason::InvalidSettings))
@@ -112,23 +121,44 @@ impl S3 {
         ask: Ask,
         read: impl Fn(&Answer) -> Result<T, StorageError> + Send + Sync,
     ) -> Result<T, StorageError> {
-        let kind = match self.keys {
-            Keys::Own(_) | Keys::Ambient(_) => StorageKind::S3,
-            Keys::Role(_) => StorageKind::S3s,
-        };
-        let call = Call { kind, op: ask.op, endpoint: self.bucket.endpoint(), max_bytes: ask.max_bytes };
         let judge = |answer: Answer| {
             if answer.status.is_success() { read(&answer) } else { Err(failure::refused(ask.op, &answer)) }
         };
         let used = Mutex::new(None);
-        let result = self.wire.call(call, || self.signed(&ask, &used), judge).await;
+        let sign = || self.signed(&ask, &used);
+        self.renewing(&used, || self.wire.call(self.call(&ask), sign, judge)).await
+    }
+
+    /// The same, with the answer's body left on its way.
+    async fn flow(&self, ask: Ask) -> Result<Flow, StorageError> {
+        let used = Mutex::new(None);
+        let sign = || self.signed(&ask, &used);
+        let refused = |answer: &Answer| failure::refused(ask.op, answer);
+        self.renewing(&used, || self.wire.stream(self.call(&ask), sign, refused)).await
+    }
+
+    fn call<'a>(&'a self, ask: &Ask) -> Call<'a> {
+        let kind = match self.keys {
+            Keys::Own(_) | Keys::Ambient(_) => StorageKind::S3,
+            Keys::Role(_) => StorageKind::S3s,
+        };
+        Call { kind, op: ask.op, endpoint: self.bucket.endpoint(), max_bytes: ask.max_bytes }
+    }
+
+    /// Tries once more with fresh credentials where those that were used turn out to have expired.
+    async fn renewing<T, Fut: Future<Output = Result<T, StorageError>>>(
+        &self,
+        used: &Mutex<Option<String>>,
+        attempt: impl Fn() -> Fut,
+    ) -> Result<T, StorageError> {
+        let result = attempt().await;
         let expired = matches!(&result, Err(error) if error.reason == FailureReason::ExpiredCredentials);
         let old = used.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (self.keys.held(), old) {
             // They may have been replaced early.
             (Some(held), Some(old)) if expired => {
                 held.forget(&old).await;
-                self.wire.call(call, || self.signed(&ask, &used), judge).await
+                attempt().await
             }
             _ => result,
         }
@@ -195,14 +225,8 @@ impl Storage for S3 {
     }
 
     async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
-        let mut ask = self.ask(Op::Get, Method::GET, self.object(Op::Get, key)?);
+        let mut ask = self.ask_object(key, range)?;
         ask.max_bytes = max_bytes;
-        if let Some(Range { first, last }) = range {
-            let last = last.map(|last| last.to_string()).unwrap_or_default();
-            let value =
-                HeaderValue::try_from(format!("bytes={first}-{last}")).map_err(|error| internal(Op::Get, error))?;
-            ask.headers.push((header::RANGE, value));
-        }
         self.send(ask, |answer| {
             if range.is_some_and(|range| answer.status != StatusCode::PARTIAL_CONTENT && !is_whole(range, &answer.body))
             {
@@ -215,6 +239,12 @@ impl Storage for S3 {
             })
         })
         .await
+    }
+
+    async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {
+        let flow = self.flow(self.ask_object(key, range)?).await?;
+        let etag = flow.header(header::ETAG).and_then(list::etag);
+        flow.object(etag)
     }
 
     async fn put(&self, key: &str, body: Bytes, options: &PutOptions) -> Result<Option<String>, StorageError> {

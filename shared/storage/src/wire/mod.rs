@@ -9,13 +9,14 @@ mod connect;
 mod failure;
 mod limit;
 mod retry;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -32,6 +33,7 @@ pub use retry::RetryPolicy;
 use crate::{ErrorKind, Op, StorageError, StorageMetrics};
 use connect::Connector;
 use limit::Limits;
+pub(crate) use stream::{Flow, range};
 
 /// Servers drop idle connections after 20 s or more; one dropped by us first is never raced for.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);
@@ -131,14 +133,28 @@ impl Wire {
         T: Send,
         Fut: Future<Output = Result<Request<Bytes>, StorageError>> + Send,
     {
+        self.attempts(call, prepare, |response| self.whole(call, response), read).await
+    }
+
+    /// Sends until an answer is good or the policy ends: `receive` takes in what came, `read` judges it.
+    async fn attempts<A, T, Fut, Received>(
+        &self,
+        call: Call<'_>,
+        prepare: impl Fn() -> Fut + Send + Sync,
+        receive: impl Fn(Response<Incoming>) -> Received + Send + Sync,
+        read: impl Fn(A) -> Result<T, StorageError> + Send + Sync,
+    ) -> Result<T, StorageError>
+    where
+        A: Send,
+        T: Send,
+        Fut: Future<Output = Result<Request<Bytes>, StorageError>> + Send,
+        Received: Future<Output = Result<A, StorageError>> + Send,
+    {
         let attempt = || async {
             let place = self.limits.enter(call.endpoint).await;
             let request = prepare().await?;
             let running = self.metrics.start(call.kind, call.op);
-            let result = match self.exchange(call, request).await {
-                Ok(answer) => read(answer),
-                Err(error) => Err(error),
-            };
+            let result = async { receive(self.exchange(call.op, request).await?).await }.await.and_then(&read);
             match result.as_ref().map_err(|error| error.kind) {
                 Err(ErrorKind::Throttled { .. }) => place.throttled(),
                 Err(ErrorKind::Unavailable | ErrorKind::Cancelled) => {}
@@ -150,19 +166,21 @@ impl Wire {
         self.retry.run(attempt, || self.metrics.retried(call.kind, call.op)).await
     }
 
-    async fn exchange(&self, call: Call<'_>, request: Request<Bytes>) -> Result<Answer, StorageError> {
-        let op = call.op;
+    /// Sends one request and waits for the head of its answer.
+    async fn exchange(&self, op: Op, request: Request<Bytes>) -> Result<Response<Incoming>, StorageError> {
         let length = request.body().len() as u64;
         self.metrics.sent(length);
         let patience = self.timeouts.head + Duration::from_secs(length / SLOWEST_UPLOAD);
-        let answer = timeout(patience, self.client.request(request.map(Full::new)))
+        timeout(patience, self.client.request(request.map(Full::new)))
             .await
             .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
-            .map_err(|error| failure::no_answer(op, error))?;
+            .map_err(|error| failure::no_answer(op, error))
+    }
 
-        let (head, body) = answer.into_parts();
+    async fn whole(&self, call: Call<'_>, response: Response<Incoming>) -> Result<Answer, StorageError> {
+        let (head, body) = response.into_parts();
         let body = if head.status.is_success() {
-            self.body(op, &head.headers, body, call.max_bytes).await?
+            self.body(call.op, &head.headers, body, call.max_bytes).await?
         } else {
             self.refusal(body).await
         };
@@ -175,15 +193,11 @@ impl Wire {
         if op != Op::Head && body.size_hint().lower() > max {
             return Err(too_large());
         }
-        // Without a length or chunks a body ends when the connection does, and a cut one looks whole.
-        let has_end = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
-        if op == Op::Get && !has_end {
-            return Err(StorageError::new(op, ErrorKind::Unavailable, FailureReason::BadAnswer));
-        }
+        check_end(op, headers)?;
         let expected = usize::try_from(body.size_hint().lower()).unwrap_or_default();
         let mut held = BytesMut::with_capacity(expected);
         let mut body = body;
-        while let Some(piece) = self.piece(op, &mut body).await? {
+        while let Some(piece) = piece(op, &mut body, self.timeouts.idle).await? {
             self.metrics.received(piece.len() as u64);
             if (held.len() + piece.len()) as u64 > max {
                 return Err(too_large());
@@ -197,30 +211,41 @@ impl Wire {
     async fn refusal(&self, mut body: Incoming) -> Bytes {
         let mut held = BytesMut::new();
         while (held.len() as u64) < REFUSAL_BYTES
-            && let Ok(Some(piece)) = self.piece(Op::Get, &mut body).await
+            && let Ok(Some(piece)) = piece(Op::Get, &mut body, self.timeouts.idle).await
         {
             held.extend_from_slice(&piece);
         }
         held.freeze()
     }
+}
 
-    async fn piece(&self, op: Op, body: &mut Incoming) -> Result<Option<Bytes>, StorageError> {
-        loop {
-            let frame = timeout(self.timeouts.idle, body.frame())
-                .await
-                .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?;
-            match frame {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(failure::no_answer(op, error)),
-                // Trailers carry nothing that is used here.
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
+/// The next piece of a body, or `None` after the last.
+async fn piece(op: Op, body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, StorageError> {
+    loop {
+        let frame = timeout(patience, body.frame())
+            .await
+            .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(failure::no_answer(op, error)),
+            // Trailers carry nothing that is used here.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
                 }
             }
         }
     }
+}
+
+/// Refuses an object without a length or chunks: its body ends when the connection does, and a cut
+/// one looks whole.
+fn check_end(op: Op, headers: &HeaderMap) -> Result<(), StorageError> {
+    let has_end = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
+    if op == Op::Get && !has_end {
+        return Err(StorageError::new(op, ErrorKind::Unavailable, FailureReason::BadAnswer));
+    }
+    Ok(())
 }
 
 impl Answer {
