@@ -3,6 +3,7 @@
 
 pub mod amqp;
 pub mod frozen;
+pub mod installed;
 pub mod moto;
 pub mod oracle;
 pub mod plain;

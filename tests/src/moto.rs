@@ -1,24 +1,19 @@
 //! moto, an S3 server that shares no code with ours: what holds on both is not the habit of one.
 //!
-//! It is a Python program. The first test that wants it installs it, as pinned in
-//! `moto/requirements.txt`, into a virtual environment below the target folder; later ones reuse it.
+//! It is a Python program, installed as `moto/requirements.txt` pins it.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use longshore_local::guard::{Folder, Guard};
 use longshore_local::{Place, Process, ports};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
-use crate::{plain, servers};
-
-const REQUIREMENTS: &str = include_str!("../moto/requirements.txt");
+use crate::{installed, plain, servers};
 
 /// It takes 5 s to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,7 +49,7 @@ impl Moto {
     }
 
     async fn start() -> Result<Self> {
-        let python = tokio::task::spawn_blocking(install).await??;
+        let python = tokio::task::spawn_blocking(|| installed::python("moto")).await??;
         let place = Place::open(servers::folder(&servers::unique("moto")))?;
         let guard = Guard::watch(&place, Folder::Remove)?;
         let port = ports::free()?;
@@ -88,40 +83,4 @@ impl Moto {
         let answer = plain::send("PUT", &url, &[("authorization", ANYBODY)], content).await;
         assert_eq!(answer.status, 200, "PUT {path}: {}", answer.text());
     }
-}
-
-/// Makes the virtual environment, unless it is there already, and gives its Python.
-fn install() -> Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("find the workspace")?.join("target/local");
-    let (venv, lock) = (folder.join("moto"), folder.join("moto.lock"));
-    let (python, installed) = (venv.join("bin/python"), venv.join("installed.txt"));
-    fs::create_dir_all(&folder)?;
-    // Of several test programs at once, one installs and the others wait.
-    let lock = File::create(lock)?;
-    lock.lock()?;
-    if fs::read_to_string(&installed).is_ok_and(|installed| installed == REQUIREMENTS) {
-        return Ok(python);
-    }
-
-    // What is there is incomplete or of other versions.
-    if venv.exists() {
-        fs::remove_dir_all(&venv)?;
-    }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv)).context(
-        "the tests run moto, a Python program: please install Python 3 with venv and pip (Debian: python3-venv)",
-    )?;
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("moto/requirements.txt");
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    run(Command::new(&python).args(pip).arg(requirements))
-        .context("pip could not install tests/moto/requirements.txt")?;
-    fs::write(&installed, REQUIREMENTS)?;
-    Ok(python)
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().with_context(|| format!("run {program}"))?;
-    let said = [output.stdout, output.stderr].concat();
-    ensure!(output.status.success(), "{program} ended ({}):\n{}", output.status, String::from_utf8_lossy(&said));
-    Ok(())
 }

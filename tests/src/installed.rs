@@ -1,0 +1,77 @@
+//! Programs of other languages that tests run, installed once, as pinned, below the target folder.
+//!
+//! The first test that wants a program installs it; later ones, and later runs, reuse it until the
+//! pins change.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// The Python of a virtual environment with what `tests/<name>/requirements.txt` pins: every package,
+/// also those that others need, so that each machine runs the same. Blocks while it installs.
+pub fn python(name: &str) -> Result<PathBuf> {
+    let requirements = source(name).join("requirements.txt");
+    let folder = once(name, &[&requirements], |folder| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder)).with_context(|| {
+            format!("the tests run {name}, a Python program: please install Python 3 with venv and pip (Debian: python3-venv)")
+        })?;
+        let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
+        run(Command::new(folder.join("bin/python")).args(pip).arg(&requirements))
+            .with_context(|| format!("pip could not install {}", requirements.display()))
+    })?;
+    Ok(folder.join("bin/python"))
+}
+
+/// The folder `node_modules` with what `tests/<name>/package-lock.json` pins. Blocks while it installs.
+pub fn node(name: &str) -> Result<PathBuf> {
+    let (package, lock) = (source(name).join("package.json"), source(name).join("package-lock.json"));
+    let folder = once(name, &[&package, &lock], |folder| {
+        fs::create_dir_all(folder)?;
+        for file in [&package, &lock] {
+            fs::copy(file, folder.join(file.file_name().context("a file has a name")?))?;
+        }
+        let npm = ["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
+        run(Command::new("npm").args(npm).current_dir(folder))
+            .with_context(|| format!("npm could not install {name} (Debian: nodejs and npm)"))
+    })?;
+    Ok(folder.join("node_modules"))
+}
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Fills `target/local/<name>` by `install`, unless these very pins have filled it already.
+fn once(name: &str, pins: &[&PathBuf], install: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("find the workspace")?.join("target/local");
+    let (folder, installed) = (place.join(name), place.join(name).join("installed.txt"));
+    let mut wanted = Vec::new();
+    for pin in pins {
+        wanted.extend(fs::read(pin).with_context(|| format!("read {}", pin.display()))?);
+    }
+    fs::create_dir_all(&place)?;
+    // Of several test programs at once, one installs and the others wait.
+    let lock = File::create(place.join(format!("{name}.lock")))?;
+    lock.lock()?;
+    if fs::read(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(folder);
+    }
+
+    // What is there is incomplete or of other versions.
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    install(&folder)?;
+    fs::write(&installed, wanted)?;
+    Ok(folder)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("run {program}"))?;
+    let said = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success(), "{program} ended ({}):\n{}", output.status, String::from_utf8_lossy(&said));
+    Ok(())
+}
