@@ -8,10 +8,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::body::StorageBody;
 use super::connect::{self, Preview};
 use super::draft::{Base, Draft};
 use super::fields::Fields;
-use super::kind::{self, Kind, StorageBody};
+use super::kind::{self, Kind};
 use super::secrets::{open, seal};
 use crate::api::ApiState;
 use crate::api::auth::Caller;
@@ -79,7 +80,7 @@ impl Collection {
             project: Some(project),
             projects: None,
         };
-        storages::list(&client, &filter).await?.into_iter().map(kind::show).collect()
+        Ok(storages::list(&client, &filter).await?.into_iter().map(StorageBody::from).collect())
     }
 
     pub(super) async fn create(
@@ -99,12 +100,12 @@ impl Collection {
         let row = storages::insert(&tx, id, self.direction, &draft.written(sealed.as_ref())).await?;
         self.audit(&tx, caller, "storage.create", &row, &sent).await?;
         tx.commit().await.map_err(Error::from)?;
-        self.kind.show(row)
+        Ok(row.into())
     }
 
     pub(super) async fn get(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<StorageBody> {
         let client = state.db.client().await?;
-        self.kind.show(self.find(&client, caller, id).await?)
+        Ok(self.find(&client, caller, id).await?.into())
     }
 
     /// Writes a storage anew: over what is stored, or (`whole`) over the defaults.
@@ -126,7 +127,7 @@ impl Collection {
         // Not kept while the storage is asked.
         drop(client);
         check_project(state, caller, draft.project_id).await?;
-        if whole || sent.keys().any(|field| self.kind.is_connection_field(field)) {
+        if whole || self.reconnects(&sent) {
             connect::probe(state, self.kind, self.direction, &draft).await?;
         }
 
@@ -143,7 +144,7 @@ impl Collection {
         let row = storages::update(&tx, id, &draft.written(sealed.as_ref())).await?;
         self.audit(&tx, caller, "storage.update", &row, &sent).await?;
         tx.commit().await.map_err(Error::from)?;
-        self.kind.show(row)
+        Ok(row.into())
     }
 
     pub(super) async fn delete(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<()> {
@@ -231,7 +232,13 @@ impl Collection {
             sync.created = enqueued.created,
             "a sync was asked for"
         );
-        Ok((self.kind.show(row)?, enqueued.sync_id))
+        Ok((row.into(), enqueued.sync_id))
+    }
+
+    /// Whether a request brings a field that says how the storage is reached.
+    fn reconnects(self, sent: &Map<String, Value>) -> bool {
+        let mut fields = self.kind.connection_fields().iter().chain(self.kind.secret_fields());
+        fields.any(|field| sent.contains_key(*field))
     }
 
     /// The storage, if it is of this collection and the caller's to see.
@@ -275,7 +282,7 @@ pub(super) async fn list_all(
     let filter = StorageFilter { direction: Some(direction), kind: None, project, projects: caller.scope() };
     let mut rows = storages::list(&state.db.client().await?, &filter).await?;
     rows.sort_by_key(|row| kind::KINDS.iter().position(|kind| kind.kind() == row.kind));
-    rows.into_iter().map(kind::show).collect()
+    Ok(rows.into_iter().map(StorageBody::from).collect())
 }
 
 /// Refuses a project that is not there, or not the caller's to see, in the same words.

@@ -7,7 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::actions::{Collection, ProjectQuery, SYNC_ID, StartSync};
-use super::kind::{StorageBody, StorageFields};
+use super::body::StorageBody;
+use super::kind::StorageFields;
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiResult, ErrorBody};

@@ -7,8 +7,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::actions::{Collection, ProjectQuery, SYNC_ID, StartSync};
+use super::body::StorageBody;
 use super::connect::Preview;
-use super::kind::{StorageBody, StorageFields};
+use super::kind::StorageFields;
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiResult, ErrorBody};

@@ -1,18 +1,21 @@
-//! What the API must know of a kind of storage: its own fields, in and out. A kind is a file.
+//! What the API must know of a kind of storage: its own fields. A kind is a file.
 
-use longshore_db::storages::StorageRow;
 use longshore_model::{Connection, Direction, FailureReason, StorageKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::azure::{Azure, AzureFields};
 use super::draft::Draft;
 use super::fields::Fields;
-use super::s3::{S3, S3Body, S3Fields};
-use super::s3s::{S3s, S3sBody, S3sFields};
+use super::gcs::{Gcs, GcsFields};
+use super::localfiles::{Localfiles, LocalfilesFields};
+use super::redis::{Redis, RedisFields};
+use super::s3::{S3, S3Fields};
+use super::s3s::{S3s, S3sFields};
 use crate::api::error::{ApiError, ApiResult};
 
-/// The kinds that this build can reach, in the order of Label Studio's list.
-pub(crate) const KINDS: &[&dyn Kind] = &[&S3, &S3s];
+/// The kinds, in the order of Label Studio's list.
+pub(crate) const KINDS: &[&dyn Kind] = &[&S3, &S3s, &Gcs, &Azure, &Redis, &Localfiles];
 
 /// A kind of storage, as the API sees it.
 pub(crate) trait Kind: Sync {
@@ -24,23 +27,17 @@ pub(crate) trait Kind: Sync {
     /// The connection of a storage of which nothing is known yet.
     fn blank(&self, direction: Direction) -> Connection;
 
+    /// The fields that say how the storage is reached, without the secret ones.
+    fn connection_fields(&self) -> &'static [&'static str];
+
+    /// The fields that are accepted and never shown.
+    fn secret_fields(&self) -> &'static [&'static str];
+
     /// Reads the kind's own fields over a draft. `whole` requests must bring all that is required.
     fn read(&self, fields: &mut Fields, draft: &mut Draft, whole: bool);
 
-    /// Whether a request brings a field that says how the storage is reached.
-    fn is_connection_field(&self, field: &str) -> bool;
-
-    /// Whether a field is one of the kind's secrets.
-    fn is_secret_field(&self, field: &str) -> bool;
-
     /// The field to blame for a connection that fails so.
     fn field(&self, reason: FailureReason) -> &'static str;
-
-    /// A storage as an answer.
-    ///
-    /// # Errors
-    /// Its settings are those of another kind.
-    fn show(&self, row: StorageRow) -> ApiResult<StorageBody>;
 }
 
 /// The kind of a path, or 404.
@@ -48,34 +45,56 @@ pub(crate) fn find(word: &str) -> ApiResult<&'static dyn Kind> {
     KINDS.iter().copied().find(|kind| kind.kind().as_str() == word).ok_or_else(ApiError::no_route)
 }
 
-/// Shows a stored storage by its kind.
-pub(crate) fn show(row: StorageRow) -> ApiResult<StorageBody> {
-    match KINDS.iter().find(|kind| kind.kind() == row.kind) {
-        Some(kind) => kind.show(row),
-        None => Err(ApiError::internal(format!("storage {} is of a kind that this build cannot reach", row.id))),
-    }
+/// The fields of a storage in a request: those of all kinds, and those of its own.
+#[derive(Deserialize, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "the fields are read one by one, so that every fault is named at once; this documents them"
+)]
+pub(crate) struct StorageFields {
+    project: i64,
+    #[schema(max_length = 256)]
+    title: Option<String>,
+    description: Option<String>,
+    synchronizable: Option<bool>,
+    /// Python regular expression, matched at the start of the full key.
+    regex_filter: Option<String>,
+    /// Every object becomes one task that names it; otherwise objects hold tasks as JSON.
+    use_blob_urls: Option<bool>,
+    /// Import only; kinds with folders.
+    recursive_scan: Option<bool>,
+    /// Import only; kinds that sign URLs.
+    presign: Option<bool>,
+    /// Import only: minutes, 0 to 32767.
+    #[schema(maximum = 32767)]
+    presign_ttl: Option<u16>,
+    /// Export only.
+    can_delete_objects: Option<bool>,
+    /// Export only: one object per task instead of one per annotation.
+    export_tasks: Option<bool>,
+    /// Export only: annotation objects are named `<id>.json` instead of `<id>`.
+    json_suffix: Option<bool>,
+    /// `validate` and `files` only: the storage whose stored secrets are used where none are sent.
+    #[schema(minimum = 1)]
+    id: Option<i64>,
+    /// `files` only: how many keys to show.
+    #[schema(minimum = 1, maximum = 10000)]
+    limit: Option<u16>,
+    #[serde(flatten)]
+    own: KindFields,
 }
 
-/// A stored storage whose settings are not those of its kind.
-pub(crate) fn mixed_up(id: i64) -> ApiError {
-    ApiError::internal(format!("the settings of storage {id} are those of another kind"))
-}
-
-/// A storage as an answer. Fields come in Label Studio's order; secrets never come.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub(crate) enum StorageBody {
-    S3(S3Body),
-    S3s(S3sBody),
-}
-
-/// The fields of a storage in a request, by kind.
+/// The fields of one kind.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "the fields are read one by one; this documents them")]
-pub(crate) enum StorageFields {
-    S3(S3Fields),
+pub(crate) enum KindFields {
     S3s(S3sFields),
+    S3(S3Fields),
+    Gcs(GcsFields),
+    Azure(AzureFields),
+    Redis(RedisFields),
+    Localfiles(LocalfilesFields),
 }
 
 /// A kind, by its word in paths and its name for people.

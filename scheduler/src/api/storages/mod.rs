@@ -3,12 +3,17 @@
 //! A kind is a file that says which fields it has ([`kind::Kind`]); routes and actions are shared.
 
 mod actions;
+mod azure;
+mod body;
 mod connect;
 mod draft;
 mod export;
 mod fields;
+mod gcs;
 mod import;
 mod kind;
+mod localfiles;
+mod redis;
 mod s3;
 mod s3s;
 mod secrets;
@@ -23,7 +28,8 @@ use super::auth::Caller;
 use super::error::ApiResult;
 use super::extract::{Json, UrlQuery};
 use actions::ProjectQuery;
-use kind::{KindBody, StorageBody};
+use body::StorageBody;
+use kind::KindBody;
 
 pub use connect::{OpenStorage, open_storage};
 

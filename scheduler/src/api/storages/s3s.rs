@@ -1,15 +1,14 @@
 //! Amazon S3 through an IAM role: a bucket's fields, and the role's instead of keys.
 
-use longshore_db::storages::StorageRow;
 use longshore_model::{Connection, Direction, FailureReason, S3sConnection, Secrets, StorageKind};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::draft::{Draft, set};
 use super::fields::{Fields, OTHER_KIND};
-use super::kind::{Kind, StorageBody, mixed_up};
-use super::s3::{S3Body, bucket_body, bucket_field, is_bucket_field, read_bucket};
-use crate::api::error::{ApiResult, NON_FIELD};
+use super::kind::Kind;
+use super::s3::{bucket_field, read_bucket};
+use crate::api::error::NON_FIELD;
 
 /// The kind `s3s`.
 pub(crate) struct S3s;
@@ -37,58 +36,26 @@ impl Kind for S3s {
         set(&mut s3s.legacy_auth, fields.boolean_or_null("legacy_auth"));
     }
 
-    fn is_connection_field(&self, field: &str) -> bool {
-        is_bucket_field(field) || matches!(field, "role_arn" | "external_id")
+    fn connection_fields(&self) -> &'static [&'static str] {
+        &["bucket", "prefix", "region_name", "s3_endpoint", "aws_sse_kms_key_id", "role_arn", "external_id"]
     }
 
-    fn is_secret_field(&self, _: &str) -> bool {
-        false
+    fn secret_fields(&self) -> &'static [&'static str] {
+        &[]
     }
 
     fn field(&self, reason: FailureReason) -> &'static str {
         // AWS does not say whether the role's name or the external id is wrong.
         bucket_field(reason)
     }
-
-    fn show(&self, row: StorageRow) -> ApiResult<StorageBody> {
-        let Connection::S3s(s3s) = row.settings.connection.clone() else { return Err(mixed_up(row.id)) };
-        Ok(StorageBody::S3s(S3sBody {
-            bucket: bucket_body(row, s3s.s3),
-            role_arn: s3s.role_arn,
-            external_id: s3s.external_id,
-            legacy_auth: s3s.legacy_auth,
-        }))
-    }
 }
 
-/// A storage on S3 with an IAM role: what one on S3 has, and the role.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct S3sBody {
-    #[serde(flatten)]
-    bucket: S3Body,
-    role_arn: String,
-    external_id: Option<String>,
-    legacy_auth: Option<bool>,
-}
-
-/// The fields of an S3 storage with an IAM role in a request. All but `project`, `bucket` and
-/// `role_arn` may be left out.
+/// The own fields of an S3 storage with an IAM role in a request.
 #[derive(Deserialize, ToSchema)]
-#[expect(
-    dead_code,
-    reason = "the fields are read one by one, so that every fault is named at once; this documents them"
-)]
+#[expect(dead_code, reason = "the fields are read one by one; this documents them")]
 pub(crate) struct S3sFields {
-    project: i64,
-    title: Option<String>,
-    description: Option<String>,
-    synchronizable: Option<bool>,
     bucket: String,
     prefix: Option<String>,
-    /// Python regular expression, matched at the start of the full key.
-    regex_filter: Option<String>,
-    /// Every object becomes one task that names it; otherwise objects hold tasks as JSON.
-    use_blob_urls: Option<bool>,
     region_name: Option<String>,
     /// Base URL of a compatible store.
     s3_endpoint: Option<String>,
@@ -98,23 +65,8 @@ pub(crate) struct S3sFields {
     external_id: Option<String>,
     /// Kept and shown; changes nothing.
     legacy_auth: Option<bool>,
+    /// Export only.
     aws_sse_kms_key_id: Option<String>,
-    /// Import only.
-    recursive_scan: Option<bool>,
-    /// Import only.
-    presign: Option<bool>,
-    /// Import only: minutes, 0 to 32767.
-    presign_ttl: Option<u16>,
-    /// Export only.
-    can_delete_objects: Option<bool>,
-    /// Export only.
-    export_tasks: Option<bool>,
-    /// Export only.
-    json_suffix: Option<bool>,
-    /// `validate` and `files` only: a stored storage, as with other kinds; there are no secrets to take from it.
-    id: Option<i64>,
-    /// `files` only: how many keys to show.
-    limit: Option<u16>,
 }
 
 #[cfg(test)]

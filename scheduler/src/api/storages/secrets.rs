@@ -33,7 +33,7 @@ pub(super) fn open(
     let opened = state.sealer.open(&seal_name(id), &sealed);
     match opened.ok().and_then(|json| Secrets::read(kind.kind(), &json).ok()) {
         Some(secrets) => Ok(secrets),
-        None if sent.keys().any(|field| kind.is_secret_field(field)) => Ok(none),
+        None if kind.secret_fields().iter().any(|field| sent.contains_key(*field)) => Ok(none),
         None => {
             let reason = FailureReason::SealedSecrets;
             Err(ApiError::refused(reason.as_str(), reason.advice()))

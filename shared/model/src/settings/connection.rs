@@ -1,6 +1,7 @@
 //! How a storage is reached, by kind. Nothing here is secret.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::StorageKind;
 
@@ -53,6 +54,14 @@ impl Connection {
         }
     }
 
+    /// Whether a URL can be signed that reads an object without further credentials.
+    pub fn signs_urls(&self) -> bool {
+        match self {
+            Self::S3(_) | Self::S3s(_) | Self::Gcs(_) | Self::Azure(_) => true,
+            Self::Redis(_) | Self::Localfiles(_) => false,
+        }
+    }
+
     /// The key that written objects are encrypted with, where the kind has such a setting.
     pub fn kms_key_id(&self) -> Option<&str> {
         match self {
@@ -69,7 +78,7 @@ fn folder(typed: Option<&str>) -> String {
 }
 
 /// How to reach a bucket of S3 or of a compatible store.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct S3Connection {
     pub bucket: String,
     /// Exactly what the user typed. See [`Connection::prefix`] for what it becomes.
@@ -87,7 +96,7 @@ pub struct S3Connection {
 }
 
 /// A bucket of S3 that is reached as an IAM role, which this process's own identity assumes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct S3sConnection {
     #[serde(flatten)]
     pub s3: S3Connection,
@@ -102,7 +111,7 @@ pub struct S3sConnection {
 }
 
 /// How to reach a bucket of Google Cloud Storage.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GcsConnection {
     pub bucket: String,
     /// Exactly what the user typed. See [`Connection::prefix`] for what it becomes.
@@ -114,7 +123,7 @@ pub struct GcsConnection {
 }
 
 /// How to reach a container of Azure Blob Storage.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AzureConnection {
     pub container: String,
     /// Exactly what the user typed. See [`Connection::prefix`] for what it becomes.
@@ -126,7 +135,7 @@ pub struct AzureConnection {
 }
 
 /// How to reach a database of a Redis server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RedisConnection {
     /// What the keys start with.
     #[serde(default)]
@@ -147,7 +156,7 @@ pub struct RedisConnection {
 }
 
 /// A folder below the root that the operator opens.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LocalfilesConnection {
     /// Absolute.
     pub path: String,

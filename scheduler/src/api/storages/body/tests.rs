@@ -1,0 +1,71 @@
+//! Which fields a storage of each kind shows.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn shown(direction: Direction, settings: &Value) -> Value {
+    let settings: StorageSettings = serde_json::from_value(settings.clone()).unwrap();
+    let row = StorageRow {
+        id: 3,
+        project_id: 1,
+        kind: settings.kind(),
+        direction,
+        title: None,
+        description: None,
+        settings,
+        synchronizable: true,
+        status: SyncStatus::Initialized,
+        last_sync: None,
+        last_sync_count: None,
+        last_sync_job: None,
+        traceback: None,
+        meta: json!({}),
+        created_at: DateTime::UNIX_EPOCH,
+    };
+    serde_json::to_value(StorageBody::from(row)).unwrap()
+}
+
+fn names(text: &str) -> BTreeSet<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+const ALL: &str = "id type synchronizable last_sync last_sync_count last_sync_job status traceback meta title \
+                   description created_at regex_filter use_blob_urls project";
+
+/// The lists are those of Label Studio 1.23.2, and behind the stroke what Longshore adds.
+#[test]
+fn every_kind_shows_the_fields_of_label_studio_and_no_others() {
+    let s3 = "bucket prefix aws_sse_kms_key_id region_name s3_endpoint";
+    for (settings, own, import) in [
+        (json!({"kind": "s3", "bucket": "b"}), s3.to_owned(), "presign presign_ttl recursive_scan"),
+        (
+            json!({"kind": "s3s", "bucket": "b", "role_arn": "r"}),
+            format!("{s3} role_arn external_id legacy_auth"),
+            "presign presign_ttl recursive_scan",
+        ),
+        (
+            json!({"kind": "gcs", "bucket": "b"}),
+            "bucket prefix google_project_id".to_owned(),
+            "presign presign_ttl recursive_scan",
+        ),
+        (
+            json!({"kind": "azure", "container": "b"}),
+            "container prefix endpoint".to_owned(),
+            "presign presign_ttl recursive_scan",
+        ),
+        (json!({"kind": "redis"}), "path host port db username tls".to_owned(), ""),
+        (json!({"kind": "localfiles", "path": "/data/pics"}), "path".to_owned(), "recursive_scan"),
+    ] {
+        let body = shown(Direction::Import, &settings);
+        assert_eq!(body["type"], settings["kind"]);
+        let keys: BTreeSet<String> = body.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, names(&format!("{ALL} {own} {import}")), "import {settings}");
+
+        let body = shown(Direction::Export, &settings);
+        let keys: BTreeSet<String> = body.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, names(&format!("{ALL} {own} can_delete_objects export_tasks json_suffix")), "{settings}");
+    }
+}
