@@ -90,34 +90,54 @@ pub async fn known(client: &impl GenericClient, storage_id: i64, keys: &[&str]) 
             &[Type::INT8, Type::TEXT, Type::TEXT, Type::INT8],
         )
         .await?;
-    let mut rows = client.query(&scan, &[&storage_id, first, last, &SCAN_LIMIT]).await?;
-    if rows.len() as i64 == SCAN_LIMIT {
-        rows = client
-            .query(
-                "SELECT key, sync_id FROM objects WHERE storage_id = $1 AND key = ANY ($2) AND row_index = 0",
-                &[&storage_id, &keys],
-            )
-            .await?;
+    let mut imported = client.query(&scan, &[&storage_id, first, last, &SCAN_LIMIT]).await?;
+    if imported.len() as i64 == SCAN_LIMIT {
+        imported = imported_among(client, storage_id, keys).await?;
     }
-    let imported = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-
     let scan = client
         .prepare_cached(
             "SELECT key, sync_id, etag, state, reason FROM quarantine WHERE storage_id = $1 AND key >= $2 AND key <= $3
               ORDER BY key LIMIT $4",
         )
         .await?;
-    let aside = client.query(&scan, &[&storage_id, first, last, &SCAN_LIMIT]).await?;
-    let aside = if aside.len() as i64 == SCAN_LIMIT {
-        client
-            .query(
-                "SELECT key, sync_id, etag, state, reason FROM quarantine WHERE storage_id = $1 AND key = ANY ($2)",
-                &[&storage_id, &keys],
-            )
-            .await?
-    } else {
-        aside
-    };
+    let mut aside = client.query(&scan, &[&storage_id, first, last, &SCAN_LIMIT]).await?;
+    if aside.len() as i64 == SCAN_LIMIT {
+        aside = aside_among(client, storage_id, keys).await?;
+    }
+    read_known(&imported, &aside)
+}
+
+/// Looks up keys of no order, one by one: between the first and the last of them may lie all others.
+///
+/// # Errors
+/// The database is away.
+pub async fn known_among(client: &impl GenericClient, storage_id: i64, keys: &[&str]) -> Result<Known> {
+    if keys.is_empty() {
+        return Ok(Known::default());
+    }
+    let imported = imported_among(client, storage_id, keys).await?;
+    let aside = aside_among(client, storage_id, keys).await?;
+    read_known(&imported, &aside)
+}
+
+async fn imported_among(client: &impl GenericClient, storage_id: i64, keys: &[&str]) -> Result<Vec<Row>> {
+    let probe = client
+        .prepare_cached("SELECT key, sync_id FROM objects WHERE storage_id = $1 AND key = ANY ($2) AND row_index = 0")
+        .await?;
+    Ok(client.query(&probe, &[&storage_id, &keys]).await?)
+}
+
+async fn aside_among(client: &impl GenericClient, storage_id: i64, keys: &[&str]) -> Result<Vec<Row>> {
+    let probe = client
+        .prepare_cached(
+            "SELECT key, sync_id, etag, state, reason FROM quarantine WHERE storage_id = $1 AND key = ANY ($2)",
+        )
+        .await?;
+    Ok(client.query(&probe, &[&storage_id, &keys]).await?)
+}
+
+fn read_known(imported: &[Row], aside: &[Row]) -> Result<Known> {
+    let imported = imported.iter().map(|row| (row.get(0), row.get(1))).collect();
     let quarantined = aside.iter().map(read_aside).collect::<Result<_>>()?;
     Ok(Known { imported, quarantined })
 }

@@ -36,6 +36,10 @@ words! {
         UnsupportedValue = "unsupported_value",
         /// A key that the database cannot hold.
         UnsupportedKey = "unsupported_key",
+        /// A value of the database that is not a text, such as a list or a hash of Redis.
+        WrongValueType = "wrong_value_type",
+        /// What carries the name is no file with content: a pipe, a socket, a device.
+        NotAFile = "not_a_file",
         /// The storage refuses this one object.
         Denied = "denied",
         /// The storage did not give or take this one object, however often it was asked.
@@ -64,6 +68,8 @@ impl QuarantineReason {
             | Self::UnsupportedExtension
             | Self::UnsupportedValue
             | Self::UnsupportedKey
+            | Self::WrongValueType
+            | Self::NotAFile
             | Self::Denied
             | Self::Refused => false,
         }
@@ -77,6 +83,8 @@ words! {
         UnknownAccessKey = "unknown_access_key",
         /// The secret key does not fit the access key.
         WrongSecretKey = "wrong_secret_key",
+        /// The user name or the password is not right, or one is asked for and none is given.
+        WrongPassword = "wrong_password",
         /// No credentials in the storage, the environment or the default chain.
         MissingCredentials = "missing_credentials",
         /// The credentials or the session token have expired.
@@ -112,6 +120,22 @@ words! {
         NoSuchRange = "no_such_range",
         /// The object is larger than the caller takes.
         TooLarge = "too_large",
+        /// The value under the key is not a text.
+        WrongValueType = "wrong_value_type",
+        /// This kind of storage has no signed URLs.
+        NoSignedUrls = "no_signed_urls",
+        /// The storage takes nothing at present: a replica, or mounted read-only.
+        ReadOnly = "read_only",
+        /// No room is left for what is to be written.
+        StorageFull = "storage_full",
+        /// There is no such folder on this machine.
+        NoSuchFolder = "no_such_folder",
+        /// The folder is the document root itself.
+        RootItself = "root_itself",
+        /// The path is not below the document root, or leaves it by a link.
+        OutsideRoot = "outside_root",
+        /// The operator has not opened files of this machine.
+        LocalFilesDisabled = "local_files_disabled",
         /// The secrets of the storage cannot be opened with the keys at hand.
         SealedSecrets = "sealed_secrets",
         /// Longshore's own fault: see the log.
@@ -125,6 +149,7 @@ impl FailureReason {
         match self {
             Self::UnknownAccessKey => "Check the access key ID: the storage does not know it.",
             Self::WrongSecretKey => "Check the secret access key: it does not fit the access key ID.",
+            Self::WrongPassword => "Check the user name and the password: the server does not take them.",
             Self::MissingCredentials => {
                 "Enter an access key ID and a secret access key, or give the workers credentials by environment or role."
             }
@@ -153,6 +178,20 @@ impl FailureReason {
             Self::NoSuchObject => "Check the key: there is no such object.",
             Self::NoSuchRange => "Ask for bytes that the object has.",
             Self::TooLarge => "Make the object smaller or raise the limit.",
+            Self::WrongValueType => "Store the value as a string: SET key value.",
+            Self::NoSignedUrls => "Switch pre-signed URLs off: this kind of storage has none.",
+            Self::ReadOnly => "Use a server that takes writes: this one is a read-only replica or mounted read-only.",
+            Self::StorageFull => "Make room in the storage: it is full.",
+            Self::NoSuchFolder => "Check the path: there is no such folder on the machines of scheduler and workers.",
+            Self::RootItself => {
+                "Choose a folder below LOCAL_FILES_DOCUMENT_ROOT, such as its sub-folder dataset1: for safety the root itself may not be a storage."
+            }
+            Self::OutsideRoot => {
+                "Choose a folder below LOCAL_FILES_DOCUMENT_ROOT: for safety nothing outside of it, and no link that leads there, may be a storage."
+            }
+            Self::LocalFilesDisabled => {
+                "Ask the operator to set LOCAL_FILES_SERVING_ENABLED to true on scheduler and workers: for safety files of these machines are closed."
+            }
             Self::SealedSecrets => "Enter the secrets again, or give this process the key they were sealed with.",
             Self::Internal => "Look in the log of the process for this id.",
         }

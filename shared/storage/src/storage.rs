@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use longshore_model::Secret;
+use longshore_model::{QuarantineReason, Secret};
 
 use crate::StorageError;
 
@@ -52,9 +52,16 @@ pub trait Storage: Send + Sync {
     fn uri(&self, key: &str) -> String;
 
     /// Whether listings are in the order of their keys, pages after pages. Where they are not, a page
-    /// may repeat keys of an earlier one, and a range of keys cannot be listed by itself.
+    /// may repeat keys of an earlier one and be somewhat longer than asked for, and a range of keys
+    /// cannot be listed by itself.
     fn is_ordered(&self) -> bool {
         true
+    }
+
+    /// Why an object can be nobody's source, where its listing says so already, and what to do about
+    /// it. Its key may then be a description of the real one.
+    fn unusable(&self, _: &ObjectMeta) -> Option<(QuarantineReason, &'static str)> {
+        None
     }
 }
 

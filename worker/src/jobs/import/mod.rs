@@ -4,25 +4,27 @@
 //! mode), and the result is committed at once; where the objects of a page are large, in several
 //! parts, of which only the last moves the cursor. Run a page twice and the second adds nothing.
 
+mod faulty;
 mod fetch;
 mod record;
 mod split;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use longshore_db::Counts;
 use longshore_db::host::JobStorage;
 use longshore_db::jobs::Claimed;
-use longshore_db::objects::{SetAside, Standing, known};
-use longshore_model::{DataKey, KeyFilter, QuarantineReason};
+use longshore_db::objects::{SetAside, Standing, known, known_among};
+use longshore_model::{DataKey, KeyFilter};
 use longshore_storage::{ListRequest, ObjectMeta, Storage};
 
 use crate::context::Context;
 use crate::items::{Item, Limits};
 use crate::job_error::JobError;
 use crate::jobs::{Handler, Page, Writes as PageWrites};
+use faulty::Found;
 
 /// Keys per page: what S3, GCS and Azure list at most in one answer that all of them give.
 const PAGE_KEYS: u16 = 1_000;
@@ -60,6 +62,8 @@ pub(crate) struct Import<'a> {
     cursor: Option<String>,
     /// Objects of the listed page that are still to be read.
     pending: VecDeque<Pending>,
+    /// Keys of the part that may still be on its way into the ledger, where the next page may repeat them.
+    underway: HashSet<String>,
     /// What the listed page counts once its last part commits.
     listed: Counts,
     next: Option<String>,
@@ -100,6 +104,7 @@ impl<'a> Import<'a> {
             limits: Limits::default(),
             cursor: claimed.cursor.clone(),
             pending: VecDeque::new(),
+            underway: HashSet::new(),
             listed: Counts::default(),
             next: None,
             last: false,
@@ -131,24 +136,28 @@ impl<'a> Import<'a> {
         }
         self.last = self.next.is_none();
         self.pages += 1;
+        if !self.store.is_ordered() {
+            self.drop_repeats(&mut objects);
+        }
 
         let listed = objects.len();
-        let mut aside = Vec::new();
         objects.retain(|object| self.filter.skips(&object.key).is_none());
-        objects.retain(|object| {
-            let storable = !object.key.contains('\0');
-            if !storable {
-                aside.push(unsupported_key(object));
-            }
-            storable
-        });
-
-        let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
+        let found: Vec<Found> = objects.into_iter().map(|object| Found::of(object, self.store.as_ref())).collect();
+        let keys: Vec<&str> = found.iter().map(Found::key).collect();
         let db = &self.context.db;
-        let known = db.in_time(async { known(&db.client().await?, self.storage.id, &keys).await }).await?;
+        let known = db.in_time(async {
+            let client = db.client().await?;
+            if self.store.is_ordered() {
+                known(&client, self.storage.id, &keys).await
+            } else {
+                known_among(&client, self.storage.id, &keys).await
+            }
+        });
+        let known = known.await?;
         self.listed = Counts { pages: 1, listed: count(listed), ..Counts::default() };
-        for object in objects {
-            let again = match known.standing(&object.key, object.etag.as_deref(), self.claimed.sync_id) {
+        let mut aside = Vec::new();
+        for found in found {
+            let again = match known.standing(found.key(), found.object.etag.as_deref(), self.claimed.sync_id) {
                 Standing::New => false,
                 Standing::Again => true,
                 Standing::Existed => {
@@ -161,10 +170,20 @@ impl<'a> Import<'a> {
                 }
                 Standing::Counted => continue,
             };
-            self.pending.push_back(Pending { object, again });
+            match found.fault {
+                Some(fault) => aside.push(fault),
+                None => self.pending.push_back(Pending { object: found.object, again }),
+            }
         }
         self.listed.matched = self.listed.existed + self.listed.still_quarantined;
         Ok(aside)
+    }
+
+    /// Drops keys that this page names twice, and those that the part before it is just committing.
+    /// What repeats a page further back is in the ledger by now.
+    fn drop_repeats(&self, objects: &mut Vec<ObjectMeta>) {
+        let mut seen = HashSet::with_capacity(objects.len());
+        objects.retain(|object| !self.underway.contains(&object.key) && seen.insert(object.key.clone()));
     }
 
     /// Takes as many pending objects as one part may hold, at least one if there is any.
@@ -198,6 +217,10 @@ impl Handler for Import<'_> {
     async fn perform(&mut self) -> Result<Page, JobError> {
         let mut aside = if self.pending.is_empty() { self.list().await? } else { Vec::new() };
         let part = self.take_part();
+        if !self.store.is_ordered() {
+            let keys = part.iter().map(|pending| &pending.object.key).chain(aside.iter().map(|aside| &aside.key));
+            self.underway = keys.cloned().collect();
+        }
         let bytes = part.iter().map(|pending| self.memory_of(&pending.object)).sum();
         let reserved = if bytes > 0 { Some(self.context.memory.reserve(bytes).await) } else { None };
 
@@ -237,20 +260,6 @@ impl Handler for Import<'_> {
             split,
             _reserved: reserved,
         })
-    }
-}
-
-fn unsupported_key(object: &ObjectMeta) -> SetAside {
-    SetAside {
-        key: object.key.replace('\0', "\u{2400}"),
-        etag: object.etag.clone(),
-        size: i64::try_from(object.size).ok(),
-        unit_id: None,
-        reason: QuarantineReason::UnsupportedKey,
-        detail: "The key holds a NUL character, which no database text can hold. Rename the object.".to_owned(),
-        byte_offset: object.key.find('\0').and_then(|at| i64::try_from(at).ok()),
-        row_index: None,
-        excerpt: None,
     }
 }
 

@@ -23,7 +23,7 @@ impl Import<'_> {
     /// page that does not commit leaves the range as it was.
     pub(super) async fn split(&mut self) -> Result<Vec<String>, JobError> {
         let after_pages = self.context.config.split_after_pages;
-        if after_pages == 0 || self.pages < after_pages {
+        if after_pages == 0 || self.pages < after_pages || !self.store.is_ordered() {
             return Ok(Vec::new());
         }
         let Some(parts) = self.parts_wanted().await? else { return Ok(Vec::new()) };

@@ -1,0 +1,79 @@
+//! Listed objects that can be no task's source, as their listing shows already.
+
+use longshore_db::objects::SetAside;
+use longshore_model::QuarantineReason;
+use longshore_storage::{ObjectMeta, Storage};
+use sha2::{Digest, Sha256};
+
+/// The index of the ledger takes 2,704 bytes; the clouds' own limit is 1,024.
+const LONGEST_KEY: usize = 2_048;
+
+/// As much of a longer key as is shown.
+const SHOWN: usize = 1_000;
+
+/// A listed object, with its fault if it has one.
+pub(super) struct Found {
+    pub(super) object: ObjectMeta,
+    pub(super) fault: Option<SetAside>,
+}
+
+impl Found {
+    pub(super) fn of(object: ObjectMeta, store: &dyn Storage) -> Self {
+        let fault = fault(&object, store);
+        Self { object, fault }
+    }
+
+    /// The name by which the database knows the object.
+    pub(super) fn key(&self) -> &str {
+        self.fault.as_ref().map_or(&self.object.key, |fault| &fault.key)
+    }
+}
+
+fn fault(object: &ObjectMeta, store: &dyn Storage) -> Option<SetAside> {
+    let nul = object.key.find('\0');
+    let (reason, detail) = if nul.is_some() {
+        let detail = "The key holds a NUL character, which no database text can hold. Rename the object.";
+        (QuarantineReason::UnsupportedKey, detail)
+    } else if object.key.len() > LONGEST_KEY {
+        let detail = "The key has more than 2,048 bytes, which no database index can hold. Rename the object.";
+        (QuarantineReason::UnsupportedKey, detail)
+    } else {
+        store.unusable(object)?
+    };
+    Some(SetAside {
+        key: shown(&object.key),
+        etag: object.etag.clone(),
+        size: i64::try_from(object.size).ok(),
+        unit_id: None,
+        reason,
+        detail: detail.to_owned(),
+        byte_offset: nul.and_then(|at| i64::try_from(at).ok()),
+        row_index: None,
+        excerpt: None,
+    })
+}
+
+/// A key as the database can hold it, and different for every key.
+fn shown(key: &str) -> String {
+    let key = key.replace('\0', "\u{2400}");
+    if key.len() <= LONGEST_KEY {
+        return key;
+    }
+    let digest = Sha256::digest(key.as_bytes());
+    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}\u{2026}{digest}", &key[..key.floor_char_boundary(SHOWN)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_key_that_is_too_long_is_shown_short_and_told_from_its_like() {
+        let long = |end: &str| format!("{}{end}", "\u{e9}".repeat(3_000));
+        assert!(shown(&long("a")).len() < 1_050);
+        assert_ne!(shown(&long("a")), shown(&long("b")));
+        assert_eq!(shown("a\0b"), "a\u{2400}b");
+        assert_eq!(shown("short"), "short");
+    }
+}
