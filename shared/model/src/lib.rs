@@ -9,6 +9,7 @@ mod message;
 mod reason;
 mod secret;
 mod settings;
+pub mod uri;
 mod word;
 
 pub use filter::{FilterError, KeyFilter, Skip};

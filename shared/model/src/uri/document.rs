@@ -1,0 +1,140 @@
+//! URIs in JSON texts: found and replaced without touching anything else.
+//!
+//! A document is neither parsed nor written again: the order of its fields, the spelling of its
+//! numbers and its depth are nobody's business here. Only strings that are values are looked into.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::find::{find, may_hold};
+
+/// The URIs that a JSON text holds, each once. See [`rewrite`] for `own_key`.
+pub fn uris(json: &str, own_key: Option<&str>) -> BTreeSet<String> {
+    let mut uris = BTreeSet::new();
+    rewrite(json, own_key, |uri| {
+        uris.insert(uri.to_owned());
+        None
+    });
+    uris
+}
+
+/// Replaces the URIs of a JSON text by what `turn` gives for them; `None` leaves one as it is.
+///
+/// `own_key` is the key of the object that the task is, if it is one: its URI is taken as it is
+/// spelled, where others lose white space around them. A text that is not JSON comes back as some
+/// other text that is not.
+pub fn rewrite<'a>(json: &'a str, own_key: Option<&str>, mut turn: impl FnMut(&str) -> Option<String>) -> Cow<'a, str> {
+    if !may_hold(json) && !json.contains('\\') {
+        return Cow::Borrowed(json);
+    }
+    let (mut rewritten, mut copied) = (String::new(), 0);
+    for place in Values::of(json) {
+        let Some(text) = unescaped(&json[place.clone()]) else { continue };
+        let Some(turned) = turned(&text, own_key, &mut turn) else { continue };
+        rewritten.push_str(&json[copied..place.start - 1]);
+        rewritten.push_str(&serde_json::Value::String(turned).to_string());
+        copied = place.end + 1;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(json);
+    }
+    rewritten.push_str(&json[copied..]);
+    Cow::Owned(rewritten)
+}
+
+/// The text with its URIs replaced, or `None` if none was.
+fn turned(text: &str, own_key: Option<&str>, turn: &mut impl FnMut(&str) -> Option<String>) -> Option<String> {
+    let (mut turned, mut copied) = (String::new(), 0);
+    for found in find(text, own_key) {
+        let Some(new) = turn(&found.uri) else { continue };
+        turned.push_str(&text[copied..found.place.start]);
+        turned.push_str(&if found.in_html { new.replace('&', "&amp;") } else { new });
+        copied = found.place.end;
+    }
+    if copied == 0 {
+        return None;
+    }
+    turned.push_str(&text[copied..]);
+    Some(turned)
+}
+
+/// What a JSON string says, given what stands between its quotes; `None` if it is not one.
+fn unescaped(written: &str) -> Option<Cow<'_, str>> {
+    if !written.contains('\\') {
+        return Some(Cow::Borrowed(written));
+    }
+    serde_json::from_str(&format!("\"{written}\"")).ok().map(Cow::Owned)
+}
+
+/// The strings of a JSON text that are values and not names: what stands between their quotes.
+struct Values<'a> {
+    json: &'a str,
+    at: usize,
+}
+
+impl<'a> Values<'a> {
+    fn of(json: &'a str) -> Self {
+        Self { json, at: 0 }
+    }
+}
+
+impl Iterator for Values<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let bytes = self.json.as_bytes();
+        loop {
+            let start = self.at + self.json[self.at..].find('"')? + 1;
+            let mut end = start;
+            while *bytes.get(end)? != b'"' {
+                end += if bytes[end] == b'\\' { 2 } else { 1 };
+            }
+            self.at = end + 1;
+            let after = bytes[self.at..].iter().find(|byte| !byte.is_ascii_whitespace());
+            if after != Some(&b':') {
+                return Some(start..end);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Marks each URI.
+    fn marked(json: &str) -> String {
+        rewrite(json, None, |uri| Some(format!("<{uri}>"))).into_owned()
+    }
+
+    #[test]
+    fn uris_are_replaced_at_every_depth_and_nothing_else_changes() {
+        let json =
+            r#"{"b": "s3://b/1", "a": {"x": [1e400, "gs://c/2", {"s3://b/name": " s3://b/3 "}, 1.50]}, "é": "\u00e9"}"#;
+        let expected = r#"{"b": "<s3://b/1>", "a": {"x": [1e400, "<gs://c/2>", {"s3://b/name": " <s3://b/3> "}, 1.50]}, "é": "\u00e9"}"#;
+        assert_eq!(marked(json), expected);
+        assert_eq!(uris(json, None).len(), 3);
+        assert_eq!(marked(r#""s3://b/1""#), r#""<s3://b/1>""#);
+        let deep = format!("{}\"s3://b/1\"{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(uris(&deep, None).len(), 1);
+    }
+
+    #[test]
+    fn escaped_strings_are_read_and_written_as_json() {
+        assert_eq!(marked(r#"["s3:\/\/b\/a\"\n\u00e9"]"#), "[\"<s3://b/a\\\"\\né>\"]");
+        let html = r#"{"h": "<img src=\"s3://b/1\"/> \"<b>\" <img src='s3://b/2'/>"}"#;
+        let link = |uri: &str| Some(format!("/r?a=1&u={}", &uri[uri.len() - 1..]));
+        let expected = r#"{"h": "<img src=\"/r?a=1&amp;u=1\"/> \"<b>\" <img src='/r?a=1&amp;u=2'/>"}"#;
+        assert_eq!(rewrite(html, None, link), expected);
+    }
+
+    #[test]
+    fn what_is_left_alone_is_not_even_copied() {
+        let json = r#"{"a": "s3://b/1", "b": "x", "c": "\\"}"#;
+        assert!(matches!(rewrite(json, None, |_| None), Cow::Borrowed(text) if text == json));
+        for broken in ["\"", "\"\\", "{\"a", "\"s3://b/1", "\\u", "[\"\\ud800 s3://b/1\"]"] {
+            assert_eq!(marked(broken), broken);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! URIs by which task data names objects: `s3://bucket/key`, `gs://…`, `azure-blob://…` and
+//! `/data/local-files/?d=…`.
+//!
+//! A key is everything after the bucket, byte for byte: `?`, `#`, `%` and spaces are part of it.
+
+mod document;
+mod fileuri;
+mod find;
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::StorageKind;
+
+pub use document::{rewrite, uris};
+pub use fileuri::{decode_fileuri, encode_fileuri};
+
+/// How URIs begin, and the kinds of storages that hold what they name.
+const SCHEMES: &[(&str, &[StorageKind])] = &[
+    ("s3://", &[StorageKind::S3, StorageKind::S3s]),
+    ("gs://", &[StorageKind::Gcs]),
+    ("azure-blob://", &[StorageKind::Azure]),
+];
+
+/// How links to local files begin, as the host spells them and without its slash.
+const LOCAL_FILES: &[&str] = &["/data/local-files/?", "/data/local-files?"];
+
+/// A URI taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectUri<'a> {
+    kinds: &'static [StorageKind],
+    /// The bucket or container; empty for local files, which have none.
+    pub bucket: &'a str,
+    /// The key, exactly. Of a local file: its path below the operator's root.
+    pub key: Cow<'a, str>,
+}
+
+impl<'a> ObjectUri<'a> {
+    /// Takes a URI apart; `None` is something else, or a key that no storage has.
+    pub fn parse(uri: &'a str) -> Option<Self> {
+        if uri.contains('\0') {
+            return None;
+        }
+        if let Some(query) = LOCAL_FILES.iter().find_map(|start| uri.strip_prefix(start)) {
+            return local_path(query).map(|key| Self { kinds: &[StorageKind::Localfiles], bucket: "", key });
+        }
+        let (scheme, kinds) = SCHEMES.iter().find(|(scheme, _)| uri.starts_with(scheme))?;
+        let (bucket, key) = uri[scheme.len()..].split_once('/')?;
+        (!bucket.is_empty() && !key.is_empty()).then_some(Self { kinds, bucket, key: Cow::Borrowed(key) })
+    }
+
+    /// The kinds of storages that may hold the object.
+    pub fn kinds(&self) -> &'static [StorageKind] {
+        self.kinds
+    }
+}
+
+/// The path in the query of a link to a local file. It is encoded as forms are, where a `+` is a space.
+pub fn local_path(query: &str) -> Option<Cow<'_, str>> {
+    let query = query.split('#').next().unwrap_or_default();
+    let encoded = query.split('&').find_map(|pair| pair.strip_prefix("d="))?;
+    let spaced = encoded.replace('+', " ");
+    let path = percent_decode_str(&spaced).decode_utf8().ok()?;
+    let path = path.trim_start_matches('/');
+    (!path.is_empty() && !path.contains('\0')).then(|| Cow::Owned(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(uri: &str) -> Option<(String, String)> {
+        ObjectUri::parse(uri).map(|uri| (uri.bucket.to_owned(), uri.key.into_owned()))
+    }
+
+    fn place(bucket: &str, key: &str) -> Option<(String, String)> {
+        Some((bucket.to_owned(), key.to_owned()))
+    }
+
+    #[test]
+    fn a_key_is_everything_after_the_bucket() {
+        for key in ["k", "/lead", "a//b", "../x", "x?y=1&z#w", "100%25", " a ", "dir/", "quote\"'", "😀\n"] {
+            for scheme in ["s3", "gs", "azure-blob"] {
+                assert_eq!(parsed(&format!("{scheme}://b/{key}")), place("b", key));
+            }
+        }
+        for other in ["", "s3://", "s3://b", "s3://b/", "s3:///k", "S3://b/k", "http://b/k", " s3://b/k", "s3://b/\0"] {
+            assert_eq!(parsed(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_local_file_is_named_by_its_path_below_the_root() {
+        for (uri, path) in [
+            ("/data/local-files/?d=set/a%20b%2B%23.jpg", "set/a b+#.jpg"),
+            ("/data/local-files?d=set/a+b.jpg", "set/a b.jpg"),
+            ("/data/local-files/?x=1&d=//set/%C3%A9.jpg&y=2#top", "set/é.jpg"),
+        ] {
+            assert_eq!(parsed(uri), place("", path), "{uri}");
+            assert_eq!(ObjectUri::parse(uri).unwrap().kinds(), [StorageKind::Localfiles]);
+        }
+        for other in
+            ["/data/local-files/", "/data/local-files/?d=", "/data/local-files/?d=%ff", "/data/local-files/?d=%00"]
+        {
+            assert_eq!(parsed(other), None, "{other}");
+        }
+    }
+}
