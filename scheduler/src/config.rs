@@ -37,6 +37,33 @@ pub struct Config {
     pub keep_days: i32,
 }
 
+/// What the command that rotates keys is told: no broker, no token.
+#[derive(Debug)]
+pub struct RotationConfig {
+    /// `DATABASE_URL`.
+    pub database_url: Secret,
+    /// `LONGSHORE_SECRET_KEYS`.
+    pub secret_keys: Secret,
+    /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`.
+    pub database_patience: Duration,
+}
+
+impl RotationConfig {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// Names every variable that is missing, or the one that cannot be understood.
+    pub fn from_env() -> Result<Self> {
+        check_present(variable, &["DATABASE_URL", "LONGSHORE_SECRET_KEYS"])?;
+        let secret = |name| Secret::new(variable(name).unwrap_or_default());
+        Ok(Self {
+            database_url: secret("DATABASE_URL"),
+            secret_keys: secret("LONGSHORE_SECRET_KEYS"),
+            database_patience: database_patience(variable)?,
+        })
+    }
+}
+
 /// Whoever guesses the first token owns everything; a generated one is longer.
 const SHORTEST_TOKEN: usize = 16;
 
@@ -50,11 +77,7 @@ impl Config {
     }
 
     fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let missing: Vec<&str> = ["DATABASE_URL", "AMQP_URL", "LONGSHORE_SECRET_KEYS", "LONGSHORE_TOKEN"]
-            .into_iter()
-            .filter(|name| variable(name).is_none())
-            .collect();
-        anyhow::ensure!(missing.is_empty(), "these environment variables must be set: {}", missing.join(", "));
+        check_present(&variable, &["DATABASE_URL", "AMQP_URL", "LONGSHORE_SECRET_KEYS", "LONGSHORE_TOKEN"])?;
 
         let text = |name| variable(name).unwrap_or_default();
         let token = text("LONGSHORE_TOKEN");
@@ -73,11 +96,7 @@ impl Config {
             operator: Operator::read(&variable),
             log_filter: variable("LONGSHORE_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: variable("LONGSHORE_LOG_FORMAT").unwrap_or_else(|| "json".to_owned()),
-            database_patience: seconds(
-                &variable,
-                "LONGSHORE_DATABASE_PATIENCE_SECONDS",
-                longshore_db::PATIENCE.as_secs_f64(),
-            )?,
+            database_patience: database_patience(&variable)?,
             rescue: seconds(&variable, "LONGSHORE_RESCUE_SECONDS", 15.0)?,
             keep_days: parsed(&variable, "LONGSHORE_KEEP_DAYS", 90)?,
         })
@@ -87,6 +106,16 @@ impl Config {
 #[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn check_present(variable: impl Fn(&str) -> Option<String>, names: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = names.iter().copied().filter(|name| variable(name).is_none()).collect();
+    anyhow::ensure!(missing.is_empty(), "these environment variables must be set: {}", missing.join(", "));
+    Ok(())
+}
+
+fn database_patience(variable: impl Fn(&str) -> Option<String>) -> Result<Duration> {
+    seconds(variable, "LONGSHORE_DATABASE_PATIENCE_SECONDS", longshore_db::PATIENCE.as_secs_f64())
 }
 
 fn parsed<T: FromStr>(variable: impl Fn(&str) -> Option<String>, name: &str, default: T) -> Result<T>

@@ -7,6 +7,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 mod loops;
+pub mod rotation;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -15,6 +15,8 @@ mod main_job;
 mod metrics;
 mod quarantine;
 mod readme;
+mod rotation;
+mod s3;
 mod s3s;
 mod scheduler_faults;
 mod secrets;

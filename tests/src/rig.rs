@@ -145,6 +145,11 @@ impl Rig {
         App::spawn(&self.place, name, command, port).expect("a process starts")
     }
 
+    /// Sets an environment variable of the processes that are started from now on.
+    pub fn set_environment(&mut self, name: &'static str, value: impl Into<String>) {
+        self.environment.push((name, value.into()));
+    }
+
     /// The first scheduler's base URL.
     pub fn url(&self) -> String {
         self.schedulers.first().expect("the rig has a scheduler").url()

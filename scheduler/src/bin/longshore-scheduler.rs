@@ -1,8 +1,39 @@
 //! The `longshore-scheduler` binary.
 
-use longshore_scheduler::config::Config;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use longshore_scheduler::config::{Config, RotationConfig};
+use longshore_scheduler::rotation;
+
+/// Accepts syncs and sees to it that workers do them. Configured by environment variables alone.
+#[derive(Debug, Parser)]
+#[command(name = "longshore-scheduler", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Encrypts every stored secret with the first of LONGSHORE_SECRET_KEYS, while everything runs.
+    ///
+    /// Needs `DATABASE_URL` and `LONGSHORE_SECRET_KEYS` only. Once it has ended with exit code 0, the
+    /// other keys are no longer needed.
+    RotateKeys,
+}
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    longshore_scheduler::run(Config::from_env()?).await
+async fn main() -> anyhow::Result<ExitCode> {
+    match Args::parse().command {
+        None => longshore_scheduler::run(Config::from_env()?).await.map(|()| ExitCode::SUCCESS),
+        Some(Command::RotateKeys) => {
+            let rotated = rotation::run(&RotationConfig::from_env()?).await?;
+            #[expect(clippy::print_stdout, reason = "this is what the command is for")]
+            {
+                print!("{rotated}");
+            }
+            Ok(if rotated.unopened.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
 }
