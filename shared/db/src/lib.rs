@@ -17,6 +17,7 @@ mod pool;
 pub mod projects;
 pub mod quarantine;
 mod raw_json;
+pub mod resolve;
 mod seal;
 pub mod stats;
 pub mod storages;

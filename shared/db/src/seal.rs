@@ -78,7 +78,7 @@ impl Sealer {
             })
             .collect::<Result<Vec<_>>>()?;
         // Of two keys under one id, rows could not say which they need.
-        let ids: BTreeSet<&str> = keys.iter().map(|(id, _)| id.as_str()).collect();
+        let ids: BTreeSet<&str> = keys.iter().map(|key| key.id.as_str()).collect();
         if keys.is_empty() || ids.len() < keys.len() || ids.contains("") {
             return Err(SHAPE);
         }
@@ -87,7 +87,7 @@ impl Sealer {
 
     /// The id of the key that seals.
     pub fn key_id(&self) -> &str {
-        self.keys.first().map_or("", |(id, _)| id)
+        self.keys.first().map_or("", |key| &key.id)
     }
 
     /// Seals a text for one row: it opens for that row alone.
