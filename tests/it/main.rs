@@ -23,4 +23,5 @@ mod secrets;
 mod splitting;
 mod stopping;
 mod storage_faults;
+mod validation;
 mod worker_killed;

@@ -158,7 +158,7 @@ impl FailureReason {
                 "Check the role ARN and the external ID, and that the role's trust policy allows sts:AssumeRole to Longshore's identity with this external ID."
             }
             Self::NoIdentity => {
-                "Ask the operator to give scheduler and workers working AWS credentials of their own: roles are assumed with them."
+                "Ask the operator to give scheduler and workers working AWS credentials of their own: roles, and buckets without keys, are used with them."
             }
             Self::AccessDenied => {
                 "Grant the missing permission (LIST and GET for import, PUT for export) to these credentials."

@@ -8,7 +8,7 @@ use longshore_model::Secret;
 /// by the AWS SDK itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator {
-    /// `AWS_REGION`: where buckets live whose storage names no region.
+    /// `AWS_REGION`, or else `AWS_DEFAULT_REGION`: where buckets live whose storage names no region.
     pub region: Option<String>,
     /// `GOOGLE_APPLICATION_CREDENTIALS`: a file with the credentials of storages that have none.
     pub google_application_credentials: Option<PathBuf>,
@@ -26,7 +26,7 @@ impl Operator {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let is_yes = |text: String| matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1");
         Self {
-            region: variable("AWS_REGION"),
+            region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
             google_application_credentials: variable("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from),
             azure_account_name: variable("AZURE_BLOB_ACCOUNT_NAME").map(Secret::new),
             azure_account_key: variable("AZURE_BLOB_ACCOUNT_KEY").map(Secret::new),

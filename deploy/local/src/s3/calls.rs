@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 
-use super::encoding;
+use super::{encoding, hosts};
 
 /// The operations a test tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,6 +31,8 @@ pub struct Call {
     pub start_after: Option<String>,
     /// Whose credentials signed it, be it in a header or in the URL.
     pub access_key: Option<String>,
+    /// The region it was signed for.
+    pub region: Option<String>,
     /// `None` until answered, and for good where the server cut the connection instead.
     pub status: Option<u16>,
 }
@@ -39,7 +41,11 @@ impl Call {
     pub(super) fn of(head: &Parts) -> Self {
         let (method, uri) = (&head.method, &head.uri);
         let path = uri.path().strip_prefix('/').unwrap_or(uri.path());
-        let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let (bucket, key) = match hosts::bucket(host) {
+            Some(bucket) => (bucket, path),
+            None => path.split_once('/').unwrap_or((path, "")),
+        };
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let is_list = *method == Method::GET && query_value(uri, "list-type").as_deref() == Some("2");
         let op = match (method, key.is_empty()) {
@@ -53,23 +59,25 @@ impl Call {
         };
         let token = query_value(uri, "continuation-token").and_then(|token| encoding::name_of(&token));
         let start_after = token.or_else(|| query_value(uri, "start-after")).filter(|_| is_list);
+        let scope = scope(&head.headers, uri).unwrap_or_default();
+        let part = |n| scope.split('/').nth(n).filter(|part| !part.is_empty()).map(str::to_owned);
         Self {
             op,
             bucket: decode(bucket),
             key: decode(key),
             start_after,
-            access_key: access_key(&head.headers, uri),
+            access_key: part(0),
+            region: part(2),
             status: None,
         }
     }
 }
 
-/// The first part of the scope that a request was signed for.
-fn access_key(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+/// Who signed a request, and for when and where: `key/date/region/s3/aws4_request`.
+fn scope(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let signed = header.and_then(|value| Some(value.split_once("Credential=")?.1.to_owned()));
-    let scope = signed.or_else(|| query_value(uri, "X-Amz-Credential"))?;
-    Some(scope.split_once('/')?.0.to_owned())
+    signed.or_else(|| query_value(uri, "X-Amz-Credential"))
 }
 
 /// The decoded value of a query parameter.

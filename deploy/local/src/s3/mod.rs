@@ -8,7 +8,9 @@
 mod auth;
 mod buckets;
 mod calls;
+mod cors;
 mod encoding;
+mod hosts;
 mod rules;
 mod service;
 #[cfg(test)]
@@ -34,6 +36,7 @@ pub use self::rules::{Fault, Hold, When};
 pub use s3s::S3ErrorCode;
 
 use self::calls::Calls;
+use self::cors::Cors;
 use self::rules::Rules;
 
 /// How a server listens and whom it lets in.
@@ -66,6 +69,7 @@ struct State {
     buckets: Buckets,
     calls: Calls,
     rules: Rules,
+    cors: Cors,
 }
 
 /// A running server. Dropped, it closes its port and every connection.
@@ -89,6 +93,7 @@ impl S3Server {
         let mut builder = S3ServiceBuilder::new(service::Service::new(Arc::clone(&state)));
         builder.set_auth(gate.clone());
         builder.set_access(gate);
+        builder.set_host(hosts::Hosts);
         let layer = wire::Layer::new(builder.build(), Arc::clone(&state), options.latency);
         tasks.spawn(wire::accept(listener, layer, tasks.clone(), stop.clone()));
 
@@ -109,6 +114,16 @@ impl S3Server {
     /// The URL clients are given; buckets are the first part of the path.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The same where each bucket has a host of its own, `bucket.localhost`.
+    pub fn bucket_host_endpoint(&self) -> String {
+        format!("http://{{bucket}}.localhost:{}", self.address.port())
+    }
+
+    /// Lets pages of this origin read from browsers (CORS); without one, no page may.
+    pub fn allow_origin(&self, origin: &str) {
+        self.state.cors.allow(origin);
     }
 
     /// The stored objects, which may be changed while the server runs.

@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 use super::State;
 use super::calls::Call;
+use super::cors::Origin;
 use super::rules::{Fault, Plan};
 
 /// Handed to `hyper`, it makes it drop the connection without another byte.
@@ -75,6 +76,16 @@ impl Layer {
     }
 
     async fn answer(self, request: Request<Incoming>, reset: Arc<AtomicBool>) -> Result<Response<Body>, Abort> {
+        let origin = Origin::of(&request);
+        if request.method() == Method::OPTIONS {
+            return Ok(self.state.cors.preflight(origin.as_ref()));
+        }
+        let mut answer = self.handle(request, reset).await?;
+        self.state.cors.mark(origin.as_ref(), answer.headers_mut());
+        Ok(answer)
+    }
+
+    async fn handle(&self, request: Request<Incoming>, reset: Arc<AtomicBool>) -> Result<Response<Body>, Abort> {
         // Read to its end first: an early refusal would otherwise close the connection in mid-upload.
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();

@@ -1,5 +1,6 @@
 //! Where a bucket is, and the exact URI of each of its keys.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use http::Uri;
@@ -29,7 +30,8 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// Checks the settings and settles the address: virtual-host style on AWS, path style elsewhere.
+    /// Checks the settings and settles the address: virtual-host style on AWS and where the endpoint
+    /// begins with `{bucket}.`, path style elsewhere.
     pub(super) fn new(connection: &S3Connection, default_region: &str) -> Result<Self, InvalidSetting> {
         let filled =
             |field: &Option<String>| field.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -48,14 +50,7 @@ impl Bucket {
     }
 
     fn on_aws(name: String, region: String) -> Result<Self, InvalidSetting> {
-        let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-        let bytes = name.as_bytes();
-        let fits = (3..=63).contains(&bytes.len())
-            && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(b))
-            && edge(bytes.first())
-            && edge(bytes.last())
-            && !name.contains("..");
-        if !fits {
+        if !is_aws_name(&name) {
             return Err(InvalidSetting::new(
                 "bucket",
                 "a bucket name on AWS has 3 to 63 lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit",
@@ -89,6 +84,18 @@ impl Bucket {
                 "a bucket name has 1 to 255 characters without slashes and spaces",
             ));
         }
+        // Some stores answer under a host per bucket only; the placeholder says so.
+        let host_style = endpoint.split_once("://{bucket}.");
+        if host_style.is_some() && !is_aws_name(&name) {
+            return Err(InvalidSetting::new(
+                "bucket",
+                "a bucket name in a host has 3 to 63 lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit",
+            ));
+        }
+        let endpoint = match host_style {
+            Some((scheme, domain)) => Cow::Owned(format!("{scheme}://{name}.{domain}")),
+            None => Cow::Borrowed(endpoint),
+        };
         let uri: Uri =
             endpoint.parse().map_err(|_| odd("an endpoint is a URL such as https://minio.example.com:9000"))?;
         let parts = uri.into_parts();
@@ -105,7 +112,10 @@ impl Bucket {
         if parts.path_and_query.as_ref().is_some_and(|path| path.query().is_some()) {
             return Err(odd("an endpoint has no query"));
         }
-        let base = format!("{path}/{}", utf8_percent_encode(&name, QUERY));
+        let base = match host_style {
+            Some(_) => path.to_owned(),
+            None => format!("{path}/{}", utf8_percent_encode(&name, QUERY)),
+        };
         Ok(Self { name, region, scheme, authority, base })
     }
 
@@ -148,6 +158,17 @@ impl Bucket {
     }
 }
 
+/// Whether AWS could have a bucket of this name.
+fn is_aws_name(name: &str) -> bool {
+    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    (3..=63).contains(&bytes.len())
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(b))
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && !name.contains("..")
+}
+
 #[cfg(test)]
 mod tests {
     use percent_encoding::percent_decode_str;
@@ -179,6 +200,19 @@ mod tests {
             elsewhere.query(&[("list-type", "2"), ("prefix", "a/b c+")]).unwrap(),
             "http://127.0.0.1:9000/base/photos?list-type=2&prefix=a%2Fb%20c%2B"
         );
+    }
+
+    #[test]
+    fn an_endpoint_with_the_placeholder_is_reached_as_the_buckets_own_host() {
+        let own = bucket("photos", Some("https://{bucket}.oss.example.com:8443/base"));
+        assert_eq!(own.object("a b").unwrap(), "https://photos.oss.example.com:8443/base/a%20b");
+        assert_eq!(own.endpoint(), "photos.oss.example.com:8443");
+        let root = bucket("photos", Some("https://{bucket}.oss.example.com"));
+        assert_eq!(root.query(&[("list-type", "2")]).unwrap(), "https://photos.oss.example.com/?list-type=2");
+        for name in ["Photos", "a_b", "a..b", "x@evil.com"] {
+            assert_eq!(refused(name, Some("https://{bucket}.oss.example.com")), "bucket", "{name:?}");
+        }
+        assert_eq!(refused("photos", Some("https://oss.example.com/{bucket}")), "s3_endpoint");
     }
 
     #[test]

@@ -1,15 +1,20 @@
 //! Who signs: the storage's own keys, whoever this process is, or a role that it assumes.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::imds::client::error::{ImdsError, TokenError};
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::error::SdkError;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use longshore_model::{FailureReason, S3Secrets, Secret};
 use tokio::sync::OnceCell;
 
@@ -97,10 +102,40 @@ fn failed(op: Op, error: CredentialsError) -> StorageError {
         CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
             (ErrorKind::Denied, FailureReason::MissingCredentials)
         }
+        error if is_refused_by_metadata(error) => (ErrorKind::Denied, FailureReason::MissingCredentials),
+        error if is_refused_by_sts(error) => (ErrorKind::Denied, FailureReason::NoIdentity),
         // The service that hands them out did not answer as it should; the enum may also grow.
         _ => (ErrorKind::Unavailable, FailureReason::Unavailable),
     };
     StorageError::caused(op, kind, reason, error)
+}
+
+/// Whether the instance's metadata service answered that it has nothing for this process: it is switched
+/// off, forbids it, or knows only its first version, which is never spoken. Asking again changes nothing.
+fn is_refused_by_metadata(error: &CredentialsError) -> bool {
+    let said_no = |answer: &HttpResponse| !answer.status().is_server_error() && answer.status().as_u16() != 429;
+    causes(error).any(|cause| match cause.downcast_ref::<ImdsError>() {
+        Some(ImdsError::ErrorResponse(context)) => said_no(context.response()),
+        Some(ImdsError::FailedToLoadToken(_)) => causes(cause)
+            .find_map(|cause| cause.downcast_ref::<SdkError<TokenError, HttpResponse>>()?.raw_response())
+            .is_some_and(said_no),
+        _ => false,
+    })
+}
+
+/// Whether STS does not take the web identity that this process was given.
+fn is_refused_by_sts(error: &CredentialsError) -> bool {
+    causes(error).any(|cause| {
+        cause
+            .downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>()
+            .and_then(|error| Some(error.as_service_error()?.is_idp_communication_error_exception()))
+            .is_some_and(|is_away| !is_away)
+    })
+}
+
+/// An error and what caused it, outermost first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| Error::source(*error))
 }
 
 /// The storage's own keys, or `None` where all fields are empty.

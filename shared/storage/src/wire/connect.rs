@@ -41,6 +41,11 @@ impl Connector {
     pub(super) fn new(allowed: AllowedEndpoints, patience: Duration) -> Self {
         Self { allowed: Arc::new(allowed), patience }
     }
+
+    /// Opens a connection for a protocol other than HTTP.
+    pub(super) async fn open(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+        in_time(&self.allowed, host, port, self.patience).await
+    }
 }
 
 impl Service<Uri> for Connector {
@@ -56,21 +61,32 @@ impl Service<Uri> for Connector {
         let allowed = Arc::clone(&self.allowed);
         let patience = self.patience;
         Box::pin(async move {
-            let connecting = connect(&allowed, &uri, patience);
-            let stream = timeout(patience, connecting).await.unwrap_or(Err(ConnectError::TimedOut))?;
-            Ok(TokioIo::new(stream))
+            let host = uri.host().unwrap_or_default();
+            let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+            Ok(TokioIo::new(in_time(&allowed, host, port, patience).await?))
         })
     }
 }
 
-async fn connect(allowed: &AllowedEndpoints, uri: &Uri, patience: Duration) -> Result<TcpStream, ConnectError> {
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+async fn in_time(
+    allowed: &AllowedEndpoints,
+    host: &str,
+    port: u16,
+    patience: Duration,
+) -> Result<TcpStream, ConnectError> {
+    let connecting = connect(allowed, host, port, patience);
+    timeout(patience, connecting).await.unwrap_or(Err(ConnectError::TimedOut))
+}
 
-    // The system's resolver also reads `2130706433` or `0x7f.1` as addresses: they are judged like
-    // every other, by what they come out as.
-    let resolved = tokio::net::lookup_host((host, port)).await.map_err(ConnectError::Unresolved)?;
-    let permitted: Vec<SocketAddr> = resolved.filter(|address| allowed.permits(host, *address)).collect();
+async fn connect(
+    allowed: &AllowedEndpoints,
+    host: &str,
+    port: u16,
+    patience: Duration,
+) -> Result<TcpStream, ConnectError> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let resolved = resolve(host, port).await.map_err(ConnectError::Unresolved)?;
+    let permitted: Vec<SocketAddr> = resolved.into_iter().filter(|address| allowed.permits(host, *address)).collect();
     let Ok(count @ 1..) = u32::try_from(permitted.len()) else { return Err(ConnectError::Blocked) };
 
     // Each address gets its share, so that one that swallows packets leaves time for the next.
@@ -88,4 +104,14 @@ async fn connect(allowed: &AllowedEndpoints, uri: &Uri, patience: Duration) -> R
         }
     }
     Err(last)
+}
+
+/// The addresses of a host.
+///
+/// The system's resolver also reads `2130706433` or `0x7f.1` as addresses: they are judged like every
+/// other, by what they come out as. Names below `localhost` are this machine (RFC 6761), whether or
+/// not the resolver knows it.
+pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let name = if host.to_ascii_lowercase().ends_with(".localhost") { "localhost" } else { host };
+    Ok(tokio::net::lookup_host((name, port)).await?.collect())
 }
