@@ -9,7 +9,7 @@ use super::connect::ConnectError;
 use crate::{ErrorKind, Op, StorageError};
 
 /// Classifies a failure that left no answer.
-pub(super) fn no_answer(op: Op, error: impl Error + Send + Sync + 'static) -> StorageError {
+pub(crate) fn no_answer(op: Op, error: impl Error + Send + Sync + 'static) -> StorageError {
     let (kind, reason) = classify(&error);
     StorageError::caused(op, kind, reason, error)
 }

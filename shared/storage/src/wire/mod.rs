@@ -24,6 +24,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use longshore_model::{FailureReason, StorageKind};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub use address::{AllowedEndpoints, InvalidEndpoint};
@@ -32,7 +33,8 @@ pub use retry::RetryPolicy;
 
 use crate::{ErrorKind, Op, StorageError, StorageMetrics};
 use connect::Connector;
-use limit::Limits;
+pub(crate) use failure::no_answer;
+use limit::{Limits, Place};
 pub(crate) use stream::{Flow, range};
 
 /// Servers drop idle connections after 20 s or more; one dropped by us first is never raced for.
@@ -76,6 +78,8 @@ pub struct WireOptions {
 /// The client. One for a process: it holds the connections.
 pub(crate) struct Wire {
     client: Client<HttpsConnector<Connector>, Full<Bytes>>,
+    connector: Connector,
+    tls: rustls::ClientConfig,
     limits: Limits,
     retry: RetryPolicy,
     timeouts: Timeouts,
@@ -107,17 +111,53 @@ impl Wire {
     /// The TLS library refuses its own defaults.
     pub(crate) fn new(options: WireOptions, metrics: StorageMetrics) -> Result<Self, rustls::Error> {
         let connector = Connector::new(options.allowed, options.timeouts.connect);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls()?)
+        let tls = tls()?;
+        let over_tls = HttpsConnectorBuilder::new()
+            .with_tls_config(tls.clone())
             .https_or_http()
             .enable_http1()
-            .wrap_connector(connector);
+            .wrap_connector(connector.clone());
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION)
-            .build(connector);
+            .build(over_tls);
         let limits = Limits::new(options.concurrency);
-        Ok(Self { client, limits, retry: options.retry, timeouts: options.timeouts, metrics })
+        Ok(Self { client, connector, tls, limits, retry: options.retry, timeouts: options.timeouts, metrics })
+    }
+
+    /// Opens a TCP connection under the same guard, for a kind that does not speak HTTP.
+    pub(crate) async fn tcp(&self, op: Op, host: &str, port: u16) -> Result<TcpStream, StorageError> {
+        self.connector.open(host, port).await.map_err(|error| no_answer(op, error))
+    }
+
+    /// What TLS trusts here.
+    pub(crate) fn tls(&self) -> &rustls::ClientConfig {
+        &self.tls
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    pub(crate) fn metrics(&self) -> &StorageMetrics {
+        &self.metrics
+    }
+
+    /// Makes a call of another protocol, with the same limits, retries and metrics.
+    pub(crate) async fn attempt<T, Fut>(
+        &self,
+        call: Call<'_>,
+        ask: impl Fn() -> Fut + Send + Sync,
+    ) -> Result<T, StorageError>
+    where
+        T: Send,
+        Fut: Future<Output = Result<T, StorageError>> + Send,
+    {
+        let attempt = || async {
+            let place = self.limits.enter(call.endpoint).await;
+            self.judged(call, &place, ask()).await
+        };
+        self.retry.run(attempt, || self.metrics.retried(call.kind, call.op)).await
     }
 
     /// Makes a call: `prepare` builds and signs a request for each try, `read` judges its answer.
@@ -153,17 +193,28 @@ impl Wire {
         let attempt = || async {
             let place = self.limits.enter(call.endpoint).await;
             let request = prepare().await?;
-            let running = self.metrics.start(call.kind, call.op);
-            let result = async { receive(self.exchange(call.op, request).await?).await }.await.and_then(&read);
-            match result.as_ref().map_err(|error| error.kind) {
-                Err(ErrorKind::Throttled { .. }) => place.throttled(),
-                Err(ErrorKind::Unavailable | ErrorKind::Cancelled) => {}
-                Ok(_) | Err(ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid) => place.answered(),
-            }
-            running.ended(&result);
-            result
+            let exchanged = async { receive(self.exchange(call.op, request).await?).await.and_then(&read) };
+            self.judged(call, &place, exchanged).await
         };
         self.retry.run(attempt, || self.metrics.retried(call.kind, call.op)).await
+    }
+
+    /// Counts a request, and tells the limit of its endpoint what came of it.
+    async fn judged<T>(
+        &self,
+        call: Call<'_>,
+        place: &Place,
+        request: impl Future<Output = Result<T, StorageError>> + Send,
+    ) -> Result<T, StorageError> {
+        let running = self.metrics.start(call.kind, call.op);
+        let result = request.await;
+        match result.as_ref().map_err(|error| error.kind) {
+            Err(ErrorKind::Throttled { .. }) => place.throttled(),
+            Err(ErrorKind::Unavailable | ErrorKind::Cancelled) => {}
+            Ok(_) | Err(ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid) => place.answered(),
+        }
+        running.ended(&result);
+        result
     }
 
     /// Sends one request and waits for the head of its answer.
@@ -174,7 +225,7 @@ impl Wire {
         timeout(patience, self.client.request(request.map(Full::new)))
             .await
             .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
-            .map_err(|error| failure::no_answer(op, error))
+            .map_err(|error| no_answer(op, error))
     }
 
     async fn whole(&self, call: Call<'_>, response: Response<Incoming>) -> Result<Answer, StorageError> {
@@ -227,7 +278,7 @@ async fn piece(op: Op, body: &mut Incoming, patience: Duration) -> Result<Option
             .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?;
         match frame {
             None => return Ok(None),
-            Some(Err(error)) => return Err(failure::no_answer(op, error)),
+            Some(Err(error)) => return Err(no_answer(op, error)),
             // Trailers carry nothing that is used here.
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {

@@ -1,0 +1,295 @@
+//! One connection to each database that is in use, shared by all who use it at once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use longshore_model::FailureReason;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, Value};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_util::task::TaskTracker;
+
+use super::failure::{broken, cluster, refused};
+use super::place::Place;
+use crate::wire::{Wire, no_answer};
+use crate::{ErrorKind, Op, StorageError};
+
+/// How long a connection that nobody uses is kept.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// The connections of a process. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Connections {
+    wire: Arc<Wire>,
+    slots: Arc<Mutex<HashMap<Place, Arc<Slot>>>>,
+    drivers: TaskTracker,
+}
+
+struct Slot {
+    live: tokio::sync::Mutex<Option<Live>>,
+    used_at: Mutex<Instant>,
+}
+
+/// An open connection.
+#[derive(Clone)]
+pub(super) struct Live {
+    connection: MultiplexedConnection,
+    pub(super) run: Run,
+    /// Bytes that went either way.
+    moved: Arc<AtomicU64>,
+    is_broken: Arc<AtomicBool>,
+    /// Silence of the server that ends the patience with it.
+    patience: Duration,
+    driver: Arc<Driver>,
+}
+
+/// What tells one run of a server from the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Run {
+    /// The server's own name for it.
+    Named(String),
+    /// The number of a connection, where the server does not tell its name: a server counts its
+    /// connections from one again when it starts.
+    Counted(u64),
+}
+
+impl Run {
+    /// Whether a tag is that of the same run.
+    pub(super) fn continues(&self, tag: &str) -> bool {
+        match self {
+            Self::Named(id) => tag.strip_prefix('i').is_some_and(|tag| tag == id),
+            Self::Counted(id) => {
+                tag.strip_prefix('c').and_then(|tag| tag.parse::<u64>().ok()).is_some_and(|tag| tag <= *id)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(id) => write!(f, "i{id}"),
+            Self::Counted(id) => write!(f, "c{id}"),
+        }
+    }
+}
+
+/// The task that moves the bytes; it ends with the last that uses the connection.
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(wire: Arc<Wire>) -> Self {
+        Self { wire, slots: Arc::default(), drivers: TaskTracker::new() }
+    }
+
+    pub(super) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// The connection to a place; opened if there is none that works.
+    pub(super) async fn get(&self, op: Op, place: &Place) -> Result<Live, StorageError> {
+        let slot = self.slot(place);
+        let mut live = slot.live.lock().await;
+        if let Some(live) = live.as_ref().filter(|live| live.works()) {
+            return Ok(live.clone());
+        }
+        let fresh = self.fresh(op, place).await?;
+        Ok(live.insert(fresh).clone())
+    }
+
+    fn slot(&self, place: &Place) -> Arc<Slot> {
+        let now = Instant::now();
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| now.duration_since(*slot.used_at()) < KEPT);
+        let slot = slots
+            .entry(place.clone())
+            .or_insert_with(|| Arc::new(Slot { live: tokio::sync::Mutex::default(), used_at: Mutex::new(now) }));
+        *slot.used_at() = now;
+        Arc::clone(slot)
+    }
+
+    /// Opens a connection of its own, as far as the first answers.
+    pub(super) async fn fresh(&self, op: Op, place: &Place) -> Result<Live, StorageError> {
+        let patience = self.wire.timeouts().head;
+        let stream = self.wire.tcp(op, &place.host, place.port).await?;
+        let moved = Arc::new(AtomicU64::new(0));
+        if !place.tls {
+            return self.enter(op, place, Counted { stream, moved: Arc::clone(&moved) }, moved).await;
+        }
+        let name = ServerName::try_from(place.host.clone())
+            .map_err(|error| StorageError::caused(op, ErrorKind::Invalid, FailureReason::Tls, error))?;
+        let connector = TlsConnector::from(Arc::new(self.wire.tls().clone()));
+        let stream = timeout(patience, connector.connect(name, stream))
+            .await
+            .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
+            .map_err(|error| no_answer(op, error))?;
+        self.enter(op, place, Counted { stream, moved: Arc::clone(&moved) }, moved).await
+    }
+
+    /// Says who we are and which database is meant, and asks which run of the server this is.
+    async fn enter<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        op: Op,
+        place: &Place,
+        stream: S,
+        moved: Arc<AtomicU64>,
+    ) -> Result<Live, StorageError> {
+        // What the library would say by itself is said below: so each refusal keeps its meaning.
+        let nothing = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let (connection, driver) = MultiplexedConnection::new_with_config(&nothing, stream, config)
+            .await
+            .map_err(|error| broken(op, error))?;
+        let mut live = Live {
+            connection,
+            run: Run::Counted(0),
+            moved,
+            is_broken: Arc::default(),
+            patience: self.wire.timeouts().head,
+            driver: Arc::new(Driver(self.drivers.spawn(driver))),
+        };
+        let mut asked = Pipeline::new();
+        let auth = place.password.is_some() || place.username.is_some();
+        if auth {
+            asked.cmd("AUTH").arg(place.username.as_deref());
+            asked.arg(place.password.as_ref().map_or("", |password| password.expose()));
+        }
+        asked.cmd("SELECT").arg(place.db).cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
+        let mut answers = live.ask(op, &asked).await?;
+        if auth {
+            answers.next()?;
+        }
+        answers.next()?;
+        let (number, info) = (answers.next(), answers.next());
+        if let Ok(Value::Int(number)) = number {
+            live.run = Run::Counted(u64::try_from(number).unwrap_or_default());
+        }
+        // Users without the right to ask are common; the number has to do then.
+        if let Ok(Value::BulkString(info)) = info {
+            let info = String::from_utf8_lossy(&info);
+            let line = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
+            if line("redis_mode:") == Some("cluster") {
+                return Err(cluster(op));
+            }
+            if let Some(id) = line("run_id:").filter(|id| !id.contains(':')) {
+                live.run = Run::Named(id.to_owned());
+            }
+        }
+        Ok(live)
+    }
+}
+
+impl Slot {
+    fn used_at(&self) -> std::sync::MutexGuard<'_, Instant> {
+        self.used_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    fn works(&self) -> bool {
+        !self.is_broken.load(Ordering::Relaxed) && !self.driver.0.is_finished()
+    }
+
+    /// Sends commands together and waits for their answers, for as long as any byte moves.
+    pub(super) async fn ask(&self, op: Op, asked: &Pipeline) -> Result<Answers, StorageError> {
+        let mut connection = self.connection.clone();
+        let mut asking = pin!(connection.send_packed_commands(asked, 0, asked.len()));
+        let answered = loop {
+            let moved = self.moved.load(Ordering::Relaxed);
+            match timeout(self.patience, &mut asking).await {
+                Ok(answered) => break answered.map_err(|error| broken(op, error)),
+                Err(_) if self.moved.load(Ordering::Relaxed) != moved => {}
+                Err(late) => {
+                    break Err(StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late));
+                }
+            }
+        };
+        if answered.is_err() {
+            self.is_broken.store(true, Ordering::Relaxed);
+        }
+        Ok(Answers { op, answers: answered?.into_iter() })
+    }
+}
+
+/// The answers to some commands, one after the other.
+pub(super) struct Answers {
+    op: Op,
+    answers: std::vec::IntoIter<Value>,
+}
+
+impl Answers {
+    /// The next answer, or what its refusal means.
+    pub(super) fn next(&mut self) -> Result<Value, StorageError> {
+        match self.answers.next() {
+            Some(Value::ServerError(error)) => Err(refused(self.op, &error)),
+            Some(value) => Ok(value),
+            None => Err(self.bad()),
+        }
+    }
+
+    /// That none of the rest is a refusal.
+    pub(super) fn all(mut self) -> Result<(), StorageError> {
+        while self.answers.len() > 0 {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn bad(&self) -> StorageError {
+        bad_answer(self.op)
+    }
+}
+
+/// An answer that a Redis would not give.
+pub(super) fn bad_answer(op: Op) -> StorageError {
+    StorageError::new(op, ErrorKind::Invalid, FailureReason::BadAnswer)
+}
+
+/// A stream that counts what goes through it.
+struct Counted<S> {
+    stream: S,
+    moved: Arc<AtomicU64>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.moved.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = &polled {
+            self.moved.fetch_add(*written as u64, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

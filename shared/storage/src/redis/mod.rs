@@ -1,0 +1,251 @@
+//! Redis and servers that speak its language: strings under keys, in no order.
+//!
+//! What keeps no times and no tags gets them from what is cheap to ask: an etag is the length of a
+//! value and a digest of both its ends.
+
+mod connection;
+mod failure;
+mod place;
+mod scan;
+mod value;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, StreamExt};
+use longshore_model::{FailureReason, QuarantineReason, RedisConnection, RedisSecrets, Secret, StorageKind};
+use redis::Pipeline;
+
+use crate::wire::Call;
+use crate::{
+    ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe, PutOptions,
+    Range, Storage, StorageError,
+};
+pub(crate) use connection::Connections;
+use connection::Live;
+use place::Place;
+use value::{Fault, etag_of};
+
+/// Bytes of a piece of a stream.
+const PIECE: u64 = 256 * 1024;
+
+/// Seconds after which what a check of the connection wrote is gone by itself.
+const PROBE_LASTS: u64 = 60;
+
+/// The keys of one database that start with a text.
+pub(crate) struct Redis {
+    client: Client,
+    prefix: String,
+}
+
+/// The way to the database.
+#[derive(Clone)]
+struct Client {
+    connections: Connections,
+    place: Place,
+}
+
+/// Checks settings for what can be known without asking the server.
+pub(crate) fn check(connection: &RedisConnection) -> Result<(), InvalidSetting> {
+    Place::new(connection, None).map(drop)
+}
+
+impl Redis {
+    /// Prepares a database; asks nothing of anyone yet.
+    pub(crate) fn new(
+        connection: &RedisConnection,
+        secrets: &RedisSecrets,
+        prefix: String,
+        connections: Connections,
+    ) -> Result<Self, InvalidSetting> {
+        let place = Place::new(connection, secrets.password.clone())?;
+        Ok(Self { client: Client { connections, place }, prefix })
+    }
+
+    /// Writes what is gone in a minute, and takes it away at once if that is allowed.
+    async fn can_write(&self, live: &Live) -> Result<(), StorageError> {
+        let key = self.probe_key();
+        let content = "Longshore checks that it may write here.";
+        let mut set = Pipeline::new();
+        set.cmd("SET").arg(&key).arg(content).arg("EX").arg(PROBE_LASTS);
+        live.ask(Op::Put, &set).await?.next()?;
+        match live.ask(Op::Delete, Pipeline::new().cmd("DEL").arg(&key)).await?.next() {
+            // Export needs no right to delete.
+            Err(error) if error.kind != ErrorKind::Denied => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lists, and asks for a key as a sync would; that there is none does not matter.
+    async fn can_read(&self, live: &Live) -> Result<(), StorageError> {
+        scan::once(live, "0", &self.prefix, 10).await?;
+        let mut asked = Pipeline::new();
+        let key = self.probe_key();
+        value::ask(&mut asked, key.as_bytes());
+        asked.cmd("TYPE").arg(&key).cmd("EXISTS").arg(&key);
+        live.ask(Op::List, &asked).await?.all()
+    }
+
+    fn probe_key(&self) -> String {
+        format!("{}.longshore-probe-{:016x}", self.prefix, rand::random::<u64>())
+    }
+}
+
+impl Client {
+    /// Works on a connection, again and again on a fresh one, until it succeeds or fails for good.
+    async fn with<T, Fut>(&self, op: Op, work: impl Fn(Live) -> Fut + Send + Sync) -> Result<T, StorageError>
+    where
+        T: Send,
+        Fut: Future<Output = Result<T, StorageError>> + Send,
+    {
+        let call = Call { kind: StorageKind::Redis, op, endpoint: &self.place.endpoint, max_bytes: 0 };
+        let wire = self.connections.wire();
+        wire.attempt(call, || async { work(self.connections.get(op, &self.place).await?).await }).await
+    }
+
+    /// Runs one command of which only its success matters.
+    async fn run(&self, op: Op, asked: &Pipeline) -> Result<(), StorageError> {
+        self.with(op, |live| async move { live.ask(op, asked).await?.all() }).await
+    }
+
+    /// What is known of a value, or why there is none to be had.
+    async fn look(&self, op: Op, key: &str) -> Result<ObjectMeta, StorageError> {
+        let found = self.with(op, |live| async move { value::look(&live, op, vec![key.into()]).await }).await?;
+        let object = found.into_iter().next().ok_or_else(|| not_found(op))?;
+        match Fault::of(&object) {
+            None => Ok(object),
+            Some(fault) => Err(fault.error(op)),
+        }
+    }
+
+    /// Reads `length` bytes of a value from `first` on.
+    async fn read(&self, key: &str, first: u64, length: u64) -> Result<Bytes, StorageError> {
+        let mut asked = Pipeline::new();
+        asked.cmd("GETRANGE").arg(key).arg(first).arg(first.saturating_add(length).saturating_sub(1));
+        let asked = &asked;
+        let bytes = self.with(Op::Get, |live| async move { live.ask(Op::Get, asked).await?.bytes() }).await?;
+        self.connections.wire().metrics().received(bytes.len() as u64);
+        Ok(bytes)
+    }
+}
+
+#[async_trait]
+impl Storage for Redis {
+    async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError> {
+        self.client.with(Op::List, |live| async move { scan::page(&live, request).await }).await
+    }
+
+    async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
+        let too_large = || StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::TooLarge);
+        let (bytes, etag) = match range {
+            None => {
+                // One byte more than is wanted tells that there is more.
+                let bytes = self.client.read(key, 0, max_bytes.saturating_add(1)).await?;
+                if bytes.is_empty() {
+                    self.client.look(Op::Get, key).await?;
+                }
+                let etag = etag_of(&bytes);
+                (bytes, etag)
+            }
+            Some(range) => {
+                let object = self.client.look(Op::Get, key).await?;
+                let (first, last) = part(range, object.size)?;
+                let length = last - first + 1;
+                if length > max_bytes {
+                    return Err(too_large());
+                }
+                (self.client.read(key, first, length).await?, object.etag.unwrap_or_default())
+            }
+        };
+        if bytes.len() as u64 > max_bytes {
+            return Err(too_large());
+        }
+        Ok(ObjectBody { bytes, etag: Some(etag), content_type: None })
+    }
+
+    async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {
+        let object = self.client.look(Op::Get, key).await?;
+        let part = range.map(|range| part(range, object.size)).transpose()?;
+        let (from, end) = part.map_or((0, object.size), |(first, last)| (first, last + 1));
+        let (client, key, etag) = (self.client.clone(), key.to_owned(), object.etag.clone());
+        let body = stream::try_unfold(from, move |at| {
+            let (client, key, etag) = (client.clone(), key.clone(), etag.clone());
+            async move {
+                if at >= end {
+                    return Ok(None);
+                }
+                let bytes = client.read(&key, at, PIECE.min(end - at)).await?;
+                // Pieces of different values make no value.
+                if client.look(Op::Get, &key).await?.etag != etag || bytes.is_empty() {
+                    return Err(StorageError::new(Op::Get, ErrorKind::Unavailable, FailureReason::BadAnswer));
+                }
+                let next = at + bytes.len() as u64;
+                Ok(Some((bytes, next)))
+            }
+        });
+        Ok(ObjectStream {
+            size: object.size,
+            part,
+            etag: object.etag,
+            content_type: None,
+            modified_at: None,
+            body: body.boxed(),
+        })
+    }
+
+    async fn put(&self, key: &str, body: Bytes, _: &PutOptions) -> Result<Option<String>, StorageError> {
+        let mut asked = Pipeline::new();
+        asked.cmd("SET").arg(key).arg(body.as_ref());
+        self.client.connections.wire().metrics().sent(body.len() as u64);
+        self.client.run(Op::Put, &asked).await?;
+        Ok(Some(etag_of(&body)))
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StorageError> {
+        let mut asked = Pipeline::new();
+        asked.cmd("DEL").arg(key);
+        self.client.run(Op::Delete, &asked).await
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StorageError> {
+        self.client.look(Op::Head, key).await
+    }
+
+    async fn probe(&self, probe: Probe) -> Result<(), StorageError> {
+        // Not one of the connections there are: they were let in with what was right then.
+        let live = self.client.connections.fresh(Op::Connect, &self.client.place).await?;
+        match probe {
+            Probe::Read => self.can_read(&live).await,
+            Probe::Write => self.can_write(&live).await,
+        }
+    }
+
+    async fn presign(&self, _: &str, _: Duration) -> Result<Secret, StorageError> {
+        Err(StorageError::new(Op::Presign, ErrorKind::Invalid, FailureReason::NoSignedUrls))
+    }
+
+    fn uri(&self, key: &str) -> String {
+        format!("redis://{}/{}/{key}", self.client.place.endpoint, self.client.place.db)
+    }
+
+    fn is_ordered(&self) -> bool {
+        false
+    }
+
+    fn unusable(&self, object: &ObjectMeta) -> Option<(QuarantineReason, &'static str)> {
+        Fault::of(object).map(Fault::quarantine)
+    }
+}
+
+/// The first and the last byte of a range of a value.
+fn part(range: Range, size: u64) -> Result<(u64, u64), StorageError> {
+    if range.first >= size || range.last.is_some_and(|last| last < range.first) {
+        return Err(StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::NoSuchRange));
+    }
+    Ok((range.first, range.last.unwrap_or(u64::MAX).min(size - 1)))
+}
+
+fn not_found(op: Op) -> StorageError {
+    StorageError::new(op, ErrorKind::NotFound, FailureReason::NoSuchObject)
+}
