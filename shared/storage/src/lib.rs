@@ -1,5 +1,6 @@
 //! Object storage as a sync needs it: one small trait, one kind a folder, errors by meaning.
 
+mod azure;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;

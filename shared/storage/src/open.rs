@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use longshore_model::{Connection, FailureReason, Secrets, StorageSettings};
 
+use crate::azure::Azure;
 use crate::s3::{Ambient, Keys, Roles, S3, own};
 use crate::wire::{Wire, WireOptions};
 use crate::{ErrorKind, Op, Operator, Storage, StorageError, StorageMetrics};
@@ -78,6 +79,9 @@ impl Stores {
                 let keys = Keys::Role(self.roles.role(connection, self.region())?);
                 Ok(Arc::new(S3::new(&connection.s3, prefix, keys, wire, self.region())?))
             }
+            (Connection::Azure(connection), Secrets::Azure(secrets)) => {
+                Ok(Arc::new(Azure::new(connection, prefix, secrets, &self.operator, wire)?))
+            }
             _ => Err(InvalidSetting::new("kind", UNKNOWN_KIND).into()),
         }
     }
@@ -95,7 +99,8 @@ pub fn check_settings(settings: &StorageSettings) -> Result<(), InvalidSetting> 
     match &settings.connection {
         Connection::S3(connection) => crate::s3::check(connection, DEFAULT_REGION),
         Connection::S3s(connection) => crate::s3::check_s3s(connection, DEFAULT_REGION),
-        Connection::Gcs(_) | Connection::Azure(_) | Connection::Redis(_) | Connection::Localfiles(_) => {
+        Connection::Azure(connection) => crate::azure::check(connection),
+        Connection::Gcs(_) | Connection::Redis(_) | Connection::Localfiles(_) => {
             Err(InvalidSetting::new("kind", UNKNOWN_KIND))
         }
     }

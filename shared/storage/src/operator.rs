@@ -15,6 +15,8 @@ pub struct Operator {
     /// `AZURE_BLOB_ACCOUNT_NAME` and `AZURE_BLOB_ACCOUNT_KEY`: the account of storages that name none.
     pub azure_account_name: Option<Secret>,
     pub azure_account_key: Option<Secret>,
+    /// `AZURE_BLOB_ENDPOINT`: where the containers of storages are that name no endpoint; `None` is the public cloud.
+    pub azure_endpoint: Option<String>,
     /// `LOCAL_FILES_SERVING_ENABLED`: whether this machine's files may be reached at all.
     pub local_files_serving: bool,
     /// `LOCAL_FILES_DOCUMENT_ROOT`: only files below may be.
@@ -30,6 +32,7 @@ impl Operator {
             google_application_credentials: variable("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from),
             azure_account_name: variable("AZURE_BLOB_ACCOUNT_NAME").map(Secret::new),
             azure_account_key: variable("AZURE_BLOB_ACCOUNT_KEY").map(Secret::new),
+            azure_endpoint: variable("AZURE_BLOB_ENDPOINT"),
             local_files_serving: variable("LOCAL_FILES_SERVING_ENABLED").is_some_and(is_yes),
             local_files_root: variable("LOCAL_FILES_DOCUMENT_ROOT").map_or_else(|| PathBuf::from("/"), PathBuf::from),
         }

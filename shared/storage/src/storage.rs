@@ -58,6 +58,12 @@ pub trait Storage: Send + Sync {
         true
     }
 
+    /// Whether a range of keys may be parted at this text: listings up to it and after it then hold
+    /// just the keys that sort so by their bytes.
+    fn parts_at(&self, _text: &str) -> bool {
+        self.is_ordered()
+    }
+
     /// Why an object can be nobody's source, where its listing says so already, and what to do about
     /// it. Its key may then be a description of the real one.
     fn unusable(&self, _: &ObjectMeta) -> Option<(QuarantineReason, &'static str)> {

@@ -29,7 +29,8 @@ impl Import<'_> {
         let Some(parts) = self.parts_wanted().await? else { return Ok(Vec::new()) };
         let Some(last) = self.next.clone() else { return Ok(Vec::new()) };
         let range = branches::Range { prefix: self.filter.prefix(), after: &last, until: self.until.as_deref() };
-        let cuts = branches::find(&range, parts, |after| self.key_after(after)).await?;
+        let mut cuts = branches::find(&range, parts, |after| self.key_after(after)).await?;
+        cuts.retain(|cut| self.store.parts_at(cut));
         if let Some(first) = cuts.first() {
             info!(job.id = self.claimed.lease.job, parts = cuts.len(), "range split: idle workers take parts of it");
             self.until = Some(first.clone());

@@ -1,0 +1,243 @@
+//! Where a container is, and the exact URI of each of its blobs.
+
+use std::fmt::Write;
+
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use longshore_model::AzureConnection;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::InvalidSetting;
+
+/// What needs no escape in a query.
+pub(super) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same for a path, where `/` stands for itself.
+const PATH: &AsciiSet = &QUERY.remove(b'/');
+
+/// Azure allows no longer names, in characters.
+const LONGEST_KEY: usize = 1_024;
+
+/// Containers with names that break the rules, made by Azure itself.
+const SPECIAL: [&str; 3] = ["$root", "$web", "$logs"];
+
+/// A container's address, checked.
+#[derive(Debug, Clone)]
+pub(super) struct Container {
+    pub(super) name: String,
+    scheme: Scheme,
+    authority: Authority,
+    /// The endpoint's own path, and the container.
+    base: String,
+}
+
+/// The endpoint that the user gives, if there is one.
+pub(super) fn endpoint(connection: &AzureConnection) -> Option<&str> {
+    connection.endpoint.as_deref().map(str::trim).filter(|text| !text.is_empty())
+}
+
+impl Container {
+    /// Checks the settings and settles the address: at the user's endpoint, the operator's, or the
+    /// public cloud's.
+    pub(super) fn new(
+        connection: &AzureConnection,
+        account: &str,
+        operators_endpoint: Option<&str>,
+    ) -> Result<Self, InvalidSetting> {
+        let name = connection.container.clone();
+        if !is_name(&name) && !SPECIAL.contains(&name.as_str()) {
+            return Err(InvalidSetting::new(
+                "container",
+                "a container name has 3 to 63 lower-case letters, digits and single hyphens, and begins and ends with a letter or digit",
+            ));
+        }
+        match endpoint(connection).or(operators_endpoint) {
+            Some(endpoint) => Self::at(endpoint, name),
+            None => Self::on_public_cloud(account, name),
+        }
+    }
+
+    fn on_public_cloud(account: &str, name: String) -> Result<Self, InvalidSetting> {
+        let fits =
+            (3..=24).contains(&account.len()) && account.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let refused =
+            || InvalidSetting::new("account_name", "an account name has 3 to 24 lower-case letters and digits");
+        if !fits {
+            return Err(refused());
+        }
+        let authority = Authority::try_from(format!("{account}.blob.core.windows.net")).map_err(|_| refused())?;
+        let base = format!("/{name}");
+        Ok(Self { name, scheme: Scheme::HTTPS, authority, base })
+    }
+
+    fn at(endpoint: &str, name: String) -> Result<Self, InvalidSetting> {
+        let odd = |message: &'static str| InvalidSetting::new("endpoint", message);
+        let uri: Uri = endpoint
+            .parse()
+            .map_err(|_| odd("an endpoint is a URL such as https://myaccount.blob.core.chinacloudapi.cn"))?;
+        let parts = uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(odd("an endpoint begins with https:// or http://"));
+        };
+        if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
+            return Err(odd("an endpoint begins with https:// or http://"));
+        }
+        if authority.as_str().contains('@') {
+            return Err(odd("an endpoint has no user and password: use account name and account key"));
+        }
+        if parts.path_and_query.as_ref().is_some_and(|path| path.query().is_some()) {
+            return Err(odd("an endpoint has no query: a shared access signature cannot be used here"));
+        }
+        let path = parts.path_and_query.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/');
+        let base = format!("{path}/{name}");
+        Ok(Self { name, scheme, authority, base })
+    }
+
+    /// Host and port as they stand in the URI and in the `Host` header.
+    pub(super) fn endpoint(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    /// Whether TLS protects what is sent.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    /// The URI of a blob. `None` for a key that no container has: an empty one would name the
+    /// container itself, and Azure takes `\` for `/`, so it would name another blob.
+    pub(super) fn object(&self, key: &str) -> Option<Uri> {
+        if key.is_empty() || key.contains('\\') || key.chars().count() > LONGEST_KEY {
+            return None;
+        }
+        self.uri(format!("{}/{}", self.base, utf8_percent_encode(key, PATH)))
+    }
+
+    /// The URI of the container with these parameters.
+    pub(super) fn query(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
+        let mut text = self.base.clone();
+        for (index, (name, value)) in parameters.iter().enumerate() {
+            let separator = if index == 0 { '?' } else { '&' };
+            write!(text, "{separator}{name}={}", utf8_percent_encode(value, QUERY)).ok()?;
+        }
+        self.uri(text)
+    }
+
+    /// The path goes to the server as these bytes: nothing resolves `..`, joins `//` or decodes.
+    fn uri(&self, path_and_query: String) -> Option<Uri> {
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path_and_query)
+            .build()
+            .ok()
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    (3..=63).contains(&bytes.len())
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && !name.contains("--")
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn container(name: &str, endpoint: Option<&str>) -> Result<Container, &'static str> {
+        let connection = AzureConnection {
+            container: name.into(),
+            endpoint: endpoint.map(Into::into),
+            ..AzureConnection::default()
+        };
+        Container::new(&connection, "myaccount", None).map_err(|error| error.field)
+    }
+
+    #[test]
+    fn a_container_has_the_accounts_host_or_a_path_of_the_endpoint() {
+        let public = container("photos", None).unwrap();
+        assert_eq!(public.object("a b").unwrap(), "https://myaccount.blob.core.windows.net/photos/a%20b");
+        let emulated = container("photos", Some(" http://127.0.0.1:10000/devstoreaccount1/ ")).unwrap();
+        assert_eq!(emulated.object("k").unwrap(), "http://127.0.0.1:10000/devstoreaccount1/photos/k");
+        assert_eq!(
+            emulated.query(&[("comp", "list"), ("prefix", "a/b c+")]).unwrap(),
+            "http://127.0.0.1:10000/devstoreaccount1/photos?comp=list&prefix=a%2Fb%20c%2B"
+        );
+        let sovereign = container("$web", Some("https://myaccount.blob.core.usgovcloudapi.net")).unwrap();
+        assert_eq!(sovereign.object("k").unwrap(), "https://myaccount.blob.core.usgovcloudapi.net/$web/k");
+    }
+
+    #[test]
+    fn the_operators_endpoint_serves_storages_that_name_none() {
+        let at = |endpoint: &str| {
+            let connection = AzureConnection {
+                container: "photos".into(),
+                endpoint: Some(endpoint.into()),
+                ..AzureConnection::default()
+            };
+            Container::new(&connection, "myaccount", Some("https://operators.example.com")).unwrap().authority
+        };
+        assert_eq!(at(""), "operators.example.com");
+        assert_eq!(at("https://users.example.com"), "users.example.com");
+    }
+
+    #[test]
+    fn keys_that_other_clients_change_are_sent_as_they_are() {
+        let container = container("con", Some("http://h")).unwrap();
+        for (key, path) in [
+            ("a/../b", "/con/a/../b"),
+            ("./x", "/con/./x"),
+            ("a//b", "/con/a//b"),
+            ("/lead", "/con//lead"),
+            ("dir/", "/con/dir/"),
+            (" x ", "/con/%20x%20"),
+            ("+", "/con/%2B"),
+            ("%2F", "/con/%252F"),
+            ("?#*\n", "/con/%3F%23%2A%0A"),
+            ("ü😀", "/con/%C3%BC%F0%9F%98%80"),
+        ] {
+            assert_eq!(container.object(key).unwrap().path(), path, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_would_name_something_else_has_no_uri() {
+        let container = container("con", None).unwrap();
+        assert!(container.object("").is_none());
+        assert!(container.object("back\\slash").is_none());
+        assert!(container.object(&"ü".repeat(1_024)).is_some());
+        assert!(container.object(&"k".repeat(1_025)).is_none());
+    }
+
+    #[test]
+    fn settings_that_cannot_work_name_their_field() {
+        for name in ["", "ab", "Photos", "a_b", "-ab", "ab-", "a--b", "a/b", "a?x", "$mine", &"a".repeat(64)] {
+            assert_eq!(container(name, None).unwrap_err(), "container", "{name:?}");
+        }
+        for endpoint in ["azurite:10000", "ftp://h", "http://u:p@h", "https://h/?sv=1&sig=x", "http://", "not a url"] {
+            assert_eq!(container("photos", Some(endpoint)).unwrap_err(), "endpoint", "{endpoint:?}");
+        }
+        let connection = AzureConnection { container: "photos".into(), ..AzureConnection::default() };
+        for account in ["my-account", "evil.com/", "ab", ""] {
+            assert_eq!(Container::new(&connection, account, None).unwrap_err().field, "account_name", "{account:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_comes_back_from_its_path(key in "[^\\\\]{1,200}|[./]{1,12}") {
+            for endpoint in [None, Some("http://h:1/base")] {
+                let container = container("con", endpoint).unwrap();
+                let uri = container.object(&key).unwrap();
+                let path = uri.path().strip_prefix(container.base.as_str()).and_then(|path| path.strip_prefix('/'));
+                prop_assert_eq!(percent_decode_str(path.unwrap()).decode_utf8().unwrap(), key.as_str());
+                prop_assert!(uri.query().is_none());
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What Azure's refusals mean.
+
+use http::StatusCode;
+use longshore_model::FailureReason;
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use crate::wire::Answer;
+use crate::{ErrorKind, Op, StorageError};
+
+/// Azure's own word for a refusal, kept as the cause. Its message is left out: it may quote a name.
+#[derive(Debug, thiserror::Error)]
+#[error("the server answered {status} {code}, request id {request_id}")]
+struct Refusal {
+    status: StatusCode,
+    code: String,
+    request_id: String,
+}
+
+/// What the body of a refusal says.
+#[derive(Default)]
+struct Told {
+    code: String,
+    message: String,
+    /// Why a request was not authenticated.
+    detail: String,
+}
+
+/// Turns an answer other than a success into an error.
+pub(super) fn refused(op: Op, answer: &Answer) -> StorageError {
+    let told = told(&answer.body);
+    // The header is there for answers without a body too.
+    let code = plain(answer.header("x-ms-error-code").unwrap_or(&told.code));
+    let (mut kind, reason) = meaning(op, answer.status, &code, &told);
+    if let ErrorKind::Throttled { retry_after } = &mut kind {
+        *retry_after = answer.retry_after();
+    }
+    let request_id = plain(answer.header("x-ms-request-id").unwrap_or("none"));
+    StorageError::caused(op, kind, reason, Refusal { status: answer.status, code, request_id })
+}
+
+fn meaning(op: Op, status: StatusCode, code: &str, told: &Told) -> (ErrorKind, FailureReason) {
+    use ErrorKind::{Denied, Invalid, NotFound, Unavailable};
+    let throttled = (ErrorKind::Throttled { retry_after: None }, FailureReason::Throttled);
+    let nothing_there = match op {
+        Op::Get | Op::Head | Op::Delete | Op::Presign => (NotFound, FailureReason::NoSuchObject),
+        Op::Connect | Op::List | Op::Put => (Invalid, FailureReason::NoSuchBucket),
+    };
+    match code {
+        "AuthenticationFailed" => (Denied, unauthenticated(told)),
+        // Azure says so of networks and rights, its emulator of wrong keys.
+        "AuthorizationFailure" if told.message.contains("failed to authenticate") => (Denied, unauthenticated(told)),
+        "AuthorizationFailure"
+        | "AuthorizationPermissionMismatch"
+        | "AuthorizationResourceTypeMismatch"
+        | "AuthorizationServiceMismatch"
+        | "AuthorizationSourceIPMismatch"
+        | "AuthorizationProtocolMismatch"
+        | "InsufficientAccountPermissions"
+        | "KeyBasedAuthenticationNotPermitted"
+        | "NoAuthenticationInformation"
+        | "PublicAccessNotPermitted"
+        | "AccountIsDisabled"
+        | "ContainerDisabled"
+        | "BlobArchived"
+        | "BlobBeingRehydrated"
+        | "BlobImmutableDueToPolicy"
+        | "ImmutableBlobDeletionNotPermitted"
+        | "LeaseIdMissing" => (Denied, FailureReason::AccessDenied),
+        "InvalidAuthenticationInfo" => (Denied, FailureReason::WrongSecretKey),
+        "ContainerNotFound" | "ContainerBeingDeleted" => (Invalid, FailureReason::NoSuchBucket),
+        "BlobNotFound" => nothing_there,
+        // A container or blob that is not there has a code of its own.
+        "ResourceNotFound" if matches!(op, Op::Connect | Op::List | Op::Put) => {
+            (Denied, FailureReason::UnknownAccessKey)
+        }
+        "ServerBusy" => throttled,
+        "InternalError" | "OperationTimedOut" | "AccountBeingCreated" | "Md5Mismatch" => {
+            (Unavailable, FailureReason::Unavailable)
+        }
+        "InvalidRange" => (Invalid, FailureReason::NoSuchRange),
+        // An older server does not know the version that is spoken here.
+        "InvalidHeaderValue" | "UnsupportedHeader" => (Invalid, FailureReason::BadAnswer),
+        _ => match status.as_u16() {
+            429 | 503 => throttled,
+            408 | 500 | 502 | 504 => (Unavailable, FailureReason::Unavailable),
+            300..=399 => (Invalid, FailureReason::BadAnswer),
+            401 | 403 => (Denied, FailureReason::AccessDenied),
+            404 => nothing_there,
+            416 => (Invalid, FailureReason::NoSuchRange),
+            400..=499 => (Invalid, FailureReason::InvalidSettings),
+            500..=599 => (Unavailable, FailureReason::Unavailable),
+            _ => (Invalid, FailureReason::BadAnswer),
+        },
+    }
+}
+
+/// A date that is too old is refused by the same code as a wrong signature.
+fn unauthenticated(told: &Told) -> FailureReason {
+    if told.detail.starts_with("Request date header") {
+        FailureReason::ClockSkew
+    } else {
+        FailureReason::WrongSecretKey
+    }
+}
+
+/// Reads what is there; a body that is none of Azure's says nothing.
+fn told(body: &[u8]) -> Told {
+    let mut told = Told::default();
+    let Ok(text) = std::str::from_utf8(body) else { return told };
+    let mut reader = Reader::from_str(text.trim_start_matches('\u{FEFF}'));
+    let mut element = String::new();
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(start)) => element = start.local_name().as_ref().to_owned(),
+            Ok(Event::Text(text)) => match element.as_str() {
+                "Code" if told.code.is_empty() => told.code = text.to_string(),
+                "Message" if told.message.is_empty() => told.message = text.to_string(),
+                "AuthenticationErrorDetail" if told.detail.is_empty() => told.detail = text.to_string(),
+                _ => {}
+            },
+            Ok(Event::End(_)) => element.clear(),
+            Ok(Event::Eof) | Err(_) => return told,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// At most what a code or request id is made of, so that nothing else gets into a log.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body }
+    }
+
+    fn body(code: &str, more: &str) -> String {
+        format!(
+            "\u{FEFF}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>m</Message>{more}</Error>"
+        )
+    }
+
+    #[test]
+    fn a_refusal_means_what_its_code_says_and_else_what_its_status_says() {
+        use ErrorKind::{Denied, Invalid, NotFound, Throttled, Unavailable};
+        let throttled = Throttled { retry_after: None };
+        for (op, status, code, kind, reason) in [
+            (Op::List, 403, "AuthenticationFailed", Denied, FailureReason::WrongSecretKey),
+            (Op::List, 403, "AuthorizationFailure", Denied, FailureReason::AccessDenied),
+            (Op::Put, 403, "AuthorizationPermissionMismatch", Denied, FailureReason::AccessDenied),
+            (Op::List, 403, "KeyBasedAuthenticationNotPermitted", Denied, FailureReason::AccessDenied),
+            (Op::List, 403, "AccountIsDisabled", Denied, FailureReason::AccessDenied),
+            (Op::List, 404, "ContainerNotFound", Invalid, FailureReason::NoSuchBucket),
+            (Op::Get, 404, "ContainerNotFound", Invalid, FailureReason::NoSuchBucket),
+            (Op::Put, 409, "ContainerBeingDeleted", Invalid, FailureReason::NoSuchBucket),
+            (Op::Get, 404, "BlobNotFound", NotFound, FailureReason::NoSuchObject),
+            (Op::List, 404, "ResourceNotFound", Denied, FailureReason::UnknownAccessKey),
+            (Op::Get, 404, "ResourceNotFound", NotFound, FailureReason::NoSuchObject),
+            (Op::Get, 409, "BlobArchived", Denied, FailureReason::AccessDenied),
+            (Op::Put, 412, "LeaseIdMissing", Denied, FailureReason::AccessDenied),
+            (Op::List, 503, "ServerBusy", throttled, FailureReason::Throttled),
+            (Op::List, 500, "OperationTimedOut", Unavailable, FailureReason::Unavailable),
+            (Op::Get, 416, "InvalidRange", Invalid, FailureReason::NoSuchRange),
+            (Op::List, 400, "InvalidHeaderValue", Invalid, FailureReason::BadAnswer),
+            (Op::Put, 400, "OutOfRangeInput", Invalid, FailureReason::InvalidSettings),
+            (Op::Get, 429, "", throttled, FailureReason::Throttled),
+            (Op::Get, 503, "", throttled, FailureReason::Throttled),
+            (Op::Get, 502, "", Unavailable, FailureReason::Unavailable),
+            (Op::Get, 507, "", Unavailable, FailureReason::Unavailable),
+            (Op::Head, 404, "", NotFound, FailureReason::NoSuchObject),
+            (Op::List, 404, "", Invalid, FailureReason::NoSuchBucket),
+            (Op::Get, 403, "", Denied, FailureReason::AccessDenied),
+            (Op::Get, 301, "", Invalid, FailureReason::BadAnswer),
+        ] {
+            let body = if code.is_empty() { String::new() } else { body(code, "") };
+            let error = refused(op, &answer(status, &body));
+            assert_eq!((error.kind, error.reason), (kind, reason), "{op:?} {status} {code}");
+            let mut bare = answer(status, "");
+            bare.headers.insert("x-ms-error-code", code.parse().unwrap());
+            assert_eq!(refused(op, &bare).reason, reason, "{op:?} {status} {code}, in the header alone");
+        }
+    }
+
+    #[test]
+    fn a_request_that_comes_too_late_is_told_from_a_wrong_key() {
+        let reason = |detail: &str| {
+            let detail = format!("<AuthenticationErrorDetail>{detail}</AuthenticationErrorDetail>");
+            refused(Op::List, &answer(403, &body("AuthenticationFailed", &detail))).reason
+        };
+        assert_eq!(reason("Request date header too old: 'Fri, 31 Jan 2020 12:28:37 GMT'"), FailureReason::ClockSkew);
+        assert_eq!(
+            reason("The MAC signature found in the HTTP request 'x' is not the same as any computed signature."),
+            FailureReason::WrongSecretKey
+        );
+    }
+
+    #[test]
+    fn the_emulators_word_for_a_wrong_key_is_understood() {
+        let body = "<Error><Code>AuthorizationFailure</Code><Message>Server failed to authenticate the request. Make sure</Message></Error>";
+        assert_eq!(refused(Op::List, &answer(403, body)).reason, FailureReason::WrongSecretKey);
+    }
+
+    #[test]
+    fn nothing_but_code_and_request_id_of_a_refusal_is_kept() {
+        let body = "<Error><Code>Access Denied</Code><Message>secret-key</Message></Error>";
+        let error = refused(Op::Get, &answer(403, body));
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, "the server answered 403 Forbidden AccessDenied, request id none");
+    }
+
+    #[test]
+    fn the_wait_that_a_busy_server_asks_for_is_read() {
+        let mut busy = answer(503, &body("ServerBusy", ""));
+        busy.headers.insert("retry-after", "7".parse().unwrap());
+        let ErrorKind::Throttled { retry_after } = refused(Op::List, &busy).kind else { panic!("not throttled") };
+        assert_eq!(retry_after.map(|wait| wait.as_secs()), Some(7));
+    }
+}

@@ -1,0 +1,207 @@
+//! Listings written here, read there.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
+
+use super::*;
+
+fn escape(text: &str, numeric: bool) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() || (numeric && !c.is_ascii_alphanumeric()) => {
+                out.push_str(&format!("&#x{:x};", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// How a name stands in a listing.
+#[derive(Clone, Copy)]
+enum Spelling {
+    Text { numeric: bool },
+    Encoded,
+}
+
+impl Spelling {
+    fn element(self, name: &str) -> String {
+        match self {
+            Self::Text { numeric } => format!("<Name>{}</Name>", escape(name, numeric)),
+            Self::Encoded => format!("<Name Encoded=\"true\">{}</Name>", utf8_percent_encode(name, NON_ALPHANUMERIC)),
+        }
+    }
+}
+
+fn document(names: &[String], prefixes: &[String], marker: &str, spelling: Spelling) -> String {
+    let mut xml = String::from(
+        "\u{FEFF}<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults ServiceEndpoint=\"https://a/\" ContainerName=\"c\"><Prefix>p</Prefix><MaxResults>9</MaxResults><Blobs>",
+    );
+    for prefix in prefixes {
+        xml.push_str(&format!("<BlobPrefix>{}</BlobPrefix>", spelling.element(prefix)));
+    }
+    for (n, name) in names.iter().enumerate() {
+        xml.push_str(&format!(
+            "<Blob>{}<Properties><Last-Modified>Fri, 26 Jun 2026 23:39:12 GMT</Last-Modified><Etag>0x{n}</Etag><Content-Length>{n}</Content-Length><Content-MD5 /><BlobType>BlockBlob</BlobType></Properties><OrMetadata><Name>x</Name></OrMetadata></Blob>",
+            spelling.element(name)
+        ));
+    }
+    xml.push_str(&format!("</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"));
+    xml
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
+fn keys(page: &ListPage) -> Vec<&str> {
+    page.objects.iter().map(|object| object.key.as_str()).collect()
+}
+
+const TEXT: Spelling = Spelling::Text { numeric: false };
+
+proptest! {
+    #[test]
+    fn every_name_reads_back_from_every_spelling(
+        names in prop::collection::vec("\\PC{1,40}|[\\x01-\\x7f]{1,40}|[ +%/&<]{1,9}", 0..20),
+        folders in prop::collection::vec("[\\x20-\\x7e]{0,9}/", 0..5),
+        numeric: bool,
+    ) {
+        let (names, folders) = (sorted(names), sorted(folders));
+        for spelling in [Spelling::Text { numeric }, Spelling::Encoded] {
+            let listing = parse(document(&names, &folders, "", spelling).as_bytes()).unwrap();
+            let (page, more) = listing.into_page(&Start::Beginning).unwrap();
+            prop_assert_eq!(keys(&page), names.iter().map(String::as_str).collect::<Vec<_>>());
+            prop_assert_eq!(&page.prefixes, &folders);
+            prop_assert_eq!((&page.next, more), (&None, None));
+            for (n, object) in page.objects.iter().enumerate() {
+                prop_assert_eq!(object.size, n as u64);
+                prop_assert_eq!(object.etag.clone(), Some(format!("0x{n}")));
+                prop_assert_eq!(object.modified_at.unwrap().timestamp(), 1_782_517_152);
+            }
+        }
+    }
+
+    #[test]
+    fn a_listing_cut_anywhere_is_never_a_page(cut in 0.0..1.0f64) {
+        let xml = document(&owned(&["a", "ü"]), &owned(&["c/"]), "m", Spelling::Encoded);
+        let part = &xml.as_bytes()[..(xml.len() as f64 * cut) as usize];
+        let error = parse(part).unwrap_err();
+        prop_assert!(matches!(error, Unlisted::CutShort | Unlisted::NotAListing), "{error:?}");
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        xml in "(<(/?)(EnumerationResults|Blobs|Blob|BlobPrefix|Name|Properties|NextMarker)( Encoded=\"true\")?(/?)>|&#?x?[0-9a-z]{0,4};|[a-z%]{1,3}){0,30}",
+    ) {
+        for bytes in [bytes.as_slice(), xml.as_bytes()] {
+            let page = parse(bytes).and_then(|listing| listing.into_page(&Start::after(Some("m"), "", None)));
+            if let Ok((page, _)) = page {
+                prop_assert!(page.objects.iter().all(|object| !object.key.is_empty()));
+            }
+        }
+    }
+}
+
+#[test]
+fn only_names_that_say_so_are_unescaped() {
+    let name = |spelling: Spelling| {
+        let listing = parse(document(&owned(&["a%20b+"]), &[], "", spelling).as_bytes()).unwrap();
+        listing.into_page(&Start::Beginning).unwrap().0.objects.remove(0).key
+    };
+    assert_eq!(name(TEXT), "a%20b+");
+    assert_eq!(name(Spelling::Encoded), "a%20b+");
+    let xml = document(&owned(&["x"]), &[], "", TEXT).replace("<Name>x<", "<Name Encoded=\"true\">a%0Ab%EF%BF%BE<");
+    let (page, _) = parse(xml.as_bytes()).unwrap().into_page(&Start::Beginning).unwrap();
+    assert_eq!(keys(&page), ["a\nb\u{FFFE}"]);
+}
+
+#[test]
+fn outer_spaces_of_names_stay() {
+    let listing = parse(document(&owned(&[" x "]), &[], "", TEXT).as_bytes()).unwrap();
+    assert_eq!(keys(&listing.into_page(&Start::Beginning).unwrap().0), [" x "]);
+}
+
+fn page(
+    names: &[&str],
+    prefixes: &[&str],
+    marker: &str,
+    after: Option<&str>,
+) -> Result<(ListPage, Option<String>), Unlisted> {
+    let xml = document(&owned(names), &owned(prefixes), marker, TEXT);
+    parse(xml.as_bytes()).unwrap().into_page(&Start::after(after, "", Some("/")))
+}
+
+#[test]
+fn the_cursor_is_the_last_name_of_a_page_that_is_not_the_last() {
+    let next = |names: &[&str], prefixes: &[&str], marker| page(names, prefixes, marker, None).unwrap().0.next;
+    assert_eq!(next(&["a", "b"], &[], ""), None);
+    assert_eq!(next(&["a", "b"], &[], "2!8!MDAw"), Some("b".into()));
+    assert_eq!(next(&["a", "z"], &["m/"], "more"), Some("z".into()));
+    assert_eq!(next(&["a"], &["m/"], "more"), Some("m/".into()));
+}
+
+#[test]
+fn what_the_cursor_names_is_not_given_twice() {
+    let (listed, more) = page(&["b", "c"], &[], "", Some("b")).unwrap();
+    assert_eq!((keys(&listed), more), (vec!["c"], None));
+    let (listed, _) = page(&["z"], &["m/", "n/"], "", Some("m/")).unwrap();
+    assert_eq!(listed.prefixes, ["n/"]);
+}
+
+#[test]
+fn a_page_of_nothing_new_goes_on_with_the_marker() {
+    assert_eq!(page(&["b"], &[], "more", Some("b")).unwrap(), (ListPage::default(), Some("more".into())));
+    assert_eq!(page(&[], &[], "more", None).unwrap(), (ListPage::default(), Some("more".into())));
+    assert_eq!(page(&[], &[], "", None).unwrap(), (ListPage::default(), None));
+}
+
+#[test]
+fn a_server_that_starts_from_the_beginning_again_is_refused() {
+    assert_eq!(page(&["a", "b", "c"], &[], "more", Some("b")), Err(Unlisted::DoesNotAdvance));
+    assert_eq!(page(&["c"], &["a/"], "", Some("b")), Err(Unlisted::DoesNotAdvance));
+}
+
+#[test]
+fn a_page_is_in_the_order_of_bytes_and_the_cursor_in_that_of_the_server() {
+    // As UTF-16 sorts them.
+    let (listed, _) = page(&["😀", "\u{FF08}"], &[], "more", None).unwrap();
+    assert_eq!(keys(&listed), ["\u{FF08}", "😀"]);
+    assert_eq!(listed.next.as_deref(), Some("\u{FF08}"));
+}
+
+#[test]
+fn folders_of_a_hierarchical_account_are_no_objects() {
+    let xml = document(&owned(&["d", "d/x"]), &[], "more", TEXT);
+    let kind = |kind| format!("<Content-Length>0</Content-Length><ResourceType>{kind}</ResourceType>");
+    let xml = xml
+        .replace("<Content-Length>0</Content-Length>", &kind("directory"))
+        .replace("<Content-Length>1</Content-Length>", &kind("file"));
+    let listing = parse(xml.as_bytes()).unwrap();
+    assert!(listing.is_hierarchical);
+    let (listed, _) = listing.into_page(&Start::Beginning).unwrap();
+    assert_eq!((keys(&listed), listed.next.as_deref()), (vec!["d/x"], Some("d/x")));
+}
+
+#[test]
+fn what_is_not_a_listing_is_told_from_one_cut_short() {
+    assert_eq!(parse(b""), Err(Unlisted::CutShort));
+    assert_eq!(parse(b"<html><body>hello</body></html>"), Err(Unlisted::NotAListing));
+    assert_eq!(parse(b"<EnumerationResults><Blobs/>"), Err(Unlisted::CutShort));
+    assert_eq!(parse(b"<EnumerationResults><Blobs/></EnumerationResults>"), Err(Unlisted::Lacks("NextMarker")));
+    assert_eq!(parse(b"\xff\xfe<"), Err(Unlisted::NotAListing));
+    let nameless = "<EnumerationResults><Blobs><Blob></Blob></Blobs><NextMarker/></EnumerationResults>";
+    assert_eq!(parse(nameless.as_bytes()), Err(Unlisted::Lacks("name")));
+}

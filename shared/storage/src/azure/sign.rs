@@ -1,0 +1,119 @@
+//! Shared Key for requests, service SAS for URLs.
+//!
+//! What is signed is what is sent: the path as it is escaped in the URI, the parameters as they are
+//! before they are escaped.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::header::InvalidHeaderValue;
+use http::{HeaderName, HeaderValue, Request, header};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
+
+use super::account::Account;
+use super::container::{Container, QUERY};
+
+/// The version of the service that is spoken: the first with `startFrom` in listings.
+pub(super) const VERSION: &str = "2026-02-06";
+
+/// The version of signed URLs: the text that is signed has this form since then, and older servers
+/// know it too.
+const SAS_VERSION: &str = "2020-12-06";
+
+/// The headers whose values are signed by their place, in this order.
+const PLACED: [HeaderName; 11] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LENGTH,
+    HeaderName::from_static("content-md5"),
+    header::CONTENT_TYPE,
+    header::DATE,
+    header::IF_MODIFIED_SINCE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_UNMODIFIED_SINCE,
+    header::RANGE,
+];
+
+/// Adds version, date and the header that proves who sends the request. All others must be there.
+pub(super) fn headers(
+    request: &mut Request<Bytes>,
+    account: &Account,
+    now: DateTime<Utc>,
+) -> Result<(), InvalidHeaderValue> {
+    let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    request.headers_mut().insert("x-ms-date", HeaderValue::from_str(&date)?);
+    request.headers_mut().insert("x-ms-version", HeaderValue::from_static(VERSION));
+    let signature = account.sign(&string_to_sign(request, &account.name));
+    let mut value = HeaderValue::from_str(&format!("SharedKey {}:{signature}", account.name))?;
+    value.set_sensitive(true);
+    request.headers_mut().insert(header::AUTHORIZATION, value);
+    Ok(())
+}
+
+fn string_to_sign(request: &Request<Bytes>, account: &str) -> String {
+    let mut text = format!("{}\n", request.method());
+    for name in &PLACED {
+        let value = request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        // A length of zero is signed as none.
+        let value = if *name == header::CONTENT_LENGTH && value == "0" { "" } else { value };
+        text.push_str(value);
+        text.push('\n');
+    }
+    let mut own: Vec<(&str, &str)> = request
+        .headers()
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("x-ms-"))
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect();
+    own.sort_unstable();
+    for (name, value) in own {
+        text.extend([name, ":", value.trim(), "\n"]);
+    }
+    text.extend(["/", account, request.uri().path()]);
+    let query = request.uri().query().unwrap_or_default();
+    let mut parameters: Vec<(String, Cow<'_, str>)> = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_ascii_lowercase(), percent_decode_str(value).decode_utf8_lossy()))
+        .collect();
+    parameters.sort_unstable();
+    for (name, value) in &parameters {
+        text.extend(["\n", name.as_str(), ":", value]);
+    }
+    text
+}
+
+/// The URL that reads a blob for `ttl` without further credentials, over TLS unless the endpoint has
+/// none. `None` for a key that has no URI.
+pub(super) fn url(
+    container: &Container,
+    account: &Account,
+    key: &str,
+    ttl: Duration,
+    now: DateTime<Utc>,
+) -> Option<String> {
+    let uri = container.object(key)?;
+    let expiry = now.checked_add_signed(TimeDelta::from_std(ttl).ok()?)?.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let protocol = if container.is_encrypted() { "https" } else { "https,http" };
+    let resource = format!("/blob/{}/{}/{key}", account.name, container.name);
+    // Permission, start, end, resource, stored policy, addresses, protocol, version, kind of resource,
+    // snapshot, encryption scope, and five headers of the answer.
+    let signed = ["r", "", &expiry, &resource, "", "", protocol, SAS_VERSION, "b", "", "", "", "", "", "", ""];
+    let signature = account.sign(&signed.join("\n"));
+
+    let mut url = uri.to_string();
+    let parameters =
+        [("sv", SAS_VERSION), ("spr", protocol), ("se", &expiry), ("sr", "b"), ("sp", "r"), ("sig", &signature)];
+    for (index, (name, value)) in parameters.into_iter().enumerate() {
+        let separator = if index == 0 { '?' } else { '&' };
+        write!(url, "{separator}{name}={}", utf8_percent_encode(value, QUERY)).ok()?;
+    }
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests;
