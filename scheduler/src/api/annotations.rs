@@ -74,6 +74,25 @@ struct AnnotationFields {
     completed_by: Option<Option<i64>>,
 }
 
+/// Lists and objects within each other, as of items that are imported: readers commonly stop near 128.
+const MAX_DEPTH: usize = 100;
+
+/// Whether lists and objects of a JSON text lie deeper within each other than so many levels.
+fn is_deeper(json: &str, levels: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    json.bytes().any(|byte| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > levels
+    })
+}
+
 /// Tells null from not sent.
 fn sent<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
@@ -89,6 +108,9 @@ impl AnnotationFields {
         }
         if text.contains("\\u0000") {
             return Err(ApiError::invalid("result", "Null characters are not allowed."));
+        }
+        if is_deeper(text, MAX_DEPTH) {
+            return Err(ApiError::invalid("result", format!("Nested deeper than {MAX_DEPTH} levels.")));
         }
         Ok(Some(text))
     }
@@ -239,6 +261,14 @@ mod tests {
 
     fn fields(text: &str) -> AnnotationFields {
         serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn levels_are_counted_outside_of_texts() {
+        for (json, depth) in [("[]", 1), (r#"[{"a": [1]}, [], {}]"#, 3), (r#"["[[\"[[", [0], "\\"]"#, 2)] {
+            assert!(!is_deeper(json, depth), "{json}");
+            assert!(is_deeper(json, depth - 1), "{json}");
+        }
     }
 
     #[test]

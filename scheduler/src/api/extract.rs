@@ -113,7 +113,7 @@ fn unreadable_bytes(rejection: &BytesRejection) -> ApiError {
 
 fn unreadable(status: StatusCode, detail: String) -> ApiError {
     let code = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "body_too_large",
+        StatusCode::PAYLOAD_TOO_LARGE => return ApiError::body_too_large(),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
         _ => "parse_error",
     };

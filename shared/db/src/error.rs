@@ -62,9 +62,10 @@ impl Error {
         }
     }
 
-    /// Whether the values themselves were refused (SQLSTATE class 22), so that asking again is vain.
+    /// Whether the values themselves were refused (SQLSTATE class 22, and 54 for what is too large or
+    /// too deep), so that asking again is vain.
     pub fn is_data_exception(&self) -> bool {
-        self.sql_state().is_some_and(|state| state.code().starts_with("22"))
+        self.sql_state().is_some_and(|state| ["22", "54"].iter().any(|class| state.code().starts_with(class)))
     }
 
     /// Whether a unique key was violated: somebody else wrote the same row.

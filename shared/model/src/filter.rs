@@ -6,6 +6,9 @@
 /// within milliseconds; a nested quantifier would otherwise run for hours. Plain patterns never backtrack.
 const BACKTRACK_LIMIT: usize = 100_000;
 
+/// The longest expression, in bytes. People write some hundred; what takes more is made to take time.
+const MAX_PATTERN: usize = 4096;
+
 /// The prefix, recursion switch and regular expression of a storage, ready to use.
 #[derive(Debug, Clone)]
 pub struct KeyFilter {
@@ -61,10 +64,14 @@ impl Skip {
     }
 }
 
-/// A regular expression that does not compile.
+/// A regular expression that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the file filter is not a valid regular expression: {0}")]
-pub struct FilterError(#[source] Box<fancy_regex::Error>);
+pub enum FilterError {
+    #[error("the file filter is longer than {MAX_PATTERN} bytes")]
+    TooLong,
+    #[error("the file filter is not a valid regular expression: {0}")]
+    Invalid(#[source] Box<fancy_regex::Error>),
+}
 
 impl KeyFilter {
     /// Prepares a filter.
@@ -74,13 +81,9 @@ impl KeyFilter {
     /// back-references are understood.
     ///
     /// # Errors
-    /// The expression does not compile.
+    /// The expression does not compile, or is longer than anybody writes.
     pub fn new(prefix: &str, recursive: bool, regex: Option<&str>) -> Result<Self, FilterError> {
-        let regex = regex
-            .filter(|pattern| !pattern.is_empty())
-            .map(compile)
-            .transpose()
-            .map_err(|error| FilterError(Box::new(error)))?;
+        let regex = regex.filter(|pattern| !pattern.is_empty()).map(compile).transpose()?;
         Ok(Self { prefix: prefix.to_owned(), recursive, regex })
     }
 
@@ -111,14 +114,18 @@ impl KeyFilter {
     }
 }
 
-fn compile(pattern: &str) -> Result<Pattern, fancy_regex::Error> {
+fn compile(pattern: &str) -> Result<Pattern, FilterError> {
+    if pattern.len() > MAX_PATTERN {
+        return Err(FilterError::TooLong);
+    }
     let anchored = format!(r"\A(?:{})", python_groups(pattern));
     match regex::Regex::new(&anchored) {
         Ok(plain) => Ok(Pattern::Plain(plain)),
         Err(_) => fancy_regex::RegexBuilder::new(&anchored)
             .backtrack_limit(BACKTRACK_LIMIT)
             .build()
-            .map(Pattern::Backtracking),
+            .map(Pattern::Backtracking)
+            .map_err(|error| FilterError::Invalid(Box::new(error))),
     }
 }
 
