@@ -12,6 +12,8 @@ pub struct Operator {
     pub region: Option<String>,
     /// `GOOGLE_APPLICATION_CREDENTIALS`: a file with the credentials of storages that have none.
     pub google_application_credentials: Option<PathBuf>,
+    /// `STORAGE_EMULATOR_HOST`: where Google Cloud Storage is in truth, as a URL or `host:port`; `None` is Google.
+    pub storage_emulator_host: Option<String>,
     /// `AZURE_BLOB_ACCOUNT_NAME` and `AZURE_BLOB_ACCOUNT_KEY`: the account of storages that name none.
     pub azure_account_name: Option<Secret>,
     pub azure_account_key: Option<Secret>,
@@ -30,6 +32,7 @@ impl Operator {
         Self {
             region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
             google_application_credentials: variable("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from),
+            storage_emulator_host: variable("STORAGE_EMULATOR_HOST"),
             azure_account_name: variable("AZURE_BLOB_ACCOUNT_NAME").map(Secret::new),
             azure_account_key: variable("AZURE_BLOB_ACCOUNT_KEY").map(Secret::new),
             azure_endpoint: variable("AZURE_BLOB_ENDPOINT"),

@@ -1,0 +1,135 @@
+//! Whose credentials are used: those of the storage, or the operator's file.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, io};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::HeaderValue;
+use longshore_model::{FailureReason, Secret};
+
+use super::grant;
+use super::key_file::{KeyFile, ServiceAccount};
+use super::token::Held;
+use crate::wire::Wire;
+use crate::{ErrorKind, InvalidSetting, Op, StorageError};
+
+/// The accounts that this process has used, and their tokens. One for a process: opened storages come
+/// and go.
+#[derive(Default)]
+pub(crate) struct Accounts {
+    /// By the digest of the whole file: who does not have the key does not get the token of who does.
+    known: Mutex<HashMap<Vec<u8>, Arc<Account>>>,
+}
+
+/// One account and its token.
+pub(crate) struct Account {
+    file: KeyFile,
+    held: Held,
+}
+
+/// What is wrong with the operator's file; its content and place are not the users'.
+#[derive(Debug, thiserror::Error)]
+enum OperatorFile {
+    #[error("the file that GOOGLE_APPLICATION_CREDENTIALS names cannot be read")]
+    Unreadable(#[source] io::Error),
+    #[error("the file that GOOGLE_APPLICATION_CREDENTIALS names is unusable: {}", .0.message)]
+    Unusable(InvalidSetting),
+}
+
+impl Accounts {
+    /// The account of a storage; asks nobody yet.
+    ///
+    /// # Errors
+    /// The storage's own credentials are unusable, or it has none and neither has the operator.
+    pub(crate) fn account(&self, own: Option<&Secret>, operator: Option<&Path>) -> Result<Arc<Account>, StorageError> {
+        if let Some(own) = own.filter(|own| !own.expose().trim().is_empty()) {
+            return Ok(self.of(own.expose())?);
+        }
+        let missing =
+            |cause| StorageError::caused(Op::Connect, ErrorKind::Denied, FailureReason::MissingCredentials, cause);
+        let path = operator
+            .ok_or_else(|| StorageError::new(Op::Connect, ErrorKind::Denied, FailureReason::MissingCredentials))?;
+        // Read each time, since the file may be replaced while this process runs.
+        let text =
+            fs::read_to_string(path).map(Secret::new).map_err(|error| missing(OperatorFile::Unreadable(error)))?;
+        self.of(text.expose()).map_err(|setting| missing(OperatorFile::Unusable(setting)))
+    }
+
+    fn of(&self, text: &str) -> Result<Arc<Account>, InvalidSetting> {
+        let name = digest(&SHA256, text.as_bytes()).as_ref().to_vec();
+        // The map is whole after every statement, so a panic elsewhere does not spoil it.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = known.get(&name) {
+            return Ok(Arc::clone(account));
+        }
+        let account = Arc::new(Account { file: KeyFile::read(text)?, held: Held::default() });
+        // Files that were tried once and never worked do not pile up.
+        known.retain(|_, account| Arc::strong_count(account) > 1 || !account.held.is_empty());
+        known.insert(name, Arc::clone(&account));
+        Ok(account)
+    }
+}
+
+impl Account {
+    /// The value of an `Authorization` header, good for some minutes.
+    pub(super) async fn authorization(&self, wire: &Wire) -> Result<HeaderValue, StorageError> {
+        self.held.get(grant::ask(wire, &self.file)).await
+    }
+
+    /// Forgets a token that was refused.
+    pub(super) async fn forget(&self, authorization: &HeaderValue) {
+        self.held.forget(authorization).await;
+    }
+
+    /// Who can sign URLs. `None` for a person: only a service account has a key.
+    pub(super) fn signer(&self) -> Option<&ServiceAccount> {
+        match &self.file {
+            KeyFile::Service(account) => Some(account),
+            KeyFile::User(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::super::sign::tests::service_account;
+    use super::*;
+
+    #[test]
+    fn the_same_file_is_the_same_account_and_another_is_another() {
+        let accounts = Accounts::default();
+        let own = Secret::new(service_account().to_string());
+        let first = accounts.account(Some(&own), None).unwrap();
+        assert!(Arc::ptr_eq(&first, &accounts.account(Some(&own), None).unwrap()));
+        let mut other = service_account();
+        other["private_key_id"] = "another".into();
+        let other = accounts.account(Some(&Secret::new(other.to_string())), None).unwrap();
+        assert!(!Arc::ptr_eq(&first, &other));
+        drop((first, other));
+        accounts.account(Some(&Secret::new(format!(" {}", own.expose()))), None).unwrap();
+        assert_eq!(accounts.known.lock().unwrap().len(), 1, "what nobody uses is let go");
+    }
+
+    #[test]
+    fn a_storage_without_credentials_uses_the_operators_and_says_what_is_wrong_with_them() {
+        let accounts = Accounts::default();
+        let place = std::env::temp_dir().join(format!("longshore-gcs-{}", std::process::id()));
+        let reason = |operator: Option<&Path>| {
+            let error = accounts.account(Some(&Secret::new(" ")), operator).err().unwrap();
+            assert_eq!((error.kind, error.reason), (ErrorKind::Denied, FailureReason::MissingCredentials));
+            error.source().map(ToString::to_string).unwrap_or_default()
+        };
+        assert_eq!(reason(None), "");
+        assert!(reason(Some(&place)).ends_with("cannot be read"));
+        fs::write(&place, "hunter2").unwrap();
+        let unusable = reason(Some(&place));
+        assert!(unusable.contains("is unusable: this is not the JSON") && !unusable.contains("hunter2"), "{unusable}");
+        fs::write(&place, service_account().to_string()).unwrap();
+        assert!(accounts.account(None, Some(&place)).unwrap().signer().is_some());
+        fs::remove_file(&place).unwrap();
+    }
+}

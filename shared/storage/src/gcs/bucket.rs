@@ -1,0 +1,237 @@
+//! Where Cloud Storage is, and the exact URI of each bucket and key there.
+
+use std::fmt::Write;
+
+use http::Uri;
+use http::uri::{Authority, Scheme};
+use longshore_model::FailureReason;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::{Endpoint, ErrorKind, InvalidSetting, Op, StorageError};
+
+/// What stays unescaped in a query and in one segment of a path.
+pub(super) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same for a path, where `/` stands for itself.
+const PATH: &AsciiSet = &QUERY.remove(b'/');
+
+/// Cloud Storage allows no longer keys.
+const LONGEST_KEY: usize = 1_024;
+
+/// The service: Google's, or one that the operator names in its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    scheme: Scheme,
+    authority: Authority,
+}
+
+/// A bucket's address, checked.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket {
+    pub(super) name: String,
+    service: Service,
+}
+
+/// An address from the operator that is none; the users cannot mend it.
+#[derive(Debug, thiserror::Error)]
+#[error("STORAGE_EMULATOR_HOST is neither host:port nor a URL without a path")]
+struct InvalidHost;
+
+impl Service {
+    /// The one that the operator names, or else Google's own.
+    pub(crate) fn of(operator: Option<&str>) -> Result<Self, StorageError> {
+        let invalid =
+            |error| StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::InvalidSettings, error);
+        operator.map_or_else(|| Ok(Self::google()), |text| Self::parse(text).map_err(invalid))
+    }
+
+    /// Google's own.
+    pub(super) fn google() -> Self {
+        Self { scheme: Scheme::HTTPS, authority: Authority::from_static("storage.googleapis.com") }
+    }
+
+    /// Reads `http://host:port`, `https://host` or, for http, `host:port`.
+    fn parse(text: &str) -> Result<Self, InvalidHost> {
+        let text = text.trim();
+        let (scheme, authority) = match text.split_once("://") {
+            Some(("https", authority)) => (Scheme::HTTPS, authority),
+            Some(("http", authority)) => (Scheme::HTTP, authority),
+            Some(_) => return Err(InvalidHost),
+            None => (Scheme::HTTP, text),
+        };
+        // Signed URLs cover the host as browsers send it, and they leave the usual port out.
+        let usual = if scheme == Scheme::HTTPS { ":443" } else { ":80" };
+        let authority = authority.trim_end_matches('/');
+        let authority = authority.strip_suffix(usual).unwrap_or(authority);
+        let authority: Authority = authority.parse().map_err(|_| InvalidHost)?;
+        if authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(InvalidHost);
+        }
+        Ok(Self { scheme, authority })
+    }
+
+    /// Host and port as they stand in the URI and in the `Host` header.
+    pub(super) fn authority(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    pub(super) fn scheme(&self) -> &str {
+        self.scheme.as_str()
+    }
+
+    /// Where it listens.
+    pub(super) fn place(&self) -> Endpoint {
+        let is_encrypted = self.scheme == Scheme::HTTPS;
+        Endpoint {
+            host: self.authority.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port: self.authority.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 }),
+            is_encrypted,
+        }
+    }
+}
+
+/// Checks a bucket's name.
+pub(super) fn check_name(name: &str) -> Result<(), InvalidSetting> {
+    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    let fits = (3..=222).contains(&bytes.len())
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(b))
+        && edge(bytes.first())
+        && edge(bytes.last());
+    if fits {
+        return Ok(());
+    }
+    Err(InvalidSetting::new(
+        "bucket",
+        "a bucket name has 3 to 222 lower-case letters, digits, hyphens, underscores and dots, and begins and ends with a letter or digit; it has no gs:// before it",
+    ))
+}
+
+impl Bucket {
+    pub(super) fn new(name: &str, service: Service) -> Result<Self, InvalidSetting> {
+        check_name(name)?;
+        Ok(Self { name: name.to_owned(), service })
+    }
+
+    pub(super) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// The URI of the bucket's objects with these parameters.
+    pub(super) fn objects(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
+        self.uri(format!("/storage/v1/b/{}/o", self.name), parameters)
+    }
+
+    /// The URI that takes new objects.
+    pub(super) fn upload(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
+        self.uri(format!("/upload/storage/v1/b/{}/o", self.name), parameters)
+    }
+
+    /// The URI of an object, whose key is one segment of the path. `None` for a key that no bucket has:
+    /// an empty one would name the bucket's list.
+    pub(super) fn object(&self, key: &str, parameters: &[(&str, &str)]) -> Option<Uri> {
+        let path = format!("/storage/v1/b/{}/o/{}", self.name, utf8_percent_encode(fitting(key)?, QUERY));
+        self.uri(path, parameters)
+    }
+
+    /// The path by which browsers know an object, and which signed URLs are made of.
+    pub(super) fn public_path(&self, key: &str) -> Option<String> {
+        Some(format!("/{}/{}", self.name, utf8_percent_encode(fitting(key)?, PATH)))
+    }
+
+    /// The path goes to the server as these bytes: nothing resolves `..`, joins `//` or decodes.
+    fn uri(&self, mut text: String, parameters: &[(&str, &str)]) -> Option<Uri> {
+        for (index, (name, value)) in parameters.iter().enumerate() {
+            let separator = if index == 0 { '?' } else { '&' };
+            write!(text, "{separator}{name}={}", utf8_percent_encode(value, QUERY)).ok()?;
+        }
+        Uri::builder()
+            .scheme(self.service.scheme.clone())
+            .authority(self.service.authority.clone())
+            .path_and_query(text)
+            .build()
+            .ok()
+    }
+}
+
+fn fitting(key: &str) -> Option<&str> {
+    (!key.is_empty() && key.len() <= LONGEST_KEY).then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bucket() -> Bucket {
+        Bucket::new("b-1", Service::google()).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_one_segment_of_the_path_and_browsers_see_its_slashes() {
+        for (key, segment, path) in [
+            ("a//b", "a%2F%2Fb", "/b-1/a//b"),
+            ("./x", ".%2Fx", "/b-1/./x"),
+            ("a/../b", "a%2F..%2Fb", "/b-1/a/../b"),
+            ("dir/", "dir%2F", "/b-1/dir/"),
+            ("+ %2F", "%2B%20%252F", "/b-1/%2B%20%252F"),
+            ("?#*\\\n", "%3F%23%2A%5C%0A", "/b-1/%3F%23%2A%5C%0A"),
+            ("ü😀", "%C3%BC%F0%9F%98%80", "/b-1/%C3%BC%F0%9F%98%80"),
+        ] {
+            let uri = bucket().object(key, &[("alt", "media")]).unwrap();
+            assert_eq!(uri, format!("https://storage.googleapis.com/storage/v1/b/b-1/o/{segment}?alt=media").as_str());
+            assert_eq!(bucket().public_path(key).unwrap(), path);
+        }
+        let list = bucket().objects(&[("prefix", "a/b c+"), ("startOffset", "&")]).unwrap();
+        assert_eq!(list.path_and_query().unwrap(), "/storage/v1/b/b-1/o?prefix=a%2Fb%20c%2B&startOffset=%26");
+    }
+
+    #[test]
+    fn no_key_names_the_list_or_is_too_long() {
+        for key in [String::new(), "k".repeat(1_025), "ü".repeat(513)] {
+            assert!(bucket().object(&key, &[]).is_none() && bucket().public_path(&key).is_none());
+        }
+        assert!(bucket().object(&"k".repeat(1_024), &[]).is_some());
+    }
+
+    #[test]
+    fn a_name_that_no_bucket_has_is_refused() {
+        for name in ["", "ab", "Photos", "-ab", "ab-", "a/b", "gs://photos", "b?x", "b#x", "b@evil.com", "a b", "a%2fb"]
+        {
+            assert_eq!(check_name(name).unwrap_err().field, "bucket", "{name:?}");
+        }
+        for name in ["photos", "my_photos-1", "photos.example.org", "123"] {
+            check_name(name).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_operator_may_name_another_host() {
+        for (text, scheme, authority) in [
+            ("127.0.0.1:4443", "http", "127.0.0.1:4443"),
+            ("http://fake:4443/", "http", "fake:4443"),
+            ("https://gcs.example.com:443", "https", "gcs.example.com"),
+            (" http://[::1]:80", "http", "[::1]"),
+        ] {
+            let service = Service::parse(text).unwrap();
+            assert_eq!((service.scheme(), service.authority()), (scheme, authority), "{text:?}");
+        }
+        for text in ["", "ftp://h", "http://u@h", "http://", "h/path", "a b"] {
+            assert!(Service::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_key_comes_back_from_its_uris(key in "\\PC{1,200}|[\\x00-\\x7f]{1,200}|[./]{1,12}") {
+            let uri = bucket().object(&key, &[]).unwrap();
+            let segment = uri.path().strip_prefix("/storage/v1/b/b-1/o/").unwrap();
+            prop_assert!(!segment.contains('/'));
+            prop_assert_eq!(percent_decode_str(segment).decode_utf8().unwrap(), key.as_str());
+            let path = bucket().public_path(&key).unwrap();
+            let path = path.strip_prefix("/b-1/").unwrap();
+            prop_assert_eq!(percent_decode_str(path).decode_utf8().unwrap(), key.as_str());
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What Cloud Storage's refusals mean.
+
+use http::StatusCode;
+use longshore_model::FailureReason;
+use serde::Deserialize;
+
+use crate::wire::Answer;
+use crate::{ErrorKind, Op, StorageError};
+
+/// How a refusal begins where not only the object is missing but its bucket.
+const NO_BUCKET: &str = "The specified bucket does not exist";
+
+/// Google's own word for a refusal, kept as the cause. Its message is left out: it names keys and accounts.
+#[derive(Debug, thiserror::Error)]
+#[error("the server answered {status} {code}, request id {request_id}")]
+struct Refusal {
+    status: StatusCode,
+    code: String,
+    request_id: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    error: Detail,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Detail {
+    message: String,
+    errors: Vec<Reason>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Reason {
+    reason: String,
+}
+
+/// Turns an answer other than a success into an error.
+pub(super) fn refused(op: Op, answer: &Answer) -> StorageError {
+    let Detail { message, errors } = serde_json::from_slice::<Body>(&answer.body).unwrap_or_default().error;
+    let code = errors.into_iter().next().unwrap_or_default().reason;
+    // Where an object's bytes were asked for, the message comes as it is.
+    let has_bucket = !message.starts_with(NO_BUCKET) && !answer.body.starts_with(NO_BUCKET.as_bytes());
+    let (mut kind, reason) = meaning(op, answer.status, &code, has_bucket);
+    if let ErrorKind::Throttled { retry_after } = &mut kind {
+        *retry_after = answer.retry_after();
+    }
+    let request_id = plain(answer.header("x-guploader-uploadid").unwrap_or("none"));
+    StorageError::caused(op, kind, reason, Refusal { status: answer.status, code: plain(&code), request_id })
+}
+
+fn meaning(op: Op, status: StatusCode, code: &str, has_bucket: bool) -> (ErrorKind, FailureReason) {
+    use ErrorKind::{Denied, Invalid, NotFound, Unavailable};
+    let throttled = (ErrorKind::Throttled { retry_after: None }, FailureReason::Throttled);
+    match code {
+        // Some limits are told as a 403.
+        "rateLimitExceeded" | "userRateLimitExceeded" => return throttled,
+        "accountDisabled" => return (Denied, FailureReason::UnknownAccessKey),
+        _ => {}
+    }
+    match status.as_u16() {
+        429 | 503 => throttled,
+        // A conflict with a request under way, or a proxy on the way: another try may pass.
+        408 | 409 | 500 | 502 | 504 => (Unavailable, FailureReason::Unavailable),
+        // Google tells of a wrong account when the token is asked for: this one is too old or revoked.
+        401 => (Denied, FailureReason::ExpiredCredentials),
+        403 => (Denied, FailureReason::AccessDenied),
+        404 => match op {
+            Op::Get | Op::Head | Op::Delete | Op::Presign if has_bucket => (NotFound, FailureReason::NoSuchObject),
+            _ => (Invalid, FailureReason::NoSuchBucket),
+        },
+        416 => (Invalid, FailureReason::NoSuchRange),
+        400..=499 => (Invalid, FailureReason::InvalidSettings),
+        500..=599 => (Unavailable, FailureReason::Unavailable),
+        _ => (Invalid, FailureReason::BadAnswer),
+    }
+}
+
+/// At most what a code or request id is made of, so that nothing else gets into a log.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http::HeaderMap;
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body }
+    }
+
+    fn body(reason: &str, message: &str) -> String {
+        json!({"error": {"code": 0, "message": message, "errors": [{"reason": reason, "message": message}]}})
+            .to_string()
+    }
+
+    #[test]
+    fn a_refusal_means_what_its_status_and_reason_say() {
+        use ErrorKind::{Denied, Invalid, NotFound, Unavailable};
+        let throttled = ErrorKind::Throttled { retry_after: None };
+        let no_bucket = body("notFound", "The specified bucket does not exist.");
+        let no_object = body("notFound", "No such object: photos/The specified bucket does not exist");
+        for (op, status, body, kind, reason) in [
+            (Op::List, 401, body("authError", "Invalid Credentials"), Denied, FailureReason::ExpiredCredentials),
+            (
+                Op::List,
+                403,
+                body("forbidden", "me does not have storage.objects.list"),
+                Denied,
+                FailureReason::AccessDenied,
+            ),
+            (Op::Put, 403, body("insufficientPermissions", ""), Denied, FailureReason::AccessDenied),
+            (Op::Put, 403, body("accountDisabled", ""), Denied, FailureReason::UnknownAccessKey),
+            (Op::Get, 403, body("userRateLimitExceeded", ""), throttled, FailureReason::Throttled),
+            (Op::List, 404, no_bucket.clone(), Invalid, FailureReason::NoSuchBucket),
+            (Op::Put, 404, String::new(), Invalid, FailureReason::NoSuchBucket),
+            (Op::Get, 404, no_bucket.clone(), Invalid, FailureReason::NoSuchBucket),
+            (Op::Get, 404, "The specified bucket does not exist.".into(), Invalid, FailureReason::NoSuchBucket),
+            (Op::Delete, 404, no_bucket, Invalid, FailureReason::NoSuchBucket),
+            (Op::Head, 404, no_object.clone(), NotFound, FailureReason::NoSuchObject),
+            (Op::Get, 404, no_object, NotFound, FailureReason::NoSuchObject),
+            (Op::Get, 404, "No such object: photos/x".into(), NotFound, FailureReason::NoSuchObject),
+            (Op::Get, 416, String::new(), Invalid, FailureReason::NoSuchRange),
+            (Op::Get, 429, body("rateLimitExceeded", ""), throttled, FailureReason::Throttled),
+            (Op::List, 503, body("backendError", ""), throttled, FailureReason::Throttled),
+            (Op::List, 500, body("internalError", ""), Unavailable, FailureReason::Unavailable),
+            (Op::Put, 507, String::new(), Unavailable, FailureReason::Unavailable),
+            (Op::List, 400, body("required", "Bucket is requester pays"), Invalid, FailureReason::InvalidSettings),
+            (Op::List, 302, String::new(), Invalid, FailureReason::BadAnswer),
+        ] {
+            let error = refused(op, &answer(status, &body));
+            assert_eq!((error.kind, error.reason), (kind, reason), "{op:?} {status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_passed_on_and_a_message_is_not() {
+        let mut busy = answer(429, &body("rateLimitExceeded\n", "me@example.com asks too often for secret/key"));
+        busy.headers.insert("retry-after", "7".parse().unwrap());
+        busy.headers.insert("x-guploader-uploadid", "ABPnzm-1_2".parse().unwrap());
+        let error = refused(Op::List, &busy);
+        assert_eq!(error.kind, ErrorKind::Throttled { retry_after: Some(Duration::from_secs(7)) });
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, "the server answered 429 Too Many Requests rateLimitExceeded, request id ABPnzm-1_2");
+    }
+}
