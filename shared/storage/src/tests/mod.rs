@@ -1,5 +1,7 @@
 //! The wire client and the S3 kind against a server that answers by script.
 
+mod adaptive;
+mod crowd;
 mod roles;
 mod server;
 

@@ -71,7 +71,7 @@ impl Server {
 }
 
 /// Reads a head and the body its length announces.
-async fn read_request(stream: &mut TcpStream) -> String {
+pub(super) async fn read_request(stream: &mut TcpStream) -> String {
     let mut held = Vec::new();
     let mut piece = [0; 4_096];
     loop {
