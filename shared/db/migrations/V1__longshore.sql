@@ -265,32 +265,28 @@ CREATE TABLE audit (
 
 -- Enqueues a sync in the caller's transaction: sync, first jobs, outbox rows. A live sync of the
 -- storage, or an earlier one with the same idempotency key, is returned instead (`created` false).
--- The program calls this very function, so there is one way in for HTTP, AMQP and SQL.
+-- The program calls this very function, so there is one way in for HTTP, AMQP and SQL. It returns
+-- the storage's row too, as it is afterwards: whoever asked shows it, and need not read it again.
 CREATE FUNCTION enqueue(
     p_storage bigint, p_requested_by text, p_idempotency_key text, p_options jsonb,
-    OUT sync_id bigint, OUT created boolean
+    OUT sync_id bigint, OUT created boolean, OUT storage longshore.storages
 ) LANGUAGE plpgsql AS $$
 DECLARE
-    v_direction text;
-    v_synchronizable boolean;
-    v_job bigint;
-    v_kind text;
+    v_kinds text[];
 BEGIN
-    SELECT direction, synchronizable INTO v_direction, v_synchronizable
-      FROM longshore.storages WHERE id = p_storage FOR NO KEY UPDATE;
+    SELECT * INTO storage FROM longshore.storages WHERE id = p_storage FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'storage % does not exist', p_storage USING ERRCODE = 'LS404';
     END IF;
-    IF NOT v_synchronizable THEN
+    IF NOT storage.synchronizable THEN
         RAISE EXCEPTION 'Storage % is not synchronizable', p_storage USING ERRCODE = 'LS409';
     END IF;
 
     created := false;
-    SELECT s.id INTO sync_id FROM longshore.syncs s
-     WHERE s.storage_id = p_storage
-       AND (s.finished_at IS NULL OR s.idempotency_key = p_idempotency_key)
-     ORDER BY (s.idempotency_key IS NOT DISTINCT FROM p_idempotency_key AND p_idempotency_key IS NOT NULL) DESC
-     LIMIT 1;
+    SELECT s.id INTO sync_id FROM longshore.syncs s WHERE s.storage_id = p_storage AND s.idempotency_key = p_idempotency_key;
+    IF NOT FOUND THEN
+        SELECT s.id INTO sync_id FROM longshore.syncs s WHERE s.storage_id = p_storage AND s.finished_at IS NULL;
+    END IF;
     IF FOUND THEN
         RETURN;
     END IF;
@@ -298,14 +294,16 @@ BEGIN
     INSERT INTO longshore.syncs (storage_id, requested_by, idempotency_key, options)
     VALUES (p_storage, p_requested_by, p_idempotency_key, coalesce(p_options, '{}'))
     RETURNING id INTO sync_id;
-    FOREACH v_kind IN ARRAY CASE v_direction WHEN 'import' THEN ARRAY['import'] ELSE ARRAY['export', 'delete'] END LOOP
-        INSERT INTO longshore.jobs (sync_id, kind) VALUES (enqueue.sync_id, v_kind) RETURNING id INTO v_job;
-        INSERT INTO longshore.outbox (job_id) VALUES (v_job);
-    END LOOP;
+    v_kinds := CASE storage.direction WHEN 'import' THEN ARRAY['import'] ELSE ARRAY['export', 'delete'] END;
+    WITH job AS (
+        INSERT INTO longshore.jobs (sync_id, kind) SELECT enqueue.sync_id, unnest(v_kinds) RETURNING id
+    )
+    INSERT INTO longshore.outbox (job_id) SELECT id FROM job;
     UPDATE longshore.storages
        SET status = 'queued', last_sync_job = enqueue.sync_id::text,
            meta = jsonb_build_object('attempts', coalesce((meta ->> 'attempts')::int, 0) + 1, 'time_queued', now()::text)
-     WHERE id = p_storage;
+     WHERE id = p_storage
+    RETURNING * INTO storage;
     PERFORM pg_notify('longshore_outbox', '');
     created := true;
 END

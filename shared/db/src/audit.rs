@@ -25,12 +25,13 @@ pub struct Entry<'a> {
 /// The database is away.
 pub async fn write(client: &impl GenericClient, entry: &Entry<'_>) -> Result<()> {
     let detail = if entry.detail.is_null() { Value::Object(serde_json::Map::new()) } else { entry.detail.clone() };
-    client
-        .execute(
+    let statement = client
+        .prepare_cached(
             "INSERT INTO audit (token, action, project_id, storage_id, sync_id, detail)
              VALUES ($1, $2, $3, $4, $5, $6)",
-            &[&entry.token, &entry.action, &entry.project_id, &entry.storage_id, &entry.sync_id, &detail],
         )
         .await?;
+    let Entry { token, action, project_id, storage_id, sync_id, .. } = entry;
+    client.execute(&statement, &[token, action, project_id, storage_id, sync_id, &detail]).await?;
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! The one way a sync begins.
 
 use deadpool_postgres::GenericClient;
-use longshore_model::ExportOptions;
+use longshore_model::{Direction, ExportOptions, StorageKind};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 
+use crate::storages::{self, StorageRow};
 use crate::{Error, RawJson, Result};
 
 /// Who asked for a sync.
@@ -49,21 +52,89 @@ pub async fn enqueue(
     idempotency_key: Option<&str>,
     options: Option<&ExportOptions>,
 ) -> Result<Enqueued> {
-    let options = options
-        .map(serde_json::to_string)
-        .transpose()
-        .map_err(|error| Error::unreadable("syncs.options", error))?
-        .map(RawJson);
-    let row = client
-        .query_one(
-            "SELECT sync_id, created FROM longshore.enqueue($1, $2, $3, $4)",
-            &[&storage_id, &requested_by.as_str(), &idempotency_key, &options],
-        )
-        .await
-        .map_err(|error| match error.as_db_error().map(|db| (db.code().code(), db.message())) {
-            Some(("LS404", _)) => Error::NotFound(format!("storage {storage_id}")),
+    let statement = client.prepare_cached("SELECT sync_id, created FROM longshore.enqueue($1, $2, $3, $4)").await?;
+    let options = json(options)?;
+    let values: [&(dyn ToSql + Sync); 4] = [&storage_id, &requested_by.as_str(), &idempotency_key, &options];
+    let row = ask(client, &statement, &values, storage_id).await?;
+    row.as_ref().map(Enqueued::of).ok_or_else(|| not_found(storage_id))
+}
+
+/// A request for a sync of a storage, if it is such a storage and in one of these projects.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    pub storage_id: i64,
+    pub kind: StorageKind,
+    pub direction: Direction,
+    /// Only these projects; `None` is all.
+    pub projects: Option<&'a [i64]>,
+    /// The name of the token that was used, for the audit.
+    pub token: &'a str,
+    pub idempotency_key: Option<&'a str>,
+    pub options: Option<&'a ExportOptions>,
+}
+
+/// Enqueues a sync for a caller of the API, and writes a new one into the audit: all in one statement,
+/// which is one transaction and one round trip. Returns the storage as it is afterwards.
+///
+/// # Errors
+/// As [`enqueue()`].
+pub async fn enqueue_asked(client: &impl GenericClient, asked: &Asked<'_>) -> Result<(Enqueued, StorageRow)> {
+    let text = format!(
+        "WITH asked AS (
+             SELECT e.sync_id, e.created, e.storage
+               FROM storages s CROSS JOIN LATERAL longshore.enqueue(s.id, 'api', $5, $6) e
+              WHERE s.id = $1 AND s.kind = $2 AND s.direction = $3
+                AND ($4::bigint[] IS NULL OR s.project_id = ANY ($4))
+         ), noted AS (
+             INSERT INTO audit (token, action, project_id, storage_id, sync_id)
+             SELECT $7, 'sync.start', (storage).project_id, (storage).id, sync_id FROM asked WHERE created
+         )
+         SELECT asked.sync_id, asked.created, shown.*
+           FROM asked CROSS JOIN LATERAL (SELECT {} FROM (SELECT (asked.storage).*) stored) shown",
+        storages::COLUMNS
+    );
+    let statement = client.prepare_cached(&text).await?;
+    let options = json(asked.options)?;
+    let values: [&(dyn ToSql + Sync); 7] = [
+        &asked.storage_id,
+        &asked.kind.as_str(),
+        &asked.direction.as_str(),
+        &asked.projects,
+        &asked.idempotency_key,
+        &options,
+        &asked.token,
+    ];
+    let row = ask(client, &statement, &values, asked.storage_id).await?;
+    let row = row.ok_or_else(|| not_found(asked.storage_id))?;
+    Ok((Enqueued::of(&row), storages::read(&row)?))
+}
+
+impl Enqueued {
+    fn of(row: &Row) -> Self {
+        Self { sync_id: row.get("sync_id"), created: row.get("created") }
+    }
+}
+
+fn json(options: Option<&ExportOptions>) -> Result<Option<RawJson<String>>> {
+    let text = options.map(serde_json::to_string).transpose();
+    Ok(text.map_err(|error| Error::unreadable("syncs.options", error))?.map(RawJson))
+}
+
+async fn ask(
+    client: &impl GenericClient,
+    statement: &Statement,
+    values: &[&(dyn ToSql + Sync)],
+    storage_id: i64,
+) -> Result<Option<Row>> {
+    client.query_opt(statement, values).await.map_err(|error| {
+        match error.as_db_error().map(|db| (db.code().code(), db.message())) {
+            Some(("LS404", _)) => not_found(storage_id),
             Some(("LS409", message)) => Error::Conflict(message.to_owned()),
             _ => Error::Postgres(error),
-        })?;
-    Ok(Enqueued { sync_id: row.get("sync_id"), created: row.get("created") })
+        }
+    })
+}
+
+fn not_found(storage_id: i64) -> Error {
+    Error::NotFound(format!("storage {storage_id}"))
 }

@@ -28,7 +28,7 @@ pub mod workers;
 
 pub use counts::Counts;
 pub use deadpool_postgres::{Client, Transaction};
-pub use enqueue::{Enqueued, RequestedBy, enqueue};
+pub use enqueue::{Asked, Enqueued, RequestedBy, enqueue, enqueue_asked};
 pub use error::{Error, Result};
 pub use pool::{Db, Listener, PATIENCE, PoolStatus};
 pub use raw_json::RawJson;

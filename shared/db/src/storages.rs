@@ -50,10 +50,11 @@ pub struct StorageFilter<'a> {
     pub projects: Option<&'a [i64]>,
 }
 
-const COLUMNS: &str = "id, project_id, kind, direction, title, description, settings::text AS settings, synchronizable,
+pub(crate) const COLUMNS: &str =
+    "id, project_id, kind, direction, title, description, settings::text AS settings, synchronizable,
      status, last_sync, last_sync_count, last_sync_job, traceback, meta, created_at";
 
-fn read(row: &Row) -> Result<StorageRow> {
+pub(crate) fn read(row: &Row) -> Result<StorageRow> {
     Ok(StorageRow {
         id: row.get("id"),
         project_id: row.get("project_id"),
@@ -158,8 +159,8 @@ pub async fn update(client: &impl GenericClient, id: i64, written: &Written<'_>)
 /// # Errors
 /// [`Error::NotFound`] without such a storage.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<StorageRow> {
-    let row = client.query_opt(&format!("SELECT {COLUMNS} FROM storages WHERE id = $1"), &[&id]).await?;
-    found(row.as_ref(), id)
+    let statement = client.prepare_cached(&format!("SELECT {COLUMNS} FROM storages WHERE id = $1")).await?;
+    found(client.query_opt(&statement, &[&id]).await?.as_ref(), id)
 }
 
 fn found(row: Option<&Row>, id: i64) -> Result<StorageRow> {

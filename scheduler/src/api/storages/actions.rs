@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderMap, HeaderName};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
-use longshore_db::{Client, Error, RequestedBy, Transaction, audit, enqueue, projects};
-use longshore_model::{Direction, ExportOptions, Secrets};
+use longshore_db::{Asked, Client, Error, Transaction, audit, enqueue_asked, projects};
+use longshore_model::{Direction, ExportOptions, Secrets, StorageSettings};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -206,26 +206,21 @@ impl Collection {
         headers: &HeaderMap,
         body: &StartSync,
     ) -> ApiResult<(StorageBody, i64)> {
-        let key = idempotency_key(headers, body)?;
-        let mut client = state.db.client().await?;
-        let row = self.find(&client, caller, id).await?;
-        let tx = client.transaction().await.map_err(Error::from)?;
-        let enqueued =
-            enqueue(&tx, id, RequestedBy::Api, key, body.options.as_ref()).await.map_err(|error| match error {
-                Error::Conflict(detail) => ApiError::refused("not_synchronizable", detail),
-                error => error.into(),
-            })?;
-        if enqueued.created {
-            let entry = audit::Entry {
-                project_id: Some(row.project_id),
-                storage_id: Some(id),
-                sync_id: Some(enqueued.sync_id),
-                ..caller.did("sync.start")
-            };
-            audit::write(&tx, &entry).await?;
-        }
-        let row = storages::lock(&tx, id).await?;
-        tx.commit().await.map_err(Error::from)?;
+        let asked = Asked {
+            storage_id: id,
+            kind: self.kind.kind(),
+            direction: self.direction,
+            projects: caller.scope(),
+            token: &caller.name,
+            idempotency_key: idempotency_key(headers, body)?,
+            options: body.options.as_ref(),
+        };
+        let client = state.db.client().await?;
+        let (enqueued, row) = enqueue_asked(&client, &asked).await.map_err(|error| match error {
+            Error::Conflict(detail) => ApiError::refused("not_synchronizable", detail),
+            Error::NotFound(_) => not_found(id),
+            error => error.into(),
+        })?;
         tracing::info!(
             sync.id = enqueued.sync_id,
             storage.id = id,
@@ -239,6 +234,19 @@ impl Collection {
     fn reconnects(self, sent: &Map<String, Value>) -> bool {
         let mut fields = self.kind.connection_fields().iter().chain(self.kind.secret_fields());
         fields.any(|field| sent.contains_key(*field))
+    }
+
+    /// The settings and secrets of a storage as it is stored.
+    pub(super) async fn stored(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        id: i64,
+    ) -> ApiResult<(StorageSettings, Secrets)> {
+        let client = state.db.client().await?;
+        let row = self.find(&client, caller, id).await?;
+        let secrets = open(state, self.kind, id, storages::secrets(&client, id).await?, &Map::new())?;
+        Ok((row.settings, secrets))
     }
 
     /// The storage, if it is of this collection and the caller's to see.
