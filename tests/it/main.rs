@@ -1,16 +1,20 @@
 //! System tests: every promise on real servers, a module a promise.
 
 mod access;
+mod adaptive;
 mod api;
+mod azure;
 mod broker_faults;
 mod cli;
 mod conformance;
 mod connections;
 mod database_faults;
+mod doctor;
 mod enqueue;
 mod export;
 mod import;
 mod keys;
+mod limits;
 mod main_job;
 mod metrics;
 mod quarantine;
