@@ -1,0 +1,236 @@
+//! Whole documents: every URI of a task turned at once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::extract::State;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::{StreamExt, stream};
+use longshore_db::Client;
+use longshore_db::resolve::{self, Candidate, Holder};
+use longshore_db::tasks::TaskRow;
+use longshore_model::FailureReason;
+use longshore_model::uri::{self, ObjectUri};
+use longshore_storage::{ErrorKind, Op, StorageError};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{content, link, place};
+use crate::api::ApiState;
+use crate::api::auth::Caller;
+use crate::api::error::{ApiError, ApiResult, ErrorBody};
+use crate::api::extract::Json;
+
+/// URIs of one document; one that holds more is no task that people look at.
+const MOST_URIS: usize = 10_000;
+
+/// Bytes of an object that may stand in a document. As text it is a third more.
+const LARGEST_INLINED: u64 = 1024 * 1024;
+
+/// Bytes of all objects that may stand in a document together.
+const MOST_INLINED_BYTES: usize = 16 * 1024 * 1024;
+
+/// Objects that are tried to be put into a document.
+const MOST_INLINED: usize = 100;
+
+/// Objects that are read at once for one request.
+const READS: usize = 8;
+
+/// A small object comes in well under a second; a page waits for all of them.
+const READ_TIME: Duration = Duration::from_secs(10);
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(resolve_document))
+}
+
+/// What URIs become.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    /// A signed URL where the storage's `presign` is on, else a link to `/tasks/{id}/resolve`.
+    #[default]
+    Presign,
+    /// A `data:` URL with the object itself: of up to 100 objects of 1 MiB each and 16 MiB together.
+    /// The others as with `presign`.
+    Base64,
+}
+
+/// The document of a task, and how to turn it.
+#[derive(Debug, Deserialize, ToSchema)]
+struct ResolveRequest {
+    /// The task that holds the URIs: others in the document stay as they are.
+    task: i64,
+    /// Any JSON, such as the task with its annotations; the task's own data by default.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    document: Option<Box<RawValue>>,
+    #[serde(default)]
+    mode: Mode,
+}
+
+/// The document with its URIs turned. Nothing else of it is changed.
+#[derive(Debug, Serialize, ToSchema)]
+struct Resolved {
+    task: i64,
+    #[schema(value_type = Object)]
+    document: Box<RawValue>,
+    /// Distinct URIs that were turned, …
+    resolved: usize,
+    /// … and how many of those into `data:` URLs.
+    inlined: usize,
+    /// Those that were not.
+    left: Vec<Left>,
+}
+
+/// A URI that stayed as it is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Left {
+    uri: String,
+    /// Why: `uri_not_held`, `no_storage`, or what the storage said.
+    code: &'static str,
+}
+
+/// What became of a URI.
+type Turned = Result<(String, Form), &'static str>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Url,
+    Inlined { bytes: usize },
+}
+
+/// Turns all URIs of a document, however deep and however many in one piece of HTML.
+///
+/// Only URIs are turned that the task holds and whose bucket a storage of its project imports from.
+#[utoipa::path(
+    post, path = "/api/resolve", operation_id = "resolve_document", tag = "resolve", request_body = ResolveRequest,
+    responses((status = 200, body = Resolved), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+async fn resolve_document(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Json(request): Json<ResolveRequest>,
+) -> ApiResult<Json<Resolved>> {
+    let client = state.db.client().await?;
+    let found = resolve::whole_task(&client, request.task).await?;
+    drop(client);
+    let found = found.filter(|(task, _)| caller.sees(task.project_id));
+    let (task, storages) = found.ok_or_else(|| ApiError::not_found(format!("task {}", request.task)))?;
+    let (data, own_key) = (task.data.as_deref().unwrap_or_default(), task.storage_key.as_deref());
+    let held = uri::uris(data, own_key);
+    let document = request.document.as_deref().map_or(data, RawValue::get);
+    let asked = if request.document.is_some() { uri::uris(document, own_key) } else { held.clone() };
+    if asked.len() > MOST_URIS {
+        let detail = format!("The document holds more than {MOST_URIS} different URIs.");
+        return Err(ApiError::unreadable("too_many_uris", detail));
+    }
+
+    let inlining = if request.mode == Mode::Base64 { MOST_INLINED } else { 0 };
+    let turner = Turner { state: &state, task: &task, storages: &storages };
+    let mut spent = 0;
+    let mut turned = BTreeMap::new();
+    let each = asked.into_iter().enumerate().map(|(index, uri)| {
+        let (turner, is_held) = (&turner, held.contains(&uri));
+        async move {
+            let result = if is_held { turner.turn(&uri, index < inlining).await } else { Err("uri_not_held") };
+            (uri, result)
+        }
+    });
+    let mut each = stream::iter(each).buffered(READS);
+    while let Some((uri, mut result)) = each.next().await {
+        if let Ok((_, Form::Inlined { bytes })) = result {
+            spent += bytes;
+            if spent > MOST_INLINED_BYTES {
+                result = turner.turn(&uri, false).await;
+            }
+        }
+        turned.insert(uri, result);
+    }
+    drop(each);
+    Ok(Json(answer(task.id, document, own_key, &turned)?))
+}
+
+fn answer(task: i64, document: &str, own_key: Option<&str>, turned: &BTreeMap<String, Turned>) -> ApiResult<Resolved> {
+    let text = |uri: &str| turned.get(uri)?.as_ref().ok().map(|(text, _)| text.clone());
+    let document = uri::rewrite(document, own_key, text).into_owned();
+    let forms = turned.values().filter_map(|result| result.as_ref().ok().map(|(_, form)| form));
+    let left = turned.iter().filter_map(|(uri, result)| Some(Left { uri: uri.clone(), code: result.as_ref().err()? }));
+    Ok(Resolved {
+        task,
+        document: RawValue::from_string(document).map_err(ApiError::internal)?,
+        resolved: forms.clone().count(),
+        inlined: forms.filter(|form| **form != Form::Url).count(),
+        left: left.collect(),
+    })
+}
+
+/// Turns the URIs of one task.
+struct Turner<'a> {
+    state: &'a ApiState,
+    task: &'a Holder,
+    storages: &'a [Candidate],
+}
+
+impl Turner<'_> {
+    async fn turn(&self, uri: &str, inline: bool) -> Turned {
+        let Some(parsed) = ObjectUri::parse(uri) else { return Err("no_storage") };
+        let key = self.state.resolve.key(&parsed);
+        let chosen = place::choose(self.storages, &parsed, &key, self.task.storage_id).ok_or("no_storage")?;
+        let turned = async {
+            let storage = self.state.opened.get(self.state, chosen)?;
+            if inline {
+                let read = timeout(READ_TIME, storage.get(&key, None, LARGEST_INLINED)).await.unwrap_or_else(|_| {
+                    Err(StorageError::new(Op::Get, ErrorKind::Unavailable, FailureReason::Unavailable))
+                });
+                match read {
+                    Ok(object) => {
+                        let content_type = content::of(object.content_type.as_deref(), &key);
+                        let content_type = content_type.to_str().unwrap_or("application/octet-stream");
+                        let url = format!("data:{content_type};base64,{}", STANDARD.encode(&object.bytes));
+                        return Ok((url, Form::Inlined { bytes: object.bytes.len() }));
+                    }
+                    Err(error) if error.reason == FailureReason::TooLarge => {}
+                    Err(error) => return Err(ApiError::Storage(error)),
+                }
+            }
+            let url = match place::signed(storage.as_ref(), &chosen.settings, &key).await? {
+                Some(url) => url.expose().to_owned(),
+                None => link::make(self.state, self.task.id, uri)?,
+            };
+            Ok((url, Form::Url))
+        };
+        turned.await.map_err(|error: ApiError| error.code())
+    }
+}
+
+/// Puts links in place of the URIs of tasks, as far as the project's storages have their buckets.
+///
+/// Nothing is signed by a storage and nothing asked of one: a link does so when it is followed.
+pub(in crate::api) async fn link_data(
+    state: &ApiState,
+    client: &Client,
+    project: i64,
+    tasks: &mut [TaskRow],
+) -> ApiResult<()> {
+    let storages = resolve::connected(client, project).await?;
+    for task in tasks {
+        let mut failed = None;
+        let linked = uri::rewrite(&task.data, task.storage_key.as_deref(), |uri| {
+            let parsed = ObjectUri::parse(uri)?;
+            place::choose(&storages, &parsed, &state.resolve.key(&parsed), None)?;
+            link::make(state, task.id, uri).map_err(|error| failed = Some(error)).ok()
+        });
+        if let std::borrow::Cow::Owned(linked) = linked {
+            task.data = linked;
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+    }
+    Ok(())
+}

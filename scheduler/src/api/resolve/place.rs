@@ -1,0 +1,118 @@
+//! Where a URI leads: which of a project's storages holds its object.
+
+use std::time::Duration;
+
+use longshore_db::resolve::Candidate;
+use longshore_model::uri::ObjectUri;
+use longshore_model::{Connection, FailureReason, Secret, StorageKind, StorageSettings};
+use longshore_storage::Storage;
+
+use crate::api::error::{ApiError, ApiResult};
+
+/// The storage that holds the object: of those with its bucket the one whose prefix says most about the
+/// key, and among equals the one that the task came from.
+///
+/// A prefix is no limit: a storage that reads task files below `tasks/` gives their images elsewhere
+/// in the bucket too. The folder of local files is one.
+pub(super) fn choose<'a>(
+    storages: &'a [Candidate],
+    uri: &ObjectUri<'_>,
+    key: &str,
+    own: Option<i64>,
+) -> Option<&'a Candidate> {
+    let fitting = storages.iter().filter(|storage| {
+        let connection = &storage.settings.connection;
+        uri.kinds().contains(&connection.kind())
+            && bucket(connection) == Some(uri.bucket)
+            && (connection.kind() != StorageKind::Localfiles || matching(storage, key).is_some())
+    });
+    fitting.max_by_key(|storage| (matching(storage, key), Some(storage.id) == own, std::cmp::Reverse(storage.id)))
+}
+
+/// The length of a prefix that the key has.
+fn matching(storage: &Candidate, key: &str) -> Option<usize> {
+    let prefix = storage.settings.connection.prefix();
+    key.starts_with(&prefix).then_some(prefix.len())
+}
+
+fn bucket(connection: &Connection) -> Option<&str> {
+    match connection {
+        Connection::S3(s3) => Some(&s3.bucket),
+        Connection::S3s(s3s) => Some(&s3s.s3.bucket),
+        Connection::Gcs(gcs) => Some(&gcs.bucket),
+        Connection::Azure(azure) => Some(&azure.container),
+        Connection::Localfiles(_) => Some(""),
+        Connection::Redis(_) => None,
+    }
+}
+
+/// A signed URL of the object, or `None` where it is to be streamed: the user said so, or there are none.
+///
+/// Kinds without signed URLs say so themselves, and so do credentials that cannot sign.
+pub(super) async fn signed(storage: &dyn Storage, settings: &StorageSettings, key: &str) -> ApiResult<Option<Secret>> {
+    if !settings.presign {
+        return Ok(None);
+    }
+    match storage.presign(key, ttl(settings)).await {
+        Err(error) if error.reason == FailureReason::NoSignedUrls => Ok(None),
+        signed => signed.map(Some).map_err(ApiError::Storage),
+    }
+}
+
+/// How long a signed URL is good.
+pub(super) fn ttl(settings: &StorageSettings) -> Duration {
+    Duration::from_secs(u64::from(settings.presign_ttl) * 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storages(settings: &[&str]) -> Vec<Candidate> {
+        let candidate = |(id, text): (i64, &&str)| Candidate {
+            id,
+            settings: serde_json::from_str(text).unwrap(),
+            settings_text: String::new(),
+            secrets: None,
+        };
+        (1..).zip(settings).map(candidate).collect()
+    }
+
+    fn chosen(settings: &[&str], uri: &str, own: Option<i64>) -> Option<i64> {
+        let uri = ObjectUri::parse(uri).unwrap();
+        let key = if uri.bucket.is_empty() { format!("/root/{}", uri.key) } else { uri.key.to_string() };
+        choose(&storages(settings), &uri, &key, own).map(|storage| storage.id)
+    }
+
+    #[test]
+    fn the_longest_matching_prefix_wins_and_no_prefix_is_a_limit() {
+        let all = [
+            r#"{"kind":"s3","bucket":"b"}"#,
+            r#"{"kind":"s3","bucket":"b","prefix":"train"}"#,
+            r#"{"kind":"s3s","bucket":"b","prefix":"train/cats"}"#,
+            r#"{"kind":"s3","bucket":"other","prefix":"train/cats/1"}"#,
+            r#"{"kind":"gcs","bucket":"b","prefix":"train/cats/1"}"#,
+        ];
+        for (key, id) in [("train/cats/1", 3), ("train/cat", 2), ("training", 1), ("x", 1)] {
+            assert_eq!(chosen(&all, &format!("s3://b/{key}"), None), Some(id), "{key}");
+        }
+        assert_eq!(chosen(&all[1..2], "s3://b/images/1", None), Some(1));
+        assert_eq!(chosen(&all, "gs://b/x", None), Some(5));
+        assert_eq!(chosen(&all, "azure-blob://b/x", None), None);
+        assert_eq!(chosen(&all, "s3://B/x", None), None);
+    }
+
+    #[test]
+    fn among_equals_the_tasks_own_storage_wins_and_then_the_oldest() {
+        let twins = [r#"{"kind":"s3","bucket":"b"}"#; 3];
+        assert_eq!(chosen(&twins, "s3://b/x", Some(2)), Some(2));
+        assert_eq!(chosen(&twins, "s3://b/x", None), Some(1));
+    }
+
+    #[test]
+    fn a_local_file_is_given_from_a_connected_folder_alone() {
+        let folders = [r#"{"kind":"localfiles","path":"/root/ds1"}"#];
+        assert_eq!(chosen(&folders, "/data/local-files/?d=ds1/a.jpg", None), Some(1));
+        assert_eq!(chosen(&folders, "/data/local-files/?d=ds1-private/a.jpg", None), None);
+    }
+}

@@ -1,0 +1,59 @@
+//! The `Range` of a request.
+
+use longshore_storage::Range;
+
+/// The bytes that a caller wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    From(Range),
+    /// So many from the end.
+    Last(u64),
+}
+
+/// Reads a header. What is not one range of bytes means the whole object, as HTTP has it.
+pub(super) fn read(header: &str) -> Option<Wanted> {
+    let (unit, range) = header.split_once('=')?;
+    let (first, last) = range.trim().split_once('-')?;
+    if !unit.trim().eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    match (first.trim(), last.trim()) {
+        ("", last) => Some(Wanted::Last(number(last)?)),
+        (first, "") => Some(Wanted::From(Range { first: number(first)?, last: None })),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then_some(Wanted::From(Range { first, last: Some(last) }))
+        }
+    }
+}
+
+/// A number of any length: no object reaches where it cannot be told.
+fn number(digits: &str) -> Option<u64> {
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_range_of_bytes_is_understood_and_everything_else_is_the_whole() {
+        let from = |first, last| Some(Wanted::From(Range { first, last }));
+        for (header, wanted) in [
+            ("bytes=0-", from(0, None)),
+            ("bytes=5-9", from(5, Some(9))),
+            ("Bytes = 5 - 5", from(5, Some(5))),
+            ("bytes=-5", Some(Wanted::Last(5))),
+            ("bytes=-0", Some(Wanted::Last(0))),
+            ("bytes=0-99999999999999999999999", from(0, Some(u64::MAX))),
+        ] {
+            assert_eq!(read(header), wanted, "{header}");
+        }
+        for header in
+            ["", "bytes", "bytes=", "bytes=-", "bytes=9-5", "bytes=a-b", "items=0-1", "bytes=0-1,3-4", "bytes=+1-2"]
+        {
+            assert_eq!(read(header), None, "{header}");
+        }
+    }
+}
