@@ -15,6 +15,16 @@ pub struct KeyFilter {
     prefix: String,
     recursive: bool,
     regex: Option<Pattern>,
+    matched: Matched,
+}
+
+/// What the expression of a storage is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matched {
+    /// The whole key.
+    Key,
+    /// What stands after its last `/`.
+    Name,
 }
 
 /// An expression, compiled by the engine that fits it.
@@ -43,6 +53,8 @@ pub enum Skip {
     Folder,
     /// The regular expression does not match at the start of the key.
     Regex,
+    /// The regular expression does not match at the start of the file's name.
+    RegexOfName,
     /// The regular expression gave up on this key: it backtracks too much.
     RegexTooSlow,
     /// The key lies deeper than a scan without recursion looks.
@@ -57,6 +69,7 @@ impl Skip {
         match self {
             Self::Folder => "ends with /: a folder, not an object with content",
             Self::Regex => "the file filter does not match at the start of the key",
+            Self::RegexOfName => "the file filter does not match at the start of the file's name",
             Self::RegexTooSlow => "the file filter takes too long on this key",
             Self::TooDeep => "lies in a sub-folder, and recursive scan is off",
             Self::Prefix => "does not start with the prefix",
@@ -84,7 +97,13 @@ impl KeyFilter {
     /// The expression does not compile, or is longer than anybody writes.
     pub fn new(prefix: &str, recursive: bool, regex: Option<&str>) -> Result<Self, FilterError> {
         let regex = regex.filter(|pattern| !pattern.is_empty()).map(compile).transpose()?;
-        Ok(Self { prefix: prefix.to_owned(), recursive, regex })
+        Ok(Self { prefix: prefix.to_owned(), recursive, regex, matched: Matched::Key })
+    }
+
+    /// The same filter with its expression held against something else.
+    #[must_use]
+    pub fn matching(self, matched: Matched) -> Self {
+        Self { matched, ..self }
     }
 
     /// The prefix to list with.
@@ -106,9 +125,13 @@ impl KeyFilter {
         if !self.recursive && rest.contains('/') {
             return Some(Skip::TooDeep);
         }
-        match self.regex.as_ref().map(|regex| regex.is_match(key)) {
+        let (text, unmatched) = match self.matched {
+            Matched::Key => (key, Skip::Regex),
+            Matched::Name => (key.rsplit('/').next().unwrap_or(key), Skip::RegexOfName),
+        };
+        match self.regex.as_ref().map(|regex| regex.is_match(text)) {
             None | Some(Some(true)) => None,
-            Some(Some(false)) => Some(Skip::Regex),
+            Some(Some(false)) => Some(unmatched),
             Some(None) => Some(Skip::RegexTooSlow),
         }
     }
@@ -160,6 +183,13 @@ mod tests {
         assert_eq!(taken("train/", true, Some("a"), "train/a.jpg"), Some(Skip::Regex));
         assert_eq!(taken("", true, Some("a|b"), "b1"), None);
         assert_eq!(taken("", true, Some(r"a\Z"), "ab"), Some(Skip::Regex));
+    }
+
+    #[test]
+    fn a_regex_of_names_leaves_the_folders_before_them_alone() {
+        let filter = KeyFilter::new("/data/", true, Some("img_")).unwrap().matching(Matched::Name);
+        assert_eq!(filter.skips("/data/a/img_1.png"), None);
+        assert_eq!(filter.skips("/data/img_1/other.png"), Some(Skip::RegexOfName));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod settings;
 pub mod uri;
 mod word;
 
-pub use filter::{FilterError, KeyFilter, Skip};
+pub use filter::{FilterError, KeyFilter, Matched, Skip};
 pub use label_config::{DataKey, UNDEFINED_KEY};
 pub use message::{JobMessage, MESSAGE_VERSION, SyncRequest};
 pub use reason::{FailureReason, QuarantineReason};

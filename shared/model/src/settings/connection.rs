@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::StorageKind;
+use crate::{Matched, StorageKind};
 
 /// The part of the settings that differs by kind, tagged by `kind` in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +59,15 @@ impl Connection {
         match self {
             Self::S3(_) | Self::S3s(_) | Self::Gcs(_) | Self::Azure(_) => true,
             Self::Redis(_) | Self::Localfiles(_) => false,
+        }
+    }
+
+    /// What the filter expression is held against: keys of local files begin with where the folder
+    /// lies, which nobody wants to write into an expression.
+    pub fn matched(&self) -> Matched {
+        match self {
+            Self::Localfiles(_) => Matched::Name,
+            Self::S3(_) | Self::S3s(_) | Self::Gcs(_) | Self::Azure(_) | Self::Redis(_) => Matched::Key,
         }
     }
 

@@ -82,7 +82,8 @@ impl StorageSettings {
     /// The regular expression does not compile.
     pub fn key_filter(&self) -> Result<KeyFilter, FilterError> {
         let recursive = self.recursive_scan || !self.connection.has_folders();
-        KeyFilter::new(&self.connection.prefix(), recursive, self.regex_filter.as_deref())
+        let filter = KeyFilter::new(&self.connection.prefix(), recursive, self.regex_filter.as_deref())?;
+        Ok(filter.matching(self.connection.matched()))
     }
 }
 
