@@ -54,6 +54,7 @@ pub(super) fn refused(op: Op, error: &ServerError) -> StorageError {
 
 /// A server that holds only a part of the keys.
 pub(super) fn cluster(op: Op) -> StorageError {
-    let setting = InvalidSetting::new("host", "a node of a Redis Cluster holds only some of the keys: use a server alone");
+    let setting =
+        InvalidSetting::new("host", "a node of a Redis Cluster holds only some of the keys: use a server alone");
     StorageError::caused(op, ErrorKind::Invalid, FailureReason::InvalidSettings, setting)
 }

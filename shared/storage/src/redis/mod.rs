@@ -19,8 +19,8 @@ use redis::Pipeline;
 
 use crate::wire::Call;
 use crate::{
-    ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe, PutOptions,
-    Range, Storage, StorageError,
+    Endpoint, ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe,
+    PutOptions, Range, Storage, StorageError,
 };
 pub(crate) use connection::Connections;
 use connection::Live;
@@ -227,6 +227,11 @@ impl Storage for Redis {
 
     fn uri(&self, key: &str) -> String {
         format!("redis://{}/{}/{key}", self.client.place.endpoint, self.client.place.db)
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        let Place { host, port, tls, .. } = &self.client.place;
+        Some(Endpoint { host: host.clone(), port: *port, is_encrypted: *tls })
     }
 
     fn is_ordered(&self) -> bool {

@@ -130,12 +130,7 @@ fn known(answers: &mut Answers) -> Result<(u64, String), StorageError> {
 }
 
 /// Tells empty strings from what is gone and what is no string.
-async fn tell(
-    live: &Live,
-    op: Op,
-    keys: Vec<String>,
-    objects: &mut Vec<ObjectMeta>,
-) -> Result<(), StorageError> {
+async fn tell(live: &Live, op: Op, keys: Vec<String>, objects: &mut Vec<ObjectMeta>) -> Result<(), StorageError> {
     if keys.is_empty() {
         return Ok(());
     }

@@ -1,0 +1,58 @@
+//! An open file: what it is, and pieces of it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use nix::sys::stat::{FileStat, fstat};
+
+use super::failure::failed;
+use super::object::{etag, modified_at, size};
+use crate::{Op, StorageError};
+
+/// An open file, and what it was when it was opened.
+pub(super) struct File {
+    file: fs::File,
+    pub(super) size: u64,
+    pub(super) etag: String,
+    pub(super) modified_at: Option<DateTime<Utc>>,
+}
+
+impl File {
+    pub(super) fn new(file: fs::File, stat: &FileStat) -> Self {
+        Self { file, size: size(stat), etag: etag(stat), modified_at: modified_at(stat) }
+    }
+
+    /// Reads so many bytes, fewer only where the file ends.
+    pub(super) fn read(&self, from: u64, length: u64) -> Result<Bytes, StorageError> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let mut held = vec![0; length];
+        let mut filled = 0;
+        while filled < length {
+            match self.file.read_at(&mut held[filled..], from + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(Op::Get, error)),
+            }
+        }
+        held.truncate(filled);
+        Ok(held.into())
+    }
+
+    /// The etag of what the file is by now.
+    pub(super) fn etag_now(&self) -> Result<String, StorageError> {
+        fstat(&self.file).map(|stat| etag(&stat)).map_err(|error| failed(Op::Get, error.into()))
+    }
+}
+
+/// Writes a new file to the disk.
+pub(super) fn write_all(file: OwnedFd, content: &[u8]) -> io::Result<fs::File> {
+    let mut file = fs::File::from(file);
+    file.write_all(content)?;
+    file.sync_all()?;
+    Ok(file)
+}
