@@ -3,20 +3,31 @@
 mod azure;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod doctor;
 mod error;
+mod gcs;
+mod localfiles;
 mod metrics;
 mod open;
 mod operator;
+mod redis;
 mod s3;
 mod storage;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+#[cfg(feature = "conformance")]
+pub use azure::read_azure_listing;
+pub use doctor::{Check, Outcome, Snippet, Step};
 pub use error::{ErrorKind, Op, StorageError};
+#[cfg(feature = "conformance")]
+pub use gcs::read_gcs_listing;
 pub use metrics::StorageMetrics;
 pub use open::{InvalidSetting, Stores, check_settings};
 pub use operator::Operator;
 pub use s3::read_listing;
-pub use storage::{ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Probe, PutOptions, Range, Storage};
+pub use storage::{
+    Endpoint, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Probe, PutOptions, Range, Storage,
+};
 pub use wire::{AllowedEndpoints, Concurrency, InvalidEndpoint, RetryPolicy, Timeouts, WireOptions};

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use longshore_model::{Connection, FailureReason, Secrets, StorageSettings};
 
 use crate::azure::Azure;
+use crate::gcs::{Accounts, Gcs, Service};
+use crate::localfiles::LocalFiles;
+use crate::redis::{Connections, Redis};
 use crate::s3::{Ambient, Keys, Roles, S3, own};
 use crate::wire::{Wire, WireOptions};
 use crate::{ErrorKind, Op, Operator, Storage, StorageError, StorageMetrics};
@@ -21,8 +24,10 @@ const DEFAULT_REGION: &str = "us-east-1";
 #[derive(Clone)]
 pub struct Stores {
     wire: Arc<Wire>,
+    redis: Connections,
     ambient: Arc<Ambient>,
     roles: Arc<Roles>,
+    accounts: Arc<Accounts>,
     operator: Arc<Operator>,
 }
 
@@ -57,7 +62,15 @@ impl Stores {
             .map_err(|error| StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::Tls, error))?;
         let ambient = Arc::new(Ambient::new());
         let roles = Arc::new(Roles::new(Arc::clone(&ambient)));
-        Ok(Self { wire: Arc::new(wire), ambient, roles, operator: Arc::new(operator) })
+        let wire = Arc::new(wire);
+        Ok(Self {
+            redis: Connections::new(Arc::clone(&wire)),
+            wire,
+            ambient,
+            roles,
+            operator: Arc::new(operator),
+            accounts: Arc::default(),
+        })
     }
 
     /// Opens a storage. Asks nothing of it yet: [`Storage::probe`] does.
@@ -82,8 +95,24 @@ impl Stores {
             (Connection::Azure(connection), Secrets::Azure(secrets)) => {
                 Ok(Arc::new(Azure::new(connection, prefix, secrets, &self.operator, wire)?))
             }
+            (Connection::Localfiles(connection), Secrets::Localfiles) => {
+                Ok(Arc::new(LocalFiles::new(connection, &self.operator, wire)?))
+            }
+            (Connection::Redis(connection), Secrets::Redis(secrets)) => {
+                Ok(Arc::new(Redis::new(connection, secrets, prefix, self.redis.clone())?))
+            }
+            (Connection::Gcs(connection), Secrets::Gcs(secrets)) => {
+                let file = self.operator.google_application_credentials.as_deref();
+                let account = self.accounts.account(secrets.google_application_credentials.as_ref(), file)?;
+                let service = Service::of(self.operator.storage_emulator_host.as_deref())?;
+                Ok(Arc::new(Gcs::new(connection, prefix, service, account, wire)?))
+            }
             _ => Err(InvalidSetting::new("kind", UNKNOWN_KIND).into()),
         }
+    }
+
+    pub(crate) fn wire(&self) -> &Arc<Wire> {
+        &self.wire
     }
 
     fn region(&self) -> &str {
@@ -99,9 +128,9 @@ pub fn check_settings(settings: &StorageSettings) -> Result<(), InvalidSetting> 
     match &settings.connection {
         Connection::S3(connection) => crate::s3::check(connection, DEFAULT_REGION),
         Connection::S3s(connection) => crate::s3::check_s3s(connection, DEFAULT_REGION),
+        Connection::Redis(connection) => crate::redis::check(connection),
+        Connection::Localfiles(connection) => crate::localfiles::check(connection),
         Connection::Azure(connection) => crate::azure::check(connection),
-        Connection::Gcs(_) | Connection::Redis(_) | Connection::Localfiles(_) => {
-            Err(InvalidSetting::new("kind", UNKNOWN_KIND))
-        }
+        Connection::Gcs(connection) => crate::gcs::check(connection),
     }
 }

@@ -51,6 +51,11 @@ pub trait Storage: Send + Sync {
     /// The URI by which a task names the object, such as `s3://bucket/key`.
     fn uri(&self, key: &str) -> String;
 
+    /// Where the storage listens; `None` where no network lies between.
+    fn endpoint(&self) -> Option<Endpoint> {
+        None
+    }
+
     /// Whether listings are in the order of their keys, pages after pages. Where they are not, a page
     /// may repeat keys of an earlier one and be somewhat longer than asked for, and a range of keys
     /// cannot be listed by itself.
@@ -69,6 +74,15 @@ pub trait Storage: Send + Sync {
     fn unusable(&self, _: &ObjectMeta) -> Option<(QuarantineReason, &'static str)> {
         None
     }
+}
+
+/// Where a storage listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// A name or an address, without brackets.
+    pub host: String,
+    pub port: u16,
+    pub is_encrypted: bool,
 }
 
 /// What to list.

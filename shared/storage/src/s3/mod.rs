@@ -19,8 +19,8 @@ use longshore_model::{FailureReason, S3Connection, S3sConnection, Secret, Storag
 
 use crate::wire::{self, Answer, Call, Flow, Wire};
 use crate::{
-    ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe, PutOptions,
-    Range, Storage, StorageError,
+    Endpoint, ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe,
+    PutOptions, Range, Storage, StorageError,
 };
 use bucket::Bucket;
 pub(crate) use credentials::{Ambient, Keys, own};
@@ -310,6 +310,10 @@ impl Storage for S3 {
 
     fn uri(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket.name)
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        Some(self.bucket.place())
     }
 }
 

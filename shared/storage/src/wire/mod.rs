@@ -5,6 +5,7 @@
 //! answer like every other. URIs are sent byte for byte as they were built.
 
 mod address;
+mod browse;
 mod connect;
 mod failure;
 mod limit;
