@@ -54,6 +54,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("PATCH", "/api/storages/{kind}/{id}", Admin, NotFound),
     route("PUT", "/api/storages/{kind}/{id}", Admin, NotFound),
     route("DELETE", "/api/storages/{kind}/{id}", Admin, NotFound),
+    route("POST", "/api/storages/{kind}/{id}/doctor", Admin, NotFound),
     route("POST", "/api/storages/{kind}/{id}/sync", Sync, NotFound),
     route("GET", "/api/storages/export", Read, Nothing),
     route("GET", "/api/storages/export/types", Read, Everybody),
@@ -64,6 +65,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("PATCH", "/api/storages/export/{kind}/{id}", Admin, NotFound),
     route("PUT", "/api/storages/export/{kind}/{id}", Admin, NotFound),
     route("DELETE", "/api/storages/export/{kind}/{id}", Admin, NotFound),
+    route("POST", "/api/storages/export/{kind}/{id}/doctor", Admin, NotFound),
     route("POST", "/api/storages/export/{kind}/{id}/sync", Sync, NotFound),
     route("GET", "/api/tasks", Read, NotFound),
     route("GET", "/api/tasks/{id}", Read, NotFound),
@@ -82,6 +84,13 @@ pub(crate) const ROUTES: &[Route] = &[
     route("POST", "/api/quarantine/discard", Sync, Nothing),
     route("POST", "/api/quarantine/{id}/replay", Sync, NotFound),
     route("POST", "/api/quarantine/{id}/discard", Sync, NotFound),
+    route("POST", "/api/resolve", Read, NotFound),
+    route("GET", "/tasks/{id}/resolve", Read, NotFound),
+    route("GET", "/tasks/{id}/presign", Read, NotFound),
+    route("GET", "/projects/{id}/resolve", Read, NotFound),
+    route("GET", "/projects/{id}/presign", Read, NotFound),
+    // Switched off here, for everybody.
+    route("GET", "/data/local-files", Read, Forbidden),
     route("GET", "/api/tokens", Admin, Forbidden),
     route("POST", "/api/tokens", Admin, Forbidden),
     route("DELETE", "/api/tokens/{id}", Admin, Forbidden),
@@ -100,7 +109,7 @@ struct Furnished {
 
 async fn furnished() -> Furnished {
     let rig = Rig::start().await;
-    rig.s3.put("tasks", "good.json", r#"{"image": "i"}"#);
+    rig.s3.put("tasks", "good.json", r#"{"image": "s3://tasks/good.json"}"#);
     rig.s3.put("tasks", "bad.json", "{");
     rig.s3.create_bucket("out");
     let project = rig.project().await;
@@ -135,7 +144,7 @@ impl Furnished {
 
     /// A request on a route, about something that is there, with a body that would do.
     fn request(&self, route: &Route) -> reqwest::RequestBuilder {
-        let id = match route.path.split('/').nth(2) {
+        let id = match route.path.trim_start_matches("/api").split('/').nth(1) {
             Some("projects") => self.import.project,
             Some("storages") if route.path.contains("export") => self.export.id,
             Some("storages") => self.import.id,
@@ -147,12 +156,13 @@ impl Furnished {
         };
         let path = route.path.replace("{kind}", "s3").replace("{id}", &id.to_string());
         if route.method == "GET" {
-            return self.rig.request("GET", &format!("{path}?project={}", self.import.project));
+            let query = format!("project={}&fileuri=s3://tasks/good.json", self.import.project);
+            return self.rig.request("GET", &format!("{path}?{query}"));
         }
         let body = json!({
             "project": self.import.project, "bucket": "tasks", "s3_endpoint": self.rig.s3.endpoint(), "title": "taken",
             "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY, "result": [],
-            "name": "taken", "role": "admin"
+            "name": "taken", "role": "admin", "task": self.task
         });
         self.rig.request(route.method, &path).json(&body)
     }
@@ -282,6 +292,21 @@ async fn a_token_is_shown_once_kept_hashed_and_ends_when_it_is_deleted() {
     assert_eq!(unknown.0, 400, "{}", unknown.1);
     assert_eq!(rig.call("DELETE", &format!("/api/tokens/{}", made["id"]), None).await.0, 204);
     assert_eq!(with("X-Api-Key", token).await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_token_is_refused_at_once_here_and_soon_by_every_other_scheduler() {
+    let rig = Rig::with().workers(0).schedulers(2).start().await;
+    let made = rig.post("/api/tokens", json!({"name": "short-lived", "role": "read"})).await;
+    let token = made["token"].as_str().expect("the token").to_owned();
+    let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
+    let there = || answered(http.get(format!("{}/api/storages", rig.schedulers[1].url())).bearer_auth(&token));
+    let here = || answered(rig.request("GET", "/api/storages").bearer_auth(&token));
+    // Both have seen it a moment ago, and remember it.
+    assert_eq!((here().await.0, there().await.0), (200, 200));
+    assert_eq!(rig.call("DELETE", &format!("/api/tokens/{}", made["id"]), None).await.0, 204);
+    assert_eq!(here().await.0, 401);
+    until("the other scheduler refuses it too", || async { (there().await.0 == 401).then_some(()) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,7 +90,7 @@ async fn a_project_a_storage_and_a_followed_sync_take_three_commands() {
     assert_eq!((&again["counts"]["created"], &again["counts"]["existed"]), (&json!(0), &json!(1_200)));
 
     let storages = longshore(&rig, "storage list").await;
-    assert!(storages.out.contains("BUCKET") && storages.out.contains("images"), "{}", storages.out);
+    assert!(storages.out.contains("PLACE") && storages.out.contains("images"), "{}", storages.out);
     let shown = longshore(&rig, &format!("storage show {id} --json")).await.json();
     assert_eq!((&shown["bucket"], &shown["use_blob_urls"]), (&json!("images"), &json!(true)));
     assert_eq!(longshore(&rig, &format!("storage validate {id}")).await.out, "The connection works.\n");

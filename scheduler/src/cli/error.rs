@@ -23,7 +23,7 @@ pub(super) enum CliError {
     Api { body: Value },
     #[error("there is no storage {0}, or it is not this token's to see")]
     NoStorage(i64),
-    #[error("cannot read the secret from standard input")]
+    #[error("cannot read the secret")]
     Input(#[source] std::io::Error),
 }
 

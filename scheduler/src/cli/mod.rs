@@ -4,6 +4,8 @@
 //! errors go to standard error. A command is a file; `client` speaks HTTP, `show` makes text.
 
 mod client;
+mod create;
+mod doctor;
 mod error;
 mod follow;
 mod pace;
@@ -53,7 +55,7 @@ const HEADING: &str = "For every command";
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; a followed sync completed
-  1  the command failed, or a followed sync failed or was cancelled
+  1  the command failed, a followed sync failed or was cancelled, or the doctor found a fault
   2  the command line is wrong
   3  a followed sync completed, but some objects are in quarantine";
 
@@ -65,6 +67,8 @@ enum Command {
     /// Storages: configured connections to buckets.
     #[command(subcommand)]
     Storage(storage::Command),
+    /// Goes the whole way to a storage, and says what to paste where something is missing.
+    Doctor(doctor::Doctor),
     /// Syncs: runs of a storage.
     #[command(subcommand)]
     Sync(sync::Command),
@@ -93,6 +97,7 @@ async fn dispatch(args: Args, output: Output) -> Result<ExitCode> {
     match args.command {
         Command::Project(command) => command.run(&client, output).await?,
         Command::Storage(command) => command.run(&client, output).await?,
+        Command::Doctor(doctor) => return doctor.run(&client, output).await,
         Command::Sync(command) => return command.run(&client, output).await,
         Command::Quarantine(command) => command.run(&client, output).await?,
         Command::Token(command) => command.run(&client, output).await?,

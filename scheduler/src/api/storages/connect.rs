@@ -19,7 +19,7 @@ use crate::api::error::{ApiError, ApiResult};
 pub type OpenStorage = dyn Fn(&StorageSettings, &Secrets) -> Result<Arc<dyn Storage>, StorageError> + Send + Sync;
 
 /// Opens storages of the kinds that this build can reach.
-pub fn open_storage(stores: Stores) -> Arc<OpenStorage> {
+pub(crate) fn open_storage(stores: Stores) -> Arc<OpenStorage> {
     Arc::new(move |settings, secrets| stores.open(settings, secrets))
 }
 

@@ -6,6 +6,7 @@ mod actions;
 mod azure;
 mod body;
 mod connect;
+mod doctor;
 mod draft;
 mod export;
 mod fields;
@@ -31,7 +32,8 @@ use actions::ProjectQuery;
 use body::StorageBody;
 use kind::KindBody;
 
-pub use connect::{OpenStorage, open_storage};
+pub use connect::OpenStorage;
+pub(super) use connect::open_storage;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -41,6 +43,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(export_storages))
         .merge(import::routes())
         .merge(export::routes())
+        .merge(doctor::routes())
 }
 
 /// Lists the kinds of import storages.

@@ -1,0 +1,72 @@
+//! `longshore doctor`: the whole way to a storage, step by step.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::error::Result;
+use super::show::{Output, plain};
+use super::storage;
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// The storage, of either direction.
+    #[arg(long, value_name = "ID")]
+    storage: i64,
+    /// Whose pages fetch signed URLs, to try CORS as their browsers do.
+    #[arg(long, value_name = "URL")]
+    origin: Option<String>,
+}
+
+impl Doctor {
+    pub(super) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
+        let (_, path) = storage::find(client, self.storage).await?;
+        let answer = client.post(&format!("{path}/doctor"), &json!({"origin": self.origin})).await?;
+        let is_well = answer["ok"].as_bool().ok_or_else(|| client.stranger())?;
+        output.one(&answer, |answer| text(self.storage, answer));
+        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// A line a step, with what to do and to paste below those that failed.
+fn text(id: i64, answer: &Value) -> String {
+    let word = |value: &Value| plain(value.as_str().unwrap_or_default());
+    let mut lines = vec![format!("Storage {id}: {} {}", word(&answer["kind"]), word(&answer["direction"]))];
+    for step in answer["steps"].as_array().into_iter().flatten() {
+        let said = match (step["code"].as_str(), step["note"].as_str()) {
+            (Some(code), _) => format!("[{}] {}", plain(code), word(&step["advice"])),
+            (None, note) => plain(note.unwrap_or_default()),
+        };
+        lines.push(format!("{:<7}  {:<11}  {said}", word(&step["outcome"]), word(&step["step"])).trim_end().to_owned());
+        for snippet in step["snippets"].as_array().into_iter().flatten() {
+            lines.push(String::new());
+            lines.push(format!("    {}:", word(&snippet["title"])));
+            let text = snippet["text"].as_str().unwrap_or_default();
+            lines.extend(text.lines().map(|line| format!("      {}", plain(line))));
+            lines.push(String::new());
+        }
+    }
+    lines.join("\n").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_a_line_and_a_failed_one_says_what_to_do_and_paste() {
+        let answer = json!({"kind": "s3", "direction": "import", "ok": false, "steps": [
+            {"step": "resolve", "outcome": "ok", "note": "h is known", "code": null, "advice": null, "snippets": []},
+            {"step": "list", "outcome": "failed", "note": null, "code": "access_denied", "advice": "Grant LIST.",
+             "snippets": [{"title": "IAM policy", "text": "{\n  \u{1b}[31m\n}"}]},
+            {"step": "get", "outcome": "skipped", "note": "a step before it has failed", "snippets": []},
+        ]});
+        let expected = "Storage 7: s3 import\n\
+                        ok       resolve      h is known\n\
+                        failed   list         [access_denied] Grant LIST.\n\n    IAM policy:\n      {\n        \\u{1b}[31m\n      }\n\n\
+                        skipped  get          a step before it has failed";
+        assert_eq!(text(7, &answer), expected);
+    }
+}

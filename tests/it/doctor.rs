@@ -1,0 +1,253 @@
+//! `longshore doctor`: the whole way to a storage, and what to paste where something is missing.
+
+use std::process::Command;
+
+use longshore_local::app::program;
+use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
+use longshore_tests::rig::{Rig, SECRET_ACCESS_KEY, StorageHandle, until};
+use serde_json::{Value, json};
+
+const ORIGIN: &str = "https://labels.example.com";
+
+/// What a command said and how it ended.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+async fn longshore(rig: &Rig, arguments: &str) -> Said {
+    let mut command = Command::new(program("longshore").expect("the programs are built"));
+    command.args(arguments.split_whitespace()).env("LONGSHORE_URL", rig.url()).env("LONGSHORE_TOKEN", rig.token());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    Said {
+        code: output.status.code().expect("it ended by itself"),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
+/// The steps of an examination by command, each as `name outcome`, and the answer.
+async fn examined(rig: &Rig, id: i64, flags: &str) -> (i32, Vec<String>, Value) {
+    let said = longshore(rig, &format!("doctor --storage {id} --json {flags}")).await;
+    let answer: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{}{}", said.out, said.err));
+    for secret in [SECRET_ACCESS_KEY, rig.token(), "Signature"] {
+        assert!(!said.out.contains(secret) && !said.err.contains(secret), "{secret} in {}", said.out);
+    }
+    let steps = answer["steps"].as_array().expect("steps").iter();
+    let word = |value: &Value| value.as_str().expect("a word").to_owned();
+    let steps = steps.map(|step| format!("{} {}", word(&step["step"]), word(&step["outcome"]))).collect();
+    assert_eq!(answer["ok"], said.code == 0, "{answer}");
+    (said.code, steps, answer)
+}
+
+fn step<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    let steps = answer["steps"].as_array().expect("steps");
+    steps.iter().find(|step| step["step"] == name).unwrap_or_else(|| panic!("no step {name}: {answer}"))
+}
+
+/// All that a step says to paste.
+fn pasted(answer: &Value, name: &str) -> String {
+    let snippets = step(answer, name)["snippets"].as_array().expect("a list").iter();
+    snippets.map(|snippet| snippet["text"].as_str().expect("a text")).collect::<Vec<_>>().join("\n")
+}
+
+/// A rig with an import storage on some objects.
+async fn with_import() -> (Rig, StorageHandle) {
+    let rig = Rig::with().workers(0).start().await;
+    rig.s3.put_many("pics", ["train/a.png", "train/b.txt", "train/deep/c.png"].map(|key| (key, "content")));
+    let settings = json!({"prefix": "train", "recursive_scan": false, "regex_filter": r".*\.png", "use_blob_urls": true});
+    let storage = rig.import_storage(rig.project().await, "pics", settings).await;
+    (rig, storage)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_is_well_every_step_of_an_import_and_an_export_says_so() {
+    let (rig, import) = with_import().await;
+    rig.s3.allow_origin(ORIGIN);
+    let (code, steps, answer) = examined(&rig, import.id, &format!("--origin {ORIGIN}/")).await;
+    let expected = [
+        "settings ok",
+        "resolve ok",
+        "connect ok",
+        "tls skipped",
+        "credentials ok",
+        "list ok",
+        "get ok",
+        "presign ok",
+        "fetch ok",
+        "cors ok",
+    ];
+    assert_eq!((code, steps), (0, expected.map(str::to_owned).to_vec()), "{answer}");
+    assert_eq!(step(&answer, "list")["note"], "2 keys on the first page, a sync takes 1 of them");
+
+    let said = longshore(&rig, &format!("doctor --storage {} --origin {ORIGIN}", import.id)).await;
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.starts_with(&format!("Storage {}: s3 import\nok       settings ", import.id)), "{}", said.out);
+
+    rig.s3.create_bucket("out");
+    rig.s3.clear_calls();
+    let export = rig.export_storage(import.project, "out", json!({"prefix": "done"})).await;
+    let (code, steps, answer) = examined(&rig, export.id, "").await;
+    let expected =
+        ["settings ok", "resolve ok", "connect ok", "tls skipped", "credentials ok", "put ok", "delete ok"];
+    assert_eq!((code, steps), (0, expected.map(str::to_owned).to_vec()), "{answer}");
+    assert!(rig.s3.calls().iter().any(|call| call.key.starts_with("done/.longshore-doctor-")));
+    assert!(rig.s3.objects("out").is_empty(), "nothing is left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_right_is_named_with_the_policy_that_gives_it() {
+    let (rig, import) = with_import().await;
+    let denied = || Fault::Error(S3ErrorCode::AccessDenied);
+    rig.s3.fail(Op::List, denied());
+    let (code, steps, answer) = examined(&rig, import.id, "").await;
+    assert_eq!(code, 1);
+    assert_eq!(steps[4..7], ["credentials ok", "list failed", "get skipped"], "{answer}");
+    assert_eq!(step(&answer, "list")["code"], "access_denied");
+    let policy: Value = serde_json::from_str(&pasted(&answer, "list")).expect("a policy is JSON");
+    assert_eq!(policy["Statement"][0]["Action"], "s3:ListBucket");
+    assert_eq!(policy["Statement"][0]["Resource"], "arn:aws:s3:::pics");
+    assert_eq!(policy["Statement"][1]["Resource"], "arn:aws:s3:::pics/train/*");
+    let said = longshore(&rig, &format!("doctor --storage {}", import.id)).await;
+    assert_eq!(said.code, 1);
+    assert!(said.out.contains("failed   list         [access_denied] Grant the missing permission"), "{}", said.out);
+    assert!(said.out.contains("arn:aws:s3:::pics/train/*"), "{}", said.out);
+
+    rig.s3.clear_faults();
+    rig.s3.fail(Op::Get, denied());
+    let (_, steps, answer) = examined(&rig, import.id, "").await;
+    assert_eq!(steps[5..9], ["list ok", "get failed", "presign ok", "fetch failed"], "{answer}");
+    assert!(pasted(&answer, "get").contains("s3:GetObject"));
+
+    rig.s3.clear_faults();
+    rig.s3.create_bucket("out");
+    let settings = json!({"can_delete_objects": true, "aws_sse_kms_key_id": "key-1"});
+    let export = rig.export_storage(import.project, "out", settings).await;
+    rig.s3.fail(Op::Put, denied());
+    let (code, steps, answer) = examined(&rig, export.id, "").await;
+    assert_eq!((code, &steps[4..]), (1, &["credentials ok", "put failed", "delete skipped"].map(str::to_owned)[..]));
+    let policy = pasted(&answer, "put");
+    for part in ["s3:PutObject", "s3:DeleteObject", "arn:aws:s3:::out/*", "kms:GenerateDataKey", "key/key-1"] {
+        assert!(policy.contains(part), "{part} in {policy}");
+    }
+    rig.s3.clear_faults();
+    rig.s3.fail(Op::Delete, denied());
+    assert_eq!(examined(&rig, export.id, "").await.1[5..], ["put ok", "delete failed"], "it is to delete");
+    rig.patch(&export, json!({"can_delete_objects": false})).await;
+    assert_eq!(examined(&rig, export.id, "").await.1[5..], ["put ok", "delete ok"], "nobody asked for that right");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_browser_would_refuse_is_seen_without_one() {
+    let (rig, import) = with_import().await;
+    let origin = format!("--origin {ORIGIN}");
+    let (code, steps, answer) = examined(&rig, import.id, &origin).await;
+    assert_eq!(code, 1);
+    assert_eq!(steps[8..], ["fetch ok", "cors failed"], "{answer}");
+    assert_eq!(step(&answer, "cors")["code"], "cors_refused");
+    let rules = pasted(&answer, "cors");
+    for part in [ORIGIN, "\"GET\"", "put-bucket-cors --bucket 'pics'"] {
+        assert!(rules.contains(part), "{part} in {rules}");
+    }
+    rig.s3.allow_origin("https://others.example.com");
+    assert_eq!(examined(&rig, import.id, &origin).await.0, 1, "another's rule is none");
+    rig.s3.allow_origin(ORIGIN);
+    assert_eq!(examined(&rig, import.id, &origin).await.0, 0);
+
+    let said = longshore(&rig, &format!("doctor --storage {} --origin labels.example.com", import.id)).await;
+    assert!(said.code == 1 && said.err.contains("origin: An origin is like"), "{}", said.err);
+    rig.patch(&import, json!({"presign": false})).await;
+    assert_eq!(examined(&rig, import.id, &origin).await.1[7..], ["presign skipped", "fetch skipped", "cors skipped"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_step_that_fails_is_the_one_that_is_blamed() {
+    let (rig, import) = with_import().await;
+    let skipped = |steps: &[String]| steps.iter().all(|step| step.ends_with(" skipped"));
+    for (fault, code) in [
+        (S3ErrorCode::SignatureDoesNotMatch, "wrong_secret_key"),
+        (S3ErrorCode::ExpiredToken, "expired_credentials"),
+        (S3ErrorCode::RequestTimeTooSkewed, "clock_skew"),
+    ] {
+        rig.s3.fail(When::any(), Fault::Error(fault));
+        let (_, steps, answer) = examined(&rig, import.id, "").await;
+        assert_eq!(steps[4], "credentials failed", "{answer}");
+        assert_eq!(step(&answer, "credentials")["code"], code);
+        assert!(skipped(&steps[5..]), "{steps:?}");
+        rig.s3.clear_faults();
+    }
+    rig.s3.fail(Op::List, Fault::Error(S3ErrorCode::PermanentRedirect));
+    let (_, steps, answer) = examined(&rig, import.id, "").await;
+    assert_eq!(steps[4..6], ["credentials skipped", "list failed"], "{answer}");
+    assert_eq!(step(&answer, "list")["code"], "wrong_region");
+    rig.s3.clear_faults();
+
+    // What a storage was saved with may no longer be so.
+    let db = rig.database().await;
+    let closed = longshore_local::ports::free().expect("a port");
+    for (endpoint, failed, code) in [
+        ("http://longshore.invalid".to_owned(), "resolve", "unreachable"),
+        ("http://10.255.255.1".to_owned(), "resolve", "blocked_address"),
+        (format!("http://127.0.0.1:{closed}"), "connect", "unreachable"),
+        (rig.s3.endpoint().replace("http:", "https:"), "tls", "tls"),
+    ] {
+        db.execute(
+            "UPDATE storages SET settings = jsonb_set(settings, '{s3_endpoint}', to_jsonb($2::text)) WHERE id = $1",
+            &[&import.id, &endpoint],
+        )
+        .await
+        .expect("a storage");
+        let (exit, steps, answer) = examined(&rig, import.id, "").await;
+        assert_eq!((exit, &step(&answer, failed)["code"]), (1, &json!(code)), "{endpoint}: {answer}");
+        let at = steps.iter().position(|step| *step == format!("{failed} failed")).expect("it failed");
+        assert!(skipped(&steps[at + 1..]), "{steps:?}");
+    }
+    let said = longshore(&rig, "doctor --storage 777").await;
+    assert_eq!((said.code, said.err.as_str()), (1, "error: there is no storage 777, or it is not this token's to see\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_this_machine_and_a_redis_are_examined_as_what_they_are() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("doctor-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("pics")).expect("a folder");
+    std::fs::write(folder.join("pics/a.json"), r#"{"image": "i"}"#).expect("a file");
+    let rig = Rig::with()
+        .workers(0)
+        .env("LOCAL_FILES_SERVING_ENABLED", "true")
+        .env("LOCAL_FILES_DOCUMENT_ROOT", folder.to_str().expect("a plain path"))
+        .start()
+        .await;
+    let project = rig.project().await;
+    let path = folder.join("pics");
+    let files = json!({"project": project, "path": path.to_str(), "recursive_scan": true});
+    let import = rig.post("/api/storages/localfiles", files.clone()).await["id"].as_i64().expect("an id");
+    let (code, steps, answer) = examined(&rig, import, "").await;
+    assert_eq!(code, 0, "{answer}");
+    assert_eq!(steps[1..5], ["resolve skipped", "connect skipped", "tls skipped", "credentials ok"]);
+    assert_eq!(steps[5..8], ["list ok", "get ok", "presign skipped"]);
+    let export = rig.post("/api/storages/export/localfiles", files).await["id"].as_i64().expect("an id");
+    let (_, steps, answer) = examined(&rig, export, "").await;
+    assert_eq!(steps[5..], ["put ok", "delete ok"], "{answer}");
+    assert_eq!(std::fs::read_dir(&path).expect("a folder").count(), 1, "nothing is left");
+
+    let url: reqwest::Url = rig.stack.redis.url().parse().expect("a URL");
+    let redis = json!({
+        "project": project, "host": url.host_str(), "port": url.port().map(|port| port.to_string()),
+        "password": url.password(), "path": "doctor:", "db": 0,
+    });
+    let import = rig.post("/api/storages/redis", redis.clone()).await["id"].as_i64().expect("an id");
+    let (code, steps, answer) = examined(&rig, import, "").await;
+    assert_eq!(code, 0, "{answer}");
+    assert_eq!(steps[1..6], ["resolve ok", "connect ok", "tls skipped", "credentials ok", "list ok"]);
+    assert_eq!(steps[7], "presign skipped");
+    let export = rig.post("/api/storages/export/redis", redis).await["id"].as_i64().expect("an id");
+    let (_, steps, answer) = examined(&rig, export, "").await;
+    assert_eq!(steps[5..], ["put ok", "delete ok"], "{answer}");
+    std::fs::remove_dir_all(&folder).ok();
+
+    rig.schedulers[0].stop().await.expect("it ends");
+    until("the API is gone", || async { reqwest::get(rig.url()).await.is_err().then_some(()) }).await;
+    assert_eq!(longshore(&rig, &format!("doctor --storage {import}")).await.code, 1);
+}
