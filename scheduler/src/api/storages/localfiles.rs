@@ -44,7 +44,10 @@ impl Kind for Localfiles {
 
     fn field(&self, reason: FailureReason) -> &'static str {
         match reason {
-            FailureReason::NoSuchBucket | FailureReason::AccessDenied | FailureReason::InvalidSettings => "path",
+            FailureReason::NoSuchFolder
+            | FailureReason::RootItself
+            | FailureReason::OutsideRoot
+            | FailureReason::AccessDenied => "path",
             _ => NON_FIELD,
         }
     }

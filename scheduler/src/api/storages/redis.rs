@@ -59,7 +59,7 @@ impl Kind for Redis {
 
     fn field(&self, reason: FailureReason) -> &'static str {
         match reason {
-            FailureReason::WrongSecretKey | FailureReason::MissingCredentials => "password",
+            FailureReason::WrongPassword => "password",
             FailureReason::Unreachable | FailureReason::BlockedAddress => "host",
             FailureReason::Tls => "tls",
             _ => NON_FIELD,
