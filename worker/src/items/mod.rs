@@ -36,6 +36,15 @@ pub(crate) fn read(key: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Item>
     items.map_err(|fault| fault.locate(&unpacked))
 }
 
+/// The data of an object's items as JSON texts, for tests that give the reader what nobody would store.
+///
+/// # Errors
+/// Why the object cannot be imported.
+pub fn data_of_items(key: &str, bytes: &[u8]) -> Result<Vec<String>, QuarantineReason> {
+    let items = read(key, bytes, &Limits::default()).map_err(|unusable| unusable.reason)?;
+    Ok(items.into_iter().map(|item| item.data).collect())
+}
+
 /// Whether an object can be worth reading, as far as its key and size say.
 ///
 /// # Errors

@@ -1,0 +1,123 @@
+//! One target a reader. What it must never do is panic or hang; what else holds, each target says.
+
+mod damage;
+
+use longshore_model::{KeyFilter, StorageSettings, uri};
+use longshore_storage::{AllowedEndpoints, ListPage, check_settings};
+use serde_json::{Value, json};
+
+/// Random inputs a target and run: as much as a test may take.
+const RANDOM: usize = 2_000;
+
+/// Makes a test of each target.
+macro_rules! targets {
+    ($($name:ident),+ $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                damage::check(stringify!($name), targets::$name);
+                bolero::check!().with_iterations(RANDOM).for_each(targets::$name);
+            }
+        )+
+    };
+}
+
+targets!(
+    s3_listing,
+    azure_listing,
+    gcs_listing,
+    json_items,
+    file_filter,
+    fileuri,
+    document_uris,
+    allowed_endpoints,
+    endpoints
+);
+
+mod targets {
+    use super::*;
+
+    /// Keys of a page ascend: a listing that goes in circles would never end.
+    fn check_page(page: Option<ListPage>) {
+        if let Some(page) = page {
+            let keys: Vec<&str> = page.objects.iter().map(|object| object.key.as_str()).collect();
+            assert!(keys.is_sorted(), "{keys:?}");
+        }
+    }
+
+    pub(super) fn s3_listing(input: &[u8]) {
+        check_page(longshore_storage::read_listing(input));
+    }
+
+    pub(super) fn azure_listing(input: &[u8]) {
+        check_page(longshore_storage::read_azure_listing(input));
+    }
+
+    pub(super) fn gcs_listing(input: &[u8]) {
+        check_page(longshore_storage::read_gcs_listing(input));
+    }
+
+    /// The first byte chooses a key; every item has a JSON object as its data.
+    pub(super) fn json_items(input: &[u8]) {
+        let Some((first, object)) = input.split_first() else { return };
+        let key = ["a.json", "a.jsonl", "a", "a.json.gz", "a.zst"][usize::from(*first) % 5];
+        for data in longshore_worker::data_of_items(key, object).unwrap_or_default() {
+            let read: Result<Value, _> = serde_json::from_str(&data);
+            assert!(matches!(read, Ok(Value::Object(_))), "{data}");
+        }
+    }
+
+    /// An expression, a line feed, a key: what is taken has the prefix and is no folder.
+    pub(super) fn file_filter(input: &[u8]) {
+        let Some((pattern, key)) = std::str::from_utf8(input).ok().and_then(|text| text.split_once('\n')) else {
+            return;
+        };
+        let Ok(filter) = KeyFilter::new("p", true, Some(pattern)) else { return };
+        let skipped = filter.skips(key);
+        assert_eq!(skipped, filter.skips(key));
+        assert!(skipped.is_some() || (key.starts_with('p') && !key.ends_with('/')), "{key}");
+    }
+
+    /// What is decoded comes back when it is encoded.
+    pub(super) fn fileuri(input: &[u8]) {
+        let Ok(text) = std::str::from_utf8(input) else { return };
+        if let Some(decoded) = uri::decode_fileuri(text) {
+            assert_eq!(uri::decode_fileuri(&uri::encode_fileuri(&decoded)), Some(decoded));
+        }
+    }
+
+    /// A document in which nothing is turned stays as it is, and one that is turned stays JSON.
+    pub(super) fn document_uris(input: &[u8]) {
+        let Ok(text) = std::str::from_utf8(input) else { return };
+        assert_eq!(uri::rewrite(text, Some("k"), |_| None), text);
+        let turned = uri::rewrite(text, Some("k"), |_| Some("https://x/\"\\".to_owned()));
+        let is_json = |text: &str| serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
+        assert!(!is_json(text) || is_json(&turned), "{turned}");
+    }
+
+    /// A list means the same with blanks around its entries.
+    pub(super) fn allowed_endpoints(input: &[u8]) {
+        let Ok(text) = std::str::from_utf8(input) else { return };
+        assert_eq!(AllowedEndpoints::parse(text).ok(), AllowedEndpoints::parse(&text.replace(',', " , ")).ok());
+    }
+
+    /// An endpoint that is taken is a URL over HTTP without user and password.
+    pub(super) fn endpoints(input: &[u8]) {
+        let Ok(text) = std::str::from_utf8(input) else { return };
+        let host: StorageSettings = serde_json::from_value(json!({"kind": "redis", "host": text})).expect("settings");
+        // Taken or not: a host is judged when it is reached.
+        drop(check_settings(&host));
+        for settings in [
+            json!({"kind": "s3", "bucket": "pics", "s3_endpoint": text}),
+            json!({"kind": "azure", "container": "pics", "endpoint": text}),
+        ] {
+            let settings: StorageSettings = serde_json::from_value(settings).expect("settings");
+            if check_settings(&settings).is_ok() && !text.trim().is_empty() {
+                let (scheme, rest) = text.split_once("://").expect("a URL");
+                assert!(["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)), "{text}");
+                let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+                assert!(!authority.contains('@'), "{text}");
+            }
+        }
+    }
+}
