@@ -107,7 +107,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(CreatedToken { row: row.into(), token })))
 }
 
-/// Removes a token, which ends its use at once.
+/// Removes a token, which ends its use at once; another scheduler may let it pass for a second more.
 #[utoipa::path(
     delete, path = "/api/tokens/{id}", operation_id = "tokens_delete", tag = "tokens", params(("id" = i64, Path)),
     responses((status = 204), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
@@ -119,7 +119,10 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
     let row = tokens::delete(&tx, id).await?.ok_or_else(|| ApiError::not_found(format!("token {id}")))?;
     let detail = serde_json::json!({"token": row.id, "name": row.name});
     audit::write(&tx, &audit::Entry { detail, ..caller.did("token.delete") }).await?;
-    tx.commit().await.map_err(Error::from)?;
+    let committed = tx.commit().await.map_err(Error::from);
+    // Also if nobody told how that ended: it may be done.
+    state.tokens.forget();
+    committed?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -169,9 +169,9 @@ pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enq
 
 /// Closes a sync whose last job ended, or fails it at once when a job was given up.
 ///
-/// The row lock makes two jobs that end together take turns, so one of them sees the other's end. An
-/// export closes only after what it wrote of annotations that were deleted meanwhile is gone again:
-/// their own delete job may have come before the object.
+/// The row lock makes two jobs that end together take turns, so one of them sees the other's end. If an
+/// annotation was deleted meanwhile, an export closes only after a delete job that began when all was
+/// written: the annotation's own delete job may have come before the object.
 pub(crate) async fn close_if_done(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<()> {
     if failure.is_some() {
         // Jobs before the sync, as everywhere: these would only go on with a sync that has failed.
@@ -261,14 +261,16 @@ pub(crate) async fn notify(client: &impl GenericClient) -> Result<()> {
 
 /// Removes syncs that ended long ago, with their jobs, and returns how many.
 ///
+/// Only the thousand oldest are looked at: without anything to remove this reads no further.
+///
 /// # Errors
 /// The database is away.
 pub async fn prune(client: &impl GenericClient, keep_days: i32) -> Result<u64> {
     Ok(client
         .execute(
             "DELETE FROM syncs WHERE id IN (
-                 SELECT id FROM syncs WHERE finished_at < now() - make_interval(days => $1)
-                  ORDER BY id LIMIT 1000)",
+                 SELECT id FROM (SELECT id, finished_at FROM syncs ORDER BY id LIMIT 1000) oldest
+                  WHERE finished_at < now() - make_interval(days => $1))",
             &[&keep_days],
         )
         .await?)

@@ -37,29 +37,29 @@ fn read(row: &Row) -> TokenRow {
     }
 }
 
+/// What stands for a token here: SHA-256 of it.
+///
 /// A token is long and random, so a plain hash cannot be searched back, and a lookup by digest
 /// tells nothing about a token by its time.
-fn digest(token: &Secret) -> Vec<u8> {
-    Sha256::digest(token.expose().as_bytes()).to_vec()
+pub fn digest(token: &Secret) -> [u8; 32] {
+    Sha256::digest(token.expose().as_bytes()).into()
 }
 
-/// Finds a token and notes, about once a minute, that it is in use.
+/// Finds a token by its [`digest`] and notes, about once a minute, that it is in use.
 ///
 /// # Errors
 /// The database is away.
-pub async fn find(client: &impl GenericClient, token: &Secret) -> Result<Option<TokenRow>> {
-    let row = client
-        .query_opt(
-            &format!(
-                "WITH used AS (
-                     UPDATE api_tokens SET last_used_at = now()
-                      WHERE digest = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
-                 )
-                 SELECT {COLUMNS} FROM api_tokens WHERE digest = $1"
-            ),
-            &[&digest(token)],
-        )
+pub async fn find(client: &impl GenericClient, digest: &[u8; 32]) -> Result<Option<TokenRow>> {
+    let statement = client
+        .prepare_cached(&format!(
+            "WITH used AS (
+                 UPDATE api_tokens SET last_used_at = now()
+                  WHERE digest = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+             )
+             SELECT {COLUMNS} FROM api_tokens WHERE digest = $1"
+        ))
         .await?;
+    let row = client.query_opt(&statement, &[&digest.as_slice()]).await?;
     Ok(row.as_ref().map(read))
 }
 
@@ -79,7 +79,7 @@ pub async fn insert(
             &format!(
                 "INSERT INTO api_tokens (name, digest, role, projects) VALUES ($1, $2, $3, $4) RETURNING {COLUMNS}"
             ),
-            &[&name, &digest(token), &role, &projects],
+            &[&name, &digest(token).as_slice(), &role, &projects],
         )
         .await
         .map_err(Error::from)
@@ -103,7 +103,7 @@ pub async fn upsert_bootstrap(client: &impl GenericClient, token: &Secret) -> Re
             "INSERT INTO api_tokens (name, digest, role) VALUES ($1, $2, 'admin')
              ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, role = 'admin', projects = NULL
               WHERE api_tokens.digest <> excluded.digest OR api_tokens.role <> 'admin'",
-            &[&BOOTSTRAP, &digest(token)],
+            &[&BOOTSTRAP, &digest(token).as_slice()],
         )
         .await?;
     Ok(())
@@ -118,7 +118,7 @@ pub async fn list(client: &impl GenericClient) -> Result<Vec<TokenRow>> {
     Ok(rows.iter().map(read).collect())
 }
 
-/// Removes a token, which ends its use at once, and returns what it was, or `None`.
+/// Removes a token, and returns what it was, or `None`. Whoever remembers tokens has to forget this one.
 ///
 /// # Errors
 /// The database is away.
