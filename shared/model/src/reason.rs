@@ -147,8 +147,12 @@ impl FailureReason {
     /// What the user can do about it, in one sentence.
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::UnknownAccessKey => "Check the access key ID: the storage does not know it.",
-            Self::WrongSecretKey => "Check the secret access key: it does not fit the access key ID.",
+            Self::UnknownAccessKey => {
+                "Check the access key ID, on Azure the account name: the storage does not know it."
+            }
+            Self::WrongSecretKey => {
+                "Check the secret access key, on Azure the account key: it does not fit the access key ID or account name."
+            }
             Self::WrongPassword => "Check the user name and the password: the server does not take them.",
             Self::MissingCredentials => {
                 "Enter an access key ID and a secret access key, or give the workers credentials by environment or role."
@@ -170,7 +174,9 @@ impl FailureReason {
             Self::BlockedAddress => {
                 "Ask the operator to add this endpoint to LONGSHORE_ALLOWED_ENDPOINTS: private and local addresses are blocked."
             }
-            Self::Unreachable => "Check the endpoint: its name does not resolve or nothing listens there.",
+            Self::Unreachable => {
+                "Check the endpoint, on Azure without one the account name: the host does not resolve or nothing listens there."
+            }
             Self::Unavailable => "Try again later: the storage does not answer as it should.",
             Self::Throttled => "Try again later: the storage asks for fewer requests.",
             Self::BadAnswer => "Check the endpoint: the answer is not that of this kind of storage.",
