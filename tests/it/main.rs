@@ -4,6 +4,7 @@ mod access;
 mod adaptive;
 mod api;
 mod azure;
+mod azure;
 mod broker_faults;
 mod cli;
 mod conformance;

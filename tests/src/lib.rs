@@ -2,6 +2,7 @@
 //! connections.
 
 pub mod amqp;
+pub mod azurite;
 pub mod frozen;
 pub mod installed;
 pub mod moto;

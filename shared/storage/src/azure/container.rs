@@ -7,7 +7,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use longshore_model::AzureConnection;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::InvalidSetting;
+use crate::{Endpoint, InvalidSetting};
 
 /// What needs no escape in a query.
 pub(super) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -95,6 +95,14 @@ impl Container {
     /// Host and port as they stand in the URI and in the `Host` header.
     pub(super) fn endpoint(&self) -> &str {
         self.authority.as_str()
+    }
+
+    /// The server behind it.
+    pub(super) fn place(&self) -> Endpoint {
+        let is_encrypted = self.is_encrypted();
+        let port = self.authority.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        Endpoint { host, port, is_encrypted }
     }
 
     /// Whether TLS protects what is sent.

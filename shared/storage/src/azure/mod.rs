@@ -18,8 +18,8 @@ use longshore_model::{AzureConnection, AzureSecrets, FailureReason, Secret, Stor
 
 use crate::wire::{Answer, Call, Wire, range as range_header};
 use crate::{
-    ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Operator, Probe,
-    PutOptions, Range, Storage, StorageError,
+    Endpoint, ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Operator,
+    Probe, PutOptions, Range, Storage, StorageError,
 };
 use account::Account;
 use container::Container;
@@ -186,9 +186,7 @@ impl Storage for Azure {
         let mut ask = self.ask_object(key, range)?;
         ask.max_bytes = max_bytes;
         self.send(ask, |answer| {
-            if range.is_some() && answer.status != StatusCode::PARTIAL_CONTENT {
-                return Err(StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::BadAnswer));
-            }
+            check_part(range, answer.status, answer.header(header::CONTENT_RANGE))?;
             Ok(ObjectBody {
                 bytes: answer.body.clone(),
                 etag: answer.header(header::ETAG).and_then(list::etag),
@@ -202,6 +200,7 @@ impl Storage for Azure {
         let ask = self.ask_object(key, range)?;
         let refused = |answer: &Answer| failure::refused(ask.op, answer);
         let flow = self.wire.stream(self.call(&ask), async || self.signed(&ask), refused).await?;
+        check_part(range, flow.status, flow.header(header::CONTENT_RANGE))?;
         let etag = flow.header(header::ETAG).and_then(list::etag);
         flow.object(etag)
     }
@@ -263,8 +262,25 @@ impl Storage for Azure {
         format!("azure-blob://{}/{key}", self.container.name)
     }
 
+    fn endpoint(&self) -> Option<Endpoint> {
+        Some(self.container.place())
+    }
+
     fn parts_at(&self, text: &str) -> bool {
         !self.is_hierarchical.load(Ordering::Relaxed) && list::is_unambiguous(text)
+    }
+}
+
+/// Checks that an answer is a part, where one was asked for. Azurite gives a part of nothing for a range
+/// that begins right behind the end.
+fn check_part(range: Option<Range>, status: StatusCode, content_range: Option<&str>) -> Result<(), StorageError> {
+    let Some(range) = range else { return Ok(()) };
+    let refused = |reason| Err(StorageError::new(Op::Get, ErrorKind::Invalid, reason));
+    let size = content_range.and_then(|text| text.rsplit_once('/')?.1.parse::<u64>().ok());
+    match (status, size) {
+        (StatusCode::PARTIAL_CONTENT, Some(size)) if size <= range.first => refused(FailureReason::NoSuchRange),
+        (StatusCode::PARTIAL_CONTENT, _) => Ok(()),
+        _ => refused(FailureReason::BadAnswer),
     }
 }
 

@@ -1,0 +1,184 @@
+//! What every kind does, and what signed URLs read, on a server that checks signatures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use longshore_model::{AzureSecrets, FailureReason, Secret, Secrets};
+use longshore_storage::conformance::{self, Seed, Subject, odd_keys};
+use longshore_storage::{
+    AllowedEndpoints, ErrorKind, ListRequest, Operator, PutOptions, Range, Storage, StorageMetrics, Stores, WireOptions,
+};
+use longshore_tests::azurite::{ACCOUNT, Azurite, KEY};
+use longshore_tests::plain;
+use longshore_tests::rig::until;
+use prometheus::Registry;
+use serde_json::json;
+
+use super::front::{Ask, Front};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn open(endpoint: &str, container: &str) -> Arc<dyn Storage> {
+    let settings = json!({"kind": "azure", "container": container, "endpoint": endpoint});
+    let settings = serde_json::from_value(settings).expect("settings");
+    let secrets =
+        Secrets::Azure(AzureSecrets { account_name: Some(Secret::new(ACCOUNT)), account_key: Some(Secret::new(KEY)) });
+    let allowed = AllowedEndpoints::parse("127.0.0.0/8").expect("a network");
+    let options = WireOptions { allowed, ..WireOptions::default() };
+    let metrics = StorageMetrics::register(&Registry::new()).expect("a fresh registry");
+    let stores = Stores::new(options, Operator::default(), metrics).expect("a client");
+    stores.open(&settings, &secrets).expect("good settings")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn azure_does_what_every_kind_does_on_azurite() {
+    let azurite = Azurite::shared().await;
+    let own = open(&azurite.endpoint(), &azurite.create_container("own").await);
+    conformance::all(&Subject { storage: own.as_ref(), seed: None, holds: Azurite::holds }).await;
+
+    let container = azurite.create_container("seeded").await;
+    let seeded = open(&azurite.endpoint(), &container);
+    let seed: Seed<'_> = &|key: String, content: Bytes| {
+        let (azurite, container) = (&azurite, &container);
+        async move { azurite.put(container, &key, &content).await }.boxed()
+    };
+    conformance::all(&Subject { storage: seeded.as_ref(), seed: Some(seed), holds: Azurite::holds }).await;
+}
+
+#[tokio::test]
+async fn an_odd_key_is_written_as_it_is_to_azure_or_not_at_all() {
+    let azurite = Azurite::shared().await;
+    let container = azurite.create_container("odd").await;
+    let storage = open(&azurite.endpoint(), &container);
+    for key in odd_keys("") {
+        let put = storage.put(&key, Bytes::from(key.clone()), &PutOptions::default()).await;
+        if Azurite::holds(&key) {
+            put.unwrap_or_else(|error| panic!("put of {key:?}: {error:?}"));
+            assert_eq!(azurite.get(&container, &key).await.as_deref(), Some(key.as_bytes()), "{key:?}");
+        } else {
+            let error = put.expect_err("a key that would name another blob");
+            assert_eq!((error.kind, error.reason), (ErrorKind::Invalid, FailureReason::InvalidSettings), "{key:?}");
+            assert_eq!(azurite.get(&container, &key.replace('\\', "/")).await, None, "{key:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_signed_url_reads_every_odd_key_from_azure() {
+    let azurite = Azurite::shared().await;
+    let container = azurite.create_container("urls").await;
+    let keys: Vec<String> = odd_keys("").into_iter().filter(|key| Azurite::holds(key)).collect();
+    azurite.put_many(&container, &keys).await;
+    let storage = open(&azurite.endpoint(), &container);
+    for key in keys {
+        let url = storage.presign(&key, HOUR).await.unwrap_or_else(|error| panic!("presign of {key:?}: {error:?}"));
+        let answer = plain::get(url.expose()).await;
+        assert_eq!((answer.status, answer.text()), (200, key.clone()), "signed URL of {key:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_signed_url_of_azure_reads_nothing_but_what_it_was_signed_for() {
+    let azurite = Azurite::shared().await;
+    let (container, others) = (azurite.create_container("mine").await, azurite.create_container("others").await);
+    azurite.put(&container, "mine+1", b"mine").await;
+    azurite.put(&container, "theirs", b"theirs").await;
+    azurite.put(&others, "mine+1", b"of another container").await;
+    let storage = open(&azurite.endpoint(), &container);
+    let url = storage.presign("mine+1", HOUR).await.expect("a URL").expose().to_owned();
+    assert_eq!(plain::get(&url).await.text(), "mine");
+
+    let (unsigned, signature) = url.split_once("&sig=").expect("a signature");
+    let other_digit = if signature.starts_with('A') { "B" } else { "A" };
+    let (later, _) = unsigned.split_once("&se=").expect("an end");
+    let tampered = [
+        format!("{unsigned}&sig={other_digit}{}", &signature[1..]),
+        replaced(&url, "/mine%2B1?", "/theirs?"),
+        replaced(&url, &format!("/{container}/"), &format!("/{others}/")),
+        replaced(&url, "&sp=r&", "&sp=rwd&"),
+        replaced(&url, "&sr=b&", "&sr=c&"),
+        format!("{later}&se=2099-01-01T00%3A00%3A00Z&sr=b&sp=r&sig={signature}"),
+    ];
+    for url in tampered {
+        let answer = plain::get(&url).await;
+        assert_eq!(answer.status, 403, "{url}: {}", answer.text());
+    }
+    let bare = plain::get(url.split_once('?').expect("a query").0).await;
+    assert!([401, 403, 404, 409].contains(&bare.status), "{}: {}", bare.status, bare.text());
+
+    for method in ["DELETE", "PUT"] {
+        let answer = plain::send(method, &url, &[("x-ms-blob-type", "BlockBlob")], b"").await;
+        assert_eq!(answer.status, 403, "{method}: {}", answer.text());
+    }
+    assert_eq!(azurite.get(&container, "mine+1").await.as_deref(), Some(&b"mine"[..]));
+}
+
+fn replaced(url: &str, part: &str, other: &str) -> String {
+    assert_eq!(url.matches(part).count(), 1, "{part} in {url}");
+    url.replace(part, other)
+}
+
+#[tokio::test]
+async fn a_signed_url_of_azure_ends_with_its_time() {
+    let azurite = Azurite::shared().await;
+    let container = azurite.create_container("time").await;
+    azurite.put(&container, "key", b"content").await;
+    let storage = open(&azurite.endpoint(), &container);
+    let short = storage.presign("key", Duration::from_secs(1)).await.expect("a URL");
+    let long = storage.presign("key", HOUR).await.expect("a URL");
+    let refusal = until("the URL has expired", || async {
+        let answer = plain::get(short.expose()).await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert_eq!(refusal.status, 403, "{}", refusal.text());
+    assert_eq!(plain::get(long.expose()).await.text(), "content");
+}
+
+#[tokio::test]
+async fn a_blob_is_streamed_from_azure_whole_and_in_part() {
+    use futures::TryStreamExt;
+    let azurite = Azurite::shared().await;
+    let container = azurite.create_container("stream").await;
+    azurite.put(&container, "key", b"0123456789").await;
+    let storage = open(&azurite.endpoint(), &container);
+    let range = |first, last| Some(Range { first, last });
+    for (range, part, expected) in
+        [(None, None, "0123456789"), (range(2, Some(4)), Some((2, 4)), "234"), (range(7, None), Some((7, 9)), "789")]
+    {
+        let stream = storage.stream("key", range).await.expect("a stream");
+        assert_eq!((stream.size, stream.part), (10, part));
+        let body: Vec<Bytes> = stream.body.try_collect().await.expect("a whole body");
+        assert_eq!(body.concat(), expected.as_bytes());
+    }
+    for first in [10, 11] {
+        let error = storage.stream("key", range(first, None)).await.err().expect("nothing there");
+        assert_eq!(error.reason, FailureReason::NoSuchRange, "{first}");
+        let error = storage.get("key", range(first, None), 10).await.expect_err("nothing there");
+        assert_eq!(error.reason, FailureReason::NoSuchRange, "{first}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_azure_goes_on_at_the_last_name_and_not_with_a_marker() {
+    let azurite = Azurite::shared().await;
+    let container = azurite.create_container("cursor").await;
+    let keys: Vec<String> = (0..5).map(|n| format!("{n}")).collect();
+    azurite.put_many(&container, &keys).await;
+    let front = Front::start(azurite.address()).await;
+    let storage = open(&front.endpoint(), &container);
+    let page = |cursor: Option<&'static str>| {
+        let storage = Arc::clone(&storage);
+        async move { storage.list_page(ListRequest { cursor, limit: 2, ..ListRequest::default() }).await.expect("a page") }
+    };
+    let first = page(None).await;
+    assert_eq!(first.next.as_deref(), Some("1"));
+    // What the cursor names may be gone by the time that it is used.
+    azurite.delete(&container, "1").await;
+    let second = page(Some("1")).await;
+    assert_eq!(second.objects.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(), ["2", "3"]);
+    let last = &front.calls(Ask::List)[1].target;
+    assert!(last.contains("startFrom=1") && !last.contains("marker="), "{last}");
+}
