@@ -18,7 +18,7 @@ if [ -z "${REDIS_URL:-}" ] && ! have redis-server; then missing="$missing redis-
 have cc || missing="$missing gcc libc6-dev"
 # Among the tests' S3 servers is a Python program.
 if [ "${1:-}" = tests ] && ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then missing="$missing python3-venv"; fi
-# Their Azure server is a Node program, and so is what drives the browser that looks at what URIs resolve to.
+# Their Azure server is a Node program; a browser looks at what URIs resolve to.
 if [ "${1:-}" = tests ]; then
     have chromium || missing="$missing chromium"
     have node || missing="$missing nodejs"

@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 use longshore_model::Secret;
 use longshore_storage::Operator;
 
+use crate::api::{Origins, ResolveOptions};
+
 /// Everything that an operator sets.
 #[derive(Debug)]
 pub struct Config {
@@ -35,6 +37,25 @@ pub struct Config {
     pub rescue: Duration,
     /// `LONGSHORE_KEEP_DAYS`: how long to keep syncs that ended.
     pub keep_days: i32,
+    /// `LONGSHORE_PUBLIC_URL`: where browsers reach this API, such as `https://label.example.com/sync`.
+    pub public_url: String,
+    /// `LONGSHORE_LINK_SECONDS`: how long a link to an object is good, at least.
+    pub link_lifetime: Duration,
+    /// `LONGSHORE_ALLOWED_ORIGINS`: pages on other sites whose scripts may read answers.
+    pub allowed_origins: Origins,
+}
+
+impl Config {
+    /// What is decided about resolving URIs.
+    pub fn resolve(&self) -> ResolveOptions {
+        ResolveOptions {
+            public_url: self.public_url.clone(),
+            link_lifetime: self.link_lifetime,
+            allowed_origins: self.allowed_origins.clone(),
+            local_files_serving: self.operator.local_files_serving,
+            local_files_root: self.operator.local_files_root.clone(),
+        }
+    }
 }
 
 /// What the command that rotates keys is told: no broker, no token.
@@ -99,6 +120,9 @@ impl Config {
             database_patience: database_patience(&variable)?,
             rescue: seconds(&variable, "LONGSHORE_RESCUE_SECONDS", 15.0)?,
             keep_days: parsed(&variable, "LONGSHORE_KEEP_DAYS", 90)?,
+            public_url: text("LONGSHORE_PUBLIC_URL").trim_end_matches('/').to_owned(),
+            link_lifetime: seconds(&variable, "LONGSHORE_LINK_SECONDS", 3600.0)?,
+            allowed_origins: parsed(&variable, "LONGSHORE_ALLOWED_ORIGINS", Origins::These(Vec::new()))?,
         })
     }
 }

@@ -60,7 +60,7 @@ pub async fn run(config: Config) -> Result<()> {
     let prepared = Arc::new(AtomicBool::new(false));
     let health = health(&db, &broker, &tasks, &prepared);
     let open = longshore_telemetry::router(health, exposed.clone());
-    let state = ApiState::new(db.clone(), sealer, api::open_storage(stores), registry, stop.clone())?;
+    let state = ApiState::new(db.clone(), sealer, stores, config.resolve(), registry, stop.clone())?;
     let router = api::router(state, open);
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;

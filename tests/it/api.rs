@@ -79,7 +79,10 @@ async fn what_is_not_there_is_a_json_404_with_and_without_a_slash() {
     let mut absent: Vec<(&str, String)> = ROUTES
         .iter()
         .filter(|route| route.path.contains("{id}"))
-        .map(|route| (route.method, route.path.replace("{kind}", "s3").replace("{id}", "999")))
+        .map(|route| {
+            let query = if route.path.starts_with("/api") { "" } else { "?fileuri=s3://b/k" };
+            (route.method, route.path.replace("{kind}", "s3").replace("{id}", "999") + query)
+        })
         .collect();
     assert!(absent.len() > 20);
     absent.push(("GET", format!("/api/storages/export/s3/{}", storage.id)));
@@ -87,7 +90,7 @@ async fn what_is_not_there_is_a_json_404_with_and_without_a_slash() {
     absent.push(("GET", "/api/tasks?project=999".to_owned()));
     for (method, path) in absent {
         // A body that would do for every one of them.
-        let body = json!({"project": storage.project, "bucket": "pics", "result": []});
+        let body = json!({"project": storage.project, "bucket": "pics", "result": [], "task": 999});
         let with_slash = match path.split_once('?') {
             Some((path, query)) => format!("{path}/?{query}"),
             None => format!("{path}/"),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 /// The tasks of a project with everything about them, in the order of their making.
 async fn tasks(rig: &Rig, project: i64) -> Vec<Value> {
-    rows(&rig.get(&format!("/api/tasks/?project={project}&page_size=1000&fields=all")).await).to_vec()
+    rows(&rig.get(&format!("/api/tasks/?project={project}&page_size=1000&fields=all&resolve_uri=false")).await).to_vec()
 }
 
 /// The data of each task.

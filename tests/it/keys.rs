@@ -37,7 +37,7 @@ fn object_of(key: &str) -> String {
 
 /// Key and data of every task of a project, as the API shows them, by key.
 async fn tasks(rig: &Rig, project: i64) -> Vec<(String, Value)> {
-    let page = rig.get(&format!("/api/tasks/?project={project}&page_size=1000")).await;
+    let page = rig.get(&format!("/api/tasks/?project={project}&page_size=1000&resolve_uri=false")).await;
     let shown = rows(&page).iter().map(|task| {
         let key = task["storage_filename"].as_str().unwrap_or_else(|| panic!("no key: {task}"));
         (key.to_owned(), task["data"].clone())

@@ -5,13 +5,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use longshore_db::{audit, tokens};
+use longshore_db::audit;
 use longshore_model::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::ApiState;
 use super::error::{ApiError, ApiResult};
+use super::{ApiState, resolve};
 
 /// What a token may do; each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -53,6 +53,8 @@ const EXCEPTIONS: &[(Method, &str, Role)] = &[
     (Method::PATCH, "/api/annotations/{id}", Role::Sync),
     (Method::DELETE, "/api/annotations/{id}", Role::Sync),
     (Method::GET, "/api/tokens", Role::Admin),
+    // It changes nothing: its document is in the body for its length.
+    (Method::POST, "/api/resolve", Role::Read),
 ];
 
 /// The role that a route needs, by method and template.
@@ -99,6 +101,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// Who calls, or nobody: for routes that take a link in place of a token.
+pub(super) struct MaybeCaller(pub(super) Option<Caller>);
+
+impl<S: Send + Sync> FromRequestParts<S> for MaybeCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(Self(parts.extensions.get::<Caller>().cloned()))
+    }
+}
+
 const MISSING: &str = "Authentication credentials were not provided.";
 
 /// Lets a request pass whose token has the role that its route needs.
@@ -108,11 +121,14 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let token = token_of(request.headers()).ok_or(ApiError::Unauthorized(MISSING))?;
-    let client = state.db.client().await?;
-    let row = tokens::find(&client, &token).await?.ok_or(ApiError::Unauthorized("Invalid token."))?;
-    // Not kept while the handler runs: it takes its own when it needs one.
-    drop(client);
+    let Some(token) = token_of(request.headers()) else {
+        // Without a caller: the handler lets nobody pass whose link is not good.
+        if resolve::is_linked(&route, request.uri()) {
+            return Ok(next.run(request).await);
+        }
+        return Err(ApiError::Unauthorized(MISSING));
+    };
+    let row = state.tokens.find(&state.db, &token).await?.ok_or(ApiError::Unauthorized("Invalid token."))?;
     let role = Role::of(&row.role).ok_or_else(|| ApiError::internal("a token has an unknown role"))?;
     let needed = needed(request.method(), route.as_str());
     if role < needed {

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use longshore_model::FailureReason;
-use longshore_storage::StorageError;
+use longshore_storage::{ErrorKind, StorageError};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -42,6 +42,10 @@ pub(crate) enum ApiError {
     Refused { code: &'static str, detail: String },
     /// The storage cannot be used with these settings.
     Connection { field: &'static str, error: StorageError },
+    /// The storage did not give what was asked of it.
+    Storage(StorageError),
+    /// It took longer than anybody should wait.
+    TimedOut,
     /// The database failed or is away.
     Database(longshore_db::Error),
     /// Longshore's own fault.
@@ -82,6 +86,11 @@ impl ApiError {
         Self::Unreadable { status: StatusCode::BAD_REQUEST, code, detail: detail.into() }
     }
 
+    pub(crate) fn body_too_large() -> Self {
+        let detail = "The body is larger than 16 MiB.".to_owned();
+        Self::Unreadable { status: StatusCode::PAYLOAD_TOO_LARGE, code: "body_too_large", detail }
+    }
+
     /// One field is wrong.
     pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid(FieldErrors::from([(field, vec![message.into()])]))
@@ -102,20 +111,24 @@ impl ApiError {
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Route { status, .. } | Self::Unreadable { status, .. } => *status,
             Self::Connection { error, .. } if error.reason == FailureReason::BlockedAddress => StatusCode::FORBIDDEN,
+            Self::Storage(error) => storage_status(error.kind),
             Self::Invalid(_) | Self::Refused { .. } | Self::Connection { .. } => StatusCode::BAD_REQUEST,
+            Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    fn code(&self) -> &'static str {
+    /// What happened, for programs: a word that does not change.
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::Route { code, .. } | Self::Unreadable { code, .. } | Self::Refused { code, .. } => code,
             Self::Invalid(_) => "validation_error",
-            Self::Connection { error, .. } => error.reason.as_str(),
+            Self::Connection { error, .. } | Self::Storage(error) => error.reason.as_str(),
+            Self::TimedOut => "timed_out",
             Self::Database(error) if error.is_unavailable() => "database_unavailable",
             Self::Database(_) | Self::Internal(_) => "internal",
         }
@@ -129,7 +142,10 @@ impl ApiError {
                 detail.clone()
             }
             Self::Invalid(_) => "Validation error".to_owned(),
-            Self::Connection { error, .. } => connection_detail(error),
+            Self::Connection { error, .. } | Self::Storage(error) => connection_detail(error),
+            Self::TimedOut => {
+                "This took too long, most likely for a database that is silent; try again in a moment.".to_owned()
+            }
             Self::Database(error) if error.is_unavailable() => {
                 "The database does not answer; try again in a moment.".to_owned()
             }
@@ -153,12 +169,25 @@ impl ApiError {
             Self::Database(error) => {
                 tracing::error!(error.id = %id, error = chain(error), "a request failed in the database");
             }
+            Self::TimedOut => tracing::error!(error.id = %id, "a request was given up, for it took too long"),
             Self::Internal(error) => tracing::error!(error.id = %id, error = chain(error.as_ref()), "a request failed"),
             Self::Connection { error, .. } => {
                 tracing::info!(error.id = %id, error = chain(error), "a storage cannot be used as configured");
             }
+            Self::Storage(error) => {
+                tracing::info!(error.id = %id, error = chain(error), "a storage did not give what was asked of it");
+            }
             _ => {}
         }
+    }
+}
+
+/// 424 is the host's word for a storage that does not give an object.
+fn storage_status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Denied | ErrorKind::Invalid => StatusCode::FAILED_DEPENDENCY,
+        ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -236,7 +265,7 @@ impl IntoResponse for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longshore_storage::{ErrorKind, Op};
+    use longshore_storage::Op;
 
     async fn body_of(error: ApiError) -> (StatusCode, serde_json::Value) {
         let response = error.into_response();

@@ -5,14 +5,18 @@
 
 mod annotations;
 mod auth;
+mod bookmarks;
 mod error;
 mod extract;
+mod known_tokens;
+mod limits;
 mod metrics;
 mod openapi;
 mod page;
 mod projects;
 mod quarantine;
 mod query;
+mod resolve;
 mod router;
 mod state;
 mod storages;
@@ -20,6 +24,7 @@ mod syncs;
 mod tasks;
 mod tokens;
 
+pub use resolve::{Origins, ResolveOptions};
 pub use router::router;
 pub use state::ApiState;
-pub use storages::{OpenStorage, open_storage};
+pub use storages::OpenStorage;

@@ -1,11 +1,14 @@
 //! All routes that need a token, and the document that describes them.
 
+use axum::Router;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ErrorBody;
-use super::{ApiState, annotations, projects, quarantine, storages, syncs, tasks, tokens};
+use super::{ApiState, annotations, projects, quarantine, resolve, storages, syncs, tasks, tokens};
 
 /// Where the document is.
 pub(super) const DOCUMENT: &str = "/api/openapi.json";
@@ -41,7 +44,7 @@ impl Modify for Tokens {
 }
 
 /// Every route that needs a token.
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
+fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(projects::routes())
         .merge(storages::routes())
@@ -49,13 +52,48 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .merge(annotations::routes())
         .merge(syncs::routes())
         .merge(quarantine::routes())
+        .merge(resolve::routes())
         .merge(tokens::routes())
+}
+
+/// The router of these routes, and their document.
+pub(super) fn parts() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
+    let (router, mut document) = routes().split_for_parts();
+    for (path, item) in &mut document.paths.paths {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
+        for operation in operations.into_iter().flatten() {
+            add_refusals(path, operation);
+        }
+    }
+    (router, document)
+}
+
+/// Adds the errors that come from what surrounds every route.
+fn add_refusals(path: &str, operation: &mut Operation) {
+    let takes_body = operation.request_body.is_some();
+    let has_place = path.contains('{');
+    let refusals = [
+        ("400", true, "The request cannot be read, or a field or a parameter is not as it must be."),
+        ("401", true, "There is no token, or nobody has it."),
+        ("403", true, "The token may not do this."),
+        ("404", has_place, "It is not there, or not this token's to see."),
+        ("413", takes_body, "The body is too large."),
+        ("415", takes_body, "The body is of another type than is read here."),
+        ("503", true, "The database does not answer; try again in a moment."),
+    ];
+    for (status, is_possible, description) in refusals {
+        if is_possible {
+            let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
+            let response = ResponseBuilder::new().description(description).content("application/json", body).build();
+            operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
+        }
+    }
 }
 
 /// The document alone.
 #[cfg(test)]
 pub(super) fn document() -> utoipa::openapi::OpenApi {
-    routes().split_for_parts().1
+    parts().1
 }
 
 #[cfg(test)]

@@ -61,8 +61,20 @@ pub(super) struct TaskQuery {
     pub(super) project: Option<i64>,
     /// The number of the page, from 1.
     pub(super) page: Option<i64>,
+    /// Only tasks with a larger id, in place of `page`: the last id of the page before.
+    pub(super) after: Option<i64>,
     /// Tasks per page; 100 by default, 1,000 at most.
     pub(super) page_size: Option<i64>,
     /// `all` adds annotations, predictions and drafts.
     pub(super) fields: Option<String>,
+    /// `false` leaves URIs in the data as they are; by default they become links that browsers can load.
+    pub(super) resolve_uri: Option<bool>,
+}
+
+/// How to show a task.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TaskView {
+    /// `false` leaves URIs in the data as they are; by default they become links that browsers can load.
+    pub(super) resolve_uri: Option<bool>,
 }

@@ -5,9 +5,10 @@ use std::any::Any;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, Uri};
-use axum::middleware::{from_fn_with_state, map_request};
+use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::{DefaultOnFailure, DefaultOnResponse, TraceLayer};
@@ -15,10 +16,7 @@ use tracing::Level;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::error::ApiError;
-use super::{ApiState, auth, metrics, openapi};
-
-/// The largest body: an annotation with brush masks takes some megabytes, settings a few hundred bytes.
-const MAX_BODY: usize = 16 * 1024 * 1024;
+use super::{ApiState, auth, limits, metrics, openapi};
 
 /// Longer request ids are replaced: they go into every log line of their request.
 const MAX_REQUEST_ID: usize = 128;
@@ -29,14 +27,18 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 ///
 /// `open` are routes that need no token and are not measured: health and metrics.
 pub fn router(state: ApiState, open: Router) -> Router {
-    let (routes, document) = openapi::routes().split_for_parts();
+    let (routes, document) = openapi::parts();
     let api = routes
+        .route_layer(from_fn(limits::refuse_long))
         // On routes alone: an unknown path is a 404 to everybody.
         .route_layer(from_fn_with_state(state.clone(), auth::authenticate))
+        .route_layer(from_fn_with_state(state.clone(), limits::in_time))
         .merge(SwaggerUi::new(openapi::PAGE).url(openapi::DOCUMENT, document))
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(DefaultBodyLimit::max(limits::MAX_BODY))
+        // Around the question for a token: a browser asks first without one.
+        .layer(option_layer(state.resolve.allowed_origins.layer()))
         .layer(
             ServiceBuilder::new()
                 .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))

@@ -3,19 +3,28 @@
 use std::sync::Arc;
 
 use longshore_db::{Db, Sealer};
+use longshore_storage::Stores;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
+use super::bookmarks::Bookmarks;
+use super::known_tokens::KnownTokens;
 use super::metrics::ApiMetrics;
-use super::storages::OpenStorage;
+use super::resolve::{Opened, ResolveOptions};
+use super::storages::{OpenStorage, open_storage};
 
 /// What every handler works with. Clones share it.
 #[derive(Clone)]
 pub struct ApiState {
     pub(super) db: Db,
     pub(super) sealer: Sealer,
+    pub(super) stores: Stores,
     pub(super) open: Arc<OpenStorage>,
+    pub(super) resolve: Arc<ResolveOptions>,
+    pub(super) opened: Arc<Opened>,
     pub(super) metrics: ApiMetrics,
+    pub(super) tokens: KnownTokens,
+    pub(super) bookmarks: Bookmarks,
     /// Ends event streams, which would otherwise hold up the end of the process.
     pub(super) stopping: CancellationToken,
 }
@@ -28,10 +37,24 @@ impl ApiState {
     pub fn new(
         db: Db,
         sealer: Sealer,
-        open: Arc<OpenStorage>,
+        stores: Stores,
+        resolve: ResolveOptions,
         registry: &Registry,
         stopping: CancellationToken,
     ) -> prometheus::Result<Self> {
-        Ok(Self { db, sealer, open, metrics: ApiMetrics::register(registry)?, stopping })
+        let (tokens, bookmarks) = (KnownTokens::default(), Bookmarks::default());
+        let (resolve, opened) = (Arc::new(resolve), Arc::default());
+        Ok(Self {
+            db,
+            sealer,
+            open: open_storage(stores.clone()),
+            stores,
+            resolve,
+            opened,
+            metrics: ApiMetrics::register(registry)?,
+            tokens,
+            bookmarks,
+            stopping,
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use longshore_db::annotations::{self, AnnotationRow};
-use longshore_db::tasks::{self, PredictionRow, TaskRow};
+use longshore_db::tasks::{self, From, PredictionRow, TaskRow};
 use longshore_db::{Client, projects};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -16,10 +16,12 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::annotations::AnnotationBody;
 use super::auth::Caller;
+use super::bookmarks::Leaf;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
 use super::page::PageQuery;
-use super::query::TaskQuery;
+use super::query::{TaskQuery, TaskView};
+use super::resolve::link_data;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
@@ -32,6 +34,8 @@ struct TaskList {
     total_predictions: i64,
     /// Tasks of the project.
     total: i64,
+    /// Whether the totals were counted; those of projects with more than 10,000 tasks are estimates.
+    totals_are_exact: bool,
     tasks: Vec<TaskBody>,
 }
 
@@ -98,6 +102,8 @@ struct PredictionBody {
 }
 
 /// Lists a project's tasks in the order they were made.
+///
+/// Read page after page it takes the same time for each, however many there are; so it does with `after`.
 #[utoipa::path(
     get, path = "/api/tasks", operation_id = "tasks_list", tag = "tasks", params(TaskQuery),
     responses((status = 200, body = TaskList), (status = 404, body = ErrorBody))
@@ -115,28 +121,53 @@ async fn list(
     if !caller.sees(project) || projects::get(&client, project).await?.is_none() {
         return Err(ApiError::not_found(format!("project {project}")));
     }
-    let totals = tasks::totals(&client, project).await?;
-    if page.is_past(totals.tasks) {
+    let mut totals = tasks::totals(&client, project).await?;
+    if query.after.is_none() && page.is_past(if totals.exact { totals.tasks } else { i64::MAX }) {
         return Err(ApiError::no_page());
     }
-    let rows = tasks::page(&client, project, page.offset(), page.limit()).await?;
+    let leaf = Leaf { project, size: page.limit(), number: query.page.unwrap_or(1) };
+    let from = match query.after.or_else(|| state.bookmarks.before(leaf)) {
+        Some(id) => From::After(id),
+        None => From::Offset(page.offset()),
+    };
+    let mut rows = tasks::page(&client, project, from, page.limit()).await?;
+    if query.after.is_none() {
+        match rows.last() {
+            Some(last) => state.bookmarks.put(leaf, last.id),
+            None if page.offset() > 0 => return Err(ApiError::no_page()),
+            None => {}
+        }
+        totals.tasks = totals.tasks.max(page.offset() + rows.len() as i64);
+    }
+    if query.resolve_uri.unwrap_or(true) {
+        link_data(&state, &client, project, &mut rows).await?;
+    }
     Ok(Json(TaskList {
         total_annotations: totals.annotations,
         total_predictions: totals.predictions,
         total: totals.tasks,
+        totals_are_exact: totals.exact,
         tasks: show(&client, rows, query.fields.as_deref() == Some("all")).await?,
     }))
 }
 
 /// Shows a task with its annotations and predictions.
 #[utoipa::path(
-    get, path = "/api/tasks/{id}", operation_id = "tasks_get", tag = "tasks", params(("id" = i64, Path)),
+    get, path = "/api/tasks/{id}", operation_id = "tasks_get", tag = "tasks", params(("id" = i64, Path), TaskView),
     responses((status = 200, body = TaskBody), (status = 404, body = ErrorBody))
 )]
-async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Json<TaskBody>> {
+async fn get(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<i64>,
+    UrlQuery(view): UrlQuery<TaskView>,
+) -> ApiResult<Json<TaskBody>> {
     let client = state.db.client().await?;
     let row = tasks::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
-    let row = row.ok_or_else(|| ApiError::not_found(format!("task {id}")))?;
+    let mut row = row.ok_or_else(|| ApiError::not_found(format!("task {id}")))?;
+    if view.resolve_uri.unwrap_or(true) {
+        link_data(&state, &client, row.project_id, std::slice::from_mut(&mut row)).await?;
+    }
     let task = show(&client, vec![row], true).await?.pop();
     Ok(Json(task.ok_or_else(|| ApiError::internal("a task got lost between two lines"))?))
 }

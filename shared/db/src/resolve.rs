@@ -98,6 +98,15 @@ pub async fn by_project(
     found(&rows)
 }
 
+/// All import storages of a project.
+///
+/// # Errors
+/// The database is away.
+pub async fn connected(client: &impl GenericClient, project: i64) -> Result<Vec<Candidate>> {
+    let text = format!("SELECT {STORAGE} FROM storages s WHERE s.project_id = $1 AND s.direction = 'import'");
+    candidates(&ask(client, &text, &[&project]).await?)
+}
+
 /// The local files that are connected to projects in `scope`; `None` is all projects.
 ///
 /// # Errors
@@ -107,7 +116,7 @@ pub async fn local_files(client: &impl GenericClient, scope: Option<&[i64]>) -> 
         "SELECT {STORAGE} FROM storages s
           WHERE s.kind = 'localfiles' AND s.direction = 'import' AND ($1::bigint[] IS NULL OR s.project_id = ANY ($1))"
     );
-    Ok(candidates(&ask(client, &text, &[&scope]).await?)?)
+    candidates(&ask(client, &text, &[&scope]).await?)
 }
 
 async fn ask(client: &impl GenericClient, text: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {

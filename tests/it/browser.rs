@@ -1,0 +1,161 @@
+//! What a labeling page sees: images and sounds by the URLs that Longshore hands out, in a real browser.
+
+mod chromium;
+
+use longshore_local::s3::Object;
+use longshore_tests::rig::Rig;
+use serde_json::{Value, json};
+
+use crate::resolve::Resolving;
+use chromium::Site;
+
+const WIDTH: u32 = 7;
+const HEIGHT: u32 = 5;
+
+/// Seconds of the sound, at 8,000 bytes each.
+const SECONDS: f64 = 0.25;
+
+/// A red image, uncompressed.
+fn image() -> Vec<u8> {
+    let row = [[0, 0, 255].repeat(WIDTH as usize), vec![0; (WIDTH * 3).next_multiple_of(4) as usize - WIDTH as usize * 3]];
+    let pixels = row.concat().repeat(HEIGHT as usize);
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let size = 54 + pixels.len() as u32;
+    let head = [b"BM".to_vec(), words(&[size, 0, 54, 40, WIDTH, HEIGHT, 1 | 24 << 16, 0, 0, 0, 0, 0, 0])].concat();
+    [head, pixels].concat()
+}
+
+/// A quarter of a second of a deep tone.
+fn sound() -> Vec<u8> {
+    let samples: Vec<u8> = (0..(8_000.0 * SECONDS) as u32).map(|n| if n / 20 % 2 == 0 { 96 } else { 160 }).collect();
+    let word = |word: u32| word.to_le_bytes().to_vec();
+    let format = [word(16), word(1 | 1 << 16), word(8_000), word(8_000), word(1 | 8 << 16)].concat();
+    let data = [b"data".to_vec(), word(samples.len() as u32), samples].concat();
+    let body = [b"WAVEfmt ".to_vec(), format, data].concat();
+    [b"RIFF".to_vec(), word(body.len() as u32), body].concat()
+}
+
+const DRAWING: &str = r#"<svg xmlns="http://www.w3.org/2000/svg" width="7" height="5"><script>alert(1)</script></svg>"#;
+
+/// What every kind of storage holds for the page. A browser knows an image or a sound by its first
+/// bytes, but a drawing by its type alone.
+fn objects() -> [(&'static str, Vec<u8>, Option<&'static str>); 3] {
+    let drawing = ("drawing.svg", DRAWING.into(), Some("image/svg+xml"));
+    [("red image.bmp", image(), None), ("tone #1.wav", sound(), None), drawing]
+}
+
+/// Puts them into a bucket of the rig's S3 server.
+fn put_all(rig: &Rig, bucket: &str) {
+    for (name, bytes, content_type) in objects() {
+        let mut object = Object::new(bytes);
+        object.content_type = content_type.map(str::to_owned);
+        rig.s3.buckets().put(bucket, name, object);
+    }
+}
+
+/// A page of a site of its own beside a rig that allows it to read.
+struct Page {
+    site: Site,
+    all: Resolving,
+}
+
+impl Page {
+    async fn open() -> Self {
+        let site = Site::open().await;
+        let wishes = Rig::with().workers(0).env("LONGSHORE_ALLOWED_ORIGINS", site.origin());
+        Self { all: Resolving::with(wishes).await, site }
+    }
+
+    /// The URLs of a task's data, by name, as `GET /api/tasks` gives them or `POST /api/resolve`.
+    async fn urls(&self, task: i64, turned: bool) -> Value {
+        let rig = &self.all.rig;
+        let mut data = if turned {
+            rig.post("/api/resolve", json!({"task": task})).await["document"].clone()
+        } else {
+            rig.get(&format!("/api/tasks/{task}")).await["data"].clone()
+        };
+        for url in data.as_object_mut().expect("an object").values_mut() {
+            let text = url.as_str().expect("a URL");
+            assert!(text.starts_with("/tasks/") || text.starts_with("http://"), "not turned: {text}");
+            if text.starts_with('/') {
+                *url = json!(format!("{}{text}", rig.url()));
+            }
+        }
+        data
+    }
+
+    /// Lets the browser show a task's image, drawing and sound with and without CORS, by both ways to
+    /// get URLs, and read the sound's bytes.
+    async fn check(&self, task: i64) {
+        let mut wanted = Vec::new();
+        for turned in [false, true] {
+            let urls = self.urls(task, turned).await;
+            for cors in [false, true] {
+                wanted.push(json!({"as": "image", "url": urls["image"], "cors": cors}));
+                wanted.push(json!({"as": "image", "url": urls["drawing"], "cors": cors}));
+                wanted.push(json!({"as": "audio", "url": urls["sound"], "cors": cors}));
+            }
+            wanted.push(json!({"as": "bytes", "url": urls["sound"]}));
+            wanted.push(json!({"as": "bytes", "url": urls["image"], "range": "bytes=0-9"}));
+        }
+        let shown = self.site.show(self.all.rig.place.root(), &json!(wanted)).await;
+        assert_eq!(shown.len(), wanted.len());
+        for (wanted, shown) in wanted.iter().zip(&shown) {
+            assert!(shown.get("error").is_none(), "{wanted}: {shown}");
+            match wanted["as"].as_str() {
+                Some("image") => {
+                    assert_eq!((&shown["width"], &shown["height"]), (&json!(WIDTH), &json!(HEIGHT)), "{wanted}: {shown}");
+                    let is_red = wanted["url"] != wanted["drawing"] && shown["pixel"] == json!([255, 0, 0, 255]);
+                    let is_clear = shown["pixel"] == json!([0, 0, 0, 0]);
+                    assert!(wanted["cors"] == json!(false) || is_red || is_clear, "{wanted}: {shown}");
+                }
+                Some("audio") => {
+                    assert_eq!((&shown["duration"], &shown["played"]), (&json!(SECONDS), &json!(SECONDS)), "{wanted}");
+                }
+                _ if wanted.get("range").is_some() => {
+                    let part = json!({"status": 206, "length": 10, "part": format!("bytes 0-9/{}", image().len())});
+                    assert_eq!(*shown, part, "{wanted}");
+                }
+                _ => assert_eq!((&shown["status"], &shown["length"]), (&json!(200), &json!(sound().len())), "{wanted}"),
+            }
+        }
+    }
+
+    /// A task with all objects, by what comes before their names in a URI.
+    async fn task(&self, start: &str, spelled: impl Fn(&str) -> String) -> i64 {
+        let [image, sound, drawing] = objects().map(|(name, _, _)| format!("{start}{}", spelled(name)));
+        self.all.task(json!({"image": image, "sound": sound, "drawing": drawing})).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_shows_images_and_plays_sounds_from_s3_signed_and_streamed() {
+    let page = Page::open().await;
+    let rig = &page.all.rig;
+    put_all(rig, "media");
+    // After a redirect to another site a browser keeps the page's own origin to itself.
+    rig.s3.allow_origin("*");
+    let storage = rig.import_storage(page.all.project, "media", json!({"presign": true})).await;
+    let task = page.task("s3://media/", str::to_owned).await;
+    page.check(task).await;
+    rig.patch(&storage, json!({"presign": false})).await;
+    page.check(task).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_a_site_that_is_not_allowed_sees_images_and_reads_nothing() {
+    let site = Site::open().await;
+    let all = Resolving::with(Rig::with().workers(0).env("LONGSHORE_ALLOWED_ORIGINS", "https://other.example")).await;
+    let page = Page { site, all };
+    put_all(&page.all.rig, "media");
+    page.all.rig.import_storage(page.all.project, "media", json!({"presign": false})).await;
+    let urls = page.urls(page.task("s3://media/", str::to_owned).await, false).await;
+    let wanted = json!([
+        {"as": "image", "url": urls["image"], "cors": false},
+        {"as": "image", "url": urls["image"], "cors": true},
+        {"as": "bytes", "url": urls["sound"]}
+    ]);
+    let shown = page.site.show(page.all.rig.place.root(), &wanted).await;
+    assert_eq!(shown[0]["width"], WIDTH, "{shown:?}");
+    assert!(shown[1].get("error").is_some() && shown[2].get("error").is_some(), "{shown:?}");
+}
