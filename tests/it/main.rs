@@ -14,6 +14,7 @@ mod database_faults;
 mod doctor;
 mod enqueue;
 mod export;
+mod gcs;
 mod import;
 mod keys;
 mod limits;

@@ -4,6 +4,7 @@
 pub mod amqp;
 pub mod azurite;
 pub mod frozen;
+pub mod gcs;
 pub mod installed;
 pub mod moto;
 pub mod oracle;
