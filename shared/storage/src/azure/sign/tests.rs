@@ -45,10 +45,15 @@ fn a_listing_is_signed_as_microsofts_client_signs_it() {
 }
 
 #[test]
-fn a_range_from_the_emulator_is_signed_as_microsofts_client_signs_it() {
-    let range = Request::get("http://127.0.0.1:10000/devstoreaccount1/photos/a%20b/%25%2B.json");
-    let range = range.header("range", "bytes=0-9");
-    assert_eq!(signature("devstoreaccount1", range, b""), "VnWZIoUOflaeKfjzTpAh9HIWhPYy3puztCCik5qrIvk=");
+fn a_request_to_the_emulator_is_signed_as_microsofts_client_signs_it() {
+    let get = Request::get("http://127.0.0.1:10000/devstoreaccount1/photos/a%20b/%25%2B.json");
+    assert_eq!(signature("devstoreaccount1", get, b""), "VnWZIoUOflaeKfjzTpAh9HIWhPYy3puztCCik5qrIvk=");
+}
+
+#[test]
+fn a_range_is_signed_in_the_place_that_is_documented_for_it() {
+    let range = request("GET", "/c/k").header("range", "bytes=0-9").body(Bytes::new()).unwrap();
+    assert_eq!(string_to_sign(&range, "myaccount"), "GET\n\n\n\n\n\n\n\n\n\n\nbytes=0-9\n/myaccount/c/k");
 }
 
 #[test]
