@@ -13,6 +13,7 @@ mod limits;
 mod metrics;
 mod openapi;
 mod page;
+mod personal_tokens;
 mod projects;
 mod quarantine;
 mod query;

@@ -7,6 +7,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, Uri};
 use axum::middleware::{from_fn, from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use tower::ServiceBuilder;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -16,7 +17,7 @@ use tracing::Level;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::error::ApiError;
-use super::{ApiState, auth, limits, metrics, openapi};
+use super::{ApiState, auth, limits, metrics, openapi, personal_tokens};
 
 /// Longer request ids are replaced: they go into every log line of their request.
 const MAX_REQUEST_ID: usize = 128;
@@ -33,6 +34,7 @@ pub fn router(state: ApiState, open: Router) -> Router {
         // On routes alone: an unknown path is a 404 to everybody.
         .route_layer(from_fn_with_state(state.clone(), auth::authenticate))
         .route_layer(from_fn_with_state(state.clone(), limits::in_time))
+        .route(personal_tokens::REFRESH, post(personal_tokens::refresh))
         .merge(SwaggerUi::new(openapi::PAGE).url(openapi::DOCUMENT, document))
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())

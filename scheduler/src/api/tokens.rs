@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::ApiState;
 use super::auth::{Caller, Role};
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path};
+use super::{ApiState, personal_tokens};
 
 /// Random bytes of a token: 160 bits, and as hex as long as Label Studio's.
 const TOKEN_BYTES: usize = 20;
@@ -68,6 +68,19 @@ struct NewToken {
     /// Projects it may touch; left out or null is all.
     #[serde(default)]
     projects: Option<Vec<i64>>,
+    #[serde(default)]
+    form: Form,
+}
+
+/// What a token looks like; it is as good in either form.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    /// 40 hexadecimal digits.
+    #[default]
+    Plain,
+    /// Like a JWT, which Label Studio's client sends as `Bearer`.
+    Jwt,
 }
 
 /// Lists tokens.
@@ -96,7 +109,11 @@ async fn create(
     if name.is_empty() || name.chars().count() > MAX_NAME || name.contains('\0') {
         return Err(ApiError::invalid("name", format!("Give it a name of 1 to {MAX_NAME} characters.")));
     }
-    let token = rand::random::<[u8; TOKEN_BYTES]>().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let secret = rand::random::<[u8; TOKEN_BYTES]>();
+    let token = match new.form {
+        Form::Plain => secret.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Form::Jwt => personal_tokens::in_form(&secret),
+    };
     let secret = Secret::new(token.as_str());
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
