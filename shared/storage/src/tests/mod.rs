@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod crowd;
+mod gcs;
 mod roles;
 mod server;
 
