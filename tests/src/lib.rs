@@ -11,5 +11,6 @@ pub mod oracle;
 pub mod plain;
 pub mod proxy;
 pub mod recovery;
+pub mod redis;
 pub mod rig;
 mod servers;

@@ -36,8 +36,15 @@ pub(crate) struct Connections {
 }
 
 struct Slot {
-    live: tokio::sync::Mutex<Option<Live>>,
+    state: tokio::sync::Mutex<State>,
     used_at: Mutex<Instant>,
+}
+
+#[derive(Default)]
+struct State {
+    live: Option<Live>,
+    /// When the last try to open one failed, and how.
+    failed: Option<(Instant, ErrorKind, FailureReason)>,
 }
 
 /// An open connection.
@@ -104,13 +111,22 @@ impl Connections {
 
     /// The connection to a place; opened if there is none that works.
     pub(super) async fn get(&self, op: Op, place: &Place) -> Result<Live, StorageError> {
-        let slot = self.slot(place);
-        let mut live = slot.live.lock().await;
-        if let Some(live) = live.as_ref().filter(|live| live.works()) {
+        let (slot, asked_at) = (self.slot(place), Instant::now());
+        let mut state = slot.state.lock().await;
+        if let Some(live) = state.live.as_ref().filter(|live| live.works()) {
             return Ok(live.clone());
         }
-        let fresh = self.fresh(op, place).await?;
-        Ok(live.insert(fresh).clone())
+        // Who waited while somebody else tried shares the failure, or each would wait for its own in turn.
+        if let Some((_, kind, reason)) = state.failed.filter(|(at, ..)| *at >= asked_at) {
+            return Err(StorageError::new(op, kind, reason));
+        }
+        match self.fresh(op, place).await {
+            Ok(fresh) => Ok(state.live.insert(fresh).clone()),
+            Err(error) => {
+                state.failed = Some((Instant::now(), error.kind, error.reason));
+                Err(error)
+            }
+        }
     }
 
     fn slot(&self, place: &Place) -> Arc<Slot> {
@@ -119,7 +135,7 @@ impl Connections {
         slots.retain(|_, slot| now.duration_since(*slot.used_at()) < KEPT);
         let slot = slots
             .entry(place.clone())
-            .or_insert_with(|| Arc::new(Slot { live: tokio::sync::Mutex::default(), used_at: Mutex::new(now) }));
+            .or_insert_with(|| Arc::new(Slot { state: tokio::sync::Mutex::default(), used_at: Mutex::new(now) }));
         *slot.used_at() = now;
         Arc::clone(slot)
     }
@@ -164,18 +180,17 @@ impl Connections {
             patience: self.wire.timeouts().head,
             driver: Arc::new(Driver(self.drivers.spawn(driver))),
         };
+        if place.password.is_some() || place.username.is_some() {
+            let mut auth = Pipeline::new();
+            auth.cmd("AUTH").arg(place.username.as_deref());
+            auth.arg(place.password.as_ref().map_or("", |password| password.expose()));
+            live.ask(op, &auth).await?.all()?;
+        }
+        // Alone: of several commands the library does not tell that the answer was no Redis's.
+        live.ask(op, Pipeline::new().cmd("SELECT").arg(place.db)).await?.all()?;
         let mut asked = Pipeline::new();
-        let auth = place.password.is_some() || place.username.is_some();
-        if auth {
-            asked.cmd("AUTH").arg(place.username.as_deref());
-            asked.arg(place.password.as_ref().map_or("", |password| password.expose()));
-        }
-        asked.cmd("SELECT").arg(place.db).cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
+        asked.cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
         let mut answers = live.ask(op, &asked).await?;
-        if auth {
-            answers.next()?;
-        }
-        answers.next()?;
         let (number, info) = (answers.next(), answers.next());
         if let Ok(Value::Int(number)) = number {
             live.run = Run::Counted(u64::try_from(number).unwrap_or_default());

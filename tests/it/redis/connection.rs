@@ -1,0 +1,144 @@
+//! Redis servers as they are guarded: by passwords, users, certificates, and our own guard of addresses.
+
+use longshore_storage::{ErrorKind, ListRequest};
+use longshore_tests::oracle::one_each;
+use longshore_tests::redis::RedisServer;
+use longshore_tests::rig::Rig;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::{EXPORT, IMPORT, create, open, run, set, settings};
+
+/// Tries settings out, and gives the code and the fields that are blamed.
+async fn refused(rig: &Rig, path: &str, settings: Value) -> (u16, String, Vec<String>) {
+    let (status, body) = rig.call("POST", &format!("{path}/validate"), Some(settings.clone())).await;
+    let fields = body["validation_errors"].as_object().map(|fields| fields.keys().cloned().collect());
+    assert!(!body.to_string().contains("b7e1"), "no secret in {body}");
+    (status, body["code"].as_str().unwrap_or_default().to_owned(), fields.unwrap_or_default())
+}
+
+/// The port of a server that speaks another language.
+async fn no_redis() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // What is not read when a connection ends takes the answer with it.
+            stream.read(&mut [0; 1024]).await.expect("somebody asks");
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("somebody listens");
+        }
+    });
+    port.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_redis_is_said_by_a_code_and_for_a_field() {
+    let server = RedisServer::start().await;
+    let authority = server.authority().display().to_string();
+    let rig = Rig::with().workers(0).env("SSL_CERT_FILE", authority).start().await;
+    let stranger = RedisServer::start().await;
+    run(&mut server.db(0).await, "ACL SETUSER reader on >pw ~tasks:* +@read +@connection -@dangerous").await;
+    let project = rig.project().await;
+    let closed = longshore_local::ports::free().expect("a port").to_string();
+    let reader = |path: &str| json!({"username": "reader", "password": "pw", "path": path});
+    let cases = [
+        (IMPORT, json!({"password": "wrong"}), "wrong_password", "password"),
+        (IMPORT, json!({"password": ""}), "wrong_password", "password"),
+        (IMPORT, json!({"username": "nobody"}), "wrong_password", "password"),
+        (IMPORT, json!({"db": 99}), "validation_error", "db"),
+        (IMPORT, json!({"port": closed}), "unreachable", "host"),
+        (IMPORT, json!({"host": "no-such-host.invalid"}), "unreachable", "host"),
+        (IMPORT, json!({"host": "redis://127.0.0.1"}), "validation_error", "host"),
+        (IMPORT, json!({"port": "many"}), "validation_error", "port"),
+        (IMPORT, json!({"port": no_redis().await}), "bad_answer", "non_field_errors"),
+        (IMPORT, json!({"tls": true}), "tls", "tls"),
+        (IMPORT, json!({"tls": true, "port": stranger.tls_port.to_string()}), "tls", "tls"),
+        (IMPORT, reader("other:"), "access_denied", "non_field_errors"),
+        (EXPORT, reader("tasks:"), "access_denied", "non_field_errors"),
+    ];
+    for (path, own, code, field) in cases {
+        let said = refused(&rig, path, settings(&server, project, own.clone())).await;
+        assert_eq!(said, (400, code.to_owned(), vec![field.to_owned()]), "{path}: {own}");
+    }
+    for (path, own) in
+        [(IMPORT, json!({})), (EXPORT, json!({})), (IMPORT, reader("tasks:")), (EXPORT, json!({"db": 0}))]
+    {
+        let (status, body) = rig.call("POST", &format!("{path}/validate"), Some(settings(&server, project, own))).await;
+        assert_eq!(status, 200, "{body}");
+    }
+    // A connection that was let in does not vouch for a password that is tried later.
+    let said = refused(&rig, IMPORT, settings(&server, project, json!({"password": "wrong"}))).await;
+    assert_eq!(said.1, "wrong_password");
+    for db in [0, 2] {
+        let left: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut server.db(db).await).await.expect("keys");
+        assert!(left.is_empty(), "what was written as a trial is gone: {left:?}");
+    }
+    assert!(!rig.logs().contains("b7e1"), "no password in the logs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acl_user_imports_over_tls_without_any_right_to_more() {
+    let server = RedisServer::start().await;
+    let authority = server.authority().display().to_string();
+    let rig = Rig::with().env("SSL_CERT_FILE", authority).start().await;
+    let mut db = server.db(1).await;
+    // It may not even ask the server for its name: INFO is "dangerous".
+    run(&mut db, "ACL SETUSER reader on >pw ~tasks:* +@read +@connection -@dangerous").await;
+    for n in 0..1_200 {
+        set(&mut db, format!("tasks:{n}"), "{}").await;
+    }
+    set(&mut db, "theirs:1", "{}").await;
+    let own = json!({
+        "username": "reader", "password": "pw", "path": "tasks:", "tls": true, "port": server.tls_port.to_string(),
+    });
+    let storage = create(&rig, IMPORT, settings(&server, rig.project().await, own)).await;
+    let sync = rig.sync_to_end(&storage).await;
+    let expected = one_each((0..1_200).map(|n| format!("tasks:{n}")));
+    rig.check_import(&storage, &sync, &expected, &[]).await;
+    rig.check_first_counts(&sync, &expected, 0);
+
+    // Keys that the user may not read are set aside, one by one.
+    run(&mut db, "ACL SETUSER reader resetkeys ~tasks:1*").await;
+    set(&mut db, "tasks:1new", "{}").await;
+    set(&mut db, "tasks:2new", "{}").await;
+    let sync = rig.sync_to_end(&storage).await;
+    assert_eq!((&sync["counts"]["created"], &sync["counts"]["quarantined"]), (&json!(1), &json!(1)), "{sync}");
+    let aside = rig.quarantine(&storage).await;
+    assert_eq!((&aside[0]["key"], &aside[0]["reason"]), (&json!("tasks:2new"), &json!("denied")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_on_an_address_that_the_operator_does_not_allow_is_never_reached() {
+    let server = RedisServer::start().await;
+    let rig = Rig::with().workers(0).env("LONGSHORE_ALLOWED_ENDPOINTS", "").start().await;
+    let project = rig.project().await;
+    let hosts = [
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "::1",
+        "[::ffff:127.0.0.1]",
+        "169.254.169.254",
+        "10.0.0.1",
+        "0.0.0.0",
+    ];
+    for host in hosts {
+        for path in [IMPORT, EXPORT] {
+            let said = refused(&rig, path, settings(&server, project, json!({"host": host}))).await;
+            assert_eq!(said, (403, "blocked_address".to_owned(), vec!["host".to_owned()]), "{host}");
+        }
+    }
+    let mut db = server.db(0).await;
+    let told: String = redis::cmd("INFO").arg("stats").query_async(&mut db).await.expect("counters");
+    let connections = told.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    let connections: u32 = connections.and_then(|count| count.trim().parse().ok()).expect("a counter");
+    // Those of the test itself: each try until the server answered, and this one.
+    let storage = open(&server, 0, "192.0.2.0/24");
+    let error = storage.list_page(ListRequest { limit: 1, ..ListRequest::default() }).await.expect_err("blocked");
+    assert_eq!((error.kind, error.reason.as_str()), (ErrorKind::Invalid, "blocked_address"));
+    let told: String = redis::cmd("INFO").arg("stats").query_async(&mut db).await.expect("counters");
+    assert!(told.contains(&format!("total_connections_received:{connections}\r\n")), "{told}");
+}
