@@ -57,13 +57,14 @@ impl Import<'_> {
             })
             .buffered(self.context.config.transfers);
         let mut fetched = Fetched::default();
-        let mut denied = 0;
+        let (mut denied, mut unanswered) = (0, 0);
         while let Some((Pending { object, again }, read)) = answers.next().await {
             match read {
                 Ok((bytes, items)) => {
                     fetched.bytes += count(bytes);
                     fetched.released.extend(again.then(|| object.key.clone()));
                     fetched.imported.push(Imported { object, items });
+                    unanswered = 0;
                 }
                 Err(Unread::Unusable(unusable)) => fetched.aside.push(set_aside(&object, unusable)),
                 Err(Unread::Storage(error)) => match error.kind {
@@ -82,9 +83,14 @@ impl Import<'_> {
                             fetched.aside.push(refused(&object, QuarantineReason::Unavailable, &error));
                         } else {
                             fetched.failure = Some(error.into());
+                            unanswered += 1;
                         }
                     }
                 },
+            }
+            // All that was under way at once had no answer: the rest would only wait as long.
+            if unanswered >= self.context.config.transfers {
+                break;
             }
             if denied >= CLEARLY_DENIED && fetched.imported.is_empty() && denied == fetched.aside.len() {
                 let reason = longshore_model::FailureReason::AccessDenied;
