@@ -148,14 +148,14 @@ impl FailureReason {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::UnknownAccessKey => {
-                "Check the access key ID, on Azure the account name: the storage does not know it."
+                "Check the access key ID, on Azure the account name, on Google Cloud the service account of the key: the storage does not know it."
             }
             Self::WrongSecretKey => {
-                "Check the secret access key, on Azure the account key: it does not fit the access key ID or account name."
+                "Check the secret access key, on Azure the account key, on Google Cloud the service account's key: it does not fit the access key ID or account."
             }
             Self::WrongPassword => "Check the user name and the password: the server does not take them.",
             Self::MissingCredentials => {
-                "Enter an access key ID and a secret access key, or give the workers credentials by environment or role."
+                "Enter an access key ID and a secret access key, on Google Cloud the JSON of a service account's key, or give the workers credentials by environment or role."
             }
             Self::ExpiredCredentials => "Enter fresh credentials: these have expired.",
             Self::RoleDenied => {
@@ -185,7 +185,9 @@ impl FailureReason {
             Self::NoSuchRange => "Ask for bytes that the object has.",
             Self::TooLarge => "Make the object smaller or raise the limit.",
             Self::WrongValueType => "Store the value as a string: SET key value.",
-            Self::NoSignedUrls => "Switch pre-signed URLs off: this kind of storage has none.",
+            Self::NoSignedUrls => {
+                "Switch pre-signed URLs off: this kind of storage has none, or these credentials cannot sign."
+            }
             Self::ReadOnly => "Use a server that takes writes: this one is a read-only replica or mounted read-only.",
             Self::StorageFull => "Make room in the storage: it is full.",
             Self::NoSuchFolder => "Check the path: there is no such folder on the machines of scheduler and workers.",
