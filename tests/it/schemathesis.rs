@@ -1,0 +1,48 @@
+//! The API tried out by a program that has read nothing but its document: odd paths, queries and bodies by the thousand.
+
+use std::process::Command;
+
+use longshore_tests::installed;
+use longshore_tests::rig::Rig;
+use serde_json::json;
+
+/// Schemathesis says what it did, and the command line that does it again.
+async fn run(rig: &Rig, token: &str) -> (bool, String) {
+    let (document, token) = (format!("{}/api/openapi.json", rig.url()), format!("Authorization: Token {token}"));
+    let output = tokio::task::spawn_blocking(move || {
+        let python = installed::python("schemathesis").expect("Schemathesis is installed");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/schemathesis");
+        let mut command = Command::new(python.with_file_name("st"));
+        command.args(["--config-file", "schemathesis.toml", "--no-color", "run", &document, "--header", &token]);
+        command.args(["--seed", "1", "--workers", "2", "--request-timeout", "60"]);
+        command.current_dir(folder).output()
+    });
+    let output = output.await.expect("no panic").expect("it starts");
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_sent_the_answer_is_in_the_document_and_never_a_failure_of_longshore() {
+    // Storages without an endpoint are in AWS, which is not asked here.
+    let rig = Rig::with().workers(0).env("AWS_EC2_METADATA_DISABLED", "true").start().await;
+    rig.s3.put("tasks", "one.json", r#"{"image": "s3://tasks/one.png"}"#);
+    rig.s3.create_bucket("out");
+    let project = rig.project().await;
+    let import = rig.import_storage(project, "tasks", json!({})).await;
+    rig.export_storage(project, "out", json!({})).await;
+    rig.sync(&import).await;
+    let db = rig.database().await;
+    let rows = "INSERT INTO tasks (project_id, data) SELECT $1, '{\"image\": \"s3://tasks/one.png\"}' FROM generate_series(1, 3)";
+    db.execute(rows, &[&project]).await.expect("tasks");
+    let annotations = "INSERT INTO annotations (task_id, project_id) SELECT id, project_id FROM tasks";
+    db.execute(annotations, &[]).await.expect("annotations");
+    // A token that no small number deletes.
+    let token = rig.post("/api/tokens", json!({"name": "tried out", "role": "admin"})).await;
+    db.execute("UPDATE api_tokens SET id = id + 987654321", &[]).await.expect("tokens");
+
+    let (passed, said) = run(&rig, token["token"].as_str().expect("the token")).await;
+    assert!(passed, "{said}");
+    let failures: Vec<String> =
+        rig.logs().lines().filter(|line| line.contains("a request failed")).map(str::to_owned).collect();
+    assert!(failures.is_empty(), "{failures:#?}");
+}
