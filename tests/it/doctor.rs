@@ -19,13 +19,19 @@ struct Said {
 async fn longshore(rig: &Rig, arguments: &str) -> Said {
     let mut command = Command::new(program("longshore").expect("the programs are built"));
     command.args(arguments.split_whitespace()).env("LONGSHORE_URL", rig.url()).env("LONGSHORE_TOKEN", rig.token());
+    let redis: reqwest::Url = rig.stack.redis.url().parse().expect("a URL");
+    command.env("REDIS_PASSWORD", redis.password().unwrap_or_default());
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    Said {
-        code: output.status.code().expect("it ended by itself"),
-        out: text(output.stdout),
-        err: text(output.stderr),
-    }
+    Said { code: output.status.code().expect("it ended by itself"), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// Makes a storage by command and gives its id.
+async fn create(rig: &Rig, words: &str) -> i64 {
+    let said = longshore(rig, &format!("storage create {words} --json")).await;
+    assert_eq!(said.code, 0, "{words}: {}{}", said.out, said.err);
+    let made: Value = serde_json::from_str(&said.out).expect("JSON");
+    made["id"].as_i64().expect("an id")
 }
 
 /// The steps of an examination by command, each as `name outcome`, and the answer.
@@ -57,7 +63,8 @@ fn pasted(answer: &Value, name: &str) -> String {
 async fn with_import() -> (Rig, StorageHandle) {
     let rig = Rig::with().workers(0).start().await;
     rig.s3.put_many("pics", ["train/a.png", "train/b.txt", "train/deep/c.png"].map(|key| (key, "content")));
-    let settings = json!({"prefix": "train", "recursive_scan": false, "regex_filter": r".*\.png", "use_blob_urls": true});
+    let settings =
+        json!({"prefix": "train", "recursive_scan": false, "regex_filter": r".*\.png", "use_blob_urls": true});
     let storage = rig.import_storage(rig.project().await, "pics", settings).await;
     (rig, storage)
 }
@@ -90,8 +97,7 @@ async fn where_all_is_well_every_step_of_an_import_and_an_export_says_so() {
     rig.s3.clear_calls();
     let export = rig.export_storage(import.project, "out", json!({"prefix": "done"})).await;
     let (code, steps, answer) = examined(&rig, export.id, "").await;
-    let expected =
-        ["settings ok", "resolve ok", "connect ok", "tls skipped", "credentials ok", "put ok", "delete ok"];
+    let expected = ["settings ok", "resolve ok", "connect ok", "tls skipped", "credentials ok", "put ok", "delete ok"];
     assert_eq!((code, steps), (0, expected.map(str::to_owned).to_vec()), "{answer}");
     assert!(rig.s3.calls().iter().any(|call| call.key.starts_with("done/.longshore-doctor-")));
     assert!(rig.s3.objects("out").is_empty(), "nothing is left");
@@ -205,7 +211,10 @@ async fn the_first_step_that_fails_is_the_one_that_is_blamed() {
         assert!(skipped(&steps[at + 1..]), "{steps:?}");
     }
     let said = longshore(&rig, "doctor --storage 777").await;
-    assert_eq!((said.code, said.err.as_str()), (1, "error: there is no storage 777, or it is not this token's to see\n"));
+    assert_eq!(
+        (said.code, said.err.as_str()),
+        (1, "error: there is no storage 777, or it is not this token's to see\n")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,28 +230,26 @@ async fn a_folder_of_this_machine_and_a_redis_are_examined_as_what_they_are() {
         .await;
     let project = rig.project().await;
     let path = folder.join("pics");
-    let files = json!({"project": project, "path": path.to_str(), "recursive_scan": true});
-    let import = rig.post("/api/storages/localfiles", files.clone()).await["id"].as_i64().expect("an id");
+    let files = format!("localfiles --project {project} --path {}", path.display());
+    let import = create(&rig, &format!("{files} --recursive")).await;
     let (code, steps, answer) = examined(&rig, import, "").await;
     assert_eq!(code, 0, "{answer}");
     assert_eq!(steps[1..5], ["resolve skipped", "connect skipped", "tls skipped", "credentials ok"]);
     assert_eq!(steps[5..8], ["list ok", "get ok", "presign skipped"]);
-    let export = rig.post("/api/storages/export/localfiles", files).await["id"].as_i64().expect("an id");
+    let export = create(&rig, &format!("{files} --export")).await;
     let (_, steps, answer) = examined(&rig, export, "").await;
     assert_eq!(steps[5..], ["put ok", "delete ok"], "{answer}");
     assert_eq!(std::fs::read_dir(&path).expect("a folder").count(), 1, "nothing is left");
 
     let url: reqwest::Url = rig.stack.redis.url().parse().expect("a URL");
-    let redis = json!({
-        "project": project, "host": url.host_str(), "port": url.port().map(|port| port.to_string()),
-        "password": url.password(), "path": "doctor:", "db": 0,
-    });
-    let import = rig.post("/api/storages/redis", redis.clone()).await["id"].as_i64().expect("an id");
+    let (host, port) = (url.host_str().expect("a host"), url.port().expect("a port"));
+    let redis = format!("redis --project {project} --host {host} --port {port} --db 0 --path doctor:");
+    let import = create(&rig, &redis).await;
     let (code, steps, answer) = examined(&rig, import, "").await;
     assert_eq!(code, 0, "{answer}");
     assert_eq!(steps[1..6], ["resolve ok", "connect ok", "tls skipped", "credentials ok", "list ok"]);
     assert_eq!(steps[7], "presign skipped");
-    let export = rig.post("/api/storages/export/redis", redis).await["id"].as_i64().expect("an id");
+    let export = create(&rig, &format!("{redis} --export")).await;
     let (_, steps, answer) = examined(&rig, export, "").await;
     assert_eq!(steps[5..], ["put ok", "delete ok"], "{answer}");
     std::fs::remove_dir_all(&folder).ok();

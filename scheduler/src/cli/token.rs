@@ -27,6 +27,9 @@ pub(super) struct Create {
     /// A project it may touch; may be repeated. Without any it may touch all.
     #[arg(long = "project", value_name = "ID")]
     projects: Vec<i64>,
+    /// Makes it look like a JWT, for clients that send only such a token as Bearer.
+    #[arg(long)]
+    jwt: bool,
 }
 
 /// What a token may do; each includes the ones before it.
@@ -55,7 +58,9 @@ impl Command {
         match self {
             Self::Create(create) => {
                 let projects = if create.projects.is_empty() { None } else { Some(create.projects) };
-                let body = json!({"name": create.name, "role": create.role.as_str(), "projects": projects});
+                let form = if create.jwt { "jwt" } else { "plain" };
+                let body =
+                    json!({"name": create.name, "role": create.role.as_str(), "projects": projects, "form": form});
                 output.fields(&client.post("/api/tokens", &body).await?);
             }
             Self::List => {
