@@ -174,7 +174,7 @@ def tasks(client, project, storage):
 
 def main():
     order = json.load(sys.stdin)
-    kinds = list(order["storages"])
+    kinds = list(FIELDS)
     for token in order["tokens"]:
         client = connect(order, token)
         for calls in (client.import_storage, client.export_storage):
