@@ -2,6 +2,7 @@
 
 mod documents;
 mod links;
+pub(crate) mod local_files;
 mod streams;
 
 use longshore_model::uri::encode_fileuri;
@@ -47,7 +48,8 @@ impl Resolving {
     }
 
     async fn task_of(&self, project: i64, data: &Value, storage: Option<i64>, key: Option<&str>) -> i64 {
-        let insert = "INSERT INTO tasks (project_id, data, storage_id, storage_key) VALUES ($1, $2, $3, $4) RETURNING id";
+        let insert =
+            "INSERT INTO tasks (project_id, data, storage_id, storage_key) VALUES ($1, $2, $3, $4) RETURNING id";
         let row = self.rig.database().await.query_one(insert, &[&project, data, &storage, &key]).await;
         row.expect("a task").get(0)
     }

@@ -8,6 +8,7 @@ mod memory;
 mod parser;
 mod puts;
 mod ranges;
+mod resolve;
 mod resync;
 mod rivals;
 
@@ -81,7 +82,7 @@ impl Row {
             Self::Memory => memory::measure(world).await,
             Self::Fairness => fairness::measure(world).await,
             Self::Enqueue => enqueue::measure(world).await,
-            Self::Resolve => Ok(vec![Figure::without(self.number(), self.title(), "not built yet")]),
+            Self::Resolve => resolve::measure(world).await,
             Self::Rivals => rivals::measure(world).await,
             Self::Parser => parser::measure(world).await,
         }

@@ -19,7 +19,9 @@ async fn all_uris_of_a_document_are_turned_at_once_by_their_storages() {
     let all = Resolving::start().await;
     all.connected("signed", json!({})).await;
     all.streaming("streamed").await;
-    for (bucket, key) in [("signed", "1.jpg"), ("signed", "a=b c?d#e.jpg"), ("streamed", "2.jpg"), ("streamed", "x&y.jpg")] {
+    for (bucket, key) in
+        [("signed", "1.jpg"), ("signed", "a=b c?d#e.jpg"), ("streamed", "2.jpg"), ("streamed", "x&y.jpg")]
+    {
         all.rig.s3.put(bucket, key, format!("{bucket} {key}"));
     }
     let html = "<img src='s3://signed/1.jpg'> and <img src=\"s3://streamed/x&amp;y.jpg\"> <b>s3://signed/1.jpg</b>";
@@ -51,7 +53,10 @@ async fn all_uris_of_a_document_are_turned_at_once_by_their_storages() {
     let urls: Vec<String> = turned.split(['\'', '"']).skip(1).step_by(2).map(|url| url.replace("&amp;", "&")).collect();
     assert_eq!(loaded(&all, &urls[0]).await, "signed 1.jpg", "{turned}");
     assert_eq!(loaded(&all, &urls[1]).await, "streamed x&y.jpg", "{turned}");
-    assert!(turned.ends_with("> <b>s3://signed/1.jpg</b>") && !turned.contains("&x") && turned.contains("&amp;"), "{turned}");
+    assert!(
+        turned.ends_with("> <b>s3://signed/1.jpg</b>") && !turned.contains("&x") && turned.contains("&amp;"),
+        "{turned}"
+    );
     for pointer in ["/nested/plain", "/elsewhere", "/n", "/list/1", "/list/2"] {
         assert_eq!(document.pointer(pointer), data.pointer(pointer), "{pointer}");
     }

@@ -116,7 +116,8 @@ async fn pages_of_allowed_origins_may_read_answers_and_no_others() {
 
     for path in [link.clone(), format!("/api/tasks/{task}")] {
         let asked = all.bare("OPTIONS", &path).header("origin", origin);
-        let asked = asked.header("access-control-request-method", "GET").header("access-control-request-headers", "range");
+        let asked =
+            asked.header("access-control-request-method", "GET").header("access-control-request-headers", "range");
         let answer = asked.send().await.expect("an answer");
         assert_eq!((answer.status().as_u16(), header(&answer, "access-control-allow-origin")), (200, Some(origin)));
         assert!(header(&answer, "access-control-allow-headers").is_some_and(|allowed| allowed.contains("range")));

@@ -47,7 +47,10 @@ async fn an_object_is_given_whole_or_in_the_part_that_is_asked_for() {
         assert_eq!(header(&answer, "accept-ranges"), Some("bytes"));
         assert_eq!(header(&answer, "content-type"), Some("image/jpeg"));
         assert_eq!(header(&answer, "cache-control"), Some("private, max-age=3600, must-revalidate"));
-        assert!(header(&answer, "etag").is_some_and(|tag| tag.starts_with('"')) && header(&answer, "last-modified").is_some());
+        assert!(
+            header(&answer, "etag").is_some_and(|tag| tag.starts_with('"'))
+                && header(&answer, "last-modified").is_some()
+        );
         assert_eq!(answer.text().await.expect("a body"), content, "{range:?}");
     }
     for range in ["bytes=10-", "bytes=99-100", "bytes=99999999999999999999-", "bytes=-0"] {
@@ -103,9 +106,12 @@ async fn what_the_browser_has_already_is_not_sent_again() {
         let answer = all.request("GET", &path).header(name, value).send().await.expect("an answer");
         assert_eq!((answer.status().as_u16(), answer.text().await.ok().as_deref()), (200, Some(CONTENT)), "{name}");
     }
-    for (value, status, content) in
-        [(etag, 206, "34"), (modified, 206, "34"), ("\"other\"", 200, CONTENT), ("Thu, 01 Jan 1970 00:00:00 GMT", 200, CONTENT)]
-    {
+    for (value, status, content) in [
+        (etag, 206, "34"),
+        (modified, 206, "34"),
+        ("\"other\"", 200, CONTENT),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 200, CONTENT),
+    ] {
         let request = all.request("GET", &path).header("range", "bytes=3-4").header("if-range", value);
         let answer = request.send().await.expect("an answer");
         assert_eq!((answer.status().as_u16(), answer.text().await.ok().as_deref()), (status, Some(content)), "{value}");
@@ -131,9 +137,10 @@ async fn an_object_that_breaks_off_is_never_taken_for_the_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storage_that_does_not_give_the_object_is_named_by_its_reason() {
     let (all, path) = with_object("a.jpg").await;
-    for (code, status, reason) in
-        [(S3ErrorCode::AccessDenied, 424, "access_denied"), (S3ErrorCode::InvalidAccessKeyId, 424, "unknown_access_key")]
-    {
+    for (code, status, reason) in [
+        (S3ErrorCode::AccessDenied, 424, "access_denied"),
+        (S3ErrorCode::InvalidAccessKeyId, 424, "unknown_access_key"),
+    ] {
         all.rig.s3.fail(When::op(Op::Get), Fault::Error(code));
         all.refused(&path, status, reason).await;
         all.rig.s3.clear_faults();

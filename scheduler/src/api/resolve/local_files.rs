@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use longshore_db::resolve;
 use longshore_model::uri::ObjectUri;
-use longshore_storage::ErrorKind;
+use longshore_storage::{ErrorKind, StorageError};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -57,7 +57,11 @@ async fn local_file(
     let folder = place::choose(&folders, &uri, &key, None).ok_or_else(not_found)?;
     let storage = state.opened.get(&state, folder)?;
     match proxy::serve(&storage, folder.id, &key, &Asked::of(&method, &headers)).await {
-        Err(ApiError::Storage(error)) if error.kind == ErrorKind::NotFound => Err(not_found()),
+        // A folder, and a link that leads out of the root, are not there either.
+        Err(ApiError::Storage(StorageError {
+            kind: ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid,
+            ..
+        })) => Err(not_found()),
         answer => answer,
     }
 }
