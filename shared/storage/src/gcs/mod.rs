@@ -129,9 +129,9 @@ impl Gcs {
     ///
     /// The token is fetched before the attempt enters the wire: waiting for it there would hold a place
     /// that fetching it may need.
-    async fn authorized<T, Fut: Future<Output = Result<T, StorageError>>>(
+    async fn authorized<T: Send, Fut: Future<Output = Result<T, StorageError>> + Send>(
         &self,
-        attempt: impl Fn(HeaderValue) -> Fut,
+        attempt: impl Fn(HeaderValue) -> Fut + Send + Sync,
     ) -> Result<T, StorageError> {
         let token = self.account.authorization(&self.wire).await?;
         match attempt(token.clone()).await {
