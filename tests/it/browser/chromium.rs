@@ -61,7 +61,7 @@ impl Site {
         let talk = Arc::new(Talk { wanted: wanted.to_string(), shown: Mutex::new(Some(sender)) });
         let mut browser = Command::new("chromium")
             .args(FLAGS)
-            .arg(format!("--user-data-dir={}", folder.join("chromium").display()))
+            .arg(format!("--user-data-dir={}", folder.join(format!("chromium-{}", uuid::Uuid::new_v4())).display()))
             .arg(self.origin())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -64,8 +64,8 @@ async fn an_object_is_given_whole_or_in_the_part_that_is_asked_for() {
 async fn a_head_tells_what_a_get_would_without_reading_the_object() {
     let (all, path) = with_object("a.mp4").await;
     all.rig.s3.put("pics", "a.mp4", vec![7; 3 << 20]);
-    let whole = all.request("GET", &path).send().await.expect("an answer");
-    all.rig.s3.clear_calls();
+    let mut whole = all.request("GET", &path).send().await.expect("an answer");
+    while whole.chunk().await.expect("a whole answer").is_some() {}
     let before = all.rig.storage_link.bytes();
     let head = all.request("HEAD", &path).header("range", "bytes=1-2").send().await.expect("an answer");
     assert_eq!(head.status(), 200);
