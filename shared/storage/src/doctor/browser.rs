@@ -86,9 +86,7 @@ impl Examination<'_> {
             (Ok(asked), Ok(fetched)) => (asked, fetched),
             (Err(error), _) | (_, Err(error)) => return self.failed(Check::Cors, &error),
         };
-        let (status, headers) = asked;
-        let may_ask = status.is_success() && allows(&headers, origin) && allows_get(&headers);
-        if may_ask && allows(&fetched.1, origin) {
+        if may_read(&asked, &fetched.1, origin) {
             return self.ok(Check::Cors, format!("pages of {origin} may read"));
         }
         let advice =
@@ -116,6 +114,12 @@ impl Examination<'_> {
     }
 }
 
+/// Whether a page of this origin gets what it fetches: after the answer that came before, and that to the
+/// request itself.
+fn may_read((status, asked): &(StatusCode, HeaderMap), fetched: &HeaderMap, origin: &str) -> bool {
+    status.is_success() && allows(asked, origin) && allows_get(asked) && allows(fetched, origin)
+}
+
 fn text(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim()
 }
@@ -126,4 +130,42 @@ fn allows(headers: &HeaderMap, origin: &str) -> bool {
 
 fn allows_get(headers: &HeaderMap) -> bool {
     text(headers, ACCESS_CONTROL_ALLOW_METHODS).split(',').any(|method| matches!(method.trim(), "GET" | "*"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORIGIN: &str = "https://labels.example.com";
+
+    fn headers(origin: &str, methods: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [(ACCESS_CONTROL_ALLOW_ORIGIN, origin), (ACCESS_CONTROL_ALLOW_METHODS, methods)] {
+            if !value.is_empty() {
+                headers.insert(name, value.parse().unwrap());
+            }
+        }
+        headers
+    }
+
+    #[test]
+    fn a_page_may_read_what_both_answers_allow_its_origin() {
+        for (status, asked, fetched, expected) in [
+            (200, (ORIGIN, "GET, HEAD"), ORIGIN, true),
+            (204, ("*", "GET"), "*", true),
+            (200, ("*", "*"), ORIGIN, true),
+            (403, (ORIGIN, "GET"), ORIGIN, false),
+            (200, ("", "GET"), ORIGIN, false),
+            (200, ("https://others.example.com", "GET"), ORIGIN, false),
+            (200, (ORIGIN, "PUT, HEAD"), ORIGIN, false),
+            (200, (ORIGIN, ""), ORIGIN, false),
+            (200, (ORIGIN, "GET"), "", false),
+            (200, (ORIGIN, "GET"), "https://others.example.com", false),
+        ] {
+            let asked_headers = headers(asked.0, asked.1);
+            let asked_answer = (StatusCode::from_u16(status).unwrap(), asked_headers);
+            let may = may_read(&asked_answer, &headers(fetched, ""), ORIGIN);
+            assert_eq!(may, expected, "{status} {asked:?} {fetched}");
+        }
+    }
 }
