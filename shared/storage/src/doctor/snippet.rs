@@ -53,10 +53,10 @@ pub(super) fn write(
     let can_delete = can_delete.unwrap_or_default();
     let origin = origin.unwrap_or("https://<host of the labeling app>");
     match (connection, need) {
-        (Connection::S3(s3), Need::Read) => vec![policy(read_s3(s3, &prefix))],
-        (Connection::S3s(s3s), Need::Read) => vec![policy(read_s3(&s3s.s3, &prefix))],
-        (Connection::S3(s3), Need::Write) => vec![policy(write_s3(s3, &prefix, can_delete))],
-        (Connection::S3s(s3s), Need::Write) => vec![policy(write_s3(&s3s.s3, &prefix, can_delete))],
+        (Connection::S3(s3), Need::Read) => vec![policy(&read_s3(s3, &prefix))],
+        (Connection::S3s(s3s), Need::Read) => vec![policy(&read_s3(&s3s.s3, &prefix))],
+        (Connection::S3(s3), Need::Write) => vec![policy(&write_s3(s3, &prefix, can_delete))],
+        (Connection::S3s(s3s), Need::Write) => vec![policy(&write_s3(&s3s.s3, &prefix, can_delete))],
         (Connection::S3(s3), Need::Cors) => cors_s3(s3, origin),
         (Connection::S3s(s3s), Need::Cors) => cors_s3(&s3s.s3, origin),
         (Connection::S3s(s3s), Need::Trust) => vec![trust(s3s.external_id.as_deref())],
@@ -111,7 +111,7 @@ pub(super) fn write(
     }
 }
 
-fn policy(statements: Vec<Value>) -> Snippet {
+fn policy(statements: &[Value]) -> Snippet {
     let document = json!({"Version": "2012-10-17", "Statement": statements});
     Snippet { title: "IAM policy of the user or role that Longshore uses", text: format!("{document:#}") }
 }
