@@ -2,24 +2,24 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use longshore_model::FailureReason;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, Value};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, RedisResult, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::task::TaskTracker;
 
-use super::failure::{broken, cluster, refused};
+use super::answers::Answers;
+use super::counted::Counted;
+use super::failure::{broken, cluster};
 use super::place::Place;
 use crate::wire::{Wire, no_answer};
 use crate::{ErrorKind, Op, StorageError};
@@ -146,7 +146,7 @@ impl Connections {
         let stream = self.wire.tcp(op, &place.host, place.port).await?;
         let moved = Arc::new(AtomicU64::new(0));
         if !place.tls {
-            return self.enter(op, place, Counted { stream, moved: Arc::clone(&moved) }, moved).await;
+            return self.enter(op, place, Counted::new(stream, &moved), moved).await;
         }
         let name = ServerName::try_from(place.host.clone())
             .map_err(|error| StorageError::caused(op, ErrorKind::Invalid, FailureReason::Tls, error))?;
@@ -155,7 +155,7 @@ impl Connections {
             .await
             .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
             .map_err(|error| no_answer(op, error))?;
-        self.enter(op, place, Counted { stream, moved: Arc::clone(&moved) }, moved).await
+        self.enter(op, place, Counted::new(stream, &moved), moved).await
     }
 
     /// Says who we are and which database is meant, and asks which run of the server this is.
@@ -181,13 +181,10 @@ impl Connections {
             driver: Arc::new(Driver(self.drivers.spawn(driver))),
         };
         if place.password.is_some() || place.username.is_some() {
-            let mut auth = Pipeline::new();
-            auth.cmd("AUTH").arg(place.username.as_deref());
-            auth.arg(place.password.as_ref().map_or("", |password| password.expose()));
-            live.ask(op, &auth).await?.all()?;
+            let password = place.password.as_ref().map_or("", |password| password.expose());
+            live.tell(op, redis::cmd("AUTH").arg(place.username.as_deref()).arg(password)).await?;
         }
-        // Alone: of several commands the library does not tell that the answer was no Redis's.
-        live.ask(op, Pipeline::new().cmd("SELECT").arg(place.db)).await?.all()?;
+        live.tell(op, redis::cmd("SELECT").arg(place.db)).await?;
         let mut asked = Pipeline::new();
         asked.cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
         let mut answers = live.ask(op, &asked).await?;
@@ -221,10 +218,28 @@ impl Live {
         !self.is_broken.load(Ordering::Relaxed) && !self.driver.0.is_finished()
     }
 
-    /// Sends commands together and waits for their answers, for as long as any byte moves.
+    /// Sends commands together and waits for their answers.
     pub(super) async fn ask(&self, op: Op, asked: &Pipeline) -> Result<Answers, StorageError> {
         let mut connection = self.connection.clone();
-        let mut asking = pin!(connection.send_packed_commands(asked, 0, asked.len()));
+        let answers = self.patiently(op, connection.send_packed_commands(asked, 0, asked.len())).await?;
+        Ok(Answers::new(op, answers))
+    }
+
+    /// Sends one command of which only its success matters. Of one, and not of several, the library
+    /// tells when the answer is no Redis's.
+    async fn tell(&self, op: Op, command: &Cmd) -> Result<(), StorageError> {
+        let mut connection = self.connection.clone();
+        let answer = self.patiently(op, connection.send_packed_command(command)).await?;
+        Answers::new(op, vec![answer]).all()
+    }
+
+    /// Waits for as long as any byte moves.
+    async fn patiently<T>(
+        &self,
+        op: Op,
+        asking: impl Future<Output = RedisResult<T>> + Send,
+    ) -> Result<T, StorageError> {
+        let mut asking = pin!(asking);
         let answered = loop {
             let moved = self.moved.load(Ordering::Relaxed);
             match timeout(self.patience, &mut asking).await {
@@ -238,73 +253,6 @@ impl Live {
         if answered.is_err() {
             self.is_broken.store(true, Ordering::Relaxed);
         }
-        Ok(Answers { op, answers: answered?.into_iter() })
-    }
-}
-
-/// The answers to some commands, one after the other.
-pub(super) struct Answers {
-    op: Op,
-    answers: std::vec::IntoIter<Value>,
-}
-
-impl Answers {
-    /// The next answer, or what its refusal means.
-    pub(super) fn next(&mut self) -> Result<Value, StorageError> {
-        match self.answers.next() {
-            Some(Value::ServerError(error)) => Err(refused(self.op, &error)),
-            Some(value) => Ok(value),
-            None => Err(self.bad()),
-        }
-    }
-
-    /// That none of the rest is a refusal.
-    pub(super) fn all(mut self) -> Result<(), StorageError> {
-        while self.answers.len() > 0 {
-            self.next()?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn bad(&self) -> StorageError {
-        bad_answer(self.op)
-    }
-}
-
-/// An answer that a Redis would not give.
-pub(super) fn bad_answer(op: Op) -> StorageError {
-    StorageError::new(op, ErrorKind::Invalid, FailureReason::BadAnswer)
-}
-
-/// A stream that counts what goes through it.
-struct Counted<S> {
-    stream: S,
-    moved: Arc<AtomicU64>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.moved.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if let Poll::Ready(Ok(written)) = &polled {
-            self.moved.fetch_add(*written as u64, Ordering::Relaxed);
-        }
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        answered
     }
 }

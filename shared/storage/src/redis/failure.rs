@@ -58,3 +58,52 @@ pub(super) fn cluster(op: Op) -> StorageError {
         InvalidSetting::new("host", "a node of a Redis Cluster holds only some of the keys: use a server alone");
     StorageError::caused(op, ErrorKind::Invalid, FailureReason::InvalidSettings, setting)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use redis::Value;
+
+    use super::*;
+
+    fn meaning(said: &str) -> StorageError {
+        let Ok(Value::ServerError(error)) = redis::parse_redis_value(format!("-{said}\r\n").as_bytes()) else {
+            panic!("a refusal");
+        };
+        refused(Op::Put, &error)
+    }
+
+    #[test]
+    fn each_refusal_has_its_meaning() {
+        let cases = [
+            ("NOAUTH Authentication required.", ErrorKind::Denied, FailureReason::WrongPassword),
+            ("WRONGPASS invalid username-password pair", ErrorKind::Denied, FailureReason::WrongPassword),
+            ("ERR AUTH <password> called without any password", ErrorKind::Denied, FailureReason::WrongPassword),
+            ("NOPERM this user has no permissions", ErrorKind::Denied, FailureReason::AccessDenied),
+            ("WRONGTYPE Operation against a key", ErrorKind::Invalid, FailureReason::WrongValueType),
+            ("LOADING Redis is loading the dataset", ErrorKind::Unavailable, FailureReason::Unavailable),
+            ("BUSY Redis is busy running a script", ErrorKind::Unavailable, FailureReason::Unavailable),
+            ("MISCONF errors writing to disk", ErrorKind::Unavailable, FailureReason::Unavailable),
+            ("READONLY You can't write against", ErrorKind::Unavailable, FailureReason::ReadOnly),
+            ("OOM command not allowed", ErrorKind::Unavailable, FailureReason::StorageFull),
+            ("MOVED 3999 127.0.0.1:6381", ErrorKind::Invalid, FailureReason::InvalidSettings),
+            ("ERR DB index is out of range", ErrorKind::Invalid, FailureReason::InvalidSettings),
+            ("ERR string exceeds maximum allowed size", ErrorKind::Invalid, FailureReason::TooLarge),
+            ("ERR unknown command", ErrorKind::Invalid, FailureReason::BadAnswer),
+        ];
+        for (said, kind, reason) in cases {
+            let error = meaning(said);
+            assert_eq!((error.kind, error.reason), (kind, reason), "{said}");
+        }
+        let many = meaning("ERR max number of clients reached");
+        assert_eq!(many.kind, ErrorKind::Throttled { retry_after: None });
+    }
+
+    #[test]
+    fn the_words_of_a_server_are_not_kept_for_they_may_quote_a_password() {
+        let error = meaning("ERR unknown command 'AUTH', with args beginning with: 'hunter2'");
+        let told = format!("{error} {error:?} {}", error.source().map(ToString::to_string).unwrap_or_default());
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}

@@ -3,7 +3,9 @@
 //! What keeps no times and no tags gets them from what is cheap to ask: an etag is the length of a
 //! value and a digest of both its ends.
 
+mod answers;
 mod connection;
+mod counted;
 mod failure;
 mod place;
 mod scan;
@@ -83,7 +85,7 @@ impl Redis {
         let mut asked = Pipeline::new();
         let key = self.probe_key();
         value::ask(&mut asked, key.as_bytes());
-        asked.cmd("TYPE").arg(&key).cmd("EXISTS").arg(&key);
+        asked.cmd("TYPE").arg(&key);
         live.ask(Op::List, &asked).await?.all()
     }
 

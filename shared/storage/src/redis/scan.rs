@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use redis::{Pipeline, Value};
 
+use super::answers::bad_answer;
 use super::connection::{Live, Run};
 use super::value;
 use crate::{ListPage, ListRequest, Op, StorageError};
@@ -49,7 +50,7 @@ pub(super) async fn once(
     }
     asked.arg("COUNT").arg(count);
     let mut answers = live.ask(Op::List, &asked).await?;
-    let wrong = || super::connection::bad_answer(Op::List);
+    let wrong = || bad_answer(Op::List);
     let Value::Array(parts) = answers.next()? else { return Err(wrong()) };
     let Ok([next, keys]) = <[Value; 2]>::try_from(parts) else { return Err(wrong()) };
     let (Value::BulkString(next), Value::Array(keys)) = (next, keys) else { return Err(wrong()) };

@@ -1,11 +1,11 @@
 //! What is known of values without reading them whole.
 
-use bytes::Bytes;
 use longshore_model::{FailureReason, QuarantineReason};
 use redis::Pipeline;
 use sha2::{Digest, Sha256};
 
-use super::connection::{Answers, Live};
+use super::answers::Answers;
+use super::connection::Live;
 use crate::{ErrorKind, ObjectMeta, Op, StorageError};
 
 /// Bytes at each end of a value that its etag covers: a thousand values cost no more than 128 KiB, and a
@@ -163,30 +163,6 @@ fn shown(key: &[u8]) -> String {
         }
     }
     shown
-}
-
-/// A value, once it is in hand.
-impl Answers {
-    pub(super) fn bytes(&mut self) -> Result<Bytes, StorageError> {
-        match self.next()? {
-            redis::Value::BulkString(bytes) => Ok(bytes.into()),
-            _ => Err(self.bad()),
-        }
-    }
-
-    fn number(&mut self) -> Result<u64, StorageError> {
-        match self.next()? {
-            redis::Value::Int(number) => u64::try_from(number).map_err(|_| self.bad()),
-            _ => Err(self.bad()),
-        }
-    }
-
-    fn text(&mut self) -> Result<String, StorageError> {
-        match self.next()? {
-            redis::Value::SimpleString(text) => Ok(text),
-            _ => Err(self.bad()),
-        }
-    }
 }
 
 #[cfg(test)]
