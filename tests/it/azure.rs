@@ -103,15 +103,18 @@ async fn names_that_azure_may_sort_otherwise_come_once_each() {
     let azurite = Azurite::shared().await;
     let rig = Rig::start().await;
     let container = azurite.create_container("order").await;
-    // By UTF-16 units, as Azurite lists, emoji come before full-width characters; by bytes after them.
-    let keys: Vec<String> = (0..550).flat_map(|n| [format!("（{n:04}"), format!("😀{n:04}")]).collect();
+    // By UTF-16 units, as Azurite lists, emoji come before full-width characters; by bytes after them. So
+    // the second page holds names that sort before those of the first.
+    let wide = (0..100).map(|n| format!("（{n:04}"));
+    let keys: Vec<String> = wide.chain((0..1_050).map(|n| format!("😀{n:04}"))).collect();
     azurite.put_many(&container, &keys).await;
     let settings =
         with(&settings(&azurite.endpoint(), rig.project().await, &container), json!({"use_blob_urls": true}));
     let storage = create(&rig, IMPORT, settings).await;
-    for created in [1_100, 0] {
+    for created in [1_150, 0] {
         let sync = rig.sync_to_end(&storage).await;
         assert_eq!((&sync["status"], &sync["counts"]["created"]), (&json!("completed"), &json!(created)), "{sync}");
+        assert_eq!(sync["counts"]["listed"], 1_150, "{sync}");
         rig.check_import(&storage, &sync, &one_each(keys.clone()), &[]).await;
     }
 }
