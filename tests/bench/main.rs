@@ -39,6 +39,9 @@ struct Args {
     /// A tenth of the keys is enough to see whether a row works: 0.1.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
+    /// In place of the rows: looks at the plans of the hot statements with so many ledger rows, such as 10000000.
+    #[arg(long)]
+    plans: Option<i64>,
     /// Where servers put their data and logs.
     #[arg(long, default_value = "target/local/bench")]
     dir: String,
@@ -77,7 +80,13 @@ async fn measure(args: &Args) -> Result<ExitCode> {
 
     let mut figures: Vec<Figure> = Vec::new();
     let mut unmeasured = false;
-    for row in Row::ALL.into_iter().filter(|row| args.rows.is_empty() || args.rows.contains(&row.number())) {
+    if let Some(rows) = args.plans {
+        figures.extend(rows::plans::measure(&world, rows).await?);
+    }
+    for row in Row::ALL
+        .into_iter()
+        .filter(|row| (args.rows.is_empty() && args.plans.is_none()) || args.rows.contains(&row.number()))
+    {
         let begun = Instant::now();
         println!("row {}: {} ...", row.number(), row.title());
         let measured = row.measure(&world).await.unwrap_or_else(|error| {

@@ -34,6 +34,7 @@ mod schemathesis;
 mod sdk;
 mod secrets;
 mod splitting;
+mod ssrf;
 mod stopping;
 mod storage_faults;
 mod validation;

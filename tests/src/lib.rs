@@ -9,6 +9,7 @@ pub mod installed;
 pub mod moto;
 pub mod oracle;
 pub mod plain;
+pub mod plans;
 pub mod proxy;
 pub mod recovery;
 pub mod redis;

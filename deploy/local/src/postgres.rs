@@ -64,6 +64,11 @@ impl Postgres {
         self.process.as_ref()?.pid()
     }
 
+    /// What the server has written into its log so far.
+    pub fn log(&self) -> Result<String> {
+        Ok(self.ours()?.log())
+    }
+
     /// Creates a database, unless it is there, and returns its URL.
     pub async fn create_database(&self, name: &str) -> Result<String> {
         create_database(&self.url, name).await?;

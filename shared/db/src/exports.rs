@@ -87,7 +87,10 @@ pub async fn record(
     Ok(())
 }
 
-/// Objects whose annotation or task is gone, in ascending order of (unit, id).
+/// Objects whose annotation or task is gone, among the next `limit` that were ever written, in ascending order
+/// of (unit, id); and where to go on, if there may be more.
+///
+/// So many are looked at and no more: where nothing is gone, a page is not longer for it.
 ///
 /// # Errors
 /// The database is away.
@@ -97,20 +100,26 @@ pub async fn orphans(
     may_delete: bool,
     after: (&str, i64),
     limit: i64,
-) -> Result<Vec<Orphan>> {
-    let rows = client
-        .query(
-            "SELECT e.unit, e.unit_id, e.key FROM exports e
-              WHERE e.storage_id = $1 AND (e.unit, e.unit_id) > ($3, $4)
-                AND (e.state = 'exported' OR (e.state = 'kept' AND $2))
-                AND NOT EXISTS (SELECT 1 FROM annotations a
-                                 WHERE (e.unit = 'annotation' AND a.id = e.unit_id)
-                                    OR (e.unit = 'task' AND a.task_id = e.unit_id))
-              ORDER BY e.unit, e.unit_id LIMIT $5",
-            &[&storage_id, &may_delete, &after.0, &after.1, &limit],
+) -> Result<(Vec<Orphan>, Option<(String, i64)>)> {
+    let statement = client
+        .prepare_cached(
+            "WITH page AS (
+                 SELECT unit, unit_id, key, state FROM exports
+                  WHERE storage_id = $1 AND (unit, unit_id) > ($3, $4) ORDER BY unit, unit_id LIMIT $5
+             ), judged AS (
+                 SELECT unit, unit_id, key, row_number() OVER (ORDER BY unit, unit_id) = $5 AS at_end,
+                        (state = 'exported' OR (state = 'kept' AND $2))
+                        AND CASE unit WHEN 'annotation' THEN NOT EXISTS (SELECT FROM annotations a WHERE a.id = unit_id)
+                                      ELSE NOT EXISTS (SELECT FROM annotations a WHERE a.task_id = unit_id) END AS gone
+                   FROM page
+             )
+             SELECT unit, unit_id, key, at_end, gone FROM judged WHERE gone OR at_end ORDER BY unit, unit_id",
         )
         .await?;
-    Ok(rows.iter().map(|row| Orphan { unit: row.get(0), unit_id: row.get(1), key: row.get(2) }).collect())
+    let rows = client.query(&statement, &[&storage_id, &may_delete, &after.0, &after.1, &limit]).await?;
+    let next = rows.iter().find(|row| row.get("at_end")).map(|row| (row.get("unit"), row.get("unit_id")));
+    let orphan = |row: &tokio_postgres::Row| Orphan { unit: row.get(0), unit_id: row.get(1), key: row.get(2) };
+    Ok((rows.iter().filter(|row| row.get("gone")).map(orphan).collect(), next))
 }
 
 /// Records what became of orphans: `deleted`, or `kept` where the storage may not delete.

@@ -1,11 +1,13 @@
 //! The rows of the report, a module each.
 
 mod copy;
+mod cost;
 mod enqueue;
 mod fairness;
 mod gets;
 mod memory;
 mod parser;
+pub mod plans;
 mod puts;
 mod ranges;
 mod resolve;
@@ -31,10 +33,11 @@ pub enum Row {
     Resolve,
     Rivals,
     Parser,
+    Cost,
 }
 
 impl Row {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Copy,
         Self::Ranges,
         Self::Gets,
@@ -46,6 +49,7 @@ impl Row {
         Self::Resolve,
         Self::Rivals,
         Self::Parser,
+        Self::Cost,
     ];
 
     pub fn number(self) -> u8 {
@@ -65,6 +69,7 @@ impl Row {
             Self::Resolve => "resolving URIs",
             Self::Rivals => "what a user would pick instead",
             Self::Parser => "the listing's parser",
+            Self::Cost => "what a million objects cost",
         }
     }
 
@@ -85,6 +90,7 @@ impl Row {
             Self::Resolve => resolve::measure(world).await,
             Self::Rivals => rivals::measure(world).await,
             Self::Parser => parser::measure(world).await,
+            Self::Cost => cost::measure(world).await,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::server::bucket::{Bucket, Form};
 use crate::world::World;
 
 /// Tasks of a usual size, each with an annotation of one rectangle.
-const SEED: &str = r#"
+pub(super) const SEED: &str = r#"
     WITH task AS (
         INSERT INTO tasks (project_id, data, total_annotations)
         SELECT $1, jsonb_build_object('image', 's3://photos/images/' || lpad(i::text, 10, '0') || '.jpg'), 1

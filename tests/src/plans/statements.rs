@@ -1,0 +1,273 @@
+//! The hot statements, as the product asks them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use longshore_db::host::{Host, Native};
+use longshore_db::jobs;
+use longshore_db::objects::{self, Look, SetAside};
+use longshore_db::quarantine::{self, QuarantineFilter};
+use longshore_db::syncs::{self, SyncFilter};
+use longshore_db::tasks::{self, From};
+use longshore_db::{
+    Asked, Client, Counts, Sealer, annotations, enqueue_asked, exports, outbox, resolve, stats, storages, tokens,
+    workers,
+};
+use longshore_model::uri::ObjectUri;
+use longshore_model::{Direction, FailureReason, JobKind, QuarantineReason, Secret, StorageKind, SyncStatus};
+
+use super::Plans;
+
+/// The storage with most of the rows, the export storage beside it, and their project.
+const GIANT: i64 = 1;
+const TARGET: i64 = 11;
+const PROJECT: i64 = 1;
+
+/// Nothing here is sealed with it.
+const SEALING_KEY: &str = "plans:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+const LEASE: Duration = Duration::from_secs(60);
+
+/// Keys of a page.
+const PAGE: i64 = 1_000;
+
+fn key(number: i64) -> String {
+    format!("images/{number:010}.jpg")
+}
+
+/// A thousand keys of the giant in its middle, as a listing gives them.
+fn page_of(rows: i64) -> Vec<String> {
+    (rows / 2..).filter(|n| n % 10 < 8).take(PAGE as usize).map(key).collect()
+}
+
+pub(super) async fn all(plans: &mut Plans<'_>) -> Result<()> {
+    asking(plans).await?;
+    jobs_and_messages(plans).await?;
+    pages(plans).await?;
+    exporting(plans).await?;
+    showing(plans).await?;
+    looking_after(plans).await
+}
+
+async fn asking(plans: &mut Plans<'_>) -> Result<()> {
+    plans
+        .step("enqueue", 100, async |client| {
+            let tx = client.transaction().await?;
+            let asked = Asked {
+                storage_id: GIANT,
+                kind: StorageKind::S3,
+                direction: Direction::Import,
+                projects: Some(&[PROJECT]),
+                token: "host",
+                idempotency_key: Some("night"),
+                options: None,
+            };
+            enqueue_asked(&tx, &asked).await.map(drop).context("enqueue")
+        })
+        .await?;
+    plans
+        .step("token", 20, async |client| {
+            Ok(tokens::find(&*client, &tokens::digest(&Secret::new("1"))).await.map(drop)?)
+        })
+        .await?;
+    plans.step("storage", 20, async |client| Ok(storages::get(&*client, GIANT).await.map(drop)?)).await
+}
+
+/// How a job ends, for now or for good.
+const ENDINGS: [(&str, Ending); 5] = [
+    ("complete, and close the sync", Ending::Complete),
+    ("discard, and fail the sync", Ending::Discard),
+    ("back to the queue", Ending::Release),
+    ("put aside for later", Ending::RetryLater),
+    ("split", Ending::Split),
+];
+
+#[derive(Clone, Copy)]
+enum Ending {
+    Complete,
+    Discard,
+    Release,
+    RetryLater,
+    Split,
+}
+
+async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
+    let relay = async |client: &mut Client| {
+        let tx = client.transaction().await?;
+        let due: Vec<i64> = outbox::take_due(&tx, 500).await?.iter().map(|due| due.job).collect();
+        Ok(outbox::confirm(&tx, &due).await?)
+    };
+    plans.step("relay: take and confirm a hundred", 1_500, relay).await?;
+    plans.step("relay: next due", 10, async |client| Ok(outbox::due_in_ms(&*client).await.map(drop)?)).await?;
+
+    let newest = "SELECT max(job_id) FROM outbox";
+    let job: i64 = plans.db.client().await?.query_one(newest, &[]).await?.get(0);
+    let counts = Counts { pages: 1, listed: 1, ..Counts::default() };
+    let page = async |client: &mut Client| {
+        let tx = client.transaction().await?;
+        let lease = jobs::claim(&tx, job, "worker", LEASE).await?.context("a job to claim")?.lease;
+        jobs::heartbeat(&tx, &[lease], LEASE).await?;
+        jobs::hold(&tx, lease).await?;
+        Ok(jobs::advance(&tx, lease, Some("k"), &counts, true).await?)
+    };
+    plans.step("claim, heartbeat, hold, advance", 60, page).await?;
+    for (name, ending) in ENDINGS {
+        let work = async |client: &mut Client| {
+            let tx = client.transaction().await?;
+            let lease = jobs::claim(&tx, job, "worker", LEASE).await?.context("a job to claim")?.lease;
+            match ending {
+                Ending::Complete => jobs::complete(&tx, lease).await?,
+                Ending::Discard => jobs::discard(&tx, lease, FailureReason::Unavailable, "gone").await?,
+                Ending::Release => jobs::release(&tx, lease).await?,
+                Ending::RetryLater => jobs::retry_later(&tx, lease, LEASE, FailureReason::Unavailable, "busy").await?,
+                Ending::Split => jobs::split(&tx, lease, &[key(1), key(2)]).await?,
+            }
+            Ok(())
+        };
+        plans.step(name, 100, work).await?;
+    }
+    let second = Duration::from_secs(1);
+    plans
+        .step("workers and their load", 400, async |client| Ok(workers::load(&*client, second).await.map(drop)?))
+        .await?;
+    let rescue = async |client: &mut Client| {
+        let tx = client.transaction().await?;
+        jobs::rescue_expired(&tx).await?;
+        Ok(jobs::republish_lost(&tx, &[JobKind::Import], second, LEASE).await.map(drop)?)
+    };
+    plans.step("rescuer", 1_000, rescue).await
+}
+
+async fn pages(plans: &mut Plans<'_>) -> Result<()> {
+    let keys = page_of(plans.rows);
+    let page: Vec<(&str, Option<&str>)> = keys.iter().map(|key| (key.as_str(), None)).collect();
+    for (name, look, budget) in
+        [("a thousand keys by their interval", Look::Interval, 300), ("a thousand keys one by one", Look::Each, 6_000)]
+    {
+        let look_up = async |client: &mut Client| {
+            let standings = objects::standings(&*client, GIANT, 2, &page, look).await?;
+            anyhow::ensure!(
+                standings.iter().all(|standing| *standing == objects::Standing::Existed),
+                "keys of the ledger"
+            );
+            Ok(())
+        };
+        plans.step(name, budget, look_up).await?;
+    }
+    let bad = |n: i64| SetAside {
+        key: format!("bad/{n}"),
+        etag: None,
+        size: None,
+        unit_id: None,
+        reason: QuarantineReason::InvalidJson,
+        detail: "not JSON".to_owned(),
+        byte_offset: None,
+        row_index: None,
+        excerpt: None,
+    };
+    let rows: Vec<SetAside> = (0..100).map(bad).collect();
+    let quarantine = async |client: &mut Client| {
+        let tx = client.transaction().await?;
+        objects::set_aside(&tx, GIANT, 1, &rows).await?;
+        Ok(objects::release(&tx, GIANT, &["bad/1", "bad/2"]).await?)
+    };
+    plans.step("a hundred objects into quarantine, two out", 3_000, quarantine).await?;
+    let native = Native::new(Sealer::parse(&Secret::new(SEALING_KEY))?);
+    plans.step("a job's storage", 20, async |client| Ok(native.storage(client, GIANT).await.map(drop)?)).await
+}
+
+async fn exporting(plans: &mut Plans<'_>) -> Result<()> {
+    let middle: i64 = plans.rows / 20;
+    let units: Vec<i64> = (middle..middle + 500).collect();
+    let digests =
+        async |client: &mut Client| Ok(exports::digests(&*client, TARGET, "annotation", &units).await.map(drop)?);
+    plans.step("digests of five hundred annotations", 3_000, digests).await?;
+    let wanted: [(&str, &str); 2] = [
+        ("a page of annotations to export", include_str!("../../../shared/db/src/host/annotations_to_export.sql")),
+        ("a page of tasks to export", include_str!("../../../shared/db/src/host/tasks_to_export.sql")),
+    ];
+    for (name, text) in wanted {
+        // Everything behind the middle of the ids; the cursor that the product reads it by is not explained.
+        let until = i64::MAX;
+        let (sync, all, tasks, limit) = (1_i64, false, Vec::<i64>::new(), 500_i64);
+        let page = async |client: &mut Client| {
+            let after = if name.contains("tasks") { middle * 10 } else { middle };
+            client.query(text, &[&PROJECT, &TARGET, &sync, &all, &tasks, &after, &until, &limit]).await?;
+            Ok(())
+        };
+        plans.step(name, 12_000, page).await?;
+    }
+    let orphans = async |client: &mut Client| {
+        Ok(exports::orphans(&*client, TARGET, true, ("annotation", middle), 1_000).await.map(drop)?)
+    };
+    plans.step("a thousand exports: whose annotation is gone", 6_000, orphans).await
+}
+
+async fn showing(plans: &mut Plans<'_>) -> Result<()> {
+    let rows = plans.rows;
+    let task = rows / 2;
+    plans.step("a task", 20, async |client| Ok(tasks::get(&*client, task).await.map(drop)?)).await?;
+    for (name, from) in [
+        ("the first page of tasks", From::Offset(0)),
+        ("a page of tasks far in, by the id before", From::After(rows / 2)),
+    ] {
+        let page = async |client: &mut Client| {
+            let rows = tasks::page(&*client, PROJECT, from, 100).await?;
+            let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+            annotations::of_tasks(&*client, &ids).await?;
+            Ok(tasks::predictions(&*client, &ids).await.map(drop)?)
+        };
+        plans.step(name, 1_000, page).await?;
+    }
+    plans
+        .step("totals of a project", 2_000, async |client| Ok(tasks::totals(&*client, PROJECT).await.map(drop)?))
+        .await?;
+
+    let page = SyncFilter { limit: 50, ..SyncFilter::default() };
+    for (name, filter) in [
+        ("syncs", page.clone()),
+        ("syncs of a storage", SyncFilter { storage: Some(GIANT), ..page.clone() }),
+        ("syncs of a project", SyncFilter { project: Some(PROJECT), ..page.clone() }),
+        ("syncs that failed", SyncFilter { status: Some(SyncStatus::Failed), ..page.clone() }),
+        ("live syncs", SyncFilter { status: Some(SyncStatus::InProgress), ..page.clone() }),
+        ("syncs further back", SyncFilter { before: Some(rows / 20), ..page }),
+    ] {
+        plans.step(name, 4_000, async |client| Ok(syncs::list(&*client, &filter).await.map(drop)?)).await?;
+    }
+    plans.step("a sync", 40, async |client| Ok(syncs::get(&*client, rows / 20).await.map(drop)?)).await?;
+    plans.step("jobs of a sync", 20, async |client| Ok(syncs::jobs(&*client, rows / 20).await.map(drop)?)).await?;
+
+    for (name, filter) in [
+        ("quarantine", QuarantineFilter::default()),
+        ("quarantine of a storage", QuarantineFilter { storage: Some(GIANT), ..QuarantineFilter::default() }),
+        ("quarantine of a sync", QuarantineFilter { sync: Some(7), ..QuarantineFilter::default() }),
+        ("what is open", QuarantineFilter { state: Some("open"), ..QuarantineFilter::default() }),
+    ] {
+        plans.step(name, 1_500, async |client| Ok(quarantine::list(&*client, &filter, 100).await.map(drop)?)).await?;
+    }
+
+    let (name, text) = (key(task), format!("s3://photos/{}", key(task)));
+    let uri = ObjectUri::parse(&text).context("a URI")?;
+    let by_task = async |client: &mut Client| Ok(resolve::by_task(&*client, task, &uri, true).await.map(drop)?);
+    plans.step("resolve: a URI of a task", 60, by_task).await?;
+    let by_key = async |client: &mut Client| Ok(resolve::by_project(&*client, PROJECT, &uri, &name).await.map(drop)?);
+    plans.step("resolve: a URI of a project", 60, by_key).await
+}
+
+async fn looking_after(plans: &mut Plans<'_>) -> Result<()> {
+    let report = async |client: &mut Client| {
+        let tx = client.transaction().await?;
+        let shown = syncs::to_report(&tx, 200).await?;
+        Ok(syncs::reported(&tx, &shown).await?)
+    };
+    plans.step("reporter: a hundred live syncs", 4_000, report).await?;
+    let prune = async |client: &mut Client| {
+        let tx = client.transaction().await?;
+        Ok(syncs::prune(&tx, 90).await.map(drop)?)
+    };
+    plans.step("pruner, with nothing to remove", 200, prune).await?;
+    plans
+        .step("unfinished jobs, for the metrics", 400, async |client| Ok(stats::jobs(&*client).await.map(drop)?))
+        .await?;
+    plans.step("messages that wait", 40, async |client| Ok(stats::outbox(&*client).await.map(drop)?)).await
+}
