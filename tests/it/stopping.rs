@@ -115,6 +115,7 @@ async fn sigterm_finishes_the_page_and_another_worker_goes_on_behind_it() {
 
     let sync = rig.sync(&storage).await;
     third_page.reached().await;
+    rig.until_counted(sync, "pages", 2).await;
     let (exit, ()) = tokio::join!(rig.workers[0].stop(), async {
         rig.until_worker_says(0, "SIGTERM").await;
         third_page.release();

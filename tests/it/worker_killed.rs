@@ -77,7 +77,7 @@ async fn a_worker_killed_after_listing_or_inside_the_transaction_costs_that_page
     rig.until_counted(sync, "pages", 1).await;
     let ledger = rig.freeze("LOCK TABLE objects IN ACCESS EXCLUSIVE MODE").await;
     second_page.release();
-    ledger.reached("SELECT key, sync_id FROM objects").await;
+    ledger.reached("SELECT count(*) AS rows").await;
     rig.workers[0].process.kill().await.expect("killed");
     ledger.release().await;
 
@@ -95,8 +95,12 @@ async fn a_worker_killed_after_listing_or_inside_the_transaction_costs_that_page
     rig.restart_worker(0).await;
     check_ended(&rig, &storage, sync, &expected, &[]).await;
     let (first, second) = (image(999), image(1_999));
-    let starts = listings(&rig, "images").into_iter().take(5).collect::<Vec<_>>();
-    assert_eq!(starts, ["", &first, &first, &second, &second], "what was committed is not listed again");
+    let mut starts = listings(&rig, "images");
+    // The sync after it begins at the beginning again. A page ahead may or may not have been asked for by the killed.
+    starts.truncate(starts.iter().rposition(String::is_empty).expect("listings"));
+    let times = |start: &str| starts.iter().filter(|asked| *asked == start).count();
+    assert_eq!((times(""), times(&first)), (1, 2), "what was committed is not listed again: {starts:?}");
+    assert!((2..=3).contains(&times(&second)) && starts.last() == Some(&second), "{starts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

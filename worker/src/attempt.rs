@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::job_error::{JobError, Verdict, backoff};
 use crate::jobs::{Handler, Page, open};
 use crate::metrics::Ending;
+use crate::places::Quantum;
 
 /// How often an attempt commits that finds nothing to write. A commit for each such page would cost
 /// more than its listing; too rarely would let progress and cancellation wait.
@@ -38,9 +39,9 @@ enum Step {
 /// Runs a claimed job and says how the attempt ended.
 ///
 /// Never fails: what cannot be written now is found by the rescuer once the lease expires.
-pub(crate) async fn run(context: &Context, claimed: &Claimed, lost: &CancellationToken) -> Ending {
+pub(crate) async fn run(context: &Context, claimed: &Claimed, quantum: &Quantum, lost: &CancellationToken) -> Ending {
     let worked = tokio::select! {
-        worked = work(context, claimed) => worked,
+        worked = work(context, claimed, quantum) => worked,
         () = lost.cancelled() => Err(JobError::Db(DbError::LeaseLost)),
         () = drained(context) => Err(JobError::Draining),
     };
@@ -56,27 +57,25 @@ async fn drained(context: &Context) {
     sleep(context.config.drain).await;
 }
 
-async fn work(context: &Context, claimed: &Claimed) -> Result<Ending, JobError> {
-    let started = Instant::now();
+async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result<Ending, JobError> {
+    let mut committed_at = Instant::now();
     let mut handler = open(context, claimed).await?;
-    let mut page = perform(context, claimed, handler.as_mut()).await?;
-    let mut committed_at = started;
+    let mut page = perform(context, claimed, quantum, handler.as_mut()).await?;
     loop {
-        let in_time = started.elapsed() < context.config.quantum && !context.stop.is_cancelled();
         let step = match page.failure.take() {
             Some(error) => Step::Retry(error),
             None if page.last => Step::Complete,
-            None if in_time => Step::Continue,
-            None => Step::Release,
+            None if quantum.is_over() => Step::Release,
+            None => Step::Continue,
         };
         let go_on = matches!(step, Step::Continue);
         if go_on && page.is_idle() && committed_at.elapsed() < IDLE_COMMITS {
-            let mut next = perform(context, claimed, handler.as_mut()).await?;
+            let mut next = perform(context, claimed, quantum, handler.as_mut()).await?;
             next.absorb(page);
             page = next;
             continue;
         }
-        let ahead: OptionFuture<_> = go_on.then(|| perform(context, claimed, handler.as_mut())).into();
+        let ahead: OptionFuture<_> = go_on.then(|| perform(context, claimed, quantum, handler.as_mut())).into();
         // The page goes with its commit: one ahead may wait for the memory that this one holds.
         let (committed, next) = tokio::join!(commit_or_isolate(context, claimed, page, &step), ahead);
         committed?;
@@ -90,9 +89,14 @@ async fn work(context: &Context, claimed: &Claimed) -> Result<Ending, JobError> 
     }
 }
 
-async fn perform(context: &Context, claimed: &Claimed, handler: &mut dyn Handler) -> Result<Page, JobError> {
+async fn perform(
+    context: &Context,
+    claimed: &Claimed,
+    quantum: &Quantum,
+    handler: &mut dyn Handler,
+) -> Result<Page, JobError> {
     let started = Instant::now();
-    let page = handler.perform().await?;
+    let page = handler.perform(quantum).await?;
     context.metrics.page(claimed.kind, started);
     Ok(page)
 }

@@ -28,7 +28,8 @@ pub struct Config {
     pub log_format: String,
     /// `LONGSHORE_WORKER`: the name in leases and logs; host name and process id by default.
     pub name: String,
-    /// `LONGSHORE_JOBS`: jobs at once per queue. Each holds one connection while it commits.
+    /// `LONGSHORE_JOBS`: jobs at once per queue; for every four of them one more in passing, so that small
+    /// ones need not wait for giants. Each holds one connection while it commits.
     pub jobs: u16,
     /// `LONGSHORE_GETS`: objects read or written at once per job.
     pub transfers: usize,

@@ -15,6 +15,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use crate::attempt;
 use crate::context::Context;
+use crate::places::Places;
 
 /// How long a claim may take before its connection counts as dead.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
@@ -25,14 +26,16 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(500);
 
 /// Takes messages of one queue until the worker stops.
 pub(crate) async fn consume(context: Arc<Context>, broker: Broker, queue: Queue, tasks: Tasks) {
-    let mut consumer = broker.consumer(queue, context.config.jobs, context.stop.clone());
+    let jobs = context.config.jobs;
+    let places = Places::new(jobs, context.config.quantum, context.stop.clone());
+    let mut consumer = broker.consumer(queue, Places::at_once(jobs), context.stop.clone());
     while let Some((message, delivery)) = consumer.next_message::<JobMessage>().await {
-        let context = Arc::clone(&context);
-        tasks.spawn("attempt", async move { deliver(&context, &message, delivery).await });
+        let (context, places) = (Arc::clone(&context), places.clone());
+        tasks.spawn("attempt", async move { deliver(&context, &places, &message, delivery).await });
     }
 }
 
-async fn deliver(context: &Context, message: &JobMessage, delivery: Delivery) {
+async fn deliver(context: &Context, places: &Places, message: &JobMessage, delivery: Delivery) {
     let Some(claimed) = claim(context, message.job).await else {
         delivery.requeue().await;
         return;
@@ -51,8 +54,9 @@ async fn deliver(context: &Context, message: &JobMessage, delivery: Delivery) {
         sync.id = claimed.sync_id,
         storage.id = claimed.storage_id
     );
-    let ending = attempt::run(context, &claimed, &held.lost).instrument(span).await;
-    drop(held);
+    let quantum = places.take();
+    let ending = attempt::run(context, &claimed, &quantum, &held.lost).instrument(span).await;
+    drop((held, quantum));
     running.end(ending);
     delivery.ack().await;
 }

@@ -13,6 +13,9 @@ mod job_error;
 mod jobs;
 mod leases;
 mod metrics;
+mod places;
+
+pub use items::data_of_items;
 
 use std::sync::Arc;
 use std::time::Duration;

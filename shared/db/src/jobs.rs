@@ -60,8 +60,8 @@ pub struct JobRow {
 /// # Errors
 /// The database is away.
 pub async fn claim(client: &impl GenericClient, job: i64, worker: &str, lease: Duration) -> Result<Option<Claimed>> {
-    let row = client
-        .query_opt(
+    let statement = client
+        .prepare_cached(
             "WITH claimed AS (
                  UPDATE jobs
                     SET state = 'running', attempt = attempt + 1, leased_by = $2,
@@ -78,9 +78,9 @@ pub async fn claim(client: &impl GenericClient, job: i64, worker: &str, lease: D
              SELECT j.id, j.attempt, j.sync_id, s.storage_id, j.kind, j.cursor, j.range_after, j.range_until,
                     j.failures, s.options::text AS options, (SELECT id FROM begun) AS begun
                FROM claimed j JOIN syncs s ON s.id = j.sync_id",
-            &[&job, &worker, &lease.as_secs_f64()],
         )
         .await?;
+    let row = client.query_opt(&statement, &[&job, &worker, &lease.as_secs_f64()]).await?;
     let Some(row) = row else { return Ok(None) };
     if row.get::<_, Option<i64>>("begun").is_some() {
         syncs::notify(client).await?;
@@ -203,13 +203,14 @@ pub async fn discard(tx: &Transaction<'_>, lease: Lease, reason: FailureReason, 
 
 async fn finish(tx: &Transaction<'_>, lease: Lease, state: JobState, why: Option<(FailureReason, &str)>) -> Result<()> {
     let (reason, detail) = why.unzip();
-    let row = tx
-        .query_one(
+    let statement = tx
+        .prepare_cached(
             "UPDATE jobs SET state = $2, lease_until = NULL, finished_at = now(), reason = $3, detail = $4
               WHERE id = $1 RETURNING sync_id",
-            &[&lease.job, &state.as_str(), &reason.map(FailureReason::as_str), &detail],
         )
         .await?;
+    let reason = reason.map(FailureReason::as_str);
+    let row = tx.query_one(&statement, &[&lease.job, &state.as_str(), &reason, &detail]).await?;
     syncs::close_if_done(tx, row.get(0), why).await
 }
 
@@ -244,19 +245,21 @@ async fn requeue(
     why: Option<(FailureReason, &str)>,
 ) -> Result<()> {
     let (reason, detail) = why.unzip();
-    tx.execute(
-        "WITH requeued AS (
-             UPDATE jobs
-                SET state = $2, lease_until = NULL, leased_by = NULL, failures = failures + $4,
-                    due_at = now() + $3::float8 * interval '1 second', reason = $5, detail = $6
-              WHERE id = $1
-          RETURNING id, due_at
-         )
-         INSERT INTO outbox (job_id, due_at) SELECT id, due_at FROM requeued
-             ON CONFLICT (job_id) DO UPDATE SET due_at = excluded.due_at",
-        &[&lease.job, &state.as_str(), &delay.as_secs_f64(), &failures, &reason.map(FailureReason::as_str), &detail],
-    )
-    .await?;
+    let statement = tx
+        .prepare_cached(
+            "WITH requeued AS (
+                 UPDATE jobs
+                    SET state = $2, lease_until = NULL, leased_by = NULL, failures = failures + $4,
+                        due_at = now() + $3::float8 * interval '1 second', reason = $5, detail = $6
+                  WHERE id = $1
+              RETURNING id, due_at
+             )
+             INSERT INTO outbox (job_id, due_at) SELECT id, due_at FROM requeued
+                 ON CONFLICT (job_id) DO UPDATE SET due_at = excluded.due_at",
+        )
+        .await?;
+    let reason = reason.map(FailureReason::as_str);
+    tx.execute(&statement, &[&lease.job, &state.as_str(), &delay.as_secs_f64(), &failures, &reason, &detail]).await?;
     if delay.is_zero() {
         tx.batch_execute("NOTIFY longshore_outbox").await?;
     }

@@ -4,7 +4,9 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
+};
 use longshore_model::Secret;
 use rustls::crypto::aws_lc_rs;
 use tokio_postgres::{AsyncMessage, Config};
@@ -25,6 +27,10 @@ const WAIT: Duration = Duration::from_secs(5);
 /// A page commits in well under a second; shorter would give up on a database that is only slow, longer
 /// would keep a job with a worker whose connection is half-open.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection lent within this time is not asked whether it still works before it is lent again: the
+/// question would be a good part of what a page costs. One whose end was seen is never lent.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// The advisory lock that lets one of several starting schedulers migrate; "longshor" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6c6f_6e67_7368_6f72;
@@ -49,8 +55,8 @@ pub struct PoolStatus {
 impl Db {
     /// Prepares a pool; the first connection is made when it is needed.
     ///
-    /// A connection is checked before it is lent, so one that a restart or a firewall cut is
-    /// replaced and not handed out. `patience` is for [`Self::in_time`]; twice as long, and the
+    /// A connection that was idle is checked before it is lent, so one that a restart or a firewall cut
+    /// is replaced and not handed out. `patience` is for [`Self::in_time`]; twice as long, and the
     /// database itself ends a transaction whose process fell silent.
     ///
     /// # Errors
@@ -76,10 +82,20 @@ impl Db {
         let manager = Manager::from_config(
             config.clone(),
             tls.clone(),
-            ManagerConfig { recycling_method: RecyclingMethod::Verified },
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
+        let check = Hook::async_fn(|client: &mut ClientWrapper, metrics| {
+            Box::pin(async move {
+                if metrics.last_used() < TRUSTED {
+                    return Ok(());
+                }
+                let asked = tokio::time::timeout(WAIT, client.simple_query("")).await;
+                asked.map_err(|_| HookError::message("silent"))?.map(drop).map_err(HookError::Backend)
+            })
+        });
         let pool = Pool::builder(manager)
             .max_size(connections)
+            .pre_recycle(check)
             .runtime(Runtime::Tokio1)
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
             .build()

@@ -1,5 +1,6 @@
 //! What a worker does with each kind of job.
 
+pub(crate) mod ahead;
 mod delete;
 mod export;
 mod import;
@@ -11,12 +12,15 @@ use longshore_model::{JobKind, QuarantineReason};
 
 use crate::context::{Context, Reserved};
 use crate::job_error::JobError;
+use crate::places::Quantum;
 
 /// The storage side of a job: prepares one page after the other.
 #[async_trait]
 pub(crate) trait Handler: Send {
     /// Prepares the next page. Storage calls and reading queries only; no transaction is open.
-    async fn perform(&mut self) -> Result<Page, JobError>;
+    ///
+    /// While the quantum lasts it may begin what the page after that needs.
+    async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError>;
 }
 
 /// A prepared page: everything that one transaction will write.

@@ -65,7 +65,20 @@ pub struct Selection<'a> {
     pub after: i64,
     /// … up to and with this one.
     pub until: i64,
+    /// So many of them are gone through at most, …
     pub limit: i64,
+    /// … and no more once those to write have so many bytes.
+    pub bytes: usize,
+}
+
+/// A page of export: of the next units, those that are to be written.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    pub units: Vec<Unit>,
+    /// The last id that was gone through, from which on the next page reads.
+    pub until: i64,
+    /// Whether there may be units after it.
+    pub more: bool,
 }
 
 /// An annotation to export.
@@ -121,8 +134,8 @@ pub trait Host: Send + Sync {
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64>;
 
     /// Annotations to write, one a unit, in ascending order of their ids.
-    async fn annotations(&self, client: &Client, selection: &Selection<'_>) -> Result<Vec<Unit>>;
+    async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<Selected>;
 
     /// Tasks to write with all of their annotations, in ascending order of their ids.
-    async fn annotated_tasks(&self, client: &Client, selection: &Selection<'_>) -> Result<Vec<Unit>>;
+    async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<Selected>;
 }

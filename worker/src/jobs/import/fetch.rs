@@ -9,6 +9,7 @@ use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
 use super::{Import, Imported, Pending, count};
 use crate::items::{self, Item, Unusable};
 use crate::job_error::JobError;
+use crate::jobs::ahead::Ahead;
 
 /// From so many bytes on an object is parsed on a thread of its own: about a millisecond of work,
 /// which is what a task may keep others waiting.
@@ -126,15 +127,7 @@ impl Import<'_> {
             return items::read(key, &bytes, &self.limits);
         }
         let (owned_key, limits) = (key.to_owned(), self.limits.clone());
-        let parsed = tokio::task::spawn_blocking(move || items::read(&owned_key, &bytes, &limits)).await;
-        match parsed {
-            Ok(items) => items,
-            Err(ended) => match ended.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime shuts down, and this task with it.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        Ahead::compute(move || items::read(&owned_key, &bytes, &limits)).result().await
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod faulty;
 mod fetch;
+mod list;
 mod record;
 mod split;
 
@@ -16,18 +17,16 @@ use async_trait::async_trait;
 use longshore_db::Counts;
 use longshore_db::host::JobStorage;
 use longshore_db::jobs::Claimed;
-use longshore_db::objects::{SetAside, Standing, known, known_among};
+use longshore_db::objects::SetAside;
 use longshore_model::{DataKey, KeyFilter};
-use longshore_storage::{ListRequest, ObjectMeta, Storage};
+use longshore_storage::{ObjectMeta, Storage};
 
 use crate::context::Context;
 use crate::items::{Item, Limits};
 use crate::job_error::JobError;
 use crate::jobs::{Handler, Page, Writes as PageWrites};
-use faulty::Found;
-
-/// Keys per page: what S3, GCS and Azure list at most in one answer that all of them give.
-const PAGE_KEYS: u16 = 1_000;
+use crate::places::Quantum;
+use list::Listing;
 
 /// Bytes of objects read for one part of a page, unless a single object is larger.
 ///
@@ -62,6 +61,8 @@ pub(crate) struct Import<'a> {
     cursor: Option<String>,
     /// Objects of the listed page that are still to be read.
     pending: VecDeque<Pending>,
+    /// The listing of the page after that.
+    ahead: Option<Listing>,
     /// Keys of the part that may still be on its way into the ledger, where the next page may repeat them.
     underway: HashSet<String>,
     /// What the listed page counts once its last part commits.
@@ -104,6 +105,7 @@ impl<'a> Import<'a> {
             limits: Limits::default(),
             cursor: claimed.cursor.clone(),
             pending: VecDeque::new(),
+            ahead: None,
             underway: HashSet::new(),
             listed: Counts::default(),
             next: None,
@@ -111,79 +113,6 @@ impl<'a> Import<'a> {
             until: claimed.range_until.clone(),
             pages: 0,
         })
-    }
-
-    /// Lists the next page and decides what to do with each of its keys.
-    async fn list(&mut self) -> Result<Vec<SetAside>, JobError> {
-        let page = self
-            .store
-            .list_page(ListRequest {
-                prefix: self.filter.prefix(),
-                delimiter: self.filter.delimiter(),
-                after: self.claimed.range_after.as_deref(),
-                cursor: self.cursor.as_deref(),
-                limit: PAGE_KEYS,
-            })
-            .await?;
-        let mut objects = page.objects;
-        self.next = page.next;
-        if let Some(until) = &self.until {
-            let inside = objects.partition_point(|object| object.key.as_str() <= until.as_str());
-            if inside < objects.len() {
-                objects.truncate(inside);
-                self.next = None;
-            }
-        }
-        self.last = self.next.is_none();
-        self.pages += 1;
-        if !self.store.is_ordered() {
-            self.drop_repeats(&mut objects);
-        }
-
-        let listed = objects.len();
-        objects.retain(|object| self.filter.skips(&object.key).is_none());
-        let found: Vec<Found> = objects.into_iter().map(|object| Found::of(object, self.store.as_ref())).collect();
-        let keys: Vec<&str> = found.iter().map(Found::key).collect();
-        let db = &self.context.db;
-        let known = db.in_time(async {
-            let client = db.client().await?;
-            if self.store.is_ordered() {
-                known(&client, self.storage.id, &keys).await
-            } else {
-                known_among(&client, self.storage.id, &keys).await
-            }
-        });
-        let known = known.await?;
-        self.listed = Counts { pages: 1, listed: count(listed), ..Counts::default() };
-        let mut aside = Vec::new();
-        for found in found {
-            let again = match known.standing(found.key(), found.object.etag.as_deref(), self.claimed.sync_id) {
-                Standing::New => false,
-                Standing::Again => true,
-                Standing::Existed => {
-                    self.listed.existed += 1;
-                    continue;
-                }
-                Standing::StillQuarantined => {
-                    self.listed.still_quarantined += 1;
-                    continue;
-                }
-                Standing::Counted => continue,
-            };
-            match found.fault {
-                Some(fault) => aside.push(fault),
-                None => self.pending.push_back(Pending { object: found.object, again }),
-            }
-        }
-        self.listed.matched = self.listed.existed + self.listed.still_quarantined;
-        Ok(aside)
-    }
-
-    /// Drops keys that this page names twice, and those that the part before it is just committing.
-    /// What repeats a page further back is in the ledger by now.
-    fn drop_repeats(&self, objects: &mut Vec<ObjectMeta>) {
-        let mut seen = HashSet::with_capacity(objects.len());
-        objects.retain(|object| !self.underway.contains(&object.key) && seen.insert(object.key.clone()));
     }
 
     /// Takes as many pending objects as one part may hold, at least one if there is any.
@@ -214,8 +143,8 @@ impl<'a> Import<'a> {
 
 #[async_trait]
 impl Handler for Import<'_> {
-    async fn perform(&mut self) -> Result<Page, JobError> {
-        let mut aside = if self.pending.is_empty() { self.list().await? } else { Vec::new() };
+    async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
+        let mut aside = if self.pending.is_empty() { self.list(quantum).await? } else { Vec::new() };
         let part = self.take_part();
         if !self.store.is_ordered() {
             let keys = part.iter().map(|pending| &pending.object.key).chain(aside.iter().map(|aside| &aside.key));

@@ -1,0 +1,102 @@
+//! Listing: while the keys of one page are looked up, the next page is on its way.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use longshore_db::Counts;
+use longshore_db::objects::{Look, SetAside, Standing, standings};
+use longshore_storage::{ListPage, ListRequest, ObjectMeta, StorageError};
+
+use super::faulty::Found;
+use super::{Import, Pending, count};
+use crate::job_error::JobError;
+use crate::jobs::ahead::Ahead;
+use crate::places::Quantum;
+
+/// Keys per page: what S3, GCS and Azure list at most in one answer that all of them give.
+const PAGE_KEYS: u16 = 1_000;
+
+/// A page on its way.
+pub(super) type Listing = Ahead<Result<ListPage, StorageError>>;
+
+impl Import<'_> {
+    /// Lists the next page and decides what to do with each of its keys.
+    pub(super) async fn list(&mut self, quantum: &Quantum) -> Result<Vec<SetAside>, JobError> {
+        let listing = self.ahead.take().unwrap_or_else(|| self.begin_listing(self.cursor.clone()));
+        let page = listing.result().await?;
+        let mut objects = page.objects;
+        self.next = page.next;
+        if let Some(until) = &self.until {
+            let inside = objects.partition_point(|object| object.key.as_str() <= until.as_str());
+            if inside < objects.len() {
+                objects.truncate(inside);
+                self.next = None;
+            }
+        }
+        self.last = self.next.is_none();
+        self.pages += 1;
+        if !self.last && !quantum.is_over() {
+            self.ahead = Some(self.begin_listing(self.next.clone()));
+        }
+        if !self.store.is_ordered() {
+            self.drop_repeats(&mut objects);
+        }
+
+        self.listed = Counts { pages: 1, listed: count(objects.len()), ..Counts::default() };
+        objects.retain(|object| self.filter.skips(&object.key).is_none());
+        let found: Vec<Found> = objects.into_iter().map(|object| Found::of(object, self.store.as_ref())).collect();
+        let standings = self.look_up(&found).await?;
+        let mut aside = Vec::new();
+        for (found, standing) in found.into_iter().zip(standings) {
+            let again = match standing {
+                Standing::New => false,
+                Standing::Again => true,
+                Standing::Existed => {
+                    self.listed.existed += 1;
+                    continue;
+                }
+                Standing::StillQuarantined => {
+                    self.listed.still_quarantined += 1;
+                    continue;
+                }
+                Standing::Counted => continue,
+            };
+            match found.fault {
+                Some(fault) => aside.push(fault),
+                None => self.pending.push_back(Pending { object: found.object, again }),
+            }
+        }
+        self.listed.matched = self.listed.existed + self.listed.still_quarantined;
+        Ok(aside)
+    }
+
+    fn begin_listing(&self, cursor: Option<String>) -> Listing {
+        let store = Arc::clone(&self.store);
+        let (prefix, delimiter) = (self.filter.prefix().to_owned(), self.filter.delimiter().map(str::to_owned));
+        let after = self.claimed.range_after.clone();
+        Ahead::begin(async move {
+            let request = ListRequest {
+                prefix: &prefix,
+                delimiter: delimiter.as_deref(),
+                after: after.as_deref(),
+                cursor: cursor.as_deref(),
+                limit: PAGE_KEYS,
+            };
+            store.list_page(request).await
+        })
+    }
+
+    async fn look_up(&self, found: &[Found]) -> Result<Vec<Standing>, JobError> {
+        let keys: Vec<_> = found.iter().map(|found| (found.key(), found.object.etag.as_deref())).collect();
+        let look = if self.store.is_ordered() { Look::Interval } else { Look::Each };
+        let (db, storage, sync) = (&self.context.db, self.storage.id, self.claimed.sync_id);
+        Ok(db.in_time(async { standings(&db.client().await?, storage, sync, &keys, look).await }).await?)
+    }
+
+    /// Drops keys that this page names twice, and those that the part before it is just committing.
+    /// What repeats a page further back is in the ledger by now.
+    fn drop_repeats(&self, objects: &mut Vec<ObjectMeta>) {
+        let mut seen = HashSet::with_capacity(objects.len());
+        objects.retain(|object| !self.underway.contains(&object.key) && seen.insert(object.key.clone()));
+    }
+}
