@@ -19,8 +19,8 @@ use crate::job_error::JobError;
 use crate::jobs::{Handler, Page, Writes as PageWrites};
 use crate::places::Quantum;
 
-/// Objects per page.
-const PAGE_OBJECTS: i64 = 500;
+/// Objects that a page looks at; few of them are to be removed.
+const PAGE_OBJECTS: i64 = 1_000;
 
 /// What a page of deletion writes.
 pub(crate) struct Writes {
@@ -56,11 +56,11 @@ impl Handler for Delete<'_> {
         let db = &self.context.db;
         let read =
             async { exports::orphans(&db.client().await?, self.storage.id, may_delete, after, PAGE_OBJECTS).await };
-        let orphans = db.in_time(read).await?;
+        let (orphans, next) = db.in_time(read).await?;
 
-        let last = i64::try_from(orphans.len()).unwrap_or(i64::MAX) < PAGE_OBJECTS;
-        if let Some(orphan) = orphans.last() {
-            self.after = (orphan.unit.clone(), orphan.unit_id);
+        let last = next.is_none();
+        if let Some(next) = next {
+            self.after = next;
         }
         let (mut deleted, mut kept, mut failure) = (Vec::new(), Vec::new(), None);
         if may_delete {
