@@ -15,6 +15,8 @@ const MS_PER_PAGE: u64 = 50;
 struct Run {
     import: Ended,
     again: Ended,
+    /// Into how many ranges each was split.
+    import_ranges: i64,
     ranges: i64,
 }
 
@@ -33,12 +35,25 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
 
     let rate = |ended: &Ended| keys as f64 / ended.seconds;
     let (ours, alone, limit) = (rate(&split.import), rate(&single.import), rate(&unbound.import));
-    let busy = (split.import.cpu.postgres / split.import.seconds, split.import.cpu.worker / split.import.seconds);
-    let bound = if ours >= 0.8 * limit {
-        format!("bound by this machine, not by the listing: at 0 ms per page it is {} keys/s", whole(limit))
-    } else {
-        format!("at 0 ms per page it is {} keys/s, so the listing still is the limit", whole(limit))
-    };
+    let cores = std::thread::available_parallelism()?.get() as f64;
+    let share = |cpu: f64| 100.0 * cpu / split.import.seconds / cores;
+    let cpu = split.import.cpu;
+    let everybody = cpu.worker + cpu.postgres + cpu.scheduler + cpu.broker + cpu.store;
+    // What Postgres could take if it had the machine for itself: no number of ranges is quicker than that.
+    let row_us = cpu.postgres / keys as f64 * 1e6;
+    let ceiling = cores / row_us * 1e6;
+    let bound = format!(
+        "{:.0} % of {cores} cores were busy, Postgres {:.0} %, the worker {:.0} %, the object store {:.0} %; Postgres \
+         takes {row_us:.1} us of processor a row, so alone on this machine it could take {} rows/s or {:.1} x one \
+         slot; at 0 ms per page the import does {} keys/s",
+        share(everybody),
+        share(cpu.postgres),
+        share(cpu.worker),
+        share(cpu.store),
+        whole(ceiling),
+        ceiling / alone,
+        whole(limit)
+    );
     let setting = format!("{} keys in one prefix, {MS_PER_PAGE} ms per page", whole(keys as f64));
     Ok(vec![
         Figure::new(2, "list only: 16 static ranges ÷ one, the client itself", many.rate() / one.rate())
@@ -62,17 +77,18 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
         Figure::new(2, "whole import: 16 slots that split ÷ one slot that does not", ours / alone)
             .at_least(8.0)
             .said(format!(
-                "{setting}, one worker: {} ÷ {} keys/s; {bound}; Postgres used {:.2} cores, the worker {:.2}",
+                "{setting}, one worker, {} ranges: {} ÷ {} keys/s; {bound}",
+                split.import_ranges,
                 whole(ours),
-                whole(alone),
-                busy.0,
-                busy.1
+                whole(alone)
             ))
             .raw("many_per_second", ours)
             .raw("one_per_second", alone)
             .raw("no_latency_per_second", limit)
-            .raw("postgres_cores", busy.0)
-            .raw("worker_cores", busy.1),
+            .raw("postgres_rows_per_second_at_most", ceiling)
+            .raw("busy_percent", share(everybody))
+            .raw("postgres_percent", share(cpu.postgres))
+            .raw("worker_percent", share(cpu.worker)),
     ])
 }
 
@@ -87,5 +103,5 @@ async fn run(world: &World, name: &str, bucket: &Bucket, environment: &[(&str, &
     ensure!(again.count("existed") == bucket.count, "{} of {} keys existed", again.count("existed"), bucket.count);
     let ranges = deployment.number("SELECT count(*) FROM jobs").await? - before;
     deployment.end().await?;
-    Ok(Run { import, again, ranges })
+    Ok(Run { import, again, import_ranges: before, ranges })
 }

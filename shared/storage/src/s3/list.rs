@@ -1,16 +1,20 @@
-//! `ListObjectsV2`: its answer read event by event, and the cursor that continues it.
+//! `ListObjectsV2`: its answer read token by token, and the cursor that continues it.
 //!
 //! The cursor is the last key of a page, given back as `start-after`. A continuation token would
 //! bind a job to one server and a few hours; a key is good for ever and for any process.
 
+mod scan;
+
 use std::borrow::Cow;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use percent_encoding::percent_decode_str;
-use quick_xml::Reader;
-use quick_xml::events::Event;
 
 use crate::{ListPage, ObjectMeta};
+use scan::{Scanner, Token};
+
+/// About as much of an answer as goes to one object, so that a page grows its list once or never.
+const BYTES_PER_OBJECT: usize = 200;
 
 /// Sorts after every key below a prefix, since no character is greater.
 const LAST_CHAR: char = '\u{10FFFF}';
@@ -68,28 +72,19 @@ pub(super) fn parse(body: &[u8]) -> Result<Listing, Unlisted> {
         Err(error) if error.error_len().is_none() => return Err(Unlisted::CutShort),
         Err(_) => return Err(Unlisted::NotAListing),
     };
-    let mut reader = Reader::from_str(text);
-    reader.config_mut().expand_empty_elements = true;
+    let mut scanner = Scanner::new(text);
     let mut parser = Parser::default();
-    loop {
-        // Whatever is wrong with the grammar after a listing's first tag came with the transport.
-        match reader.read_event().map_err(|_| parser.broken())? {
-            Event::Start(element) => parser.open(element.local_name().as_ref())?,
-            Event::End(_) => parser.close()?,
-            Event::Text(text) if parser.leaf != Leaf::Other => parser.text.push_str(&text),
-            Event::CData(text) if parser.leaf != Leaf::Other => parser.text.push_str(&text),
-            Event::GeneralRef(name) if parser.leaf != Leaf::Other => match name.resolve_char_ref() {
-                Ok(Some(character)) => parser.text.push(character),
-                Ok(None) => {
-                    let entity = quick_xml::escape::resolve_xml_entity(&name).ok_or(Unlisted::Lacks("entity"))?;
-                    parser.text.push_str(entity);
-                }
-                Err(_) => return Err(Unlisted::Lacks("character")),
-            },
-            Event::Eof => return parser.finish(),
-            _ => {}
+    parser.listing.objects.reserve(text.len() / BYTES_PER_OBJECT);
+    // Whatever is wrong with the grammar after a listing's first tag came with the transport.
+    while let Some(token) = scanner.next().map_err(|_| parser.broken())? {
+        match token {
+            Token::Open(name) => parser.open(name)?,
+            Token::Close => parser.close()?,
+            Token::Text(text) if parser.leaf != Leaf::Other => parser.text.push_str(&text),
+            Token::Text(_) => {}
         }
     }
+    parser.finish()
 }
 
 /// Reads the body of an answer to `ListObjectsV2` as the client does, for those who measure that alone.
@@ -177,14 +172,14 @@ impl Parser {
     fn close(&mut self) -> Result<(), Unlisted> {
         let text = self.text.as_str();
         match (self.leaf, self.object.as_mut()) {
-            (Leaf::Key, Some(object)) => object.key = std::mem::take(&mut self.text),
+            (Leaf::Key, Some(object)) => object.key.push_str(text),
             (Leaf::Size, Some(object)) => object.size = text.trim().parse().map_err(|_| Unlisted::Lacks("size"))?,
             (Leaf::ETag, Some(object)) => object.etag = etag(text),
             (Leaf::LastModified, Some(object)) => object.modified_at = time(text),
-            (Leaf::Prefix, _) => self.listing.prefixes.push(std::mem::take(&mut self.text)),
+            (Leaf::Prefix, _) => self.listing.prefixes.push(text.to_owned()),
             (Leaf::IsTruncated, _) => self.truncated = text.trim().parse().ok(),
             (Leaf::EncodingType, _) => self.url_encoded = text.trim() == "url",
-            (Leaf::ErrorCode, _) => self.code = std::mem::take(&mut self.text),
+            (Leaf::ErrorCode, _) => self.code.push_str(text),
             _ => {}
         }
         self.leaf = Leaf::Other;
@@ -238,7 +233,20 @@ pub(super) fn etag(text: &str) -> Option<String> {
 }
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text.trim()).ok().map(|time| time.to_utc())
+    let text = text.trim();
+    usual_time(text).or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()))
+}
+
+/// The one way in which S3 and nearly all servers write a time: `2026-01-02T03:04:05.678Z`.
+fn usual_time(text: &str) -> Option<DateTime<Utc>> {
+    let text: &[u8; 24] = text.as_bytes().try_into().ok()?;
+    let mut layout = b"0000-00-00T00:00:00.000Z".iter().zip(text);
+    if !layout.all(|(sign, byte)| if *sign == b'0' { byte.is_ascii_digit() } else { sign == byte }) {
+        return None;
+    }
+    let number = |from: usize, to: usize| text[from..to].iter().fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0'));
+    let date = NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)).ok()?, number(5, 7), number(8, 10))?;
+    Some(date.and_hms_milli_opt(number(11, 13), number(14, 16), number(17, 19), number(20, 23))?.and_utc())
 }
 
 impl Listing {
