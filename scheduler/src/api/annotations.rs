@@ -28,7 +28,7 @@ pub(super) struct AnnotationBody {
     id: i64,
     task: i64,
     project: i64,
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<serde_json::Value>)]
     result: Box<RawValue>,
     was_cancelled: bool,
     ground_truth: bool,
@@ -60,7 +60,7 @@ impl AnnotationBody {
 struct AnnotationFields {
     /// A list of regions.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<serde_json::Value>>)]
     result: Option<Box<RawValue>>,
     #[serde(default)]
     was_cancelled: Option<bool>,
