@@ -195,7 +195,7 @@ pub(super) struct Redis {
 pub(super) struct Localfiles {
     #[command(flatten)]
     common: Common,
-    /// Absolute, and below the servers' LOCAL_FILES_DOCUMENT_ROOT.
+    /// Absolute, and below the servers' document root.
     #[arg(long)]
     path: String,
     /// Takes files in sub-folders too. Import only.
