@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use bytes::Bytes;
-use longshore_storage::{ListRequest, PutOptions, Storage};
+use longshore_storage::{ListRequest, PutOptions};
 use longshore_tests::oracle::one_each;
 use longshore_tests::rig::Rig;
 use serde_json::{Value, json};
