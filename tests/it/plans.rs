@@ -11,9 +11,6 @@ async fn every_hot_statement_finds_its_rows_by_an_index_and_touches_few_pages() 
     let server = Server::start().await.expect("a server");
     let plans = Plans::fill(&server.postgres, "plans", ROWS, false).await.expect("a filled database");
     let steps = plans.explain().await.expect("plans of the hot statements");
-    for step in &steps {
-        println!("{:<45} {:>6} of {:>6} pages  {}", step.name, step.pages, step.budget, step.nodes);
-    }
     let faults: Vec<String> = steps.iter().filter_map(Step::fault).collect();
     assert!(faults.is_empty(), "{faults:#?}");
 }

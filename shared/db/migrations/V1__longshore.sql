@@ -110,6 +110,8 @@ CREATE TABLE syncs (
 CREATE UNIQUE INDEX syncs_live ON syncs (storage_id) WHERE finished_at IS NULL;
 CREATE UNIQUE INDEX syncs_idempotency ON syncs (storage_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX syncs_by_storage ON syncs (storage_id, id DESC);
+-- Lists by status: nearly all syncs have completed, and are found by walking back; the others are few.
+CREATE INDEX syncs_not_completed ON syncs (status, id) WHERE status <> 'completed';
 -- The reporter's work: live syncs, and those that ended since it last looked.
 CREATE INDEX syncs_to_report ON syncs (id) WHERE finished_at IS NULL OR reported_at IS NULL;
 

@@ -88,6 +88,8 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<SyncRow> {
 
 /// Syncs, newest first.
 ///
+/// Not prepared: the plan that fits one filter would read whole tables for another.
+///
 /// # Errors
 /// The database is away.
 pub async fn list(client: &impl GenericClient, filter: &SyncFilter) -> Result<Vec<SyncRow>> {

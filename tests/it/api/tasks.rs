@@ -48,6 +48,33 @@ async fn tasks_are_listed_by_project_and_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pages_in_order_begin_where_the_one_before_ended_and_many_tasks_are_estimated() {
+    let (rig, project, ids) = with_tasks().await;
+    let page = async |query: String| {
+        let list = rig.get(&format!("/api/tasks?project={project}&page_size=2&{query}")).await;
+        let ids: Vec<i64> = rows(&list).iter().filter_map(|task| task["id"].as_i64()).collect();
+        (ids, list)
+    };
+    assert_eq!(page(format!("after={}", ids[1])).await.0, ids[2..4]);
+    assert_eq!(page(format!("after={}", ids[4])).await.0, [0_i64; 0], "an end, and no error");
+    let (first, list) = page("page=1".to_owned()).await;
+    assert_eq!((first.as_slice(), &list["totals_are_exact"]), (&ids[..2], &json!(true)));
+    let db = rig.database().await;
+    db.execute("DELETE FROM tasks WHERE id = $1", &[&ids[0]]).await.expect("a task goes");
+    assert_eq!(page("page=2".to_owned()).await.0, ids[2..4], "counted off, the page would begin with the fourth");
+
+    let more = "INSERT INTO tasks (project_id, data) SELECT $1, '{}' FROM generate_series(1, 12000)";
+    db.execute(more, &[&project]).await.expect("tasks");
+    db.batch_execute("ANALYZE tasks").await.expect("statistics");
+    let list = page("page=1".to_owned()).await.1;
+    let total = list["total"].as_i64().expect("a number");
+    assert!((11_900..12_100).contains(&total) && list["totals_are_exact"] == false, "{total}");
+    assert_eq!(page("page=6002".to_owned()).await.0.len(), 2, "the last page");
+    refused(&rig, "GET", &format!("/api/tasks?project={project}&page=6003&page_size=2"), None, 404, "invalid_page")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_task_has_label_studios_fields_in_their_order() {
     let (rig, project, ids) = with_tasks().await;
     let id = ids[0];

@@ -1,7 +1,6 @@
 -- A Longshore that has been at work for a while: $rows tasks and ledger rows, most of them of one giant storage,
 -- a tenth as many annotations, exports, jobs and syncs, a hundredth in quarantine. {settings} is an S3 connection.
 SET synchronous_commit = off;
-CREATE INDEX syncs_troubled ON syncs (status, id) WHERE status IN ('failed', 'completed_with_errors', 'cancelled');
 INSERT INTO projects (title) VALUES ('giant'), ('small ones');
 INSERT INTO storages (project_id, kind, direction, settings)
 SELECT CASE WHEN n IN (1, 11) THEN 1 ELSE 2 END, 's3', CASE WHEN n > 10 THEN 'export' ELSE 'import' END, '{settings}'
