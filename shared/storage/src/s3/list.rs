@@ -11,7 +11,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use percent_encoding::percent_decode_str;
 
 use crate::{ListPage, ObjectMeta};
-use scan::{Scanner, Token};
+use scan::{Scanner, Token, resolve};
 
 /// About as much of an answer as goes to one object, so that a page grows its list once or never.
 const BYTES_PER_OBJECT: usize = 200;
@@ -80,8 +80,9 @@ pub(super) fn parse(body: &[u8]) -> Result<Listing, Unlisted> {
         match token {
             Token::Open(name) => parser.open(name)?,
             Token::Close => parser.close()?,
-            Token::Text(text) if parser.leaf != Leaf::Other => parser.text.push_str(&text),
-            Token::Text(_) => {}
+            Token::Text(_) | Token::Literal(_) if parser.leaf == Leaf::Other => {}
+            Token::Text(text) => resolve(text, &mut parser.text).map_err(|_| parser.broken())?,
+            Token::Literal(text) => parser.text.push_str(text),
         }
     }
     parser.finish()

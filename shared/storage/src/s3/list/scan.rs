@@ -3,9 +3,7 @@
 //! A listing is nearly all tags of a few known names around short texts, and reading it is most of what a sync
 //! of nothing new does. Names of closing tags are checked; attributes, comments and instructions are passed over.
 
-use std::borrow::Cow;
-
-use quick_xml::escape::unescape;
+use quick_xml::escape::resolve_xml_entity;
 
 /// What comes next in a document.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,8 +11,10 @@ pub(super) enum Token<'a> {
     /// The local name of an element that begins.
     Open(&'a str),
     Close,
-    /// Text, its references resolved.
-    Text(Cow<'a, str>),
+    /// Text as it is written: [`resolve`] knows what its references stand for.
+    Text(&'a str),
+    /// Text without references.
+    Literal(&'a str),
 }
 
 /// The grammar is broken, or the document ends in the middle of something.
@@ -43,30 +43,28 @@ impl<'a> Scanner<'a> {
         }
         loop {
             let Some(tag) = self.rest.strip_prefix('<') else {
-                return self.text();
+                return Ok(self.text());
             };
             self.rest = tag;
             match tag.as_bytes().first() {
                 Some(b'/') => {
-                    let name = self.take("/", ">")?.trim_ascii_end();
-                    return if self.open.pop() == Some(name) { Ok(Some(Token::Close)) } else { Err(Broken) };
+                    let (name, rest) = tag[1..].split_once('>').ok_or(Broken)?;
+                    self.rest = rest;
+                    let opened = self.open.pop() == Some(name.trim_ascii_end());
+                    return if opened { Ok(Some(Token::Close)) } else { Err(Broken) };
                 }
                 Some(b'?') => drop(self.take("?", "?>")?),
                 Some(b'!') if tag.starts_with("!--") => drop(self.take("!--", "-->")?),
-                Some(b'!') => return Ok(Some(Token::Text(self.take("![CDATA[", "]]>")?.into()))),
+                Some(b'!') => return self.take("![CDATA[", "]]>").map(|text| Some(Token::Literal(text))),
                 _ => return self.element().map(Some),
             }
         }
     }
 
-    fn text(&mut self) -> Result<Option<Token<'a>>, Broken> {
-        if self.rest.is_empty() {
-            return Ok(None);
-        }
+    fn text(&mut self) -> Option<Token<'a>> {
         let (text, rest) = self.rest.split_at(self.rest.find('<').unwrap_or(self.rest.len()));
         self.rest = rest;
-        let text = if text.contains('&') { unescape(text).map_err(|_| Broken)? } else { Cow::Borrowed(text) };
-        Ok(Some(Token::Text(text)))
+        (!text.is_empty()).then_some(Token::Text(text))
     }
 
     fn element(&mut self) -> Result<Token<'a>, Broken> {
@@ -107,6 +105,32 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Appends a text with what its references stand for.
+pub(super) fn resolve(text: &str, out: &mut String) -> Result<(), Broken> {
+    let mut rest = text;
+    while let Some((plain, reference)) = rest.split_once('&') {
+        out.push_str(plain);
+        let (name, after) = reference.split_once(';').ok_or(Broken)?;
+        match resolve_xml_entity(name) {
+            Some(entity) => out.push_str(entity),
+            None => out.push(character(name).ok_or(Broken)?),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    Ok(())
+}
+
+/// The character of a reference by number, `#38` or `#x26`.
+fn character(name: &str) -> Option<char> {
+    let number = name.strip_prefix('#')?;
+    let code = match number.strip_prefix('x') {
+        Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+        None => number.parse().ok()?,
+    };
+    char::from_u32(code).filter(|character| *character != '\0')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,24 +140,29 @@ mod tests {
         std::iter::from_fn(|| scanner.next().transpose()).collect()
     }
 
-    fn text(text: &str) -> Token<'_> {
-        Token::Text(text.into())
-    }
-
     #[test]
     fn tags_and_texts_come_in_their_order() {
-        use Token::{Close, Open};
-        let document =
-            "<?xml version=\"1.0\"?><!-- <a> --><n:a x='>' y=\"/>\"> &lt;&#x62;&amp;<b/><c ></c ><![CDATA[&]]></n:a>";
-        let expected = [Open("a"), text(" <b&"), Open("b"), Close, Open("c"), Close, text("&"), Close];
+        use Token::{Close, Literal, Open, Text};
+        let document = "<?xml version=\"1.0\"?><!-- <a> --><n:a x='>' y=\"/>\"> &lt;b<b/><c ></c ><![CDATA[&]]></n:a>";
+        let expected = [Open("a"), Text(" &lt;b"), Open("b"), Close, Open("c"), Close, Literal("&"), Close];
         assert_eq!(tokens(document).unwrap(), expected);
     }
 
     #[test]
+    fn references_stand_for_characters() {
+        let resolved = |text| {
+            let mut out = String::new();
+            resolve(text, &mut out).map(|()| out)
+        };
+        assert_eq!(resolved("a&lt;&#x62;&amp;amp;&#99;&quot;").unwrap(), "a<b&amp;c\"");
+        for broken in ["&", "&x;", "&#0;", "&#xD800;", "&#-1;", "&#;"] {
+            assert_eq!(resolved(broken), Err(Broken), "{broken}");
+        }
+    }
+
+    #[test]
     fn broken_grammar_is_told() {
-        for document in
-            ["<a></b>", "<a", "<", "</a>", "<!-- ", "<![CDATA[ ]]", "<a b='>", "< a>", "<!DOCTYPE html>", "<a>&x;</a>"]
-        {
+        for document in ["<a></b>", "<a", "<", "</a>", "<!-- ", "<![CDATA[ ]]", "<a b='>", "< a>", "<!DOCTYPE html>"] {
             assert_eq!(tokens(document), Err(Broken), "{document}");
         }
     }
