@@ -54,7 +54,6 @@ async fn what_is_wrong_with_a_redis_is_said_by_a_code_and_for_a_field() {
         (IMPORT, json!({"host": "redis://127.0.0.1"}), "validation_error", "host"),
         (IMPORT, json!({"port": "many"}), "validation_error", "port"),
         (IMPORT, json!({"port": no_redis().await}), "bad_answer", "non_field_errors"),
-        (IMPORT, json!({"tls": true}), "tls", "tls"),
         (IMPORT, json!({"tls": true, "port": stranger.tls_port.to_string()}), "tls", "tls"),
         (IMPORT, reader("other:"), "access_denied", "non_field_errors"),
         (EXPORT, reader("tasks:"), "access_denied", "non_field_errors"),
