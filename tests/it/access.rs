@@ -142,6 +142,15 @@ impl Furnished {
         token
     }
 
+    /// A token of an admin that was used and then taken away.
+    async fn revoked(&self) -> String {
+        let made = self.rig.post("/api/tokens", json!({"name": "revoked", "role": "admin"})).await;
+        let token = made["token"].as_str().expect("the token").to_owned();
+        assert_eq!(answered(self.rig.request("GET", "/api/tokens").bearer_auth(&token)).await.0, 200);
+        assert_eq!(self.rig.call("DELETE", &format!("/api/tokens/{}", made["id"]), None).await.0, 204);
+        token
+    }
+
     /// A request on a route, about something that is there, with a body that would do.
     fn request(&self, route: &Route) -> reqwest::RequestBuilder {
         let id = match route.path.trim_start_matches("/api").split('/').nth(1) {
@@ -187,6 +196,7 @@ async fn every_route_refuses_whoever_may_not_use_it_and_nothing_changes() {
     let sync = all.token("syncer", "sync", Value::Null).await;
     let other = all.token("elsewhere", "admin", json!([elsewhere])).await;
     let nowhere = all.token("nowhere", "admin", json!([])).await;
+    let revoked = all.revoked().await;
     let before = all.rows().await;
 
     for route in ROUTES {
@@ -194,6 +204,7 @@ async fn every_route_refuses_whoever_may_not_use_it_and_nothing_changes() {
         for request in [
             all.request(route),
             all.request(route).header("Authorization", "Token 0123456789abcdef0123456789abcdef01234567"),
+            all.request(route).bearer_auth(&revoked),
             all.request(route).header("Authorization", format!("Basic {}", all.rig.token())),
             all.request(route).query(&[("token", all.rig.token())]),
         ] {

@@ -1,5 +1,7 @@
 //! Nothing that is sent takes more than its share: not of memory, not of time.
 
+use std::io::Write;
+
 use longshore_tests::proxy::Mode;
 use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, answered, until};
 use serde_json::{Value, json};
@@ -173,4 +175,52 @@ async fn a_file_filter_that_would_run_for_ever_is_cut_short_when_saved_and_in_a_
             "{regex}: {sync}"
         );
     }
+}
+
+/// The most memory that the first worker ever had, in MiB, as the kernel counts it.
+fn peak_mib(rig: &Rig) -> u64 {
+    let pid = rig.workers[0].process.pid().expect("a running worker");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the worker's status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(content).expect("a vector takes all");
+    packed.finish().expect("a vector takes all")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bombs_end_in_quarantine_or_are_read_one_by_one_however_many_come_at_once() {
+    /// Of one bomb at a time, with all that is made of it; four at once unpack to more.
+    const PEAK_MIB: u64 = 600;
+    let rig = Rig::start().await;
+    let blank = vec![b' '; 300 * MIB];
+    let (gz, zst) = (
+        gzip(&blank),
+        ruzstd::encoding::compress_to_vec(blank.as_slice(), ruzstd::encoding::CompressionLevel::Fastest),
+    );
+    drop(blank);
+    rig.s3.put("tasks", "1.json.gz", gz.clone());
+    rig.s3.put("tasks", "2.json.gz", gz.clone());
+    rig.s3.put("tasks", "3.jsonl.zst", zst);
+    // Known by its first bytes only.
+    rig.s3.put("tasks", "4.json", gz);
+    for n in 0..2 {
+        // What it unpacks to is usable, and much more than its size lets expect.
+        let list = json!(vec![json!({"text": "x".repeat(MIB)}); 8]).to_string();
+        rig.s3.put("tasks", &format!("good-{n}.json.gz"), gzip(list.as_bytes()));
+    }
+    rig.s3.put("tasks", "plain.json", r#"{"text": "x"}"#);
+    let storage = rig.import_storage(rig.project().await, "tasks", json!({})).await;
+    let sync = rig.sync_to_end(&storage).await;
+    assert_eq!(sync["status"], "completed_with_errors", "{sync}");
+    let counts = |name: &str| sync["counts"][name].as_u64().expect("a count");
+    assert_eq!((counts("matched"), counts("quarantined"), counts("created")), (7, 4, 17), "{sync}");
+    for row in rig.quarantine(&storage).await {
+        assert_eq!(row["reason"], "too_large", "{row}");
+    }
+    let peak = peak_mib(&rig);
+    assert!(peak <= PEAK_MIB, "{peak} MiB");
 }

@@ -14,7 +14,8 @@ async fn run(rig: &Rig, token: &str) -> (bool, String) {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/schemathesis");
         let mut command = Command::new(python.with_file_name("st"));
         command.args(["--config-file", "schemathesis.toml", "--no-color", "run", &document, "--header", &token]);
-        command.args(["--seed", "1", "--workers", "2", "--request-timeout", "60"]);
+        // One thread: its generators trip over each other in two.
+        command.args(["--workers", "1", "--request-timeout", "60"]);
         command.current_dir(folder).output()
     });
     let output = output.await.expect("no panic").expect("it starts");
