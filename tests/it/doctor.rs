@@ -4,6 +4,8 @@ use std::process::Command;
 
 use longshore_local::app::program;
 use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
+use longshore_tests::azurite::{self, Azurite};
+use longshore_tests::gcs::{Gcs, Right};
 use longshore_tests::rig::{Rig, SECRET_ACCESS_KEY, StorageHandle, until};
 use serde_json::{Value, json};
 
@@ -257,4 +259,42 @@ async fn a_folder_of_this_machine_and_a_redis_are_examined_as_what_they_are() {
     rig.schedulers[0].stop().await.expect("it ends");
     until("the API is gone", || async { reqwest::get(rig.url()).await.is_err().then_some(()) }).await;
     assert_eq!(longshore(&rig, &format!("doctor --storage {import}")).await.code, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_clouds_are_examined_the_same_way_with_their_own_words_to_paste() {
+    let (gcs, azurite) = (Gcs::start().await, Azurite::shared().await);
+    gcs.create_bucket("pics").await;
+    gcs.put("pics", "a.png", b"content").await;
+    let container = azurite.create_container("doctor").await;
+    azurite.put(&container, "a.png", b"content").await;
+    let rig = Rig::with().workers(0).env("STORAGE_EMULATOR_HOST", gcs.endpoint()).start().await;
+    let project = rig.project().await;
+    let on_gcs = |key_file: Value| json!({"project": project, "bucket": "pics", "google_application_credentials": key_file.to_string()});
+    let on_azure = json!({
+        "project": project, "container": container, "endpoint": azurite.endpoint(),
+        "account_name": azurite::ACCOUNT, "account_key": azurite::KEY,
+    });
+    for (kind, settings) in [("gcs", on_gcs(gcs.key_file())), ("azure", on_azure)] {
+        let import = rig.post(&format!("/api/storages/{kind}"), settings.clone()).await["id"].as_i64().expect("an id");
+        let (code, steps, answer) = examined(&rig, import, "").await;
+        assert_eq!(code, 0, "{answer}");
+        assert_eq!(steps[1..3], ["resolve ok", "connect ok"], "{answer}");
+        assert_eq!(steps[4..], ["credentials ok", "list ok", "get ok", "presign ok", "fetch ok", "cors skipped"]);
+        assert!(!answer.to_string().contains(azurite::KEY) && !answer.to_string().contains("PRIVATE KEY"));
+        let (_, steps, answer) = examined(&rig, import, &format!("--origin {ORIGIN}")).await;
+        assert_eq!(steps[9], "cors failed", "nobody has set rules: {answer}");
+        assert!(pasted(&answer, "cors").contains(ORIGIN), "{answer}");
+        let export = rig.post(&format!("/api/storages/export/{kind}"), settings).await["id"].as_i64().expect("an id");
+        assert_eq!(examined(&rig, export, "").await.1[4..], ["credentials ok", "put ok", "delete ok"]);
+    }
+    // An import is made with the right to list alone.
+    let list_only = on_gcs(gcs.key_file_with("lister", &[Right::List]));
+    let import = rig.post("/api/storages/gcs", list_only).await["id"].as_i64().expect("an id");
+    let (_, steps, answer) = examined(&rig, import, "").await;
+    assert_eq!(steps[5..7], ["list ok", "get failed"], "{answer}");
+    assert!(
+        pasted(&answer, "get").contains("'gs://pics'") && pasted(&answer, "get").contains("objectViewer"),
+        "{answer}"
+    );
 }

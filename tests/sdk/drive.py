@@ -172,6 +172,18 @@ def tasks(client, project, storage):
     return task
 
 
+def schemes(order):
+    """Each token is sent as its form asks, and shows the same tasks."""
+    shown = []
+    for token in order["tokens"]:
+        client = connect(order, token)
+        ids = [task.id for task in client.tasks.list(project=order["project"])]
+        shown.append((answers[-1].request.headers["authorization"].split(" ")[0], len(ids), sorted(ids)))
+    same("tasks", [ids for _, _, ids in shown], [shown[0][2]] * len(shown))
+    same("schemes and tasks", [(scheme, count) for scheme, count, _ in shown],
+         [(scheme, len(FIELDS)) for scheme in ("Token", "Token", "Bearer")])
+
+
 def main():
     order = json.load(sys.stdin)
     kinds = list(FIELDS)
@@ -198,6 +210,7 @@ def main():
                     client.annotations.create(id=task.id, result=[])
                     annotated = True
             storages.delete()
+    schemes(order)
     print(f"{len(kinds)} kinds, both ways")
 
 
