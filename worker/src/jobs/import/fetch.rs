@@ -7,13 +7,17 @@ use longshore_model::QuarantineReason;
 use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
 
 use super::{Import, Imported, Pending, count};
-use crate::items::{self, Item, Unusable};
+use crate::items::{self, Item, Limits, Unusable};
 use crate::job_error::JobError;
 use crate::jobs::ahead::Ahead;
 
-/// From so many bytes on an object is parsed on a thread of its own: about a millisecond of work,
-/// which is what a task may keep others waiting.
+/// What may unpack to so many bytes is parsed on a thread of its own: about a millisecond of work, which
+/// is what a task may keep others waiting.
 const PARSE_APART: usize = 256 * 1024;
+
+/// So much may an object unpack to whatever its size: a thousand of them are a few megabytes, and small
+/// lists compress well.
+const UNPACKED_ANYWAY: u64 = 16 * 1024;
 
 /// So many objects denied, and none read, mean that the storage denies reading, not one object.
 const CLEARLY_DENIED: usize = 8;
@@ -24,17 +28,26 @@ pub(super) struct Fetched {
     pub(super) imported: Vec<Imported>,
     pub(super) aside: Vec<SetAside>,
     pub(super) released: Vec<String>,
+    /// Nothing became of these yet: they need more memory than was reserved.
+    pub(super) apart: Vec<Pending>,
     pub(super) vanished: i64,
     pub(super) failed: i64,
     pub(super) bytes: i64,
     pub(super) failure: Option<JobError>,
 }
 
+impl Fetched {
+    /// Whether nothing came of it that could be recorded.
+    pub(super) fn is_empty(&self) -> bool {
+        self.imported.is_empty() && self.aside.is_empty() && self.vanished == 0 && self.failure.is_none()
+    }
+}
+
 impl Import<'_> {
     /// Blob mode: one task per object, without reading any.
     pub(super) fn name(&self, part: Vec<Pending>) -> Fetched {
         let mut fetched = Fetched::default();
-        for Pending { object, again } in part {
+        for Pending { object, again, .. } in part {
             let mut data = serde_json::Map::with_capacity(1);
             data.insert(self.data_key.as_str().to_owned(), self.store.uri(&object.key).into());
             fetched.released.extend(again.then(|| object.key.clone()));
@@ -53,13 +66,13 @@ impl Import<'_> {
         let asked = part.len();
         let mut answers = stream::iter(part)
             .map(|pending| async move {
-                let read = self.read(&pending.object).await;
+                let read = self.read(&pending).await;
                 (pending, read)
             })
             .buffered(self.context.config.transfers);
         let mut fetched = Fetched::default();
         let (mut denied, mut unanswered) = (0, 0);
-        while let Some((Pending { object, again }, read)) = answers.next().await {
+        while let Some((Pending { object, again, .. }, read)) = answers.next().await {
             match read {
                 Ok((bytes, items)) => {
                     fetched.bytes += count(bytes);
@@ -67,6 +80,7 @@ impl Import<'_> {
                     fetched.imported.push(Imported { object, items });
                     unanswered = 0;
                 }
+                Err(Unread::Apart) => fetched.apart.push(Pending { object, again, apart: true }),
                 Err(Unread::Unusable(unusable)) => fetched.aside.push(set_aside(&object, unusable)),
                 Err(Unread::Storage(error)) => match error.kind {
                     ErrorKind::NotFound => fetched.vanished += 1,
@@ -106,7 +120,8 @@ impl Import<'_> {
         self.claimed.failures + 1 >= self.context.config.max_failures
     }
 
-    async fn read(&self, object: &ObjectMeta) -> Result<(usize, Vec<Item>), Unread> {
+    async fn read(&self, pending: &Pending) -> Result<(usize, Vec<Item>), Unread> {
+        let object = &pending.object;
         items::check(&object.key, object.size, &self.limits).map_err(Unread::Unusable)?;
         let max_bytes = self.limits.max_object_bytes as u64;
         let body = self.store.get(&object.key, None, max_bytes).await.map_err(Unread::Storage)?;
@@ -117,22 +132,31 @@ impl Import<'_> {
             let cut = StorageError::new(longshore_storage::Op::Get, ErrorKind::Unavailable, reason);
             return Err(Unread::Storage(cut));
         }
-        let items = self.parse(&object.key, body.bytes).await.map_err(Unread::Unusable)?;
-        Ok((size, items))
-    }
-
-    async fn parse(&self, key: &str, bytes: Bytes) -> Result<Vec<Item>, Unusable> {
-        let packed = key.ends_with(".gz") || key.ends_with(".zst");
-        if bytes.len() < PARSE_APART && !packed {
-            return items::read(key, &bytes, &self.limits);
+        // Many objects are unpacked at once: each only as far as memory is reserved for it, so that no
+        // number of bombs takes more.
+        let bound = usize::try_from(self.memory_of(pending).max(UNPACKED_ANYWAY)).unwrap_or(usize::MAX);
+        let limits = Limits { max_unpacked_bytes: bound.min(self.limits.max_unpacked_bytes), ..self.limits.clone() };
+        let bounded = limits.max_unpacked_bytes < self.limits.max_unpacked_bytes;
+        match parse(&object.key, body.bytes, limits).await {
+            Ok(items) => Ok((size, items)),
+            Err(unusable) if bounded && unusable.reason == QuarantineReason::TooLarge => Err(Unread::Apart),
+            Err(unusable) => Err(Unread::Unusable(unusable)),
         }
-        let (owned_key, limits) = (key.to_owned(), self.limits.clone());
-        Ahead::compute(move || items::read(&owned_key, &bytes, &limits)).result().await
     }
+}
+
+async fn parse(key: &str, bytes: Bytes, limits: Limits) -> Result<Vec<Item>, Unusable> {
+    if limits.max_unpacked_bytes < PARSE_APART {
+        return items::read(key, &bytes, &limits);
+    }
+    let owned_key = key.to_owned();
+    Ahead::compute(move || items::read(&owned_key, &bytes, &limits)).result().await
 }
 
 /// Why an object gave no items.
 enum Unread {
+    /// It unpacks to more than memory was reserved for.
+    Apart,
     Unusable(Unusable),
     Storage(StorageError),
 }

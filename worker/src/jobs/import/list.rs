@@ -63,7 +63,7 @@ impl Import<'_> {
             };
             match found.fault {
                 Some(fault) => aside.push(fault),
-                None => self.pending.push_back(Pending { object: found.object, again }),
+                None => self.pending.push_back(Pending { object: found.object, again, apart: false }),
             }
         }
         self.listed.matched = self.listed.existed + self.listed.still_quarantined;

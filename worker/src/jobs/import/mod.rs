@@ -80,6 +80,8 @@ struct Pending {
     object: ObjectMeta,
     /// Whether it leaves quarantine if it can be imported now.
     again: bool,
+    /// Whether it was seen to unpack to more than its size lets expect: it is read again, alone.
+    apart: bool,
 }
 
 impl<'a> Import<'a> {
@@ -120,7 +122,7 @@ impl<'a> Import<'a> {
         let mut part = Vec::new();
         let mut bytes = 0;
         while let Some(pending) = self.pending.front() {
-            bytes += self.memory_of(&pending.object);
+            bytes += self.memory_of(pending);
             if !part.is_empty() && bytes > PART_BYTES {
                 break;
             }
@@ -130,9 +132,13 @@ impl<'a> Import<'a> {
     }
 
     /// The memory that reading an object takes; nothing in blob mode.
-    fn memory_of(&self, object: &ObjectMeta) -> u64 {
-        /// Text compresses to about a tenth; a bomb is stopped by the limits instead.
+    fn memory_of(&self, pending: &Pending) -> u64 {
+        /// Text compresses to about a tenth; what unpacks to more is read apart.
         const UNPACKING: u64 = 10;
+        let object = &pending.object;
+        if pending.apart {
+            return self.limits.max_unpacked_bytes as u64;
+        }
         if self.storage.settings.use_blob_urls || object.size > self.limits.max_object_bytes as u64 {
             return 0;
         }
@@ -145,15 +151,27 @@ impl<'a> Import<'a> {
 impl Handler for Import<'_> {
     async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
         let mut aside = if self.pending.is_empty() { self.list(quantum).await? } else { Vec::new() };
-        let part = self.take_part();
-        if !self.store.is_ordered() {
-            let keys = part.iter().map(|pending| &pending.object.key).chain(aside.iter().map(|aside| &aside.key));
-            self.underway = keys.cloned().collect();
-        }
-        let bytes = part.iter().map(|pending| self.memory_of(&pending.object)).sum();
-        let reserved = if bytes > 0 { Some(self.context.memory.reserve(bytes).await) } else { None };
-
-        let fetched = if self.storage.settings.use_blob_urls { self.name(part) } else { self.fetch(part).await? };
+        let (fetched, reserved) = loop {
+            let part = self.take_part();
+            if !self.store.is_ordered() {
+                let keys = part.iter().map(|pending| &pending.object.key).chain(aside.iter().map(|aside| &aside.key));
+                self.underway = keys.cloned().collect();
+            }
+            let bytes = part.iter().map(|pending| self.memory_of(pending)).sum();
+            let reserved = if bytes > 0 { Some(self.context.memory.reserve(bytes).await) } else { None };
+            let mut fetched =
+                if self.storage.settings.use_blob_urls { self.name(part) } else { self.fetch(part).await? };
+            let apart = std::mem::take(&mut fetched.apart);
+            // Where nothing else came of a part, the first that is to be read alone follows at once: a
+            // quantum might end here each time, and nothing would ever be done.
+            let goes_on = !apart.is_empty() && fetched.is_empty();
+            for pending in apart.into_iter().rev() {
+                self.pending.push_front(pending);
+            }
+            if !goes_on {
+                break (fetched, reserved);
+            }
+        };
         aside.extend(fetched.aside);
         let created = fetched.imported.iter().map(|imported| imported.items.len()).sum();
         let mut counts = Counts {
