@@ -31,9 +31,9 @@ pub struct Holder {
     pub storage_key: Option<String>,
 }
 
-/// Which storages of a project count.
+/// Which storages of a project may count. Of Redis all do: what stands for its bucket is no one setting.
 const FITTING: &str = "s.direction = 'import' AND s.kind = ANY ($2)
-    AND ($3 = '' OR coalesce(s.settings ->> 'bucket', s.settings ->> 'container') = $3)";
+    AND ($3 = '' OR s.kind = 'redis' OR coalesce(s.settings ->> 'bucket', s.settings ->> 'container') = $3)";
 
 const STORAGE: &str = "s.id AS storage, s.settings::text AS settings, s.secrets, s.secrets_key_id";
 
