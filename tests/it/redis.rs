@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use longshore_model::uri::encode_fileuri;
 use longshore_model::{RedisSecrets, Secret, Secrets};
 use longshore_storage::conformance::{self, Seed, Subject};
 use longshore_storage::{AllowedEndpoints, Operator, Storage, StorageMetrics, Stores, WireOptions};
@@ -203,6 +204,27 @@ async fn path_and_file_filter_choose_the_keys_and_a_preview_says_why_not() {
     let named = "SELECT count(*) FROM tasks WHERE data ->> 'image' = $1";
     let named = rig.database().await.query_one(named, &[&uri]).await.expect("tasks");
     assert_eq!(named.get::<_, i64>(0), 1, "a task names {uri}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_reaches_the_browser_by_the_uri_that_its_task_holds() {
+    let (rig, server) = (Rig::start().await, RedisServer::start().await);
+    set(&mut server.db(1).await, "img/a b?.txt", "0123456789").await;
+    set(&mut server.db(1).await, "img/other.txt", "secret").await;
+    let project = rig.project().await;
+    let own = json!({"path": "img/a", "use_blob_urls": true});
+    let storage = create(&rig, IMPORT, settings(&server, project, own)).await;
+    rig.sync_to_end(&storage).await;
+    let tasks = rig.get(&format!("/api/tasks/?project={project}&resolve_uri=false")).await;
+    let (task, uri) = (&rows(&tasks)[0]["id"], rows(&tasks)[0]["data"]["image"].as_str().expect("a URI"));
+    assert_eq!(uri, format!("redis://127.0.0.1:{}/1/img/a b?.txt", server.port));
+    let path = |uri: &str| format!("/tasks/{task}/resolve/?fileuri={}", encode_fileuri(uri));
+    let asked = rig.request("GET", &path(uri)).bearer_auth(rig.token()).header("range", "bytes=2-4");
+    let answer = asked.send().await.expect("an answer");
+    assert_eq!(answer.status(), 206);
+    assert_eq!(answer.text().await.expect("a body"), "234");
+    let (status, body) = rig.call("GET", &path(&uri.replace("a b?", "other")), None).await;
+    assert_eq!((status, &body["code"]), (404, &json!("uri_not_held")), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,13 +9,15 @@ use serde_json::json;
 /// Schemathesis says what it did, and the command line that does it again.
 async fn run(rig: &Rig, token: &str) -> (bool, String) {
     let (document, token) = (format!("{}/api/openapi.json", rig.url()), format!("Authorization: Token {token}"));
+    let folder = rig.place.root().to_owned();
     let output = tokio::task::spawn_blocking(move || {
         let python = installed::python("schemathesis").expect("Schemathesis is installed");
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/schemathesis");
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/schemathesis/schemathesis.toml");
         let mut command = Command::new(python.with_file_name("st"));
-        command.args(["--config-file", "schemathesis.toml", "--no-color", "run", &document, "--header", &token]);
+        command.args(["--config-file", config, "--no-color", "run", &document, "--header", &token]);
         // One thread: its generators trip over each other in two.
         command.args(["--workers", "1", "--request-timeout", "60"]);
+        // It keeps a cache where it runs.
         command.current_dir(folder).output()
     });
     let output = output.await.expect("no panic").expect("it starts");

@@ -16,7 +16,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Encrypts every stored secret with the first of LONGSHORE_SECRET_KEYS, while everything runs.
+    /// Encrypts every stored secret with the first of `LONGSHORE_SECRET_KEYS`, while everything runs.
     ///
     /// Needs `DATABASE_URL` and `LONGSHORE_SECRET_KEYS` only. Once it has ended with exit code 0, the
     /// other keys are no longer needed.

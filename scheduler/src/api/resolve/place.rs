@@ -1,5 +1,6 @@
 //! Where a URI leads: which of a project's storages holds its object.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use longshore_db::resolve::Candidate;
@@ -23,7 +24,7 @@ pub(super) fn choose<'a>(
     let fitting = storages.iter().filter(|storage| {
         let connection = &storage.settings.connection;
         uri.kinds().contains(&connection.kind())
-            && bucket(connection) == Some(uri.bucket)
+            && bucket(connection) == uri.bucket
             && (connection.kind() != StorageKind::Localfiles || matching(storage, key).is_some())
     });
     fitting.max_by_key(|storage| (matching(storage, key), Some(storage.id) == own, std::cmp::Reverse(storage.id)))
@@ -35,14 +36,14 @@ fn matching(storage: &Candidate, key: &str) -> Option<usize> {
     key.starts_with(&prefix).then_some(prefix.len())
 }
 
-fn bucket(connection: &Connection) -> Option<&str> {
+fn bucket(connection: &Connection) -> Cow<'_, str> {
     match connection {
-        Connection::S3(s3) => Some(&s3.bucket),
-        Connection::S3s(s3s) => Some(&s3s.s3.bucket),
-        Connection::Gcs(gcs) => Some(&gcs.bucket),
-        Connection::Azure(azure) => Some(&azure.container),
-        Connection::Localfiles(_) => Some(""),
-        Connection::Redis(_) => None,
+        Connection::S3(s3) => Cow::Borrowed(&s3.bucket),
+        Connection::S3s(s3s) => Cow::Borrowed(&s3s.s3.bucket),
+        Connection::Gcs(gcs) => Cow::Borrowed(&gcs.bucket),
+        Connection::Azure(azure) => Cow::Borrowed(&azure.container),
+        Connection::Redis(redis) => Cow::Owned(format!("{}/{}", redis.endpoint(), redis.db)),
+        Connection::Localfiles(_) => Cow::Borrowed(""),
     }
 }
 
@@ -100,6 +101,9 @@ mod tests {
         assert_eq!(chosen(&all, "gs://b/x", None), Some(5));
         assert_eq!(chosen(&all, "azure-blob://b/x", None), None);
         assert_eq!(chosen(&all, "s3://B/x", None), None);
+        let databases = [r#"{"kind":"redis","db":1}"#, r#"{"kind":"redis","host":"localhost ","port":"6379","db":2}"#];
+        assert_eq!(chosen(&databases, "redis://localhost:6379/2/pics/1.jpg", None), Some(2));
+        assert_eq!(chosen(&databases, "redis://localhost:6380/2/pics/1.jpg", None), None);
     }
 
     #[test]

@@ -164,6 +164,19 @@ pub struct RedisConnection {
     pub tls: bool,
 }
 
+impl RedisConnection {
+    /// Host and port, with their defaults, as a URL has them.
+    pub fn endpoint(&self) -> String {
+        let given = |text: &Option<String>, default: &str| match text.as_deref().map(str::trim) {
+            None | Some("") => default.to_owned(),
+            Some(text) => text.to_owned(),
+        };
+        let (host, port) = (given(&self.host, "localhost"), given(&self.port, "6379"));
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if bare.contains(':') { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") }
+    }
+}
+
 /// A folder below the root that the operator opens.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LocalfilesConnection {

@@ -73,7 +73,7 @@ fn next_uri(text: &str, from: usize) -> Option<usize> {
     let starts = text.as_bytes().get(from..)?.iter().enumerate();
     // The first letters of all that `starts_with_uri` knows; each is a character by itself.
     starts
-        .filter(|(_, byte)| matches!(byte, b's' | b'g' | b'a' | b'/'))
+        .filter(|(_, byte)| matches!(byte, b's' | b'g' | b'a' | b'r' | b'/'))
         .map(|(at, _)| from + at)
         .find(|&at| starts_with_uri(&text[at..]))
 }

@@ -1,5 +1,5 @@
-//! URIs by which task data names objects: `s3://bucket/key`, `gs://…`, `azure-blob://…` and
-//! `/data/local-files/?d=…`.
+//! URIs by which task data names objects: `s3://bucket/key`, `gs://…`, `azure-blob://…`,
+//! `redis://host:port/db/key` and `/data/local-files/?d=…`.
 //!
 //! A key is everything after the bucket, byte for byte: `?`, `#`, `%` and spaces are part of it.
 
@@ -21,7 +21,11 @@ const SCHEMES: &[(&str, &[StorageKind])] = &[
     ("s3://", &[StorageKind::S3, StorageKind::S3s]),
     ("gs://", &[StorageKind::Gcs]),
     ("azure-blob://", &[StorageKind::Azure]),
+    (REDIS, &[StorageKind::Redis]),
 ];
+
+/// What stands for the bucket in Redis has two parts: the server and the number of the database.
+const REDIS: &str = "redis://";
 
 /// How links to local files begin, as the host spells them and without its slash.
 const LOCAL_FILES: &[&str] = &["/data/local-files/?", "/data/local-files?"];
@@ -30,7 +34,7 @@ const LOCAL_FILES: &[&str] = &["/data/local-files/?", "/data/local-files?"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectUri<'a> {
     kinds: &'static [StorageKind],
-    /// The bucket or container; empty for local files, which have none.
+    /// The bucket or container; `host:port/db` of Redis; empty for local files, which have none.
     pub bucket: &'a str,
     /// The key, exactly. Of a local file: its path below the operator's root.
     pub key: Cow<'a, str>,
@@ -46,7 +50,9 @@ impl<'a> ObjectUri<'a> {
             return local_path(query).map(|key| Self { kinds: &[StorageKind::Localfiles], bucket: "", key });
         }
         let (scheme, kinds) = SCHEMES.iter().find(|(scheme, _)| uri.starts_with(scheme))?;
-        let (bucket, key) = uri[scheme.len()..].split_once('/')?;
+        let place = &uri[scheme.len()..];
+        let slash = place.match_indices('/').nth(usize::from(*scheme == REDIS))?.0;
+        let (bucket, key) = (&place[..slash], &place[slash + 1..]);
         (!bucket.is_empty() && !key.is_empty()).then_some(Self { kinds, bucket, key: Cow::Borrowed(key) })
     }
 
@@ -88,6 +94,13 @@ mod tests {
         for other in ["", "s3://", "s3://b", "s3://b/", "s3:///k", "S3://b/k", "http://b/k", " s3://b/k", "s3://b/\0"] {
             assert_eq!(parsed(other), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_value_of_redis_is_named_by_server_database_and_key() {
+        assert_eq!(parsed("redis://h:6379/0/a/b"), place("h:6379/0", "a/b"));
+        assert_eq!(parsed("redis://[::1]:1/12//k"), place("[::1]:1/12", "/k"));
+        assert_eq!([parsed("redis://h:6379/0"), parsed("redis://h:6379/0/"), parsed("redis://k")], [None, None, None]);
     }
 
     #[test]

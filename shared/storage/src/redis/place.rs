@@ -46,7 +46,6 @@ impl Place {
                 .ok_or_else(|| InvalidSetting::new("port", "a number from 1 to 65535"))?,
         };
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let endpoint = if bare.contains(':') { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") };
         Ok(Self {
             host: bare.to_owned(),
             port,
@@ -54,7 +53,7 @@ impl Place {
             username: given(connection.username.as_deref()).map(str::to_owned),
             password,
             tls: connection.tls,
-            endpoint,
+            endpoint: connection.endpoint(),
         })
     }
 }
