@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use longshore_broker::Broker;
 use longshore_db::host::{Host, Native};
-use longshore_db::{Db, Sealer};
+use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
 use longshore_telemetry::{Health, LogFormat, Metrics, Tasks, init_logs, serve};
 use tokio::net::TcpListener;
@@ -47,7 +47,8 @@ pub async fn run(config: Config) -> Result<()> {
     let registry = exposed.registry();
     let wire = WireOptions { allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?, ..WireOptions::default() };
     let stores = Stores::new(wire, config.operator.clone(), StorageMetrics::register(registry)?)?;
-    let db = Db::new(&config.database_url, "longshore-scheduler", CONNECTIONS, config.database_patience)?;
+    let db =
+        Db::new(&config.database_url, "longshore-scheduler", CONNECTIONS, config.database_patience, Check::Always)?;
     let sealer = Sealer::parse(&config.secret_keys)?;
     let broker = Broker::new(&config.amqp_url, "longshore-scheduler")?;
     let host: Arc<dyn Host> = Arc::new(Native::new(sealer.clone()));

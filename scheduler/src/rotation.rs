@@ -6,7 +6,7 @@
 use std::fmt;
 
 use anyhow::{Context as _, Result};
-use longshore_db::{Client, Db, Sealed, Sealer, audit, storages};
+use longshore_db::{Check, Client, Db, Sealed, Sealer, audit, storages};
 use serde_json::json;
 
 use crate::config::RotationConfig;
@@ -33,7 +33,7 @@ pub struct Rotation {
 /// The database is away, or the keys cannot be understood. What was done stays done.
 pub async fn run(config: &RotationConfig) -> Result<Rotation> {
     let sealer = Sealer::parse(&config.secret_keys)?;
-    let db = Db::new(&config.database_url, "longshore-rotate-keys", 1, config.database_patience)?;
+    let db = Db::new(&config.database_url, "longshore-rotate-keys", 1, config.database_patience, Check::Always)?;
     let client = db.client().await.context("the database cannot be reached")?;
     let mut rotation = Rotation { key_id: sealer.key_id().to_owned(), ..Rotation::default() };
     let mut last = 0;

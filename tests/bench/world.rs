@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use longshore_db::Db;
+use longshore_db::{Check, Db};
 use longshore_local::{App, Options, Settings, Stack, ports};
 use longshore_model::Secret;
 use serde_json::Value;
@@ -60,7 +60,9 @@ impl World {
     pub async fn database(&self, name: &str) -> Result<(String, Client)> {
         self.drop_database(name).await?;
         let url = self.stack.postgres.create_database(name).await?;
-        Db::new(&Secret::new(url.clone()), "longshore-bench", 1, longshore_db::PATIENCE)?.migrate().await?;
+        Db::new(&Secret::new(url.clone()), "longshore-bench", 1, longshore_db::PATIENCE, Check::Always)?
+            .migrate()
+            .await?;
         let client = connect(&url).await?;
         Ok((url, client))
     }

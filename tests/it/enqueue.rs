@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use longshore_db::{Db, syncs};
+use longshore_db::{Check, Db, syncs};
 use longshore_local::s3::{Op, When};
 use longshore_model::Secret;
 use longshore_tests::amqp::AmqpHost;
@@ -294,7 +294,7 @@ async fn a_sync_that_ends_while_it_is_reported_is_shown_as_ended() {
     let listing = rig.s3.hold(Op::List);
     let sync = start(&rig, &storage, None, None).await;
     listing.reached().await;
-    let db = Db::new(&Secret::new(rig.database_url.as_str()), "test", 1, PATIENCE).expect("a pool");
+    let db = Db::new(&Secret::new(rig.database_url.as_str()), "test", 1, PATIENCE, Check::Always).expect("a pool");
     let mut client = db.client().await.expect("a connection");
     let tx = client.transaction().await.expect("a transaction");
     tx.execute("SELECT 1 FROM syncs WHERE id = $1 FOR UPDATE", &[&sync]).await.expect("the sync's row");

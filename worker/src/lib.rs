@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use longshore_broker::{Broker, Queue};
 use longshore_db::host::Native;
-use longshore_db::{Db, Sealer};
+use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, Timeouts, WireOptions};
 use longshore_telemetry::{Health, LogFormat, Metrics, Tasks, init_logs, router, serve};
 use tokio::net::TcpListener;
@@ -60,7 +60,8 @@ pub async fn run(config: Config) -> Result<()> {
     };
     let stores = Stores::new(wire, config.operator.clone(), StorageMetrics::register(exposed.registry())?)?;
     let connections = usize::from(config.jobs) * 2 + SPARE_CONNECTIONS;
-    let db = Db::new(&config.database_url, "longshore-worker", connections, config.database_patience)?;
+    let db =
+        Db::new(&config.database_url, "longshore-worker", connections, config.database_patience, Check::AfterIdle)?;
     let host = Native::new(Sealer::parse(&config.secret_keys)?);
     let broker = Broker::new(&config.amqp_url, "longshore-worker")?;
 

@@ -77,15 +77,15 @@ async fn round(db: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()>
         }
     }
     metrics.outbox.set(outbox);
-    for queue in Queue::ALL {
-        if let Ok(depth) = broker.depth(*queue).await {
-            metrics.queue.with_label_values(&[queue.as_str()]).set(depth.ready.into());
-            metrics.consumers.with_label_values(&[queue.as_str()]).set(depth.consumers.into());
-        }
-    }
     let pool = db.pool_status();
     for (state, count) in [("open", pool.size), ("idle", pool.available), ("waited_for", pool.waiting)] {
         metrics.pool.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    for queue in Queue::ALL {
+        if let Ok(depth) = broker.depth(*queue).await {
+            metrics.consumers.with_label_values(&[queue.as_str()]).set(depth.consumers.into());
+            metrics.queue.with_label_values(&[queue.as_str()]).set(depth.ready.into());
+        }
     }
     Ok(())
 }

@@ -30,6 +30,6 @@ pub use counts::Counts;
 pub use deadpool_postgres::{Client, Transaction};
 pub use enqueue::{Asked, Enqueued, RequestedBy, enqueue, enqueue_asked};
 pub use error::{Error, Result};
-pub use pool::{Db, Listener, PATIENCE, PoolStatus};
+pub use pool::{Check, Db, Listener, PATIENCE, PoolStatus};
 pub use raw_json::RawJson;
 pub use seal::{Sealed, Sealer};

@@ -28,9 +28,18 @@ const WAIT: Duration = Duration::from_secs(5);
 /// would keep a job with a worker whose connection is half-open.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A connection lent within this time is not asked whether it still works before it is lent again: the
-/// question would be a good part of what a page costs. One whose end was seen is never lent.
+/// How long ago a connection may have been used that [`Check::AfterIdle`] trusts.
 const TRUSTED: Duration = Duration::from_secs(1);
+
+/// Whether a connection is asked if it still works before it is lent. One whose end was seen never is lent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// For whoever shows a failure to a person.
+    Always,
+    /// Only one that lay idle for a second: for workers, who repeat what failed, and for whom the question
+    /// would be a good part of what a page costs.
+    AfterIdle,
+}
 
 /// The advisory lock that lets one of several starting schedulers migrate; "longshor" in ASCII.
 const MIGRATION_LOCK: i64 = 0x6c6f_6e67_7368_6f72;
@@ -55,13 +64,13 @@ pub struct PoolStatus {
 impl Db {
     /// Prepares a pool; the first connection is made when it is needed.
     ///
-    /// A connection that was idle is checked before it is lent, so one that a restart or a firewall cut
-    /// is replaced and not handed out. `patience` is for [`Self::in_time`]; twice as long, and the
+    /// A connection is checked before it is lent, so one that a restart or a firewall cut is replaced
+    /// and not handed out. `patience` is for [`Self::in_time`]; twice as long, and the
     /// database itself ends a transaction whose process fell silent.
     ///
     /// # Errors
     /// The URL cannot be understood.
-    pub fn new(url: &Secret, application: &str, connections: usize, patience: Duration) -> Result<Self> {
+    pub fn new(url: &Secret, application: &str, connections: usize, patience: Duration, check: Check) -> Result<Self> {
         let mut config: Config = url
             .expose()
             .parse()
@@ -84,9 +93,9 @@ impl Db {
             tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
-        let check = Hook::async_fn(|client: &mut ClientWrapper, metrics| {
+        let check = Hook::async_fn(move |client: &mut ClientWrapper, metrics| {
             Box::pin(async move {
-                if metrics.last_used() < TRUSTED {
+                if check == Check::AfterIdle && metrics.last_used() < TRUSTED {
                     return Ok(());
                 }
                 let asked = tokio::time::timeout(WAIT, client.simple_query("")).await;

@@ -40,7 +40,8 @@ pub async fn serve(mut listener: TcpListener, router: Router, cancel: Cancellati
     let (connections, graceful) = (TaskTracker::new(), GracefulShutdown::new());
     // Accepting never fails for good: a connection that is gone is passed over, and where there are no
     // sockets left, it waits for one.
-    while let Some((stream, _)) = cancel.run_until_cancelled(Listener::accept(&mut listener)).await {
+    while let Some((stream, peer)) = cancel.run_until_cancelled(Listener::accept(&mut listener)).await {
+        tracing::trace!(%peer, "a connection");
         let service = TowerToHyperService::new(router.clone());
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         connections.spawn(async move {

@@ -8,7 +8,7 @@ mod log;
 mod statements;
 
 use anyhow::{Context, Result, ensure};
-use longshore_db::{Client, Db, PATIENCE};
+use longshore_db::{Check, Client, Db, PATIENCE};
 use longshore_local::Place;
 use longshore_local::guard::{Folder, Guard};
 use longshore_local::postgres::Postgres;
@@ -80,7 +80,7 @@ impl<'a> Plans<'a> {
     pub async fn fill(postgres: &'a Postgres, name: &str, rows: i64, seq_scans: bool) -> Result<Self> {
         let url = Secret::new(postgres.create_database(name).await?);
         // Filling takes longer than a statement otherwise may.
-        let filler = Db::new(&url, "fill", 1, PATIENCE)?;
+        let filler = Db::new(&url, "fill", 1, PATIENCE, Check::Always)?;
         filler.migrate().await?;
         let client = filler.client().await?;
         let connection = S3Connection { bucket: "photos".to_owned(), ..S3Connection::default() };
@@ -111,7 +111,7 @@ impl<'a> Plans<'a> {
         if !seq_scans {
             client.batch_execute(&format!("ALTER DATABASE {name} SET enable_seqscan = off")).await?;
         }
-        let db = Db::new(&url, "explained", 1, PATIENCE)?;
+        let db = Db::new(&url, "explained", 1, PATIENCE, Check::Always)?;
         Ok(Self { postgres, db, large, steps: Vec::new(), rows })
     }
 
