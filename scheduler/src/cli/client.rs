@@ -10,8 +10,11 @@ use serde_json::Value;
 
 use super::error::{CliError, Result};
 
-/// A connection probe inside a request may take ten seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A storage with millions of rows takes minutes to delete, a doctor's visit to a silent one a minute or two.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// A server that is there accepts at once.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// The API as one token sees it.
 pub(super) struct Client {
@@ -38,6 +41,7 @@ impl Client {
         }
         let mut builder = reqwest::Client::builder()
             .default_headers(headers)
+            .connect_timeout(CONNECT)
             .timeout(PATIENCE)
             // The API never redirects; another server must not get the token.
             .redirect(redirect::Policy::none());

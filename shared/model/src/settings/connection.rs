@@ -126,7 +126,7 @@ pub struct GcsConnection {
     /// Exactly what the user typed. See [`Connection::prefix`] for what it becomes.
     #[serde(default)]
     pub prefix: Option<String>,
-    /// Defaults to the project of the credentials.
+    /// Kept for the host, which has such a field; a bucket's name is enough to reach it.
     #[serde(default)]
     pub google_project_id: Option<String>,
 }

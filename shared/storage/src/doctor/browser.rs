@@ -38,7 +38,7 @@ impl Examination<'_> {
             Ok(url) => url,
             Err(error) if error.reason == FailureReason::NoSignedUrls => {
                 for check in [Check::Presign, Check::Fetch, Check::Cors] {
-                    self.skipped(check, "storages of this kind have no signed URLs: objects come through Longshore");
+                    self.skipped(check, "there are no signed URLs here: objects come through Longshore");
                 }
                 return;
             }

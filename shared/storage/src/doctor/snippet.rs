@@ -61,10 +61,8 @@ pub(super) fn write(
         (Connection::S3s(s3s), Need::Cors) => cors_s3(&s3s.s3, origin),
         (Connection::S3s(s3s), Need::Trust) => vec![trust(s3s.external_id.as_deref())],
         (Connection::Gcs(gcs), Need::Read) => vec![role_gcs(&gcs.bucket, "roles/storage.objectViewer")],
-        (Connection::Gcs(gcs), Need::Write) => {
-            let role = if can_delete { "roles/storage.objectUser" } else { "roles/storage.objectCreator" };
-            vec![role_gcs(&gcs.bucket, role)]
-        }
+        // Writing a changed annotation again takes the right to delete on Google Cloud.
+        (Connection::Gcs(gcs), Need::Write) => vec![role_gcs(&gcs.bucket, "roles/storage.objectUser")],
         (Connection::Gcs(gcs), Need::Cors) => cors_gcs(&gcs.bucket, origin),
         (Connection::Azure(azure), Need::Read) => vec![sas(&azure.container, "rl")],
         (Connection::Azure(azure), Need::Write) => vec![sas(&azure.container, if can_delete { "cwd" } else { "cw" })],
@@ -78,9 +76,9 @@ pub(super) fn write(
         }],
         (Connection::Redis(redis), Need::Read | Need::Write) => {
             let rights = match need {
-                Need::Write if can_delete => "+set +del +ping +select",
-                Need::Write => "+set +ping +select",
-                _ => "+scan +mget +get +getrange +strlen +type +ping +select",
+                Need::Write if can_delete => "+set +del +select",
+                Need::Write => "+set +select",
+                _ => "+scan +getrange +strlen +type +select +client|id +info",
             };
             let user = redis.username.as_deref().filter(|user| !user.is_empty()).unwrap_or("<user>");
             vec![Snippet {

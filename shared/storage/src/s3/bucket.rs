@@ -56,6 +56,10 @@ impl Bucket {
                 "a bucket name on AWS has 3 to 63 lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit",
             ));
         }
+        if name.ends_with("--x-s3") {
+            let message = "directory buckets of S3 Express cannot be used: their listings have no order";
+            return Err(InvalidSetting::new("bucket", message));
+        }
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         // AWS's certificate covers one label before the domain, so a name with dots goes into the path.
         let (host, base) = if name.contains('.') {
@@ -252,7 +256,9 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_name_their_field() {
-        for name in ["", "ab", "Photos", "a_b", "-ab", "ab-", "a..b", "a/b", "b?x", "b#x", "b@evil.com"] {
+        for name in
+            ["fast--use1-az4--x-s3", "", "ab", "Photos", "a_b", "-ab", "ab-", "a..b", "a/b", "b?x", "b#x", "b@evil.com"]
+        {
             assert_eq!(refused(name, None), "bucket", "{name:?}");
         }
         for name in ["", "..", "a/b", "a b", "a\nb"] {
