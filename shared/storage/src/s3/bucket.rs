@@ -256,6 +256,7 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_name_their_field() {
+        assert_eq!(refused("fast--use1-az4--x-s3", None), "bucket");
         for name in
             ["fast--use1-az4--x-s3", "", "ab", "Photos", "a_b", "-ab", "ab-", "a..b", "a/b", "b?x", "b#x", "b@evil.com"]
         {
