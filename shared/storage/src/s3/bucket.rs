@@ -100,6 +100,11 @@ impl Bucket {
             Some((scheme, domain)) => Cow::Owned(format!("{scheme}://{name}.{domain}")),
             None => Cow::Borrowed(endpoint),
         };
+        if endpoint.contains(['{', '}']) {
+            return Err(odd(
+                "the placeholder {bucket} stands at the beginning of the host: https://{bucket}.example.com",
+            ));
+        }
         let uri: Uri =
             endpoint.parse().map_err(|_| odd("an endpoint is a URL such as https://minio.example.com:9000"))?;
         let parts = uri.into_parts();
