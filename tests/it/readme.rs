@@ -12,10 +12,13 @@ fn every_promise_of_the_readme_names_tests_that_exist() {
     assert!(rows.len() > 5, "a table of promises");
 
     let mut tests = String::new();
-    for folder in ["tests/it", "tests/it/api"] {
-        for file in std::fs::read_dir(workspace.join(folder)).expect("the tests") {
+    let mut folders = vec![workspace.join("tests/it")];
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).expect("the tests") {
             let path = file.expect("a file").path();
-            if path.extension().is_some_and(|extension| extension == "rs") {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 tests.push_str(&std::fs::read_to_string(path).expect("its text"));
             }
         }
