@@ -49,7 +49,11 @@ fn turned(text: &str, own_key: Option<&str>, turn: &mut impl FnMut(&str) -> Opti
     for found in find(text, own_key) {
         let Some(new) = turn(&found.uri) else { continue };
         turned.push_str(&text[copied..found.place.start]);
-        turned.push_str(&if found.in_html { new.replace('&', "&amp;") } else { new });
+        if found.in_html {
+            push_escaped(&mut turned, &new);
+        } else {
+            turned.push_str(&new);
+        }
         copied = found.place.end;
     }
     if copied == 0 {
@@ -57,6 +61,21 @@ fn turned(text: &str, own_key: Option<&str>, turn: &mut impl FnMut(&str) -> Opti
     }
     turned.push_str(&text[copied..]);
     Some(turned)
+}
+
+/// Writes a text such that it stays in its attribute, with quotes around it or without.
+fn push_escaped(html: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            c if c.is_whitespace() => html.push_str(&format!("&#{};", u32::from(c))),
+            c => html.push(c),
+        }
+    }
 }
 
 /// What a JSON string says, given what stands between its quotes; `None` if it is not one.
@@ -127,6 +146,14 @@ mod tests {
         let link = |uri: &str| Some(format!("/r?a=1&u={}", &uri[uri.len() - 1..]));
         let expected = r#"{"h": "<img src=\"/r?a=1&amp;u=1\"/> \"<b>\" <img src='/r?a=1&amp;u=2'/>"}"#;
         assert_eq!(rewrite(html, None, link), expected);
+    }
+
+    #[test]
+    fn nothing_that_takes_the_place_of_a_uri_in_html_gets_out_of_its_attribute() {
+        let html = r#""<img src='s3://b/1'><img src=s3://b/2>""#;
+        let turned = rewrite(html, None, |_| Some("x' \"\n><i>&".to_owned()));
+        let escaped = "x&#39;&#32;&quot;&#10;&gt;&lt;i&gt;&amp;";
+        assert_eq!(turned, format!("\"<img src='{escaped}'><img src={escaped}>\""));
     }
 
     #[test]

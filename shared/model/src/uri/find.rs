@@ -42,9 +42,9 @@ pub(super) fn find<'a>(text: &'a str, own_key: Option<&str>) -> Vec<Found<'a>> {
     }
 
     let is_html = text.contains('<');
-    let (mut found, mut from) = (Vec::new(), 0);
+    let (mut found, mut from, mut unclosed) = (Vec::new(), 0, [false; DELIMITERS.len()]);
     while let Some(start) = next_uri(text, from) {
-        let Some(end) = end(text, start, is_html) else {
+        let Some(end) = end(text, start, is_html, &mut unclosed) else {
             from = start + 1;
             continue;
         };
@@ -79,10 +79,16 @@ fn next_uri(text: &str, from: usize) -> Option<usize> {
 }
 
 /// Where a URI inside a text ends, or `None` if nothing delimits it.
-fn end(text: &str, start: usize, is_html: bool) -> Option<usize> {
+///
+/// `unclosed` remembers of each delimiter that it ends nothing from here on: looking for it again from
+/// every place where it opens would take the square of the text's length.
+fn end(text: &str, start: usize, is_html: bool, unclosed: &mut [bool; DELIMITERS.len()]) -> Option<usize> {
     let (before, rest) = text.split_at(start);
-    if let Some((_, close)) = DELIMITERS.iter().find(|(open, _)| before.ends_with(open)) {
-        return rest.find(close).map(|length| start + length);
+    let opened = DELIMITERS.iter().zip(unclosed).find(|((open, _), _)| before.ends_with(open));
+    if let Some(((_, close), unclosed)) = opened {
+        let length = if *unclosed { None } else { rest.find(close) };
+        *unclosed = length.is_none();
+        return length.map(|length| start + length);
     }
     if is_html && before.ends_with('=') {
         let length = rest.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(rest.len());
@@ -147,6 +153,12 @@ mod tests {
         assert_eq!(found(html), all);
         assert_eq!(found(r#"<i title="s3://b/unclosed>"#), [""; 0]);
         assert_eq!(found("{'a': 's3://b/1', 'b': 's3://b/2'}"), ["s3://b/1", "s3://b/2"]);
+    }
+
+    #[test]
+    fn a_long_text_that_opens_and_never_closes_is_read_in_time_and_what_closes_before_counts() {
+        let text = format!("url(s3://b/1) {} 's3://b/2'", "url(s3:// ".repeat(200_000));
+        assert_eq!(found(&text), ["s3://b/1", "s3://b/2"]);
     }
 
     #[test]
