@@ -54,7 +54,8 @@ impl RetryPolicy {
             .when(StorageError::is_transient)
             .adjust(|error, wait| {
                 let wait = wait?.max(asked_for(error).unwrap_or_default());
-                (started.elapsed() + wait <= self.budget).then_some(wait)
+                // Servers may ask for any number of seconds.
+                (started.elapsed().saturating_add(wait) <= self.budget).then_some(wait)
             })
             .notify(|_, _| retrying())
             .await
@@ -69,5 +70,27 @@ fn asked_for(error: &StorageError) -> Option<Duration> {
         | ErrorKind::Invalid
         | ErrorKind::Unavailable
         | ErrorKind::Cancelled => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use longshore_model::FailureReason;
+
+    use super::*;
+    use crate::Op;
+
+    #[tokio::test]
+    async fn a_wait_longer_than_time_itself_is_handed_to_the_caller() {
+        let (tries, retry_after) = (AtomicUsize::new(0), Some(Duration::from_secs(u64::MAX)));
+        let attempt = || async {
+            tries.fetch_add(1, Ordering::Relaxed);
+            Err::<(), _>(StorageError::new(Op::List, ErrorKind::Throttled { retry_after }, FailureReason::Throttled))
+        };
+        let error = RetryPolicy::default().run(attempt, || {}).await.unwrap_err();
+        assert!(matches!(error.kind, ErrorKind::Throttled { retry_after: after } if after == retry_after));
+        assert_eq!(tries.into_inner(), 1);
     }
 }
