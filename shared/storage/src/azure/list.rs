@@ -255,7 +255,14 @@ impl Listing {
             self.prefixes.last().map(String::as_str),
             self.folders.last().map(String::as_str),
         ];
-        let last = lasts.into_iter().flatten().max().map(str::to_owned);
+        let lasts = lasts.into_iter().flatten();
+        let last = if self.is_hierarchical {
+            // All of `m/` comes before `m-1`.
+            lasts.max_by(|a, b| a.split('/').cmp(b.split('/')))
+        } else {
+            lasts.max()
+        };
+        let next = self.marker.as_ref().and(last).map(str::to_owned);
         self.objects.retain(|object| !start.is_done(&object.key));
         self.prefixes.retain(|prefix| !start.is_done(prefix));
         let objects = self.objects.iter().map(|object| object.key.as_str());
@@ -268,7 +275,10 @@ impl Listing {
         // Azure does not say which order its names are in; within a page it is made that of their bytes.
         self.objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         self.prefixes.sort_unstable();
-        let next = self.marker.and(last);
+        // Who goes on where the page began gets the same page for ever.
+        if next.as_deref().is_some_and(|next| start.is_done(next)) {
+            return Err(Unlisted::DoesNotAdvance);
+        }
         Ok((ListPage { objects: self.objects, prefixes: self.prefixes, next }, None))
     }
 }

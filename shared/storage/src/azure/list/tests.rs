@@ -195,6 +195,27 @@ fn folders_of_a_hierarchical_account_are_no_objects() {
     assert_eq!((keys(&listed), listed.next.as_deref()), (vec!["d/x"], Some("d/x")));
 }
 
+fn folders(names: &[&str], prefixes: &[&str], after: Option<&str>) -> Result<ListPage, Unlisted> {
+    let xml = document(&owned(names), &owned(prefixes), "more", TEXT);
+    let xml = xml.replace("<BlobType>", "<ResourceType>file</ResourceType><BlobType>");
+    parse(xml.as_bytes()).unwrap().into_page(&Start::after(after, "", Some("/"))).map(|(page, _)| page)
+}
+
+#[test]
+fn the_cursor_of_a_hierarchical_account_is_the_last_name_folder_by_folder() {
+    // `m-1` is the smaller one by its bytes, and comes later.
+    let next = |after| folders(&["m-1"], &["m/"], after).unwrap().next;
+    assert_eq!(next(None).as_deref(), Some("m-1"));
+    assert_eq!(next(Some("m/")).as_deref(), Some("m-1"));
+}
+
+#[test]
+fn a_page_whose_cursor_is_where_it_began_is_refused() {
+    assert_eq!(folders(&["m-1"], &["m/"], Some("m-1")), Err(Unlisted::DoesNotAdvance));
+    // Not told that its names come folder by folder: better an end than a loop.
+    assert_eq!(page(&["m-1"], &["m/"], "more", Some("m/")), Err(Unlisted::DoesNotAdvance));
+}
+
 #[test]
 fn what_is_not_a_listing_is_told_from_one_cut_short() {
     assert_eq!(parse(b""), Err(Unlisted::CutShort));
