@@ -137,6 +137,8 @@ pub struct ObjectStream {
     pub part: Option<(u64, u64)>,
     pub etag: Option<String>,
     pub content_type: Option<String>,
+    /// How the bytes are packed, as the object is stored: who gets them has to unpack them.
+    pub content_encoding: Option<String>,
     pub modified_at: Option<DateTime<Utc>>,
     /// The pieces, in order. One that fails is the last.
     pub body: BoxStream<'static, Result<Bytes, StorageError>>,

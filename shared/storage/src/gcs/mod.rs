@@ -40,6 +40,9 @@ const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const GENERATION: HeaderName = HeaderName::from_static("x-goog-generation");
 
+/// Asks for what was uploaded with `Content-Encoding: gzip` as it is: without, it comes unpacked.
+const AS_STORED: (HeaderName, HeaderValue) = (header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+
 /// Reads an answer to `objects.list` as the client does, for tests that give it what no server would.
 #[cfg(feature = "conformance")]
 pub fn read_gcs_listing(body: &[u8]) -> Option<ListPage> {
@@ -96,10 +99,6 @@ impl Gcs {
         let mut ask = self.ask(Op::Get, Method::GET, self.bucket.object(key, &[("alt", "media")]))?;
         if let Some(range) = range {
             ask.headers.push((header::RANGE, wire::range(range)));
-        }
-        if key.ends_with(".gz") {
-            // Else what was uploaded with `Content-Encoding: gzip` comes unpacked, under a name that says it is not.
-            ask.headers.push((header::ACCEPT_ENCODING, HeaderValue::from_static("gzip")));
         }
         Ok(ask)
     }
@@ -204,6 +203,10 @@ impl Storage for Gcs {
 
     async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
         let mut ask = self.ask_object(key, range)?;
+        if key.ends_with(".gz") {
+            // Else what was uploaded with `Content-Encoding: gzip` comes unpacked, under a name that says it is not.
+            ask.headers.push(AS_STORED);
+        }
         ask.max_bytes = max_bytes;
         self.send(ask, |answer| {
             let whole = |range: Range| {
@@ -222,7 +225,9 @@ impl Storage for Gcs {
     }
 
     async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {
-        let ask = self.ask_object(key, range)?;
+        let mut ask = self.ask_object(key, range)?;
+        // Unpacked on the way, an object has no length that could be told, and no parts.
+        ask.headers.push(AS_STORED);
         let refused = |answer: &Answer| failure::refused(Op::Get, answer);
         let flow = self
             .authorized(|token| {

@@ -153,6 +153,7 @@ impl Storage for LocalFiles {
             part: range.map(|_| (first, end - 1)),
             etag,
             content_type: content_type(key),
+            content_encoding: None,
             modified_at,
             body: body.boxed(),
         })

@@ -191,6 +191,7 @@ impl Storage for Redis {
             part,
             etag: object.etag,
             content_type: None,
+            content_encoding: None,
             modified_at: None,
             body: body.boxed(),
         })

@@ -101,6 +101,15 @@ async fn another_servers_answer_is_no_empty_bucket() {
 }
 
 #[tokio::test]
+async fn an_object_is_streamed_as_it_is_stored() {
+    let packed = answer("200 OK", "Content-Encoding: gzip\r\n", "packed");
+    let server = Server::saying([token(), packed]).await;
+    let stream = open(&server).stream("page.html", None).await.unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!((stream.size, stream.content_encoding.as_deref()), (6, Some("gzip")));
+    assert!(server.requests()[1].contains("accept-encoding: gzip\r\n"));
+}
+
+#[tokio::test]
 async fn a_put_says_name_type_and_length_and_gives_the_generation() {
     let object = json!({"name": "dir//a b", "size": "0", "generation": "1795370466369321"}).to_string();
     let server = Server::saying([token(), answer("200 OK", "", &object)]).await;

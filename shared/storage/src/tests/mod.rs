@@ -195,6 +195,16 @@ async fn a_range_is_asked_for_and_an_answer_without_it_refused() {
 }
 
 #[tokio::test]
+async fn a_stream_tells_how_the_object_is_packed() {
+    let packed = answer("200 OK", "Content-Encoding: gzip\r\n", "packed");
+    let server = Server::saying([packed, answer("200 OK", "", "plain")]).await;
+    let storage = open(&server);
+    assert_eq!(storage.stream("k", None).await.ok().and_then(|stream| stream.content_encoding), Some("gzip".into()));
+    let plain = storage.stream("k", None).await.unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!((plain.content_encoding, plain.size), (None, 5));
+}
+
+#[tokio::test]
 async fn a_put_says_type_length_and_encryption_and_signs_its_body() {
     let server = Server::saying([answer("200 OK", "ETag: \"e1\"\r\n", "")]).await;
     let options = PutOptions { content_type: Some("application/json"), kms_key_id: Some("key-1".into()) };

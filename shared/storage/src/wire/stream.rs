@@ -83,6 +83,7 @@ impl Flow {
             part,
             etag,
             content_type: self.header(header::CONTENT_TYPE).map(str::to_owned),
+            content_encoding: self.header(header::CONTENT_ENCODING).map(str::to_owned),
             modified_at: modified.map(|time| time.to_utc()),
             body: self.body,
         })
