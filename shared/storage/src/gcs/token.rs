@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use http::HeaderValue;
-use longshore_model::FailureReason;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::{ErrorKind, Op, StorageError};
+use crate::StorageError;
 
 /// Tokens live for an hour and are replaced so long before their end: a request signed now may wait in
 /// a queue, and be tried again.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
+
+/// The longest that the service grants unless an administrator allows more; whoever says more is not
+/// believed, or what is kept of an account would never end.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// Larger ones are no tokens: those of the service have some hundred bytes or a few thousand.
+const LARGEST: usize = 8 * 1024;
 
 /// After a failed renewal, what is held serves so long before the next: each try keeps callers waiting.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -24,11 +30,15 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
-    /// A token that lives so many seconds. `None` for a text that no header can hold.
+    /// A token that lives so many seconds, of which at most an hour counts. `None` for a text that is
+    /// too long, or that no header can hold.
     pub(super) fn new(token: &str, seconds: u64) -> Option<Self> {
+        if token.len() > LARGEST {
+            return None;
+        }
         let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
         header.set_sensitive(true);
-        Some(Self { header, lifetime: Duration::from_secs(seconds) })
+        Some(Self { header, lifetime: Duration::from_secs(seconds).min(LONGEST) })
     }
 }
 
@@ -61,10 +71,7 @@ impl Held {
         }
         match renew.await {
             Ok(Fresh { header, lifetime }) => {
-                let now = Instant::now();
-                let Some(end) = now.checked_add(lifetime) else {
-                    return Err(StorageError::new(Op::Connect, ErrorKind::Invalid, FailureReason::BadAnswer));
-                };
+                let end = Instant::now() + lifetime;
                 // Short-lived ones are used for three quarters of their time.
                 let renew_at = end - MARGIN.min(lifetime / 4);
                 Ok(kept.insert(Kept { header, renew_at, end }).header.clone())
@@ -100,7 +107,10 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use longshore_model::FailureReason;
+
     use super::*;
+    use crate::{ErrorKind, Op};
 
     fn lasting(token: &str, seconds: u64) -> Result<Fresh, StorageError> {
         Ok(Fresh::new(token, seconds).unwrap())
@@ -134,6 +144,22 @@ mod tests {
         assert_eq!(held.get(async { lasting("c", 3_600) }).await.unwrap(), "Bearer c");
         pass(&held, 3_600).await;
         assert!(held.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_token_said_to_live_for_ever_ends_after_an_hour() {
+        let held = Held::default();
+        held.get(async { lasting("a", u64::MAX) }).await.unwrap();
+        pass(&held, 3_599).await;
+        assert!(!held.is_empty());
+        pass(&held, 1).await;
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn a_token_of_more_than_8_kib_is_refused() {
+        assert!(Fresh::new(&"a".repeat(LARGEST), 1).is_some());
+        assert!(Fresh::new(&"a".repeat(LARGEST + 1), 1).is_none());
     }
 
     #[tokio::test]
