@@ -252,6 +252,10 @@ impl Storage for Azure {
     }
 
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {
+        if !sign::is_unambiguous(key) {
+            // It is streamed instead.
+            return Err(StorageError::new(Op::Presign, ErrorKind::Invalid, FailureReason::NoSignedUrls));
+        }
         let ttl = ttl.max(Duration::from_secs(1));
         sign::url(&self.container, &self.account, key, ttl, Utc::now())
             .map(Secret::new)
