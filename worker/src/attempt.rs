@@ -70,6 +70,8 @@ async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result
         };
         let go_on = matches!(step, Step::Continue);
         if go_on && page.is_idle() && committed_at.elapsed() < IDLE_COMMITS {
+            // The next page may wait for the whole budget, which this one would be a part of.
+            drop(page.reserved.take());
             let mut next = perform(context, claimed, quantum, handler.as_mut()).await?;
             next.absorb(page);
             page = next;

@@ -1,12 +1,15 @@
 //! What every attempt of this worker shares.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use longshore_db::Db;
 use longshore_db::host::Host;
 use longshore_storage::Stores;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::config::Config;
 use crate::leases::Leases;
@@ -14,6 +17,9 @@ use crate::metrics::JobMetrics;
 
 /// The unit of the memory budget. A semaphore counts to 2^29 only, so bytes would end at 512 MiB.
 const KIBIBYTE: u64 = 1024;
+
+/// A wait for memory that is worth a word: pages commit in less.
+const LONG_WAIT: Duration = Duration::from_secs(30);
 
 /// What every attempt of this worker shares.
 pub(crate) struct Context {
@@ -57,7 +63,20 @@ impl Memory {
     pub(crate) async fn reserve(&self, bytes: u64) -> Reserved {
         let kibibytes = bytes.div_ceil(KIBIBYTE).min(self.total);
         let permits = u32::try_from(kibibytes).unwrap_or(u32::MAX);
-        let permit = Arc::clone(&self.permits).acquire_many_owned(permits).await.ok();
+        let acquire = Arc::clone(&self.permits).acquire_many_owned(permits);
+        tokio::pin!(acquire);
+        let permit = match timeout(LONG_WAIT, &mut acquire).await {
+            Ok(permit) => permit,
+            Err(_) => {
+                warn!(
+                    kibibytes,
+                    of = self.total,
+                    "a page waits long for memory: LONGSHORE_MEMORY_MB may be too little"
+                );
+                acquire.await
+            }
+        };
+        let permit = permit.ok();
         self.metrics.memory.add(signed(bytes));
         Reserved { _permit: permit, bytes, metrics: self.metrics.clone() }
     }

@@ -33,6 +33,7 @@ use config::Config;
 use context::{Context, Memory};
 use leases::{Leases, Presence};
 use metrics::JobMetrics;
+use places::Places;
 
 /// Connections beside one per running job: heartbeat, claims, look-ups of pages in preparation.
 const SPARE_CONNECTIONS: usize = 4;
@@ -59,7 +60,7 @@ pub async fn run(config: Config) -> Result<()> {
         ..WireOptions::default()
     };
     let stores = Stores::new(wire, config.operator.clone(), StorageMetrics::register(exposed.registry())?)?;
-    let connections = usize::from(config.jobs) * 2 + SPARE_CONNECTIONS;
+    let connections = usize::from(Places::at_once(config.jobs)) * 2 + SPARE_CONNECTIONS;
     let db =
         Db::new(&config.database_url, "longshore-worker", connections, config.database_patience, Check::AfterIdle)?;
     let host = Native::new(Sealer::parse(&config.secret_keys)?);

@@ -89,7 +89,7 @@ impl Handler for Delete<'_> {
             failure,
             writes: PageWrites::Delete(Writes { storage_id: self.storage.id, deleted, kept }),
             split: Vec::new(),
-            _reserved: None,
+            reserved: None,
         })
     }
 }

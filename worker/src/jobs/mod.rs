@@ -36,7 +36,7 @@ pub(crate) struct Page {
     /// Where the rest of the job's range is cut, so that others can take parts of it.
     pub(crate) split: Vec<String>,
     /// The memory that the page's objects take.
-    pub(crate) _reserved: Option<Reserved>,
+    pub(crate) reserved: Option<Reserved>,
 }
 
 /// What a page writes, by kind of job.

@@ -146,10 +146,12 @@ impl Handler for Export<'_> {
             };
             aside.push(set_aside(unit_id, key, reason, &error));
         }
-        counts.quarantined = count(aside.len());
         if failure.is_some() {
-            counts.matched = counts.exported + counts.unchanged + counts.quarantined;
+            // The page comes again, and with it what is to be set aside: once, when the cursor moves.
+            aside.clear();
+            counts.matched = counts.exported + counts.unchanged;
         }
+        counts.quarantined = count(aside.len());
 
         if failure.is_none() {
             self.after = selected.until;
@@ -167,7 +169,7 @@ impl Handler for Export<'_> {
                 aside,
             }),
             split: Vec::new(),
-            _reserved: None,
+            reserved: None,
         })
     }
 }

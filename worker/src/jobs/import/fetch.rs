@@ -15,10 +15,6 @@ use crate::jobs::ahead::Ahead;
 /// is what a task may keep others waiting.
 const PARSE_APART: usize = 256 * 1024;
 
-/// So much may an object unpack to whatever its size: a thousand of them are a few megabytes, and small
-/// lists compress well.
-const UNPACKED_ANYWAY: u64 = 16 * 1024;
-
 /// So many objects denied, and none read, mean that the storage denies reading, not one object.
 const CLEARLY_DENIED: usize = 8;
 
@@ -29,7 +25,7 @@ pub(super) struct Fetched {
     pub(super) aside: Vec<SetAside>,
     pub(super) released: Vec<String>,
     /// Nothing became of these yet: they need more memory than was reserved.
-    pub(super) apart: Vec<Pending>,
+    pub(super) larger: Vec<Pending>,
     pub(super) vanished: i64,
     pub(super) failed: i64,
     pub(super) bytes: i64,
@@ -72,7 +68,7 @@ impl Import<'_> {
             .buffered(self.context.config.transfers);
         let mut fetched = Fetched::default();
         let (mut denied, mut unanswered) = (0, 0);
-        while let Some((Pending { object, again, .. }, read)) = answers.next().await {
+        while let Some((Pending { object, again, tries }, read)) = answers.next().await {
             match read {
                 Ok((bytes, items)) => {
                     fetched.bytes += count(bytes);
@@ -80,7 +76,7 @@ impl Import<'_> {
                     fetched.imported.push(Imported { object, items });
                     unanswered = 0;
                 }
-                Err(Unread::Apart) => fetched.apart.push(Pending { object, again, apart: true }),
+                Err(Unread::Larger) => fetched.larger.push(Pending { object, again, tries: tries + 1 }),
                 Err(Unread::Unusable(unusable)) => fetched.aside.push(set_aside(&object, unusable)),
                 Err(Unread::Storage(error)) => match error.kind {
                     ErrorKind::NotFound => fetched.vanished += 1,
@@ -134,12 +130,12 @@ impl Import<'_> {
         }
         // Many objects are unpacked at once: each only as far as memory is reserved for it, so that no
         // number of bombs takes more.
-        let bound = usize::try_from(self.memory_of(pending).max(UNPACKED_ANYWAY)).unwrap_or(usize::MAX);
+        let bound = usize::try_from(self.memory_of(pending)).unwrap_or(usize::MAX);
         let limits = Limits { max_unpacked_bytes: bound.min(self.limits.max_unpacked_bytes), ..self.limits.clone() };
         let bounded = limits.max_unpacked_bytes < self.limits.max_unpacked_bytes;
         match parse(&object.key, body.bytes, limits).await {
             Ok(items) => Ok((size, items)),
-            Err(unusable) if bounded && unusable.reason == QuarantineReason::TooLarge => Err(Unread::Apart),
+            Err(unusable) if bounded && unusable.reason == QuarantineReason::TooLarge => Err(Unread::Larger),
             Err(unusable) => Err(Unread::Unusable(unusable)),
         }
     }
@@ -156,7 +152,7 @@ async fn parse(key: &str, bytes: Bytes, limits: Limits) -> Result<Vec<Item>, Unu
 /// Why an object gave no items.
 enum Unread {
     /// It unpacks to more than memory was reserved for.
-    Apart,
+    Larger,
     Unusable(Unusable),
     Storage(StorageError),
 }

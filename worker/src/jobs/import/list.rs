@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use longshore_db::Counts;
 use longshore_db::objects::{Look, SetAside, Standing, standings};
-use longshore_storage::{ListPage, ListRequest, ObjectMeta, StorageError};
+use longshore_storage::{ListPage, ListRequest, StorageError};
 
 use super::faulty::Found;
 use super::{Import, Pending, count};
@@ -38,13 +38,13 @@ impl Import<'_> {
         if !self.last && !quantum.is_over() {
             self.ahead = Some(self.begin_listing(self.next.clone()));
         }
-        if !self.store.is_ordered() {
-            self.drop_repeats(&mut objects);
-        }
 
-        self.listed = Counts { pages: 1, listed: count(objects.len()), ..Counts::default() };
-        objects.retain(|object| self.filter.skips(&object.key).is_none());
-        let found: Vec<Found> = objects.into_iter().map(|object| Found::of(object, self.store.as_ref())).collect();
+        let mut found: Vec<Found> = objects.into_iter().map(|object| Found::of(object, self.store.as_ref())).collect();
+        if !self.store.is_ordered() {
+            drop_repeats(&mut found, &self.underway);
+        }
+        self.listed = Counts { pages: 1, listed: count(found.len()), ..Counts::default() };
+        found.retain(|found| self.filter.skips(&found.object.key).is_none());
         let standings = self.look_up(&found).await?;
         let mut aside = Vec::new();
         for (found, standing) in found.into_iter().zip(standings) {
@@ -63,7 +63,7 @@ impl Import<'_> {
             };
             match found.fault {
                 Some(fault) => aside.push(fault),
-                None => self.pending.push_back(Pending { object: found.object, again, apart: false }),
+                None => self.pending.push_back(Pending { object: found.object, again, tries: 0 }),
             }
         }
         self.listed.matched = self.listed.existed + self.listed.still_quarantined;
@@ -92,11 +92,45 @@ impl Import<'_> {
         let (db, storage, sync) = (&self.context.db, self.storage.id, self.claimed.sync_id);
         Ok(db.in_time(async { standings(&db.client().await?, storage, sync, &keys, look).await }).await?)
     }
+}
 
-    /// Drops keys that this page names twice, and those that the part before it is just committing.
-    /// What repeats a page further back is in the ledger by now.
-    fn drop_repeats(&self, objects: &mut Vec<ObjectMeta>) {
-        let mut seen = HashSet::with_capacity(objects.len());
-        objects.retain(|object| !self.underway.contains(&object.key) && seen.insert(object.key.clone()));
+/// Drops keys that this page names twice, and those that the part before it is just committing.
+/// What repeats a page further back is in the ledger by now.
+fn drop_repeats(found: &mut Vec<Found>, underway: &HashSet<String>) {
+    let mut seen = HashSet::with_capacity(found.len());
+    found.retain(|found| !underway.contains(found.key()) && seen.insert(found.key().to_owned()));
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_db::objects::SetAside;
+    use longshore_model::QuarantineReason;
+    use longshore_storage::ObjectMeta;
+
+    use super::{Found, HashSet, drop_repeats};
+
+    /// An object that the database knows by another name than its own.
+    fn renamed(key: &str, name: &str) -> Found {
+        Found {
+            object: ObjectMeta { key: key.to_owned(), etag: None, size: 1, modified_at: None },
+            fault: Some(SetAside {
+                key: name.to_owned(),
+                etag: None,
+                size: None,
+                unit_id: None,
+                reason: QuarantineReason::UnsupportedKey,
+                detail: String::new(),
+                byte_offset: None,
+                row_index: None,
+                excerpt: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn repeats_are_told_by_the_name_that_the_database_knows() {
+        let mut found = vec![renamed("a\0", "a…1"), renamed("b\0", "b…2"), renamed("b\0", "b…2")];
+        drop_repeats(&mut found, &HashSet::from(["a…1".to_owned()]));
+        assert_eq!(found.iter().map(Found::key).collect::<Vec<_>>(), ["b…2"]);
     }
 }

@@ -80,8 +80,8 @@ struct Pending {
     object: ObjectMeta,
     /// Whether it leaves quarantine if it can be imported now.
     again: bool,
-    /// Whether it was seen to unpack to more than its size lets expect: it is read again, alone.
-    apart: bool,
+    /// How often it was read and unpacked to more than was reserved for it.
+    tries: u32,
 }
 
 impl<'a> Import<'a> {
@@ -131,20 +131,31 @@ impl<'a> Import<'a> {
         part
     }
 
-    /// The memory that reading an object takes; nothing in blob mode.
+    /// The memory that reading an object takes, which it may not unpack beyond; nothing in blob mode.
     fn memory_of(&self, pending: &Pending) -> u64 {
-        /// Text compresses to about a tenth; what unpacks to more is read apart.
-        const UNPACKING: u64 = 10;
-        let object = &pending.object;
-        if pending.apart {
-            return self.limits.max_unpacked_bytes as u64;
-        }
-        if self.storage.settings.use_blob_urls || object.size > self.limits.max_object_bytes as u64 {
+        if self.storage.settings.use_blob_urls || pending.object.size > self.limits.max_object_bytes as u64 {
             return 0;
         }
-        let packed = object.key.ends_with(".gz") || object.key.ends_with(".zst");
-        if packed { object.size.saturating_mul(UNPACKING) } else { object.size }
+        expected(&pending.object, pending.tries).min(self.limits.max_unpacked_bytes as u64)
     }
+}
+
+/// What an object is expected to unpack to, after so many tries that showed it to be more.
+///
+/// A few steps lead from any size to the most that an object may be. Each is no larger than it must be,
+/// so that many objects which compress well share a part still.
+fn expected(object: &ObjectMeta, tries: u32) -> u64 {
+    /// Text compresses to about a tenth.
+    const UNPACKING: u64 = 10;
+    /// Small lists compress better, and this much is little for each of a thousand.
+    const SMALL: u64 = 16 * 1024;
+    const STEP: u64 = 16;
+    let packed = |ending: &str| ending.eq_ignore_ascii_case("gz") || ending.eq_ignore_ascii_case("zst");
+    let first = match object.key.rsplit_once('.') {
+        Some((_, ending)) if packed(ending) => object.size.saturating_mul(UNPACKING).max(SMALL),
+        _ => object.size,
+    };
+    first.saturating_mul(STEP.saturating_pow(tries))
 }
 
 #[async_trait]
@@ -161,11 +172,11 @@ impl Handler for Import<'_> {
             let reserved = if bytes > 0 { Some(self.context.memory.reserve(bytes).await) } else { None };
             let mut fetched =
                 if self.storage.settings.use_blob_urls { self.name(part) } else { self.fetch(part).await? };
-            let apart = std::mem::take(&mut fetched.apart);
-            // Where nothing else came of a part, the first that is to be read alone follows at once: a
-            // quantum might end here each time, and nothing would ever be done.
-            let goes_on = !apart.is_empty() && fetched.is_empty();
-            for pending in apart.into_iter().rev() {
+            let larger = std::mem::take(&mut fetched.larger);
+            // Where nothing else came of a part, those that need more follow at once: a quantum might end
+            // here each time, and nothing would ever be done.
+            let goes_on = !larger.is_empty() && fetched.is_empty();
+            for pending in larger.into_iter().rev() {
                 self.pending.push_front(pending);
             }
             if !goes_on {
@@ -205,7 +216,7 @@ impl Handler for Import<'_> {
                 released: fetched.released,
             }),
             split,
-            _reserved: reserved,
+            reserved,
         })
     }
 }
@@ -213,4 +224,25 @@ impl Handler for Import<'_> {
 /// A count of a page's things, which are few.
 fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ObjectMeta, expected};
+
+    fn object(key: &str, size: u64) -> ObjectMeta {
+        ObjectMeta { key: key.to_owned(), etag: None, size, modified_at: None }
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_expected_comes_to_the_most_in_a_few_steps() {
+        const KIB: u64 = 1024;
+        assert_eq!([0, 1, 2].map(|tries| expected(&object("a.json", KIB), tries)), [KIB, 16 * KIB, 256 * KIB]);
+        assert_eq!([0, 1].map(|tries| expected(&object("a.json.gz", 100), tries)), [16 * KIB, 256 * KIB]);
+        assert_eq!(expected(&object("a.JSON.ZST", 20 * KIB), 0), 200 * KIB, "as unpacking knows it");
+        for key in ["a", "a.jsonl.gz"] {
+            assert!(expected(&object(key, 1), 7) >= 256 * KIB * KIB, "{key}");
+            assert!(expected(&object(key, u64::MAX), u32::MAX) == u64::MAX, "{key}");
+        }
+    }
 }
