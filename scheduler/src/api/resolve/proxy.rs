@@ -94,6 +94,9 @@ async fn head(storage: &Arc<dyn Storage>, key: &str) -> ApiResult<Response> {
 fn streamed(stream: ObjectStream, storage_id: i64, key: &str) -> Response {
     let meta = meta_of(&stream, key);
     let mut headers = described(&meta, stream.content_type.as_deref());
+    // The bytes go out as they are stored: without this, what is packed would look like nonsense.
+    let encoding = stream.content_encoding.as_deref().and_then(|encoding| HeaderValue::try_from(encoding).ok());
+    headers.extend(encoding.map(|encoding| (header::CONTENT_ENCODING, encoding)));
     let (status, length) = match stream.part {
         Some((first, last)) => {
             let part = format!("bytes {first}-{last}/{}", stream.size);
