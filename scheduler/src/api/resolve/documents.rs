@@ -35,6 +35,9 @@ const LARGEST_INLINED: u64 = 1024 * 1024;
 /// Bytes of all objects that may stand in a document together.
 const MOST_INLINED_BYTES: usize = 16 * 1024 * 1024;
 
+/// Bytes that take the place of URIs in one answer: a document may name one object a million times.
+const MOST_REPLACED_BYTES: usize = 64 * 1024 * 1024;
+
 /// Objects that are tried to be put into a document.
 const MOST_INLINED: usize = 100;
 
@@ -156,8 +159,16 @@ async fn resolve_document(
 }
 
 fn answer(task: i64, document: &str, own_key: Option<&str>, turned: &BTreeMap<String, Turned>) -> ApiResult<Resolved> {
-    let text = |uri: &str| turned.get(uri)?.as_ref().ok().map(|(text, _)| text.clone());
+    let mut room = Room::default();
+    let text = |uri: &str| {
+        let (text, _) = turned.get(uri)?.as_ref().ok()?;
+        room.take(text).then(|| text.clone())
+    };
     let document = uri::rewrite(document, own_key, text).into_owned();
+    if room.is_full() {
+        let detail = format!("The URIs' replacements would take more than {MOST_REPLACED_BYTES} bytes.");
+        return Err(ApiError::unreadable("too_many_uris", detail));
+    }
     let forms = turned.values().filter_map(|result| result.as_ref().ok().map(|(_, form)| form));
     let left = turned.iter().filter_map(|(uri, result)| Some(Left { uri: uri.clone(), code: result.as_ref().err()? }));
     Ok(Resolved {
@@ -167,6 +178,30 @@ fn answer(task: i64, document: &str, own_key: Option<&str>, turned: &BTreeMap<St
         inlined: forms.filter(|form| **form != Form::Url).count(),
         left: left.collect(),
     })
+}
+
+/// What may still take the place of URIs in one answer.
+struct Room {
+    /// `None` once something found no room: then nothing does any more.
+    left: Option<usize>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { left: Some(MOST_REPLACED_BYTES) }
+    }
+}
+
+impl Room {
+    /// Whether there is room for this text too, which it has then.
+    fn take(&mut self, text: &str) -> bool {
+        self.left = self.left.and_then(|left| left.checked_sub(text.len()));
+        !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.left.is_none()
+    }
 }
 
 /// Turns the URIs of one task.
@@ -208,7 +243,8 @@ impl Turner<'_> {
     }
 }
 
-/// Puts links in place of the URIs of tasks, as far as the project's storages have their buckets.
+/// Puts links in place of the URIs of tasks, as far as the project's storages have their buckets and
+/// the answer has room for them.
 ///
 /// Nothing is signed by a storage and nothing asked of one: a link does so when it is followed.
 pub(in crate::api) async fn link_data(
@@ -218,12 +254,17 @@ pub(in crate::api) async fn link_data(
     tasks: &mut [TaskRow],
 ) -> ApiResult<()> {
     let storages = resolve::connected(client, project).await?;
+    let mut room = Room::default();
     for task in tasks {
         let mut failed = None;
         let linked = uri::rewrite(&task.data, task.storage_key.as_deref(), |uri| {
+            if room.is_full() {
+                return None;
+            }
             let parsed = ObjectUri::parse(uri)?;
             place::choose(&storages, &parsed, &state.resolve.key(&parsed), None)?;
-            link::make(state, task.id, uri).map_err(|error| failed = Some(error)).ok()
+            let link = link::make(state, task.id, uri).map_err(|error| failed = Some(error)).ok()?;
+            room.take(&link).then_some(link)
         });
         if let std::borrow::Cow::Owned(linked) = linked {
             task.data = linked;
@@ -233,4 +274,22 @@ pub(in crate::api) async fn link_data(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One object that is named so often.
+    fn answered(times: usize) -> ApiResult<Resolved> {
+        let turned = Ok(("x".repeat(1024 * 1024), Form::Inlined { bytes: 0 }));
+        let document = serde_json::to_string(&vec!["s3://b/1"; times]).unwrap();
+        answer(1, &document, None, &BTreeMap::from([("s3://b/1".to_owned(), turned)]))
+    }
+
+    #[test]
+    fn an_object_that_a_document_names_again_and_again_takes_room_each_time() {
+        assert_eq!(answered(64).unwrap().document.get().len(), 64 * (1024 * 1024 + 3) + 1);
+        assert_eq!(answered(65).unwrap_err().code(), "too_many_uris");
+    }
 }
