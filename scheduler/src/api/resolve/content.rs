@@ -15,9 +15,9 @@ const PASSIVE: &[&str] = &[
     "text/tab-separated-values",
 ];
 
-/// The type of an object: as the storage has it, or else by the key's extension.
+/// The type of an object: as the storage has it in plain words, or else by the key's extension.
 pub(super) fn of(stored: Option<&str>, key: &str) -> HeaderValue {
-    let stored = stored.filter(|stored| !UNKNOWN.contains(&essence(stored).as_str()));
+    let stored = stored.filter(|stored| is_plain(stored) && !UNKNOWN.contains(&essence(stored).as_str()));
     let guessed = || mime_guess::from_path(key).first_raw().unwrap_or("application/octet-stream");
     stored.and_then(|stored| HeaderValue::from_str(stored).ok()).unwrap_or_else(|| HeaderValue::from_static(guessed()))
 }
@@ -27,6 +27,21 @@ pub(super) fn is_passive(content_type: &HeaderValue) -> bool {
     let essence = essence(content_type.to_str().unwrap_or_default());
     let is_media = ["image/", "audio/", "video/"].iter().any(|kind| essence.starts_with(kind));
     (is_media && !essence.ends_with("xml")) || PASSIVE.contains(&essence.as_str())
+}
+
+/// Whether this is `type/subtype`, perhaps with parameters like `; charset=utf-8`, and nothing more.
+///
+/// Whoever may write to a bucket chooses its types. A list such as `image/png, text/html` is one thing
+/// here and another in a browser, and quotes and angle brackets are not for pages that embed the object.
+fn is_plain(content_type: &str) -> bool {
+    let is_pair = |text: &str, mid| text.trim().split_once(mid).is_some_and(|(a, b)| is_token(a) && is_token(b));
+    let mut parts = content_type.split(';');
+    parts.next().is_some_and(|essence| is_pair(essence, '/')) && parts.all(|parameter| is_pair(parameter, '='))
+}
+
+/// HTTP's tokens without those characters that mean something in HTML.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%*+-.^_|~".contains(&byte))
 }
 
 fn essence(content_type: &str) -> String {
@@ -46,8 +61,30 @@ mod tests {
             (None, "a.mp4", "video/mp4"),
             (None, "noextension", "application/octet-stream"),
             (Some("bad\nheader"), "a.png", "image/png"),
+            (Some("text/plain; charset=UTF-8"), "a.png", "text/plain; charset=UTF-8"),
+            (Some("audio/ogg;codecs=opus"), "a", "audio/ogg;codecs=opus"),
         ] {
             assert_eq!(of(stored, key), expected, "{stored:?} {key}");
+        }
+    }
+
+    #[test]
+    fn a_stored_type_that_says_more_than_one_type_counts_as_none() {
+        for stored in [
+            "image/png, text/html",
+            "image/png,text/html",
+            "image/png; x=y, text/html",
+            "image/png;charset=\"a\"",
+            "image/png'><script>",
+            "image/png;x='>",
+            "image/png&",
+            "image/p ng",
+            "image/",
+            "image",
+            "image/png;",
+            "image/a/b",
+        ] {
+            assert_eq!(of(Some(stored), "a.html"), "text/html", "{stored}");
         }
     }
 

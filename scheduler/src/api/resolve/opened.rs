@@ -49,9 +49,8 @@ impl Opened {
         let storage = open(state, row)?;
         let (settings, secrets) = (row.settings_text.clone(), row.secrets.clone());
         let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MOST {
-            all.retain(|_, kept| fresh(kept));
-        }
+        // Not only those that are asked for again: each holds secrets.
+        all.retain(|_, kept| fresh(kept));
         if all.len() >= MOST {
             all.clear();
         }

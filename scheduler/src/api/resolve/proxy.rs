@@ -101,7 +101,7 @@ fn streamed(stream: ObjectStream, storage_id: i64, key: &str) -> Response {
         Some((first, last)) => {
             let part = format!("bytes {first}-{last}/{}", stream.size);
             headers.extend(HeaderValue::try_from(part).ok().map(|part| (header::CONTENT_RANGE, part)));
-            (StatusCode::PARTIAL_CONTENT, (last + 1).saturating_sub(first))
+            (StatusCode::PARTIAL_CONTENT, last.saturating_add(1).saturating_sub(first))
         }
         None => (StatusCode::OK, stream.size),
     };
