@@ -22,6 +22,9 @@ use super::{ApiState, auth, limits, metrics, openapi, personal_tokens};
 /// Longer request ids are replaced: they go into every log line of their request.
 const MAX_REQUEST_ID: usize = 128;
 
+/// The largest body that asks for a token: anybody may send one, and a token is short.
+const MAX_REFRESH: usize = 8 * 1024;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything that the scheduler answers over HTTP.
@@ -29,12 +32,15 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `open` are routes that need no token and are not measured: health and metrics.
 pub fn router(state: ApiState, open: Router) -> Router {
     let (routes, document) = openapi::parts();
+    let refresh = post(personal_tokens::refresh)
+        .layer(DefaultBodyLimit::max(MAX_REFRESH))
+        .layer(from_fn_with_state(state.clone(), limits::in_time));
     let api = routes
         .route_layer(from_fn(limits::refuse_long))
         // On routes alone: an unknown path is a 404 to everybody.
         .route_layer(from_fn_with_state(state.clone(), auth::authenticate))
         .route_layer(from_fn_with_state(state.clone(), limits::in_time))
-        .route(personal_tokens::REFRESH, post(personal_tokens::refresh))
+        .route(personal_tokens::REFRESH, refresh)
         .merge(SwaggerUi::new(openapi::PAGE).url(openapi::DOCUMENT, document))
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
