@@ -118,7 +118,8 @@ impl Collection {
         whole: bool,
     ) -> ApiResult<StorageBody> {
         let base = |row: StorageRow, secrets| {
-            if whole { Base::Secrets(secrets) } else { Base::Stored(Box::new(Draft::stored(row, secrets))) }
+            let stored = Box::new(Draft::stored(row, secrets));
+            if whole { Base::Secrets(stored) } else { Base::Stored(stored) }
         };
         let mut client = state.db.client().await?;
         let row = self.find(&client, caller, id).await?;
@@ -188,8 +189,9 @@ impl Collection {
             None => Base::Nothing,
             Some(id) => {
                 let client = state.db.client().await?;
-                self.find(&client, caller, id).await?;
-                Base::Secrets(open(state, self.kind, id, storages::secrets(&client, id).await?, sent)?)
+                let row = self.find(&client, caller, id).await?;
+                let secrets = open(state, self.kind, id, storages::secrets(&client, id).await?, sent)?;
+                Base::Secrets(Box::new(Draft::stored(row, secrets)))
             }
         };
         let draft = Draft::read(self.kind, self.direction, base, sent)?;

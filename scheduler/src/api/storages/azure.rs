@@ -33,6 +33,12 @@ impl Kind for Azure {
         &["account_name", "account_key"]
     }
 
+    /// A signature covers the account and the path, and no host: another server could pass it on.
+    fn bound_secret(&self, connection: &Connection) -> Option<(&'static str, String)> {
+        let Connection::Azure(azure) = connection else { return None };
+        Some(("account_key", azure.endpoint.clone().unwrap_or_default()))
+    }
+
     fn read(&self, fields: &mut Fields, draft: &mut Draft, whole: bool) {
         let (Connection::Azure(azure), Secrets::Azure(secrets)) = (&mut draft.settings.connection, &mut draft.secrets)
         else {
@@ -66,4 +72,32 @@ pub(crate) struct AzureFields {
     account_key: Option<String>,
     /// Base URL of an emulator or of a sovereign cloud.
     endpoint: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::error::ApiError;
+    use crate::api::storages::draft::Base;
+    use serde_json::{Value, json};
+
+    fn read(base: Base, sent: Value) -> Result<Draft, ApiError> {
+        let Value::Object(sent) = sent else { panic!("an object") };
+        Draft::read(&Azure, Direction::Import, base, &sent)
+    }
+
+    #[test]
+    fn a_stored_account_key_signs_for_no_other_server_than_it_was_entered_for() {
+        let own = json!({"project": 1, "container": "pics", "account_name": "labels", "account_key": "aHVudGVyMg=="});
+        let stored = Box::new(read(Base::Nothing, own).unwrap());
+        let moved = json!({"project": 1, "container": "pics", "endpoint": "https://evil.test"});
+        for base in [Base::Stored(stored.clone()), Base::Secrets(stored.clone())] {
+            let Err(ApiError::Invalid(errors)) = read(base, moved.clone()) else { panic!("must be refused") };
+            assert_eq!(errors["account_key"], ["Enter it again: the address changed."]);
+        }
+        let mut entered = moved;
+        entered["account_key"] = json!("aHVudGVyMg==");
+        assert!(read(Base::Stored(stored.clone()), entered).is_ok());
+        assert!(read(Base::Secrets(stored), json!({"project": 1, "container": "others"})).is_ok());
+    }
 }

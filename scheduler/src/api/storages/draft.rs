@@ -28,8 +28,8 @@ pub(crate) struct Draft {
 pub(crate) enum Base {
     /// The defaults; `project` and the kind's own must be sent.
     Nothing,
-    /// The defaults, with the stored secrets unless others are sent.
-    Secrets(Secrets),
+    /// The defaults, with the secrets of what is stored unless others are sent.
+    Secrets(Box<Draft>),
     /// What is stored: only what is sent changes.
     Stored(Box<Draft>),
 }
@@ -59,10 +59,17 @@ impl Draft {
     ) -> ApiResult<Self> {
         let mut fields = Fields::new(sent.clone());
         let whole = !matches!(base, Base::Stored(_));
+        let none = Secrets::none(kind.kind());
+        let bound = match &base {
+            Base::Secrets(stored) | Base::Stored(stored) if stored.secrets != none => {
+                kind.bound_secret(&stored.settings.connection)
+            }
+            _ => None,
+        };
         let mut draft = match base {
             Base::Stored(draft) => *draft,
-            Base::Nothing => Self::blank(kind, direction, None),
-            Base::Secrets(secrets) => Self::blank(kind, direction, Some(secrets)),
+            Base::Nothing => Self::blank(kind, direction, none),
+            Base::Secrets(stored) => Self::blank(kind, direction, stored.secrets),
         };
         match fields.integer("project", 1..=i64::MAX) {
             Some(project) => draft.project_id = project,
@@ -74,6 +81,12 @@ impl Draft {
         set(&mut draft.synchronizable, fields.boolean("synchronizable"));
         draft.read_settings(direction, &mut fields);
         kind.read(&mut fields, &mut draft, whole);
+        if let Some((field, _)) = bound
+            && bound != kind.bound_secret(&draft.settings.connection)
+            && !fields.has(field)
+        {
+            fields.refuse(field, "Enter it again: the address changed.");
+        }
         if let Err(error) = draft.settings.key_filter() {
             fields.refuse("regex_filter", error.to_string());
         }
@@ -82,14 +95,14 @@ impl Draft {
         Ok(draft)
     }
 
-    fn blank(kind: &dyn Kind, direction: Direction, secrets: Option<Secrets>) -> Self {
+    fn blank(kind: &dyn Kind, direction: Direction, secrets: Secrets) -> Self {
         Self {
             project_id: 0,
             title: None,
             description: None,
             synchronizable: true,
             settings: StorageSettings::new(kind.blank(direction)),
-            secrets: secrets.unwrap_or_else(|| Secrets::none(kind.kind())),
+            secrets,
         }
     }
 

@@ -33,6 +33,15 @@ pub(crate) trait Kind: Sync {
     /// The fields that are accepted and never shown.
     fn secret_fields(&self) -> &'static [&'static str];
 
+    /// The secret that whoever runs the server may use elsewhere, and the server it was entered for; `None`
+    /// if servers get only signatures that are good for themselves.
+    ///
+    /// Whoever may change a storage does not know its secrets, and shall not have them sent to a server
+    /// of their own.
+    fn bound_secret(&self, _: &Connection) -> Option<(&'static str, String)> {
+        None
+    }
+
     /// Reads the kind's own fields over a draft. `whole` requests must bring all that is required.
     fn read(&self, fields: &mut Fields, draft: &mut Draft, whole: bool);
 

@@ -41,6 +41,12 @@ impl Kind for Redis {
         &["password"]
     }
 
+    fn bound_secret(&self, connection: &Connection) -> Option<(&'static str, String)> {
+        let Connection::Redis(redis) = connection else { return None };
+        let scheme = if redis.tls { "rediss" } else { "redis" };
+        Some(("password", format!("{scheme}://{}", redis.endpoint())))
+    }
+
     fn read(&self, fields: &mut Fields, draft: &mut Draft, _: bool) {
         let (Connection::Redis(redis), Secrets::Redis(secrets)) = (&mut draft.settings.connection, &mut draft.secrets)
         else {
@@ -83,4 +89,46 @@ pub(crate) struct RedisFields {
     /// Of an ACL user.
     username: Option<String>,
     tls: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::error::{ApiError, FieldErrors};
+    use crate::api::storages::draft::Base;
+    use serde_json::{Value, json};
+
+    fn read(base: Base, sent: Value) -> Result<Draft, FieldErrors> {
+        let Value::Object(sent) = sent else { panic!("an object") };
+        Draft::read(&Redis, Direction::Import, base, &sent).map_err(|error| match error {
+            ApiError::Invalid(errors) => errors,
+            other => panic!("field errors, not {other:?}"),
+        })
+    }
+
+    #[test]
+    fn a_stored_password_is_sent_to_no_other_server_than_it_was_entered_for() {
+        let sent = json!({"project": 1, "host": "h", "tls": true, "password": "hunter2"});
+        let stored = Box::new(read(Base::Nothing, sent).unwrap());
+        for moved in [json!({"host": "evil"}), json!({"port": "6380"}), json!({"tls": false}), json!({"host": null})] {
+            let patched = |sent| read(Base::Stored(stored.clone()), sent);
+            let errors = patched(moved.clone()).expect_err("must be refused");
+            assert_eq!(errors["password"], ["Enter it again: the address changed."], "{moved}");
+            for password in [json!("again"), Value::Null] {
+                let mut entered = moved.clone();
+                entered["password"] = password;
+                assert!(patched(entered).is_ok(), "{moved}");
+            }
+        }
+        let put = |sent| read(Base::Secrets(stored.clone()), sent);
+        assert!(put(json!({"project": 1, "host": "h"})).unwrap_err().contains_key("password"));
+        let same = put(json!({"project": 1, "host": " h ", "port": 6379, "db": 3, "tls": true})).unwrap();
+        assert_eq!(same.secrets, stored.secrets);
+    }
+
+    #[test]
+    fn a_storage_without_a_password_moves_freely() {
+        let stored = Box::new(read(Base::Nothing, json!({"project": 1, "host": "h"})).unwrap());
+        assert!(read(Base::Stored(stored), json!({"host": "other", "tls": true})).is_ok());
+    }
 }

@@ -59,13 +59,16 @@ fn a_patch_changes_what_it_sends_and_keeps_secrets_it_does_not_send() {
 
 #[test]
 fn a_put_starts_from_the_defaults_but_keeps_the_secrets() {
-    let secrets = Secrets::S3(S3Secrets {
-        aws_access_key_id: Some(Secret::new("AK")),
-        aws_secret_access_key: Some(Secret::new("SK")),
-        aws_session_token: None,
-    });
-    let put = read(Base::Secrets(secrets.clone()), Direction::Import, json!({"project": 1, "bucket": "pics"})).unwrap();
-    assert_eq!((put.secrets, put.settings.presign_ttl, put.title), (secrets, 1, None));
+    let stored = read(
+        Base::Nothing,
+        Direction::Import,
+        json!({"project": 1, "bucket": "pics", "title": "T", "presign_ttl": 7, "aws_access_key_id": "AK",
+               "aws_secret_access_key": "SK"}),
+    )
+    .unwrap();
+    let sent = json!({"project": 1, "bucket": "pics", "s3_endpoint": "https://elsewhere.test"});
+    let put = read(Base::Secrets(Box::new(stored.clone())), Direction::Import, sent).unwrap();
+    assert_eq!((put.secrets, put.settings.presign_ttl, put.title), (stored.secrets, 1, None));
 }
 
 #[test]
