@@ -369,6 +369,33 @@ async fn an_annotation_deleted_while_it_is_written_leaves_no_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_annotation_deleted_while_its_page_commits_leaves_no_object() {
+    let rig = Rig::start().await;
+    let labeled = labeled(&rig, 4).await;
+    rig.s3.create_bucket("target");
+    let storage = rig.export_storage(labeled.project, "target", json!({"can_delete_objects": true})).await;
+    let gone = labeled.annotations[1];
+    // The page's transaction begins, and waits in the middle.
+    let db = rig.database().await;
+    db.batch_execute("BEGIN; LOCK TABLE exports IN SHARE MODE").await.expect("a lock");
+    let running = start(&rig, &storage).await;
+    let waiting = "SELECT 1 FROM pg_locks WHERE relation = 'exports'::regclass AND NOT granted";
+    until("the page waits", || async { db.query_opt(waiting, &[]).await.expect("locks").map(drop) }).await;
+    delete(&rig, gone).await;
+    until("the deletion found nothing to delete yet", || async {
+        let jobs = rig.get(&format!("/api/syncs/{running}")).await["jobs"].clone();
+        let deletions: Vec<_> = rows(&jobs).iter().filter(|job| job["kind"] == "delete").collect();
+        (deletions.len() == 2 && deletions.iter().all(|job| job["state"] == "completed")).then_some(())
+    })
+    .await;
+    db.batch_execute("COMMIT").await.expect("no lock");
+    let ended = rig.ended(running).await;
+    assert_eq!((&ended["status"], counts(&ended, ["exported", "deleted"])), (&json!("completed"), [4, 1]), "{ended}");
+    assert_eq!(states(&rig, &storage).await[&gone], "deleted");
+    rig.check_nothing_is_left(&storage).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_object_of_a_task_goes_with_its_last_annotation() {
     let rig = Rig::start().await;
     let labeled = labeled(&rig, 2).await;
