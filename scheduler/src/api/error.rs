@@ -87,7 +87,7 @@ impl ApiError {
     }
 
     pub(crate) fn body_too_large() -> Self {
-        let detail = "The body is larger than 16 MiB.".to_owned();
+        let detail = "The body is too large.".to_owned();
         Self::Unreadable { status: StatusCode::PAYLOAD_TOO_LARGE, code: "body_too_large", detail }
     }
 

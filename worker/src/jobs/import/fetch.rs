@@ -84,8 +84,10 @@ impl Import<'_> {
                         denied += 1;
                         fetched.aside.push(refused(&object, QuarantineReason::Denied, &error));
                     }
-                    ErrorKind::Invalid => fetched.aside.push(refused(&object, QuarantineReason::Refused, &error)),
-                    ErrorKind::Denied | ErrorKind::Cancelled => return Err(error.into()),
+                    ErrorKind::Invalid if is_about_one_object(&error) => {
+                        fetched.aside.push(refused(&object, QuarantineReason::Refused, &error));
+                    }
+                    ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Cancelled => return Err(error.into()),
                     ErrorKind::Throttled { .. } | ErrorKind::Unavailable => {
                         fetched.failed += 1;
                         // The listing answered, so the storage is up; where nothing at all can be read, it is
@@ -157,9 +159,13 @@ enum Unread {
     Storage(StorageError),
 }
 
-/// Whether a denial speaks of the object and not of the credentials.
+/// Whether a refusal speaks of the object, and not of the credentials, the bucket or the way there.
 fn is_about_one_object(error: &StorageError) -> bool {
-    error.reason == longshore_model::FailureReason::AccessDenied
+    use longshore_model::FailureReason as Reason;
+    match error.kind {
+        ErrorKind::Denied => error.reason == Reason::AccessDenied,
+        _ => !matches!(error.reason, Reason::NoSuchBucket | Reason::WrongRegion | Reason::Tls | Reason::BlockedAddress),
+    }
 }
 
 fn set_aside(object: &ObjectMeta, unusable: Unusable) -> SetAside {
@@ -187,5 +193,27 @@ fn refused(object: &ObjectMeta, reason: QuarantineReason, error: &StorageError) 
         byte_offset: None,
         row_index: None,
         excerpt: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_model::FailureReason;
+    use longshore_storage::Op;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_whole_storage_is_blamed_on_no_object() {
+        let about_one = |kind, reason| is_about_one_object(&StorageError::new(Op::Get, kind, reason));
+        for reason in [FailureReason::AccessDenied, FailureReason::ExpiredCredentials] {
+            assert_eq!(about_one(ErrorKind::Denied, reason), reason == FailureReason::AccessDenied, "{reason}");
+        }
+        for reason in [FailureReason::NoSuchBucket, FailureReason::Tls, FailureReason::BlockedAddress] {
+            assert!(!about_one(ErrorKind::Invalid, reason), "{reason}");
+        }
+        for reason in [FailureReason::InvalidSettings, FailureReason::WrongValueType, FailureReason::TooLarge] {
+            assert!(about_one(ErrorKind::Invalid, reason), "{reason}");
+        }
     }
 }
