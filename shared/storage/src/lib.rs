@@ -10,6 +10,7 @@ mod localfiles;
 mod metrics;
 mod open;
 mod operator;
+mod probe;
 mod redis;
 mod s3;
 mod storage;

@@ -1,7 +1,5 @@
 //! Objects that the scheduler streams: parts, heads, conditions, faults, and no limit of time.
 
-use std::time::Duration;
-
 use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
 use longshore_tests::rig::{Rig, until};
 
@@ -181,8 +179,11 @@ async fn a_stream_has_no_time_limit_is_read_as_the_browser_reads_and_ends_with_i
 
     let mut slow = all.resolve(task, "s3://pics/a.mp4").await;
     let mut read = slow.chunk().await.expect("a piece").expect("a piece").len();
-    // Time itself is what this is about: longer than the limit of handlers.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // A request that began later has used up the time that handlers have.
+    let locked = all.rig.freeze("LOCK TABLE projects IN ACCESS EXCLUSIVE MODE").await;
+    let (status, body) = all.rig.call("GET", "/api/projects", None).await;
+    assert_eq!((status, &body["code"]), (503, &json!("timed_out")), "{body}");
+    locked.release().await;
     let passed = all.rig.storage_link.bytes();
     assert!(passed < LARGE as u64 / 2, "{passed} bytes were read for a browser that reads none");
     while let Some(piece) = slow.chunk().await.expect("the rest") {

@@ -5,7 +5,7 @@ use longshore_model::FailureReason;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::wire::Answer;
+use crate::wire::{Answer, plain};
 use crate::{ErrorKind, Op, StorageError};
 
 /// Azure's own word for a refusal, kept as the cause. Its message is left out: it may quote a name.
@@ -124,11 +124,6 @@ fn told(body: &[u8]) -> Told {
             Ok(_) => {}
         }
     }
-}
-
-/// At most what a code or request id is made of, so that nothing else gets into a log.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(64).collect()
 }
 
 #[cfg(test)]

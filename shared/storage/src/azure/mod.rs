@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use longshore_model::{AzureConnection, AzureSecrets, FailureReason, Secret, StorageKind};
 
+use crate::probe;
 use crate::wire::{Answer, Call, Wire, range as range_header};
 use crate::{
     Endpoint, ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Operator,
@@ -143,17 +144,6 @@ impl Azure {
         })
         .await
     }
-
-    async fn can_write(&self) -> Result<(), StorageError> {
-        let key = format!("{}.longshore-probe-{:016x}", self.prefix, rand::random::<u64>());
-        let options = PutOptions { content_type: Some("text/plain"), kms_key_id: None };
-        self.put(&key, Bytes::from_static(b"Longshore checks that it may write here.\n"), &options).await?;
-        match self.delete(&key).await {
-            // Export needs no right to delete; the small object stays.
-            Err(error) if error.kind == ErrorKind::Denied => Ok(()),
-            result => result,
-        }
-    }
 }
 
 #[async_trait]
@@ -227,28 +217,11 @@ impl Storage for Azure {
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StorageError> {
         let ask = self.ask(Op::Head, Method::HEAD, self.object(Op::Head, key)?);
-        self.send(ask, |answer| {
-            let size = answer.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
-            let modified =
-                answer.header(header::LAST_MODIFIED).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
-            Ok(ObjectMeta {
-                key: key.to_owned(),
-                size: size.ok_or_else(|| StorageError::new(Op::Head, ErrorKind::Invalid, FailureReason::BadAnswer))?,
-                etag: answer.header(header::ETAG).and_then(list::etag),
-                modified_at: modified.map(|time| time.to_utc()),
-            })
-        })
-        .await
+        self.send(ask, |answer| answer.object(key, answer.header(header::ETAG).and_then(list::etag))).await
     }
 
     async fn probe(&self, probe: Probe) -> Result<(), StorageError> {
-        match probe {
-            Probe::Read => {
-                let request = ListRequest { prefix: &self.prefix, limit: 1, ..ListRequest::default() };
-                self.list_page(request).await.map(drop)
-            }
-            Probe::Write => self.can_write().await,
-        }
+        probe::by_calls(self, &self.prefix, None, probe).await
     }
 
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {

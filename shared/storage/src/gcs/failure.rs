@@ -4,7 +4,7 @@ use http::StatusCode;
 use longshore_model::FailureReason;
 use serde::Deserialize;
 
-use crate::wire::Answer;
+use crate::wire::{Answer, plain};
 use crate::{ErrorKind, Op, StorageError};
 
 /// How a refusal begins where not only the object is missing but its bucket.
@@ -77,11 +77,6 @@ fn meaning(op: Op, status: StatusCode, code: &str, has_bucket: bool) -> (ErrorKi
         500..=599 => (Unavailable, FailureReason::Unavailable),
         _ => (Invalid, FailureReason::BadAnswer),
     }
-}
-
-/// At most what a code or request id is made of, so that nothing else gets into a log.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(64).collect()
 }
 
 #[cfg(test)]

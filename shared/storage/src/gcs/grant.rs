@@ -12,10 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::bucket::QUERY;
-use super::failure::plain;
 use super::key_file::{AuthorizedUser, KeyFile, ServiceAccount, Unsignable};
 use super::token::Fresh;
-use crate::wire::{Answer, Call, Wire};
+use crate::wire::{Answer, Call, Wire, plain};
 use crate::{ErrorKind, Op, StorageError};
 
 /// Objects may be listed, read, written and deleted, as far as the account's roles go.

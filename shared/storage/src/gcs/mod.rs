@@ -22,6 +22,7 @@ use chrono::Utc;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use longshore_model::{FailureReason, GcsConnection, Secret, StorageKind};
 
+use crate::probe;
 use crate::wire::{self, Answer, Call, Wire};
 use crate::{
     Endpoint, ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe,
@@ -164,17 +165,6 @@ impl Gcs {
         })
         .await
     }
-
-    async fn can_write(&self) -> Result<(), StorageError> {
-        let key = format!("{}.longshore-probe-{:016x}", self.prefix, rand::random::<u64>());
-        let options = PutOptions { content_type: Some("text/plain"), kms_key_id: None };
-        self.put(&key, Bytes::from_static(b"Longshore checks that it may write here.\n"), &options).await?;
-        match self.delete(&key).await {
-            // Export needs no right to delete; the small object stays.
-            Err(error) if error.kind == ErrorKind::Denied => Ok(()),
-            result => result,
-        }
-    }
 }
 
 #[async_trait]
@@ -265,13 +255,7 @@ impl Storage for Gcs {
     }
 
     async fn probe(&self, probe: Probe) -> Result<(), StorageError> {
-        match probe {
-            Probe::Read => {
-                let request = ListRequest { prefix: &self.prefix, limit: 1, ..ListRequest::default() };
-                self.list_page(request).await.map(drop)
-            }
-            Probe::Write => self.can_write().await,
-        }
+        probe::by_calls(self, &self.prefix, None, probe).await
     }
 
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {

@@ -13,10 +13,10 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::DateTime;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use longshore_model::{FailureReason, S3Connection, S3sConnection, Secret, StorageKind};
 
+use crate::probe;
 use crate::wire::{self, Answer, Call, Flow, Wire};
 use crate::{
     Endpoint, ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe,
@@ -187,17 +187,6 @@ impl S3 {
         }
         Ok(request)
     }
-
-    async fn can_write(&self) -> Result<(), StorageError> {
-        let key = format!("{}.longshore-probe-{:016x}", self.prefix, rand::random::<u64>());
-        let options = PutOptions { content_type: Some("text/plain"), kms_key_id: self.kms_key_id.clone() };
-        self.put(&key, Bytes::from_static(b"Longshore checks that it may write here.\n"), &options).await?;
-        match self.delete(&key).await {
-            // Export needs no right to delete; the small object stays.
-            Err(error) if error.kind == ErrorKind::Denied => Ok(()),
-            result => result,
-        }
-    }
 }
 
 #[async_trait]
@@ -274,28 +263,11 @@ impl Storage for S3 {
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StorageError> {
         let ask = self.ask(Op::Head, Method::HEAD, self.object(Op::Head, key)?);
-        self.send(ask, |answer| {
-            let size = answer.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
-            let modified =
-                answer.header(header::LAST_MODIFIED).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
-            Ok(ObjectMeta {
-                key: key.to_owned(),
-                size: size.ok_or_else(|| StorageError::new(Op::Head, ErrorKind::Invalid, FailureReason::BadAnswer))?,
-                etag: answer.header(header::ETAG).and_then(list::etag),
-                modified_at: modified.map(|time| time.to_utc()),
-            })
-        })
-        .await
+        self.send(ask, |answer| answer.object(key, answer.header(header::ETAG).and_then(list::etag))).await
     }
 
     async fn probe(&self, probe: Probe) -> Result<(), StorageError> {
-        match probe {
-            Probe::Read => {
-                let request = ListRequest { prefix: &self.prefix, limit: 1, ..ListRequest::default() };
-                self.list_page(request).await.map(drop)
-            }
-            Probe::Write => self.can_write().await,
-        }
+        probe::by_calls(self, &self.prefix, self.kms_key_id.clone(), probe).await
     }
 
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {

@@ -36,3 +36,8 @@ fn classify(error: &(dyn Error + 'static)) -> (ErrorKind, FailureReason) {
     }
     (ErrorKind::Unavailable, FailureReason::Unavailable)
 }
+
+/// Keeps the characters that error codes and request IDs consist of, at most 64: nothing else of an answer reaches a log.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(64).collect()
+}

@@ -32,9 +32,9 @@ pub use address::{AllowedEndpoints, InvalidEndpoint};
 pub use limit::Concurrency;
 pub use retry::RetryPolicy;
 
-use crate::{ErrorKind, Op, StorageError, StorageMetrics};
+use crate::{ErrorKind, ObjectMeta, Op, StorageError, StorageMetrics};
 use connect::Connector;
-pub(crate) use failure::no_answer;
+pub(crate) use failure::{no_answer, plain};
 use limit::{Limits, Place};
 pub(crate) use stream::{Flow, range};
 
@@ -304,6 +304,21 @@ impl Answer {
     /// A header as text, if it is there and is text.
     pub(crate) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Reads an object's size and time of change from the headers of a HEAD answer. Each kind reads its own etag.
+    ///
+    /// # Errors
+    /// The headers have no size.
+    pub(crate) fn object(&self, key: &str, etag: Option<String>) -> Result<ObjectMeta, StorageError> {
+        let size = self.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        let modified = self.header(header::LAST_MODIFIED).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        Ok(ObjectMeta {
+            key: key.to_owned(),
+            size: size.ok_or_else(|| StorageError::new(Op::Head, ErrorKind::Invalid, FailureReason::BadAnswer))?,
+            etag,
+            modified_at: modified.map(|time| time.to_utc()),
+        })
     }
 
     /// How long the server asks to wait, given in seconds or as a date.
