@@ -4,6 +4,7 @@
 //! transaction. The same word means the same thing in a table, in JSON, in a log and in a label.
 
 mod filter;
+pub mod json;
 mod label_config;
 mod message;
 mod reason;
@@ -13,7 +14,7 @@ pub mod uri;
 mod word;
 
 pub use filter::{FilterError, KeyFilter, Matched, Skip};
-pub use label_config::{DataKey, UNDEFINED_KEY};
+pub use label_config::{DataKey, MAX_LABEL_CONFIG, UNDEFINED_KEY};
 pub use message::{JobMessage, MESSAGE_VERSION, SyncRequest};
 pub use reason::{FailureReason, QuarantineReason};
 pub use secret::Secret;

@@ -38,6 +38,8 @@ words! {
         UnsupportedKey = "unsupported_key",
         /// A value of the database that is not a text, such as a list or a hash of Redis.
         WrongValueType = "wrong_value_type",
+        /// The file filter takes too many steps to say whether it matches the key.
+        FilterTooSlow = "filter_too_slow",
         /// What carries the name is no file with content: a pipe, a socket, a device.
         NotAFile = "not_a_file",
         /// The storage refuses this one object.
@@ -46,6 +48,8 @@ words! {
         Unavailable = "unavailable",
         /// The storage says that the request for this one object is wrong.
         Refused = "refused",
+        /// The worker stopped or stalled whenever it worked on this one object.
+        Poison = "poison",
     }
 }
 
@@ -53,7 +57,8 @@ impl QuarantineReason {
     /// Whether the next sync tries again although the object did not change.
     pub const fn is_transient(self) -> bool {
         match self {
-            Self::Unavailable => true,
+            // The filter may have changed since, which no etag shows.
+            Self::Unavailable | Self::FilterTooSlow => true,
             Self::Empty
             | Self::InvalidJson
             | Self::NotUtf8
@@ -71,7 +76,8 @@ impl QuarantineReason {
             | Self::WrongValueType
             | Self::NotAFile
             | Self::Denied
-            | Self::Refused => false,
+            | Self::Refused
+            | Self::Poison => false,
         }
     }
 }
@@ -138,6 +144,10 @@ words! {
         LocalFilesDisabled = "local_files_disabled",
         /// The secrets of the storage cannot be opened with the keys at hand.
         SealedSecrets = "sealed_secrets",
+        /// The storage's server or account changed while a sync ran.
+        StorageMoved = "storage_moved",
+        /// The worker stopped or stalled, again and again.
+        WorkerLost = "worker_lost",
         /// Longshore's own fault: see the log.
         Internal = "internal",
     }
@@ -201,6 +211,10 @@ impl FailureReason {
                 "Ask the operator to set LOCAL_FILES_SERVING_ENABLED to true on scheduler and workers: for safety files of these machines are closed."
             }
             Self::SealedSecrets => "Enter the secrets again, or give this process the key they were sealed with.",
+            Self::StorageMoved => "Start a new sync: the storage's server or account changed while this one ran.",
+            Self::WorkerLost => {
+                "Check the workers' memory limit and logs: they stopped or stalled again and again during this job, whatever its pages held."
+            }
             Self::Internal => "Look in the log of the process for this id.",
         }
     }

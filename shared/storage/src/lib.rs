@@ -5,6 +5,7 @@ mod azure;
 pub mod conformance;
 mod doctor;
 mod error;
+mod filtered;
 mod gcs;
 mod localfiles;
 mod metrics;
@@ -22,6 +23,7 @@ mod wire;
 pub use azure::read_azure_listing;
 pub use doctor::{Check, Outcome, Snippet, Step};
 pub use error::{ErrorKind, Op, StorageError};
+pub use filtered::filtered;
 #[cfg(feature = "conformance")]
 pub use gcs::read_gcs_listing;
 pub use metrics::StorageMetrics;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Matched, StorageKind};
+use super::secrets::Secrets;
+use crate::{Matched, Secret, StorageKind};
 
 /// The part of the settings that differs by kind, tagged by `kind` in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,36 @@ impl Connection {
         match self {
             Self::Localfiles(_) => Matched::Name,
             Self::S3(_) | Self::S3s(_) | Self::Gcs(_) | Self::Azure(_) | Self::Redis(_) => Matched::Key,
+        }
+    }
+
+    /// The server and account that the secrets belong to: secrets for one are of no use to another, and sending them
+    /// there would give them away.
+    pub fn server(&self, secrets: &Secrets) -> String {
+        match (self, secrets) {
+            (Self::S3(s3), _) => s3.s3_endpoint.clone().unwrap_or_default(),
+            (Self::S3s(s3s), _) => s3s.s3.s3_endpoint.clone().unwrap_or_default(),
+            (Self::Azure(azure), Secrets::Azure(secrets)) => {
+                let account = secrets.account_name.as_ref().map(Secret::expose).unwrap_or_default();
+                format!("{}\n{account}", azure.endpoint.as_deref().unwrap_or_default())
+            }
+            (Self::Azure(azure), _) => azure.endpoint.clone().unwrap_or_default(),
+            (Self::Redis(redis), _) => format!("{}://{}", if redis.tls { "rediss" } else { "redis" }, redis.endpoint()),
+            // One server for all buckets, and this machine.
+            (Self::Gcs(_) | Self::Localfiles(_), _) => String::new(),
+        }
+    }
+
+    /// Takes the fields that say who asks, and not for what, from a newer version of the same connection.
+    pub fn take_identity(&mut self, newer: &Self) {
+        match (self, newer) {
+            (Self::S3s(s3s), Self::S3s(newer)) => {
+                s3s.role_arn.clone_from(&newer.role_arn);
+                s3s.external_id.clone_from(&newer.external_id);
+            }
+            (Self::Redis(redis), Self::Redis(newer)) => redis.username.clone_from(&newer.username),
+            // Their identity is all in the secrets.
+            (Self::S3(_) | Self::S3s(_) | Self::Gcs(_) | Self::Azure(_) | Self::Redis(_) | Self::Localfiles(_), _) => {}
         }
     }
 

@@ -5,18 +5,43 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use super::find::{find, may_hold};
 
-/// The URIs that a JSON text holds, each once. See [`rewrite`] for `own_key`.
-pub fn uris(json: &str, own_key: Option<&str>) -> BTreeSet<String> {
+/// Shows the URIs of a JSON text to `see`, in their order and as often as they come, until it breaks. See [`rewrite`]
+/// for `own_key`.
+///
+/// `see` decides how long this takes: without a break it takes time in proportion to the text.
+pub fn visit<B>(json: &str, own_key: Option<&str>, mut see: impl FnMut(&str) -> ControlFlow<B>) -> ControlFlow<B> {
+    if !may_hold(json) && !json.contains('\\') {
+        return ControlFlow::Continue(());
+    }
+    for place in Values::of(json) {
+        let Some(text) = unescaped(json, place) else { continue };
+        for found in find(&text, own_key) {
+            see(&found.uri)?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Whether a JSON text holds a URI. It reads no further than to that.
+pub fn holds(json: &str, own_key: Option<&str>, uri: &str) -> bool {
+    visit(json, own_key, |found| if found == uri { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        .is_break()
+}
+
+/// The URIs that a JSON text holds, each once; `None` if they are more than `most`. See [`rewrite`] for `own_key`.
+pub fn uris(json: &str, own_key: Option<&str>, most: usize) -> Option<BTreeSet<String>> {
     let mut uris = BTreeSet::new();
-    rewrite(json, own_key, |uri| {
-        uris.insert(uri.to_owned());
-        None
+    let counted = visit(json, own_key, |uri| {
+        if !uris.contains(uri) {
+            uris.insert(uri.to_owned());
+        }
+        if uris.len() > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    uris
+    counted.is_continue().then_some(uris)
 }
 
 /// Replaces the URIs of a JSON text by what `turn` gives for them; `None` leaves one as it is.
@@ -30,7 +55,7 @@ pub fn rewrite<'a>(json: &'a str, own_key: Option<&str>, mut turn: impl FnMut(&s
     }
     let (mut rewritten, mut copied) = (String::new(), 0);
     for place in Values::of(json) {
-        let Some(text) = unescaped(&json[place.clone()]) else { continue };
+        let Some(text) = unescaped(json, place.clone()) else { continue };
         let Some(turned) = turned(&text, own_key, &mut turn) else { continue };
         rewritten.push_str(&json[copied..place.start - 1]);
         rewritten.push_str(&serde_json::Value::String(turned).to_string());
@@ -78,12 +103,14 @@ fn push_escaped(html: &mut String, text: &str) {
     }
 }
 
-/// What a JSON string says, given what stands between its quotes; `None` if it is not one.
-fn unescaped(written: &str) -> Option<Cow<'_, str>> {
+/// What a JSON string says, given where it stands between its quotes; `None` if it is not one.
+fn unescaped(json: &str, place: Range<usize>) -> Option<Cow<'_, str>> {
+    let written = &json[place.clone()];
     if !written.contains('\\') {
         return Some(Cow::Borrowed(written));
     }
-    serde_json::from_str(&format!("\"{written}\"")).ok().map(Cow::Owned)
+    // With its quotes, from the document itself: a string may be as long as that.
+    serde_json::from_str(json.get(place.start - 1..place.end + 1)?).ok().map(Cow::Owned)
 }
 
 /// The strings of a JSON text that are values and not names: what stands between their quotes.
@@ -133,10 +160,11 @@ mod tests {
             r#"{"b": "s3://b/1", "a": {"x": [1e400, "gs://c/2", {"s3://b/name": " s3://b/3 "}, 1.50]}, "é": "\u00e9"}"#;
         let expected = r#"{"b": "<s3://b/1>", "a": {"x": [1e400, "<gs://c/2>", {"s3://b/name": " <s3://b/3> "}, 1.50]}, "é": "\u00e9"}"#;
         assert_eq!(marked(json), expected);
-        assert_eq!(uris(json, None).len(), 3);
+        assert_eq!(uris(json, None, 3).unwrap().len(), 3);
+        assert_eq!(uris(json, None, 2), None);
         assert_eq!(marked(r#""s3://b/1""#), r#""<s3://b/1>""#);
         let deep = format!("{}\"s3://b/1\"{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(uris(&deep, None).len(), 1);
+        assert_eq!(uris(&deep, None, 1).unwrap().len(), 1);
     }
 
     #[test]
@@ -154,6 +182,19 @@ mod tests {
         let turned = rewrite(html, None, |_| Some("x' \"\n><i>&".to_owned()));
         let escaped = "x&#39;&#32;&quot;&#10;&gt;&lt;i&gt;&amp;";
         assert_eq!(turned, format!("\"<img src='{escaped}'><img src={escaped}>\""));
+    }
+
+    #[test]
+    fn a_document_is_read_no_further_than_needed() {
+        let many = format!("[{}]", vec!["\"s3://b/1\""; 1_000].join(","));
+        let mut seen = 0;
+        let all = visit(&many, None, |_| {
+            seen += 1;
+            if seen == 3 { ControlFlow::Break("enough") } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!((all, seen), (ControlFlow::Break("enough"), 3));
+        assert!(holds(&many, None, "s3://b/1") && !holds(&many, None, "s3://b/2"));
+        assert!(holds(r#"{"a": "<img src=\"s3:\/\/b\/1\">"}"#, None, "s3://b/1"));
     }
 
     #[test]

@@ -22,40 +22,62 @@ pub(super) struct Found<'a> {
     pub(super) in_html: bool,
 }
 
-/// Finds the URIs of a text.
+/// Finds the URIs of a text, one by one.
 ///
 /// A text that begins with one is that URI as a whole, without white space around it. Elsewhere a URI
 /// counts in quotes, in `url(…)`, and as an attribute without quotes; in bare text it does not, since
 /// people label such texts by their characters. `own_key` is a key that is known to be spelled as it
 /// is: of the object that the whole task is.
-pub(super) fn find<'a>(text: &'a str, own_key: Option<&str>) -> Vec<Found<'a>> {
+pub(super) fn find<'a>(text: &'a str, own_key: Option<&str>) -> Finder<'a> {
+    let (nothing_more, unclosed) = (text.len(), [false; DELIMITERS.len()]);
     if !may_hold(text) {
-        return Vec::new();
+        return Finder { whole: None, text, from: nothing_more, is_html: false, unclosed };
     }
     let is_own = |text| ObjectUri::parse(text).is_some_and(|uri| Some(&*uri.key) == own_key);
     let trimmed = if is_own(text) { text } else { text.trim() };
-    if starts_with_uri(trimmed) {
-        let start = text.len() - text.trim_start().len();
-        let start = if trimmed.len() == text.len() { 0 } else { start };
-        let whole = Found { place: start..start + trimmed.len(), uri: Cow::Borrowed(trimmed), in_html: false };
-        return if ObjectUri::parse(trimmed).is_some() { vec![whole] } else { Vec::new() };
+    if !starts_with_uri(trimmed) {
+        return Finder { whole: None, text, from: 0, is_html: text.contains('<'), unclosed };
     }
+    let start = text.len() - text.trim_start().len();
+    let start = if trimmed.len() == text.len() { 0 } else { start };
+    let whole = Found { place: start..start + trimmed.len(), uri: Cow::Borrowed(trimmed), in_html: false };
+    let whole = ObjectUri::parse(trimmed).is_some().then_some(whole);
+    Finder { whole, text, from: nothing_more, is_html: false, unclosed }
+}
 
-    let is_html = text.contains('<');
-    let (mut found, mut from, mut unclosed) = (Vec::new(), 0, [false; DELIMITERS.len()]);
-    while let Some(start) = next_uri(text, from) {
-        let Some(end) = end(text, start, is_html, &mut unclosed) else {
-            from = start + 1;
-            continue;
-        };
-        let written = &text[start..end];
-        let uri = if is_html { unescaped(written) } else { Cow::Borrowed(written) };
-        if ObjectUri::parse(&uri).is_some() {
-            found.push(Found { place: start..end, uri, in_html: is_html });
+/// The URIs of a text. They are not collected: a text of 16 MB may hold 700,000.
+pub(super) struct Finder<'a> {
+    /// The text itself, if that is a URI.
+    whole: Option<Found<'a>>,
+    text: &'a str,
+    from: usize,
+    is_html: bool,
+    unclosed: [bool; DELIMITERS.len()],
+}
+
+impl<'a> Iterator for Finder<'a> {
+    type Item = Found<'a>;
+
+    fn next(&mut self) -> Option<Found<'a>> {
+        if self.whole.is_some() {
+            return self.whole.take();
         }
-        from = end;
+        while let Some(start) = next_uri(self.text, self.from) {
+            let Some(end) = end(self.text, start, self.is_html, &mut self.unclosed) else {
+                self.from = start + 1;
+                continue;
+            };
+            self.from = end;
+            let written = &self.text[start..end];
+            let uri = if self.is_html { unescaped(written) } else { Cow::Borrowed(written) };
+            if ObjectUri::parse(&uri).is_some() {
+                return Some(Found { place: start..end, uri, in_html: self.is_html });
+            }
+        }
+        // What opens nothing to its end is not read again.
+        self.from = self.text.len();
+        None
     }
-    found
 }
 
 /// Whether a text is worth a closer look.
@@ -124,13 +146,13 @@ mod tests {
     use super::*;
 
     fn found(text: &str) -> Vec<String> {
-        find(text, None).into_iter().map(|found| found.uri.into_owned()).collect()
+        find(text, None).map(|found| found.uri.into_owned()).collect()
     }
 
     #[test]
     fn a_text_that_begins_with_a_uri_is_that_uri() {
         assert_eq!(found("s3://b/a#b?c d.jpg"), ["s3://b/a#b?c d.jpg"]);
-        assert_eq!(find(" s3://b/1.jpg\n", None)[0].place, 1..13);
+        assert_eq!(find(" s3://b/1.jpg\n", None).next().unwrap().place, 1..13);
         assert_eq!(found("/data/local-files/?d=a/b.jpg"), ["/data/local-files/?d=a/b.jpg"]);
         for other in ["S3://b/1.jpg", "see s3://b/1.jpg here", "s3://b", "xs3://b/1", "https://h/x", ""] {
             assert_eq!(found(other), [""; 0], "{other:?}");
@@ -140,8 +162,9 @@ mod tests {
     #[test]
     fn white_space_belongs_to_the_key_of_the_tasks_own_object_alone() {
         assert_eq!(found("s3://b/k "), ["s3://b/k"]);
-        assert_eq!(find("s3://b/k ", Some("k ")), [Found { place: 0..9, uri: "s3://b/k ".into(), in_html: false }]);
-        assert_eq!(find("s3://b/ k", Some(" k"))[0].uri, "s3://b/ k");
+        let own = find("s3://b/k ", Some("k ")).collect::<Vec<_>>();
+        assert_eq!(own, [Found { place: 0..9, uri: "s3://b/k ".into(), in_html: false }]);
+        assert_eq!(find("s3://b/ k", Some(" k")).next().unwrap().uri, "s3://b/ k");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::StorageKind;
 
-pub use document::{rewrite, uris};
+pub use document::{holds, rewrite, uris, visit};
 pub use fileuri::{decode_fileuri, encode_fileuri};
 
 /// How URIs begin, and the kinds of storages that hold what they name.

@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_model::{Direction, FailureReason, Secrets, StorageSettings};
+use longshore_model::{Direction, FailureReason, Secrets, Skip, StorageSettings};
 use tokio::time::timeout;
 
 use crate::wire::Wire;
-use crate::{ErrorKind, ListRequest, ObjectMeta, Op, PutOptions, Range, Storage, StorageError, Stores};
+use crate::{ErrorKind, ListRequest, ObjectMeta, Op, PutOptions, Range, Storage, StorageError, Stores, filtered};
 use snippet::Need;
 pub use snippet::Snippet;
 pub use step::{Check, Outcome, Step};
@@ -81,7 +81,7 @@ impl Examination<'_> {
     /// Lists as a sync would. `None` if that failed; else an object with content, if there is one.
     async fn list(&mut self, storage: &dyn Storage) -> Option<Option<ObjectMeta>> {
         let filter = match self.settings.key_filter() {
-            Ok(filter) => filter,
+            Ok(filter) => Arc::new(filter),
             Err(error) => {
                 let error = StorageError::caused(Op::List, ErrorKind::Invalid, FailureReason::InvalidSettings, error);
                 self.failed(Check::List, &error);
@@ -105,20 +105,27 @@ impl Examination<'_> {
                 return None;
             }
         };
-        let taken = page.objects.iter().filter(|object| filter.skips(&object.key).is_none()).count();
+        let listed = page.objects.len();
+        let judging = filtered(&filter, page.objects, |object: &ObjectMeta| &object.key);
+        let Ok(judged) = timeout(STEP_TIME, judging).await else {
+            let code = FailureReason::InvalidSettings.as_str();
+            let advice = "Simplify the file filter: matching one page of keys takes too long.".to_owned();
+            self.failed_as(Check::List, code, advice, None);
+            return None;
+        };
+        let taken = judged.iter().filter(|(_, skip)| skip.is_none()).count();
         let more = if page.next.is_some() { ", and there are more pages" } else { "" };
-        self.ok(
-            Check::List,
-            format!("{} keys on the first page, a sync takes {taken} of them{more}", page.objects.len()),
-        );
+        let undecided = match judged.iter().filter(|(_, skip)| *skip == Some(Skip::RegexTooSlow)).count() {
+            0 => String::new(),
+            count => format!(", and quarantines {count}, on which the file filter takes too many steps"),
+        };
+        self.ok(Check::List, format!("{listed} keys on the first page, a sync takes {taken} of them{undecided}{more}"));
         let usable = |object: &&ObjectMeta| object.size > 0 && storage.unusable(object).is_none();
-        let object = page
-            .objects
-            .iter()
-            .filter(usable)
-            .find(|object| filter.skips(&object.key).is_none())
-            .or_else(|| page.objects.iter().find(usable));
-        Some(object.cloned())
+        let first = |taken: bool| {
+            let of_kind = judged.iter().filter(|(_, skip)| !taken || skip.is_none());
+            of_kind.map(|(object, _)| object).find(usable)
+        };
+        Some(first(true).or_else(|| first(false)).cloned())
     }
 
     async fn get(&mut self, storage: &dyn Storage, object: &ObjectMeta) {

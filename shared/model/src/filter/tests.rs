@@ -1,0 +1,183 @@
+use super::*;
+
+fn taken(prefix: &str, recursive: bool, regex: Option<&str>, key: &str) -> Option<Skip> {
+    KeyFilter::new(prefix, recursive, regex).unwrap().skips(key)
+}
+
+/// Keys of 1,024 bytes that no two of look alike to an automaton.
+fn long_keys() -> Vec<String> {
+    (1..=20_u64)
+        .map(|seed| {
+            let mut bits = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut next = || {
+                bits ^= bits << 13;
+                bits ^= bits >> 7;
+                bits ^= bits << 17;
+                if bits & 1 == 1 { '1' } else { '0' }
+            };
+            (0..1_024).map(|_| next()).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn a_regex_matches_at_the_start_of_the_full_key_and_not_at_its_end() {
+    assert_eq!(taken("train/", true, Some(r"train/.*\.jpg"), "train/a.jpg.bak"), None);
+    assert_eq!(taken("train/", true, Some("a"), "train/a.jpg"), Some(Skip::Regex));
+    assert_eq!(taken("", true, Some("a|b"), "b1"), None);
+    assert_eq!(taken("", true, Some("a|b"), "cb"), Some(Skip::Regex));
+    assert_eq!(taken("", true, Some(r"a\Z"), "ab"), Some(Skip::Regex));
+}
+
+#[test]
+fn a_regex_of_names_leaves_the_folders_before_them_alone() {
+    let filter = KeyFilter::new("/data/", true, Some("img_")).unwrap().matching(Matched::Name);
+    assert_eq!(filter.skips("/data/a/img_1.png"), None);
+    assert_eq!(filter.skips("/data/img_1/other.png"), Some(Skip::RegexOfName));
+}
+
+#[test]
+fn folders_and_deeper_keys_are_skipped() {
+    assert_eq!(taken("", true, None, "dir/"), Some(Skip::Folder));
+    assert_eq!(taken("p/", false, None, "p/q/r"), Some(Skip::TooDeep));
+    assert_eq!(taken("p/", true, None, "p/q/r"), None);
+    assert_eq!(taken("p/", true, None, "q"), Some(Skip::Prefix));
+}
+
+#[test]
+fn an_invalid_regex_is_refused_with_its_fault() {
+    for pattern in ["(", "[a", r"(a)\2", "(?<=a", "*"] {
+        let error = KeyFilter::new("", true, Some(pattern)).unwrap_err().to_string();
+        assert!(error.starts_with("the file filter "), "{pattern}: {error}");
+    }
+}
+
+#[test]
+fn a_regex_that_compiles_to_too_much_is_refused_by_either_engine() {
+    let too_much = [
+        "((a{100}){100}){100}".to_owned(),
+        r"\w{1000}".to_owned(),
+        r"(?i)\w{1000}".to_owned(),
+        r"(?:\w\w?){300}$".to_owned(),
+        r"[\w--a]{500}".to_owned(),
+        "(?:(?:(?:){1000}){1000}){1000}".to_owned(),
+        "(?=((a{1000}){1000}){1000})".to_owned(),
+        r"(?=a)(?:[0-9a-z]{0,70}){0,70}!".to_owned(),
+        r"(?<!(?:[0-9a-z]{0,70}){0,70})a".to_owned(),
+        r"(a)\1(?:(?:(?:b{0,99}){0,99}){0,99}){0,99}".to_owned(),
+        format!("{}a{}", "(".repeat(500), ")".repeat(500)),
+        format!("{}a{}", "(?=".repeat(500), ")".repeat(500)),
+        "a|".repeat(5_000),
+    ];
+    for pattern in too_much {
+        let error = KeyFilter::new("", true, Some(&pattern)).err();
+        let start = &pattern[..pattern.len().min(30)];
+        // Counts over nothing are nothing, so that one may pass.
+        assert!(error.is_some() || start.starts_with("(?:(?:(?:)"), "{start}");
+        assert!(error.is_none_or(|error| error.to_string().len() < 1_000), "{start}");
+    }
+}
+
+#[test]
+fn filters_that_people_write_are_taken_and_decided_on_the_longest_keys() {
+    let names: Vec<String> = (0..300).map(|n| format!("name{n:05}")).collect();
+    let usual = [
+        r".*\.(jpe?g|png|gif)$",
+        r"(?i).*\.jpe?g",
+        r"\w+/\w+/\w+/\w+-\d+\.jpg",
+        r"\d{4}-\d{2}-\d{2}/\w+\.json",
+        r"[^/]+/[^/]+/[^/]+\.png",
+        r"(?!.*tmp).*\.json",
+        r"(?=.*train).*\.jpg",
+        r".*(?<!_mask)\.png",
+        r"(\w+)/\1_\d+\.png",
+        r"(?!.*(?:/tmp/|\.bak$))(?!.*thumb).*",
+        r".*\bcat\b.*",
+        &names.join("|"),
+    ];
+    let keys = [
+        format!("{}/{}.png", "a".repeat(500), "b".repeat(500)),
+        "train/".repeat(170),
+        "\u{e9}".repeat(500),
+        "a_mask.png".repeat(100),
+    ];
+    for pattern in usual {
+        let filter = KeyFilter::new("", true, Some(pattern)).unwrap();
+        for key in &keys {
+            assert_ne!(filter.skips(key), Some(Skip::RegexTooSlow), "{pattern} on {}", &key[..20]);
+        }
+    }
+}
+
+#[test]
+fn look_around_is_understood() {
+    for (pattern, key, matches) in [
+        (r"(?!.*tmp).*\.json", "a/tmp.json", false),
+        (r"(?!.*tmp).*\.json", "a/b.json", true),
+        (r".*(?<!_mask)\.png", "a_mask.png", false),
+        (r".*(?<!_mask)\.png", "a_mask.png.png", true),
+        (r"(a|b)+\1c", "abbc", true),
+        (r"(?P<x>\w)-(?P=x)", "a-a", true),
+        (r"(?P<x>\w)-(?P=x)", "a-b", false),
+        (r"(?i)(?P<x>\w)-(?P=x)", "a-A", true),
+        (r"(a)?b(?(1)c|d)", "abc", true),
+        (r"(a)?b(?(1)c|d)", "abd", false),
+        (r"(a)?b(?(1)c|d)", "bd", true),
+        (r"(?>a+)ab", "aaab", false),
+        (r"(?=(a+))a*b\1", "baaabac", false),
+        (r"(?=(a+))a*b\1", "aaabaaa", true),
+        (r"(?:(?=a)|b)*c", "bbc", true),
+        (r"(?=a)(?:a*)*b", "aab", true),
+        (r"(?=a)a{2,3}?b", "aaab", true),
+        (r"(?=a)a{2}b", "aaab", false),
+        (r"(?<=\w{2})x|yy(?<=\w{2})z", "yyz", true),
+        (r"(?=.)\bcat\b", "cat.png", true),
+        (r"(?=.)(?i:\u00e9)", "\u{c9}", true),
+        (r"(?=.)[^\W\d]+$", "ab1", false),
+    ] {
+        let matched = taken("", true, Some(pattern), key);
+        assert_eq!(matched, (!matches).then_some(Skip::Regex), "{pattern} on {key}");
+    }
+}
+
+/// Goal: the engine with counted steps says what the crate says whose syntax it takes.
+#[test]
+fn both_engines_agree_with_the_crates_that_do_not_count() {
+    let parts = ["a", "b", "[ab]", ".", r"\w", r"\d", "(a|b)", "(?:ab?)*", "a+?", "b{1,2}", r"\b", "^", "$", "(?i:A)"];
+    let looks = ["", "(?=a)", "(?!b)", "(?<=a)", "(?<!ab)", "(?>a*)", "(?=(a|b))"];
+    let keys = ["", "a", "b", "ab", "ba", "aab", "bab", "a1", "abab", "A.b", "\u{e9}a", "a\nb"];
+    for first in parts {
+        for second in parts {
+            for look in looks {
+                let pattern = format!("{first}{look}{second}{first}");
+                let other = fancy_regex::Regex::new(&format!(r"\A(?:{pattern})")).unwrap();
+                let own = Pattern::compile(&pattern).unwrap();
+                for key in keys {
+                    assert_eq!(own.is_match(key), Some(other.is_match(key).unwrap()), "{pattern} on {key:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_would_take_too_many_steps_is_undecided_and_never_skipped_as_unmatched() {
+    let slow = format!("{}!", "a".repeat(40));
+    assert_eq!(taken("", true, Some(r"(a|aa)+\1c"), &slow), Some(Skip::RegexTooSlow));
+    let keys = long_keys();
+    for pattern in [
+        r"(?:[0-9a-z]{0,60}){0,60}!",
+        r"[01]*1[01]{900}x",
+        r"(?=(?:[01]*1)*x)|(?:[01]*1[01]{900}x)",
+        r"(?:(?=(?:(?=(?:(?=.).)*).)*).)*x",
+        r"(?:(?<=(?:[01]*)).)*x",
+        r"((?:0|1|01)*)\1\1x",
+        r"(?:(?=.*)(?:0|1))*x",
+    ] {
+        let filter = KeyFilter::new("", true, Some(pattern)).unwrap();
+        for key in &keys {
+            let skipped = filter.skips(key);
+            assert!(matches!(skipped, Some(Skip::RegexTooSlow | Skip::Regex)), "{pattern}: {skipped:?}");
+        }
+    }
+}
