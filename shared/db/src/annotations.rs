@@ -1,52 +1,53 @@
 //! The `annotations` table of the native host; every change keeps the counts of its task.
 
+use crate::GenericClient;
 use chrono::{DateTime, Utc};
-use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use crate::{Error, RawJson, Result, Transaction};
 
-/// An annotation. `result` is JSON text, passed on as it is.
+/// An annotation without its result: that is read by [`crate::printed`], as far as it fits into an answer.
 #[derive(Debug, Clone)]
 pub struct AnnotationRow {
     pub id: i64,
     pub task_id: i64,
     pub project_id: i64,
-    pub result: String,
     pub was_cancelled: bool,
     pub ground_truth: bool,
     pub lead_time: Option<f64>,
     pub completed_by: Option<i64>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// Bytes of `result` as it is stored, compressed.
+    pub stored_bytes: i64,
 }
 
 /// The part of an annotation that users write.
 #[derive(Debug, Clone)]
 pub struct Written<'a> {
-    /// JSON text.
-    pub result: &'a str,
+    /// JSON text; `None` leaves a stored one as it is.
+    pub result: Option<&'a str>,
     pub was_cancelled: bool,
     pub ground_truth: bool,
     pub lead_time: Option<f64>,
     pub completed_by: Option<i64>,
 }
 
-const COLUMNS: &str = "id, task_id, project_id, result::text AS result, was_cancelled, ground_truth, lead_time,
-     completed_by, created_at, updated_at";
+const COLUMNS: &str = "id, task_id, project_id, was_cancelled, ground_truth, lead_time, completed_by, created_at,
+     updated_at, pg_column_size(result)::bigint AS stored_bytes";
 
 fn read(row: &Row) -> AnnotationRow {
     AnnotationRow {
         id: row.get("id"),
         task_id: row.get("task_id"),
         project_id: row.get("project_id"),
-        result: row.get("result"),
         was_cancelled: row.get("was_cancelled"),
         ground_truth: row.get("ground_truth"),
         lead_time: row.get("lead_time"),
         completed_by: row.get("completed_by"),
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
+        stored_bytes: row.get("stored_bytes"),
     }
 }
 
@@ -60,12 +61,12 @@ pub async fn insert(tx: &Transaction<'_>, task: i64, written: &Written<'_>) -> R
             &format!(
                 "INSERT INTO annotations (task_id, project_id, result, was_cancelled, ground_truth, lead_time,
                                           completed_by)
-                 SELECT id, project_id, $2, $3, $4, $5, $6 FROM tasks WHERE id = $1 FOR UPDATE
+                 SELECT id, project_id, coalesce($2::jsonb, '[]'), $3, $4, $5, $6 FROM tasks WHERE id = $1 FOR UPDATE
                  RETURNING {COLUMNS}"
             ),
             &[
                 &task,
-                &RawJson(written.result),
+                &written.result.map(RawJson),
                 &written.was_cancelled,
                 &written.ground_truth,
                 &written.lead_time,
@@ -96,14 +97,29 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<Annotati
     Ok(row.as_ref().map(read))
 }
 
-/// The annotations of these tasks, by id.
+/// At most `limit` annotations of these tasks after the ID `after`, task by task and by ID.
+///
+/// Looked up task by task, which `OFFSET` keeps it to: for `ANY` of a hundred tasks a table that has grown since it was
+/// last analyzed is read whole.
 ///
 /// # Errors
-/// The database is away.
-pub async fn of_tasks(client: &impl GenericClient, tasks: &[i64]) -> Result<Vec<AnnotationRow>> {
-    let rows = client
-        .query(&format!("SELECT {COLUMNS} FROM annotations WHERE task_id = ANY ($1) ORDER BY id"), &[&tasks])
+/// The database is unavailable.
+pub async fn of_tasks(
+    client: &impl GenericClient,
+    tasks: &[i64],
+    after: i64,
+    limit: i64,
+) -> Result<Vec<AnnotationRow>> {
+    let statement = client
+        .prepare_cached(&format!(
+            "SELECT found.* FROM unnest($1::bigint[]) wanted (id)
+              CROSS JOIN LATERAL (
+                  SELECT {COLUMNS} FROM (SELECT * FROM annotations WHERE task_id = wanted.id OFFSET 0) a
+                   WHERE id > $2 ORDER BY id LIMIT $3) found
+              LIMIT $3"
+        ))
         .await?;
+    let rows = client.query(&statement, &[&tasks, &after, &limit]).await?;
     Ok(rows.iter().map(read).collect())
 }
 
@@ -116,13 +132,13 @@ pub async fn update(tx: &Transaction<'_>, id: i64, written: &Written<'_>) -> Res
         .query_opt(
             &format!(
                 "UPDATE annotations
-                    SET result = $2, was_cancelled = $3, ground_truth = $4, lead_time = $5, completed_by = $6,
+                    SET result = coalesce($2::jsonb, result), was_cancelled = $3, ground_truth = $4, lead_time = $5, completed_by = $6,
                         updated_at = now()
                   WHERE id = $1 RETURNING {COLUMNS}"
             ),
             &[
                 &id,
-                &RawJson(written.result),
+                &written.result.map(RawJson),
                 &written.was_cancelled,
                 &written.ground_truth,
                 &written.lead_time,

@@ -1,6 +1,6 @@
 //! The `audit` table: who changed what, written in the transaction of the change.
 
-use deadpool_postgres::GenericClient;
+use crate::GenericClient;
 use serde_json::Value;
 
 use crate::Result;

@@ -1,6 +1,6 @@
 //! The one way a sync begins.
 
-use deadpool_postgres::GenericClient;
+use crate::GenericClient;
 use longshore_model::{Direction, ExportOptions, StorageKind};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};

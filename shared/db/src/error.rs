@@ -19,9 +19,21 @@ pub enum Error {
     /// No answer in time: the connection may be half-open.
     #[error("the database did not answer in time")]
     Silent,
+    /// The database only reads: it is a standby, or told so by an operator.
+    #[error("the database is read-only")]
+    ReadOnly,
+    /// Other work of the same [`Share`](crate::Share) holds all of its connections.
+    #[error("the share of database connections is in use")]
+    ShareInUse,
     /// Another attempt has the job, or it was cancelled: this one must write nothing more.
     #[error("the lease on the job is lost")]
     LeaseLost,
+    /// The database lacks commits that it confirmed to this attempt: it was replaced by an older copy of itself.
+    #[error("the database lost commits that it had confirmed")]
+    CommitsLost,
+    /// The storage's server or account changed after the sync was enqueued, and with it the secrets.
+    #[error("the storage was moved to another server or account")]
+    StorageMoved,
     /// The row is not there.
     #[error("{0} does not exist")]
     NotFound(String),
@@ -68,21 +80,31 @@ impl Error {
         self.sql_state().is_some_and(|state| ["22", "54"].iter().any(|class| state.code().starts_with(class)))
     }
 
+    /// Whether a row cannot be read, as one of its values has no text that the server could make: `jsonb` of 80 kB may
+    /// print to more than its limit of 1 GB. Reading less at once may work, the same row again never.
+    pub fn is_unreadable_row(&self) -> bool {
+        // 54000 "out of memory: cannot enlarge string buffer", XX000 "invalid memory alloc request size".
+        self.is_data_exception() || self.sql_state() == Some(&SqlState::INTERNAL_ERROR)
+    }
+
     /// Whether a unique key was violated: somebody else wrote the same row.
     pub fn is_unique_violation(&self) -> bool {
         self.sql_state() == Some(&SqlState::UNIQUE_VIOLATION)
     }
 
-    /// Whether the database could not be asked at all: gone, restarting, out of connections.
+    /// Whether the database could not do the work: stopped, restarting, out of connections, read-only.
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Pool(_) | Self::Silent => true,
+            Self::Pool(_) | Self::Silent | Self::ReadOnly | Self::ShareInUse => true,
             Self::Postgres(error) => match error.code() {
-                // Class 08 connection, 57P operator intervention, 53 resources.
-                Some(state) => ["08", "57P", "53"].iter().any(|class| state.code().starts_with(class)),
+                // Class 08 connection, 57P operator intervention, 53 resources; 25006 is a database that only reads,
+                // such as a standby before its promotion.
+                Some(state) => ["08", "57P", "53", "25006"].iter().any(|class| state.code().starts_with(class)),
                 None => true,
             },
             Self::LeaseLost
+            | Self::CommitsLost
+            | Self::StorageMoved
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Unreadable { .. }

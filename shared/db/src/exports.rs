@@ -1,7 +1,7 @@
 //! Table `exports`: what export wrote, a row an annotation or task.
 
+use crate::GenericClient;
 use chrono::{DateTime, Utc};
-use deadpool_postgres::GenericClient;
 
 use crate::{Result, Transaction};
 
@@ -35,13 +35,16 @@ pub async fn digests(
     unit: &str,
     unit_ids: &[i64],
 ) -> Result<Vec<(i64, String, Vec<u8>)>> {
-    let statement = client
-        .prepare_cached(
-            "SELECT unit_id, key, digest FROM exports
-              WHERE storage_id = $1 AND unit = $2 AND unit_id = ANY ($3) AND state = 'exported'",
-        )
-        .await?;
-    let rows = client.query(&statement, &[&storage_id, &unit, &unit_ids]).await?;
+    // The limit keeps it a look-up by key for each unit. Asked with `ANY`, a table that has grown since it was last
+    // analyzed was read for all units of the storage, for every page. Not cached: a plan made while the table was tiny
+    // would be kept for when it is large.
+    let text = "SELECT e.unit_id, e.key, e.digest
+                  FROM unnest($3::bigint[]) AS page (unit_id)
+                 CROSS JOIN LATERAL (
+                       SELECT unit_id, key, digest, state FROM exports
+                        WHERE storage_id = $1 AND unit = $2 AND unit_id = page.unit_id LIMIT 1) e
+                 WHERE e.state = 'exported'";
+    let rows = client.query(text, &[&storage_id, &unit, &unit_ids]).await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
 }
 
@@ -101,22 +104,23 @@ pub async fn orphans(
     after: (&str, i64),
     limit: i64,
 ) -> Result<(Vec<Orphan>, Option<(String, i64)>)> {
-    let statement = client
-        .prepare_cached(
-            "WITH page AS (
+    // Not cached, as in `digests`.
+    let text = "WITH page AS (
                  SELECT unit, unit_id, key, state FROM exports
-                  WHERE storage_id = $1 AND (unit, unit_id) > ($3, $4) ORDER BY unit, unit_id LIMIT $5
+                  WHERE storage_id = $1 AND (unit, unit_id) > ($3, $4) ORDER BY unit, unit_id
+                  -- The planner cannot see this limit: where it expects fewer rows, it would read and sort all of them.
+                  LIMIT (SELECT $5::bigint)
              ), judged AS (
                  SELECT unit, unit_id, key, row_number() OVER (ORDER BY unit, unit_id) = $5 AS at_end,
                         (state = 'exported' OR (state = 'kept' AND $2))
-                        AND CASE unit WHEN 'annotation' THEN NOT EXISTS (SELECT FROM annotations a WHERE a.id = unit_id)
-                                      ELSE NOT EXISTS (SELECT FROM annotations a WHERE a.task_id = unit_id) END AS gone
+                        -- Not `NOT EXISTS`, for which the planner may read all annotations into a hash table.
+                        AND CASE unit WHEN 'annotation' THEN (SELECT a.id FROM annotations a WHERE a.id = unit_id LIMIT 1)
+                                      ELSE (SELECT a.id FROM annotations a WHERE a.task_id = unit_id LIMIT 1)
+                            END IS NULL AS gone
                    FROM page
              )
-             SELECT unit, unit_id, key, at_end, gone FROM judged WHERE gone OR at_end ORDER BY unit, unit_id",
-        )
-        .await?;
-    let rows = client.query(&statement, &[&storage_id, &may_delete, &after.0, &after.1, &limit]).await?;
+             SELECT unit, unit_id, key, at_end, gone FROM judged WHERE gone OR at_end ORDER BY unit, unit_id";
+    let rows = client.query(text, &[&storage_id, &may_delete, &after.0, &after.1, &limit]).await?;
     let next = rows.iter().find(|row| row.get("at_end")).map(|row| (row.get("unit"), row.get("unit_id")));
     let orphan = |row: &tokio_postgres::Row| Orphan { unit: row.get(0), unit_id: row.get(1), key: row.get(2) };
     Ok((rows.iter().filter(|row| row.get("gone")).map(orphan).collect(), next))
@@ -130,10 +134,14 @@ pub async fn settle(tx: &Transaction<'_>, storage_id: i64, orphans: &[Orphan], s
     if orphans.is_empty() {
         return Ok(());
     }
+    // Each row is found by its key and changed where it is: joined with the list, the table may be read for all
+    // exports of the storage. One statement sees one state of the table, so the places stay good.
     tx.execute(
-        "UPDATE exports e SET state = $2
-           FROM unnest($3::text[], $4::bigint[]) AS o (unit, unit_id)
-          WHERE e.storage_id = $1 AND e.unit = o.unit AND e.unit_id = o.unit_id",
+        "UPDATE exports SET state = $2 WHERE ctid = ANY (ARRAY(
+             SELECT e.place FROM unnest($3::text[], $4::bigint[]) AS o (unit, unit_id)
+              CROSS JOIN LATERAL (
+                    SELECT ctid AS place FROM exports
+                     WHERE storage_id = $1 AND unit = o.unit AND unit_id = o.unit_id LIMIT 1) e))",
         &[
             &storage_id,
             &state,

@@ -8,7 +8,7 @@ WITH job AS (
     INSERT INTO jobs (sync_id, kind, range_after)
     SELECT s.id, 'delete', 'late'
       FROM syncs s JOIN storages st ON st.id = s.storage_id
-     WHERE s.id = $1 AND s.finished_at IS NULL AND (st.settings ->> 'can_delete_objects')::boolean
+     WHERE s.id = $1 AND s.finished_at IS NULL AND (coalesce(s.settings, st.settings) ->> 'can_delete_objects')::boolean
        AND (SELECT count(*) FILTER (WHERE kind = 'delete') > 1 AND count(*) = count(finished_at)
                    AND bool_or(kind = 'export') AND NOT bool_or(kind = 'delete' AND range_after IS NOT NULL)
               FROM jobs WHERE sync_id = s.id)

@@ -5,6 +5,8 @@
 
 pub mod annotations;
 pub mod audit;
+mod bounded;
+mod client;
 mod counts;
 mod enqueue;
 mod error;
@@ -14,11 +16,13 @@ pub mod jobs;
 pub mod objects;
 pub mod outbox;
 mod pool;
+pub mod printed;
 pub mod projects;
 pub mod quarantine;
 mod raw_json;
 pub mod resolve;
 mod seal;
+mod share;
 pub mod stats;
 pub mod storages;
 pub mod syncs;
@@ -26,10 +30,13 @@ pub mod tasks;
 pub mod tokens;
 pub mod workers;
 
+pub use bounded::Bounded;
+pub use client::{Client, GenericClient};
 pub use counts::Counts;
-pub use deadpool_postgres::{Client, Transaction};
+pub use deadpool_postgres::Transaction;
 pub use enqueue::{Asked, Enqueued, RequestedBy, enqueue, enqueue_asked};
 pub use error::{Error, Result};
 pub use pool::{Check, Db, Listener, PATIENCE, PoolStatus};
 pub use raw_json::RawJson;
 pub use seal::{Sealed, Sealer};
+pub use share::Share;

@@ -123,7 +123,16 @@ pub async fn set_aside(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows
 /// The database is away.
 pub async fn release(tx: &Transaction<'_>, storage_id: i64, keys: &[&str]) -> Result<()> {
     if !keys.is_empty() {
-        tx.execute("DELETE FROM quarantine WHERE storage_id = $1 AND key = ANY ($2)", &[&storage_id, &keys]).await?;
+        // By ID, each found by its key: with `key = ANY` a table that has grown since it was last analyzed is read
+        // for all rows of the storage.
+        tx.execute(
+            "DELETE FROM quarantine WHERE id = ANY (ARRAY(
+                 SELECT q.id FROM unnest($2::text[]) AS gone (key)
+                  CROSS JOIN LATERAL (
+                        SELECT id FROM quarantine WHERE storage_id = $1 AND key = gone.key LIMIT 1) q))",
+            &[&storage_id, &keys],
+        )
+        .await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The `outbox` table: messages that must reach the broker, written with what they speak of.
 
-use deadpool_postgres::GenericClient;
+use crate::GenericClient;
 use longshore_model::JobKind;
 
 use crate::jobs::word;

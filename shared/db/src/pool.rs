@@ -12,7 +12,7 @@ use rustls::crypto::aws_lc_rs;
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::{Client, Error, Result};
+use crate::{Client, Error, Result, Share};
 
 mod migrations {
     refinery::embed_migrations!("migrations");
@@ -112,12 +112,14 @@ impl Db {
         Ok(Self { pool, config, tls, patience })
     }
 
-    /// Lends a connection that works.
+    /// Lends a connection that works, out of the [`Share`] of the current work if it has one.
     ///
     /// # Errors
-    /// None could be had in time.
+    /// None could be had in time: [`Error::ShareInUse`] if the share has none left, else [`Error::Pool`].
     pub async fn client(&self) -> Result<Client> {
-        Ok(self.pool.get().await?)
+        // The share first: a place in the pool's queue is for callers that may have a connection.
+        let place = Share::place(WAIT).await?;
+        Ok(Client::new(self.pool.get().await?, place))
     }
 
     /// Does some work on the database, and gives it up when that takes too long.
@@ -145,7 +147,7 @@ impl Db {
         client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         let migrated = async {
             client.batch_execute("CREATE SCHEMA IF NOT EXISTS longshore").await?;
-            migrations::migrations::runner().run_async(&mut **client).await?;
+            migrations::migrations::runner().run_async(&mut ***client).await?;
             Ok(())
         }
         .await;

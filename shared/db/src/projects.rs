@@ -1,7 +1,7 @@
 //! The `projects` table of the native host.
 
+use crate::GenericClient;
 use chrono::{DateTime, Utc};
-use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 
 use crate::Result;
@@ -11,8 +11,8 @@ use crate::Result;
 pub struct ProjectRow {
     pub id: i64,
     pub title: String,
-    /// The label config as the user wrote it: XML, or not.
-    pub label_config: String,
+    /// The label config as the user wrote it: XML, or not. `None` if it did not fit into the page.
+    pub label_config: Option<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
 }
@@ -55,28 +55,52 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<ProjectR
     Ok(row.as_ref().map(read))
 }
 
-/// One page of the projects in `scope` (`None` is all), newest first, and how many there are in all.
+/// The bytes of a project's label config, or `None` without such a project.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
+pub async fn size(client: &impl GenericClient, id: i64) -> Result<Option<i64>> {
+    let statement =
+        client.prepare_cached("SELECT octet_length(label_config)::bigint FROM projects WHERE id = $1").await?;
+    Ok(client.query_opt(&statement, &[&id]).await?.map(|row| row.get(0)))
+}
+
+/// How many projects there are in `scope`; `None` is all.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn count(client: &impl GenericClient, scope: Option<&[i64]>) -> Result<i64> {
+    let row = client
+        .query_one("SELECT count(*) FROM projects WHERE $1::bigint[] IS NULL OR id = ANY ($1)", &[&scope])
+        .await?;
+    Ok(row.get(0))
+}
+
+/// One page of the projects in `scope` (`None` is all), newest first.
+///
+/// Pages are numbered, so each has all its projects; label configs beyond `most` bytes are left out.
+///
+/// # Errors
+/// The database is unavailable.
 pub async fn list(
     client: &impl GenericClient,
     scope: Option<&[i64]>,
     offset: i64,
     limit: i64,
-) -> Result<(Vec<ProjectRow>, i64)> {
-    let count = client
-        .query_one("SELECT count(*) FROM projects WHERE $1::bigint[] IS NULL OR id = ANY ($1)", &[&scope])
-        .await?
-        .get(0);
+    most: i64,
+) -> Result<Vec<ProjectRow>> {
+    // `octet_length` and the window look at no more than the lengths of the texts.
     let rows = client
         .query(
-            &format!(
-                "SELECT {COLUMNS} FROM projects WHERE $1::bigint[] IS NULL OR id = ANY ($1)
-                  ORDER BY id DESC OFFSET $2 LIMIT $3"
-            ),
-            &[&scope, &offset, &limit],
+            "SELECT id, title, CASE WHEN number = 1 OR bytes <= $4 THEN label_config END AS label_config,
+                    created_at, updated_at
+               FROM (SELECT page.*, row_number() OVER (ORDER BY id DESC) AS number,
+                            sum(octet_length(label_config)) OVER (ORDER BY id DESC) AS bytes
+                       FROM (SELECT * FROM projects WHERE $1::bigint[] IS NULL OR id = ANY ($1)
+                              ORDER BY id DESC OFFSET $2 LIMIT $3) page) sized
+              ORDER BY id DESC",
+            &[&scope, &offset, &limit, &most],
         )
         .await?;
-    Ok((rows.iter().map(read).collect(), count))
+    Ok(rows.iter().map(read).collect())
 }

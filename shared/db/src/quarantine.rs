@@ -1,12 +1,13 @@
 //! The `quarantine` table, as users look at it and act on it. Syncs write it, see `objects`.
 
+use crate::GenericClient;
 use chrono::{DateTime, Utc};
-use deadpool_postgres::GenericClient;
 use longshore_model::{QuarantineReason, StorageKind};
 use tokio_postgres::Row;
 
+use crate::bounded::bounded;
 use crate::jobs::word;
-use crate::{Result, Transaction};
+use crate::{Bounded, Result, Transaction};
 
 /// An object or annotation that could not be moved.
 #[derive(Debug, Clone)]
@@ -93,23 +94,27 @@ fn read(row: &Row) -> Result<QuarantineRow> {
     })
 }
 
-/// At most `limit` rows, newest first.
+/// At most `limit` rows, newest first, as far as they fit into `most` bytes.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn list(
     client: &impl GenericClient,
     filter: &QuarantineFilter<'_>,
     limit: i64,
-) -> Result<Vec<QuarantineRow>> {
+    most: i64,
+) -> Result<Bounded<QuarantineRow>> {
+    let page = format!(
+        "SELECT q.*, st.project_id, st.kind FROM quarantine q JOIN storages st ON st.id = q.storage_id
+          WHERE {CONDITION} ORDER BY q.id DESC LIMIT $9"
+    );
+    let bytes = "512 + octet_length(key) + octet_length(detail) + coalesce(octet_length(excerpt), 0)
+                 + coalesce(octet_length(etag), 0)";
+    let shown = "id, storage_id, project_id, kind, sync_id, key, etag, size, unit_id, reason, detail, byte_offset,
+                 row_index, excerpt, state, created_at, updated_at";
     let rows = client
         .query(
-            &format!(
-                "SELECT q.id, q.storage_id, st.project_id, st.kind, q.sync_id, q.key, q.etag, q.size, q.unit_id, q.reason,
-                        q.detail, q.byte_offset, q.row_index, q.excerpt, q.state, q.created_at, q.updated_at
-                   FROM quarantine q JOIN storages st ON st.id = q.storage_id
-                  WHERE {CONDITION} ORDER BY q.id DESC LIMIT $9"
-            ),
+            &bounded(&page, bytes, "id DESC", shown, "$10"),
             &[
                 &filter.id,
                 &filter.project,
@@ -120,10 +125,11 @@ pub async fn list(
                 &filter.reason.map(QuarantineReason::as_str),
                 &filter.before,
                 &limit,
+                &most,
             ],
         )
         .await?;
-    rows.iter().map(read).collect()
+    Bounded::read(&rows, read)
 }
 
 /// One row, or `None`.
@@ -132,7 +138,7 @@ pub async fn list(
 /// The database is away.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<QuarantineRow>> {
     let filter = QuarantineFilter { id: Some(id), ..QuarantineFilter::default() };
-    Ok(list(client, &filter, 1).await?.pop())
+    Ok(list(client, &filter, 1, 0).await?.rows.pop())
 }
 
 /// Decides about every row that the filter names and returns how many changed, by storage.

@@ -1,12 +1,13 @@
 //! What resolving a URI needs of the rows: the task that holds it, and the storages that may hold its
 //! object. One statement a request, prepared once a connection.
 
-use deadpool_postgres::GenericClient;
+use crate::GenericClient;
 use longshore_model::uri::ObjectUri;
 use longshore_model::{StorageKind, StorageSettings};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::printed::printed;
 use crate::{Error, Result, Sealed};
 
 /// An import storage that a URI may lead to.
@@ -24,12 +25,24 @@ pub struct Candidate {
 pub struct Holder {
     pub id: i64,
     pub project_id: i64,
-    /// JSON; `None` if it was not asked for.
+    /// JSON; `None` if it was not asked for, or prints as more than [`SMALL_DATA`]: see [`data`].
     pub data: Option<String>,
+    /// Bytes as which the data prints; `None` if it was not asked for.
+    pub data_bytes: Option<i64>,
     /// Where the task came from.
     pub storage_id: Option<i64>,
     pub storage_key: Option<String>,
 }
+
+/// Data up to this many bytes comes with its task; more is asked for once there is memory for it.
+///
+/// Nearly all tasks
+/// are smaller, and 1,000 requests at once hold 64 MiB of it.
+pub const SMALL_DATA: i64 = 64 * 1024;
+
+/// The bytes of settings of all storages that one request looks at. A storage has about 500 bytes; a project
+/// with more than some 8,000 storages resolves by its oldest.
+const MAX_SETTINGS: i64 = 4 * 1024 * 1024;
 
 /// Which storages of a project may count. Of Redis all do: what stands for its bucket is no one setting.
 const FITTING: &str = "s.direction = 'import' AND s.kind = ANY ($2)
@@ -37,14 +50,17 @@ const FITTING: &str = "s.direction = 'import' AND s.kind = ANY ($2)
 
 const STORAGE: &str = "s.id AS storage, s.settings::text AS settings, s.secrets, s.secrets_key_id";
 
+/// The data once, however many storages there are, and only if it is small.
+const DATA: &str = "CASE WHEN row_number() OVER () = 1 AND d.bytes <= 65536 THEN t.data::text END AS data";
+
 const HOLDER: &str = "t.id, t.project_id, t.storage_id, t.storage_key";
 
 /// A task and the import storages of its project that fit a URI; `None` if there is no such task.
 ///
-/// Without `with_data` the task's data stays where it is.
+/// Without `with_data` the task's data is not read.
 ///
 /// # Errors
-/// The database is away.
+/// The data cannot be printed, or the database is unavailable.
 pub async fn by_task(
     client: &impl GenericClient,
     task: i64,
@@ -52,9 +68,12 @@ pub async fn by_task(
     with_data: bool,
 ) -> Result<Option<(Holder, Vec<Candidate>)>> {
     let text = format!(
-        "SELECT {HOLDER}, CASE WHEN $4 AND row_number() OVER () = 1 THEN t.data::text END AS data, {STORAGE}
-           FROM tasks t LEFT JOIN storages s ON s.project_id = t.project_id AND {FITTING}
-          WHERE t.id = $1"
+        "SELECT {HOLDER}, d.bytes AS data_bytes, {DATA}, {STORAGE}
+           FROM tasks t
+           LEFT JOIN LATERAL (SELECT {} AS bytes WHERE $4 OFFSET 0) d ON true
+           LEFT JOIN storages s ON s.project_id = t.project_id AND {FITTING}
+          WHERE t.id = $1",
+        printed("t.data")
     );
     let rows = ask(client, &text, &[&task, &kinds(uri), &uri.bucket, &with_data]).await?;
     found(&rows)
@@ -63,20 +82,34 @@ pub async fn by_task(
 /// A task and all import storages of its project; `None` if there is no such task.
 ///
 /// # Errors
-/// The database is away.
+/// The data cannot be printed, or the database is unavailable.
 pub async fn whole_task(client: &impl GenericClient, task: i64) -> Result<Option<(Holder, Vec<Candidate>)>> {
     let text = format!(
-        "SELECT {HOLDER}, CASE WHEN row_number() OVER () = 1 THEN t.data::text END AS data, {STORAGE}
-           FROM tasks t LEFT JOIN storages s ON s.project_id = t.project_id AND s.direction = 'import'
-          WHERE t.id = $1"
+        "SELECT {HOLDER}, d.bytes AS data_bytes, {DATA}, {STORAGE}
+           FROM tasks t
+          CROSS JOIN LATERAL (SELECT {} AS bytes OFFSET 0) d
+           LEFT JOIN {} s ON true
+          WHERE t.id = $1",
+        printed("t.data"),
+        connected_to("t.project_id")
     );
     found(&ask(client, &text, &[&task]).await?)
+}
+
+/// The data of a task as JSON, however large; `None` if there is no such task.
+///
+/// # Errors
+/// It cannot be printed, or the database is unavailable.
+pub async fn data(client: &impl GenericClient, task: i64) -> Result<Option<String>> {
+    let row = client.query_opt("SELECT data::text FROM tasks WHERE id = $1", &[&task]).await?;
+    Ok(row.map(|row| row.get(0)))
 }
 
 /// The task that an object of a project became, with the storage that it came from; `None` if no import
 /// storage that fits the URI has made a task of it.
 ///
-/// Found by the ledger's key: `key` is the object's, which for local files is not the URI's.
+/// Found by the ledger's key: `key` is the object's, which for local files is not the URI's. Storage by storage and
+/// item by item, which the limits keep it to: as a plain join it may read all tasks of the project.
 ///
 /// # Errors
 /// The database is away.
@@ -87,12 +120,17 @@ pub async fn by_project(
     key: &str,
 ) -> Result<Option<(Holder, Vec<Candidate>)>> {
     let text = format!(
-        "SELECT {HOLDER}, t.data::text AS data, {STORAGE}
+        "SELECT {HOLDER}, d.bytes AS data_bytes, {DATA}, {STORAGE}
            FROM storages s
-           JOIN objects o ON o.storage_id = s.id AND o.key = $4
-           JOIN tasks t ON t.id = o.task_id AND t.project_id = s.project_id
+          CROSS JOIN LATERAL (
+                SELECT t.* FROM objects o
+                 CROSS JOIN LATERAL (SELECT * FROM tasks WHERE id = o.task_id LIMIT 1) t
+                 WHERE o.storage_id = s.id AND o.key = $4 AND t.project_id = $1
+                 ORDER BY o.row_index LIMIT 1) t
+          CROSS JOIN LATERAL (SELECT {} AS bytes OFFSET 0) d
           WHERE s.project_id = $1 AND {FITTING}
-          ORDER BY o.storage_id, o.row_index LIMIT 1"
+          ORDER BY s.id LIMIT 1",
+        printed("t.data")
     );
     let rows = ask(client, &text, &[&project, &kinds(uri), &uri.bucket, &key]).await?;
     found(&rows)
@@ -103,7 +141,7 @@ pub async fn by_project(
 /// # Errors
 /// The database is away.
 pub async fn connected(client: &impl GenericClient, project: i64) -> Result<Vec<Candidate>> {
-    let text = format!("SELECT {STORAGE} FROM storages s WHERE s.project_id = $1 AND s.direction = 'import'");
+    let text = format!("SELECT {STORAGE} FROM {} s", connected_to("$1"));
     candidates(&ask(client, &text, &[&project]).await?)
 }
 
@@ -117,6 +155,16 @@ pub async fn local_files(client: &impl GenericClient, scope: Option<&[i64]>) -> 
           WHERE s.kind = 'localfiles' AND s.direction = 'import' AND ($1::bigint[] IS NULL OR s.project_id = ANY ($1))"
     );
     candidates(&ask(client, &text, &[&scope]).await?)
+}
+
+/// SQL for the import storages of a project, oldest first, up to [`MAX_SETTINGS`].
+fn connected_to(project: &str) -> String {
+    format!(
+        "LATERAL (SELECT * FROM (
+             SELECT *, sum(pg_column_size(settings) + coalesce(octet_length(secrets), 0)) OVER (ORDER BY id) AS bytes
+               FROM storages WHERE project_id = {project} AND direction = 'import') each
+           WHERE bytes <= {MAX_SETTINGS} ORDER BY id OFFSET 0)"
+    )
 }
 
 async fn ask(client: &impl GenericClient, text: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
@@ -134,6 +182,7 @@ fn found(rows: &[Row]) -> Result<Option<(Holder, Vec<Candidate>)>> {
         id: first.get("id"),
         project_id: first.get("project_id"),
         data: rows.iter().find_map(|row| row.get("data")),
+        data_bytes: first.get("data_bytes"),
         storage_id: first.get("storage_id"),
         storage_key: first.get("storage_key"),
     };
@@ -153,4 +202,14 @@ fn candidates(rows: &[Row]) -> Result<Vec<Candidate>> {
         candidates.push(Candidate { id, settings, settings_text, secrets });
     }
     Ok(candidates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statement_and_the_constant_agree_on_what_is_small() {
+        assert!(DATA.contains(&format!("d.bytes <= {SMALL_DATA} ")));
+    }
 }

@@ -1,6 +1,6 @@
 //! What the tables hold, for the metrics that no single process can know.
 
-use deadpool_postgres::GenericClient;
+use crate::GenericClient;
 use longshore_model::{JobKind, JobState};
 
 use crate::Result;

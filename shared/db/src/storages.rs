@@ -1,12 +1,14 @@
 //! The `storages` table: what users configured, and what the reporter shows of it.
 
+use crate::GenericClient;
 use chrono::{DateTime, Utc};
-use deadpool_postgres::GenericClient;
 use longshore_model::{Direction, StorageKind, StorageSettings, SyncStatus};
+use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
+use crate::bounded::{bounded, settings_bytes};
 use crate::jobs::word;
-use crate::{Error, RawJson, Result, Sealed, Transaction};
+use crate::{Bounded, Error, RawJson, Result, Sealed, Transaction};
 
 /// A storage as users see it: everything but its secrets.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub struct Written<'a> {
     pub synchronizable: bool,
     /// The sealed secret fields; `None` if there are none.
     pub secrets: Option<&'a Sealed>,
+    /// The server and account that the secrets belong to; only a digest of it is stored.
+    pub server: String,
 }
 
 /// Which storages to list; oldest first.
@@ -79,6 +83,11 @@ fn json(settings: &StorageSettings) -> Result<RawJson<String>> {
     serde_json::to_string(settings).map(RawJson).map_err(|error| Error::unreadable("storages.settings", error))
 }
 
+/// Tells one server and account from another without naming them: account names are secret fields.
+fn server_digest(written: &Written<'_>) -> Vec<u8> {
+    Sha256::digest(written.server.as_bytes()).to_vec()
+}
+
 /// The name under which a storage's secrets are sealed.
 pub fn seal_name(id: i64) -> String {
     format!("storage:{id}")
@@ -106,8 +115,8 @@ pub async fn insert(
         .query_one(
             &format!(
                 "INSERT INTO storages (id, project_id, kind, direction, title, description, settings, synchronizable,
-                                       secrets, secrets_key_id)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING {COLUMNS}"
+                                       secrets, secrets_key_id, server)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING {COLUMNS}"
             ),
             &[
                 &id,
@@ -120,6 +129,7 @@ pub async fn insert(
                 &written.synchronizable,
                 &written.secrets.map(|sealed| &sealed.bytes),
                 &written.secrets.map(|sealed| &sealed.key_id),
+                &server_digest(written),
             ],
         )
         .await?;
@@ -136,7 +146,7 @@ pub async fn update(client: &impl GenericClient, id: i64, written: &Written<'_>)
             &format!(
                 "UPDATE storages
                     SET project_id = $2, title = $3, description = $4, settings = $5, synchronizable = $6,
-                        secrets = $7, secrets_key_id = $8, updated_at = now()
+                        secrets = $7, secrets_key_id = $8, server = $9, updated_at = now()
                   WHERE id = $1 RETURNING {COLUMNS}"
             ),
             &[
@@ -148,6 +158,7 @@ pub async fn update(client: &impl GenericClient, id: i64, written: &Written<'_>)
                 &written.synchronizable,
                 &written.secrets.map(|sealed| &sealed.bytes),
                 &written.secrets.map(|sealed| &sealed.key_id),
+                &server_digest(written),
             ],
         )
         .await?;
@@ -222,28 +233,56 @@ pub async fn reseal(client: &impl GenericClient, id: i64, was: &Sealed, sealed: 
     Ok(changed == 1)
 }
 
-/// Storages, oldest first.
+/// Storages with a larger ID than `after`, oldest first, as far as they fit into `most` bytes.
 ///
 /// # Errors
-/// The database is away.
-pub async fn list(client: &impl GenericClient, filter: &StorageFilter<'_>) -> Result<Vec<StorageRow>> {
+/// The database is unavailable.
+pub async fn list(
+    client: &impl GenericClient,
+    filter: &StorageFilter<'_>,
+    after: i64,
+    most: i64,
+) -> Result<Bounded<StorageRow>> {
+    let page = "SELECT * FROM storages
+                 WHERE ($1::text IS NULL OR direction = $1) AND ($2::text IS NULL OR kind = $2)
+                   AND ($3::bigint IS NULL OR project_id = $3) AND ($4::bigint[] IS NULL OR project_id = ANY ($4))
+                   AND id > $5";
+    let bytes = format!(
+        "1024 + {} + {} + coalesce(octet_length(title), 0) + coalesce(octet_length(description), 0)
+         + coalesce(octet_length(traceback), 0)",
+        settings_bytes("settings"),
+        settings_bytes("meta")
+    );
     let rows = client
         .query(
-            &format!(
-                "SELECT {COLUMNS} FROM storages
-                  WHERE ($1::text IS NULL OR direction = $1) AND ($2::text IS NULL OR kind = $2)
-                    AND ($3::bigint IS NULL OR project_id = $3) AND ($4::bigint[] IS NULL OR project_id = ANY ($4))
-                  ORDER BY id"
-            ),
+            &bounded(page, &bytes, "id", COLUMNS, "$6"),
             &[
                 &filter.direction.map(Direction::as_str),
                 &filter.kind.map(StorageKind::as_str),
                 &filter.project,
                 &filter.projects,
+                &after,
+                &most,
             ],
         )
         .await?;
-    rows.iter().map(read).collect()
+    Bounded::read(&rows, read)
+}
+
+/// The export storages of a project that may delete objects and are switched on.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn deleting(client: &impl GenericClient, project: i64) -> Result<Vec<i64>> {
+    let rows = client
+        .query(
+            "SELECT id FROM storages
+              WHERE project_id = $1 AND direction = 'export' AND synchronizable
+                AND settings ->> 'can_delete_objects' = 'true' ORDER BY id",
+            &[&project],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Removes a storage with its syncs, ledger, exports and quarantine; tasks and bucket objects stay.

@@ -1,12 +1,14 @@
 //! The `syncs` table: one row a run of a storage, its totals summed over its jobs.
 
+use crate::GenericClient;
 use chrono::{DateTime, Utc};
-use deadpool_postgres::GenericClient;
 use longshore_model::{Direction, ExportOptions, FailureReason, StorageKind, SyncStatus};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
+use crate::bounded::{bounded, settings_bytes};
 use crate::jobs::word;
-use crate::{Counts, Enqueued, Error, RequestedBy, Result, Transaction, enqueue};
+use crate::{Bounded, Counts, Enqueued, Error, RequestedBy, Result, Transaction, enqueue};
 
 pub use crate::jobs::{JobRow, of_sync as jobs};
 
@@ -86,27 +88,64 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<SyncRow> {
     row.as_ref().map(read).transpose()?.ok_or_else(|| Error::NotFound(format!("sync {id}")))
 }
 
-/// Syncs, newest first.
+/// Syncs, newest first, as far as they fit into `most` bytes.
 ///
-/// Not prepared: the plan that fits one filter would read whole tables for another.
+/// The page's IDs are found first and only then its totals. Storages are gone through one by one if only some can
+/// count, each by its own newest syncs: to walk back over the syncs of all others could take forever. The text
+/// names only the filters that are set, so that no plan has to fit all of them; it is not prepared.
 ///
 /// # Errors
-/// The database is away.
-pub async fn list(client: &impl GenericClient, filter: &SyncFilter) -> Result<Vec<SyncRow>> {
-    let condition = "($1::bigint IS NULL OR st.project_id = $1)
-                 AND ($2::bigint[] IS NULL OR st.project_id = ANY ($2))
-                 AND ($3::bigint IS NULL OR s.storage_id = $3)
-                 AND ($4::text IS NULL OR s.status = $4)
-                 AND ($5::bigint IS NULL OR s.id < $5)
-               ORDER BY s.id DESC LIMIT $6";
-    let status = filter.status.map(SyncStatus::as_str);
-    let rows = client
-        .query(
-            &select(condition),
-            &[&filter.project, &filter.projects, &filter.storage, &status, &filter.before, &filter.limit],
-        )
-        .await?;
-    rows.iter().map(read).collect()
+/// The database is unavailable.
+pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -> Result<Bounded<SyncRow>> {
+    let before = filter.before.unwrap_or(i64::MAX);
+    // A word of a closed set, as text: with a parameter the partial index on status could not be used.
+    let status = filter.status.map(|status| format!(" AND y.status = '{}'", status.as_str())).unwrap_or_default();
+    let newest = |of: &str| format!("SELECT y.id FROM syncs y WHERE {of}y.id < $1{status} ORDER BY y.id DESC LIMIT $2");
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![&before, &filter.limit];
+    let mut storages = Vec::new();
+    let mut with = |condition: &str, value| {
+        values.push(value);
+        storages.push(condition.replace('?', &format!("${}", values.len())));
+    };
+    if let Some(project) = &filter.project {
+        with("project_id = ?", project);
+    }
+    if let Some(projects) = &filter.projects {
+        with("project_id = ANY (?)", projects);
+    }
+    if let Some(storage) = &filter.storage {
+        with("id = ?", storage);
+    }
+    let ids = match storages.is_empty() {
+        true => newest(""),
+        false => format!(
+            "SELECT newest.id FROM (SELECT id FROM storages WHERE {} OFFSET 0) o CROSS JOIN LATERAL ({}) newest
+              ORDER BY newest.id DESC LIMIT $2",
+            storages.join(" AND "),
+            newest("y.storage_id = o.id AND ")
+        ),
+    };
+    let page = format!(
+        "SELECT s.*, st.kind, st.direction, st.project_id AS of_project
+           FROM syncs s JOIN storages st ON st.id = s.storage_id WHERE s.id = ANY (ARRAY({ids})) ORDER BY s.id DESC"
+    );
+    values.push(&most);
+    let most = format!("${}", values.len());
+    let bytes = format!("1024 + {} + coalesce(octet_length(detail), 0)", settings_bytes("options"));
+    let shown = "id, storage_id, of_project AS project_id, kind, direction, status, options, requested_by, idempotency_key, reason,
+                 detail, created_at, started_at, finished_at";
+    let kept = bounded(&page, &bytes, "id DESC", shown, &most);
+    // Totals of those alone that are shown.
+    let text = format!(
+        "SELECT s.id, s.storage_id, s.project_id, s.kind, s.direction, s.status, s.options::text AS options,
+                s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at,
+                s.page_rows, c.*
+           FROM ({kept}) s CROSS JOIN LATERAL (SELECT {} FROM jobs j WHERE j.sync_id = s.id) c
+          ORDER BY s.id DESC",
+        Counts::SUMS
+    );
+    let rows = client.query(&text, &values).await?;
+    Bounded::read(&rows, read)
 }
 
 /// Cancels a sync at once: its jobs end, and a worker in the middle of a page can no longer commit it.
@@ -270,9 +309,10 @@ pub(crate) async fn notify(client: &impl GenericClient) -> Result<()> {
 pub async fn prune(client: &impl GenericClient, keep_days: i32) -> Result<u64> {
     Ok(client
         .execute(
-            "DELETE FROM syncs WHERE id IN (
+            // An array, not `IN`: a join with a table that has grown since it was last analyzed may read it whole.
+            "DELETE FROM syncs WHERE id = ANY (ARRAY(
                  SELECT id FROM (SELECT id, finished_at FROM syncs ORDER BY id LIMIT 1000) oldest
-                  WHERE finished_at < now() - make_interval(days => $1))",
+                  WHERE finished_at < now() - make_interval(days => $1)))",
             &[&keep_days],
         )
         .await?)

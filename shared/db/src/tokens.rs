@@ -1,11 +1,12 @@
 //! The `api_tokens` table: who may call the API. Tokens are kept as SHA-256, never as text.
 
+use crate::GenericClient;
 use chrono::{DateTime, Utc};
-use deadpool_postgres::GenericClient;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
-use crate::{Error, Result};
+use crate::bounded::bounded;
+use crate::{Bounded, Error, Result};
 use longshore_model::Secret;
 
 /// The name of the token that the environment gives at the first start.
@@ -39,28 +40,44 @@ fn read(row: &Row) -> TokenRow {
 
 /// What stands for a token here: SHA-256 of it.
 ///
-/// A token is long and random, so a plain hash cannot be searched back, and a lookup by digest
+/// A token is long and random, so a plain hash cannot be searched back, and a look-up by digest
 /// tells nothing about a token by its time.
-pub fn digest(token: &Secret) -> [u8; 32] {
-    Sha256::digest(token.expose().as_bytes()).into()
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest([u8; 32]);
+
+impl std::fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenDigest")
+    }
 }
 
-/// Finds a token by its [`digest`] and notes, about once a minute, that it is in use.
+/// The digest of a token.
+pub fn digest(token: &Secret) -> TokenDigest {
+    TokenDigest(Sha256::digest(token.expose().as_bytes()).into())
+}
+
+/// Finds tokens by their [`digest`], and notes about once a minute that they are in use. A digest that no
+/// token has gives no row.
 ///
 /// # Errors
-/// The database is away.
-pub async fn find(client: &impl GenericClient, digest: &[u8; 32]) -> Result<Option<TokenRow>> {
+/// The database is unavailable.
+pub async fn find_all(client: &impl GenericClient, digests: &[TokenDigest]) -> Result<Vec<(TokenDigest, TokenRow)>> {
     let statement = client
         .prepare_cached(&format!(
             "WITH used AS (
                  UPDATE api_tokens SET last_used_at = now()
-                  WHERE digest = $1 AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+                  WHERE digest = ANY ($1) AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
              )
-             SELECT {COLUMNS} FROM api_tokens WHERE digest = $1"
+             SELECT digest, {COLUMNS} FROM api_tokens WHERE digest = ANY ($1)"
         ))
         .await?;
-    let row = client.query_opt(&statement, &[&digest.as_slice()]).await?;
-    Ok(row.as_ref().map(read))
+    let digests: Vec<&[u8]> = digests.iter().map(|digest| digest.0.as_slice()).collect();
+    let rows = client.query(&statement, &[&digests]).await?;
+    let found = |row: &Row| {
+        let digest: [u8; 32] = row.get::<_, &[u8]>("digest").try_into().ok()?;
+        Some((TokenDigest(digest), read(row)))
+    };
+    Ok(rows.iter().filter_map(found).collect())
 }
 
 /// Adds a token.
@@ -79,7 +96,7 @@ pub async fn insert(
             &format!(
                 "INSERT INTO api_tokens (name, digest, role, projects) VALUES ($1, $2, $3, $4) RETURNING {COLUMNS}"
             ),
-            &[&name, &digest(token).as_slice(), &role, &projects],
+            &[&name, &digest(token).0.as_slice(), &role, &projects],
         )
         .await
         .map_err(Error::from)
@@ -103,19 +120,26 @@ pub async fn upsert_bootstrap(client: &impl GenericClient, token: &Secret) -> Re
             "INSERT INTO api_tokens (name, digest, role) VALUES ($1, $2, 'admin')
              ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, role = 'admin', projects = NULL
               WHERE api_tokens.digest <> excluded.digest OR api_tokens.role <> 'admin'",
-            &[&BOOTSTRAP, &digest(token).as_slice()],
+            &[&BOOTSTRAP, &digest(token).0.as_slice()],
         )
         .await?;
     Ok(())
 }
 
-/// All tokens, by id.
+/// Tokens with a larger ID than `after`, by ID, as far as they fit into `most` bytes.
 ///
 /// # Errors
-/// The database is away.
-pub async fn list(client: &impl GenericClient) -> Result<Vec<TokenRow>> {
-    let rows = client.query(&format!("SELECT {COLUMNS} FROM api_tokens ORDER BY id"), &[]).await?;
-    Ok(rows.iter().map(read).collect())
+/// The database is unavailable.
+pub async fn list(client: &impl GenericClient, after: i64, most: i64) -> Result<Bounded<TokenRow>> {
+    // A project ID prints as at most 20 bytes; what a row has besides is below 1 kB.
+    let text = bounded(
+        "SELECT * FROM api_tokens WHERE id > $1",
+        "1024 + 20 * coalesce(cardinality(projects), 0)",
+        "id",
+        COLUMNS,
+        "$2",
+    );
+    Bounded::read(&client.query(&text, &[&after, &most]).await?, |row| Ok(read(row)))
 }
 
 /// Removes a token, and returns what it was, or `None`. Whoever remembers tokens has to forget this one.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
+use crate::GenericClient;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Says that a worker is there, with so many import jobs at once.
 ///
@@ -28,6 +28,15 @@ pub async fn seen(client: &impl GenericClient, name: &str, slots: i32) -> Result
 pub async fn gone(client: &impl GenericClient, name: &str) -> Result<()> {
     client.execute("DELETE FROM workers WHERE name = $1 OR seen_at < now() - interval '1 hour'", &[&name]).await?;
     Ok(())
+}
+
+/// Whether the database takes writes.
+///
+/// # Errors
+/// It does not: it is unavailable, or a standby that only reads.
+pub async fn can_write(client: &impl GenericClient) -> Result<()> {
+    let row = client.query_one("SELECT current_setting('transaction_read_only')::boolean", &[]).await?;
+    if row.get(0) { Err(Error::ReadOnly) } else { Ok(()) }
 }
 
 /// How import jobs and the slots for them stand.

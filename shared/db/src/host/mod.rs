@@ -69,6 +69,8 @@ pub struct Selection<'a> {
     pub limit: i64,
     /// … and no more once those to write have so many bytes.
     pub bytes: usize,
+    /// Bytes that one of them may have, as the database prints it; a larger one is named and not read.
+    pub unit_bytes: usize,
 }
 
 /// A page of export: of the next units, those that are to be written.
@@ -79,6 +81,17 @@ pub struct Selected {
     pub until: i64,
     /// Whether there may be units after it.
     pub more: bool,
+    /// The last one, if it is to be written and has more bytes than it may; then no other is in the page.
+    pub oversize: Option<Oversize>,
+}
+
+/// A unit that was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Oversize {
+    /// Its annotation, or its task.
+    pub unit_id: i64,
+    /// Bytes as the database prints it; `None` if not all of it was looked at.
+    pub bytes: Option<usize>,
 }
 
 /// An annotation to export.
@@ -120,8 +133,12 @@ pub struct Unit {
 /// The app whose tasks and annotations these are.
 #[async_trait]
 pub trait Host: Send + Sync {
-    /// Reads what a job needs of its storage, secrets opened.
-    async fn storage(&self, client: &Client, storage_id: i64) -> Result<JobStorage>;
+    /// Reads what a job needs of its storage: settings and project as they were when the sync was enqueued, and the
+    /// current secrets, opened, so that new keys repair a running sync.
+    ///
+    /// # Errors
+    /// [`crate::Error::StorageMoved`] if the secrets belong to another server or account by now.
+    async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage>;
 
     /// Inserts tasks with their annotations and predictions, and returns the task ids in order.
     async fn insert_tasks(&self, tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>])
@@ -132,6 +149,9 @@ pub trait Host: Send + Sync {
 
     /// The largest id of what an export job walks: annotations, or tasks.
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64>;
+
+    /// The first of the units that a selection goes through, without reading it.
+    async fn next_unit_id(&self, client: &Client, selection: &Selection<'_>, per_task: bool) -> Result<Option<i64>>;
 
     /// Annotations to write, one a unit, in ascending order of their ids.
     async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<Selected>;

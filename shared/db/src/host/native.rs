@@ -1,6 +1,7 @@
 //! The native host: Longshore's own `projects`, `tasks`, `annotations` and `predictions`.
 
 mod copy;
+mod rows;
 mod select;
 
 use async_trait::async_trait;
@@ -27,19 +28,28 @@ impl Native {
 
 #[async_trait]
 impl Host for Native {
-    async fn storage(&self, client: &Client, storage_id: i64) -> Result<JobStorage> {
+    async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage> {
         let statement = client
             .prepare_cached(
-                "SELECT s.project_id, s.settings::text AS settings, s.secrets, s.secrets_key_id, p.label_config
-                   FROM storages s JOIN projects p ON p.id = s.project_id WHERE s.id = $1",
+                "SELECT p.id AS project_id, coalesce(y.settings, s.settings)::text AS settings,
+                        s.settings::text AS current_settings, coalesce(y.server <> s.server, false) AS moved, s.secrets, s.secrets_key_id, p.label_config
+                   FROM storages s JOIN syncs y ON y.storage_id = s.id
+                   JOIN projects p ON p.id = coalesce(y.project_id, s.project_id)
+                  WHERE s.id = $1 AND y.id = $2",
             )
             .await?;
         let row = client
-            .query_opt(&statement, &[&storage_id])
+            .query_opt(&statement, &[&storage_id, &sync_id])
             .await?
             .ok_or_else(|| Error::NotFound(format!("storage {storage_id}")))?;
-        let settings: longshore_model::StorageSettings =
-            serde_json::from_str(row.get("settings")).map_err(|error| Error::unreadable("storages.settings", error))?;
+        if row.get("moved") {
+            return Err(Error::StorageMoved);
+        }
+        let read = |column| -> Result<longshore_model::StorageSettings> {
+            serde_json::from_str(row.get(column)).map_err(|error| Error::unreadable("storages.settings", error))
+        };
+        let mut settings = read("settings")?;
+        settings.connection.take_identity(&read("current_settings")?.connection);
         let secrets = match (row.get::<_, Option<Vec<u8>>>("secrets"), row.get::<_, Option<String>>("secrets_key_id")) {
             (Some(bytes), Some(key_id)) => {
                 let opened = self.sealer.open(&format!("storage:{storage_id}"), &Sealed { key_id, bytes })?;
@@ -123,8 +133,13 @@ impl Host for Native {
 
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64> {
         let table = if per_task { "tasks" } else { "annotations" };
-        let statement = format!("SELECT coalesce(max(id), 0) FROM {table} WHERE project_id = $1");
-        Ok(client.query_one(&statement, &[&project_id]).await?.get(0))
+        // Not `max`: where the planner expects hardly any rows of the project, it reads all of them for that.
+        let statement = format!("SELECT id FROM {table} WHERE project_id = $1 ORDER BY id DESC LIMIT 1");
+        Ok(client.query_opt(&statement, &[&project_id]).await?.map_or(0, |row| row.get(0)))
+    }
+
+    async fn next_unit_id(&self, client: &Client, selection: &Selection<'_>, per_task: bool) -> Result<Option<i64>> {
+        select::next_id(client, selection, per_task).await
     }
 
     async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<Selected> {

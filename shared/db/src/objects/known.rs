@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use deadpool_postgres::GenericClient;
+use crate::GenericClient;
 use longshore_model::QuarantineReason;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -106,14 +106,16 @@ async fn ledger_between(
     Ok(client.query_one(&scan, &[&storage_id, &sync_id, &first, &last, &SCAN_LIMIT]).await?)
 }
 
+/// One look-up for each key: the limit leaves the planner no other way, whatever it knows of the table. `ANY` of a
+/// thousand keys looked to it like all rows of the storage while the table had grown since it was last analyzed. Not
+/// cached: a plan made while the table was tiny would be kept for when it is large.
 async fn ledger_among(client: &impl GenericClient, storage_id: i64, sync_id: i64, keys: &[&str]) -> Result<Row> {
-    let probe = client
-        .prepare_cached(
-            "SELECT array_agg(key) AS keys, array_agg(sync_id = $2) AS own FROM objects
-              WHERE storage_id = $1 AND key = ANY ($3) AND row_index = 0",
-        )
-        .await?;
-    Ok(client.query_one(&probe, &[&storage_id, &sync_id, &keys]).await?)
+    let probe = "SELECT array_agg(o.key) AS keys, array_agg(o.sync_id = $2) AS own
+               FROM unnest($3::text[]) AS page (key)
+              CROSS JOIN LATERAL (
+                    SELECT key, sync_id FROM objects
+                     WHERE storage_id = $1 AND key = page.key AND row_index = 0 LIMIT 1) o";
+    Ok(client.query_one(probe, &[&storage_id, &sync_id, &keys]).await?)
 }
 
 async fn aside_between(client: &impl GenericClient, storage_id: i64, first: &str, last: &str) -> Result<Vec<Row>> {
@@ -126,13 +128,14 @@ async fn aside_between(client: &impl GenericClient, storage_id: i64, first: &str
     Ok(client.query(&scan, &[&storage_id, &first, &last, &SCAN_LIMIT]).await?)
 }
 
+/// As [`ledger_among`].
 async fn aside_among(client: &impl GenericClient, storage_id: i64, keys: &[&str]) -> Result<Vec<Row>> {
-    let probe = client
-        .prepare_cached(
-            "SELECT key, sync_id, etag, state, reason FROM quarantine WHERE storage_id = $1 AND key = ANY ($2)",
-        )
-        .await?;
-    Ok(client.query(&probe, &[&storage_id, &keys]).await?)
+    let probe = "SELECT q.key, q.sync_id, q.etag, q.state, q.reason
+               FROM unnest($2::text[]) AS page (key)
+              CROSS JOIN LATERAL (
+                    SELECT key, sync_id, etag, state, reason FROM quarantine
+                     WHERE storage_id = $1 AND key = page.key LIMIT 1) q";
+    Ok(client.query(probe, &[&storage_id, &keys]).await?)
 }
 
 /// What quarantine says of a key.

@@ -1,11 +1,10 @@
 //! Inserting tasks with their annotations and predictions, by binary `COPY`.
 
-use futures::pin_mut;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 
+use super::rows::{Rows, Value};
 use crate::host::{JobStorage, NewTask};
-use crate::{RawJson, Result, Transaction};
+use crate::{Result, Transaction};
 
 /// Inserts tasks with what came with them, and returns the tasks' ids in order.
 pub(super) async fn insert(tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>]) -> Result<Vec<i64>> {
@@ -28,103 +27,72 @@ async fn reserve_ids(tx: &Transaction<'_>, count: usize) -> Result<Vec<i64>> {
 }
 
 async fn copy_tasks(tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>], ids: &[i64]) -> Result<()> {
-    let copy = tx
-        .prepare_cached(
-            "COPY tasks (id, project_id, data, meta, storage_id, storage_key,
-                         total_annotations, cancelled_annotations, total_predictions)
-             FROM STDIN (FORMAT binary)",
-        )
-        .await?;
-    let sink = tx.copy_in(&copy).await?;
-    let types =
-        [Type::INT8, Type::INT8, Type::JSONB, Type::JSONB, Type::INT8, Type::TEXT, Type::INT4, Type::INT4, Type::INT4];
-    let writer = BinaryCopyInWriter::new(sink, &types);
-    pin_mut!(writer);
+    let copy = "COPY tasks (id, project_id, data, meta, storage_id, storage_key,
+                       total_annotations, cancelled_annotations, total_predictions)
+                FROM STDIN (FORMAT binary)";
+    let mut rows = Rows::begin(tx, copy).await?;
     for (task, id) in tasks.iter().zip(ids) {
         let cancelled = task.annotations.iter().filter(|annotation| annotation.was_cancelled).count();
         let total = task.annotations.len() - cancelled;
-        writer
-            .as_mut()
-            .write(&[
-                id,
-                &storage.project_id,
-                &RawJson(task.data),
-                &RawJson(task.meta.unwrap_or("{}")),
-                &storage.id,
-                &task.key,
-                &count(total),
-                &count(cancelled),
-                &count(task.predictions.len()),
-            ])
-            .await?;
+        rows.add(&[
+            Value::Plain(id, Type::INT8),
+            Value::Plain(&storage.project_id, Type::INT8),
+            Value::Json(task.data),
+            Value::Json(task.meta.unwrap_or("{}")),
+            Value::Plain(&storage.id, Type::INT8),
+            Value::Plain(&task.key, Type::TEXT),
+            Value::Plain(&count(total), Type::INT4),
+            Value::Plain(&count(cancelled), Type::INT4),
+            Value::Plain(&count(task.predictions.len()), Type::INT4),
+        ])
+        .await?;
     }
-    writer.finish().await?;
-    Ok(())
+    rows.finish().await
 }
 
 async fn copy_annotations(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTask<'_>], ids: &[i64]) -> Result<()> {
     if tasks.iter().all(|task| task.annotations.is_empty()) {
         return Ok(());
     }
-    let copy = tx
-        .prepare_cached(
-            "COPY annotations (task_id, project_id, result, was_cancelled, ground_truth, lead_time, completed_by)
-             FROM STDIN (FORMAT binary)",
-        )
-        .await?;
-    let sink = tx.copy_in(&copy).await?;
-    let types = [Type::INT8, Type::INT8, Type::JSONB, Type::BOOL, Type::BOOL, Type::FLOAT8, Type::INT8];
-    let writer = BinaryCopyInWriter::new(sink, &types);
-    pin_mut!(writer);
+    let copy = "COPY annotations (task_id, project_id, result, was_cancelled, ground_truth, lead_time, completed_by)
+                FROM STDIN (FORMAT binary)";
+    let mut rows = Rows::begin(tx, copy).await?;
     for (task, id) in tasks.iter().zip(ids) {
         for annotation in &task.annotations {
-            writer
-                .as_mut()
-                .write(&[
-                    id,
-                    &project_id,
-                    &RawJson(annotation.result),
-                    &annotation.was_cancelled,
-                    &annotation.ground_truth,
-                    &annotation.lead_time,
-                    &annotation.completed_by,
-                ])
-                .await?;
+            rows.add(&[
+                Value::Plain(id, Type::INT8),
+                Value::Plain(&project_id, Type::INT8),
+                Value::Json(annotation.result),
+                Value::Plain(&annotation.was_cancelled, Type::BOOL),
+                Value::Plain(&annotation.ground_truth, Type::BOOL),
+                Value::Plain(&annotation.lead_time, Type::FLOAT8),
+                Value::Plain(&annotation.completed_by, Type::INT8),
+            ])
+            .await?;
         }
     }
-    writer.finish().await?;
-    Ok(())
+    rows.finish().await
 }
 
 async fn copy_predictions(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTask<'_>], ids: &[i64]) -> Result<()> {
     if tasks.iter().all(|task| task.predictions.is_empty()) {
         return Ok(());
     }
-    let copy = tx
-        .prepare_cached(
-            "COPY predictions (task_id, project_id, result, score, model_version) FROM STDIN (FORMAT binary)",
-        )
-        .await?;
-    let sink = tx.copy_in(&copy).await?;
-    let types = [Type::INT8, Type::INT8, Type::JSONB, Type::FLOAT8, Type::TEXT];
-    let writer = BinaryCopyInWriter::new(sink, &types);
-    pin_mut!(writer);
+    let copy = "COPY predictions (task_id, project_id, result, score, model_version) FROM STDIN (FORMAT binary)";
+    let mut rows = Rows::begin(tx, copy).await?;
     for (task, id) in tasks.iter().zip(ids) {
         for prediction in &task.predictions {
-            writer
-                .as_mut()
-                .write(&[
-                    id,
-                    &project_id,
-                    &RawJson(prediction.result),
-                    &prediction.score,
-                    &prediction.model_version.unwrap_or_default(),
-                ])
-                .await?;
+            rows.add(&[
+                Value::Plain(id, Type::INT8),
+                Value::Plain(&project_id, Type::INT8),
+                Value::Json(prediction.result),
+                Value::Plain(&prediction.score, Type::FLOAT8),
+                Value::Plain(&prediction.model_version.unwrap_or_default(), Type::TEXT),
+            ])
+            .await?;
         }
     }
-    writer.finish().await?;
-    Ok(())
+    rows.finish().await
 }
 
 /// A count for an `integer` column; an object's items are capped far below its limit.

@@ -1,14 +1,15 @@
-//! Reading what an export writes: pages bounded by units and by bytes.
+//! Reading what an export writes: pages bounded by units and by bytes, and no unit beyond its bound.
 
+use futures::{TryStreamExt, pin_mut};
 use longshore_model::ExportMode;
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
 
-use crate::host::{AnnotationRow, Selected, Selection, TaskRow, Unit};
-use crate::{Client, Error, RawJson, Result};
+use crate::host::{AnnotationRow, Oversize, Selected, Selection, TaskRow, Unit};
+use crate::{Client, Error, Result};
 
-/// Rows per request at most: enough that their number does not show, few enough that a sudden run of large
-/// ones does not fill the memory.
+/// Rows per request at most: enough that their number does not show. They come one by one, so that a sudden run of
+/// large ones does not fill the memory; what was asked for is read to its end all the same.
 const MOST_ROWS: usize = 128;
 
 /// Annotations, one a unit.
@@ -21,14 +22,51 @@ pub(super) async fn tasks(client: &mut Client, selection: &Selection<'_>) -> Res
     read(client, include_str!("../tasks_to_export.sql"), selection, true).await
 }
 
+/// The next unit's id, whether it is to be written or not. Its row is not read.
+pub(super) async fn next_id(client: &Client, selection: &Selection<'_>, per_task: bool) -> Result<Option<i64>> {
+    let (table, task) = if per_task { ("tasks", "id") } else { ("annotations", "task_id") };
+    let statement = format!(
+        "SELECT id FROM {table} WHERE project_id = $1 AND id > $2 AND id <= $3
+            AND (cardinality($4::bigint[]) = 0 OR {task} = ANY ($4)) ORDER BY id LIMIT 1"
+    );
+    let (project, after, until) = (selection.project_id, selection.after, selection.until);
+    let row = client.query_opt(&statement, &[&project, &after, &until, &selection.options.tasks]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// The rows of one of the statements that choose what to export, with their JSON as text.
+///
+/// Each value is printed once, for its length and for the row. A row of more than $9 bytes comes without its JSON, so
+/// that no row is larger than the caller has room for.
+fn in_bytes(choosing: &str, order: &str) -> String {
+    format!(
+        "SELECT rows.walked, rows.id, rows.task_id, rows.project_id, rows.was_cancelled, rows.ground_truth,
+                rows.lead_time, rows.completed_by, rows.created_at, rows.updated_at, rows.total_annotations,
+                rows.cancelled_annotations, rows.total_predictions, rows.task_created_at, rows.task_updated_at,
+                bytes.of_result, bytes.of_task,
+                CASE WHEN bytes.of_result + bytes.of_task <= $9 THEN texts.result END AS result,
+                CASE WHEN bytes.of_result + bytes.of_task <= $9 THEN texts.data END AS task_data,
+                CASE WHEN bytes.of_result + bytes.of_task <= $9 THEN texts.meta END AS task_meta
+           FROM ({choosing}) rows
+          CROSS JOIN LATERAL (SELECT rows.result::text AS result, rows.task_data::text AS data,
+                                     rows.task_meta::text AS meta OFFSET 0) texts
+          CROSS JOIN LATERAL (SELECT octet_length(texts.result)::bigint AS of_result,
+                                     octet_length(texts.data)::bigint + octet_length(texts.meta) AS of_task
+                              OFFSET 0) bytes
+          ORDER BY {order}"
+    )
+}
+
 /// Runs one of the statements that choose what to export: they take the same parameters.
 ///
 /// `grouped` says that several rows may belong to one unit.
-async fn read(client: &mut Client, statement: &str, selection: &Selection<'_>, grouped: bool) -> Result<Selected> {
+async fn read(client: &mut Client, choosing: &str, selection: &Selection<'_>, grouped: bool) -> Result<Selected> {
     let all = selection.options.mode == ExportMode::All;
+    let most = i64::try_from(selection.unit_bytes).unwrap_or(i64::MAX);
     let tx = client.transaction().await?;
     // Not cached: a plan made while the tables were small would be kept for when they are large.
-    let statement = tx.prepare(statement).await?;
+    let order = if grouped { "rows.walked, rows.id" } else { "rows.walked" };
+    let statement = tx.prepare(&in_bytes(choosing, order)).await?;
     let portal = tx
         .bind(
             &statement,
@@ -41,37 +79,56 @@ async fn read(client: &mut Client, statement: &str, selection: &Selection<'_>, g
                 &selection.after,
                 &selection.until,
                 &selection.limit,
+                &most,
             ],
         )
         .await?;
-    let mut page = Reading { grouped, units: Vec::new(), walked: 0, before: selection.after, until: selection.after };
+    let mut page = Reading {
+        grouped,
+        most: selection.unit_bytes,
+        units: Vec::new(),
+        bytes: 0,
+        unit_bytes: 0,
+        walked: 0,
+        before: selection.after,
+        until: selection.after,
+    };
     // One row first: nothing is known of their size.
-    let (mut bytes, mut rows_read, mut ask) = (0, 0, 1);
-    let more = loop {
-        let rows = tx.query_portal(&portal, i32::try_from(ask).unwrap_or(i32::MAX)).await?;
-        for row in &rows {
-            bytes += row.raw_size_bytes();
-            page.add(row)?;
+    let (mut rows_read, mut ask) = (0, 1);
+    let (more, oversize) = 'page: loop {
+        let asked = tx.query_portal_raw(&portal, i32::try_from(ask).unwrap_or(i32::MAX)).await?;
+        pin_mut!(asked);
+        let mut came = 0;
+        while let Some(row) = asked.try_next().await? {
+            came += 1;
+            if let Some(oversize) = page.add(&row)? {
+                break 'page page.end_before(oversize);
+            }
         }
-        if rows.len() < ask {
-            break page.walked >= selection.limit;
+        if came < ask {
+            break (page.walked >= selection.limit, None);
         }
-        if bytes >= selection.bytes && page.end_early() {
-            break true;
+        if page.bytes >= selection.bytes && page.end_early() {
+            break (true, None);
         }
-        rows_read += rows.len();
+        rows_read += came;
         // As many as there is room for, if they are like those before.
-        let room = selection.bytes.saturating_sub(bytes) / (bytes / rows_read).max(1);
+        let room = selection.bytes.saturating_sub(page.bytes) / (page.bytes / rows_read).max(1);
         ask = room.clamp(1, MOST_ROWS.min(ask * 2));
     };
     tx.rollback().await?;
-    Ok(Selected { units: page.units, until: page.until, more })
+    Ok(Selected { units: page.units, until: page.until, more, oversize })
 }
 
 /// The part of a page that was read.
 struct Reading {
     grouped: bool,
+    /// Bytes that one unit may have.
+    most: usize,
     units: Vec<Unit>,
+    /// Bytes of all units, and of the last one.
+    bytes: usize,
+    unit_bytes: usize,
     /// Ids gone through.
     walked: i64,
     /// The last of them but one, and the last.
@@ -80,28 +137,53 @@ struct Reading {
 }
 
 impl Reading {
-    fn add(&mut self, row: &Row) -> Result<()> {
+    /// Adds a row; if its unit then has more bytes than it may, the row is not kept.
+    fn add(&mut self, row: &Row) -> Result<Option<Oversize>> {
         let walked = row.get("walked");
         let goes_on = self.grouped && walked == self.until && self.walked > 0;
         if !goes_on {
             self.walked += 1;
             self.before = std::mem::replace(&mut self.until, walked);
+            self.unit_bytes = 0;
         }
         if row.get::<_, Option<i64>>("id").is_none() {
-            return Ok(());
+            return Ok(None);
         }
+        let bytes = |column| row.get::<_, Option<i64>>(column).and_then(|bytes| usize::try_from(bytes).ok());
+        // A task comes with each of its annotations and is kept once.
+        let of_task = if goes_on { 0 } else { bytes("of_task").unwrap_or_default() };
+        let row_bytes = bytes("of_result").unwrap_or_default() + of_task;
+        self.unit_bytes += row_bytes;
+        let is_kept = row.get::<_, Option<&str>>("result").is_some();
+        if self.unit_bytes > self.most || !is_kept {
+            let is_whole = !self.grouped;
+            return Ok(Some(Oversize { unit_id: walked, bytes: is_whole.then_some(self.unit_bytes) }));
+        }
+        self.bytes += row_bytes;
         let annotation = read_annotation(row)?;
         match self.units.last_mut() {
             Some(unit) if goes_on => unit.annotations.push(annotation),
             _ => self.units.push(Unit { task: read_task(row)?, annotations: vec![annotation] }),
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Ends the page before a unit that is too large, or with it if it has nothing else to write.
+    fn end_before(&mut self, oversize: Oversize) -> (bool, Option<Oversize>) {
+        if self.grouped {
+            self.units.pop_if(|unit| unit.task.id == self.until);
+        }
+        if self.units.is_empty() {
+            return (true, Some(oversize));
+        }
+        self.until = self.before;
+        (true, None)
     }
 
     /// Ends the page here, if that is possible: the last of several units that may have more rows is left
     /// to the next page.
     fn end_early(&mut self) -> bool {
-        if self.grouped && self.walked == 1 {
+        if self.grouped && self.units.len() <= 1 && self.units.last().is_none_or(|unit| unit.task.id == self.until) {
             return false;
         }
         if self.grouped {
@@ -142,6 +224,6 @@ fn read_annotation(row: &Row) -> Result<AnnotationRow> {
 }
 
 fn json(row: &Row, column: &'static str) -> Result<Box<RawValue>> {
-    let RawJson(text) = row.try_get::<_, RawJson<&str>>(column).map_err(|error| Error::unreadable(column, error))?;
+    let text: &str = row.try_get(column).map_err(|error| Error::unreadable(column, error))?;
     RawValue::from_string(text.to_owned()).map_err(|error| Error::unreadable(column, error))
 }

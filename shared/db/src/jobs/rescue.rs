@@ -1,0 +1,133 @@
+//! Jobs without a worker, and jobs without a message.
+
+use std::time::Duration;
+
+use crate::GenericClient;
+use uuid::Uuid;
+
+use super::claim::LOSSES_UNTIL_ALONE;
+use super::fence::Lease;
+use crate::Result;
+
+/// Keys under suspicion once a job was lost several times: a page of the usual size that was prepared, and the one
+/// that was committed meanwhile. The first page alone has half of them, which is the usual size.
+const FIRST_SUSPECTS: i32 = 2_000;
+
+/// Jobs whose messages are sent again in one round. More would hold their rows for long.
+const RESENDS_PER_ROUND: i64 = 500;
+
+/// Makes jobs whose lease expired due again, and returns how many.
+///
+/// Their worker died or stalled; whatever page it had begun was never committed. Each is a loss, which counts towards poison: see `expire`.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn rescue_expired(client: &impl GenericClient) -> Result<u64> {
+    expire(client, None).await
+}
+
+/// Takes jobs, or one job, from leases that have expired.
+///
+/// A lease that ends without a committed page is a loss. After several in a row the job comes under suspicion, and
+/// each further loss halves its pages: a loss of a page leaves the keys of that page suspect, of which the next page
+/// takes half. A page of one key that is lost counts in `lost_alone`.
+pub(super) async fn expire(client: &impl GenericClient, job: Option<i64>) -> Result<u64> {
+    // Two statements: with one condition for both, a single job would be looked for among all unfinished ones.
+    let which = if job.is_some() { "id = $3" } else { "finished_at IS NULL AND $3::bigint IS NULL" };
+    let text = format!(
+        "WITH expired AS (
+             SELECT id FROM jobs WHERE {which} AND state = 'running' AND lease_until < now() FOR UPDATE SKIP LOCKED
+         ), rescued AS (
+             UPDATE jobs j
+                SET state = 'available', lease_until = NULL, leased_by = NULL, due_at = now(), losses = losses + 1,
+                    suspects = CASE WHEN suspects IS NOT NULL THEN greatest(suspects / 2, 1)
+                                    WHEN losses + 1 >= $1 THEN $2 END,
+                    lost_alone = lost_alone + CASE WHEN suspects / 2 <= 1 THEN 1 ELSE 0 END,
+                    reason = 'worker_lost',
+                    detail = format('Worker %s stopped or stalled during this job. Losses in a row: %s.',
+                                    leased_by, losses + 1)
+               FROM expired WHERE j.id = expired.id
+          RETURNING j.id
+         )
+         INSERT INTO outbox (job_id) SELECT id FROM rescued
+             ON CONFLICT (job_id) DO UPDATE SET due_at = now()"
+    );
+    let statement = client.prepare_cached(&text).await?;
+    Ok(client.execute(&statement, &[&LOSSES_UNTIL_ALONE, &FIRST_SUSPECTS, &job]).await?)
+}
+
+/// A job that the database leases to a worker process which may not know of it.
+pub type Unknown = Lease;
+
+/// Jobs leased to a worker process under tokens that it does not know: the answers to its claims were lost.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn unknown(client: &impl GenericClient, process: Uuid, known: &[Lease]) -> Result<Vec<Unknown>> {
+    let known: Vec<Uuid> = known.iter().map(|lease| lease.token).collect();
+    let statement = client
+        .prepare_cached(
+            "SELECT id, attempt, token FROM jobs
+              WHERE finished_at IS NULL AND state = 'running' AND process = $1 AND NOT token = ANY ($2)",
+        )
+        .await?;
+    let rows = client.query(&statement, &[&process, &known]).await?;
+    Ok(rows.iter().map(|row| Lease { job: row.get(0), attempt: row.get(1), token: row.get(2) }).collect())
+}
+
+/// Makes jobs from [`unknown`] due again, and returns how many. Not a loss: no attempt began.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn release_unknown(client: &impl GenericClient, jobs: &[Unknown]) -> Result<u64> {
+    let ids: Vec<i64> = jobs.iter().map(|lease| lease.job).collect();
+    let tokens: Vec<Uuid> = jobs.iter().map(|lease| lease.token).collect();
+    let released = client
+        .execute(
+            "WITH released AS (
+                 UPDATE jobs j SET state = 'available', lease_until = NULL, due_at = now()
+                   FROM unnest($1::bigint[], $2::uuid[]) AS u (job, token)
+                  WHERE j.id = u.job AND j.token = u.token AND j.state = 'running'
+              RETURNING j.id
+             )
+             INSERT INTO outbox (job_id) SELECT id FROM released ON CONFLICT (job_id) DO UPDATE SET due_at = now()",
+            &[&ids, &tokens],
+        )
+        .await?;
+    if released > 0 {
+        client.batch_execute("NOTIFY longshore_outbox").await?;
+    }
+    Ok(released)
+}
+
+/// Sends messages of due jobs again that no worker has claimed for a while, and returns how many.
+///
+/// A job that is due and has nothing in the outbox either waits behind others in its queue or its message is lost;
+/// nothing tells the two apart. So a job waits `silence` before its first further message, and twice as long before
+/// each next one: a lost message is found soon however busy the queue is, and a job that waits for an hour has only a
+/// handful of messages. One too many is harmless: it finds nothing to claim.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn republish_lost(client: &impl GenericClient, silence: Duration) -> Result<u64> {
+    let statement = client
+        .prepare_cached(
+            "WITH lost AS (
+                 SELECT j.id FROM jobs j
+                  WHERE j.finished_at IS NULL AND j.state <> 'running'
+                    AND j.due_at < now() - ($1::float8 * power(2, least(resends, 12))) * interval '1 second'
+                    AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.job_id = j.id)
+                  ORDER BY j.due_at LIMIT $2
+                    FOR UPDATE OF j SKIP LOCKED
+             ), counted AS (
+                 UPDATE jobs j SET resends = resends + 1 FROM lost WHERE j.id = lost.id RETURNING j.id
+             )
+             INSERT INTO outbox (job_id) SELECT id FROM counted ON CONFLICT (job_id) DO NOTHING",
+        )
+        .await?;
+    let sent = client.execute(&statement, &[&silence.as_secs_f64(), &RESENDS_PER_ROUND]).await?;
+    if sent > 0 {
+        client.batch_execute("NOTIFY longshore_outbox").await?;
+    }
+    Ok(sent)
+}
