@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use futures::{FutureExt, StreamExt};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, Channel};
 use tokio::time::{Instant, sleep_until};
@@ -78,6 +78,22 @@ impl Consumer {
                     );
                     delivery.reject().await;
                 }
+            }
+        }
+    }
+
+    /// Stops the flow of messages until the next one is asked for. Those on the way go back to the queue.
+    pub async fn pause(&mut self) {
+        let Some(mut open) = self.open.take() else { return };
+        let tag = open.messages.tag();
+        if let Err(error) = open.channel.basic_cancel(tag, BasicCancelOptions::default()).await {
+            debug!(queue = self.queue.as_str(), error = chain(&error), "not cancelled: its channel is lost");
+        }
+        // After the answer to a cancel nothing more comes: what is here now is all.
+        while let Some(Some(Ok(message))) = open.messages.next().now_or_never() {
+            let returned = message.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
+            if let Err(error) = returned {
+                debug!(queue = self.queue.as_str(), error = chain(&error), "not returned: its channel is lost");
             }
         }
     }

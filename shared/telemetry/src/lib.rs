@@ -4,13 +4,17 @@
 //! in values, and each crate brings its own metrics and checks.
 
 mod health;
+mod http;
 mod logs;
 mod metrics;
-mod serve;
+mod open_files;
+mod sending;
 mod shutdown;
 
 pub use health::{Health, Readiness};
+pub use http::{ClientConnection, ClientConnections, ConnectionLimits, Held, HttpMetrics, Listening, router, serve};
 pub use logs::{LogFormat, LogsError, init_logs};
 pub use metrics::Metrics;
-pub use serve::{router, serve};
+pub use open_files::raise_open_files;
+pub use sending::SEND;
 pub use shutdown::{Ending, ShutdownError, Tasks};
