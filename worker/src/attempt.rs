@@ -4,21 +4,25 @@
 //! no storage call). While one page commits, the next is already performed. Stop anywhere and the
 //! next attempt starts at the first page that did not commit.
 
+mod end;
+
 use std::time::Duration;
 
 use futures::future::OptionFuture;
-use longshore_db::jobs::{self, Claimed};
-use longshore_db::{Client, Error as DbError, Transaction};
-use longshore_model::FailureReason;
+use longshore_db::jobs::{self, Claimed, Fence};
+use longshore_db::{Client, Error as DbError};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::context::Context;
-use crate::job_error::{JobError, Verdict, backoff};
+use crate::job_error::JobError;
 use crate::jobs::{Handler, Page, open};
 use crate::metrics::Ending;
 use crate::places::Quantum;
+
+use end::End;
+pub(crate) use end::give_back;
 
 /// How often an attempt commits that finds nothing to write. A commit for each such page would cost
 /// more than its listing; too rarely would let progress and cancellation wait.
@@ -38,7 +42,7 @@ enum Step {
 
 /// Runs a claimed job and says how the attempt ended.
 ///
-/// Never fails: what cannot be written now is found by the rescuer once the lease expires.
+/// Never fails: what cannot be written while this process lives is found by the rescuer once the lease expires.
 pub(crate) async fn run(context: &Context, claimed: &Claimed, quantum: &Quantum, lost: &CancellationToken) -> Ending {
     let worked = tokio::select! {
         worked = work(context, claimed, quantum) => worked,
@@ -47,29 +51,36 @@ pub(crate) async fn run(context: &Context, claimed: &Claimed, quantum: &Quantum,
     };
     match worked {
         Ok(ending) => ending,
-        Err(error) => give_back(context, claimed, &error).await,
+        Err(error) => give_back(context, claimed, &error, lost).await,
     }
 }
 
-/// Resolves once a drain has lasted too long for the page at hand.
+/// Resolves once a drain has lasted too long for the current page.
 async fn drained(context: &Context) {
     context.stop.cancelled().await;
     sleep(context.config.drain).await;
 }
 
 async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result<Ending, JobError> {
+    if claimed.is_lost_for_good() {
+        return Err(JobError::WorkerLost);
+    }
     let mut committed_at = Instant::now();
+    let mut fence = claimed.fence();
+    let mut suspicion = Suspicion::of(claimed);
     let mut handler = open(context, claimed).await?;
     let mut page = perform(context, claimed, quantum, handler.as_mut()).await?;
     loop {
+        let cleared = suspicion.is_cleared_by(passed(claimed, &page));
         let step = match page.failure.take() {
             Some(error) => Step::Retry(error),
             None if page.last => Step::Complete,
-            None if quantum.is_over() => Step::Release,
+            // The next attempt need not run alone.
+            None if quantum.is_over() || cleared => Step::Release,
             None => Step::Continue,
         };
         let go_on = matches!(step, Step::Continue);
-        if go_on && page.is_idle() && committed_at.elapsed() < IDLE_COMMITS {
+        if go_on && page.is_idle() && committed_at.elapsed() < IDLE_COMMITS && suspicion.is_none() {
             // The next page may wait for the whole budget, which this one would be a part of.
             drop(page.reserved.take());
             let mut next = perform(context, claimed, quantum, handler.as_mut()).await?;
@@ -77,18 +88,57 @@ async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result
             page = next;
             continue;
         }
-        let ahead: OptionFuture<_> = go_on.then(|| perform(context, claimed, quantum, handler.as_mut())).into();
+        let cursor = page.cursor.clone();
+        // Under suspicion one page after the other: if this worker dies, it was of a known page.
+        let is_ahead = go_on && suspicion.is_none();
+        let ahead: OptionFuture<_> = is_ahead.then(|| perform(context, claimed, quantum, handler.as_mut())).into();
         // The page goes with its commit: one ahead may wait for the memory that this one holds.
-        let (committed, next) = tokio::join!(commit_or_isolate(context, claimed, page, &step), ahead);
+        let (committed, next) = tokio::join!(commit_or_isolate(context, claimed, &fence, page, &step), ahead);
         committed?;
+        fence.committed(cursor.as_deref());
         committed_at = Instant::now();
-        match (step, next) {
-            (Step::Continue, Some(next)) => page = next?,
+        page = match (step, next) {
+            (Step::Continue, Some(next)) => next?,
+            (Step::Continue, None) => perform(context, claimed, quantum, handler.as_mut()).await?,
             (Step::Complete, _) => return Ok(Ending::Completed),
             (Step::Retry(_), _) => return Ok(Ending::Retried),
-            (Step::Release | Step::Continue, _) => return Ok(Ending::Released),
-        }
+            (Step::Release, _) => return Ok(Ending::Released),
+        };
     }
+}
+
+/// The keys after the cursor among which one may end the worker.
+struct Suspicion(Option<i32>);
+
+impl Suspicion {
+    fn of(claimed: &Claimed) -> Self {
+        Self(claimed.suspects)
+    }
+
+    fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Takes keys out of suspicion, and says whether none are left.
+    fn is_cleared_by(&mut self, passed: i32) -> bool {
+        let Some(suspects) = &mut self.0 else { return false };
+        *suspects = suspects.saturating_sub(passed);
+        *suspects <= 0
+    }
+}
+
+/// Keys that a page takes out of suspicion: its objects; if it worked on none, all that it went through.
+fn passed(claimed: &Claimed, page: &Page) -> i32 {
+    let counts = &page.counts;
+    let objects = counts.imported
+        + counts.quarantined
+        + counts.vanished
+        + counts.exported
+        + counts.unchanged
+        + counts.deleted
+        + counts.kept;
+    let walked = claimed.page_limit().filter(|_| page.cursor.is_some()).map_or(0, i64::from);
+    i32::try_from(if objects > 0 { objects } else { counts.listed.max(walked) }).unwrap_or(i32::MAX)
 }
 
 async fn perform(
@@ -103,35 +153,51 @@ async fn perform(
     Ok(page)
 }
 
-/// Commits a page. If the database refuses a value in it, the object it came from is set aside and
+/// Commits a page. If the database refuses a value in it, the object it came from goes to quarantine and
 /// the rest is committed.
-async fn commit_or_isolate(context: &Context, claimed: &Claimed, mut page: Page, step: &Step) -> Result<(), JobError> {
-    match commit(context, claimed, &page, step).await {
+async fn commit_or_isolate(
+    context: &Context,
+    claimed: &Claimed,
+    fence: &Fence,
+    mut page: Page,
+    step: &Step,
+) -> Result<(), JobError> {
+    match commit(context, claimed, fence, &page, step).await {
         Err(JobError::Db(error)) if error.is_data_exception() => {
-            info!(job.id = claimed.lease.job, error = %error, "the database refuses a value of a page: looking for it");
+            info!(
+                event = "page_value_refused",
+                job.id = claimed.lease.job,
+                error = %error,
+                "the database refuses a value of a page: looking for it"
+            );
             let mut client = context.db.client().await?;
             page.isolate(context, claimed, &mut client).await?;
             drop(client);
-            commit(context, claimed, &page, step).await
+            commit(context, claimed, fence, &page, step).await
         }
         committed => committed,
     }
 }
 
-async fn commit(context: &Context, claimed: &Claimed, page: &Page, step: &Step) -> Result<(), JobError> {
+async fn commit(context: &Context, claimed: &Claimed, fence: &Fence, page: &Page, step: &Step) -> Result<(), JobError> {
     let started = Instant::now();
     let mut client = context.db.client().await?;
-    let Ok(committed) = timeout(context.db.patience(), commit_on(context, claimed, page, step, &mut client)).await
-    else {
+    let committing = commit_on(context, claimed, fence, page, step, &mut client);
+    let Ok(committed) = timeout(context.db.patience(), committing).await else {
         // The connection may be half-open: it must not go back to the pool.
         drop(Client::take(client));
-        warn!(job.id = claimed.lease.job, "a page did not commit in time: its connection is given up");
+        warn!(
+            event = "commit_timed_out",
+            job.id = claimed.lease.job,
+            "a page did not commit in time: its connection is closed"
+        );
         return Err(JobError::Db(DbError::Silent));
     };
     committed?;
     context.metrics.commit.observe(started.elapsed().as_secs_f64());
     context.metrics.committed(&page.counts, page.reasons());
     info!(
+        event = "page_committed",
         sync.id = claimed.sync_id,
         job.id = claimed.lease.job,
         job.attempt = claimed.lease.attempt,
@@ -148,101 +214,38 @@ async fn commit(context: &Context, claimed: &Claimed, page: &Page, step: &Step) 
 async fn commit_on(
     context: &Context,
     claimed: &Claimed,
+    fence: &Fence,
     page: &Page,
     step: &Step,
     client: &mut Client,
 ) -> Result<(), JobError> {
     let lease = claimed.lease;
     let tx = client.transaction().await.map_err(DbError::from)?;
-    let failures = jobs::hold(&tx, lease).await?;
+    let failures = jobs::hold_at(&tx, fence).await?;
     page.record(context, claimed, &tx).await?;
     let progressed = !matches!(step, Step::Retry(_)) || page.counts.imported + page.counts.exported > 0;
-    jobs::advance(&tx, lease, page.cursor.as_deref(), &page.counts, progressed).await?;
+    jobs::advance(
+        &tx,
+        lease,
+        context.config.lease,
+        page.cursor.as_deref(),
+        &page.counts,
+        progressed,
+        passed(claimed, page),
+    )
+    .await?;
     jobs::split(&tx, lease, &page.split).await?;
     match step {
         Step::Continue => {}
         Step::Complete => jobs::complete(&tx, lease).await?,
-        Step::Release => jobs::release(&tx, lease).await?,
+        Step::Release => jobs::release(&tx, lease, Duration::ZERO).await?,
         Step::Retry(error) => {
-            let failures = if progressed { 0 } else { failures };
-            fail(context, claimed, &tx, failures, error).await?;
+            let end = End::of(context, if progressed { 0 } else { failures }, error);
+            end.write(lease, &tx, error).await?;
+            tx.commit().await.map_err(DbError::from)?;
+            end.log(claimed, error);
+            return Ok(());
         }
     }
     Ok(tx.commit().await.map_err(DbError::from)?)
-}
-
-/// Writes what becomes of the job after a failure.
-async fn fail(
-    context: &Context,
-    claimed: &Claimed,
-    tx: &Transaction<'_>,
-    failures: i32,
-    error: &JobError,
-) -> Result<Ending, JobError> {
-    let lease = claimed.lease;
-    let detail = |reason: FailureReason| format!("{} ({})", reason.advice(), error.chain());
-    match error.verdict() {
-        Verdict::Leave => Ok(Ending::Left),
-        Verdict::Release => {
-            jobs::release(tx, lease).await?;
-            Ok(Ending::Released)
-        }
-        Verdict::Retry { reason, at_least } if failures + 1 < context.config.max_failures => {
-            let delay = backoff(failures, at_least);
-            warn!(
-                sync.id = claimed.sync_id,
-                job.id = lease.job,
-                job.attempt = lease.attempt,
-                reason = reason.as_str(),
-                delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-                error = error.chain(),
-                "attempt failed, tried again later"
-            );
-            jobs::retry_later(tx, lease, delay, reason, &detail(reason)).await?;
-            Ok(Ending::Retried)
-        }
-        Verdict::Retry { reason, .. } | Verdict::Discard { reason } => {
-            warn!(
-                sync.id = claimed.sync_id,
-                job.id = lease.job,
-                job.attempt = lease.attempt,
-                reason = reason.as_str(),
-                error = error.chain(),
-                "job discarded"
-            );
-            jobs::discard(tx, lease, reason, &detail(reason)).await?;
-            Ok(Ending::Discarded)
-        }
-    }
-}
-
-/// Gives a job back after a failure outside of a page's commit.
-async fn give_back(context: &Context, claimed: &Claimed, error: &JobError) -> Ending {
-    if error.verdict() == Verdict::Leave {
-        info!(
-            job.id = claimed.lease.job,
-            job.attempt = claimed.lease.attempt,
-            error = error.chain(),
-            "attempt ends without a word"
-        );
-        return Ending::Left;
-    }
-    let told = timeout(context.db.patience(), async {
-        let mut client = context.db.client().await?;
-        let tx = client.transaction().await.map_err(DbError::from)?;
-        let failures = jobs::hold(&tx, claimed.lease).await?;
-        let ending = fail(context, claimed, &tx, failures, error).await?;
-        tx.commit().await.map_err(DbError::from)?;
-        Ok::<_, JobError>(ending)
-    })
-    .await;
-    match told {
-        Ok(Ok(ending)) => ending,
-        Ok(Err(JobError::Db(DbError::LeaseLost))) => Ending::Left,
-        Ok(Err(second)) => {
-            warn!(job.id = claimed.lease.job, error = second.chain(), "a failed attempt could not be written down");
-            Ending::Left
-        }
-        Err(_) => Ending::Left,
-    }
 }

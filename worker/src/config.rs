@@ -1,6 +1,7 @@
 //! The one place where the worker reads its environment.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ pub struct Config {
     pub secret_keys: Secret,
     /// `LONGSHORE_METRICS_LISTEN`: health and metrics.
     pub listen: SocketAddr,
+    /// `LONGSHORE_CONNECTIONS`: sockets of clients at once: probes and scrapers are few.
+    pub connections: usize,
+    /// `LONGSHORE_PEER_CONNECTIONS`: sockets of one address at once; three quarters of them by default.
+    pub peer_connections: Option<usize>,
     /// `LONGSHORE_ALLOWED_ENDPOINTS`.
     pub allowed_endpoints: String,
     /// What the environment says about storages.
@@ -56,6 +61,10 @@ pub struct Config {
     pub max_failures: i32,
 }
 
+/// Sockets of clients at once. Each may take 64 KiB, and a probe or a scrape is over within a moment: more would
+/// only be held by clients that send nothing; fewer could refuse a second scraper.
+const CONNECTIONS: usize = 256;
+
 impl Config {
     /// Reads the environment.
     ///
@@ -77,6 +86,11 @@ impl Config {
             amqp_url: secret("AMQP_URL"),
             secret_keys: secret("LONGSHORE_SECRET_KEYS"),
             listen: parsed("LONGSHORE_METRICS_LISTEN", SocketAddr::from(([0, 0, 0, 0], 9090)))?,
+            connections: parsed("LONGSHORE_CONNECTIONS", NonZeroUsize::new(CONNECTIONS).unwrap_or(NonZeroUsize::MIN))?
+                .get(),
+            peer_connections: variable("LONGSHORE_PEER_CONNECTIONS")
+                .map(|_| parsed("LONGSHORE_PEER_CONNECTIONS", NonZeroUsize::MIN).map(NonZeroUsize::get))
+                .transpose()?,
             allowed_endpoints: variable("LONGSHORE_ALLOWED_ENDPOINTS").unwrap_or_default(),
             operator: Operator::read(variable),
             log_filter: variable("LONGSHORE_LOG").unwrap_or_else(|| "info".to_owned()),

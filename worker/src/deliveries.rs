@@ -1,27 +1,32 @@
 //! From a message to an attempt: claim, run, acknowledge.
 //!
 //! A message is acknowledged after the attempt has written how it ended, so a worker that dies in
-//! between leaves it to the broker, and the row, which is the truth, to the rescuer.
+//! between leaves it to the broker, and the row, which is the truth, to the rescuer. A worker whose database is
+//! unavailable takes no messages: another worker's may be available.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_broker::{Broker, Delivery, Queue};
-use longshore_db::jobs::{self, Claimed};
+use longshore_db::Client;
+use longshore_db::Error as DbError;
+use longshore_db::jobs::{self, Claim, Claimant};
 use longshore_model::JobMessage;
 use longshore_telemetry::Tasks;
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::{sleep, timeout};
-use tracing::{Instrument, debug, info_span, warn};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::attempt;
 use crate::context::Context;
+use crate::job_error::JobError;
 use crate::places::Places;
 
 /// How long a claim may take before its connection counts as dead.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Pause between claims while the database does not answer. The message waits in this worker; given
-/// back it would come again at once and use up its delivery limit.
+/// Pause between claims of a job whose row is locked or whose claim failed.
 const CLAIM_PAUSE: Duration = Duration::from_millis(500);
 
 /// Takes messages of one queue until the worker stops.
@@ -29,24 +34,39 @@ pub(crate) async fn consume(context: Arc<Context>, broker: Broker, queue: Queue,
     let jobs = context.config.jobs;
     let places = Places::new(jobs, context.config.quantum, context.stop.clone());
     let mut consumer = broker.consumer(queue, Places::at_once(jobs), context.stop.clone());
-    while let Some((message, delivery)) = consumer.next_message::<JobMessage>().await {
+    loop {
+        let next = tokio::select! {
+            next = consumer.next_message::<JobMessage>() => next,
+            () = context.database.down() => {
+                consumer.pause().await;
+                info!(event = "consuming_paused", queue = queue.as_str(), "no messages are taken while the database is unavailable");
+                if context.stop.run_until_cancelled(context.database.up()).await.is_none() {
+                    return;
+                }
+                info!(event = "consuming_resumed", queue = queue.as_str(), "messages are taken again");
+                continue;
+            }
+        };
+        let Some((message, delivery)) = next else { return };
         let (context, places) = (Arc::clone(&context), places.clone());
         tasks.spawn("attempt", async move { deliver(&context, &places, &message, delivery).await });
     }
 }
 
 async fn deliver(context: &Context, places: &Places, message: &JobMessage, delivery: Delivery) {
-    let Some(claimed) = claim(context, message.job).await else {
-        delivery.requeue().await;
-        return;
+    // Before the claim: a job whose attempt has to wait for one that runs alone can be another worker's meanwhile.
+    let Some(shared) = context.stop.run_until_cancelled(context.alone.read()).await else {
+        return delivery.requeue().await;
     };
-    let Some(claimed) = claimed else {
-        debug!(job.id = message.job, "nothing to do: finished, cancelled, leased or not yet due");
-        delivery.ack().await;
-        return;
+    let claimed = match claim(context, message.job).await {
+        Some(Claim::Claimed(claimed)) => claimed,
+        Some(Claim::Nothing | Claim::Busy) => {
+            debug!(event = "nothing_to_claim", job.id = message.job, "finished, cancelled, leased or not yet due");
+            return delivery.ack().await;
+        }
+        None => return delivery.requeue().await,
     };
     let held = context.leases.hold(claimed.lease);
-    let running = context.metrics.start(claimed.kind);
     let span = info_span!(
         "attempt",
         job.id = claimed.lease.job,
@@ -54,24 +74,78 @@ async fn deliver(context: &Context, places: &Places, message: &JobMessage, deliv
         sync.id = claimed.sync_id,
         storage.id = claimed.storage_id
     );
-    let quantum = places.take();
-    let ending = attempt::run(context, &claimed, &quantum, &held.lost).instrument(span).await;
-    drop((held, quantum));
-    running.end(ending);
+    let attempt = async {
+        let room = room(context, shared, claimed.page_limit().is_some(), &held.lost).await;
+        let running = context.metrics.start(claimed.kind);
+        let quantum = places.take();
+        let ending = match &room {
+            Room::Shared { .. } | Room::Alone { .. } => attempt::run(context, &claimed, &quantum, &held.lost).await,
+            Room::None => attempt::give_back(context, &claimed, &JobError::Draining, &held.lost).await,
+        };
+        drop((quantum, room));
+        running.end(ending);
+    };
+    attempt.instrument(span).await;
+    drop(held);
     delivery.ack().await;
 }
 
-/// Claims, waiting for the database as long as it takes; `None` if the worker stops first.
-async fn claim(context: &Context, job: i64) -> Option<Option<Claimed>> {
+/// The room of an attempt among those of this worker; the guard is all that counts.
+enum Room<'a> {
+    Shared {
+        _guard: RwLockReadGuard<'a, ()>,
+    },
+    Alone {
+        _guard: RwLockWriteGuard<'a, ()>,
+    },
+    /// The lease is lost, or the worker stops: the job is given back.
+    None,
+}
+
+/// Waits until no other attempt runs, where an attempt has to run alone. Its lease is extended meanwhile.
+async fn room<'a>(
+    context: &'a Context,
+    shared: RwLockReadGuard<'a, ()>,
+    alone: bool,
+    lost: &CancellationToken,
+) -> Room<'a> {
+    if !alone {
+        return Room::Shared { _guard: shared };
+    }
+    drop(shared);
+    info!(event = "job_runs_alone", "the worker was lost several times during this job: it runs alone, in small pages");
+    tokio::select! {
+        guard = context.alone.write() => Room::Alone { _guard: guard },
+        () = lost.cancelled() => Room::None,
+        () = context.stop.cancelled() => Room::None,
+    }
+}
+
+/// Claims. `None` means that the message is for another worker: the database is unavailable, or this worker stops.
+async fn claim(context: &Context, job: i64) -> Option<Claim> {
     loop {
-        let claimed = timeout(CLAIM_PATIENCE, async {
-            jobs::claim(&context.db.client().await?, job, &context.config.name, context.config.lease).await
-        });
-        match claimed.await {
-            Ok(Ok(claimed)) => return Some(claimed),
-            Ok(Err(error)) => warn!(job.id = job, error = %error, "claim failed, trying again"),
-            Err(_) => warn!(job.id = job, "claim failed: the database does not answer in time"),
+        match try_claim(context, job).await {
+            // The row is locked, as by the last commit of an attempt that lost its lease.
+            Ok(Claim::Busy) => {}
+            Ok(claim) => return Some(claim),
+            Err(error) => {
+                warn!(event = "claim_failed", job.id = job, error = %error, "claim failed");
+                if error.is_unavailable() && !context.database.is_up_after_all().await {
+                    return None;
+                }
+            }
         }
         context.stop.run_until_cancelled(sleep(CLAIM_PAUSE)).await?;
     }
+}
+
+async fn try_claim(context: &Context, job: i64) -> Result<Claim, DbError> {
+    let who = Claimant { worker: &context.config.name, process: context.process };
+    let client = context.db.client().await?;
+    let claim = timeout(CLAIM_PATIENCE, jobs::claim(&client, job, who, context.config.lease)).await;
+    claim.unwrap_or_else(|_| {
+        // It may be half-open: it must not go back to the pool.
+        drop(Client::take(client));
+        Err(DbError::Silent)
+    })
 }

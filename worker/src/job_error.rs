@@ -18,6 +18,9 @@ pub(crate) enum JobError {
     /// A setting that the storage was saved with cannot work.
     #[error("the storage's settings cannot be used: {0}")]
     Settings(String),
+    /// Workers stopped or stalled during this job too often in a row.
+    #[error("workers stopped or stalled too often in a row")]
+    WorkerLost,
     /// The worker stops and the page could not end in time.
     #[error("the worker is stopping")]
     Draining,
@@ -26,11 +29,10 @@ pub(crate) enum JobError {
 /// What happens to the job after a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Nothing to write: another attempt has the job, or the database cannot be told. The lease's
-    /// expiry makes the job due again where it must be.
+    /// Nothing to write: another attempt has the job, or it was cancelled.
     Leave,
-    /// Nobody's fault: back to the queue at once.
-    Release,
+    /// No failure of the job: back to the queue, due after this long.
+    Release { delay: Duration },
     /// May work later; at the earliest after this long.
     Retry { reason: FailureReason, at_least: Duration },
     /// Will not work until somebody changes something.
@@ -41,14 +43,15 @@ impl JobError {
     /// What happens to the job now.
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
-            Self::Draining => Verdict::Release,
+            Self::Draining => Verdict::Release { delay: Duration::ZERO },
+            Self::WorkerLost => Verdict::Discard { reason: FailureReason::WorkerLost },
             Self::Settings(_) => Verdict::Discard { reason: FailureReason::InvalidSettings },
             Self::Storage(error) => match error.kind {
                 ErrorKind::Throttled { retry_after } => {
                     Verdict::Retry { reason: error.reason, at_least: retry_after.unwrap_or_default() }
                 }
                 ErrorKind::Unavailable => Verdict::Retry { reason: error.reason, at_least: Duration::ZERO },
-                ErrorKind::Cancelled => Verdict::Release,
+                ErrorKind::Cancelled => Verdict::Release { delay: Duration::ZERO },
                 ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid => {
                     Verdict::Discard { reason: error.reason }
                 }
@@ -59,7 +62,10 @@ impl JobError {
                 Verdict::Retry { reason: FailureReason::Internal, at_least: Duration::ZERO }
             }
             Self::Db(longshore_db::Error::Seal(_)) => Verdict::Discard { reason: FailureReason::SealedSecrets },
-            Self::Db(error) if error.is_unavailable() => Verdict::Leave,
+            Self::Db(longshore_db::Error::StorageMoved) => Verdict::Discard { reason: FailureReason::StorageMoved },
+            // The row says where to go on: what this attempt knew is no longer true.
+            Self::Db(longshore_db::Error::CommitsLost) => Verdict::Release { delay: Duration::ZERO },
+            Self::Db(error) if error.is_unavailable() => Verdict::Release { delay: after_unavailable() },
             Self::Db(_) => Verdict::Retry { reason: FailureReason::Internal, at_least: Duration::ZERO },
         }
     }
@@ -78,6 +84,12 @@ impl JobError {
         }
         text
     }
+}
+
+/// How long a job waits that could not go on because the database was unavailable. It has answered since, or the job
+/// could not be given back; the pause is for errors that come again at once, such as a full disk.
+fn after_unavailable() -> Duration {
+    Duration::from_secs(1).mul_f64(rand::random_range(0.5..=1.0))
 }
 
 /// How long a job waits after its nth failure in a row: doubling from one second to five minutes,

@@ -4,6 +4,7 @@
 //! row says what there is to do, and its lease who may do it.
 
 mod attempt;
+mod availability;
 mod body;
 pub mod config;
 mod context;
@@ -25,10 +26,16 @@ use longshore_broker::{Broker, Queue};
 use longshore_db::host::Native;
 use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, Timeouts, WireOptions};
-use longshore_telemetry::{Health, LogFormat, Metrics, Tasks, init_logs, router, serve};
+use longshore_telemetry::{
+    ClientConnections, ConnectionLimits, Health, HttpMetrics, Listening, LogFormat, Metrics, SEND, Tasks, init_logs,
+    raise_open_files, router, serve,
+};
 use tokio::net::TcpListener;
+use tokio::sync::RwLock;
 use tracing::info;
+use uuid::Uuid;
 
+use availability::Availability;
 use config::Config;
 use context::{Context, Memory};
 use leases::{Leases, Presence};
@@ -47,6 +54,7 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// The configuration cannot be used, the port is taken, or a part of the worker failed.
 pub async fn run(config: Config) -> Result<()> {
     init_logs(config.log_format.parse::<LogFormat>()?, &config.log_filter)?;
+    let open_files = raise_open_files();
     let tasks = Tasks::new();
     tasks.stop_on_signals()?;
     let stop = tasks.stopping();
@@ -83,9 +91,12 @@ pub async fn run(config: Config) -> Result<()> {
         });
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
-    info!(worker = config.name, listen = %config.listen, "worker starts");
+    let sockets = ConnectionLimits::new(config.connections, config.peer_connections, open_files);
+    let clients = ClientConnections::new(sockets, &HttpMetrics::register(exposed.registry())?, Listening::Metrics);
+    info!(event = "worker_starts", worker = config.name, listen = %config.listen, "worker starts");
 
     let (lease, drain) = (config.lease, config.drain);
+    let (process, database) = (Uuid::new_v4(), Availability::new());
     let memory = Memory::new(config.memory_bytes, metrics.clone());
     let context = Arc::new(Context {
         config,
@@ -94,6 +105,9 @@ pub async fn run(config: Config) -> Result<()> {
         stores,
         metrics: metrics.clone(),
         leases: Leases::default(),
+        process,
+        database: database.clone(),
+        alone: RwLock::new(()),
         memory,
         stop: stop.clone(),
     });
@@ -101,11 +115,15 @@ pub async fn run(config: Config) -> Result<()> {
     // The listener, the heartbeat and the broker outlive the drain: the last pages need them.
     let ended = tokio_util::sync::CancellationToken::new();
     let background = Tasks::new();
-    background.spawn("http", serve(listener, router(health, exposed), ended.clone()));
+    background.spawn("http", serve(listener, router(health, exposed), clients, SEND, ended.clone()));
     background.spawn("heartbeat", {
         let (context, ended) = (Arc::clone(&context), ended.clone());
-        let me = Presence { name: context.config.name.clone(), slots: context.config.jobs.into() };
-        async move { context.leases.run(&context.db, me, lease, &context.metrics, ended).await }
+        let me = Presence { name: context.config.name.clone(), process, slots: context.config.jobs.into() };
+        async move { context.leases.run(&context.db, me, lease, &context.database, &context.metrics, ended).await }
+    });
+    background.spawn("availability", {
+        let (context, ended) = (Arc::clone(&context), ended.clone());
+        async move { database.run(&context.db, process, &context.leases, ended).await }
     });
     background.spawn("broker", {
         let (broker, ended) = (broker.clone(), ended.clone());

@@ -2,7 +2,12 @@
 
 use longshore_worker::config::Config;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    longshore_worker::run(Config::from_env()?).await
+/// Threads for what blocks: name look-ups, files, and as many computations as there are processors. Each keeps some
+/// memory of its own; with fewer, slow name servers of one storage would keep others waiting.
+const BLOCKING_THREADS: usize = 32;
+
+fn main() -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+    runtime.block_on(async { longshore_worker::run(Config::from_env()?).await })
 }

@@ -50,6 +50,7 @@ pub(crate) struct JobMetrics {
     objects: IntCounterVec,
     quarantined: IntCounterVec,
     pub(crate) leases_lost: IntCounter,
+    pub(crate) commits_lost: IntCounter,
     pub(crate) commit: Histogram,
     pool: IntGaugeVec,
     pub(crate) memory: IntGauge,
@@ -92,6 +93,10 @@ impl JobMetrics {
                 "longshore_leases_lost_total",
                 "Attempts ended because their lease was lost.",
             )?,
+            commits_lost: IntCounter::new(
+                "longshore_commits_lost_total",
+                "Attempts ended because the database lacked commits that it had confirmed, as after a failover.",
+            )?,
             commit: Histogram::with_opts(histogram(
                 "longshore_page_commit_duration_seconds",
                 "How long a page took to commit.",
@@ -119,6 +124,7 @@ impl JobMetrics {
         registry.register(Box::new(metrics.objects.clone()))?;
         registry.register(Box::new(metrics.quarantined.clone()))?;
         registry.register(Box::new(metrics.leases_lost.clone()))?;
+        registry.register(Box::new(metrics.commits_lost.clone()))?;
         registry.register(Box::new(metrics.commit.clone()))?;
         registry.register(Box::new(metrics.pool.clone()))?;
         registry.register(Box::new(metrics.memory.clone()))?;

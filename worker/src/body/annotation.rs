@@ -1,19 +1,31 @@
 //! The default unit: one annotation with its task inside.
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::ago::ago;
-use super::encode::{encode, time};
-use super::{AnnotationRow, Body, TaskRow, User, digest};
+use super::encode::{encode, measure, time};
+use super::{AnnotationRow, Measured, TaskRow, User};
 
-/// The object of an annotation. `now` shows only in `created_ago`, and not in the digest.
-pub(crate) fn annotation_body(annotation: &AnnotationRow, task: &TaskRow, now: DateTime<Utc>) -> Body {
+/// What is known of an annotation's object before it is made, and the same however old it is.
+pub(crate) fn measure_annotation(annotation: &AnnotationRow, task: &TaskRow) -> Measured {
+    measure(&Document::new(annotation, task))
+}
+
+/// The object of an annotation: one line of JSON in ASCII. `now` shows only in `created_ago`.
+pub(crate) fn annotation_body(
+    annotation: &AnnotationRow,
+    task: &TaskRow,
+    now: DateTime<Utc>,
+    measured: Measured,
+) -> Bytes {
+    /// `"created_ago": "11\u00a0months, 3\u00a0weeks", `
+    const AGO_BYTES: usize = 64;
     let mut document = Document::new(annotation, task);
-    let digest = digest(&encode(&document));
     document.created_ago = Some(ago(annotation.created_at, now));
-    Body { bytes: encode(&document).into(), digest }
+    encode(&document, measured.length + AGO_BYTES).into()
 }
 
 /// The host's keys in the host's order. `()` is null: the host knows it, Longshore does not.

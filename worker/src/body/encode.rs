@@ -1,19 +1,51 @@
 //! JSON as Python writes it by default: `", "` and `": "` between the parts, nothing but ASCII.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
+use sha2::{Digest, Sha256};
 
-/// Encodes a document; raw parts in it keep key order and the spelling of numbers.
-pub(super) fn encode(document: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::new();
+use super::Measured;
+
+/// Encodes a document of about this length; raw parts in it keep key order and the spelling of numbers.
+pub(super) fn encode(document: &impl Serialize, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length);
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, OneLine);
     document
         .serialize(&mut serializer)
         .expect("named fields of plain types and a vector to write to: nothing can fail");
     bytes
+}
+
+/// The length and the SHA-256 of what [`encode`] gives, without holding it.
+pub(super) fn measure(document: &impl Serialize) -> Measured {
+    let mut digester = BufWriter::with_capacity(8 * 1024, Digester::default());
+    let mut serializer = serde_json::Serializer::with_formatter(&mut digester, OneLine);
+    document
+        .serialize(&mut serializer)
+        .expect("named fields of plain types and a digest to write to: nothing can fail");
+    let digester = digester.into_inner().map_err(|_| ()).expect("a digest takes all");
+    Measured { length: digester.length, digest: digester.digest.finalize().into() }
+}
+
+#[derive(Default)]
+struct Digester {
+    digest: Sha256,
+    length: usize,
+}
+
+impl Write for Digester {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.digest.update(bytes);
+        self.length += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A time as the host writes it: microseconds where there are any, and `Z`.

@@ -1,17 +1,22 @@
 //! The other unit: one task with all its annotations.
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::encode::{encode, time};
-use super::{AnnotationRow, Body, TaskRow, User, digest};
+use super::encode::{encode, measure, time};
+use super::{AnnotationRow, Measured, TaskRow, User};
 
-/// The object of a task, with its annotations in the order given.
-pub(crate) fn task_body(task: &TaskRow, annotations: &[AnnotationRow]) -> Body {
-    let bytes = encode(&Document::new(task, annotations));
-    Body { digest: digest(&bytes), bytes: bytes.into() }
+/// What is known of a task's object before it is made.
+pub(crate) fn measure_task(task: &TaskRow, annotations: &[AnnotationRow]) -> Measured {
+    measure(&Document::new(task, annotations))
+}
+
+/// The object of a task, with its annotations in the order given: one line of JSON in ASCII.
+pub(crate) fn task_body(task: &TaskRow, annotations: &[AnnotationRow], measured: Measured) -> Bytes {
+    encode(&Document::new(task, annotations), measured.length).into()
 }
 
 /// The host's keys in the host's order. `()` is null: the host knows it, Longshore does not.

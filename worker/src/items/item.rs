@@ -1,29 +1,55 @@
 //! What one JSON object means: a task's data, with annotations and predictions or without.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use longshore_model::QuarantineReason;
 
-use super::Fault;
-use super::members::{is_object, members, objects};
+use super::budget::LABELS_BYTES;
+use super::members::{check_objects, each_element, is_object, members};
+use super::text::Text;
+use super::{Budget, Fault};
 
 /// One task's worth of an object. JSON parts are texts, spelled as they came.
+///
+/// Small, as an object may have 100,000: all texts are parts of the object's, and what few items have is apart.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
     /// Its number in the object, from 0.
     pub(crate) row_index: i32,
     /// A JSON object.
-    pub(crate) data: String,
-    /// A JSON object, where the item has one beside its `data`.
-    pub(crate) meta: Option<String>,
-    pub(crate) annotations: Vec<AnnotationItem>,
-    pub(crate) predictions: Vec<PredictionItem>,
+    pub(crate) data: Text,
+    pub(super) about: Option<Box<About>>,
+}
+
+/// What an item says about its task beside the data.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct About {
+    /// A JSON object, where there is one.
+    pub(super) meta: Option<Text>,
+    pub(super) annotations: Vec<AnnotationItem>,
+    pub(super) predictions: Vec<PredictionItem>,
 }
 
 impl Item {
     /// The only item of an object that is not read: its data names the object.
     pub(crate) fn of_data(data: String) -> Self {
-        Self { row_index: 0, data, meta: None, annotations: Vec::new(), predictions: Vec::new() }
+        Self { row_index: 0, data: data.into(), about: None }
+    }
+
+    /// A JSON object, where the item has one beside its `data`.
+    pub(crate) fn meta(&self) -> Option<&str> {
+        self.about.as_ref()?.meta.as_deref()
+    }
+
+    /// Annotations that came with the task.
+    pub(crate) fn annotations(&self) -> &[AnnotationItem] {
+        self.about.as_ref().map_or(&[], |about| &about.annotations)
+    }
+
+    /// Predictions that came with the task.
+    pub(crate) fn predictions(&self) -> &[PredictionItem] {
+        self.about.as_ref().map_or(&[], |about| &about.predictions)
     }
 }
 
@@ -31,7 +57,7 @@ impl Item {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AnnotationItem {
     /// A JSON list of objects.
-    pub(crate) result: String,
+    pub(crate) result: Text,
     pub(crate) was_cancelled: bool,
     pub(crate) ground_truth: bool,
     /// Seconds.
@@ -44,7 +70,7 @@ pub(crate) struct AnnotationItem {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PredictionItem {
     /// A JSON list of objects.
-    pub(crate) result: String,
+    pub(crate) result: Text,
     pub(crate) score: Option<f64>,
     pub(crate) model_version: Option<String>,
 }
@@ -53,7 +79,7 @@ pub(crate) struct PredictionItem {
 ///
 /// With an object as `data` that is the task's data, and the other members speak about the task. Without,
 /// the whole object is the data; labels beside it would then be lost in it and are refused.
-pub(super) fn read(text: &str, row: usize, range: Range<usize>) -> Result<Item, Fault> {
+pub(super) fn read(text: &Arc<String>, row: usize, range: Range<usize>, budget: &mut Budget) -> Result<Item, Fault> {
     let start = range.start;
     let object = &text[range];
     let place = |fault: BadPart<'_>| fault.in_text(text).in_row(row);
@@ -70,17 +96,74 @@ pub(super) fn read(text: &str, row: usize, range: Range<usize>) -> Result<Item, 
                 return Err(place(BadPart { reason: QuarantineReason::MissingData, part, detail }));
             }
         }
-        let data = object.to_owned();
-        return Ok(Item { row_index, data, meta: None, annotations: Vec::new(), predictions: Vec::new() });
+        return Ok(Item { row_index, data: Text::of_slice(text, object), about: None });
     };
 
-    Ok(Item {
-        row_index,
-        data: data.to_owned(),
-        meta: meta.filter(|meta| is_object(meta)).map(str::to_owned),
-        annotations: labels(annotations, annotation).map_err(place)?,
-        predictions: labels(predictions, prediction).map_err(place)?,
-    })
+    let mut reading = Reading { text, row, budget };
+    let about = About {
+        meta: meta.filter(|meta| is_object(meta)).map(|meta| Text::of_slice(text, meta)),
+        annotations: reading.labels(annotations, annotation)?,
+        predictions: reading.labels(predictions, prediction)?,
+    };
+    let about = (about != About::default()).then(|| Box::new(about));
+    Ok(Item { row_index, data: Text::of_slice(text, data), about })
+}
+
+/// An item whose labels are being read.
+struct Reading<'r> {
+    text: &'r Arc<String>,
+    row: usize,
+    budget: &'r mut Budget,
+}
+
+/// Why labels cannot be read.
+enum Trouble<'a> {
+    Bad(BadPart<'a>),
+    Other(Fault),
+}
+
+impl<'a> From<BadPart<'a>> for Trouble<'a> {
+    fn from(bad: BadPart<'a>) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+impl Reading<'_> {
+    fn labels<'a, T: Labels>(
+        &mut self,
+        list: Option<&'a str>,
+        read: impl Fn(&mut Self, &'a str) -> Result<T, Trouble<'a>>,
+    ) -> Result<Vec<T>, Fault> {
+        let Some(list) = given(list) else { return Ok(Vec::new()) };
+        let (mut labels, mut trouble) = (Vec::new(), None);
+        let walked = each_element(list, |element| {
+            let label = if is_object(element) {
+                self.budget.take(LABELS_BYTES).map_err(Trouble::Other).and_then(|()| read(self, element))
+            } else {
+                Err(T::bad(element, "a list of objects is expected").into())
+            };
+            match label {
+                Ok(label) => labels.push(label),
+                Err(found) => trouble = Some(found),
+            }
+            trouble.is_none()
+        });
+        let trouble = match (trouble, walked) {
+            (None, Ok(())) => return Ok(labels),
+            (None, Err(_)) => T::bad(list, "a list of objects is expected").into(),
+            (Some(trouble), _) => trouble,
+        };
+        Err(match trouble {
+            Trouble::Bad(bad) => bad.in_text(self.text).in_row(self.row),
+            Trouble::Other(fault) => fault.in_row(self.row),
+        })
+    }
+
+    /// A text of its own, which is counted.
+    fn own(&mut self, text: String) -> Result<Text, Trouble<'static>> {
+        self.budget.take(text.len()).map_err(Trouble::Other)?;
+        Ok(text.into())
+    }
 }
 
 /// A part of an item that is not what it should be.
@@ -122,26 +205,22 @@ impl Labels for PredictionItem {
     const REASON: QuarantineReason = QuarantineReason::InvalidPredictions;
 }
 
-fn labels<'a, T: Labels>(
-    list: Option<&'a str>,
-    read: impl Fn(&'a str) -> Result<T, BadPart<'a>>,
-) -> Result<Vec<T>, BadPart<'a>> {
-    let Some(list) = given(list) else { return Ok(Vec::new()) };
-    let objects = objects(list).map_err(|part| T::bad(part, "a list of objects is expected"))?;
-    objects.into_iter().map(read).collect()
-}
-
-fn annotation(object: &str) -> Result<AnnotationItem, BadPart<'_>> {
+fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<AnnotationItem, Trouble<'a>> {
     let bad = AnnotationItem::bad;
     let names = ["result", "was_cancelled", "ground_truth", "lead_time", "completed_by"];
     let [result, was_cancelled, ground_truth, lead_time, completed_by] =
         members(object, names).map_err(|_| bad(object, "an object is expected"))?;
 
     // An annotation without result says that there is nothing to label; the host takes it so.
-    let result = given(result).unwrap_or("[]");
-    objects(result).map_err(|part| bad(part, "\"result\" must be a list of objects"))?;
+    let result = match given(result) {
+        Some(result) => {
+            check_objects(result).map_err(|part| bad(part, "\"result\" must be a list of objects"))?;
+            Text::of_slice(reading.text, result)
+        }
+        None => reading.own("[]".to_owned())?,
+    };
     Ok(AnnotationItem {
-        result: result.to_owned(),
+        result,
         was_cancelled: boolean(was_cancelled).map_err(|part| bad(part, "\"was_cancelled\" must be true or false"))?,
         ground_truth: boolean(ground_truth).map_err(|part| bad(part, "\"ground_truth\" must be true or false"))?,
         lead_time: number(lead_time).map_err(|part| bad(part, "\"lead_time\" must be a number or null"))?,
@@ -150,22 +229,24 @@ fn annotation(object: &str) -> Result<AnnotationItem, BadPart<'_>> {
     })
 }
 
-fn prediction(object: &str) -> Result<PredictionItem, BadPart<'_>> {
+fn prediction<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<PredictionItem, Trouble<'a>> {
     let bad = PredictionItem::bad;
     let [result, score, model_version] =
         members(object, ["result", "score", "model_version"]).map_err(|_| bad(object, "an object is expected"))?;
 
-    let Some(result) = given(result) else { return Err(bad(object, "every prediction needs a \"result\"")) };
+    let Some(result) = given(result) else { return Err(bad(object, "every prediction needs a \"result\"").into()) };
     let result = if is_object(result) {
-        format!("[{result}]")
+        reading.own(format!("[{result}]"))?
     } else {
-        objects(result).map_err(|part| bad(part, "\"result\" must be an object or a list of objects"))?;
-        result.to_owned()
+        check_objects(result).map_err(|part| bad(part, "\"result\" must be an object or a list of objects"))?;
+        Text::of_slice(reading.text, result)
     };
+    let model_version = version(model_version).map_err(|part| bad(part, "\"model_version\" must be a text or null"))?;
+    reading.budget.take(model_version.as_ref().map_or(0, String::len)).map_err(Trouble::Other)?;
     Ok(PredictionItem {
         result,
         score: number(score).map_err(|part| bad(part, "\"score\" must be a number or null"))?,
-        model_version: version(model_version).map_err(|part| bad(part, "\"model_version\" must be a text or null"))?,
+        model_version,
     })
 }
 

@@ -9,39 +9,58 @@ use super::{Fault, Limits};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// Finds the items of a text, each a checked JSON object, in order.
+/// Finds the items of a text, each a checked JSON object, and gives each to `found`, in order.
 ///
 /// The first character decides: `[` starts a list of items, `{` the only item or the first line.
-pub(super) fn split(text: &str, limits: &Limits) -> Result<Vec<Range<usize>>, Fault> {
-    let mut scanner = Scanner::new(text.as_bytes(), limits.max_depth);
+pub(super) fn split(
+    text: &str,
+    limits: &Limits,
+    found: &mut dyn FnMut(usize, Range<usize>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let mut scanner = Scanner::new(text.as_bytes(), limits.max_depth, limits.max_item_bytes);
     if text.starts_with(BYTE_ORDER_MARK) {
         scanner.move_to(text.as_bytes(), BYTE_ORDER_MARK.len()..text.len());
     }
     scanner.skip_blank();
-    let mut items = Items { limits, ranges: Vec::new() };
+    let mut items = Items { limits, count: 0, printed: 0, found };
     match scanner.peek() {
         None => return Err(Fault::new(QuarantineReason::Empty, "The object is blank. Upload it again.")),
         Some(b'[') => list(&mut scanner, &mut items)?,
         Some(b'{') => object_or_lines(text, &mut scanner, &mut items)?,
         Some(_) => items.pass(&mut scanner)?,
     }
-    Ok(items.ranges)
+    Ok(())
 }
 
 /// The items so far.
 struct Items<'a> {
     limits: &'a Limits,
-    ranges: Vec<Range<usize>>,
+    count: usize,
+    /// Bytes of all of them as the database prints them.
+    printed: usize,
+    found: &'a mut dyn FnMut(usize, Range<usize>) -> Result<(), Fault>,
 }
 
 impl Items<'_> {
     /// The number of the next item.
     fn row(&self) -> usize {
-        self.ranges.len()
+        self.count
     }
 
-    /// Passes the next item, and remembers where it lies.
+    /// Passes the next item, and gives it away.
     fn pass(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Fault> {
+        let range = self.check(scanner)?;
+        self.give(range)
+    }
+
+    fn give(&mut self, range: Range<usize>) -> Result<(), Fault> {
+        (self.found)(self.count, range)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Passes the next item.
+    fn check(&mut self, scanner: &mut Scanner<'_>) -> Result<Range<usize>, Fault> {
         let row = self.row();
         let start = scanner.offset();
         if row >= self.limits.max_items {
@@ -54,12 +73,20 @@ impl Items<'_> {
             let detail = "A task must be a JSON object. Put the value into one, such as {\"text\": …}.";
             return Err(Fault::new(QuarantineReason::WrongType, detail).at(start).in_row(row));
         }
-        if range.len() > self.limits.max_item_bytes {
+        let printed = range.len() + scanner.growth();
+        if printed > self.limits.max_item_bytes {
             let detail = format!("The item has more than {} bytes. Make it smaller.", self.limits.max_item_bytes);
             return Err(Fault::new(QuarantineReason::TooLarge, detail).at(start).in_row(row));
         }
-        self.ranges.push(range);
-        Ok(())
+        self.printed += printed;
+        if self.printed > self.limits.max_printed_bytes {
+            let detail = format!(
+                "The items together have more than {} bytes as the database prints them. Split the object into several.",
+                self.limits.max_printed_bytes
+            );
+            return Err(Fault::new(QuarantineReason::TooLarge, detail).at(start).in_row(row));
+        }
+        Ok(range)
     }
 }
 
@@ -88,18 +115,18 @@ fn list(scanner: &mut Scanner<'_>, items: &mut Items<'_>) -> Result<(), Fault> {
 
 fn object_or_lines<'a>(text: &'a str, scanner: &mut Scanner<'a>, items: &mut Items<'_>) -> Result<(), Fault> {
     let start = scanner.offset();
-    items.pass(scanner)?;
+    let first = items.check(scanner)?;
     let end = scanner.offset();
     scanner.skip_blank();
     if scanner.peek().is_none() {
-        return Ok(());
+        return items.give(first);
     }
     if text[start..end].contains('\n') {
         let expected = "Nothing is expected after an object of several lines: put each object on a line of its own, or \
                         all of them in a list";
-        return Err(scanner.unexpected(expected).in_row(items.row()));
+        return Err(scanner.unexpected(expected).in_row(items.row() + 1));
     }
-    items.ranges.clear();
+    items.printed = 0;
     lines(text, start, scanner, items)
 }
 

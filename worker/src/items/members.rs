@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The values of the named members of an object, as they are written; of doubled ones the last.
@@ -16,19 +16,52 @@ pub(super) fn members<'a, const N: usize>(
     serde_json::Deserializer::from_str(object).deserialize_map(Members(names))
 }
 
-/// The objects of a list, or the first part that is not one: an element, or all if it is no list.
-pub(super) fn objects(list: &str) -> Result<Vec<&str>, &str> {
-    let elements: Vec<&RawValue> = serde_json::from_str(list).map_err(|_| list)?;
-    elements
-        .into_iter()
-        .map(RawValue::get)
-        .map(|element| is_object(element).then_some(element).ok_or(element))
-        .collect()
+/// Gives each element of a list to `each`, until that says no; nothing is collected.
+///
+/// # Errors
+/// The text is not a list.
+pub(super) fn each_element<'a>(list: &'a str, each: impl FnMut(&'a str) -> bool) -> serde_json::Result<()> {
+    let mut stopped = false;
+    let read = serde_json::Deserializer::from_str(list).deserialize_seq(Elements(each, &mut stopped));
+    if stopped { Ok(()) } else { read }
+}
+
+/// Checks that a text is a list of objects; names the first part that is not one: an element, or all if it is no list.
+pub(super) fn check_objects(list: &str) -> Result<(), &str> {
+    let mut other = None;
+    let read = each_element(list, |element| {
+        other = (!is_object(element)).then_some(element);
+        other.is_none()
+    });
+    match (other, read) {
+        (Some(element), _) => Err(element),
+        (None, read) => read.map_err(|_| list),
+    }
 }
 
 /// Whether checked JSON text is an object.
 pub(super) fn is_object(json: &str) -> bool {
     json.starts_with('{')
+}
+
+struct Elements<'s, F>(F, &'s mut bool);
+
+impl<'de, F: FnMut(&'de str) -> bool> Visitor<'de> for Elements<'_, F> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element::<&'de RawValue>()? {
+            if !(self.0)(element.get()) {
+                *self.1 = true;
+                return Err(A::Error::custom("stopped"));
+            }
+        }
+        Ok(())
+    }
 }
 
 struct Members<const N: usize>([&'static str; N]);

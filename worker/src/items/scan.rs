@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use longshore_model::QuarantineReason;
+use longshore_model::{QuarantineReason, json};
 
 use super::Fault;
 
@@ -25,11 +25,20 @@ pub(super) struct Scanner<'a> {
     at: usize,
     open: Vec<Container>,
     max_depth: usize,
+    /// Bytes by which the database prints the value at hand longer than it is written.
+    growth: usize,
+    max_growth: usize,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a [u8], max_depth: usize) -> Self {
-        Self { text, at: 0, open: Vec::new(), max_depth }
+    /// Starts at the beginning of a text whose values may each be printed in so many bytes.
+    pub(super) fn new(text: &'a [u8], max_depth: usize, max_printed: usize) -> Self {
+        Self { text, at: 0, open: Vec::new(), max_depth, growth: 0, max_growth: max_printed }
+    }
+
+    /// Bytes by which the database prints the last value longer than it is written, at most.
+    pub(super) fn growth(&self) -> usize {
+        self.growth
     }
 
     /// Goes on in another part of the same text; offsets stay those of the whole.
@@ -63,6 +72,7 @@ impl<'a> Scanner<'a> {
     pub(super) fn value(&mut self) -> Result<Range<usize>, Fault> {
         let start = self.at;
         self.open.clear();
+        self.growth = 0;
         loop {
             match self.peek() {
                 Some(b'{') => {
@@ -111,12 +121,14 @@ impl<'a> Scanner<'a> {
             match (container, self.peek()) {
                 (Container::Object, Some(b',')) => {
                     self.at += 1;
+                    self.growth += 1;
                     self.skip_blank();
                     self.name()?;
                     return Ok(false);
                 }
                 (Container::List, Some(b',')) => {
                     self.at += 1;
+                    self.growth += 1;
                     self.skip_blank();
                     return Ok(false);
                 }
@@ -141,6 +153,7 @@ impl<'a> Scanner<'a> {
         if !self.take(b':') {
             return Err(self.unexpected("A colon is expected here"));
         }
+        self.growth += 1;
         self.skip_blank();
         Ok(())
     }
@@ -221,6 +234,14 @@ impl<'a> Scanner<'a> {
             self.at = start;
             return Err(self.unsupported("a number that the database cannot hold"));
         }
+        if exponent != 0 {
+            let number = &self.text[start..self.at];
+            self.growth += json::printed_number(number).saturating_sub(number.len());
+            if self.growth > self.max_growth {
+                self.at = start;
+                return Err(self.too_long());
+            }
+        }
         Ok(())
     }
 
@@ -245,6 +266,16 @@ impl<'a> Scanner<'a> {
         let digits = self.text[start..self.at].iter();
         let size = digits.fold(0_i64, |size, byte| size.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
         Ok(if negative { -size } else { size })
+    }
+
+    /// Numbers up to here are printed by the database in more bytes than an item may have.
+    fn too_long(&self) -> Fault {
+        let detail = format!(
+            "The database writes numbers such as 1e1000 out in full, and with this one the item has more than {} bytes. \
+             Write the number as a string.",
+            self.max_growth
+        );
+        Fault::new(QuarantineReason::TooLarge, detail).at(self.at)
     }
 
     /// The text is not JSON at this place.

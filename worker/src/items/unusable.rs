@@ -21,6 +21,8 @@ pub(crate) struct Unusable {
     pub(crate) row_index: Option<i32>,
     /// The text around the fault: one line of at most 120 characters.
     pub(crate) excerpt: Option<String>,
+    /// Whether it may be usable with more memory than there was.
+    pub(crate) for_memory: bool,
 }
 
 /// A fault as it is found, before anyone looks at the text around it.
@@ -30,16 +32,22 @@ pub(super) struct Fault {
     detail: Cow<'static, str>,
     offset: Option<usize>,
     row: Option<usize>,
+    for_memory: bool,
 }
 
 impl Fault {
     pub(super) fn new(reason: QuarantineReason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, detail: detail.into(), offset: None, row: None }
+        Self { reason, detail: detail.into(), offset: None, row: None, for_memory: false }
     }
 
     /// Places the fault in the unpacked bytes.
     pub(super) fn at(self, offset: usize) -> Self {
         Self { offset: Some(offset), ..self }
+    }
+
+    /// Says that there was too little memory to know.
+    pub(super) fn for_memory(self) -> Self {
+        Self { for_memory: true, ..self }
     }
 
     /// Names the item at fault.
@@ -55,6 +63,7 @@ impl Fault {
             byte_offset: self.offset.map(|offset| offset as u64),
             row_index: self.row.map(|row| i32::try_from(row).unwrap_or(i32::MAX)),
             excerpt: self.offset.map(|offset| excerpt(unpacked, offset)),
+            for_memory: self.for_memory,
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Delete<'a> {
     storage: JobStorage,
     store: Arc<dyn Storage>,
     after: (String, i64),
+    /// Objects that a page looks at; fewer once the job ended its worker several times.
+    page_objects: i64,
 }
 
 impl<'a> Delete<'a> {
@@ -44,7 +46,8 @@ impl<'a> Delete<'a> {
             let (unit, id) = cursor.split_once(':')?;
             Some((unit.to_owned(), id.parse().ok()?))
         });
-        Self { context, storage, store, after: after.unwrap_or_default() }
+        let page_objects = claimed.page_limit().map_or(PAGE_OBJECTS, |limit| PAGE_OBJECTS.min(limit.into()));
+        Self { context, storage, store, after: after.unwrap_or_default(), page_objects }
     }
 }
 
@@ -54,8 +57,8 @@ impl Handler for Delete<'_> {
         let may_delete = self.storage.settings.can_delete_objects.unwrap_or_default();
         let after = (self.after.0.as_str(), self.after.1);
         let db = &self.context.db;
-        let read =
-            async { exports::orphans(&db.client().await?, self.storage.id, may_delete, after, PAGE_OBJECTS).await };
+        let limit = self.page_objects;
+        let read = async { exports::orphans(&db.client().await?, self.storage.id, may_delete, after, limit).await };
         let (orphans, next) = db.in_time(read).await?;
 
         let last = next.is_none();

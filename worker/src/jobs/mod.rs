@@ -14,6 +14,10 @@ use crate::context::{Context, Reserved};
 use crate::job_error::JobError;
 use crate::places::Quantum;
 
+/// Why an object is quarantined that ended its workers, and what to do about it.
+pub(crate) const POISON: &str = "Every worker that worked on this object alone stopped or stalled. Look at the workers' \
+                                 logs and memory limit, correct the object or raise the limit, then replay it.";
+
 /// The storage side of a job: prepares one page after the other.
 #[async_trait]
 pub(crate) trait Handler: Send {
@@ -104,11 +108,11 @@ impl Page {
 
 /// Opens the storage of a claimed job and prepares its handler.
 pub(crate) async fn open<'a>(context: &'a Context, claimed: &'a Claimed) -> Result<Box<dyn Handler + 'a>, JobError> {
-    let read = async { context.host.storage(&context.db.client().await?, claimed.storage_id).await };
+    let read = async { context.host.storage(&context.db.client().await?, claimed.storage_id, claimed.sync_id).await };
     let storage = context.db.in_time(read).await?;
     let store = context.stores.open(&storage.settings, &storage.secrets)?;
     Ok(match claimed.kind {
-        JobKind::Import => Box::new(import::Import::new(context, claimed, storage, store)?),
+        JobKind::Import => Box::new(import::Import::new(context, claimed, storage, store).await?),
         JobKind::Export => Box::new(export::Export::new(context, claimed, storage, store).await?),
         JobKind::Delete => Box::new(delete::Delete::new(context, claimed, storage, store)),
     })

@@ -5,7 +5,7 @@ use super::super::item::{AnnotationItem, PredictionItem};
 use super::{data, items};
 
 fn bare(row_index: i32, data: &str) -> Item {
-    Item { row_index, data: data.to_owned(), meta: None, annotations: Vec::new(), predictions: Vec::new() }
+    Item { row_index, data: data.to_owned().into(), about: None }
 }
 
 fn only(text: &str) -> Item {
@@ -44,7 +44,7 @@ fn a_byte_order_mark_is_skipped() {
 #[test]
 fn numbers_order_and_strings_keep_their_spelling() {
     let text = r#"{"z":1.50,"a":-0.0E+2,"m":12345678901234567890.12,"s":"\u00e9\/é\ud83d\ude00"}"#;
-    assert_eq!(only(text).data, text);
+    assert_eq!(&*only(text).data, text);
 }
 
 #[test]
@@ -60,20 +60,20 @@ fn an_object_in_data_is_the_data_and_the_rest_speaks_about_the_task() {
               {"result": {"choices": ["a"]}, "score": null, "model_version": 3}]}"#,
     );
     assert_eq!(item.row_index, 0);
-    assert_eq!(item.data, r#"{"text": "sea"}"#);
-    assert_eq!(item.meta.as_deref(), Some(r#"{"from": "x"}"#));
+    assert_eq!(&*item.data, r#"{"text": "sea"}"#);
+    assert_eq!(item.meta(), Some(r#"{"from": "x"}"#));
     let none = AnnotationItem {
-        result: "[]".into(),
+        result: "[]".to_owned().into(),
         was_cancelled: false,
         ground_truth: false,
         lead_time: None,
         completed_by: None,
     };
     assert_eq!(
-        item.annotations,
+        item.annotations(),
         [
             AnnotationItem {
-                result: r#"[{"id": "r"}, {}]"#.into(),
+                result: r#"[{"id": "r"}, {}]"#.to_owned().into(),
                 was_cancelled: true,
                 ground_truth: true,
                 lead_time: Some(1.5),
@@ -84,10 +84,18 @@ fn an_object_in_data_is_the_data_and_the_rest_speaks_about_the_task() {
         ]
     );
     assert_eq!(
-        item.predictions,
+        item.predictions(),
         [
-            PredictionItem { result: r#"[{"a": 1}]"#.into(), score: Some(0.25), model_version: Some("v1".into()) },
-            PredictionItem { result: r#"[{"choices": ["a"]}]"#.into(), score: None, model_version: Some("3".into()) },
+            PredictionItem {
+                result: r#"[{"a": 1}]"#.to_owned().into(),
+                score: Some(0.25),
+                model_version: Some("v1".into())
+            },
+            PredictionItem {
+                result: r#"[{"choices": ["a"]}]"#.to_owned().into(),
+                score: None,
+                model_version: Some("3".into())
+            },
         ]
     );
 }
@@ -114,5 +122,5 @@ fn null_and_empty_labels_are_none() {
 
 #[test]
 fn of_doubled_names_the_last_counts_however_it_is_spelled() {
-    assert_eq!(only(r#"{"data": {"a": 1}, "d\u0061ta": {"a": 2}}"#).data, r#"{"a": 2}"#);
+    assert_eq!(&*only(r#"{"data": {"a": 1}, "d\u0061ta": {"a": 2}}"#).data, r#"{"a": 2}"#);
 }

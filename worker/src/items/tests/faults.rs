@@ -1,7 +1,9 @@
 //! Unusable objects: reason, place and what is said about it.
 
-use super::super::{Limits, read};
-use super::{fault, items, place};
+use tokio_util::sync::CancellationToken;
+
+use super::super::{Budget, Limits};
+use super::{fault, items, place, read, read_within};
 
 #[test]
 fn blank_objects_are_empty() {
@@ -108,6 +110,51 @@ fn values_that_the_database_cannot_hold_are_found() {
     items(r#"{"a":[1e131071, 1e-16383, 1.5e308]}"#).unwrap();
 }
 
+/// Goal: no item becomes a row that is too large to be read. Limits count numbers as the database writes them out.
+#[test]
+fn an_item_that_the_database_would_print_too_long_is_found_at_the_number_that_makes_it_so() {
+    let list = |number: &str, count: usize| format!("{{\"a\":[{}0]}}", format!("{number},").repeat(count));
+    items(&list("1e131071", 200)).unwrap();
+    // 256 of these numbers have as many digits as 32 MiB has bytes.
+    assert_eq!(fault(&list("1e131071", 9_000)), ("too_large", Some(6 + 9 * 256), Some(0)));
+    assert_eq!(fault(&list("1e-16383", 9_000)), ("too_large", Some(6 + 9 * 2_048), Some(0)));
+    items(&list("0e131071", 9_000)).unwrap();
+    items(&list("\"1e131071\"", 9_000)).unwrap();
+    // Blanks that it writes between parts count as well.
+    let limits = Limits { max_item_bytes: 100, ..Limits::default() };
+    read("a", format!("{{\"a\":[{}0]}}", "0,".repeat(29)).as_bytes(), &limits).unwrap();
+    assert_eq!(place(read("a", list("0", 40).as_bytes(), &limits)).0, "too_large");
+    // Many small items together.
+    let items = format!("[{}{{}}]", r#"{"a":1e131071},"#.repeat(3_000));
+    assert_eq!(fault(&items).0, "too_large");
+}
+
+#[test]
+fn memory_is_counted_before_it_is_taken() {
+    let limits = Limits::default();
+    let many = format!("[{}{{}}]", "{},".repeat(50_000));
+    let labels = format!("{{\"data\":{{}},\"annotations\":[{}{{}}]}}", "{},".repeat(50_000));
+    let regions = format!("{{\"data\":{{}},\"annotations\":[{{\"result\":[{}{{}}]}}]}}", "{},".repeat(50_000));
+    for (text, fits) in [(&many, 6 << 20), (&labels, 12 << 20), (&regions, 200 << 10)] {
+        read_within(fits, "a.json", text.as_bytes(), &limits).unwrap();
+        let unusable = read_within(text.len() + 10, "a.json", text.as_bytes(), &limits).unwrap_err();
+        assert!(unusable.for_memory && unusable.reason.as_str() == "too_large", "{unusable:?}");
+        assert!(unusable.detail.contains("LONGSHORE_MEMORY_MB"), "{unusable}");
+    }
+}
+
+#[test]
+fn nothing_is_read_on_once_no_attempt_waits_for_it() {
+    let abandoned = CancellationToken::new();
+    abandoned.cancel();
+    let blank = super::packed::gzip(&vec![b' '; 100_000]);
+    for (key, bytes) in [("a.json", b"[{},{}]".to_vec()), ("a.json.gz", blank)] {
+        let mut budget = Budget::new(1 << 20, abandoned.clone());
+        let read = super::super::read(key, bytes.into(), &Limits::default(), &mut budget);
+        assert!(read.unwrap_err().for_memory, "{key}");
+    }
+}
+
 #[test]
 fn nesting_has_a_limit_at_any_depth() {
     let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
@@ -119,8 +166,14 @@ fn nesting_has_a_limit_at_any_depth() {
 
 #[test]
 fn limits_hold_for_the_object_and_for_each_item() {
-    let limits =
-        Limits { max_object_bytes: 40, max_unpacked_bytes: 40, max_item_bytes: 10, max_items: 3, max_depth: 5 };
+    let limits = Limits {
+        max_object_bytes: 40,
+        max_unpacked_bytes: 40,
+        max_printed_bytes: 40,
+        max_item_bytes: 10,
+        max_items: 3,
+        max_depth: 5,
+    };
     let read = |text: &str| read("a.json", text.as_bytes(), &limits);
     read("[{},{},{\"a\":123}]").unwrap();
     assert_eq!(place(read("[{},{},{\"a\":12345}]")), ("too_large", Some(7), Some(2)));

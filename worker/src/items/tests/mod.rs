@@ -5,7 +5,20 @@ mod faults;
 mod packed;
 mod properties;
 
-use super::{Item, Limits, Unusable, read};
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::{Budget, Item, Limits, Unusable};
+
+/// Reads with more memory than any limit allows.
+fn read(key: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Unusable> {
+    read_within(1 << 30, key, bytes, limits)
+}
+
+fn read_within(memory: usize, key: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Unusable> {
+    let mut budget = Budget::new(memory, CancellationToken::new());
+    super::read(key, Bytes::copy_from_slice(bytes), limits, &mut budget)
+}
 
 /// What a JSON object without compression is read as.
 fn items(text: &str) -> Result<Vec<Item>, Unusable> {
@@ -15,7 +28,7 @@ fn items(text: &str) -> Result<Vec<Item>, Unusable> {
 /// The row and data of every item.
 fn data(text: &str) -> Vec<(i32, String)> {
     let items = items(text).expect("a usable object");
-    items.into_iter().map(|item| (item.row_index, item.data)).collect()
+    items.into_iter().map(|item| (item.row_index, item.data.to_string())).collect()
 }
 
 /// Why the text cannot be used: reason, offset, row.

@@ -5,8 +5,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::super::{Item, Limits, Unusable, read};
-use super::place;
+use super::super::{Item, Limits, Unusable};
+use super::{place, read, read_within};
 
 /// `{"text": "sea"}` and a line feed, by `gzip`.
 const SEA_GZ: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\x56\x2a\x49\xad\x28\x51\xb2\x52\x50\x2a\x4e\x4d\x54\xaa\xe5\x02\0\xcb\x67\x77\x8a\x10\0\0\0";
@@ -22,7 +22,7 @@ fn get(key: &str, bytes: &[u8]) -> Result<Vec<Item>, Unusable> {
 }
 
 fn data(key: &str, bytes: &[u8]) -> Vec<String> {
-    get(key, bytes).unwrap().into_iter().map(|item| item.data).collect()
+    get(key, bytes).unwrap().into_iter().map(|item| item.data.to_string()).collect()
 }
 
 pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -105,4 +105,91 @@ fn a_bomb_is_too_large_and_not_unpacked() {
 fn a_fault_in_a_packed_object_is_placed_in_the_unpacked_text() {
     let unusable = get("a.json.gz", &gzip(b"{\"a\": oops}")).unwrap_err();
     assert_eq!((unusable.byte_offset, unusable.excerpt.as_deref()), (Some(6), Some("{\"a\": oops}")));
+}
+
+/// A zstd frame of one-byte runs: what the header says, then blocks of up to 128 KiB of spaces.
+fn frame(header: &[u8], bytes: usize) -> Vec<u8> {
+    const BLOCK: usize = 128 * 1024;
+    let mut frame = [b"\x28\xb5\x2f\xfd", header].concat();
+    let mut left = bytes;
+    while left > 0 {
+        let size = left.min(BLOCK);
+        left -= size;
+        let block = (size << 3) | 0b10 | usize::from(left == 0);
+        frame.extend_from_slice(&(block as u32).to_le_bytes()[..3]);
+        frame.push(b' ');
+    }
+    frame
+}
+
+const MIB: usize = 1024 * 1024;
+
+/// The header of a frame with a window of so many times 2 MiB by doubling, its size not said.
+fn windowed(doublings: u8) -> Vec<u8> {
+    vec![0, (11 + doublings) << 3]
+}
+
+/// The header of a frame whose window is its content, of so many bytes.
+fn single_segment(bytes: usize) -> Vec<u8> {
+    [&[0xa0][..], &(bytes as u32).to_le_bytes()].concat()
+}
+
+/// Goal: a window is memory, however little the object is stored with. Method: frames as `zstd --long=26` makes them,
+/// of which the window holds all, within budgets that one copy of the content fits but not two.
+#[test]
+fn the_window_of_a_zstd_frame_is_counted_before_it_is_filled() {
+    let limits = Limits::default();
+    for frame in [frame(&windowed(5), 60 * MIB), frame(&single_segment(60 * MIB), 60 * MIB)] {
+        assert!(frame.len() < 2_000);
+        assert_eq!(place(read_within(1 << 30, "a.zst", &frame, &limits)).0, "empty");
+        let unusable = read_within(70 * MIB, "a.zst", &frame, &limits).unwrap_err();
+        assert!(unusable.for_memory, "{unusable:?}");
+    }
+    // A large window that a small frame does not fill is no matter.
+    assert_eq!(place(read_within(4 * MIB, "a.zst", &frame(&windowed(6), MIB), &limits)).0, "empty");
+}
+
+#[test]
+fn what_the_header_of_a_zstd_frame_says_is_looked_at_before_the_frame() {
+    let limits = Limits::default();
+    let truncated = frame(&single_segment(300 * MIB), MIB);
+    let unusable = read("a.zst", &truncated, &limits).unwrap_err();
+    assert_eq!((unusable.reason.as_str(), unusable.for_memory), ("too_large", false), "{unusable}");
+    let window = read("a.zst", &frame(&windowed(8), MIB), &limits).unwrap_err();
+    assert!(window.reason.as_str() == "too_large" && window.detail.contains("--long"), "{window}");
+    let dictionary = read("a.zst", &frame(&[0b01, 11 << 3, 7], MIB), &limits).unwrap_err();
+    assert!(dictionary.reason.as_str() == "corrupt_compression" && dictionary.detail.contains("dictionary"));
+    // Sizes that lie either way are found when the frame is.
+    for size in [10, 200 * MIB] {
+        let unusable = read("a.zst", &[frame(&single_segment(size), MIB), SEA_ZST.to_vec()].concat(), &limits);
+        drop(unusable);
+    }
+}
+
+#[test]
+fn a_million_frames_and_members_take_no_more_memory_than_one() {
+    let limits = Limits::default();
+    let frames = SKIPPED_ZST.repeat(300_000);
+    assert_eq!(place(read_within(4 * MIB, "a.zst", &frames, &limits)).0, "empty");
+    let tiny = frame(&[0x20, 1], 1).repeat(100_000);
+    assert_eq!(place(read_within(2 * MIB, "a.zst", &tiny, &limits)).0, "empty");
+    // Each has a large window, which a decoder used again would take at once.
+    let wide = frame(&windowed(6), 10).repeat(1_000);
+    assert_eq!(place(read_within(MIB, "a.zst", &wide, &limits)).0, "empty");
+    let members = gzip(b"").repeat(1_000);
+    assert_eq!(place(read_within(MIB, "a.gz", &members, &limits)).0, "empty");
+    let members = gzip(b"").repeat(100_001);
+    assert_eq!(place(read_within(8 * MIB, "a.gz", &members, &limits)).0, "too_large");
+}
+
+#[test]
+fn a_thousandfold_gzip_is_unpacked_only_as_far_as_memory_is_reserved() {
+    let limits = Limits::default();
+    let packed = gzip(&vec![b' '; 20 * MIB]);
+    assert_eq!(place(read_within(21 * MIB, "a.gz", &packed, &limits)).0, "empty", "its length says what it takes");
+    let unusable = read_within(10 * MIB, "a.gz", &packed, &limits).unwrap_err();
+    assert!(unusable.for_memory, "{unusable:?}");
+    let two = [packed.clone(), gzip(b" ")].concat();
+    assert!(read_within(21 * MIB, "a.gz", &two, &limits).unwrap_err().for_memory);
+    assert_eq!(place(read_within(64 * MIB, "a.gz", &two, &limits)).0, "empty");
 }

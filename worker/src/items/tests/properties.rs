@@ -5,9 +5,9 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::super::{Limits, read};
+use super::super::Limits;
 use super::packed::gzip;
-use super::{data, items};
+use super::{data, items, read};
 
 const KEYS: [&str; 7] = ["a", "a.json", "a.jsonl", "a.gz", "a.json.gz", "a.zst", "a.ndjson.zst"];
 

@@ -4,10 +4,12 @@
 //! the two writes the same object again under the same key, and nothing is lost or doubled.
 
 mod selection;
+mod size;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use longshore_db::exports::{self, Exported};
 use longshore_db::host::JobStorage;
@@ -73,11 +75,14 @@ impl<'a> Export<'a> {
 
     /// Writes an object unless the same one is there already.
     async fn put(&self, prepared: Prepared) -> Put {
-        let Prepared { unit_id, key, updated_at, body, unchanged } = prepared;
-        let bytes = body.bytes.len();
-        let outcome = if unchanged { Ok(None) } else { self.store.put(&key, body.bytes, &self.put).await };
+        let Prepared { unit_id, key, updated_at, digest, body } = prepared;
+        let (bytes, unchanged) = (body.as_ref().map_or(0, Bytes::len), body.is_none());
+        let outcome = match body {
+            Some(body) => self.store.put(&key, body, &self.put).await,
+            None => Ok(None),
+        };
         let row = match outcome {
-            Ok(etag) => Ok(Exported { unit_id, key, etag, digest: body.digest.to_vec(), unit_updated_at: updated_at }),
+            Ok(etag) => Ok(Exported { unit_id, key, etag, digest: digest.to_vec(), unit_updated_at: updated_at }),
             Err(error) => Err((unit_id, key, error)),
         };
         Put { row, unchanged, bytes }
@@ -105,7 +110,7 @@ impl Handler for Export<'_> {
         if selected.more && !quantum.is_over() {
             self.ahead = Some(self.begin_selection(selected.until));
         }
-        let units = selected.prepared.len();
+        let units = selected.prepared.len() + usize::from(selected.aside.is_some());
         let mut counts = Counts { pages: 1, matched: count(units), ..Counts::default() };
         let (mut written, mut failed) = (Vec::with_capacity(units), Vec::new());
         let mut puts = stream::iter(selected.prepared)
@@ -129,7 +134,7 @@ impl Handler for Export<'_> {
 
         counts.failed = count(failed.len());
         let gives_up = failed.iter().any(|(_, _, error)| error.is_transient()) && self.gives_up_on_objects().await;
-        let (mut aside, mut failure) = (Vec::new(), None);
+        let (mut aside, mut failure) = (Vec::from_iter(selected.aside), None);
         for (unit_id, key, error) in failed {
             let reason = match error.kind {
                 ErrorKind::Throttled { .. } | ErrorKind::Unavailable if gives_up => QuarantineReason::Unavailable,

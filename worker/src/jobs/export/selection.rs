@@ -3,25 +3,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use longshore_db::host::{Host, JobStorage, Selection, Unit};
 use longshore_db::jobs::Claimed;
+use longshore_db::objects::SetAside;
 use longshore_db::{Db, exports};
-use longshore_model::{ExportMode, ExportOptions};
+use longshore_model::{ExportMode, ExportOptions, QuarantineReason};
+use tracing::{info, warn};
 
-use crate::body::{self, Body};
+use super::size::{PAGE_BYTES, Size};
+use crate::body;
 use crate::context::{Context, Memory, Reserved};
 use crate::job_error::JobError;
+use crate::jobs::POISON;
 use crate::jobs::ahead::Ahead;
 
 /// Units that a page goes through, as many as an import's page has keys.
 const PAGE_UNITS: i64 = 1_000;
-
-/// Bytes of rows per page, unless a single unit is larger. Pages of usual annotations stay below.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
-
-/// The memory of a page: its rows, and the bodies made of them.
-const PAGE_MEMORY: u64 = 2 * PAGE_BYTES as u64;
 
 /// Where a job's pages come from.
 pub(super) struct Source {
@@ -31,6 +30,10 @@ pub(super) struct Source {
     pub(super) storage: JobStorage,
     options: ExportOptions,
     sync_id: i64,
+    /// Units that a page goes through; fewer once the job ended its worker several times.
+    page_units: i64,
+    /// The unit after this one is known to end its worker.
+    poison_after: Option<i64>,
     /// What the keys of objects start with.
     prefix: String,
     /// Units up to this id exist; later ones belong to the next sync.
@@ -40,6 +43,8 @@ pub(super) struct Source {
 /// A page to write, in ascending order of the units' ids.
 pub(super) struct Selected {
     pub(super) prepared: Vec<Prepared>,
+    /// A unit that can never be written, which is the last of the page.
+    pub(super) aside: Option<SetAside>,
     /// Where the next page starts.
     pub(super) until: i64,
     /// Whether units come after that.
@@ -52,9 +57,25 @@ pub(super) struct Prepared {
     pub(super) unit_id: i64,
     pub(super) key: String,
     pub(super) updated_at: DateTime<Utc>,
-    pub(super) body: Body,
-    /// The same one is there already.
-    pub(super) unchanged: bool,
+    pub(super) digest: [u8; 32],
+    /// `None` if the same one is there already.
+    pub(super) body: Option<Bytes>,
+}
+
+/// Why a unit is not in its page.
+enum Left {
+    /// It is larger than this page has room for.
+    TooLarge { unit_id: i64, bytes: Option<usize> },
+    /// The database cannot print it.
+    Unreadable { unit_id: i64 },
+}
+
+/// Units as they were read.
+struct Units {
+    units: Vec<Unit>,
+    until: i64,
+    more: bool,
+    left: Option<Left>,
 }
 
 /// Keys and digests of objects written before, by unit.
@@ -71,6 +92,8 @@ impl Source {
     ) -> Result<Self, JobError> {
         let options = serde_json::from_str(&claimed.options).map_err(|error| JobError::Settings(error.to_string()))?;
         let (db, per_task) = (context.db.clone(), storage.settings.export_tasks);
+        let start = claimed.cursor.as_ref().or(claimed.range_after.as_ref());
+        let start = start.and_then(|start| start.parse().ok()).unwrap_or_default();
         let read = async { context.host.last_unit_id(&db.client().await?, storage.project_id, per_task).await };
         let last = db.in_time(read).await?;
         Ok(Self {
@@ -81,6 +104,8 @@ impl Source {
             storage,
             options,
             sync_id: claimed.sync_id,
+            poison_after: claimed.is_poison().then_some(start),
+            page_units: claimed.page_limit().map_or(PAGE_UNITS, |limit| PAGE_UNITS.min(limit.into())),
             until: until.map_or(last, |until| until.min(last)),
         })
     }
@@ -93,67 +118,264 @@ impl Source {
         self.storage.settings.export_tasks
     }
 
-    /// Reads the units after an id and makes their bodies.
+    /// Reads the units after an id and makes their bodies. What is larger than a page is read again with more memory;
+    /// what is larger than any may be is named for the quarantine and never read.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub(super) async fn select(self: Arc<Self>, after: i64) -> Result<Selected, JobError> {
-        // A page that waits for memory holds none: the pages that have some are written without more.
-        let reserved = self.memory.reserve(PAGE_MEMORY).await;
-        let selection = Selection {
+        if self.poison_after == Some(after)
+            && let Some(selected) = self.poison(after).await?
+        {
+            return Ok(selected);
+        }
+        let mut size = Size::Usual;
+        loop {
+            // A page that waits for memory holds none: the pages that have some are written without more.
+            let reserved = self.memory.reserve(size.memory(self.memory.most())).await;
+            let page = match self.read(after, size, self.page_units).await {
+                Err(error) if error.is_unreadable_row() => self.read_one_by_one(after, size, error).await?,
+                read => read?,
+            };
+            let Units { units, mut until, mut more, mut left } = page;
+            let mut prepared = Vec::new();
+            if left.is_none() {
+                let cut;
+                (prepared, cut) = self.prepare(units, size).await?;
+                if let Some(unit_id) = cut {
+                    // All before it were gone through, whether they are to be written or not.
+                    (until, more) = (unit_id - 1, true);
+                    left = prepared.is_empty().then_some(Left::TooLarge { unit_id, bytes: None });
+                }
+            }
+            let aside = match (left, size.next()) {
+                (None, _) => None,
+                (Some(Left::TooLarge { bytes, .. }), Some(next)) if self.may_fit(bytes) => {
+                    size = next;
+                    continue;
+                }
+                (Some(left), _) => {
+                    let (Left::TooLarge { unit_id, .. } | Left::Unreadable { unit_id }) = left;
+                    (until, more) = (unit_id, true);
+                    Some(self.too_large(&left))
+                }
+            };
+            return Ok(Selected { prepared, aside, until, more, _reserved: reserved });
+        }
+    }
+
+    /// The next unit, for the quarantine: it is not read, which may be what ends its worker.
+    async fn poison(&self, after: i64) -> Result<Option<Selected>, JobError> {
+        let selection = self.selection(after, Size::Usual, 1);
+        let next = async { self.host.next_unit_id(&self.db.client().await?, &selection, self.per_task()).await };
+        let Some(unit_id) = self.db.in_time(next).await? else { return Ok(None) };
+        warn!(
+            event = "object_poisoned",
+            unit.id = unit_id,
+            "a unit ended its worker again and again: quarantined unread"
+        );
+        let aside = SetAside {
+            key: self.key(unit_id),
+            etag: None,
+            size: None,
+            unit_id: Some(unit_id),
+            reason: QuarantineReason::Poison,
+            detail: POISON.to_owned(),
+            byte_offset: None,
+            row_index: None,
+            excerpt: None,
+        };
+        let reserved = self.memory.reserve(0).await;
+        Ok(Some(Selected { prepared: Vec::new(), aside: Some(aside), until: unit_id, more: true, _reserved: reserved }))
+    }
+
+    /// Whether a unit of so many bytes can be read with all memory.
+    fn may_fit(&self, bytes: Option<usize>) -> bool {
+        bytes.is_none_or(|bytes| bytes <= Size::Largest.unit_bytes(self.memory.most()))
+    }
+
+    fn selection(&self, after: i64, size: Size, limit: i64) -> Selection<'_> {
+        Selection {
             project_id: self.storage.project_id,
             storage_id: self.storage.id,
             sync_id: self.sync_id,
             options: &self.options,
             after,
             until: self.until,
-            limit: PAGE_UNITS,
-            bytes: PAGE_BYTES,
-        };
+            limit,
+            // A unit that is larger than a page is read alone.
+            bytes: if size == Size::Usual { PAGE_BYTES } else { 1 },
+            unit_bytes: size.unit_bytes(self.memory.most()),
+        }
+    }
+
+    async fn read(&self, after: i64, size: Size, limit: i64) -> Result<Units, longshore_db::Error> {
+        let selection = self.selection(after, size, limit);
         let read = async {
             let mut client = self.db.client().await?;
-            let selected = match self.per_task() {
-                true => self.host.annotated_tasks(&mut client, &selection).await?,
-                false => self.host.annotations(&mut client, &selection).await?,
-            };
-            let ids: Vec<i64> = selected.units.iter().map(|unit| self.unit_id(unit)).collect();
-            let digests = match self.options.mode {
-                ExportMode::Changed => exports::digests(&client, self.storage.id, self.unit(), &ids).await?,
-                ExportMode::All => Vec::new(),
-            };
-            Ok((selected, digests))
+            match self.per_task() {
+                true => self.host.annotated_tasks(&mut client, &selection).await,
+                false => self.host.annotations(&mut client, &selection).await,
+            }
         };
-        let (selected, digests) = self.db.in_time(read).await?;
-        let (units, until, more) = (selected.units, selected.until, selected.more);
+        let read = self.db.in_time(read).await?;
+        let left = read.oversize.map(|left| Left::TooLarge { unit_id: left.unit_id, bytes: left.bytes });
+        Ok(Units { units: read.units, until: read.until, more: read.more, left })
+    }
+
+    /// Reads a page in which some row cannot be read, up to that row; its unit is named if the page has no other.
+    async fn read_one_by_one(&self, after: i64, size: Size, error: longshore_db::Error) -> Result<Units, JobError> {
+        info!(
+            event = "export_row_unreadable",
+            sync.id = self.sync_id,
+            error = %error,
+            "the database cannot print a row of a page: looking for it"
+        );
+        let mut page = Units { units: Vec::new(), until: after, more: true, left: None };
+        let mut bytes = 0;
+        for _ in 0..self.page_units {
+            match self.read(page.until, size, 1).await {
+                Ok(next) if next.left.is_some() => {
+                    page.left = next.left.filter(|_| page.units.is_empty());
+                    break;
+                }
+                Ok(next) => {
+                    bytes += next.units.iter().map(raw_bytes).sum::<usize>();
+                    page.units.extend(next.units);
+                    (page.until, page.more) = (next.until, next.more);
+                }
+                Err(error) if error.is_unreadable_row() => {
+                    let selection = self.selection(page.until, size, 1);
+                    let next =
+                        async { self.host.next_unit_id(&self.db.client().await?, &selection, self.per_task()).await };
+                    let next = self.db.in_time(next).await?;
+                    page.left = next.filter(|_| page.units.is_empty()).map(|unit_id| Left::Unreadable { unit_id });
+                    page.more = next.is_some();
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            if !page.more || bytes >= PAGE_BYTES {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    /// Makes the bodies of units that are not there already, as far as there is memory for them; gives the first one
+    /// for which there was none.
+    async fn prepare(
+        self: &Arc<Self>,
+        units: Vec<Unit>,
+        size: Size,
+    ) -> Result<(Vec<Prepared>, Option<i64>), longshore_db::Error> {
+        let ids: Vec<i64> = units.iter().map(|unit| self.unit_id(unit)).collect();
+        let digests = async {
+            match self.options.mode {
+                ExportMode::Changed => {
+                    exports::digests(&self.db.client().await?, self.storage.id, self.unit(), &ids).await
+                }
+                ExportMode::All => Ok(Vec::new()),
+            }
+        };
+        let digests = self.db.in_time(digests).await?;
         let before: Before = digests.into_iter().map(|(id, key, digest)| (id, (key, digest))).collect();
-        let source = Arc::clone(&self);
-        let prepared = Ahead::compute(move || units.into_iter().map(|unit| source.prepare(&unit, &before)).collect());
-        Ok(Selected { prepared: prepared.result().await, until, more, _reserved: reserved })
+        let memory = usize::try_from(size.memory(self.memory.most())).unwrap_or(usize::MAX);
+        let source = Arc::clone(self);
+        let preparing = Ahead::compute(move |abandoned| {
+            let mut held: usize = units.iter().map(raw_bytes).sum();
+            let mut prepared = Vec::with_capacity(units.len());
+            for unit in units {
+                let raw = raw_bytes(&unit);
+                match source.prepare_one(&unit, &before, memory.saturating_sub(held)) {
+                    Some(one) if !abandoned.is_cancelled() => {
+                        held += one.body.as_ref().map_or(0, Bytes::len);
+                        held -= raw;
+                        prepared.push(one);
+                    }
+                    _ => return (prepared, Some(source.unit_id(&unit))),
+                }
+            }
+            (prepared, None)
+        });
+        Ok(preparing.result().await)
+    }
+
+    /// The quarantine's row of a unit that can never be written, with the key that its object would have.
+    fn too_large(&self, left: &Left) -> SetAside {
+        let kind = self.unit();
+        let (unit_id, detail) = match left {
+            Left::TooLarge { unit_id, .. } => {
+                let most = Size::Largest.unit_bytes(self.memory.most());
+                let detail = format!(
+                    "The {kind} with what belongs to it takes more than {most} bytes, or its object more memory than the \
+                     workers' LONGSHORE_MEMORY_MB. Remove annotations or make them smaller."
+                );
+                (*unit_id, detail)
+            }
+            Left::Unreadable { unit_id } => {
+                let detail = format!(
+                    "The database cannot print the {kind} or its task: with numbers such as 1e131071 written out, a value \
+                     has more than 1 GB. Write such numbers as strings."
+                );
+                (*unit_id, detail)
+            }
+        };
+        SetAside {
+            key: self.key(unit_id),
+            etag: None,
+            size: None,
+            unit_id: Some(unit_id),
+            reason: QuarantineReason::TooLarge,
+            detail,
+            byte_offset: None,
+            row_index: None,
+            excerpt: None,
+        }
+    }
+
+    fn key(&self, unit_id: i64) -> String {
+        match self.per_task() {
+            true => body::object_key(&self.prefix, body::Unit::Task, unit_id, true),
+            false => {
+                let json_suffix = self.storage.settings.json_suffix;
+                body::object_key(&self.prefix, body::Unit::Annotation, unit_id, json_suffix)
+            }
+        }
     }
 
     fn unit_id(&self, unit: &Unit) -> i64 {
         unit.annotations.first().filter(|_| !self.per_task()).map_or(unit.task.id, |annotation| annotation.id)
     }
 
-    /// The object that a unit becomes.
-    fn prepare(&self, unit: &Unit, before: &Before) -> Prepared {
-        let prefix = &self.prefix;
+    /// The object that a unit becomes; `None` if its body takes more than so many bytes.
+    fn prepare_one(&self, unit: &Unit, before: &Before, room: usize) -> Option<Prepared> {
         let last_change = unit.annotations.iter().map(|annotation| annotation.updated_at).max();
-        let (key, updated_at, body) = match unit.annotations.first() {
-            Some(annotation) if !self.per_task() => (
-                body::object_key(prefix, body::Unit::Annotation, annotation.id, self.storage.settings.json_suffix),
-                annotation.updated_at,
-                body::annotation_body(annotation, &unit.task, Utc::now()),
-            ),
-            _ => (
-                body::object_key(prefix, body::Unit::Task, unit.task.id, true),
+        let annotation = unit.annotations.first().filter(|_| !self.per_task());
+        let (updated_at, measured) = match annotation {
+            Some(annotation) => (annotation.updated_at, body::measure_annotation(annotation, &unit.task)),
+            None => (
                 last_change.map_or(unit.task.updated_at, |change| change.max(unit.task.updated_at)),
-                body::task_body(&unit.task, &unit.annotations),
+                body::measure_task(&unit.task, &unit.annotations),
             ),
         };
         let unit_id = self.unit_id(unit);
-        let same = |(old_key, digest): &(String, Vec<u8>)| *old_key == key && *digest == body.digest;
+        let key = self.key(unit_id);
+        let same = |(old_key, digest): &(String, Vec<u8>)| *old_key == key && *digest == measured.digest;
         let unchanged = before.get(&unit_id).is_some_and(same);
-        Prepared { unit_id, key, updated_at, body, unchanged }
+        if !unchanged && measured.length > room {
+            return None;
+        }
+        let body = (!unchanged).then(|| match annotation {
+            Some(annotation) => body::annotation_body(annotation, &unit.task, Utc::now(), measured),
+            None => body::task_body(&unit.task, &unit.annotations, measured),
+        });
+        Some(Prepared { unit_id, key, updated_at, digest: measured.digest, body })
     }
+}
+
+/// Bytes of a unit's JSON as it is held.
+fn raw_bytes(unit: &Unit) -> usize {
+    let labels: usize = unit.annotations.iter().map(|annotation| annotation.result.get().len()).sum();
+    labels + unit.task.data.get().len() + unit.task.meta.get().len()
 }

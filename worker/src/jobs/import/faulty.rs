@@ -23,6 +23,14 @@ impl Found {
         Self { object, fault }
     }
 
+    /// The same object, which is quarantined because nothing says whether the filter takes it.
+    pub(super) fn undecided(self) -> Self {
+        let detail = "The file filter takes too many steps on this key to say whether it matches. Simplify the filter, \
+                      or rename the object.";
+        let fault = self.fault.unwrap_or_else(|| set_aside(&self.object, QuarantineReason::FilterTooSlow, detail));
+        Self { object: self.object, fault: Some(fault) }
+    }
+
     /// The name by which the database knows the object.
     pub(super) fn key(&self) -> &str {
         self.fault.as_ref().map_or(&self.object.key, |fault| &fault.key)
@@ -40,17 +48,22 @@ fn fault(object: &ObjectMeta, store: &dyn Storage) -> Option<SetAside> {
     } else {
         store.unusable(object)?
     };
-    Some(SetAside {
+    let byte_offset = nul.and_then(|at| i64::try_from(at).ok());
+    Some(SetAside { byte_offset, ..set_aside(object, reason, detail) })
+}
+
+fn set_aside(object: &ObjectMeta, reason: QuarantineReason, detail: &str) -> SetAside {
+    SetAside {
         key: shown(&object.key),
         etag: object.etag.clone(),
         size: i64::try_from(object.size).ok(),
         unit_id: None,
         reason,
         detail: detail.to_owned(),
-        byte_offset: nul.and_then(|at| i64::try_from(at).ok()),
+        byte_offset: None,
         row_index: None,
         excerpt: None,
-    })
+    }
 }
 
 /// A key as the database can hold it, and different for every key.

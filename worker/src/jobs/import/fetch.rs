@@ -3,17 +3,18 @@
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use longshore_db::objects::SetAside;
-use longshore_model::QuarantineReason;
+use longshore_model::{FailureReason, QuarantineReason};
 use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
+use tokio_util::sync::CancellationToken;
 
 use super::{Import, Imported, Pending, count};
-use crate::items::{self, Item, Limits, Unusable};
+use crate::items::{self, Budget, Item, Limits, Unusable};
 use crate::job_error::JobError;
 use crate::jobs::ahead::Ahead;
 
-/// What may unpack to so many bytes is parsed on a thread of its own: about a millisecond of work, which
-/// is what a task may keep others waiting.
-const PARSE_APART: usize = 256 * 1024;
+/// Plain objects from this size on, and all packed ones, are parsed on a thread of their own: smaller ones take some
+/// 50 microseconds, and up to `LONGSHORE_GETS` of them may be parsed before another task gets its turn.
+const PARSE_APART: usize = 16 * 1024;
 
 /// So many objects denied, and none read, mean that the storage denies reading, not one object.
 const CLEARLY_DENIED: usize = 8;
@@ -106,7 +107,7 @@ impl Import<'_> {
                 break;
             }
             if denied >= CLEARLY_DENIED && fetched.imported.is_empty() && denied == fetched.aside.len() {
-                let reason = longshore_model::FailureReason::AccessDenied;
+                let reason = FailureReason::AccessDenied;
                 return Err(StorageError::new(longshore_storage::Op::Get, ErrorKind::Denied, reason).into());
             }
         }
@@ -120,35 +121,43 @@ impl Import<'_> {
 
     async fn read(&self, pending: &Pending) -> Result<(usize, Vec<Item>), Unread> {
         let object = &pending.object;
-        items::check(&object.key, object.size, &self.limits).map_err(Unread::Unusable)?;
-        let max_bytes = self.limits.max_object_bytes as u64;
-        let body = self.store.get(&object.key, None, max_bytes).await.map_err(Unread::Storage)?;
+        items::check(&object.key, object.size, &self.limits, self.context.memory.most()).map_err(Unread::Unusable)?;
+        // Many objects are read at once: each only as far as memory is reserved for it, so that neither bombs nor a
+        // storage that gives more than it lists take more.
+        let reserved = self.memory_of(pending);
+        let bounded = reserved < self.context.memory.most();
+        let max_bytes = reserved.min(self.limits.max_object_bytes as u64);
+        let body = self.store.get(&object.key, None, max_bytes).await.map_err(|error| match error.reason {
+            FailureReason::TooLarge if bounded && max_bytes == reserved => Unread::Larger,
+            _ => Unread::Storage(error),
+        })?;
         let size = body.bytes.len();
         // A proxy may cut an answer and tell its length afterwards; half of a list of lines looks whole.
         if body.etag == object.etag && size as u64 != object.size {
-            let reason = longshore_model::FailureReason::BadAnswer;
+            let reason = FailureReason::BadAnswer;
             let cut = StorageError::new(longshore_storage::Op::Get, ErrorKind::Unavailable, reason);
             return Err(Unread::Storage(cut));
         }
-        // Many objects are unpacked at once: each only as far as memory is reserved for it, so that no
-        // number of bombs takes more.
-        let bound = usize::try_from(self.memory_of(pending)).unwrap_or(usize::MAX);
-        let limits = Limits { max_unpacked_bytes: bound.min(self.limits.max_unpacked_bytes), ..self.limits.clone() };
-        let bounded = limits.max_unpacked_bytes < self.limits.max_unpacked_bytes;
-        match parse(&object.key, body.bytes, limits).await {
+        match parse(&object.key, body.bytes, &self.limits, reserved).await {
             Ok(items) => Ok((size, items)),
-            Err(unusable) if bounded && unusable.reason == QuarantineReason::TooLarge => Err(Unread::Larger),
+            Err(unusable) if bounded && unusable.for_memory => Err(Unread::Larger),
             Err(unusable) => Err(Unread::Unusable(unusable)),
         }
     }
 }
 
-async fn parse(key: &str, bytes: Bytes, limits: Limits) -> Result<Vec<Item>, Unusable> {
-    if limits.max_unpacked_bytes < PARSE_APART {
-        return items::read(key, &bytes, &limits);
+async fn parse(key: &str, bytes: Bytes, limits: &Limits, reserved: u64) -> Result<Vec<Item>, Unusable> {
+    let reserved = usize::try_from(reserved).unwrap_or(usize::MAX);
+    if bytes.len() < PARSE_APART && !items::is_packed(key, &bytes) {
+        let mut budget = Budget::new(reserved, CancellationToken::new());
+        return items::read(key, bytes, limits, &mut budget);
     }
-    let owned_key = key.to_owned();
-    Ahead::compute(move || items::read(&owned_key, &bytes, &limits)).result().await
+    let (key, limits) = (key.to_owned(), limits.clone());
+    let parsing = Ahead::compute(move |abandoned| {
+        let mut budget = Budget::new(reserved, abandoned.clone());
+        items::read(&key, bytes, &limits, &mut budget)
+    });
+    parsing.result().await
 }
 
 /// Why an object gave no items.
@@ -161,7 +170,7 @@ enum Unread {
 
 /// Whether a refusal speaks of the object, and not of the credentials, the bucket or the way there.
 fn is_about_one_object(error: &StorageError) -> bool {
-    use longshore_model::FailureReason as Reason;
+    use FailureReason as Reason;
     match error.kind {
         ErrorKind::Denied => error.reason == Reason::AccessDenied,
         _ => !matches!(error.reason, Reason::NoSuchBucket | Reason::WrongRegion | Reason::Tls | Reason::BlockedAddress),
@@ -198,7 +207,6 @@ fn refused(object: &ObjectMeta, reason: QuarantineReason, error: &StorageError) 
 
 #[cfg(test)]
 mod tests {
-    use longshore_model::FailureReason;
     use longshore_storage::Op;
 
     use super::*;

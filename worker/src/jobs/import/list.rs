@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use longshore_db::Counts;
 use longshore_db::objects::{Look, SetAside, Standing, standings};
-use longshore_storage::{ListPage, ListRequest, StorageError};
+use longshore_model::{QuarantineReason, Skip};
+use longshore_storage::{ListPage, ListRequest, ObjectMeta, StorageError, filtered};
+use tracing::warn;
 
 use super::faulty::Found;
 use super::{Import, Pending, count};
 use crate::job_error::JobError;
+use crate::jobs::POISON;
 use crate::jobs::ahead::Ahead;
 use crate::places::Quantum;
 
@@ -44,7 +47,16 @@ impl Import<'_> {
             drop_repeats(&mut found, &self.underway);
         }
         self.listed = Counts { pages: 1, listed: count(found.len()), ..Counts::default() };
-        found.retain(|found| self.filter.skips(&found.object.key).is_none());
+        // Dropped with the attempt: after a drain, a cancellation or a lost lease nothing is matched any more.
+        let judged = filtered(&self.filter, found, |found: &Found| &found.object.key).await;
+        let found: Vec<Found> = judged
+            .into_iter()
+            .filter_map(|(found, skip)| match skip {
+                None => Some(found),
+                Some(Skip::RegexTooSlow) => Some(found.undecided()),
+                Some(Skip::Folder | Skip::Regex | Skip::RegexOfName | Skip::TooDeep | Skip::Prefix) => None,
+            })
+            .collect();
         let standings = self.look_up(&found).await?;
         let mut aside = Vec::new();
         for (found, standing) in found.into_iter().zip(standings) {
@@ -67,6 +79,16 @@ impl Import<'_> {
             }
         }
         self.listed.matched = self.listed.existed + self.listed.still_quarantined;
+        if self.is_poison_next
+            && let Some(pending) = self.pending.pop_front()
+        {
+            self.is_poison_next = false;
+            warn!(
+                event = "object_poisoned",
+                "an object ended its worker again and again: it goes to quarantine unread"
+            );
+            aside.push(poison(pending.object));
+        }
         Ok(aside)
     }
 
@@ -91,6 +113,21 @@ impl Import<'_> {
         let look = if self.store.is_ordered() { Look::Interval } else { Look::Each };
         let (db, storage, sync) = (&self.context.db, self.storage.id, self.claimed.sync_id);
         Ok(db.in_time(async { standings(&db.client().await?, storage, sync, &keys, look).await }).await?)
+    }
+}
+
+/// An object that is quarantined without a look at it.
+fn poison(object: ObjectMeta) -> SetAside {
+    SetAside {
+        key: object.key,
+        etag: object.etag,
+        size: i64::try_from(object.size).ok(),
+        unit_id: None,
+        reason: QuarantineReason::Poison,
+        detail: POISON.to_owned(),
+        byte_offset: None,
+        row_index: None,
+        excerpt: None,
     }
 }
 

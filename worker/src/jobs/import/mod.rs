@@ -18,21 +18,22 @@ use longshore_db::Counts;
 use longshore_db::host::JobStorage;
 use longshore_db::jobs::Claimed;
 use longshore_db::objects::SetAside;
-use longshore_model::{DataKey, KeyFilter};
+use longshore_model::{DataKey, KeyFilter, MAX_LABEL_CONFIG};
 use longshore_storage::{ObjectMeta, Storage};
 
 use crate::context::Context;
 use crate::items::{Item, Limits};
 use crate::job_error::JobError;
+use crate::jobs::ahead::Ahead;
 use crate::jobs::{Handler, Page, Writes as PageWrites};
 use crate::places::Quantum;
 use list::Listing;
 
-/// Bytes of objects read for one part of a page, unless a single object is larger.
+/// Memory for one part of a page, unless a single object takes more.
 ///
 /// Large enough that a page of ordinary task files is one part; small enough that eight jobs with
-/// one part in hand and one ahead stay within the default memory budget.
-const PART_BYTES: u64 = 8 * 1024 * 1024;
+/// one part in hand and one ahead wait little for each other with the default memory budget.
+const PART_BYTES: u64 = 12 * 1024 * 1024;
 
 /// What one part of a page writes.
 pub(crate) struct Writes {
@@ -55,7 +56,7 @@ pub(crate) struct Import<'a> {
     claimed: &'a Claimed,
     storage: Arc<JobStorage>,
     store: Arc<dyn Storage>,
-    filter: KeyFilter,
+    filter: Arc<KeyFilter>,
     data_key: DataKey,
     limits: Limits,
     cursor: Option<String>,
@@ -73,6 +74,8 @@ pub(crate) struct Import<'a> {
     until: Option<String>,
     /// Pages listed in this attempt.
     pages: u32,
+    /// Whether the next object is known to end its worker.
+    is_poison_next: bool,
 }
 
 /// An object to import.
@@ -88,21 +91,21 @@ impl<'a> Import<'a> {
     /// Prepares the import of a claimed job's range.
     ///
     /// # Errors
-    /// The storage's filter does not compile: it was saved before it was checked.
-    pub(crate) fn new(
+    /// The storage's filter does not compile, or to more than a limit that it was saved before.
+    pub(crate) async fn new(
         context: &'a Context,
         claimed: &'a Claimed,
         storage: JobStorage,
         store: Arc<dyn Storage>,
     ) -> Result<Self, JobError> {
         let filter = storage.settings.key_filter().map_err(|error| JobError::Settings(error.to_string()))?;
-        let data_key = DataKey::of(&storage.label_config);
+        let data_key = data_key(&storage.label_config).await?;
         Ok(Self {
             context,
             claimed,
             storage: Arc::new(storage),
             store,
-            filter,
+            filter: Arc::new(filter),
             data_key,
             limits: Limits::default(),
             cursor: claimed.cursor.clone(),
@@ -114,16 +117,19 @@ impl<'a> Import<'a> {
             last: false,
             until: claimed.range_until.clone(),
             pages: 0,
+            is_poison_next: claimed.is_poison(),
         })
     }
 
-    /// Takes as many pending objects as one part may hold, at least one if there is any.
+    /// Takes as many pending objects as one part may hold, at least one if there is any. Of a job that ended its
+    /// worker several times, the parts take the place of pages: they shrink until one object is left to blame.
     fn take_part(&mut self) -> Vec<Pending> {
         let mut part = Vec::new();
         let mut bytes = 0;
+        let most = self.claimed.page_limit().map_or(usize::MAX, usize::from);
         while let Some(pending) = self.pending.front() {
             bytes += self.memory_of(pending);
-            if !part.is_empty() && bytes > PART_BYTES {
+            if !part.is_empty() && (bytes > PART_BYTES || part.len() >= most) {
                 break;
             }
             part.extend(self.pending.pop_front());
@@ -131,31 +137,59 @@ impl<'a> Import<'a> {
         part
     }
 
-    /// The memory that reading an object takes, which it may not unpack beyond; nothing in blob mode.
+    /// The memory that reading an object may take: nothing in blob mode, nor for what is not read.
     fn memory_of(&self, pending: &Pending) -> u64 {
-        if self.storage.settings.use_blob_urls || pending.object.size > self.limits.max_object_bytes as u64 {
+        let (size, most) = (pending.object.size, self.context.memory.most());
+        if self.storage.settings.use_blob_urls || size > most.min(self.limits.max_object_bytes as u64) {
             return 0;
         }
-        expected(&pending.object, pending.tries).min(self.limits.max_unpacked_bytes as u64)
+        expected(&pending.object, pending.tries).min(most)
     }
 }
 
-/// What an object is expected to unpack to, after so many tries that showed it to be more.
+/// Reads the data key off a label config.
 ///
-/// A few steps lead from any size to the most that an object may be. Each is no larger than it must be,
+/// # Errors
+/// It is larger than any that the API takes.
+async fn data_key(label_config: &str) -> Result<DataKey, JobError> {
+    /// What is read at once: about 50 microseconds.
+    const SMALL: usize = 16 * 1024;
+    match label_config.len() {
+        0..=SMALL => Ok(DataKey::of(label_config)),
+        length if length <= MAX_LABEL_CONFIG => {
+            let label_config = label_config.to_owned();
+            Ok(Ahead::compute(move |_| DataKey::of(&label_config)).result().await)
+        }
+        _ => Err(JobError::Settings(format!("the project's label config has more than {MAX_LABEL_CONFIG} bytes"))),
+    }
+}
+
+/// What reading an object is expected to take: its bytes, what they unpack to, and a place for each item; after so
+/// many tries that showed it to be more.
+///
+/// A few steps lead from any size to the most that an object may take. Each is no larger than it must be,
 /// so that many objects which compress well share a part still.
 fn expected(object: &ObjectMeta, tries: u32) -> u64 {
-    /// Text compresses to about a tenth.
-    const UNPACKING: u64 = 10;
+    /// Text compresses to about a tenth, and its items take as much again.
+    const UNPACKING: u64 = 20;
     /// Small lists compress better, and this much is little for each of a thousand.
     const SMALL: u64 = 16 * 1024;
+    /// Places for the most items that an object may have. Those of fewer bytes than a place takes are rare.
+    const ITEMS: u64 = 10 * 1024 * 1024;
+    /// Places for items of three bytes in an object, for each of its bytes.
+    const TINY_ITEMS: u64 = 40;
+    /// A place for the only item of a small object, with labels.
+    const ITEM: u64 = 1024;
     const STEP: u64 = 16;
     let packed = |ending: &str| ending.eq_ignore_ascii_case("gz") || ending.eq_ignore_ascii_case("zst");
     let first = match object.key.rsplit_once('.') {
         Some((_, ending)) if packed(ending) => object.size.saturating_mul(UNPACKING).max(SMALL),
-        _ => object.size,
+        _ => object.size.saturating_add(object.size.min(ITEMS)).saturating_add(ITEM),
     };
-    first.saturating_mul(STEP.saturating_pow(tries))
+    let more = first.saturating_mul(STEP.saturating_pow(tries));
+    // Where an object is read again, it is mostly for the number of its items, each of at least three bytes.
+    let items = object.size.saturating_mul(TINY_ITEMS).min(ITEMS).saturating_add(object.size);
+    if tries > 0 { more.max(items) } else { more }
 }
 
 #[async_trait]
@@ -237,9 +271,9 @@ mod tests {
     #[test]
     fn what_unpacks_to_more_than_expected_comes_to_the_most_in_a_few_steps() {
         const KIB: u64 = 1024;
-        assert_eq!([0, 1, 2].map(|tries| expected(&object("a.json", KIB), tries)), [KIB, 16 * KIB, 256 * KIB]);
+        assert_eq!([0, 1].map(|tries| expected(&object("a.json", KIB), tries)), [3 * KIB, 48 * KIB]);
         assert_eq!([0, 1].map(|tries| expected(&object("a.json.gz", 100), tries)), [16 * KIB, 256 * KIB]);
-        assert_eq!(expected(&object("a.JSON.ZST", 20 * KIB), 0), 200 * KIB, "as unpacking knows it");
+        assert_eq!(expected(&object("a.JSON.ZST", 20 * KIB), 0), 400 * KIB, "as unpacking knows it");
         for key in ["a", "a.jsonl.gz"] {
             assert!(expected(&object(key, 1), 7) >= 256 * KIB * KIB, "{key}");
             assert!(expected(&object(key, u64::MAX), u32::MAX) == u64::MAX, "{key}");

@@ -5,11 +5,15 @@ use longshore_db::jobs::{self, Claimed};
 use longshore_db::objects::{self, NewObject, SetAside};
 use longshore_db::{Client, Counts, Error as DbError, Transaction};
 use longshore_model::QuarantineReason;
+use longshore_storage::ObjectMeta;
 
 use super::{Imported, Writes, count};
 use crate::context::Context;
 use crate::items::Item;
 use crate::job_error::JobError;
+
+/// Rows written by one `COPY`: as many as a page has keys, so that pages of objects with one item each are one.
+const CHUNK_ROWS: usize = 1_000;
 
 impl Writes {
     /// Whether there is nothing to write.
@@ -33,6 +37,9 @@ impl Writes {
     }
 
     /// Inserts objects' tasks, then their ledger rows with the tasks' ids.
+    ///
+    /// In chunks, as an object may have 100,000 items: what is made of each for writing takes more than a small
+    /// item itself, and is not counted in the memory budget.
     async fn insert(
         &self,
         context: &Context,
@@ -40,29 +47,31 @@ impl Writes {
         tx: &Transaction<'_>,
         imported: &[&Imported],
     ) -> Result<(), JobError> {
-        let tasks: Vec<NewTask<'_>> = imported
-            .iter()
-            .flat_map(|imported| imported.items.iter().map(|item| new_task(&imported.object.key, item)))
-            .collect();
-        let mut ids = context.host.insert_tasks(tx, &self.storage, &tasks).await?.into_iter();
-        let mut rows = Vec::with_capacity(tasks.len());
+        let mut all: Vec<(&ObjectMeta, Option<&Item>)> = Vec::new();
         for imported in imported {
-            let object = &imported.object;
-            let row = |row_index, task_id| NewObject {
-                key: &object.key,
-                row_index,
-                task_id,
-                etag: object.etag.as_deref(),
-                size: i64::try_from(object.size).unwrap_or(i64::MAX),
-                modified_at: object.modified_at,
-            };
             if imported.items.is_empty() {
                 // An object without items is remembered too, or every sync would read it again.
-                rows.push(row(0, None));
+                all.push((&imported.object, None));
             }
-            rows.extend(imported.items.iter().map(|item| row(item.row_index, ids.next())));
+            all.extend(imported.items.iter().map(|item| (&imported.object, Some(item))));
         }
-        objects::insert(tx, self.storage.id, claimed.sync_id, &rows).await?;
+        for chunk in all.chunks(CHUNK_ROWS) {
+            let tasks: Vec<NewTask<'_>> =
+                chunk.iter().filter_map(|(object, item)| item.map(|item| new_task(&object.key, item))).collect();
+            let mut ids = context.host.insert_tasks(tx, &self.storage, &tasks).await?.into_iter();
+            let rows: Vec<NewObject<'_>> = chunk
+                .iter()
+                .map(|&(object, item)| NewObject {
+                    key: &object.key,
+                    row_index: item.map_or(0, |item| item.row_index),
+                    task_id: item.and_then(|_| ids.next()),
+                    etag: object.etag.as_deref(),
+                    size: i64::try_from(object.size).unwrap_or(i64::MAX),
+                    modified_at: object.modified_at,
+                })
+                .collect();
+            objects::insert(tx, self.storage.id, claimed.sync_id, &rows).await?;
+        }
         Ok(())
     }
 
@@ -105,9 +114,9 @@ fn new_task<'a>(key: &'a str, item: &'a Item) -> NewTask<'a> {
     NewTask {
         key,
         data: &item.data,
-        meta: item.meta.as_deref(),
+        meta: item.meta(),
         annotations: item
-            .annotations
+            .annotations()
             .iter()
             .map(|annotation| NewAnnotation {
                 result: &annotation.result,
@@ -118,7 +127,7 @@ fn new_task<'a>(key: &'a str, item: &'a Item) -> NewTask<'a> {
             })
             .collect(),
         predictions: item
-            .predictions
+            .predictions()
             .iter()
             .map(|prediction| NewPrediction {
                 result: &prediction.result,

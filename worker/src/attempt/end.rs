@@ -1,0 +1,173 @@
+//! How an attempt ends that could not go on: what becomes of its job, written as soon as the database takes it.
+
+use std::time::Duration;
+
+use longshore_db::jobs::{self, Claimed, Lease};
+use longshore_db::{Client, Error as DbError, Transaction};
+use longshore_model::FailureReason;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::drained;
+use crate::context::Context;
+use crate::job_error::{JobError, Verdict, backoff};
+use crate::metrics::Ending;
+
+/// Pause before the end of an attempt is written again that could not be.
+const WRITE_PAUSE: Duration = Duration::from_millis(500);
+
+/// What becomes of the job after a failure.
+pub(super) enum End {
+    Left,
+    Released { delay: Duration },
+    Retried { reason: FailureReason, delay: Duration },
+    Discarded { reason: FailureReason },
+}
+
+impl End {
+    pub(super) fn of(context: &Context, failures: i32, error: &JobError) -> Self {
+        match error.verdict() {
+            Verdict::Leave => Self::Left,
+            Verdict::Release { delay } => Self::Released { delay },
+            Verdict::Retry { reason, at_least } if failures + 1 < context.config.max_failures => {
+                Self::Retried { reason, delay: backoff(failures, at_least) }
+            }
+            Verdict::Retry { reason, .. } | Verdict::Discard { reason } => Self::Discarded { reason },
+        }
+    }
+
+    /// Writes it in the transaction that holds the job.
+    pub(super) async fn write(&self, lease: Lease, tx: &Transaction<'_>, error: &JobError) -> Result<(), JobError> {
+        let detail = |reason: FailureReason| format!("{} ({})", reason.advice(), error.chain());
+        match *self {
+            Self::Left => {}
+            Self::Released { delay } => jobs::release(tx, lease, delay).await?,
+            Self::Retried { reason, delay } => jobs::retry_later(tx, lease, delay, reason, &detail(reason)).await?,
+            Self::Discarded { reason } => jobs::discard(tx, lease, reason, &detail(reason)).await?,
+        }
+        Ok(())
+    }
+
+    /// Logs it. Call it once the transaction has committed.
+    pub(super) fn log(&self, claimed: &Claimed, error: &JobError) {
+        let (sync, lease) = (claimed.sync_id, claimed.lease);
+        match *self {
+            Self::Left => {}
+            Self::Released { .. } => info!(
+                event = "job_released",
+                sync.id = sync,
+                job.id = lease.job,
+                job.attempt = lease.attempt,
+                error = error.chain(),
+                "job given back"
+            ),
+            Self::Retried { reason, delay } => warn!(
+                event = "job_retry_scheduled",
+                sync.id = sync,
+                job.id = lease.job,
+                job.attempt = lease.attempt,
+                reason = reason.as_str(),
+                delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                error = error.chain(),
+                "attempt failed, tried again later"
+            ),
+            Self::Discarded { reason } => warn!(
+                event = "job_discarded",
+                sync.id = sync,
+                job.id = lease.job,
+                job.attempt = lease.attempt,
+                reason = reason.as_str(),
+                error = error.chain(),
+                "job discarded"
+            ),
+        }
+    }
+
+    fn ending(&self) -> Ending {
+        match self {
+            Self::Left => Ending::Left,
+            Self::Released { .. } => Ending::Released,
+            Self::Retried { .. } => Ending::Retried,
+            Self::Discarded { .. } => Ending::Discarded,
+        }
+    }
+}
+
+/// Gives a job back after a failure outside of a page's commit.
+///
+/// A job whose worker lives does not wait for its lease to expire: while the database is unavailable this waits, and
+/// the heartbeat keeps the lease once it can.
+pub(crate) async fn give_back(
+    context: &Context,
+    claimed: &Claimed,
+    error: &JobError,
+    lost: &CancellationToken,
+) -> Ending {
+    let lease = claimed.lease;
+    if matches!(error, JobError::Db(DbError::CommitsLost)) {
+        context.metrics.commits_lost.inc();
+        warn!(
+            event = "commits_lost",
+            sync.id = claimed.sync_id,
+            job.id = lease.job,
+            job.attempt = lease.attempt,
+            "the database lacks commits that it had confirmed, as after a failover: the attempt ends, nothing is written"
+        );
+    }
+    if error.verdict() == Verdict::Leave {
+        info!(
+            event = "attempt_left",
+            job.id = lease.job,
+            job.attempt = lease.attempt,
+            error = error.chain(),
+            "attempt ended; the job is another attempt's, or cancelled"
+        );
+        return Ending::Left;
+    }
+    loop {
+        match write_end(context, claimed, error).await {
+            Ok(ending) => return ending,
+            Err(JobError::Db(DbError::LeaseLost)) => return Ending::Left,
+            Err(second) => {
+                warn!(
+                    event = "attempt_end_not_written",
+                    job.id = lease.job,
+                    error = second.chain(),
+                    "the end of an attempt could not be written, trying again"
+                );
+                if matches!(&second, JobError::Db(error) if error.is_unavailable()) {
+                    context.database.doubt();
+                }
+            }
+        }
+        let answers = async {
+            sleep(WRITE_PAUSE).await;
+            context.database.up().await;
+        };
+        tokio::select! {
+            () = answers => {}
+            () = lost.cancelled() => return Ending::Left,
+            () = drained(context) => return Ending::Left,
+        }
+    }
+}
+
+/// Writes what becomes of the job.
+async fn write_end(context: &Context, claimed: &Claimed, error: &JobError) -> Result<Ending, JobError> {
+    let mut client = context.db.client().await?;
+    let writing = async {
+        let tx = client.transaction().await.map_err(DbError::from)?;
+        let failures = jobs::hold(&tx, claimed.lease).await?;
+        let end = End::of(context, failures, error);
+        end.write(claimed.lease, &tx, error).await?;
+        tx.commit().await.map_err(DbError::from)?;
+        end.log(claimed, error);
+        Ok(end.ending())
+    };
+    timeout(context.db.patience(), writing).await.unwrap_or_else(|_| {
+        // It may be half-open: it must not go back to the pool.
+        drop(Client::take(client));
+        Err(JobError::Db(DbError::Silent))
+    })
+}

@@ -1,0 +1,140 @@
+//! Whether the database can do the worker's work.
+//!
+//! A worker that lost its database can do nothing with a message, while another worker may be idle. So it stops
+//! consuming until its database answers, and gives back the jobs it holds as soon as it does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use longshore_db::jobs;
+use longshore_db::{Db, Error, Result, workers};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::leases::Leases;
+
+/// Between two looks at an unavailable database. Each costs a connection: shorter would add to the load of a server
+/// that is starting, longer would be added to every recovery.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long one look may take. A connection that says nothing for this long does no work either.
+const LOOK: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Up,
+    /// A call failed, and nobody has looked since.
+    Doubtful,
+    Down,
+}
+
+/// What is known of the database. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Availability(Arc<watch::Sender<State>>);
+
+impl Availability {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(State::Up)))
+    }
+
+    /// Says that a call failed because the database is unavailable. It is looked at next.
+    pub(crate) fn doubt(&self) {
+        self.0.send_if_modified(|state| {
+            let doubted = *state == State::Up;
+            if doubted {
+                *state = State::Doubtful;
+            }
+            doubted
+        });
+    }
+
+    /// Says that a call failed, and waits for the next look. Returns whether the database is available after all.
+    pub(crate) async fn is_up_after_all(&self) -> bool {
+        self.doubt();
+        self.wait_for(|state| state != State::Doubtful).await == State::Up
+    }
+
+    /// Waits until the database is available.
+    pub(crate) async fn up(&self) {
+        self.wait_for(|state| state == State::Up).await;
+    }
+
+    /// Waits until the database is known to be unavailable.
+    pub(crate) async fn down(&self) {
+        self.wait_for(|state| state == State::Down).await;
+    }
+
+    async fn wait_for(&self, is_right: impl Fn(State) -> bool + Send + Sync) -> State {
+        let mut states = self.0.subscribe();
+        // The sender lives as long as this borrow of it.
+        states.wait_for(|state| is_right(*state)).await.map_or(State::Down, |state| *state)
+    }
+
+    /// Looks at the database whenever somebody doubts it, until stopped.
+    pub(crate) async fn run(&self, db: &Db, process: Uuid, leases: &Leases, stop: CancellationToken) {
+        while stop.run_until_cancelled(self.wait_for(|state| state != State::Up)).await.is_some() {
+            match look(db, process, leases).await {
+                Ok(()) => {
+                    if self.0.send_replace(State::Up) == State::Down {
+                        info!(event = "database_available", "the database is available again");
+                    }
+                }
+                Err(error) => {
+                    if self.0.send_replace(State::Down) != State::Down {
+                        warn!(event = "database_unavailable", error = %error, "the database is unavailable");
+                    }
+                    stop.run_until_cancelled(sleep(PAUSE)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the database takes writes. Jobs that it leases to this process without its knowledge become due.
+async fn look(db: &Db, process: Uuid, leases: &Leases) -> Result<()> {
+    let looked = async {
+        let client = db.client().await?;
+        workers::can_write(&client).await?;
+        // Of claims whose answers were lost. One whose answer is on the way at this moment is lost to its attempt,
+        // which finds that out at its first heartbeat or commit.
+        let unknown = jobs::unknown(&client, process, &leases.held()).await?;
+        jobs::release_unknown(&client, &unknown).await
+    };
+    let released = timeout(LOOK, looked).await.unwrap_or(Err(Error::Silent))?;
+    if released > 0 {
+        info!(
+            event = "unknown_claims_released",
+            jobs = released,
+            "claims whose answers were lost: the jobs are due again"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_doubt_is_settled_by_the_next_look() {
+        let database = Availability::new();
+        assert_eq!(*database.0.borrow(), State::Up);
+        let settled = |state| {
+            let (asking, looking) = (database.clone(), database.clone());
+            async move {
+                let look = async move {
+                    looking.wait_for(|state| state == State::Doubtful).await;
+                    looking.0.send_replace(state);
+                };
+                tokio::join!(asking.is_up_after_all(), look).0
+            }
+        };
+        assert!(settled(State::Up).await);
+        assert!(!settled(State::Down).await);
+        database.doubt();
+        assert_eq!(*database.0.borrow(), State::Down, "known to be unavailable, there is nothing to doubt");
+    }
+}
