@@ -1,6 +1,7 @@
 //! The one place where the scheduler reads its environment.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 use longshore_model::Secret;
 use longshore_storage::Operator;
 
-use crate::api::{Origins, ResolveOptions};
+use crate::api::{LoadLimits, Origins, ResolveOptions};
 
 /// Everything that an operator sets.
 #[derive(Debug)]
@@ -23,10 +24,22 @@ pub struct Config {
     pub token: Secret,
     /// `LONGSHORE_LISTEN`: the API, health and metrics.
     pub listen: SocketAddr,
+    /// `LONGSHORE_METRICS_LISTEN`: health and metrics once more, on an address of their own.
+    pub metrics_listen: Option<SocketAddr>,
+    /// `LONGSHORE_CONNECTIONS`: sockets of clients at once.
+    pub connections: usize,
+    /// `LONGSHORE_PEER_CONNECTIONS`: sockets of one address at once.
+    pub peer_connections: Option<usize>,
+    /// `LONGSHORE_REQUESTS`, `LONGSHORE_TOKEN_REQUESTS`, `LONGSHORE_STREAMS`, `LONGSHORE_TOKEN_STREAMS`.
+    pub load: LoadLimits,
     /// `LONGSHORE_ALLOWED_ENDPOINTS`.
     pub allowed_endpoints: String,
     /// What the environment says about storages.
     pub operator: Operator,
+    /// `LONGSHORE_API_MEMORY_MB`: what large answers and bodies may take together, in bytes.
+    pub api_memory_bytes: usize,
+    /// `LONGSHORE_SEND_SECONDS`: how long a client may read nothing of an answer.
+    pub send: Duration,
     /// `LONGSHORE_LOG` and `LONGSHORE_LOG_FORMAT`.
     pub log_filter: String,
     pub log_format: String,
@@ -85,6 +98,19 @@ impl RotationConfig {
     }
 }
 
+/// Sockets of clients at once: more than twice what the requests and streams of [`LOAD`] hold, so that clients keep
+/// theirs between requests. A head may take 64 KiB of each, so more would need more memory; fewer would close
+/// sockets that clients come back to.
+const CONNECTIONS: usize = 2_048;
+
+/// What one scheduler answers at once. More requests would only wait for the database; fewer would refuse hosts that
+/// stream objects to many browsers. One token has a quarter, so that it takes four to fill the process.
+const LOAD: LoadLimits = LoadLimits { requests: 512, token_requests: 128, streams: 256, token_streams: 64 };
+
+/// Memory for large answers and bodies, in MiB. A scheduler without them takes some 60 MiB, so it stays below 512 MiB.
+/// Lower, and fewer large answers are sent at once; higher, and the bound of 512 MiB is broken.
+const DEFAULT_API_MEMORY_MB: usize = 320;
+
 /// Whoever guesses the first token owns everything; a generated one is longer.
 const SHORTEST_TOKEN: usize = 16;
 
@@ -113,8 +139,23 @@ impl Config {
             secret_keys: Secret::new(text("LONGSHORE_SECRET_KEYS")),
             token: Secret::new(token),
             listen: parsed(&variable, "LONGSHORE_LISTEN", SocketAddr::from(([0, 0, 0, 0], 8080)))?,
+            metrics_listen: variable("LONGSHORE_METRICS_LISTEN")
+                .map(|text| text.parse().context("LONGSHORE_METRICS_LISTEN cannot be understood"))
+                .transpose()?,
+            connections: count(&variable, "LONGSHORE_CONNECTIONS", CONNECTIONS)?,
+            peer_connections: variable("LONGSHORE_PEER_CONNECTIONS")
+                .map(|_| count(&variable, "LONGSHORE_PEER_CONNECTIONS", CONNECTIONS))
+                .transpose()?,
+            load: LoadLimits {
+                requests: count(&variable, "LONGSHORE_REQUESTS", LOAD.requests)?,
+                token_requests: count(&variable, "LONGSHORE_TOKEN_REQUESTS", LOAD.token_requests)?,
+                streams: count(&variable, "LONGSHORE_STREAMS", LOAD.streams)?,
+                token_streams: count(&variable, "LONGSHORE_TOKEN_STREAMS", LOAD.token_streams)?,
+            },
             allowed_endpoints: text("LONGSHORE_ALLOWED_ENDPOINTS"),
             operator: Operator::read(&variable),
+            api_memory_bytes: parsed(&variable, "LONGSHORE_API_MEMORY_MB", DEFAULT_API_MEMORY_MB)?.max(1) << 20,
+            send: seconds(&variable, "LONGSHORE_SEND_SECONDS", longshore_telemetry::SEND.as_secs_f64())?,
             log_filter: variable("LONGSHORE_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: variable("LONGSHORE_LOG_FORMAT").unwrap_or_else(|| "json".to_owned()),
             database_patience: database_patience(&variable)?,
@@ -147,6 +188,11 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     variable(name).map_or(Ok(default), |text| text.parse().with_context(|| format!("{name} cannot be understood")))
+}
+
+/// A count of at least one.
+fn count(variable: impl Fn(&str) -> Option<String>, name: &str, default: usize) -> Result<usize> {
+    Ok(parsed(variable, name, NonZeroUsize::new(default).unwrap_or(NonZeroUsize::MIN))?.get())
 }
 
 fn seconds(variable: impl Fn(&str) -> Option<String>, name: &str, default: f64) -> Result<Duration> {
@@ -182,6 +228,8 @@ mod tests {
         assert!(!format!("{config:?}").contains(TOKEN) && !format!("{config:?}").contains("u:pw"));
         let wrong = [&needed[..], &[("LONGSHORE_LISTEN", "here")]].concat();
         assert!(read(&wrong).unwrap_err().to_string().contains("LONGSHORE_LISTEN"));
+        let none = [&needed[..], &[("LONGSHORE_TOKEN_REQUESTS", "0")]].concat();
+        assert!(read(&none).unwrap_err().to_string().contains("LONGSHORE_TOKEN_REQUESTS"));
         let short = [&needed[..3], &[("LONGSHORE_TOKEN", "short")]].concat();
         assert!(read(&short).unwrap_err().to_string().contains("openssl rand"));
     }

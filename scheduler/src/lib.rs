@@ -9,6 +9,7 @@ pub mod config;
 mod loops;
 pub mod rotation;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,7 +19,10 @@ use longshore_broker::Broker;
 use longshore_db::host::{Host, Native};
 use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
-use longshore_telemetry::{Health, LogFormat, Metrics, Tasks, init_logs, serve};
+use longshore_telemetry::{
+    ClientConnections, ConnectionLimits, Health, HttpMetrics, Listening, LogFormat, Metrics, SEND, Tasks, init_logs,
+    raise_open_files, serve,
+};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -27,8 +31,12 @@ use api::ApiState;
 use config::Config;
 use loops::{observer, pruner, relay, reporter, requests, rescuer};
 
-/// Connections for the API and the loops. Requests hold one for milliseconds each.
-const CONNECTIONS: usize = 20;
+/// Database connections that requests cannot take: one for each of the six loops, one for the check of readiness,
+/// and those that look tokens up. Fewer would let one loop wait for another.
+const SYSTEM_CONNECTIONS: usize = 6 + 1 + api::LOOKUPS;
+
+/// Sockets at once on the listener of metrics: probes and scrapers are few.
+const METRICS_CLIENTS: usize = 256;
 
 /// Time for requests in hand after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -39,6 +47,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The configuration cannot be used, the port is taken, or a part of the scheduler failed.
 pub async fn run(config: Config) -> Result<()> {
     init_logs(config.log_format.parse::<LogFormat>()?, &config.log_filter)?;
+    let open_files = raise_open_files();
     let tasks = Tasks::new();
     tasks.stop_on_signals()?;
     let stop = tasks.stopping();
@@ -47,8 +56,11 @@ pub async fn run(config: Config) -> Result<()> {
     let registry = exposed.registry();
     let wire = WireOptions { allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?, ..WireOptions::default() };
     let stores = Stores::new(wire, config.operator.clone(), StorageMetrics::register(registry)?)?;
-    let db =
-        Db::new(&config.database_url, "longshore-scheduler", CONNECTIONS, config.database_patience, Check::Always)?;
+    let pool =
+        |name, connections| Db::new(&config.database_url, name, connections, config.database_patience, Check::Always);
+    // Two pools: requests, however slow, take no database connection from the loops.
+    let api_db = pool("longshore-scheduler-api", api::CONNECTIONS)?;
+    let db = pool("longshore-scheduler", SYSTEM_CONNECTIONS)?;
     let sealer = Sealer::parse(&config.secret_keys)?;
     let broker = Broker::new(&config.amqp_url, "longshore-scheduler")?;
     let host: Arc<dyn Host> = Arc::new(Native::new(sealer.clone()));
@@ -61,12 +73,30 @@ pub async fn run(config: Config) -> Result<()> {
     let prepared = Arc::new(AtomicBool::new(false));
     let health = health(&db, &broker, &tasks, &prepared);
     let open = longshore_telemetry::router(health, exposed.clone());
-    let state = ApiState::new(db.clone(), sealer, stores, config.resolve(), registry, stop.clone())?;
-    let router = api::router(state, open);
-    let listener =
-        TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
-    info!(listen = %config.listen, "scheduler starts");
-    tasks.spawn("http", serve(listener, router, stop.clone()));
+    let sockets = ConnectionLimits::new(config.connections, config.peer_connections, open_files);
+    let load = config.load.within(sockets.total);
+    let state = ApiState::new(
+        api_db.clone(),
+        db.clone(),
+        sealer,
+        stores,
+        config.resolve(),
+        load,
+        config.api_memory_bytes,
+        registry,
+        stop.clone(),
+    )?;
+    let router = api::router(state, open.clone());
+    let http = HttpMetrics::register(registry)?;
+    let listener = listen(config.listen).await?;
+    info!(event = "scheduler_starts", listen = %config.listen, "scheduler starts");
+    let clients = ClientConnections::new(sockets, &http, Listening::Api);
+    tasks.spawn("http", serve(listener, router, clients, config.send, stop.clone()));
+    if let Some(address) = config.metrics_listen {
+        let sockets = ConnectionLimits::new(METRICS_CLIENTS, None, open_files);
+        let clients = ClientConnections::new(sockets, &http, Listening::Metrics);
+        tasks.spawn("metrics", serve(listen(address).await?, open, clients, SEND, stop.clone()));
+    }
     tasks.spawn("broker", {
         let (broker, stop) = (broker.clone(), stop.clone());
         async move { broker.run(&stop).await }
@@ -78,15 +108,19 @@ pub async fn run(config: Config) -> Result<()> {
     }
     prepared.store(true, Ordering::Relaxed);
     tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, stop.clone()));
-    tasks.spawn("rescuer", rescuer::run(db.clone(), broker.clone(), config.rescue, rescued, stop.clone()));
+    tasks.spawn("rescuer", rescuer::run(db.clone(), config.rescue, rescued, stop.clone()));
     tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), stop.clone()));
     tasks.spawn("requests", requests::run(db.clone(), broker.clone(), stop.clone()));
-    tasks.spawn("observer", observer::run(db.clone(), broker.clone(), service, stop.clone()));
+    tasks.spawn("observer", observer::run(db.clone(), api_db, broker.clone(), service, stop.clone()));
     tasks.spawn("pruner", pruner::run(db, config.keep_days, stop.clone()));
 
     tasks.wait(DRAIN).await?;
     info!("scheduler stopped");
     Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 fn health(db: &Db, broker: &Broker, tasks: &Tasks, prepared: &Arc<AtomicBool>) -> Health {

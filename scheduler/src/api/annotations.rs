@@ -1,58 +1,32 @@
 //! Annotations: what a host needs to try export, and deletion that reaches exported objects.
 
+mod shown;
+
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
 use longshore_db::annotations::{self, AnnotationRow, Written};
-use longshore_db::storages::{self, StorageFilter};
-use longshore_db::{Error, Transaction, audit, syncs, tasks};
-use longshore_model::Direction;
-use serde::{Deserialize, Deserializer, Serialize};
+use longshore_db::{Client, Error, Transaction, audit, storages, syncs, tasks};
+use longshore_model::json;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::answer::Answer;
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody};
-use super::extract::{Json, Path};
+use super::extract::{Json, Path, UrlQuery};
+use super::offload::Stop;
+use super::query::AfterQuery;
+use super::tasks::LeftOut;
+use shown::{ROW_BYTES, read, shown};
+
+pub(super) use shown::AnnotationBody;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
-}
-
-/// An annotation of a task.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct AnnotationBody {
-    id: i64,
-    task: i64,
-    project: i64,
-    #[schema(value_type = Vec<serde_json::Value>)]
-    result: Box<RawValue>,
-    was_cancelled: bool,
-    ground_truth: bool,
-    lead_time: Option<f64>,
-    completed_by: Option<i64>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
-
-impl AnnotationBody {
-    pub(super) fn new(row: AnnotationRow) -> ApiResult<Self> {
-        Ok(Self {
-            id: row.id,
-            task: row.task_id,
-            project: row.project_id,
-            result: RawValue::from_string(row.result).map_err(ApiError::internal)?,
-            was_cancelled: row.was_cancelled,
-            ground_truth: row.ground_truth,
-            lead_time: row.lead_time,
-            completed_by: row.completed_by,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        })
-    }
 }
 
 /// An annotation to write. What a PATCH leaves out stays.
@@ -76,6 +50,9 @@ struct AnnotationFields {
 
 /// Lists and objects within each other, as of items that are imported: readers commonly stop near 128.
 const MAX_DEPTH: usize = 100;
+
+/// Bytes of a result as the database prints it, as of items that are imported: the API and exports read this text.
+const MAX_PRINTED: usize = 32 * 1024 * 1024;
 
 /// Whether lists and objects of a JSON text lie deeper within each other than so many levels.
 fn is_deeper(json: &str, levels: usize) -> bool {
@@ -112,50 +89,76 @@ impl AnnotationFields {
         if is_deeper(text, MAX_DEPTH) {
             return Err(ApiError::invalid("result", format!("Nested deeper than {MAX_DEPTH} levels.")));
         }
+        if json::printed_size(text) > MAX_PRINTED {
+            let detail = format!(
+                "Has more than {MAX_PRINTED} bytes with its numbers written out. Write numbers such as 1e1000 as strings."
+            );
+            return Err(ApiError::invalid("result", detail));
+        }
         Ok(Some(text))
     }
 }
 
-/// Lists a task's annotations.
+/// Annotations of one answer, without their results about 250 bytes each.
+const MOST_LISTED: i64 = 1_000;
+
+/// Lists a task's annotations by ID, 1,000 or 16 MiB of them. `Link` has the URL of the next ones.
 #[utoipa::path(
     get, path = "/api/tasks/{id}/annotations", operation_id = "annotations_list", tag = "annotations",
-    params(("id" = i64, Path)), responses((status = 200, body = [AnnotationBody]), (status = 404, body = ErrorBody))
+    params(("id" = i64, Path), AfterQuery),
+    responses(
+        (status = 200, body = [AnnotationBody<'_>]), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody)
+    )
 )]
 async fn list(
     State(state): State<ApiState>,
     caller: Caller,
     Path(task): Path<i64>,
-) -> ApiResult<Json<Vec<AnnotationBody>>> {
+    UrlQuery(query): UrlQuery<AfterQuery>,
+) -> ApiResult<Answer> {
     let client = state.db.client().await?;
-    tasks::get(&client, task)
-        .await?
-        .filter(|row| caller.sees(row.project_id))
-        .ok_or_else(|| ApiError::not_found(format!("task {task}")))?;
-    let rows = annotations::of_tasks(&client, &[task]).await?;
-    Ok(Json(rows.into_iter().map(AnnotationBody::new).collect::<ApiResult<_>>()?))
+    check_task(&client, &caller, task).await?;
+    let mut rows = annotations::of_tasks(&client, &[task], query.after.unwrap_or(0), MOST_LISTED + 1).await?;
+    let mut is_cut = i64::try_from(rows.len()).is_ok_and(|count| count > MOST_LISTED);
+    rows.truncate(usize::try_from(MOST_LISTED).unwrap_or(usize::MAX));
+    let (texts, reserved, bytes) = read(&state, &caller, client, &rows).await?;
+    // Those that do not fit are the start of the next page; one that never fits is shown without its result.
+    if let Some(fitting) = rows.iter().position(|row| texts.get(row.id).err() == Some(LeftOut::AnswerFull)) {
+        is_cut = true;
+        rows.truncate(fitting.max(1));
+    }
+    let next = rows.last().filter(|_| is_cut).map(|row| format!("/api/tasks/{task}/annotations?after={}", row.id));
+    let write = move |_: &Stop| {
+        let bodies = rows.iter().map(|row| AnnotationBody::new(row, texts.result(row.id)));
+        Answer::write(&bodies.collect::<ApiResult<Vec<_>>>()?, bytes + ROW_BYTES * rows.len(), reserved)
+    };
+    Ok(state.offload.run(bytes, write).await?.with_next(next))
+}
+
+/// Refuses a task that does not exist or that the caller does not see.
+async fn check_task(client: &Client, caller: &Caller, task: i64) -> ApiResult<()> {
+    let row = tasks::get(client, task).await?.filter(|row| caller.sees(row.project_id));
+    row.map(drop).ok_or_else(|| ApiError::not_found(format!("task {task}")))
 }
 
 /// Adds an annotation to a task.
 #[utoipa::path(
     post, path = "/api/tasks/{id}/annotations", operation_id = "annotations_create", tag = "annotations",
     params(("id" = i64, Path)), request_body = AnnotationFields,
-    responses((status = 201, body = AnnotationBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 201, body = AnnotationBody<'_>), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn create(
     State(state): State<ApiState>,
     caller: Caller,
     Path(task): Path<i64>,
     Json(fields): Json<AnnotationFields>,
-) -> ApiResult<(StatusCode, Json<AnnotationBody>)> {
+) -> ApiResult<(StatusCode, Answer)> {
     let result = fields.result()?.ok_or_else(|| ApiError::invalid("result", "This field is required."))?;
     let mut client = state.db.client().await?;
-    tasks::get(&client, task)
-        .await?
-        .filter(|row| caller.sees(row.project_id))
-        .ok_or_else(|| ApiError::not_found(format!("task {task}")))?;
+    check_task(&client, &caller, task).await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     let written = Written {
-        result,
+        result: Some(result),
         was_cancelled: fields.was_cancelled.unwrap_or_default(),
         ground_truth: fields.ground_truth.unwrap_or_default(),
         lead_time: fields.lead_time.flatten(),
@@ -164,36 +167,39 @@ async fn create(
     let row = annotations::insert(&tx, task, &written).await.map_err(unfit)?;
     record(&tx, &caller, "annotation.create", &row).await?;
     tx.commit().await.map_err(Error::from)?;
-    Ok((StatusCode::CREATED, Json(AnnotationBody::new(row)?)))
+    // Not kept while the answer is read.
+    drop(fields);
+    Ok((StatusCode::CREATED, shown(&state, &caller, client, row).await?))
 }
 
 /// Shows an annotation.
 #[utoipa::path(
     get, path = "/api/annotations/{id}", operation_id = "annotations_get", tag = "annotations",
-    params(("id" = i64, Path)), responses((status = 200, body = AnnotationBody), (status = 404, body = ErrorBody))
+    params(("id" = i64, Path)), responses((status = 200, body = AnnotationBody<'_>), (status = 404, body = ErrorBody))
 )]
-async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Json<AnnotationBody>> {
-    let row = annotations::get(&state.db.client().await?, id).await?.filter(|row| caller.sees(row.project_id));
-    Ok(Json(AnnotationBody::new(row.ok_or_else(|| not_found(id))?)?))
+async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Answer> {
+    let client = state.db.client().await?;
+    let row = annotations::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
+    shown(&state, &caller, client, row.ok_or_else(|| not_found(id))?).await
 }
 
 /// Changes an annotation.
 #[utoipa::path(
     patch, path = "/api/annotations/{id}", operation_id = "annotations_update", tag = "annotations",
     params(("id" = i64, Path)), request_body = AnnotationFields,
-    responses((status = 200, body = AnnotationBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = AnnotationBody<'_>), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn update(
     State(state): State<ApiState>,
     caller: Caller,
     Path(id): Path<i64>,
     Json(fields): Json<AnnotationFields>,
-) -> ApiResult<Json<AnnotationBody>> {
+) -> ApiResult<Answer> {
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     let stored = seen(&tx, &caller, id).await?;
     let written = Written {
-        result: fields.result()?.unwrap_or(&stored.result),
+        result: fields.result()?,
         was_cancelled: fields.was_cancelled.unwrap_or(stored.was_cancelled),
         ground_truth: fields.ground_truth.unwrap_or(stored.ground_truth),
         lead_time: fields.lead_time.unwrap_or(stored.lead_time),
@@ -202,7 +208,8 @@ async fn update(
     let row = annotations::update(&tx, id, &written).await.map_err(unfit)?;
     record(&tx, &caller, "annotation.update", &row).await?;
     tx.commit().await.map_err(Error::from)?;
-    Ok(Json(AnnotationBody::new(row)?))
+    drop(fields);
+    shown(&state, &caller, client, row).await
 }
 
 /// Removes an annotation; its exported objects follow where the storage may delete them.
@@ -216,13 +223,9 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
     let row = seen(&tx, &caller, id).await?;
     annotations::delete(&tx, id).await?;
     record(&tx, &caller, "annotation.delete", &row).await?;
-    let filter =
-        StorageFilter { direction: Some(Direction::Export), project: Some(row.project_id), ..StorageFilter::default() };
-    for storage in storages::list(&tx, &filter).await? {
-        // A storage that is switched off is left alone; its next sync finds the deletion by itself.
-        if storage.settings.can_delete_objects == Some(true) && storage.synchronizable {
-            syncs::add_delete_job(&tx, storage.id).await?;
-        }
+    // A storage that is switched off is left alone; its next sync finds the deletion by itself.
+    for storage in storages::deleting(&tx, row.project_id).await? {
+        syncs::add_delete_job(&tx, storage).await?;
     }
     tx.commit().await.map_err(Error::from)?;
     Ok(StatusCode::NO_CONTENT)
@@ -276,6 +279,7 @@ mod tests {
         assert_eq!(fields(r#"{"result": [ {"a": 1.10} ]}"#).result().unwrap(), Some(r#"[ {"a": 1.10} ]"#));
         assert!(fields(r#"{"result": {"a": 1}}"#).result().is_err());
         assert!(fields(r#"{"result": ["\u0000"]}"#).result().is_err());
+        assert!(fields(&format!(r#"{{"result": [{}0]}}"#, "1e131071,".repeat(300))).result().is_err());
         assert_eq!(fields(r#"{"lead_time": null}"#).lead_time, Some(None));
         assert_eq!(fields("{}").lead_time, None);
     }

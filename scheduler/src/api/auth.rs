@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use longshore_db::audit;
+use longshore_db::tokens::{self, TokenDigest};
 use longshore_model::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -70,6 +71,9 @@ fn needed(method: &Method, route: &str) -> Role {
 /// Who calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
+    /// The token's ID.
+    pub(crate) id: i64,
+    digest: TokenDigest,
     /// The token's name.
     pub(crate) name: String,
     projects: Option<Vec<i64>>,
@@ -79,6 +83,16 @@ impl Caller {
     /// The projects this caller sees; `None` is all.
     pub(crate) fn scope(&self) -> Option<&[i64]> {
         self.projects.as_deref()
+    }
+
+    /// The same caller with what its token may do now; `None` if the token is deleted. For work that lasts.
+    ///
+    /// # Errors
+    /// The database is unavailable.
+    pub(super) async fn again(&self, state: &ApiState) -> ApiResult<Option<Self>> {
+        let row = state.tokens.find(&state.system, self.digest).await?;
+        let same = row.filter(|row| row.id == self.id);
+        Ok(same.map(|row| Self { name: row.name, projects: row.projects, ..self.clone() }))
     }
 
     /// Whether a project is this caller's to see.
@@ -128,7 +142,8 @@ pub(crate) async fn authenticate(
         }
         return Err(ApiError::Unauthorized(MISSING));
     };
-    let row = state.tokens.find(&state.db, &token).await?.ok_or(ApiError::Unauthorized("Invalid token."))?;
+    let digest = tokens::digest(&token);
+    let row = state.tokens.find(&state.system, digest).await?.ok_or(ApiError::Unauthorized("Invalid token."))?;
     let role = Role::of(&row.role).ok_or_else(|| ApiError::internal("a token has an unknown role"))?;
     let needed = needed(request.method(), route.as_str());
     if role < needed {
@@ -139,7 +154,7 @@ pub(crate) async fn authenticate(
             role.as_str()
         )));
     }
-    request.extensions_mut().insert(Caller { name: row.name, projects: row.projects });
+    request.extensions_mut().insert(Caller { id: row.id, digest, name: row.name, projects: row.projects });
     Ok(next.run(request).await)
 }
 
@@ -200,7 +215,8 @@ mod tests {
 
     #[test]
     fn a_caller_sees_the_projects_of_the_token_alone() {
-        let caller = |projects| Caller { name: "t".to_owned(), projects };
+        let digest = tokens::digest(&Secret::new("t"));
+        let caller = |projects| Caller { id: 1, digest, name: "t".to_owned(), projects };
         assert!(caller(None).sees(1));
         assert!(caller(Some(vec![1, 2])).sees(2));
         assert!(!caller(Some(vec![1, 2])).sees(3));

@@ -14,11 +14,17 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::load::Limit;
+
 /// Messages by field; what belongs to no field is under [`NON_FIELD`].
 pub(crate) type FieldErrors = BTreeMap<&'static str, Vec<String>>;
 
 /// Label Studio's name for what belongs to no single field.
 pub(crate) const NON_FIELD: &str = "non_field_errors";
+
+/// Seconds after which a refused caller may try again. An answer of 16 MiB is sent in a second or two; much longer
+/// would idle the callers of an API that is free again.
+const RETRY_AFTER: &str = "2";
 
 /// The result of every handler.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
@@ -44,8 +50,12 @@ pub(crate) enum ApiError {
     Connection { field: &'static str, error: StorageError },
     /// The storage did not give what was asked of it.
     Storage(StorageError),
+    /// There is no memory for the answer or the body now.
+    NoMemory { code: &'static str, detail: &'static str },
     /// It took longer than anybody should wait.
     TimedOut,
+    /// As much as the token or the process may do at once is being done.
+    Busy(Limit),
     /// The database failed or is away.
     Database(longshore_db::Error),
     /// Longshore's own fault.
@@ -86,6 +96,13 @@ impl ApiError {
         Self::Unreadable { status: StatusCode::BAD_REQUEST, code, detail: detail.into() }
     }
 
+    /// A task or annotation whose JSON is larger than any answer may be.
+    pub(crate) fn task_too_large() -> Self {
+        let detail = "The task's data is larger than 40 MiB as Postgres prints it, so it cannot be shown. Import it \
+                      as smaller tasks.";
+        Self::Unreadable { status: StatusCode::UNPROCESSABLE_ENTITY, code: "task_too_large", detail: detail.to_owned() }
+    }
+
     pub(crate) fn body_too_large() -> Self {
         let detail = "The body is too large.".to_owned();
         Self::Unreadable { status: StatusCode::PAYLOAD_TOO_LARGE, code: "body_too_large", detail }
@@ -113,6 +130,7 @@ impl ApiError {
             Self::Connection { error, .. } if error.reason == FailureReason::BlockedAddress => StatusCode::FORBIDDEN,
             Self::Storage(error) => storage_status(error.kind),
             Self::Invalid(_) | Self::Refused { .. } | Self::Connection { .. } => StatusCode::BAD_REQUEST,
+            Self::Busy(_) | Self::NoMemory { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -126,9 +144,11 @@ impl ApiError {
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::Route { code, .. } | Self::Unreadable { code, .. } | Self::Refused { code, .. } => code,
+            Self::NoMemory { code, .. } => code,
             Self::Invalid(_) => "validation_error",
             Self::Connection { error, .. } | Self::Storage(error) => error.reason.as_str(),
             Self::TimedOut => "timed_out",
+            Self::Busy(limit) => limit.code(),
             Self::Database(error) if error.is_unavailable() => "database_unavailable",
             Self::Database(_) | Self::Internal(_) => "internal",
         }
@@ -141,7 +161,9 @@ impl ApiError {
             Self::Route { detail, .. } | Self::Unreadable { detail, .. } | Self::Refused { detail, .. } => {
                 detail.clone()
             }
+            Self::NoMemory { detail, .. } => (*detail).to_owned(),
             Self::Invalid(_) => "Validation error".to_owned(),
+            Self::Busy(limit) => limit.detail().to_owned(),
             Self::Connection { error, .. } | Self::Storage(error) => connection_detail(error),
             Self::TimedOut => {
                 "This took too long, most likely for a database that is silent; try again in a moment.".to_owned()
@@ -214,6 +236,7 @@ impl From<longshore_db::Error> for ApiError {
         match error {
             longshore_db::Error::NotFound(what) => Self::not_found(what),
             longshore_db::Error::Conflict(detail) => Self::refused("conflict", detail),
+            longshore_db::Error::ShareInUse => Self::Busy(Limit::TokenDatabase),
             error => Self::Database(error),
         }
     }
@@ -245,6 +268,7 @@ impl IntoResponse for ApiError {
         let id = Uuid::new_v4();
         self.log(id);
         let status = self.status();
+        let busy = if let Self::Busy(limit) = self { Some(limit) } else { None };
         let body = ErrorBody {
             id,
             status_code: status.as_u16(),
@@ -255,8 +279,16 @@ impl IntoResponse for ApiError {
             validation_errors: self.into_fields(),
         };
         let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
+        }
+        if let Some(limit) = busy {
+            response.headers_mut().insert(header::RETRY_AFTER, limit.retry_after_seconds().into());
+            // Counted where all answers are.
+            response.extensions_mut().insert(limit);
         }
         response
     }

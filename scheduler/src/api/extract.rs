@@ -1,15 +1,22 @@
 //! What handlers take from a request, each refusing with the API's own error body.
 
-use axum::extract::rejection::{BytesRejection, JsonRejection};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use std::fmt::{self, Formatter};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use http_body_util::BodyExt as _;
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::error::ApiError;
+use super::limits::{MAX_BODY, max_body};
 
 /// A JSON body, in or out.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -17,11 +24,17 @@ pub(crate) struct Json<T>(pub(crate) T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match axum::Json::from_request(request, state).await {
-            Ok(axum::Json(body)) => Ok(Self(body)),
-            Err(rejection) => Err(unreadable_json(rejection)),
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        if !is_json(request.headers()) {
+            return Err(unreadable(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Expected request with `Content-Type: application/json`".to_owned(),
+            ));
         }
+        let bytes = body(request).await?;
+        axum::Json::from_bytes(&bytes)
+            .map(|axum::Json(body)| Self(body))
+            .map_err(|rejection| unreadable_json(&rejection))
     }
 }
 
@@ -37,13 +50,14 @@ pub(crate) struct OptionalJson<T>(pub(crate) T);
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes =
-            axum::body::Bytes::from_request(request, state).await.map_err(|rejection| unreadable_bytes(&rejection))?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let bytes = body(request).await?;
         if bytes.trim_ascii().is_empty() {
             return Ok(Self(T::default()));
         }
-        axum::Json::from_bytes(&bytes).map(|axum::Json(body)| Self(body)).map_err(unreadable_json)
+        axum::Json::from_bytes(&bytes)
+            .map(|axum::Json(body)| Self(body))
+            .map_err(|rejection| unreadable_json(&rejection))
     }
 }
 
@@ -59,17 +73,135 @@ impl<S: Send + Sync> FromRequest<S> for Object {
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        if is_form {
-            let axum::Form(pairs) = axum::Form::<Vec<(String, String)>>::from_request(request, state)
-                .await
-                .map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))?;
-            return Ok(Self(pairs.into_iter().map(|(name, value)| (name, Value::String(value))).collect()));
+        if !is_form {
+            return Ok(Self(Json::<FlatObject>::from_request(request, state).await?.0.0));
         }
-        match Json::<Value>::from_request(request, state).await?.0 {
-            Value::Object(fields) => Ok(Self(fields)),
-            _ => Err(ApiError::unreadable("parse_error", "The body must be one JSON object.")),
-        }
+        let (head, sent) = request.into_parts();
+        let bytes = body(Request::from_parts(head.clone(), sent)).await?;
+        let form = axum::Form::<FlatObject>::from_request(Request::from_parts(head, Body::from(bytes)), state).await;
+        form.map(|axum::Form(fields)| Self(fields.0))
+            .map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))
     }
+}
+
+/// Fields of one request. A storage has about 40.
+const MOST_FIELDS: usize = 256;
+
+/// An object of few fields. Values that are lists or objects come out empty: no field takes one, and a tree of 4 MiB
+/// takes 100 MiB.
+struct FlatObject(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for FlatObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = FlatObject;
+
+            fn expecting(&self, out: &mut Formatter<'_>) -> fmt::Result {
+                out.write_str("one object of fields")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FlatObject, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, FlatValue(value))) = map.next_entry::<String, FlatValue>()? {
+                    fields.insert(name, value);
+                    if fields.len() > MOST_FIELDS {
+                        return Err(A::Error::custom(format!("more than {MOST_FIELDS} fields")));
+                    }
+                }
+                Ok(FlatObject(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// A value that is not looked into.
+struct FlatValue(Value);
+
+impl<'de> Deserialize<'de> for FlatValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = FlatValue;
+
+            fn expecting(&self, out: &mut Formatter<'_>) -> fmt::Result {
+                out.write_str("a value")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_string<E>(self, value: String) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_unit<E>(self) -> Result<FlatValue, E> {
+                Ok(FlatValue(Value::Null))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<FlatValue, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(FlatValue(Value::Array(Vec::new())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<FlatValue, A::Error> {
+                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(FlatValue(Value::Object(Map::new())))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}
+
+/// How long a body may take to arrive. Memory is reserved for it meanwhile; 16 MiB take as long at 5 Mbit/s.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// The body of a request, as long as its route allows, in one piece.
+async fn body(request: Request) -> Result<Vec<u8>, ApiError> {
+    let most = request.extensions().get::<MatchedPath>().map_or(MAX_BODY, |route| max_body(route.as_str()));
+    let mut body = request.into_body();
+    let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(most));
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| unreadable(StatusCode::BAD_REQUEST, error.to_string()))?;
+            let Ok(piece) = frame.into_data() else { continue };
+            if bytes.len() + piece.len() > most {
+                return Err(ApiError::body_too_large());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    };
+    timeout(BODY_TIME, reading).await.map_err(|_| ApiError::TimedOut)?
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
 /// The placeholders of a path. What does not read as they should names no row, so it is a 404.
@@ -100,14 +232,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for UrlQuery<T> {
     }
 }
 
-fn unreadable_json(rejection: JsonRejection) -> ApiError {
-    match rejection {
-        JsonRejection::BytesRejection(rejection) => unreadable_bytes(&rejection),
-        rejection => unreadable(rejection.status(), rejection.body_text()),
-    }
-}
-
-fn unreadable_bytes(rejection: &BytesRejection) -> ApiError {
+fn unreadable_json(rejection: &JsonRejection) -> ApiError {
     unreadable(rejection.status(), rejection.body_text())
 }
 

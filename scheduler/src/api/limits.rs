@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
@@ -11,10 +11,27 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout;
 
 use super::ApiState;
+use super::auth::Caller;
 use super::error::{ApiError, ApiResult};
 
 /// The largest body: an annotation with brush masks takes some megabytes, settings a few hundred bytes.
 pub(super) const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// The largest body of routes that take neither annotations nor documents nor label configs. A list of 100,000 tasks to
+/// export takes a megabyte.
+const MAX_SMALL_BODY: usize = 4 * 1024 * 1024;
+
+/// The routes that take up to [`MAX_BODY`].
+const LARGE_BODIES: &[&str] =
+    &["/api/projects", "/api/tasks/{id}/annotations", "/api/annotations/{id}", "/api/resolve"];
+
+/// Bytes that a body takes while it is read: its own, and those of what is made of it.
+const BYTES_PER_BODY_BYTE: usize = 2;
+
+/// The largest body of a route.
+pub(super) fn max_body(route: &str) -> usize {
+    if LARGE_BODIES.contains(&route) { MAX_BODY } else { MAX_SMALL_BODY }
+}
 
 /// What is read, and thrown away, of a body that was refused, and for how long: most clients read their
 /// answer only after all is sent, and a connection that is closed before takes it from them.
@@ -28,6 +45,11 @@ const SILENCES: u32 = 4;
 const UNHURRIED: &[&str] = &["/api/storages/{kind}/{id}", "/api/storages/export/{kind}/{id}"];
 const UNHURRIED_TIME: Duration = Duration::from_secs(60 * 60);
 
+/// Whether a request works through whole tables.
+pub(super) fn is_unhurried(method: &Method, route: &MatchedPath) -> bool {
+    method == Method::DELETE && UNHURRIED.contains(&route.as_str())
+}
+
 /// Gives a request up that takes too long, whatever it waits for: a body that never ends, a connection
 /// to the database that is half-open. A body that an answer streams may take its time.
 pub(super) async fn in_time(
@@ -36,19 +58,41 @@ pub(super) async fn in_time(
     request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let unhurried = request.method() == Method::DELETE && UNHURRIED.contains(&route.as_str());
-    let limit = if unhurried { UNHURRIED_TIME } else { state.db.patience() * SILENCES };
+    let limit = if is_unhurried(request.method(), &route) { UNHURRIED_TIME } else { state.db.patience() * SILENCES };
     timeout(limit, next.run(request)).await.map_err(|_| ApiError::TimedOut)
 }
 
-/// Refuses a body by the length it announces, before any of it is read.
-pub(super) async fn refuse_long(request: Request, next: Next) -> Response {
+/// Refuses a body by the length it announces, before any of it is read, and reserves memory for one that is large. A
+/// body that announces no length may be as large as its route allows.
+pub(super) async fn check_body(
+    State(state): State<ApiState>,
+    route: MatchedPath,
+    request: Request,
+    next: Next,
+) -> Response {
+    let most = max_body(route.as_str());
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let announced = announced.and_then(|length| length.parse::<u64>().ok());
     // A length that is no number never comes here: HTTP itself refuses it.
-    if announced.and_then(|length| length.parse::<u64>().ok()).is_none_or(|length| length <= MAX_BODY as u64) {
-        return next.run(request).await;
+    if announced.is_some_and(|length| length > most as u64) {
+        return refused(ApiError::body_too_large(), request);
     }
-    let (mut head, refusal) = ApiError::body_too_large().into_response().into_parts();
+    let most_left = request.body().size_hint().upper().unwrap_or(most as u64).min(most as u64);
+    let bytes = usize::try_from(most_left).unwrap_or(most) * BYTES_PER_BODY_BYTE;
+    let token = request.extensions().get::<Caller>().map_or_else(String::new, |caller| caller.name.clone());
+    let reserved = match state.bodies.reserve(&token, bytes).await {
+        Ok(reserved) => reserved,
+        Err(error) => return refused(error, request),
+    };
+    let answer = next.run(request).await;
+    // With the handler: what it made of the body is gone.
+    drop(reserved);
+    answer
+}
+
+/// Refuses a request whose body was not read.
+fn refused(error: ApiError, request: Request) -> Response {
+    let (mut head, refusal) = error.into_response().into_parts();
     // The answer ends after the body was thrown away, so its length is not told.
     head.headers.remove(header::CONTENT_LENGTH);
     let answer = refusal.into_data_stream().chain(stream::once(thrown_away(request.into_body())));

@@ -4,8 +4,10 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::Instant;
+
+use super::load::Limit;
 
 /// Upper bounds in seconds: a row takes milliseconds, a connection probe up to ten seconds.
 const BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -19,6 +21,11 @@ pub(crate) struct ApiMetrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     running: IntGauge,
+    refused: IntCounterVec,
+    /// Event streams that are open.
+    pub(crate) streams: IntGauge,
+    /// Readings of syncs for event streams.
+    pub(crate) feed_reads: IntCounter,
 }
 
 impl ApiMetrics {
@@ -35,10 +42,22 @@ impl ApiMetrics {
                 &["route", "method"],
             )?,
             running: IntGauge::new("longshore_api_requests_running", "Requests being answered now.")?,
+            refused: IntCounterVec::new(
+                Opts::new("longshore_api_refusals_total", "Requests refused, by the limit that they reached."),
+                &["limit"],
+            )?,
+            streams: IntGauge::new("longshore_event_streams", "Event streams that are open.")?,
+            feed_reads: IntCounter::new("longshore_event_reads_total", "Syncs read for event streams.")?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
         registry.register(Box::new(metrics.running.clone()))?;
+        registry.register(Box::new(metrics.refused.clone()))?;
+        registry.register(Box::new(metrics.streams.clone()))?;
+        registry.register(Box::new(metrics.feed_reads.clone()))?;
+        for limit in Limit::ALL {
+            metrics.refused.with_label_values(&[limit.as_str()]);
+        }
         Ok(metrics)
     }
 }
@@ -62,6 +81,9 @@ pub(crate) async fn measure(State(metrics): State<ApiMetrics>, request: Request,
     let running = Running(&metrics.running);
     let response = next.run(request).await;
     drop(running);
+    if let Some(limit) = response.extensions().get::<Limit>() {
+        metrics.refused.with_label_values(&[limit.as_str()]).inc();
+    }
     metrics.requests.with_label_values(&[route, method, status_class(response.status().as_u16())]).inc();
     metrics.seconds.with_label_values(&[route, method]).observe(started.elapsed().as_secs_f64());
     response

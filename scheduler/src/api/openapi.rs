@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::error::ErrorBody;
-use super::{ApiState, annotations, projects, quarantine, resolve, storages, syncs, tasks, tokens};
+use super::{ApiState, annotations, projects, quarantine, resolve, storages, sync_events, syncs, tasks, tokens};
 
 /// Where the document is.
 pub(super) const DOCUMENT: &str = "/api/openapi.json";
@@ -52,6 +52,7 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(tasks::routes())
         .merge(annotations::routes())
         .merge(syncs::routes())
+        .merge(sync_events::routes())
         .merge(quarantine::routes())
         .merge(resolve::routes())
         .merge(tokens::routes())
@@ -95,6 +96,8 @@ fn add_refusals(path: &str, operation: &mut Operation) {
         ("404", has_place, "It is not there, or not this token's to see."),
         ("413", takes_body, "The body is too large."),
         ("415", takes_body, "The body is of another type than is read here."),
+        ("422", path.contains("/resolve") || path.contains("/presign"), "The task's data is too large to be read."),
+        ("429", true, "Too many requests or bytes at once; try again after the seconds of `Retry-After`."),
         ("503", true, "The database does not answer; try again in a moment."),
     ];
     for (status, is_possible, description) in refusals {

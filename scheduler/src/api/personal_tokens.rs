@@ -8,6 +8,7 @@
 use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use longshore_db::tokens;
 use longshore_model::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -45,7 +46,7 @@ pub(super) struct Refreshed {
 /// # Errors
 /// Nobody has this token.
 pub(super) async fn refresh(State(state): State<ApiState>, Json(body): Json<Refresh>) -> ApiResult<Json<Refreshed>> {
-    match state.tokens.find(&state.db, &body.refresh).await? {
+    match state.tokens.find(&state.system, tokens::digest(&body.refresh)).await? {
         Some(_) => Ok(Json(Refreshed { access: body.refresh.expose().to_owned() })),
         None => Err(ApiError::Unauthorized("Invalid token.")),
     }

@@ -4,17 +4,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use longshore_db::projects::{self, ProjectRow};
-use longshore_db::{Error, audit};
+use longshore_db::{Bounded, Error, audit};
+use longshore_model::MAX_LABEL_CONFIG;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::answer::{self, Answer};
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
 use super::page::{Page, PageQuery};
+use super::tasks::LeftOut;
 
 /// As long as a storage's title may be.
 const MAX_TITLE: usize = 256;
@@ -28,9 +31,13 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 struct ProjectBody {
     id: i64,
     title: String,
+    /// Empty if it is left out.
     label_config: String,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// Why `label_config` is empty in a list: the answer is full. Absent if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<LeftOut>,
 }
 
 impl From<ProjectRow> for ProjectBody {
@@ -38,7 +45,8 @@ impl From<ProjectRow> for ProjectBody {
         Self {
             id: row.id,
             title: row.title,
-            label_config: row.label_config,
+            left_out: row.label_config.is_none().then_some(LeftOut::AnswerFull),
+            label_config: row.label_config.unwrap_or_default(),
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
@@ -59,17 +67,21 @@ struct NewProject {
     get, path = "/api/projects", operation_id = "projects_list", tag = "projects", params(PageQuery),
     responses((status = 200, body = Page<ProjectBody>), (status = 404, body = ErrorBody))
 )]
-async fn list(
-    State(state): State<ApiState>,
-    caller: Caller,
-    UrlQuery(page): UrlQuery<PageQuery>,
-) -> ApiResult<Json<Page<ProjectBody>>> {
-    let client = state.db.client().await?;
-    let (rows, count) = projects::list(&client, caller.scope(), page.offset(), page.limit()).await?;
+async fn list(State(state): State<ApiState>, caller: Caller, UrlQuery(page): UrlQuery<PageQuery>) -> ApiResult<Answer> {
+    let count = projects::count(&state.db.client().await?, caller.scope()).await?;
     if page.is_past(count) {
         return Err(ApiError::no_page());
     }
-    Ok(Json(Page::new("/api/projects", page, count, rows.into_iter().map(ProjectBody::from).collect())))
+    let (state, caller) = (&state, &caller);
+    let read = |most| async move {
+        let client = state.db.client().await?;
+        let rows = projects::list(&client, caller.scope(), page.offset(), page.limit(), most).await?;
+        let is_cut = rows.iter().any(|row| row.label_config.is_none());
+        Ok(Bounded { rows, is_cut })
+    };
+    let (rows, reserved) = answer::rows(state, caller, read).await?;
+    let bodies: Vec<ProjectBody> = rows.rows.into_iter().map(ProjectBody::from).collect();
+    Answer::of_rows(state, caller, &Page::new("/api/projects", page, count, bodies), reserved).await
 }
 
 /// Makes a project.
@@ -97,6 +109,10 @@ async fn create(
             return Err(ApiError::invalid(field, "Null characters are not allowed."));
         }
     }
+    if new.label_config.as_ref().is_some_and(|config| config.len() > MAX_LABEL_CONFIG) {
+        let detail = format!("Ensure this field has no more than {MAX_LABEL_CONFIG} bytes.");
+        return Err(ApiError::invalid("label_config", detail));
+    }
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     let row = projects::insert(&tx, title, new.label_config.as_deref()).await?;
@@ -110,7 +126,12 @@ async fn create(
     get, path = "/api/projects/{id}", operation_id = "projects_get", tag = "projects", params(("id" = i64, Path)),
     responses((status = 200, body = ProjectBody), (status = 404, body = ErrorBody))
 )]
-async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Json<ProjectBody>> {
-    let row = projects::get(&state.db.client().await?, id).await?.filter(|row| caller.sees(row.id));
-    Ok(Json(row.ok_or_else(|| ApiError::not_found(format!("project {id}")))?.into()))
+async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Answer> {
+    let size = projects::size(&state.db.client().await?, id).await?.filter(|_| caller.sees(id));
+    let size = size.ok_or_else(|| ApiError::not_found(format!("project {id}")))?;
+    // Label configs of older releases take up to 16 MiB: as Postgres sent it, as text, and as the answer.
+    let reserved = state.memory.reserve(&caller.name, 3 * usize::try_from(size).unwrap_or_default()).await?;
+    let row = projects::get(&state.db.client().await?, id).await?;
+    let project: ProjectBody = row.ok_or_else(|| ApiError::not_found(format!("project {id}")))?.into();
+    Answer::write(&project, 0, reserved)
 }

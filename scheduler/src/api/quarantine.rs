@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::answer::{self, Answer};
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody, NON_FIELD};
 use super::extract::{Json, Path, UrlQuery};
@@ -35,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 #[derive(Debug, Serialize, ToSchema)]
 struct QuarantineList {
     quarantine: Vec<QuarantineBody>,
-    /// Send it as `before` for the next page; null after the last.
+    /// Send it as `before` for the next page; null after the last. A page ends early at 16 MiB.
     next_before: Option<i64>,
 }
 
@@ -124,7 +125,7 @@ async fn list(
     State(state): State<ApiState>,
     caller: Caller,
     UrlQuery(query): UrlQuery<QuarantineQuery>,
-) -> ApiResult<Json<QuarantineList>> {
+) -> ApiResult<Answer> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let filter = QuarantineFilter {
         id: None,
@@ -136,16 +137,18 @@ async fn list(
         reason: query.reason,
         before: query.before,
     };
-    let client = state.db.client().await?;
-    let mut rows = quarantine::list(&client, &filter, limit + 1).await?;
-    let more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
+    let (state, caller, filter) = (&state, &caller, &filter);
+    let read = |most| async move { Ok(quarantine::list(&state.db.client().await?, filter, limit + 1, most).await?) };
+    let (mut rows, reserved) = answer::rows(state, caller, read).await?;
+    let more = i64::try_from(rows.rows.len()).is_ok_and(|count| count > limit);
     if more {
-        rows.pop();
+        rows.rows.pop();
     }
-    Ok(Json(QuarantineList {
-        next_before: rows.last().filter(|_| more).map(|row| row.id),
-        quarantine: rows.into_iter().map(QuarantineBody::from).collect(),
-    }))
+    let list = QuarantineList {
+        next_before: rows.rows.last().filter(|_| more || rows.is_cut).map(|row| row.id),
+        quarantine: rows.rows.into_iter().map(QuarantineBody::from).collect(),
+    };
+    Answer::of_rows(state, caller, &list, reserved).await
 }
 
 /// Tries one object again: marks it and starts a sync unless one is under way.

@@ -78,3 +78,19 @@ pub(super) struct TaskView {
     /// `false` leaves URIs in the data as they are; by default they become links that browsers can load.
     pub(super) resolve_uri: Option<bool>,
 }
+
+/// Where a list goes on.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AfterQuery {
+    /// Only rows with a larger ID: header `Link` of an answer that holds not all has the URL.
+    pub(super) after: Option<i64>,
+}
+
+/// Where the jobs of a sync go on.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct JobsQuery {
+    /// Only jobs with a larger ID: `next_jobs_after` of the answer before.
+    pub(super) jobs_after: Option<i64>,
+}

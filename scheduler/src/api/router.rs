@@ -5,7 +5,7 @@ use std::any::Any;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, Uri};
-use axum::middleware::{from_fn, from_fn_with_state, map_request};
+use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tower::ServiceBuilder;
@@ -17,7 +17,7 @@ use tracing::Level;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::error::ApiError;
-use super::{ApiState, auth, limits, metrics, openapi, personal_tokens};
+use super::{ApiState, auth, limits, load, metrics, openapi, personal_tokens};
 
 /// Longer request ids are replaced: they go into every log line of their request.
 const MAX_REQUEST_ID: usize = 128;
@@ -36,7 +36,8 @@ pub fn router(state: ApiState, open: Router) -> Router {
         .layer(DefaultBodyLimit::max(MAX_REFRESH))
         .layer(from_fn_with_state(state.clone(), limits::in_time));
     let api = routes
-        .route_layer(from_fn(limits::refuse_long))
+        .route_layer(from_fn_with_state(state.clone(), limits::check_body))
+        .route_layer(from_fn_with_state(state.clone(), load::admit))
         // On routes alone: an unknown path is a 404 to everybody.
         .route_layer(from_fn_with_state(state.clone(), auth::authenticate))
         .route_layer(from_fn_with_state(state.clone(), limits::in_time))

@@ -9,51 +9,78 @@ use tokio_util::sync::CancellationToken;
 
 use super::bookmarks::Bookmarks;
 use super::known_tokens::KnownTokens;
+use super::load::{Load, LoadLimits};
+use super::memory::Memory;
 use super::metrics::ApiMetrics;
+use super::offload::Offload;
 use super::resolve::{Opened, ResolveOptions};
 use super::storages::{OpenStorage, open_storage};
+use super::sync_events::Feeds;
 
 /// What every handler works with. Clones share it.
 #[derive(Clone)]
 pub struct ApiState {
+    /// The API's own pool.
     pub(super) db: Db,
+    /// The pool of the loops, for look-ups of tokens: they must not wait for slow requests.
+    pub(super) system: Db,
     pub(super) sealer: Sealer,
     pub(super) stores: Stores,
     pub(super) open: Arc<OpenStorage>,
     pub(super) resolve: Arc<ResolveOptions>,
     pub(super) opened: Arc<Opened>,
+    /// Memory for answers: three quarters of what an operator gives.
+    pub(super) memory: Memory,
+    /// Memory for bodies that are read: the rest. Apart, so that no request holds one while it waits for the other
+    /// that another one holds.
+    pub(super) bodies: Memory,
+    pub(super) offload: Offload,
     pub(super) metrics: ApiMetrics,
     pub(super) tokens: KnownTokens,
     pub(super) bookmarks: Bookmarks,
+    pub(super) load: Load,
+    pub(super) feeds: Feeds,
     /// Ends event streams, which would otherwise hold up the end of the process.
     pub(super) stopping: CancellationToken,
 }
 
 impl ApiState {
-    /// Registers the API's metrics and keeps what handlers need.
+    /// Registers the API's metrics and keeps what handlers need. `system` is the pool of the loops, `memory_bytes` is what
+    /// answers and bodies may take.
     ///
     /// # Errors
     /// The registry has metrics of the API already.
+    #[expect(clippy::too_many_arguments, reason = "wiring: each is named by its type, and there is one caller")]
     pub fn new(
         db: Db,
+        system: Db,
         sealer: Sealer,
         stores: Stores,
         resolve: ResolveOptions,
+        limits: LoadLimits,
+        memory_bytes: usize,
         registry: &Registry,
         stopping: CancellationToken,
     ) -> prometheus::Result<Self> {
-        let (tokens, bookmarks) = (KnownTokens::default(), Bookmarks::default());
+        let (tokens, bookmarks) = (KnownTokens::register(registry)?, Bookmarks::default());
+        let metrics = ApiMetrics::register(registry)?;
         let (resolve, opened) = (Arc::new(resolve), Arc::default());
         Ok(Self {
             db,
+            system,
             sealer,
             open: open_storage(stores.clone()),
             stores,
             resolve,
             opened,
-            metrics: ApiMetrics::register(registry)?,
+            load: Load::new(limits, metrics.streams.clone()),
+            memory: Memory::new(memory_bytes / 4 * 3),
+            bodies: Memory::new(memory_bytes / 4),
+            offload: Offload::default(),
+            metrics,
             tokens,
             bookmarks,
+            feeds: Feeds::default(),
             stopping,
         })
     }

@@ -1,26 +1,22 @@
-//! Syncs: what runs and ran, its progress, and stopping or repeating it.
-
-use std::convert::Infallible;
-use std::time::Duration;
+//! Syncs: what runs and ran, its progress, and stopping or repeating it. Their events are in `sync_events`.
 
 use axum::extract::State;
-use axum::response::sse::{Event, KeepAlive, Sse};
 use chrono::{DateTime, Utc};
-use futures::Stream;
 use longshore_db::syncs::{self, JobRow, SyncFilter, SyncRow};
-use longshore_db::{Client, Counts, Error, audit};
+use longshore_db::{Bounded, Client, Counts, Error, audit};
 use longshore_model::{Direction, ExportOptions, JobKind, JobState, StorageKind, SyncStatus};
 use serde::Serialize;
-use tokio::time::{Interval, MissedTickBehavior, interval};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::answer::{self, Answer};
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
-use super::query::SyncQuery;
+use super::memory::Reserved;
+use super::query::{JobsQuery, SyncQuery};
 
 /// Syncs per answer unless the caller says otherwise.
 const DEFAULT_LIMIT: i64 = 50;
@@ -28,29 +24,21 @@ const DEFAULT_LIMIT: i64 = 50;
 /// More would only make one slow answer of several quick ones.
 const MAX_LIMIT: i64 = 500;
 
-/// How often an event stream looks. People watch it; a worker commits several pages a second.
-const EVERY: Duration = Duration::from_secs(1);
-
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(get))
-        .routes(routes!(cancel))
-        .routes(routes!(retry))
-        .routes(routes!(events))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(cancel)).routes(routes!(retry))
 }
 
 /// One page of syncs, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 struct SyncList {
     syncs: Vec<SyncBody>,
-    /// Send it as `before` for the next page; null after the last.
+    /// Send it as `before` for the next page; null after the last. A page ends early at 16 MiB.
     next_before: Option<i64>,
 }
 
 /// A sync.
 #[derive(Debug, Serialize, ToSchema)]
-struct SyncBody {
+pub(super) struct SyncBody {
     id: i64,
     storage: i64,
     project: i64,
@@ -72,9 +60,12 @@ struct SyncBody {
     counts: Counts,
     /// Objects a second since it started.
     rate: Option<f64>,
-    /// Left out of lists.
+    /// The first 1,000, or those after `jobs_after`. Left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     jobs: Option<Vec<JobBody>>,
+    /// If there are more jobs: send it as `jobs_after` for the next ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_jobs_after: Option<i64>,
 }
 
 /// One key range of a sync.
@@ -94,7 +85,7 @@ struct JobBody {
 }
 
 impl SyncBody {
-    fn new(row: SyncRow, jobs: Option<Vec<JobRow>>, now: DateTime<Utc>) -> Self {
+    fn new(row: SyncRow, jobs: Option<Bounded<JobRow>>, now: DateTime<Utc>) -> Self {
         Self {
             id: row.id,
             storage: row.storage_id,
@@ -112,7 +103,8 @@ impl SyncBody {
             started_at: row.started_at,
             finished_at: row.finished_at,
             counts: row.counts,
-            jobs: jobs.map(|jobs| jobs.into_iter().map(JobBody::new).collect()),
+            next_jobs_after: jobs.as_ref().filter(|jobs| jobs.is_cut).and_then(|jobs| Some(jobs.rows.last()?.id)),
+            jobs: jobs.map(|jobs| jobs.rows.into_iter().map(JobBody::new).collect()),
         }
     }
 }
@@ -149,7 +141,7 @@ async fn list(
     State(state): State<ApiState>,
     caller: Caller,
     UrlQuery(query): UrlQuery<SyncQuery>,
-) -> ApiResult<Json<SyncList>> {
+) -> ApiResult<Answer> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let filter = SyncFilter {
         project: query.project,
@@ -159,28 +151,37 @@ async fn list(
         before: query.before,
         limit: limit + 1,
     };
-    let client = state.db.client().await?;
-    let mut rows = syncs::list(&client, &filter).await?;
-    let more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
+    let (state, caller, filter) = (&state, &caller, &filter);
+    let read = |most| async move { Ok(syncs::list(&state.db.client().await?, filter, most).await?) };
+    let (mut rows, reserved) = answer::rows(state, caller, read).await?;
+    let more = i64::try_from(rows.rows.len()).is_ok_and(|count| count > limit);
     if more {
-        rows.pop();
+        rows.rows.pop();
     }
     let now = Utc::now();
-    Ok(Json(SyncList {
-        next_before: rows.last().filter(|_| more).map(|row| row.id),
-        syncs: rows.into_iter().map(|row| SyncBody::new(row, None, now)).collect(),
-    }))
+    let list = SyncList {
+        next_before: rows.rows.last().filter(|_| more || rows.is_cut).map(|row| row.id),
+        syncs: rows.rows.into_iter().map(|row| SyncBody::new(row, None, now)).collect(),
+    };
+    Answer::of_rows(state, caller, &list, reserved).await
 }
 
 /// Shows a sync with its jobs.
 #[utoipa::path(
-    get, path = "/api/syncs/{id}", operation_id = "syncs_get", tag = "syncs", params(("id" = i64, Path)),
+    get, path = "/api/syncs/{id}", operation_id = "syncs_get", tag = "syncs", params(("id" = i64, Path), JobsQuery),
     responses((status = 200, body = SyncBody), (status = 404, body = ErrorBody))
 )]
-async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Json<SyncBody>> {
+async fn get(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<i64>,
+    UrlQuery(query): UrlQuery<JobsQuery>,
+) -> ApiResult<Answer> {
     let client = state.db.client().await?;
     let row = seen(&client, &caller, id).await?;
-    Ok(Json(with_jobs(&client, row).await?))
+    let sync = jobs_after(&client, row, query.jobs_after.unwrap_or(0)).await?;
+    drop(client);
+    Answer::of_rows(&state, &caller, &sync, Reserved::default()).await
 }
 
 /// Cancels a sync at once; what it did stays. One that has ended stays as it ended.
@@ -219,71 +220,28 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64
     Ok(Json(with_jobs(&client, row).await?))
 }
 
-/// Streams a sync once a second as server-sent events: `progress`, and at last `end`.
-#[utoipa::path(
-    get, path = "/api/syncs/{id}/events", operation_id = "syncs_events", tag = "syncs", params(("id" = i64, Path)),
-    responses((status = 200, content_type = "text/event-stream", body = String), (status = 404, body = ErrorBody))
-)]
-async fn events(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Path(id): Path<i64>,
-) -> ApiResult<Sse<impl Stream<Item = Result<Event, Infallible>>>> {
-    seen(&state.db.client().await?, &caller, id).await?;
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let watch = Watch { state, caller, id, ticks, ended: false };
-    Ok(Sse::new(futures::stream::unfold(watch, Watch::next)).keep_alive(KeepAlive::default()))
-}
-
-/// Someone who watches a sync.
-struct Watch {
-    state: ApiState,
-    caller: Caller,
-    id: i64,
-    ticks: Interval,
-    ended: bool,
-}
-
-impl Watch {
-    /// The next event, or `None` after the last: the sync ended, is gone, or the process stops.
-    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
-        if self.ended {
-            return None;
-        }
-        loop {
-            tokio::select! {
-                () = self.state.stopping.cancelled() => return None,
-                _ = self.ticks.tick() => {}
-            }
-            let look = async {
-                let client = self.state.db.client().await?;
-                let row = seen(&client, &self.caller, self.id).await?;
-                with_jobs(&client, row).await
-            };
-            match look.await {
-                Ok(sync) => {
-                    self.ended = !sync.status.is_live();
-                    let name = if self.ended { "end" } else { "progress" };
-                    let Ok(event) = Event::default().event(name).json_data(&sync) else { return None };
-                    return Some((Ok(event), self));
-                }
-                // A hiccup of the database: a moment later there is something to show again.
-                Err(ApiError::Database(error)) if error.is_unavailable() => {}
-                Err(_) => return None,
-            }
-        }
-    }
-}
-
 /// The sync, if it is the caller's to see.
 async fn seen(client: &Client, caller: &Caller, id: i64) -> ApiResult<SyncRow> {
     let row = syncs::get(client, id).await?;
     if caller.sees(row.project_id) { Ok(row) } else { Err(ApiError::not_found(format!("sync {id}"))) }
 }
 
-async fn with_jobs(client: &Client, row: SyncRow) -> ApiResult<SyncBody> {
-    let jobs = syncs::jobs(client, row.id).await?;
+/// Jobs of one answer. A job takes about 700 bytes; a sync that is split for 1,000 slots has some thousands.
+const MOST_JOBS: i64 = 1_000;
+
+/// Bytes of the jobs of one answer: reasons are short, so it is reached by none that a worker writes.
+const MOST_JOB_BYTES: i64 = 2 * 1024 * 1024;
+
+pub(super) async fn with_jobs(client: &Client, row: SyncRow) -> Result<SyncBody, Error> {
+    jobs_after(client, row, 0).await
+}
+
+async fn jobs_after(client: &Client, row: SyncRow, after: i64) -> Result<SyncBody, Error> {
+    let mut jobs = syncs::jobs(client, row.id, after, MOST_JOBS + 1, MOST_JOB_BYTES).await?;
+    if i64::try_from(jobs.rows.len()).is_ok_and(|count| count > MOST_JOBS) {
+        jobs.rows.pop();
+        jobs.is_cut = true;
+    }
     Ok(SyncBody::new(row, Some(jobs), Utc::now()))
 }
 

@@ -11,9 +11,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::answer::{self, Answer};
 use super::auth::{Caller, Role};
 use super::error::{ApiError, ApiResult, ErrorBody};
-use super::extract::{Json, Path};
+use super::extract::{Json, Path, UrlQuery};
+use super::query::AfterQuery;
 use super::{ApiState, personal_tokens};
 
 /// Random bytes of a token: 160 bits, and as hex as long as Label Studio's.
@@ -21,6 +23,10 @@ const TOKEN_BYTES: usize = 20;
 
 /// As long as a storage's title may be.
 const MAX_NAME: usize = 256;
+
+/// Projects of one token. They are read with every request of the token and stand in the audit; more is a token that
+/// may as well see all.
+const MAX_PROJECTS: usize = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(delete))
@@ -83,15 +89,23 @@ enum Form {
     Jwt,
 }
 
-/// Lists tokens.
+/// Lists tokens by ID. `Link` has the URL of those that do not fit into 16 MiB.
 #[utoipa::path(
-    get, path = "/api/tokens", operation_id = "tokens_list", tag = "tokens",
-    responses((status = 200, body = [TokenBody]), (status = 403, body = ErrorBody))
+    get, path = "/api/tokens", operation_id = "tokens_list", tag = "tokens", params(AfterQuery),
+    responses((status = 200, body = [TokenBody]), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody))
 )]
-async fn list(State(state): State<ApiState>, caller: Caller) -> ApiResult<Json<Vec<TokenBody>>> {
+async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    UrlQuery(query): UrlQuery<AfterQuery>,
+) -> ApiResult<Answer> {
     check(&caller)?;
-    let rows = tokens::list(&state.db.client().await?).await?;
-    Ok(Json(rows.into_iter().map(TokenBody::from).collect()))
+    let (state, caller) = (&state, &caller);
+    let read = |most| async move { Ok(tokens::list(&state.db.client().await?, query.after.unwrap_or(0), most).await?) };
+    let (rows, reserved) = answer::rows(state, caller, read).await?;
+    let next = rows.rows.last().filter(|_| rows.is_cut).map(|row| format!("/api/tokens?after={}", row.id));
+    let bodies: Vec<TokenBody> = rows.rows.into_iter().map(TokenBody::from).collect();
+    Ok(Answer::of_rows(state, caller, &bodies, reserved).await?.with_next(next))
 }
 
 /// Makes a token and shows it this once.
@@ -108,6 +122,9 @@ async fn create(
     let name = new.name.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME || name.contains('\0') {
         return Err(ApiError::invalid("name", format!("Give it a name of 1 to {MAX_NAME} characters.")));
+    }
+    if new.projects.as_ref().is_some_and(|projects| projects.len() > MAX_PROJECTS) {
+        return Err(ApiError::invalid("projects", format!("Name at most {MAX_PROJECTS} projects, or none for all.")));
     }
     let secret = rand::random::<[u8; TOKEN_BYTES]>();
     let token = match new.form {

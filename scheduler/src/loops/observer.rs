@@ -38,7 +38,11 @@ impl ServiceMetrics {
             outbox: IntGauge::new("longshore_outbox_due", "Messages that are due and not yet confirmed.")?,
             queue: gauge("longshore_queue_messages_ready", "Messages waiting in the broker.", &["queue"])?,
             consumers: gauge("longshore_queue_consumers", "Consumers of a queue.", &["queue"])?,
-            pool: gauge("longshore_database_connections", "Connections of the pool by state.", &["state"])?,
+            pool: gauge(
+                "longshore_database_connections",
+                "Database connections by pool and state.",
+                &["pool", "state"],
+            )?,
         };
         registry.register(Box::new(metrics.jobs.clone()))?;
         registry.register(Box::new(metrics.oldest.clone()))?;
@@ -51,15 +55,15 @@ impl ServiceMetrics {
 }
 
 /// Looks until stopped.
-pub(crate) async fn run(db: Db, broker: Broker, metrics: ServiceMetrics, stop: CancellationToken) {
+pub(crate) async fn run(db: Db, api: Db, broker: Broker, metrics: ServiceMetrics, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_some() {
-        if let Err(error) = round(&db, &broker, &metrics).await {
+        if let Err(error) = round(&db, &api, &broker, &metrics).await {
             round_failed("observer", &error);
         }
     }
 }
 
-async fn round(db: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()> {
+async fn round(db: &Db, api: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()> {
     let counted = async {
         let client = db.client().await?;
         Ok((stats::jobs(&client).await?, stats::outbox(&client).await?))
@@ -77,9 +81,10 @@ async fn round(db: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()>
         }
     }
     metrics.outbox.set(outbox);
-    let pool = db.pool_status();
-    for (state, count) in [("open", pool.size), ("idle", pool.available), ("waited_for", pool.waiting)] {
-        metrics.pool.with_label_values(&[state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    for (name, pool) in [("api", api.pool_status()), ("system", db.pool_status())] {
+        for (state, count) in [("open", pool.size), ("idle", pool.available), ("waited_for", pool.waiting)] {
+            metrics.pool.with_label_values(&[name, state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
     for queue in Queue::ALL {
         if let Ok(depth) = broker.depth(*queue).await {

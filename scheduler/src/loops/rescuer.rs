@@ -2,22 +2,16 @@
 
 use std::time::Duration;
 
-use longshore_broker::{Broker, Queue};
 use longshore_db::{Db, jobs};
-use longshore_model::JobKind;
 use prometheus::{IntCounter, Registry};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::round_failed;
 
-/// A job that has been due for so many rounds while its queue is empty has lost its message. Fewer
-/// would send again what a worker has just taken.
-const SILENT_ROUNDS: u32 = 3;
-
-/// A job that has been due for so long is sent again although its queue is not empty: behind others
-/// that is a message too many, after a loss it is the only one.
-const OVERDUE: Duration = Duration::from_secs(600);
+/// A job that has been due for this many rounds without a claim gets a further message. Fewer would send again what
+/// a worker has just taken; with the default of 15 seconds a round, a lost message is found within a minute.
+const SILENT_ROUNDS: u32 = 2;
 
 /// What the rescuer did.
 #[derive(Clone)]
@@ -39,33 +33,25 @@ impl RescuerMetrics {
 }
 
 /// Rescues until stopped, once a `period`.
-pub(crate) async fn run(db: Db, broker: Broker, period: Duration, metrics: RescuerMetrics, stop: CancellationToken) {
+pub(crate) async fn run(db: Db, period: Duration, metrics: RescuerMetrics, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(period)).await.is_some() {
-        if let Err(error) = round(&db, &broker, period, &metrics).await {
+        if let Err(error) = round(&db, period, &metrics).await {
             round_failed("rescuer", &error);
         }
     }
 }
 
-async fn round(db: &Db, broker: &Broker, period: Duration, metrics: &RescuerMetrics) -> longshore_db::Result<()> {
+async fn round(db: &Db, period: Duration, metrics: &RescuerMetrics) -> longshore_db::Result<()> {
     let expired = db.in_time(async { jobs::rescue_expired(&db.client().await?).await }).await?;
     if expired > 0 {
-        warn!(jobs = expired, "leases expired: their workers are dead or stalled, the jobs are due again");
+        warn!(event = "leases_expired", jobs = expired, "leases expired: the jobs are due again");
         metrics.leases_expired.inc_by(expired);
     }
-    let mut drained = Vec::new();
-    for kind in JobKind::ALL {
-        // An unreachable queue says nothing; a deleted one is declared again by its consumers.
-        if broker.depth(Queue::of(*kind)).await.is_ok_and(|depth| depth.ready == 0) {
-            drained.push(*kind);
-        }
-    }
-    let republished =
-        async { jobs::republish_lost(&db.client().await?, &drained, period * SILENT_ROUNDS, OVERDUE).await };
-    let lost = db.in_time(republished).await?;
-    if lost > 0 {
-        info!(messages = lost, "due jobs without a message: sent again");
-        metrics.messages_lost.inc_by(lost);
+    let silence = period * SILENT_ROUNDS;
+    let sent = db.in_time(async { jobs::republish_lost(&db.client().await?, silence).await }).await?;
+    if sent > 0 {
+        info!(event = "messages_sent_again", messages = sent, "due jobs without a claim: messages sent again");
+        metrics.messages_lost.inc_by(sent);
     }
     Ok(())
 }

@@ -1,15 +1,14 @@
 //! Whole documents: every URI of a task turned at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, stream};
-use longshore_db::Client;
 use longshore_db::resolve::{self, Candidate, Holder};
-use longshore_db::tasks::TaskRow;
 use longshore_model::FailureReason;
 use longshore_model::uri::{self, ObjectUri};
 use longshore_storage::{ErrorKind, Op, StorageError};
@@ -20,14 +19,15 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::links::Room;
+use super::search::{check_size, data_of, held_of, unreadable, uris_of};
 use super::{content, link, place};
 use crate::api::ApiState;
+use crate::api::answer::Answer;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiError, ApiResult, ErrorBody};
 use crate::api::extract::Json;
-
-/// URIs of one document; one that holds more is no task that people look at.
-const MOST_URIS: usize = 10_000;
+use crate::api::offload::Stop;
 
 /// Bytes of an object that may stand in a document. As text it is a third more.
 const LARGEST_INLINED: u64 = 1024 * 1024;
@@ -35,8 +35,9 @@ const LARGEST_INLINED: u64 = 1024 * 1024;
 /// Bytes of all objects that may stand in a document together.
 const MOST_INLINED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes that take the place of URIs in one answer: a document may name one object a million times.
-const MOST_REPLACED_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that take the place of URIs in one answer: a document may name one object a million times. All inlined
+/// objects fit once, as base64.
+const MOST_REPLACED_BYTES: usize = 32 * 1024 * 1024;
 
 /// Objects that are tried to be put into a document.
 const MOST_INLINED: usize = 100;
@@ -118,20 +119,33 @@ async fn resolve_document(
     State(state): State<ApiState>,
     caller: Caller,
     Json(request): Json<ResolveRequest>,
-) -> ApiResult<Json<Resolved>> {
+) -> ApiResult<Answer> {
     let client = state.db.client().await?;
-    let found = resolve::whole_task(&client, request.task).await?;
+    let found = resolve::whole_task(&client, request.task).await.map_err(unreadable)?;
     drop(client);
     let found = found.filter(|(task, _)| caller.sees(task.project_id));
-    let (task, storages) = found.ok_or_else(|| ApiError::not_found(format!("task {}", request.task)))?;
-    let (data, own_key) = (task.data.as_deref().unwrap_or_default(), task.storage_key.as_deref());
-    let held = uri::uris(data, own_key);
-    let document = request.document.as_deref().map_or(data, RawValue::get);
-    let asked = if request.document.is_some() { uri::uris(document, own_key) } else { held.clone() };
-    if asked.len() > MOST_URIS {
-        let detail = format!("The document holds more than {MOST_URIS} different URIs.");
-        return Err(ApiError::unreadable("too_many_uris", detail));
-    }
+    let (mut task, storages) = found.ok_or_else(|| ApiError::not_found(format!("task {}", request.task)))?;
+    let data_bytes = check_size(&task)?;
+    let own_key = task.storage_key.clone();
+    let sent = request.document.map(|document| Arc::new(String::from(Box::<str>::from(document))));
+    let document_bytes = sent.as_ref().map_or(data_bytes, |sent| sent.len());
+    // Before there is memory for an answer: a document with too many URIs gets none.
+    let asked = match &sent {
+        Some(sent) => Some(uris_of(&state, sent, own_key.clone()).await?),
+        None => None,
+    };
+    let replaced = if request.mode == Mode::Base64 { usize::MAX } else { document_bytes.saturating_mul(8) };
+    // Data as Postgres sent it and as text; the document, rewritten and as the answer.
+    let needed = 3 * data_bytes + 3 * document_bytes + 2 * replaced.min(MOST_REPLACED_BYTES);
+    let reserved = state.memory.reserve(&caller.name, needed).await?;
+    let data = Arc::new(data_of(&state, &mut task).await?);
+    let (asked, held) = match asked {
+        Some(asked) => held_of(&state, &data, own_key.clone(), asked).await?,
+        None => {
+            let asked = uris_of(&state, &data, own_key.clone()).await?;
+            (asked.clone(), asked)
+        }
+    };
 
     let inlining = if request.mode == Mode::Base64 { MOST_INLINED } else { 0 };
     let turner = Turner { state: &state, task: &task, storages: &storages };
@@ -155,12 +169,28 @@ async fn resolve_document(
         turned.insert(uri, result);
     }
     drop(each);
-    Ok(Json(answer(task.id, document, own_key, &turned)?))
+    let document = sent.unwrap_or(data);
+    let write = move |stop: &Stop| {
+        let resolved = answer(task.id, &document, own_key.as_deref(), &turned, stop)?;
+        drop(document);
+        let expected = resolved.document.get().len() + 256 * turned.len();
+        Answer::write(&resolved, expected, reserved)
+    };
+    state.offload.run(document_bytes, write).await
 }
 
-fn answer(task: i64, document: &str, own_key: Option<&str>, turned: &BTreeMap<String, Turned>) -> ApiResult<Resolved> {
-    let mut room = Room::default();
+fn answer(
+    task: i64,
+    document: &str,
+    own_key: Option<&str>,
+    turned: &BTreeMap<String, Turned>,
+    stop: &Stop,
+) -> ApiResult<Resolved> {
+    let mut room = Room::new(MOST_REPLACED_BYTES);
     let text = |uri: &str| {
+        if room.is_full() || stop.is_set() {
+            return None;
+        }
         let (text, _) = turned.get(uri)?.as_ref().ok()?;
         room.take(text).then(|| text.clone())
     };
@@ -178,30 +208,6 @@ fn answer(task: i64, document: &str, own_key: Option<&str>, turned: &BTreeMap<St
         inlined: forms.filter(|form| **form != Form::Url).count(),
         left: left.collect(),
     })
-}
-
-/// What may still take the place of URIs in one answer.
-struct Room {
-    /// `None` once something found no room: then nothing does any more.
-    left: Option<usize>,
-}
-
-impl Default for Room {
-    fn default() -> Self {
-        Self { left: Some(MOST_REPLACED_BYTES) }
-    }
-}
-
-impl Room {
-    /// Whether there is room for this text too, which it has then.
-    fn take(&mut self, text: &str) -> bool {
-        self.left = self.left.and_then(|left| left.checked_sub(text.len()));
-        !self.is_full()
-    }
-
-    fn is_full(&self) -> bool {
-        self.left.is_none()
-    }
 }
 
 /// Turns the URIs of one task.
@@ -243,39 +249,6 @@ impl Turner<'_> {
     }
 }
 
-/// Puts links in place of the URIs of tasks, as far as the project's storages have their buckets and
-/// the answer has room for them.
-///
-/// Nothing is signed by a storage and nothing asked of one: a link does so when it is followed.
-pub(in crate::api) async fn link_data(
-    state: &ApiState,
-    client: &Client,
-    project: i64,
-    tasks: &mut [TaskRow],
-) -> ApiResult<()> {
-    let storages = resolve::connected(client, project).await?;
-    let mut room = Room::default();
-    for task in tasks {
-        let mut failed = None;
-        let linked = uri::rewrite(&task.data, task.storage_key.as_deref(), |uri| {
-            if room.is_full() {
-                return None;
-            }
-            let parsed = ObjectUri::parse(uri)?;
-            place::choose(&storages, &parsed, &state.resolve.key(&parsed), None)?;
-            let link = link::make(state, task.id, uri).map_err(|error| failed = Some(error)).ok()?;
-            room.take(&link).then_some(link)
-        });
-        if let std::borrow::Cow::Owned(linked) = linked {
-            task.data = linked;
-        }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,12 +257,12 @@ mod tests {
     fn answered(times: usize) -> ApiResult<Resolved> {
         let turned = Ok(("x".repeat(1024 * 1024), Form::Inlined { bytes: 0 }));
         let document = serde_json::to_string(&vec!["s3://b/1"; times]).unwrap();
-        answer(1, &document, None, &BTreeMap::from([("s3://b/1".to_owned(), turned)]))
+        answer(1, &document, None, &BTreeMap::from([("s3://b/1".to_owned(), turned)]), &Stop::default())
     }
 
     #[test]
     fn an_object_that_a_document_names_again_and_again_takes_room_each_time() {
-        assert_eq!(answered(64).unwrap().document.get().len(), 64 * (1024 * 1024 + 3) + 1);
-        assert_eq!(answered(65).unwrap_err().code(), "too_many_uris");
+        assert_eq!(answered(32).unwrap().document.get().len(), 32 * (1024 * 1024 + 3) + 1);
+        assert_eq!(answered(33).unwrap_err().code(), "too_many_uris");
     }
 }

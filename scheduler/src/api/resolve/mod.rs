@@ -8,6 +8,7 @@ mod conditions;
 mod content;
 mod documents;
 mod link;
+mod links;
 mod local_files;
 mod opened;
 mod options;
@@ -15,6 +16,7 @@ mod place;
 mod proxy;
 mod query;
 mod range;
+mod search;
 
 use axum::extract::{MatchedPath, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
@@ -30,8 +32,9 @@ use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Path, UrlQuery};
 use proxy::Asked;
 use query::{LinkQuery, ResolveQuery};
+use search::{holds, unreadable};
 
-pub(super) use documents::link_data;
+pub(super) use links::{Links, MOST_LINK_BYTES};
 pub(super) use opened::Opened;
 pub use options::{Origins, ResolveOptions};
 
@@ -148,11 +151,13 @@ async fn of_task(
     let parsed = parsed(&uri)?;
     let client = state.db.client().await?;
     // A link is made for URIs that the task holds, and for no others.
-    let found = resolve::by_task(&client, id, &parsed, caller.is_some()).await?;
+    let found = resolve::by_task(&client, id, &parsed, caller.is_some()).await.map_err(unreadable)?;
     drop(client);
     let found = found.filter(|(task, _)| caller.as_ref().is_none_or(|caller| caller.sees(task.project_id)));
-    let (task, storages) = found.ok_or_else(|| ApiError::not_found(format!("task {id}")))?;
-    if caller.is_some() && !holds(&task, &uri) {
+    let (mut task, storages) = found.ok_or_else(|| ApiError::not_found(format!("task {id}")))?;
+    if let Some(caller) = &caller
+        && !holds(state, caller, &mut task, &uri).await?
+    {
         return Err(not_held("task"));
     }
     answer(state, &task, &storages, &parsed, asked).await
@@ -168,13 +173,16 @@ async fn of_project(
     let uri = read(query.fileuri.as_deref())?;
     let parsed = parsed(&uri)?;
     let client = state.db.client().await?;
-    if !caller.sees(id) || longshore_db::projects::get(&client, id).await?.is_none() {
+    if !caller.sees(id) || longshore_db::projects::size(&client, id).await?.is_none() {
         return Err(ApiError::not_found(format!("project {id}")));
     }
     let key = state.resolve.key(&parsed);
-    let found = resolve::by_project(&client, id, &parsed, &key).await?;
+    let found = resolve::by_project(&client, id, &parsed, &key).await.map_err(unreadable)?;
     drop(client);
-    let (task, storages) = found.filter(|(task, _)| holds(task, &uri)).ok_or_else(|| not_held("project"))?;
+    let (mut task, storages) = found.ok_or_else(|| not_held("project"))?;
+    if !holds(state, caller, &mut task, &uri).await? {
+        return Err(not_held("project"));
+    }
     answer(state, &task, &storages, &parsed, asked).await
 }
 
@@ -208,11 +216,6 @@ fn read(fileuri: Option<&str>) -> ApiResult<String> {
 
 fn parsed(uri: &str) -> ApiResult<ObjectUri<'_>> {
     ObjectUri::parse(uri).ok_or_else(invalid_fileuri)
-}
-
-fn holds(task: &Holder, uri: &str) -> bool {
-    let data = task.data.as_deref().unwrap_or_default();
-    uri::uris(data, task.storage_key.as_deref()).contains(uri)
 }
 
 fn invalid_fileuri() -> ApiError {

@@ -6,15 +6,17 @@ use longshore_db::{Asked, Client, Error, Transaction, audit, enqueue_asked, proj
 use longshore_model::{Direction, ExportOptions, Secrets, StorageSettings};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::body::StorageBody;
 use super::connect::{self, Preview};
 use super::draft::{Base, Draft};
 use super::fields::Fields;
 use super::kind::{self, Kind};
+use super::list::{ProjectQuery, listed};
 use super::secrets::{open, seal};
 use crate::api::ApiState;
+use crate::api::answer::Answer;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiError, ApiResult};
 
@@ -30,13 +32,9 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Longer keys are a mistake: they are names, and indexed.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
-/// What the list of a kind needs.
-#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ProjectQuery {
-    /// The project whose storages to list.
-    pub(super) project: Option<i64>,
-}
+/// Tasks that one export sync may be limited to. Their IDs are kept with the sync and shown with it: 100,000 take up to
+/// a megabyte.
+const MAX_EXPORT_TASKS: usize = 100_000;
 
 /// What a sync may be told.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -61,17 +59,11 @@ impl Collection {
         Ok(Self { kind: kind::find(kind)?, direction })
     }
 
-    pub(super) async fn list(
-        self,
-        state: &ApiState,
-        caller: &Caller,
-        query: ProjectQuery,
-    ) -> ApiResult<Vec<StorageBody>> {
+    pub(super) async fn list(self, state: &ApiState, caller: &Caller, query: ProjectQuery) -> ApiResult<Answer> {
         let project = query
             .project
             .ok_or_else(|| ApiError::unreadable("missing_project", "query parameter \"project\" is required"))?;
-        let client = state.db.client().await?;
-        if !caller.sees(project) || projects::get(&client, project).await?.is_none() {
+        if !caller.sees(project) || projects::size(&state.db.client().await?, project).await?.is_none() {
             return Err(ApiError::not_found(format!("project {project}")));
         }
         let filter = StorageFilter {
@@ -80,7 +72,11 @@ impl Collection {
             project: Some(project),
             projects: None,
         };
-        Ok(storages::list(&client, &filter).await?.into_iter().map(StorageBody::from).collect())
+        let path = match self.direction {
+            Direction::Import => format!("/api/storages/{}", self.kind.kind()),
+            Direction::Export => format!("/api/storages/export/{}", self.kind.kind()),
+        };
+        listed(state, caller, &filter, query, &path).await
     }
 
     pub(super) async fn create(
@@ -145,7 +141,7 @@ impl Collection {
         let row = storages::update(&tx, id, &draft.written(sealed.as_ref())).await?;
         self.audit(&tx, caller, "storage.update", &row, &sent).await?;
         tx.commit().await.map_err(Error::from)?;
-        Ok(row.into())
+        Ok(StorageBody::from(row).changed())
     }
 
     pub(super) async fn delete(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<()> {
@@ -217,6 +213,11 @@ impl Collection {
             idempotency_key: idempotency_key(headers, body)?,
             options: body.options.as_ref(),
         };
+        let tasks = body.options.as_ref().map_or(0, |options| options.tasks.len());
+        if tasks > MAX_EXPORT_TASKS {
+            let message = format!("Name at most {MAX_EXPORT_TASKS} tasks, or none for all.");
+            return Err(ApiError::invalid("options", message));
+        }
         let client = state.db.client().await?;
         let (enqueued, row) = enqueue_asked(&client, &asked).await.map_err(|error| match error {
             Error::Conflict(detail) => ApiError::refused("not_synchronizable", detail),
@@ -282,22 +283,9 @@ fn not_found(id: i64) -> ApiError {
     ApiError::not_found(format!("storage {id}"))
 }
 
-/// Every storage of one direction that the caller sees, of all kinds.
-pub(super) async fn list_all(
-    state: &ApiState,
-    caller: &Caller,
-    direction: Direction,
-    project: Option<i64>,
-) -> ApiResult<Vec<StorageBody>> {
-    let filter = StorageFilter { direction: Some(direction), kind: None, project, projects: caller.scope() };
-    let mut rows = storages::list(&state.db.client().await?, &filter).await?;
-    rows.sort_by_key(|row| kind::KINDS.iter().position(|kind| kind.kind() == row.kind));
-    Ok(rows.into_iter().map(StorageBody::from).collect())
-}
-
 /// Refuses a project that is not there, or not the caller's to see, in the same words.
 async fn check_project(state: &ApiState, caller: &Caller, project: i64) -> ApiResult<()> {
-    let exists = caller.sees(project) && projects::get(&state.db.client().await?, project).await?.is_some();
+    let exists = caller.sees(project) && projects::size(&state.db.client().await?, project).await?.is_some();
     if exists {
         Ok(())
     } else {

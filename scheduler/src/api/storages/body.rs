@@ -34,6 +34,17 @@ pub(crate) struct StorageBody {
     #[serde(flatten)]
     purpose: Purpose,
     project: i64,
+    /// In answers to PUT and PATCH: `next_sync`. A sync that is queued or running keeps the settings of its start; only
+    /// changed credentials reach it too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    applies_from: Option<&'static str>,
+}
+
+impl StorageBody {
+    /// The same as the answer to a change.
+    pub(crate) fn changed(self) -> Self {
+        Self { applies_from: Some("next_sync"), ..self }
+    }
 }
 
 /// How a storage is reached, by its `type`.
@@ -91,6 +102,7 @@ impl From<StorageRow> for StorageBody {
             use_blob_urls: row.settings.use_blob_urls,
             purpose,
             project: row.project_id,
+            applies_from: None,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use longshore_model::{Direction, FailureReason, KeyFilter, Secrets, Skip, StorageSettings};
-use longshore_storage::{ErrorKind, InvalidSetting, ListRequest, Op, Probe, Storage, StorageError, Stores};
+use longshore_storage::{
+    ErrorKind, InvalidSetting, ListRequest, ObjectMeta, Op, Probe, Storage, StorageError, Stores, filtered,
+};
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
@@ -91,10 +93,10 @@ struct PreviewSkip {
 pub(super) async fn preview(state: &ApiState, kind: &dyn Kind, draft: &Draft, limit: usize) -> ApiResult<Preview> {
     let filter = draft.settings.key_filter().map_err(|error| ApiError::invalid("regex_filter", error.to_string()))?;
     let storage = (state.open)(&draft.settings, &draft.secrets).map_err(|error| failed(kind, error))?;
-    list(storage.as_ref(), &filter, limit).await.map_err(|error| failed(kind, error))
+    list(storage.as_ref(), &Arc::new(filter), limit).await.map_err(|error| failed(kind, error))
 }
 
-async fn list(storage: &dyn Storage, filter: &KeyFilter, limit: usize) -> Result<Preview, StorageError> {
+async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> Result<Preview, StorageError> {
     let deadline = Instant::now() + PREVIEW_TIME;
     let mut preview = Preview::default();
     let mut cursor: Option<String> = None;
@@ -107,17 +109,16 @@ async fn list(storage: &dyn Storage, filter: &KeyFilter, limit: usize) -> Result
             limit: PAGE,
         };
         let Ok(page) = tokio::time::timeout_at(deadline, storage.list_page(request)).await else {
-            // Label Studio's words, which its own page shows.
-            let key = Some("... storage scan timeout reached ...".to_owned());
-            preview.files.push(PreviewFile { key, ..PreviewFile::default() });
-            return Ok(preview);
+            return Ok(preview.timed_out());
         };
         let page = page?;
         for prefix in page.prefixes {
             preview.skip(prefix, Skip::TooDeep);
         }
-        for object in page.objects {
-            match filter.skips(&object.key) {
+        let judging = filtered(filter, page.objects, |object: &ObjectMeta| &object.key);
+        let Ok(judged) = tokio::time::timeout_at(deadline, judging).await else { return Ok(preview.timed_out()) };
+        for (object, skip) in judged {
+            match skip {
                 Some(rule) => preview.skip(object.key, rule),
                 None if preview.files.len() == limit => {
                     preview.files.push(PreviewFile::default());
@@ -139,6 +140,14 @@ async fn list(storage: &dyn Storage, filter: &KeyFilter, limit: usize) -> Result
 }
 
 impl Preview {
+    /// What was found until the time was up.
+    fn timed_out(mut self) -> Self {
+        // Label Studio's words, which its own page shows.
+        let key = Some("... storage scan timeout reached ...".to_owned());
+        self.files.push(PreviewFile { key, ..PreviewFile::default() });
+        self
+    }
+
     fn skip(&mut self, key: String, rule: Skip) {
         if self.skipped.len() < MAX_SKIPPED {
             self.skipped.push(PreviewSkip { key, rule: rule.as_str() });

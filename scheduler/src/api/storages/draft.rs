@@ -140,6 +140,7 @@ impl Draft {
             settings: &self.settings,
             synchronizable: self.synchronizable,
             secrets,
+            server: self.settings.connection.server(&self.secrets),
         }
     }
 }

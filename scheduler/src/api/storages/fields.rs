@@ -13,6 +13,10 @@ use crate::api::error::{ApiError, ApiResult, FieldErrors};
 pub(crate) const REQUIRED: &str = "This field is required.";
 /// Stored settings that are not those of the kind they are stored as; not the caller's fault.
 pub(crate) const OTHER_KIND: &str = "The stored settings are those of another kind of storage.";
+/// Bytes of any text field. Keys of service accounts take 3 kB and descriptions a page; all storages of a project are
+/// listed together, so a megabyte in each would fill the list with one of them.
+const MAX_TEXT: usize = 64 * 1024;
+
 const NOT_NULL: &str = "This field may not be null.";
 
 /// The fields of one request. Not printable: some are secrets.
@@ -45,6 +49,10 @@ impl Fields {
             Value::Null => Some(None),
             Value::String(text) if text.contains('\0') => {
                 self.refuse(field, "Null characters are not allowed.");
+                None
+            }
+            Value::String(text) if text.len() > MAX_TEXT => {
+                self.refuse(field, format!("Ensure this field has no more than {MAX_TEXT} bytes."));
                 None
             }
             Value::String(text) => Some(Some(text.clone())),

@@ -6,11 +6,13 @@ use longshore_model::Direction;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::actions::{Collection, ProjectQuery, SYNC_ID, StartSync};
+use super::actions::{Collection, SYNC_ID, StartSync};
 use super::body::StorageBody;
 use super::connect::Preview;
 use super::kind::StorageFields;
+use super::list::ProjectQuery;
 use crate::api::ApiState;
+use crate::api::answer::Answer;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiResult, ErrorBody};
 use crate::api::extract::{Json, Object, OptionalJson, Path, UrlQuery};
@@ -39,8 +41,8 @@ async fn list(
     caller: Caller,
     Path(kind): Path<String>,
     UrlQuery(query): UrlQuery<ProjectQuery>,
-) -> ApiResult<Json<Vec<StorageBody>>> {
-    Ok(Json(collection(&kind)?.list(&state, &caller, query).await?))
+) -> ApiResult<Answer> {
+    collection(&kind)?.list(&state, &caller, query).await
 }
 
 /// Creates an import storage after trying it out.

@@ -13,6 +13,7 @@ mod fields;
 mod gcs;
 mod import;
 mod kind;
+mod list;
 mod localfiles;
 mod redis;
 mod s3;
@@ -25,12 +26,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::answer::Answer;
 use super::auth::Caller;
 use super::error::ApiResult;
 use super::extract::{Json, UrlQuery};
-use actions::ProjectQuery;
 use body::StorageBody;
 use kind::KindBody;
+use list::ProjectQuery;
 
 pub use connect::OpenStorage;
 pub(super) use connect::open_storage;
@@ -67,8 +69,8 @@ async fn import_storages(
     State(state): State<ApiState>,
     caller: Caller,
     UrlQuery(query): UrlQuery<ProjectQuery>,
-) -> ApiResult<Json<Vec<StorageBody>>> {
-    Ok(Json(actions::list_all(&state, &caller, Direction::Import, query.project).await?))
+) -> ApiResult<Answer> {
+    list::list_all(&state, &caller, Direction::Import, query).await
 }
 
 /// Lists export storages of all kinds, of one project or of all.
@@ -80,6 +82,6 @@ async fn export_storages(
     State(state): State<ApiState>,
     caller: Caller,
     UrlQuery(query): UrlQuery<ProjectQuery>,
-) -> ApiResult<Json<Vec<StorageBody>>> {
-    Ok(Json(actions::list_all(&state, &caller, Direction::Export, query.project).await?))
+) -> ApiResult<Answer> {
+    list::list_all(&state, &caller, Direction::Export, query).await
 }

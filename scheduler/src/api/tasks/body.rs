@@ -1,0 +1,164 @@
+//! A task as an answer, in Label Studio's fields and their order.
+
+use chrono::{DateTime, Utc};
+use longshore_db::tasks::{PredictionRow, Summary, TaskRow};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::api::annotations::AnnotationBody;
+use crate::api::error::{ApiError, ApiResult};
+
+/// Why JSON of a row is not in an answer: empty JSON stands in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::api) enum LeftOut {
+    /// The answer holds 16 MiB already. Ask for the task or the annotation by its ID, or for the next ones.
+    AnswerFull,
+    /// It is more than any answer may hold, or Postgres cannot print it.
+    TooLarge,
+}
+
+/// A task. Keys and their order are Label Studio's; what Longshore does not keep is empty.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TaskBody<'a> {
+    id: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    predictions: Option<Vec<PredictionBody<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<Vec<AnnotationBody<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    drafts: Option<[(); 0]>,
+    /// Users who annotated it, the first 1,000.
+    annotators: Vec<i64>,
+    inner_id: Option<i64>,
+    cancelled_annotations: i32,
+    total_annotations: i32,
+    total_predictions: i32,
+    completed_at: Option<DateTime<Utc>>,
+    annotations_results: &'static str,
+    predictions_results: &'static str,
+    predictions_score: Option<f64>,
+    file_upload: Option<String>,
+    /// The key of the object it came from.
+    storage_filename: Option<String>,
+    /// Comma-separated, the first 1,000.
+    annotations_ids: String,
+    /// Comma-separated.
+    predictions_model_versions: String,
+    avg_lead_time: Option<f64>,
+    draft_exists: bool,
+    #[schema(value_type = Vec<Object>)]
+    updated_by: [(); 0],
+    /// `{}` if it is left out.
+    #[schema(value_type = Object)]
+    data: &'a RawValue,
+    #[schema(value_type = Object)]
+    meta: &'a RawValue,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    is_labeled: bool,
+    overlap: i32,
+    comment_count: i32,
+    unresolved_comment_count: i32,
+    last_comment_updated_at: Option<DateTime<Utc>>,
+    project: i64,
+    #[schema(value_type = Vec<Object>)]
+    comment_authors: [(); 0],
+    /// Why `data` and `meta` are empty; absent if they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<LeftOut>,
+}
+
+/// A prediction of a task.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PredictionBody<'a> {
+    id: i64,
+    task: i64,
+    project: i64,
+    /// `[]` if it is left out.
+    #[schema(value_type = Vec<Object>)]
+    result: &'a RawValue,
+    score: Option<f64>,
+    model_version: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// Why `result` is empty; absent if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<LeftOut>,
+}
+
+/// JSON text, or why there is none.
+pub(in crate::api) type Shown<'a> = Result<&'a str, LeftOut>;
+
+/// JSON text as it is, or `empty` and why.
+pub(in crate::api) fn raw<'a>(text: Shown<'a>, empty: &'static str) -> ApiResult<(&'a RawValue, Option<LeftOut>)> {
+    let (text, left_out) = text.map_or_else(|left_out| (empty, Some(left_out)), |text| (text, None));
+    Ok((serde_json::from_str(text).map_err(ApiError::internal)?, left_out))
+}
+
+impl<'a> TaskBody<'a> {
+    /// A task with its data and meta; `inner` are its annotations and predictions, where they are asked for.
+    pub(super) fn new(
+        row: TaskRow,
+        summary: Summary,
+        (data, meta): (Shown<'a>, Shown<'a>),
+        inner: Option<(Vec<AnnotationBody<'a>>, Vec<PredictionBody<'a>>)>,
+    ) -> ApiResult<Self> {
+        let ((data, left_out), (meta, _)) = (raw(data, "{}")?, raw(meta, "{}")?);
+        let drafts = inner.is_some().then_some([]);
+        let (annotations, predictions) = inner.unzip();
+        Ok(Self {
+            id: row.id,
+            predictions,
+            annotations,
+            drafts,
+            annotators: summary.annotators,
+            inner_id: None,
+            cancelled_annotations: row.cancelled_annotations,
+            total_annotations: row.total_annotations,
+            total_predictions: row.total_predictions,
+            completed_at: summary.completed_at,
+            annotations_results: "",
+            predictions_results: "",
+            predictions_score: summary.mean_score,
+            file_upload: None,
+            storage_filename: row.storage_key,
+            annotations_ids: summary.annotation_ids,
+            predictions_model_versions: summary.model_versions,
+            avg_lead_time: summary.mean_lead_time,
+            draft_exists: false,
+            updated_by: [],
+            data,
+            meta,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            is_labeled: row.total_annotations > 0,
+            overlap: 1,
+            comment_count: 0,
+            unresolved_comment_count: 0,
+            last_comment_updated_at: None,
+            project: row.project_id,
+            comment_authors: [],
+            left_out,
+        })
+    }
+}
+
+impl<'a> PredictionBody<'a> {
+    pub(super) fn new(row: PredictionRow, result: Shown<'a>) -> ApiResult<Self> {
+        let (result, left_out) = raw(result, "[]")?;
+        Ok(Self {
+            id: row.id,
+            task: row.task_id,
+            project: row.project_id,
+            result,
+            score: row.score,
+            model_version: row.model_version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            left_out,
+        })
+    }
+}

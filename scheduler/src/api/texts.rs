@@ -1,0 +1,101 @@
+//! Which JSON columns fit into an answer, and their texts.
+
+use std::collections::HashMap;
+
+use longshore_db::Client;
+use longshore_db::printed::{self, JsonTable, JsonText, SizedRow};
+
+use super::answer::{LARGEST_TEXT, MOST_BYTES};
+use super::error::ApiResult;
+use super::tasks::{LeftOut, Shown};
+
+/// Rows of one table whose JSON goes into an answer, by the bytes as which it prints.
+#[derive(Debug, Default)]
+pub(super) struct Sizes(HashMap<i64, i64>);
+
+impl Sizes {
+    /// Asks for the sizes of rows, given by ID and stored bytes and in their order, until they fill an answer.
+    pub(super) async fn of(client: &Client, table: JsonTable, rows: Vec<(i64, i64)>) -> ApiResult<Self> {
+        let rows: Vec<SizedRow> = rows.into_iter().map(|(id, bytes)| SizedRow { id, bytes }).collect();
+        let sizes = printed::sizes(client, table, &rows, MOST_BYTES as i64).await?;
+        Ok(Self(sizes.into_iter().map(|row| (row.id, row.bytes)).collect()))
+    }
+
+    pub(super) fn is_too_large(&self, id: i64) -> bool {
+        self.0.get(&id).is_some_and(|bytes| *bytes > LARGEST_TEXT)
+    }
+}
+
+/// Rows of one table that were chosen for an answer, in the order of the answer.
+#[derive(Debug, Default)]
+pub(super) struct Chosen {
+    sizes: Sizes,
+    ids: Vec<i64>,
+}
+
+impl Chosen {
+    pub(super) fn new(sizes: Sizes) -> Self {
+        Self { sizes, ids: Vec::new() }
+    }
+
+    /// The texts of the chosen rows.
+    pub(super) async fn texts(self, client: &Client, table: JsonTable) -> ApiResult<Texts> {
+        let mut sizes = self.sizes;
+        let printed = printed::texts(client, table, &self.ids, MOST_BYTES).await?;
+        sizes.0.extend(printed.unprintable.into_iter().map(|id| (id, printed::UNPRINTABLE)));
+        Ok(Texts { sizes, texts: printed.texts.into_iter().map(|text| (text.id(), text)).collect() })
+    }
+}
+
+/// What an answer has room for.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    taken: i64,
+    is_full: bool,
+}
+
+impl Room {
+    /// Chooses a row if it fits; the first one fits always. After one that did not, nothing fits any more.
+    pub(super) fn choose(&mut self, chosen: &mut Chosen, id: i64) {
+        if self.is_full || chosen.sizes.is_too_large(id) {
+            return;
+        }
+        let fits = |bytes: &&i64| self.taken == 0 || self.taken + **bytes <= MOST_BYTES as i64;
+        match chosen.sizes.0.get(&id).filter(fits) {
+            Some(bytes) => {
+                self.taken += bytes;
+                chosen.ids.push(id);
+            }
+            None => self.is_full = true,
+        }
+    }
+
+    /// Bytes of all chosen rows.
+    pub(super) fn taken(&self) -> usize {
+        usize::try_from(self.taken).unwrap_or_default()
+    }
+}
+
+/// The texts of one table's rows.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    sizes: Sizes,
+    texts: HashMap<i64, JsonText>,
+}
+
+impl Texts {
+    pub(super) fn get(&self, id: i64) -> Result<&JsonText, LeftOut> {
+        let unread = || if self.sizes.is_too_large(id) { LeftOut::TooLarge } else { LeftOut::AnswerFull };
+        self.texts.get(&id).ok_or_else(unread)
+    }
+
+    /// `result` of an annotation or prediction.
+    pub(super) fn result(&self, id: i64) -> Shown<'_> {
+        self.get(id).map(JsonText::first)
+    }
+
+    /// `meta` of a task.
+    pub(super) fn meta(&self, id: i64) -> Shown<'_> {
+        self.get(id).map(JsonText::second)
+    }
+}
