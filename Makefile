@@ -1,7 +1,7 @@
 # Everything needs a Rust toolchain; the servers are installed where apt is, or pointed at by
 # DATABASE_URL, AMQP_URL and REDIS_URL.
 .DEFAULT_GOAL := help
-.PHONY: help demo bench test up down install install-tests fmt lint doc deny bins
+.PHONY: help demo bench failover soak test up down install install-tests fmt lint doc deny bins
 
 LOCAL = target/release/longshore-local
 
@@ -15,6 +15,14 @@ bench: install ## how fast it is beside the parts below it; BENCH='--rows 1,2 --
 	cargo build --locked --release -p longshore-scheduler -p longshore-worker -p longshore-tests --bins
 	@tests/bench/rivals/install.sh target/local/bench-rivals
 	target/release/longshore-bench $(BENCH)
+
+failover: install-tests ## failovers at many points; LONGSHORE_FAILOVER_SEEDS=20 for more of them
+	cargo build --locked --workspace --bins
+	cargo test --locked -p longshore-tests --test system failover -- --include-ignored --nocapture
+
+soak: install-tests ## one tenant does what costs most while another syncs; some ten minutes
+	cargo build --locked --release -p longshore-scheduler -p longshore-worker --bins
+	cargo test --locked --release -p longshore-tests --test system soak -- --include-ignored --nocapture
 
 up: install bins ## starts Longshore on private servers and leaves it running
 	$(LOCAL) up

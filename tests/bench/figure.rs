@@ -24,6 +24,8 @@ pub struct Figure {
 enum Bar {
     AtLeast(f64),
     AtMost(f64),
+    /// As near to 1 as this factor, be it above or below.
+    Within(f64),
 }
 
 impl Figure {
@@ -49,6 +51,11 @@ impl Figure {
         Self { bar: Some(Bar::AtMost(bar)), ..self }
     }
 
+    /// A ratio of two figures that must agree: 1.2 is within 20 %.
+    pub fn within(self, factor: f64) -> Self {
+        Self { bar: Some(Bar::Within(factor)), ..self }
+    }
+
     pub fn said(self, said: impl Into<String>) -> Self {
         Self { said: said.into(), ..self }
     }
@@ -64,6 +71,7 @@ impl Figure {
         self.bar.map(|bar| match bar {
             Bar::AtLeast(bar) => value >= bar,
             Bar::AtMost(bar) => value <= bar,
+            Bar::Within(factor) => value <= factor && value * factor >= 1.0,
         })
     }
 
@@ -71,6 +79,7 @@ impl Figure {
         let bar = match self.bar {
             Some(Bar::AtLeast(bar)) => format!("≥ {}", number(bar)),
             Some(Bar::AtMost(bar)) => format!("≤ {}", number(bar)),
+            Some(Bar::Within(factor)) => format!("{} to {}", number(1.0 / factor), number(factor)),
             None => "reported".to_owned(),
         };
         let met = match self.met() {
@@ -92,6 +101,7 @@ impl Figure {
         let (kind, bar) = match self.bar {
             Some(Bar::AtLeast(bar)) => (Some("at_least"), Some(bar)),
             Some(Bar::AtMost(bar)) => (Some("at_most"), Some(bar)),
+            Some(Bar::Within(factor)) => (Some("within"), Some(factor)),
             None => (None, None),
         };
         json!({

@@ -74,7 +74,8 @@ mod targets {
         };
         let Ok(filter) = KeyFilter::new("p", true, Some(pattern)) else { return };
         let skipped = filter.skips(key);
-        assert_eq!(skipped, filter.skips(key));
+        // Undecided may be decided the next time, from what was found out in this one.
+        assert!(skipped == filter.skips(key) || skipped == Some(longshore_model::Skip::RegexTooSlow));
         assert!(skipped.is_some() || (key.starts_with('p') && !key.ends_with('/')), "{key}");
     }
 

@@ -26,7 +26,7 @@ async fn until_all_is_sent(rig: &Rig) {
 /// Waits until workers have taken so many messages that led to nothing.
 async fn until_ignored(rig: &Rig, messages: usize) {
     until(&format!("{messages} messages are ignored"), || async {
-        (rig.logs().matches("nothing to do: finished").count() >= messages).then_some(())
+        (rig.logs().matches("\"event\":\"nothing_to_claim\"").count() >= messages).then_some(())
     })
     .await;
 }

@@ -157,7 +157,7 @@ async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
         // The worker gives up, and then the database commits: nobody is told.
         until("the worker gives up", || {
             let log = rig.workers[0].process.log();
-            let told = ["attempt ends without a word", "did not commit in time"]
+            let told = ["attempt_end_not_written", "commit_timed_out", "job_released"]
                 .iter()
                 .any(|words| log[asked..].contains(words));
             ready(told.then_some(()))

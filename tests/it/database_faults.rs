@@ -45,7 +45,7 @@ async fn a_database_killed_or_restarted_in_mid_sync_is_waited_for() {
     second_page.reached().await;
     rig.stack.postgres.stop().await.expect("the database stops");
     second_page.release();
-    rig.until_worker_says(0, "attempt ends without a word").await;
+    rig.until_event(0, "attempt_end_not_written").await;
     rig.stack.postgres.restart().await.expect("the database starts again");
     rig.check_recovered(&pids).await;
     rig.check_first_sync(&away, sync).await;

@@ -168,7 +168,8 @@ async fn an_object_that_cannot_be_used_is_set_aside_whole_with_reason_place_and_
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     rig.check_import(&storage, &sync, &expected, &keys).await;
     rig.check_first_counts(&sync, &expected, 15);
-    assert_eq!(rig.s3.count(Op::Get), 12, "what key and size alone condemn is not read");
+    // What key and size alone condemn is not read; one has more items than its size lets expect, and is read again.
+    assert_eq!(rig.s3.count(Op::Get), 13);
 
     let aside = rig.quarantine(&storage).await;
     for (row, (key, content, reason, offset, item, excerpt)) in aside.iter().zip(&objects) {

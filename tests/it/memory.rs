@@ -1,9 +1,9 @@
 //! Bounded memory: what a worker holds does not grow with what it moves.
 
-use std::fs;
-
+use longshore_tests::heavy::{self, HEAVY_TASKS};
 use longshore_tests::oracle::one_each;
 use longshore_tests::rig::Rig;
+use longshore_tests::usage::peak_mib;
 use serde_json::{Value, json};
 
 const MIB: usize = 1024 * 1024;
@@ -11,13 +11,8 @@ const MIB: usize = 1024 * 1024;
 /// A worker's peak. What passes through it in these tests is more, by far where pages are not bounded.
 const PEAK_MIB: u64 = 160;
 
-/// The most memory that the first worker ever had, as the kernel counts it.
-fn peak_mib(rig: &Rig) -> u64 {
-    let pid = rig.workers[0].process.pid().expect("a running worker");
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the worker's status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its peak");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
-}
+/// A worker's peak with default settings, whatever passes through it.
+const DEFAULT_PEAK_MIB: u64 = 256;
 
 async fn end(rig: &Rig, sync: &Value) -> u64 {
     assert_eq!(sync["status"], "completed", "{sync}");
@@ -25,7 +20,7 @@ async fn end(rig: &Rig, sync: &Value) -> u64 {
     let metrics = reqwest::get(metrics).await.expect("metrics").text().await.expect("text");
     let reserved = metrics.lines().find_map(|line| line.strip_prefix("longshore_object_memory_bytes "));
     assert_eq!(reserved, Some("0"), "everything is given back");
-    peak_mib(rig)
+    peak_mib(&rig.workers[0])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,4 +68,59 @@ async fn a_worker_holds_a_few_pages_of_the_longest_keys_however_many_there_are()
     rig.check_import(&storage, &sync, &one_each((0..12_000).map(key)), &[]).await;
     let peak = end(&rig, &sync).await;
     assert!(peak <= PEAK_MIB, "{peak} MiB");
+}
+
+/// Goal: with default settings a worker stays below 256 MiB, whatever is in a bucket. Method: eight storages of heavy
+/// objects at once on one worker, as many as it has slots.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_default_settings_stays_below_256_mib_whatever_it_reads() {
+    let rig = Rig::start().await;
+    let objects = heavy::objects();
+    let project = rig.project().await;
+    let mut syncs = Vec::new();
+    for slot in 0..8 {
+        let bucket = format!("heavy-{slot}");
+        // Each storage has its share of every kind, in an order that mixes them.
+        let share = objects.iter().enumerate().filter(|(n, _)| n % 8 == slot).map(|(_, object)| object.clone());
+        rig.s3.put_many(&bucket, share);
+        let storage = rig.import_storage(project, &bucket, json!({})).await;
+        syncs.push(rig.sync(&storage).await);
+    }
+    let (mut created, mut quarantined) = (0, 0);
+    for sync in syncs {
+        let sync = rig.ended(sync).await;
+        let count = |name: &str| sync["counts"][name].as_u64().expect("a count");
+        created += count("created");
+        quarantined += count("quarantined");
+    }
+    assert_eq!((created, quarantined), (HEAVY_TASKS, 24), "the rest is blank");
+    let peak = peak_mib(&rig.workers[0]);
+    assert!(peak < DEFAULT_PEAK_MIB, "{peak} MiB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stays_below_256_mib_however_many_annotations_a_task_has() {
+    let rig = Rig::start().await;
+    let project = rig.project().await;
+    let db = rig.database().await;
+    // Tasks with more annotations than a unit may have, and with bodies that are three times as long as their rows.
+    for (count, megabytes, character) in [(8, 10, "x"), (10, 4, "\u{e9}")] {
+        let labels =
+            "WITH task AS (INSERT INTO tasks (project_id, data, total_annotations) VALUES ($1, '{}', 1) RETURNING id)
+                      INSERT INTO annotations (task_id, project_id, result)
+                           SELECT id, $1, jsonb_build_array(repeat($4, $3::int / octet_length($4)))
+                             FROM task, generate_series(1, $2::int)";
+        let bytes = megabytes * 1_000_000;
+        db.execute(labels, &[&project, &count, &bytes, &character]).await.expect("annotations");
+    }
+    rig.s3.create_bucket("target");
+    let storage = rig.export_storage(project, "target", json!({"export_tasks": true})).await;
+    let sync = rig.sync_to_end(&storage).await;
+    assert_eq!(sync["status"], "completed_with_errors", "{sync}");
+    assert_eq!(rig.quarantine(&storage).await.len(), 2, "{sync}");
+    let annotations = rig.export_storage(project, "target", json!({"prefix": "each"})).await;
+    let sync = rig.sync_to_end(&annotations).await;
+    assert_eq!((&sync["status"], &sync["counts"]["exported"]), (&json!("completed"), &json!(18)), "{sync}");
+    let peak = peak_mib(&rig.workers[0]);
+    assert!(peak < DEFAULT_PEAK_MIB, "{peak} MiB");
 }

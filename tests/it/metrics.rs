@@ -133,6 +133,10 @@ fn allowed(label: &str) -> Option<BTreeSet<String>> {
         "ending" => words(&["completed", "released", "retried", "discarded", "left", "abandoned"]),
         "method" => words(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"]),
         "status" => words(&["1xx", "2xx", "3xx", "4xx", "5xx"]),
+        "pool" => words(&["api", "system"]),
+        "listener" => words(&["api", "metrics"]),
+        "cause" => words(&["full", "peer", "evicted", "slow"]),
+        "limit" => words(&["requests", "token_requests", "streams", "token_streams", "deletions", "token_database"]),
         "component" => words(&["scheduler", "worker"]),
         _ => None,
     }

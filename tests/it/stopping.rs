@@ -96,7 +96,7 @@ async fn a_stalled_worker_that_wakes_after_another_has_finished_writes_nothing_a
     rig.ended(sync).await;
 
     rig.wake_worker(stalled);
-    rig.until_worker_says(stalled, "lease lost: the attempt ends").await;
+    rig.until_event(stalled, "lease_lost").await;
     its_page.release();
     check_ended(&rig, &storage, sync, 1_500).await;
 
@@ -196,9 +196,9 @@ async fn a_cancelled_sync_ends_its_attempt_although_the_storage_never_answers() 
     let sync = rig.sync(&storage).await;
     for_ever.reached().await;
     rig.post(&format!("/api/syncs/{sync}/cancel"), json!({})).await;
-    rig.until_worker_says(0, "lease lost: the attempt ends").await;
-    // And not in a time-out of the storage, which would be another word.
-    rig.until_worker_says(0, "attempt ends without a word").await;
+    rig.until_event(0, "lease_lost").await;
+    // And not in a time-out of the storage, which would be another event.
+    rig.until_event(0, "attempt_left").await;
     for_ever.abandoned().await;
 
     // Its only place is free again.

@@ -121,7 +121,7 @@ async fn a_worker_killed_while_reading_or_writing_task_files_leaves_none_of_the_
     read.reached().await;
     let fence = rig.freeze("SELECT 1 FROM jobs FOR UPDATE").await;
     read.release();
-    fence.reached("SELECT failures FROM jobs").await;
+    fence.reached("SELECT failures, commits").await;
     rig.workers[0].process.kill().await.expect("killed");
     fence.release().await;
 
@@ -173,7 +173,7 @@ async fn a_worker_killed_after_the_commit_and_before_the_ack_is_not_done_again()
     let said = rig.workers[0].process.log().len();
     rig.restart_worker(0).await;
     longshore_tests::rig::until("the message comes again, and finds nothing to do", || async {
-        rig.workers[0].process.log()[said..].contains("nothing to do").then_some(())
+        rig.workers[0].process.log()[said..].contains("\"event\":\"nothing_to_claim\"").then_some(())
     })
     .await;
     assert_eq!(listings(&rig, "images"), ["".to_owned(), image(999), image(1_999)]);

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
-    QueueDeclareOptions, QueueDeleteOptions,
+    QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -43,6 +43,11 @@ impl AmqpHost {
         let sent =
             self.channel.basic_publish("".into(), queue.into(), BasicPublishOptions::default(), body, properties);
         sent.await.expect("the broker takes it").await.expect("the broker has it");
+    }
+
+    /// Throws away what waits in a queue.
+    pub async fn purge(&self, queue: &str) {
+        self.channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.expect("the queue is there");
     }
 
     /// Deletes a queue and declares it again, before anybody can notice that it was gone.

@@ -119,6 +119,11 @@ impl Rig {
         self.workers[index].process.signal(Signal::SIGCONT).expect("a worker can be woken");
     }
 
+    /// Waits until a worker has logged an event.
+    pub async fn until_event(&self, index: usize, event: &str) {
+        self.until_worker_says(index, &format!("\"event\":\"{event}\"")).await;
+    }
+
     /// Waits until a worker has written such words into its log.
     pub async fn until_worker_says(&self, index: usize, words: &str) {
         let process = &self.workers[index].process;

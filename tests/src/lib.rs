@@ -3,8 +3,10 @@
 
 pub mod amqp;
 pub mod azurite;
+pub mod failover;
 pub mod frozen;
 pub mod gcs;
+pub mod heavy;
 pub mod installed;
 pub mod moto;
 pub mod oracle;
@@ -15,3 +17,4 @@ pub mod recovery;
 pub mod redis;
 pub mod rig;
 mod servers;
+pub mod usage;

@@ -57,7 +57,8 @@ pub struct Proxy {
 
 /// What the handle, the listener and the connections share.
 struct Link {
-    upstream: SocketAddr,
+    /// Where new connections lead.
+    upstream: watch::Sender<SocketAddr>,
     setting: watch::Sender<Setting>,
     listening: watch::Sender<bool>,
     /// A change is for every connection there is.
@@ -89,7 +90,7 @@ impl Proxy {
         let listener = bind(address)?.listen(1024)?;
 
         let link = Arc::new(Link {
-            upstream,
+            upstream: watch::Sender::new(upstream),
             setting: watch::Sender::new(Setting { mode: Mode::Pass, number: 0 }),
             listening: watch::Sender::new(true),
             ending: watch::Sender::default(),
@@ -113,6 +114,11 @@ impl Proxy {
     pub async fn set(&self, mode: Mode) {
         self.link.setting.send_modify(|setting| *setting = Setting { mode, number: setting.number + 1 });
         until(&self.link.listening, |listening| *listening == (mode != Mode::Refuse)).await;
+    }
+
+    /// Leads new connections to another server; old ones stay where they are.
+    pub fn lead_to(&self, upstream: SocketAddr) {
+        self.link.upstream.send_replace(upstream);
     }
 
     /// Closes every connection there is; new ones are served.
@@ -240,7 +246,8 @@ impl Drop for Open {
 
 async fn carry(link: &Link, client: &mut TcpStream) -> io::Result<()> {
     until(&link.setting, |setting| setting.mode != Mode::BlackHole).await;
-    let mut server = TcpStream::connect(link.upstream).await?;
+    let upstream = *link.upstream.borrow();
+    let mut server = TcpStream::connect(upstream).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.split();
@@ -346,6 +353,20 @@ mod tests {
         assert_eq!(proxy.connections(), 2);
         proxy.cut();
         assert_eq!(old_peer.read(&mut [0]).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn new_connections_go_where_the_proxy_leads_and_old_ones_stay() {
+        let (proxy, server) = proxied().await;
+        let (mut old, mut old_peer) = connected(&proxy, &server).await;
+        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        proxy.lead_to(other.local_addr().unwrap());
+
+        let (mut client, mut peer) = connected(&proxy, &other).await;
+        client.write_all(b"new").await.unwrap();
+        assert_eq!(&received(&mut peer).await, b"new");
+        old.write_all(b"old").await.unwrap();
+        assert_eq!(&received(&mut old_peer).await, b"old");
     }
 
     #[tokio::test]

@@ -31,6 +31,7 @@ pub struct Wishes {
     workers: usize,
     schedulers: usize,
     own_servers: bool,
+    heartbeat_seconds: Option<u16>,
     environment: Vec<(&'static str, String)>,
 }
 
@@ -56,6 +57,7 @@ pub struct Rig {
     pub vhost: String,
     pub place: Place,
     settings: Settings,
+    heartbeat_seconds: Option<u16>,
     environment: Vec<(&'static str, String)>,
     http: reqwest::Client,
     /// Last: it ends what is left of the processes and removes their folder.
@@ -66,14 +68,7 @@ impl Drop for Rig {
     /// A failed test shows what its processes said last.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for app in self.schedulers.iter().chain(&self.workers) {
-                let log = app.process.log();
-                let lines: Vec<&str> = log.lines().collect();
-                eprintln!("--- {}", app.process.name());
-                for line in &lines[lines.len().saturating_sub(40)..] {
-                    eprintln!("{line}");
-                }
-            }
+            self.print_logs();
         }
     }
 }
@@ -103,7 +98,13 @@ impl Rig {
             ("LONGSHORE_SPLIT_AFTER_PAGES", "0".to_owned()),
             ("LONGSHORE_LOG", "info,longshore_worker=debug,longshore_scheduler=debug".to_owned()),
         ];
-        Wishes { workers: 1, schedulers: 1, own_servers: false, environment }
+        // Two missed heartbeats end a broker connection that says nothing.
+        Wishes { workers: 1, schedulers: 1, own_servers: false, heartbeat_seconds: Some(2), environment }
+    }
+
+    /// The same with the settings that operators have who set nothing: no time is shortened.
+    pub fn with_defaults() -> Wishes {
+        Wishes { heartbeat_seconds: None, environment: Vec::new(), ..Self::with() }
     }
 
     /// Starts one more worker, and returns its place in [`Rig::workers`].
@@ -137,12 +138,20 @@ impl Rig {
     fn spawn(&self, name: &str, command: impl Fn(&Settings, u16) -> anyhow::Result<Command>, links: &Links) -> App {
         let mut settings = self.settings.clone();
         settings.database_url = through(&self.database_url, links.database.address());
-        // Two missed heartbeats end a connection that says nothing.
-        settings.amqp_url = format!("{}?heartbeat=2", through(&self.amqp_url, links.broker.address()));
+        settings.amqp_url = through(&self.amqp_url, links.broker.address());
+        if let Some(seconds) = self.heartbeat_seconds {
+            settings.amqp_url = format!("{}?heartbeat={seconds}", settings.amqp_url);
+        }
         let port = ports::free().expect("a free port");
         let mut command = command(&settings, port).expect("the programs are built");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         App::spawn(&self.place, name, command, port).expect("a process starts")
+    }
+
+    /// Gives workers that are started from now on connections of their own. Returns those of the workers before them.
+    pub async fn split_worker_links(&mut self) -> Links {
+        let links = Links { database: proxy(&self.database_url).await, broker: proxy(&self.amqp_url).await };
+        std::mem::replace(&mut self.worker_links, links)
     }
 
     /// Sets an environment variable of the processes that are started from now on.
@@ -172,6 +181,12 @@ impl Rig {
         tokio::spawn(connection);
         client.batch_execute("SET search_path = longshore").await.expect("the schema is there");
         client
+    }
+
+    /// The name of the rig's own database.
+    pub fn database_name(&self) -> String {
+        let url: reqwest::Url = self.database_url.parse().expect("a URL");
+        url.path().trim_start_matches('/').to_owned()
     }
 
     /// A request to the API, without a token.
@@ -288,6 +303,18 @@ impl Rig {
         self.ended(sync).await
     }
 
+    /// Prints what each process said last.
+    pub fn print_logs(&self) {
+        for app in self.schedulers.iter().chain(&self.workers) {
+            let log = app.process.log();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("--- {}", app.process.name());
+            for line in &lines[lines.len().saturating_sub(40)..] {
+                eprintln!("{line}");
+            }
+        }
+    }
+
     /// What all processes of the rig wrote into their logs so far.
     pub fn logs(&self) -> String {
         self.schedulers.iter().chain(&self.workers).map(|app| app.process.log()).collect()
@@ -342,6 +369,7 @@ impl Wishes {
             schedulers: Vec::new(),
             workers: Vec::new(),
             place,
+            heartbeat_seconds: self.heartbeat_seconds,
             environment: self.environment,
             http: reqwest::Client::builder().no_proxy().build().expect("an HTTP client"),
             vhost: name,
@@ -393,7 +421,16 @@ pub fn rows(list: &Value) -> &[Value] {
 }
 
 /// Asks again and again until there is an answer; fails the test, saying what for, when patience ends.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
+    until_within(PATIENCE, what, ask).await
+}
+
+/// The same with another patience: a bound for a test that would never end, not a promise about time.
+pub async fn until_within<T, F: Future<Output = Option<T>>>(
+    patience: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let asking = async {
         loop {
             if let Some(answer) = ask().await {
@@ -402,5 +439,5 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl F
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
+    tokio::time::timeout(patience, asking).await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
 }

@@ -18,6 +18,7 @@ pub mod rabbitmq;
 pub mod redis;
 pub mod s3;
 pub mod stack;
+pub mod standby;
 pub mod up;
 
 pub use app::App;

@@ -33,22 +33,25 @@ impl Postgres {
     /// Without `fsync` data survives the death of any process but not of the machine.
     pub async fn start(place: &Place, fsync: bool) -> Result<Self> {
         let data = initialize(place).await?;
+        let postgres = Self::launch(place, "postgres", &data, fsync).await?;
+        create_database(&postgres.url_of("postgres")?, "longshore").await?;
+        Ok(postgres)
+    }
+
+    /// Starts a server on a data folder and returns when it answers. `name` names its log and pid file.
+    pub(crate) async fn launch(place: &Place, name: &str, data: &Path, fsync: bool) -> Result<Self> {
         let port = ports::free()?;
         let mut command = as_postgres(program("postgres"))?;
-        command.arg("-D").arg(&data).args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+        command.arg("-D").arg(data).args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
         // Every test has its own database and pools.
         command.args(["-c", &format!("port={port}"), "-c", "max_connections=300"]);
         if !fsync {
             // Not synchronous_commit=off too: then SIGKILL of the server loses commits that were answered.
             command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         }
-        let url = |database| -> Result<String> {
-            Ok(format!("postgres://postgres:{}@127.0.0.1:{port}/{database}", place.secret("postgres")?))
-        };
-        let postgres = Self { url: url("longshore")?, process: Some(Process::spawn(place, "postgres", command)?) };
-        let maintenance = url("postgres")?;
-        postgres.until_it_answers(&maintenance).await?;
-        create_database(&maintenance, "longshore").await?;
+        let url = format!("postgres://postgres:{}@127.0.0.1:{port}/longshore", place.secret("postgres")?);
+        let postgres = Self { url, process: Some(Process::spawn(place, name, command)?) };
+        postgres.until_it_answers(&postgres.url_of("postgres")?).await?;
         Ok(postgres)
     }
 
@@ -72,8 +75,13 @@ impl Postgres {
     /// Creates a database, unless it is there, and returns its URL.
     pub async fn create_database(&self, name: &str) -> Result<String> {
         create_database(&self.url, name).await?;
+        self.url_of(name)
+    }
+
+    /// The URL of a database of this server.
+    pub fn url_of(&self, database: &str) -> Result<String> {
         let mut url = Url::parse(&self.url).context("read the database's URL")?;
-        url.set_path(name);
+        url.set_path(database);
         Ok(url.into())
     }
 
@@ -144,7 +152,7 @@ async fn initialize(place: &Place) -> Result<PathBuf> {
 }
 
 /// Debian keeps the servers of each version apart and out of the PATH: the newest one is ours.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions
         .filter_map(|version| Some((version.file_name().to_str()?.parse::<u32>().ok()?, version.path())))
@@ -156,7 +164,7 @@ fn program(name: &str) -> PathBuf {
 
 /// PostgreSQL refuses to run as root, so root runs it as `postgres`; that user may not be able to enter the folders
 /// above the data (such as /root), which is what the one capability is for.
-fn as_postgres(program: PathBuf) -> Result<Command> {
+pub(crate) fn as_postgres(program: PathBuf) -> Result<Command> {
     let Some(user) = postgres_user()? else { return Ok(Command::new(program)) };
     let mut command = Command::new("setpriv");
     command.arg(format!("--reuid={}", user.uid)).arg(format!("--regid={}", user.gid)).args([
@@ -169,7 +177,7 @@ fn as_postgres(program: PathBuf) -> Result<Command> {
     Ok(command)
 }
 
-fn give_to_postgres(path: &Path) -> Result<()> {
+pub(crate) fn give_to_postgres(path: &Path) -> Result<()> {
     if let Some(user) = postgres_user()? {
         chown(path, Some(user.uid), Some(user.gid)).with_context(|| format!("chown {}", path.display()))?;
     }
@@ -193,7 +201,7 @@ async fn create_database(url: &str, name: &str) -> Result<()> {
 }
 
 /// Runs one statement on a connection of its own.
-async fn query(url: &str, statement: &str) -> Result<(), tokio_postgres::Error> {
+pub(crate) async fn query(url: &str, statement: &str) -> Result<(), tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::select! {
         // Boxed: on its own it makes every future above it too large.

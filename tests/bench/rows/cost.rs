@@ -1,9 +1,10 @@
-//! Row 12: what a million objects cost, by kind of work, and how the tables of many small syncs fare.
+//! Row 12: what a million objects cost, by kind of work and at two sizes, and how the tables of many small syncs fare.
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 
 use super::puts::SEED;
+use super::sizes::{self, FACTOR, Sample};
 use crate::deployment::{Deployment, Storage};
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
@@ -17,24 +18,51 @@ const ROUNDS: usize = 20;
 /// As long as an idle session keeps its counts to itself.
 const COUNTS_COME: std::time::Duration = std::time::Duration::from_secs(11);
 
+/// Blobs of the smaller size. The split of a range among idle slots costs a thousand LISTs, however large the bucket:
+/// with 200,000 keys a third of what a re-sync costs was that.
+const BLOBS: u64 = 1_000_000;
+
+/// Files, and annotations, of the smaller size: seconds of work.
+const FILES: u64 = 20_000;
+
 pub async fn measure(world: &World) -> Result<Vec<Figure>> {
-    let deployment = world.deploy("cost", &[]).await?;
-    let blobs = Bucket::new(Form::Flat, world.scaled(200_000));
-    let files = Bucket::new(Form::Tasks, world.scaled(20_000));
-    let storage = deployment.import(&blobs).await?;
-    let mut figures = vec![
-        cost(world, &deployment, &storage, blobs.count, "created", "blob import").await?,
-        cost(world, &deployment, &storage, blobs.count, "existed", "re-sync, nothing new").await?,
-    ];
-    let storage = deployment.import(&files).await?;
-    figures.push(cost(world, &deployment, &storage, files.count, "created", "import of 1 KB JSON files").await?);
-    deployment.database.execute(SEED, &[&deployment.project, &i64::try_from(files.count)?]).await?;
-    deployment.database.batch_execute("VACUUM ANALYZE").await?;
-    let storage = deployment.export(&Bucket::new(Form::Flat, files.count)).await?;
-    figures.push(cost(world, &deployment, &storage, files.count, "exported", "export of annotations").await?);
-    deployment.end().await?;
+    let mut figures = Vec::new();
+    let (blobs, files) = (world.scaled(BLOBS), world.scaled(FILES));
+    let small = kinds(world, blobs, files, &mut figures).await?;
+    let large = kinds(world, blobs * FACTOR, files * FACTOR, &mut figures).await?;
+    for ((what, small), (_, large)) in small.into_iter().zip(large) {
+        figures.push(sizes::compare(12, what, small, large));
+    }
     figures.extend(churn(world).await?);
     Ok(figures)
+}
+
+/// What each kind of work costs at one size, on tables that begin empty.
+async fn kinds(
+    world: &World,
+    blobs: u64,
+    files: u64,
+    figures: &mut Vec<Figure>,
+) -> Result<Vec<(&'static str, Sample)>> {
+    let deployment = world.deploy("cost", &[]).await?;
+    let mut samples = Vec::new();
+    let mut measured = async |storage: &Storage, objects, counted, what| {
+        let (figure, sample) = cost(world, &deployment, storage, objects, counted, what).await?;
+        figures.push(figure);
+        samples.push((what, sample));
+        anyhow::Ok(())
+    };
+    let storage = deployment.import(&Bucket::new(Form::Flat, blobs)).await?;
+    measured(&storage, blobs, "created", "blob import").await?;
+    measured(&storage, blobs, "existed", "re-sync, nothing new").await?;
+    let storage = deployment.import(&Bucket::new(Form::Tasks, files)).await?;
+    measured(&storage, files, "created", "import of 1 KB JSON files").await?;
+    deployment.database.execute(SEED, &[&deployment.project, &i64::try_from(files)?]).await?;
+    deployment.database.batch_execute("VACUUM ANALYZE").await?;
+    let storage = deployment.export(&Bucket::new(Form::Flat, files)).await?;
+    measured(&storage, files, "exported", "export of annotations").await?;
+    deployment.end().await?;
+    Ok(samples)
 }
 
 /// What is counted before and after.
@@ -67,7 +95,7 @@ async fn cost(
     objects: u64,
     counted: &str,
     what: &str,
-) -> Result<Figure> {
+) -> Result<(Figure, Sample)> {
     deployment.settle().await?;
     let before = Meter::read(world, deployment).await?;
     let ended = deployment.sync(storage).await?;
@@ -80,7 +108,9 @@ async fn cost(
     let total = (worker + scheduler + postgres + broker) / million;
     let (tables, wal) = (mib(after.bytes - before.bytes), mib(after.wal - before.wal));
     let messages = (after.messages - before.messages) as f64 / million;
-    Ok(Figure::new(12, format!("cost per million, {what}: CPU seconds without the object store"), total)
+    let measure =
+        format!("cost per million, {} objects, {what}: CPU s without the object store", whole(objects as f64));
+    let figure = Figure::new(12, measure, total)
         .unit(" s")
         .said(format!(
             "{} objects at {}/s; per million: worker {:.1} s, Postgres {:.1} s, scheduler {:.1} s, broker {:.1} s; \
@@ -108,7 +138,8 @@ async fn cost(
         .raw("messages", messages)
         .raw("list_requests", requests[0])
         .raw("get_requests", requests[1])
-        .raw("put_requests", requests[2]))
+        .raw("put_requests", requests[2]);
+    Ok((figure, Sample::new(objects, &ended)))
 }
 
 /// Many small syncs: which share of the updates found room on the row's own page (HOT), and how large the tables got.

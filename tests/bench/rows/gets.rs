@@ -1,7 +1,9 @@
-//! Row 3: an import that reads every object beside the same client reading them and doing nothing else.
+//! Row 3: an import that reads every object beside the same client reading them and doing nothing else; and what an
+//! object costs at two sizes.
 
 use anyhow::{Result, ensure};
 
+use super::sizes::{self, FACTOR, Sample};
 use crate::client::Client;
 use crate::deployment::Deployment;
 use crate::figure::{Figure, whole};
@@ -11,18 +13,35 @@ use crate::world::World;
 /// The worker's default `LONGSHORE_GETS`, set on both sides.
 pub const AT_ONCE: usize = 32;
 
+/// The smaller of the two sizes: long enough that its seconds are not those of the start.
+const SMALL: u64 = 20_000;
+
 pub async fn measure(world: &World) -> Result<Vec<Figure>> {
     let bucket = Bucket::new(Form::Tasks, world.scaled(50_000));
     let gets = AT_ONCE.to_string();
     // One job: with more, more than so many objects would be read at once.
     let settings = [("LONGSHORE_JOBS", "1"), ("LONGSHORE_SPLIT_AFTER_PAGES", "0"), ("LONGSHORE_GETS", gets.as_str())];
     let deployment = world.deploy("gets", &settings).await?;
-    let figures = vec![
+    let mut figures = vec![
         compare(world, &deployment, bucket.get_ms(10)).await?.at_least(0.8),
         compare(world, &deployment, bucket).await?,
     ];
     deployment.end().await?;
+    let small = world.scaled(SMALL);
+    let samples = [sample(world, small, &settings).await?, sample(world, small * FACTOR, &settings).await?];
+    figures.push(sizes::compare(3, "JSON import", samples[0], samples[1]));
     Ok(figures)
+}
+
+/// An import of this many files into empty tables.
+async fn sample(world: &World, files: u64, settings: &[(&str, &str)]) -> Result<Sample> {
+    let deployment = world.deploy("getsized", settings).await?;
+    let storage = deployment.import(&Bucket::new(Form::Tasks, files)).await?;
+    deployment.settle().await?;
+    let ended = deployment.sync(&storage).await?;
+    ensure!(ended.count("created") == files, "{} of {files} tasks", ended.count("created"));
+    deployment.end().await?;
+    Ok(Sample::new(files, &ended))
 }
 
 async fn compare(world: &World, deployment: &Deployment<'_>, bucket: Bucket) -> Result<Figure> {

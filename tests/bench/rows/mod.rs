@@ -10,9 +10,11 @@ mod parser;
 pub mod plans;
 mod puts;
 mod ranges;
+mod recovery;
 mod resolve;
 mod resync;
 mod rivals;
+mod sizes;
 
 use anyhow::Result;
 
@@ -34,10 +36,11 @@ pub enum Row {
     Rivals,
     Parser,
     Cost,
+    Recovery,
 }
 
 impl Row {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Copy,
         Self::Ranges,
         Self::Gets,
@@ -50,6 +53,7 @@ impl Row {
         Self::Rivals,
         Self::Parser,
         Self::Cost,
+        Self::Recovery,
     ];
 
     pub fn number(self) -> u8 {
@@ -70,6 +74,7 @@ impl Row {
             Self::Rivals => "what a user would pick instead",
             Self::Parser => "the listing's parser",
             Self::Cost => "what a million objects cost",
+            Self::Recovery => "going on after the database was disturbed",
         }
     }
 
@@ -91,6 +96,7 @@ impl Row {
             Self::Rivals => rivals::measure(world).await,
             Self::Parser => parser::measure(world).await,
             Self::Cost => cost::measure(world).await,
+            Self::Recovery => recovery::measure(world).await,
         }
     }
 }

@@ -1,25 +1,40 @@
 //! How Postgres answers the hot statements once the tables are large: not a row of the table but `--plans <rows>`.
 
 use anyhow::Result;
-use longshore_tests::plans::Plans;
+use longshore_tests::plans::{PlanMode, Plans, Statistics, Step};
 
 use crate::figure::{Figure, whole};
 use crate::world::World;
 
-/// Fills a database with so many tasks and ledger rows, and judges every hot statement's plan.
+/// Fills a database with this many tasks and ledger rows, and judges every hot statement's plan: with statistics that
+/// are current, and with those of the tables while they were empty.
 ///
 /// # Errors
 /// The database cannot be filled, or a statement fails.
 pub async fn measure(world: &World, rows: i64) -> Result<Vec<Figure>> {
-    let steps = Plans::fill(&world.stack.postgres, "plans", rows, true).await?.explain().await?;
-    for step in &steps {
-        println!("  {:<45} {:>6} of {:>6} pages  {}", step.name, step.pages, step.budget, step.nodes);
+    let mut figures = Vec::new();
+    for (statistics, about) in
+        [(Statistics::Current, "statistics are current"), (Statistics::OfEmptyTables, "statistics of empty tables")]
+    {
+        let mut plans = Plans::fill(&world.stack.postgres, "plans", rows, true, statistics).await?;
+        let (mut faults, mut count) = (Vec::new(), 0);
+        for mode in PlanMode::ALL {
+            let steps = plans.explain(mode).await?;
+            println!("  {about}, {mode:?} plans");
+            for step in &steps {
+                println!("  {:<45} {:>6} of {:>6} pages  {}", step.name, step.pages, step.budget, step.nodes);
+            }
+            faults.extend(steps.iter().filter_map(Step::fault).map(|fault| format!("{mode:?} plans: {fault}")));
+            count += steps.len();
+        }
+        drop(plans);
+        world.drop_database("plans").await?;
+        let measure = format!("hot statements that read a whole table or more pages than they may, {about}");
+        figures.push(Figure::new(0, measure, faults.len() as f64).at_most(0.0).said(format!(
+            "{count} statements at {} ledger rows; {}",
+            whole(rows as f64),
+            faults.join("; ")
+        )));
     }
-    let faults: Vec<String> = steps.iter().filter_map(|step| step.fault()).collect();
-    world.drop_database("plans").await?;
-    Ok(vec![
-        Figure::new(0, "hot statements that read a whole table or more pages than they may", faults.len() as f64)
-            .at_most(0.0)
-            .said(format!("{} statements at {} ledger rows; {}", steps.len(), whole(rows as f64), faults.join("; "))),
-    ])
+    Ok(figures)
 }

@@ -1,8 +1,10 @@
-//! Row 4: an export beside the same client writing objects of the same size and doing nothing else.
+//! Row 4: an export beside the same client writing objects of the same size and doing nothing else; and what an
+//! object costs at two sizes.
 
 use anyhow::{Result, ensure};
 
 use super::gets::AT_ONCE;
+use super::sizes::{self, FACTOR, Sample};
 use crate::client::Client;
 use crate::deployment::Deployment;
 use crate::figure::{Figure, whole};
@@ -26,6 +28,9 @@ pub(super) const SEED: &str = r#"
            12.75, 1
       FROM task"#;
 
+/// The smaller of the two sizes, as in row 3.
+const SMALL: u64 = 20_000;
+
 pub async fn measure(world: &World) -> Result<Vec<Figure>> {
     let bucket = Bucket::new(Form::Flat, world.scaled(50_000));
     let puts = AT_ONCE.to_string();
@@ -33,12 +38,28 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
     let deployment = world.deploy("puts", &settings).await?;
     deployment.database.execute(SEED, &[&deployment.project, &i64::try_from(bucket.count)?]).await?;
     deployment.database.batch_execute("VACUUM ANALYZE").await?;
-    let figures = vec![
+    let mut figures = vec![
         compare(world, &deployment, bucket.put_ms(10)).await?.at_least(0.8),
         compare(world, &deployment, bucket).await?,
     ];
     deployment.end().await?;
+    let small = world.scaled(SMALL);
+    let samples = [sample(world, small, &settings).await?, sample(world, small * FACTOR, &settings).await?];
+    figures.push(sizes::compare(4, "first export", samples[0], samples[1]));
     Ok(figures)
+}
+
+/// The first export of this many annotations: `exports` is empty, and was when it was analyzed.
+async fn sample(world: &World, annotations: u64, settings: &[(&str, &str)]) -> Result<Sample> {
+    let deployment = world.deploy("putsized", settings).await?;
+    deployment.database.execute(SEED, &[&deployment.project, &i64::try_from(annotations)?]).await?;
+    deployment.database.batch_execute("VACUUM ANALYZE").await?;
+    let storage = deployment.export(&Bucket::new(Form::Flat, annotations)).await?;
+    deployment.settle().await?;
+    let ended = deployment.sync(&storage).await?;
+    ensure!(ended.count("exported") == annotations, "{} of {annotations} written", ended.count("exported"));
+    deployment.end().await?;
+    Ok(Sample::new(annotations, &ended))
 }
 
 async fn compare(world: &World, deployment: &Deployment<'_>, bucket: Bucket) -> Result<Figure> {

@@ -11,11 +11,11 @@ SELECT CASE WHEN n % 10 < 8 THEN 1 ELSE 2 END, jsonb_build_object('image', 's3:/
        CASE WHEN n % 10 < 8 THEN 1 ELSE 2 + n % 9 END, key
   FROM (SELECT n, 'images/' || lpad(n::text, 10, '0') || '.jpg' AS key FROM generate_series(1, {rows}) n) numbered;
 INSERT INTO objects (storage_id, key, row_index, task_id, etag, size, modified_at, sync_id)
-SELECT storage_id, storage_key, 0, id, md5(id::text), 1000, now(), 1 FROM tasks;
+SELECT storage_id, storage_key, 0, id, md5(id::text), 1000, now(), 1 FROM tasks WHERE id > 0;
 INSERT INTO annotations (task_id, project_id, result) SELECT id, project_id, '[{"type": "choices"}]' FROM tasks WHERE id % 10 = 1;
 INSERT INTO predictions (task_id, project_id, result) SELECT id, project_id, '[]' FROM tasks WHERE id % 100 = 1;
 INSERT INTO exports (storage_id, unit, unit_id, key, digest, unit_updated_at, sync_id)
-SELECT 11, 'annotation', id, id::text, sha256(id::text::bytea), updated_at, 1 + id % 100 FROM annotations;
+SELECT 11, 'annotation', id, id::text, sha256(id::text::bytea), updated_at, 1 + id % 100 FROM annotations WHERE id > 0;
 -- Ended syncs of the last months, two jobs each, and a hundred live ones.
 INSERT INTO syncs (storage_id, status, requested_by, created_at, started_at, finished_at, reported_at)
 SELECT 1 + n % 20, CASE WHEN n % 1000 = 0 THEN 'failed' ELSE 'completed' END, 'api', at, at, at, at
@@ -31,5 +31,4 @@ INSERT INTO outbox (job_id) SELECT id FROM jobs WHERE finished_at IS NULL;
 INSERT INTO quarantine (storage_id, sync_id, key, reason, detail)
 SELECT 1 + n % 10, 1 + n % 100, 'broken/' || lpad(n::text, 10, '0') || '.json', 'invalid_json', 'not JSON'
   FROM generate_series(1, {rows} / 100) n;
-INSERT INTO api_tokens (name, digest, role) SELECT n::text, sha256(n::text::bytea), 'read' FROM generate_series(1, 50) n;
-VACUUM ANALYZE
+INSERT INTO api_tokens (name, digest, role) SELECT n::text, sha256(n::text::bytea), 'read' FROM generate_series(1, 50) n

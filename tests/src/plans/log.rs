@@ -9,6 +9,8 @@ pub(super) struct Explained {
     pub(super) query: String,
     /// Pages of tables and indexes touched, in memory or not.
     pub(super) pages: u64,
+    /// Rows that scans went through, those included that a filter threw away.
+    pub(super) rows: u64,
     /// Tables read from end to end.
     pub(super) read_whole: Vec<String>,
     /// Scans, as the plan names them.
@@ -37,6 +39,7 @@ pub(super) fn read(log: &str) -> Result<Vec<Explained>> {
         let mut explained = Explained {
             query: plan["Query Text"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" "),
             pages: number("Shared Hit Blocks") + number("Shared Read Blocks"),
+            rows: 0,
             read_whole: Vec::new(),
             nodes: Vec::new(),
         };
@@ -50,8 +53,15 @@ impl Explained {
     fn walk(&mut self, node: &Value) {
         let text = |name: &str| node[name].as_str().unwrap_or_default().to_owned();
         let kind = text("Node Type");
+        let number = |name: &str| node[name].as_f64().unwrap_or_default();
         // A branch that was not entered touched nothing.
-        let entered = node["Actual Loops"].as_f64().unwrap_or_default() > 0.0;
+        let loops = number("Actual Loops");
+        let entered = loops > 0.0;
+        if kind.ends_with("Scan") && !node["Relation Name"].is_null() {
+            let rows =
+                number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck");
+            self.rows += (rows * loops) as u64;
+        }
         if entered && kind.ends_with("Seq Scan") {
             self.read_whole.push(text("Relation Name"));
         }

@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use longshore_db::exports::Orphan;
 use longshore_db::host::{Host, Native};
-use longshore_db::jobs;
+use longshore_db::jobs::{self, Claim, Claimant, Claimed};
 use longshore_db::objects::{self, Look, SetAside};
+use longshore_db::printed::{self, JsonTable, SizedRow};
 use longshore_db::quarantine::{self, QuarantineFilter};
 use longshore_db::syncs::{self, SyncFilter};
 use longshore_db::tasks::{self, From};
 use longshore_db::{
-    Asked, Client, Counts, Sealer, annotations, enqueue_asked, exports, outbox, resolve, stats, storages, tokens,
-    workers,
+    Asked, Client, Counts, Sealer, Transaction, annotations, enqueue_asked, exports, outbox, resolve, stats, storages,
+    tokens, workers,
 };
 use longshore_model::uri::ObjectUri;
-use longshore_model::{Direction, FailureReason, JobKind, QuarantineReason, Secret, StorageKind, SyncStatus};
+use longshore_model::{Direction, FailureReason, QuarantineReason, Secret, StorageKind, SyncStatus};
+
+use uuid::Uuid;
 
 use super::Plans;
 
@@ -67,10 +71,18 @@ async fn asking(plans: &mut Plans<'_>) -> Result<()> {
         .await?;
     plans
         .step("token", 20, async |client| {
-            Ok(tokens::find(&*client, &tokens::digest(&Secret::new("1"))).await.map(drop)?)
+            Ok(tokens::find_all(&*client, &[tokens::digest(&Secret::new("1"))]).await.map(drop)?)
         })
         .await?;
     plans.step("storage", 20, async |client| Ok(storages::get(&*client, GIANT).await.map(drop)?)).await
+}
+
+async fn claimed(tx: &Transaction<'_>, job: i64) -> Result<Box<Claimed>> {
+    let who = Claimant { worker: "worker", process: Uuid::nil() };
+    match jobs::claim(tx, job, who, LEASE).await? {
+        Claim::Claimed(claimed) => Ok(claimed),
+        other => anyhow::bail!("no job to claim: {other:?}"),
+    }
 }
 
 /// How a job ends, for now or for good.
@@ -105,20 +117,20 @@ async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
     let counts = Counts { pages: 1, listed: 1, ..Counts::default() };
     let page = async |client: &mut Client| {
         let tx = client.transaction().await?;
-        let lease = jobs::claim(&tx, job, "worker", LEASE).await?.context("a job to claim")?.lease;
-        jobs::heartbeat(&tx, &[lease], LEASE).await?;
-        jobs::hold(&tx, lease).await?;
-        Ok(jobs::advance(&tx, lease, Some("k"), &counts, true).await?)
+        let claimed = claimed(&tx, job).await?;
+        jobs::heartbeat(&tx, &[claimed.lease], LEASE).await?;
+        jobs::hold_at(&tx, &claimed.fence()).await?;
+        Ok(jobs::advance(&tx, claimed.lease, LEASE, Some("k"), &counts, true, 1).await?)
     };
     plans.step("claim, heartbeat, hold, advance", 60, page).await?;
     for (name, ending) in ENDINGS {
         let work = async |client: &mut Client| {
             let tx = client.transaction().await?;
-            let lease = jobs::claim(&tx, job, "worker", LEASE).await?.context("a job to claim")?.lease;
+            let lease = claimed(&tx, job).await?.lease;
             match ending {
                 Ending::Complete => jobs::complete(&tx, lease).await?,
                 Ending::Discard => jobs::discard(&tx, lease, FailureReason::Unavailable, "gone").await?,
-                Ending::Release => jobs::release(&tx, lease).await?,
+                Ending::Release => jobs::release(&tx, lease, Duration::ZERO).await?,
                 Ending::RetryLater => jobs::retry_later(&tx, lease, LEASE, FailureReason::Unavailable, "busy").await?,
                 Ending::Split => jobs::split(&tx, lease, &[key(1), key(2)]).await?,
             }
@@ -133,7 +145,7 @@ async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
     let rescue = async |client: &mut Client| {
         let tx = client.transaction().await?;
         jobs::rescue_expired(&tx).await?;
-        Ok(jobs::republish_lost(&tx, &[JobKind::Import], second, LEASE).await.map(drop)?)
+        Ok(jobs::republish_lost(&tx, second).await.map(drop)?)
     };
     plans.step("rescuer", 1_000, rescue).await
 }
@@ -173,7 +185,9 @@ async fn pages(plans: &mut Plans<'_>) -> Result<()> {
     };
     plans.step("a hundred objects into quarantine, two out", 3_000, quarantine).await?;
     let native = Native::new(Sealer::parse(&Secret::new(SEALING_KEY))?);
-    plans.step("a job's storage", 20, async |client| Ok(native.storage(client, GIANT).await.map(drop)?)).await
+    let its_sync = "SELECT max(id) FROM syncs WHERE storage_id = $1";
+    let sync: i64 = plans.db.client().await?.query_one(its_sync, &[&GIANT]).await?.get(0);
+    plans.step("a job's storage", 20, async |client| Ok(native.storage(client, GIANT, sync).await.map(drop)?)).await
 }
 
 async fn exporting(plans: &mut Plans<'_>) -> Result<()> {
@@ -200,7 +214,22 @@ async fn exporting(plans: &mut Plans<'_>) -> Result<()> {
     let orphans = async |client: &mut Client| {
         Ok(exports::orphans(&*client, TARGET, true, ("annotation", middle), 1_000).await.map(drop)?)
     };
-    plans.step("a thousand exports: whose annotation is gone", 6_000, orphans).await
+    plans.step("a thousand exports: whose annotation is gone", 6_000, orphans).await?;
+    let gone: Vec<Orphan> = units
+        .iter()
+        .map(|&unit_id| Orphan { unit: "annotation".to_owned(), unit_id, key: unit_id.to_string() })
+        .collect();
+    let settle = async |client: &mut Client| {
+        let tx = client.transaction().await?;
+        Ok(exports::settle(&tx, TARGET, &gone, "deleted").await?)
+    };
+    plans.step("five hundred exports settled", 8_000, settle).await?;
+    let native = Native::new(Sealer::parse(&Secret::new(SEALING_KEY))?);
+    for (name, per_task) in [("the last annotation of a project", false), ("the last task of a project", true)] {
+        let last = async |client: &mut Client| Ok(native.last_unit_id(client, PROJECT, per_task).await.map(drop)?);
+        plans.step(name, 20, last).await?;
+    }
+    Ok(())
 }
 
 async fn showing(plans: &mut Plans<'_>) -> Result<()> {
@@ -214,13 +243,19 @@ async fn showing(plans: &mut Plans<'_>) -> Result<()> {
         let page = async |client: &mut Client| {
             let rows = tasks::page(&*client, PROJECT, from, 100).await?;
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-            annotations::of_tasks(&*client, &ids).await?;
-            Ok(tasks::predictions(&*client, &ids).await.map(drop)?)
+            let stored: Vec<_> = rows.iter().map(|row| SizedRow { id: row.id, bytes: row.stored_bytes }).collect();
+            printed::sizes(&*client, JsonTable::Tasks, &stored, i64::MAX).await?;
+            printed::texts(&*client, JsonTable::Tasks, &ids, usize::MAX).await?;
+            tasks::summaries(&*client, &ids).await?;
+            annotations::of_tasks(&*client, &ids, 0, 10_000).await?;
+            Ok(tasks::predictions(&*client, &ids, 10_000).await.map(drop)?)
         };
         plans.step(name, 1_000, page).await?;
     }
     plans
-        .step("totals of a project", 2_000, async |client| Ok(tasks::totals(&*client, PROJECT).await.map(drop)?))
+        .step_over("totals of a project", 2_000, 10_001, async |client| {
+            Ok(tasks::totals(&*client, PROJECT).await.map(drop)?)
+        })
         .await?;
 
     let page = SyncFilter { limit: 50, ..SyncFilter::default() };
@@ -232,10 +267,14 @@ async fn showing(plans: &mut Plans<'_>) -> Result<()> {
         ("live syncs", SyncFilter { status: Some(SyncStatus::InProgress), ..page.clone() }),
         ("syncs further back", SyncFilter { before: Some(rows / 20), ..page }),
     ] {
-        plans.step(name, 4_000, async |client| Ok(syncs::list(&*client, &filter).await.map(drop)?)).await?;
+        plans.step(name, 4_000, async |client| Ok(syncs::list(&*client, &filter, i64::MAX).await.map(drop)?)).await?;
     }
     plans.step("a sync", 40, async |client| Ok(syncs::get(&*client, rows / 20).await.map(drop)?)).await?;
-    plans.step("jobs of a sync", 20, async |client| Ok(syncs::jobs(&*client, rows / 20).await.map(drop)?)).await?;
+    plans
+        .step("jobs of a sync", 20, async |client| {
+            Ok(syncs::jobs(&*client, rows / 20, 0, 1_000, i64::MAX).await.map(drop)?)
+        })
+        .await?;
 
     for (name, filter) in [
         ("quarantine", QuarantineFilter::default()),
@@ -243,7 +282,9 @@ async fn showing(plans: &mut Plans<'_>) -> Result<()> {
         ("quarantine of a sync", QuarantineFilter { sync: Some(7), ..QuarantineFilter::default() }),
         ("what is open", QuarantineFilter { state: Some("open"), ..QuarantineFilter::default() }),
     ] {
-        plans.step(name, 1_500, async |client| Ok(quarantine::list(&*client, &filter, 100).await.map(drop)?)).await?;
+        plans
+            .step(name, 1_500, async |client| Ok(quarantine::list(&*client, &filter, 100, i64::MAX).await.map(drop)?))
+            .await?;
     }
 
     let (name, text) = (key(task), format!("s3://photos/{}", key(task)));

@@ -1,0 +1,65 @@
+//! Two sizes a factor of ten apart: what an object costs must not depend on how many there are, or what is measured on
+//! a small bucket says nothing of a large one.
+
+use crate::deployment::Ended;
+use crate::figure::{Figure, whole};
+use crate::usage::Seconds;
+
+/// How much more objects the larger size has.
+pub(super) const FACTOR: u64 = 10;
+
+/// The costs of both sizes agree within this factor. Half of the growth from one size to the other would already
+/// show: what is quadratic costs several times as much.
+const AGREEMENT: f64 = 1.2;
+
+/// What one size cost.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    pub(super) objects: u64,
+    seconds: f64,
+    cpu: Seconds,
+}
+
+impl Sample {
+    pub(super) fn new(objects: u64, ended: &Ended) -> Self {
+        Self { objects, seconds: ended.seconds, cpu: ended.cpu }
+    }
+
+    fn per_object(self, seconds: f64) -> f64 {
+        seconds * 1e6 / self.objects as f64
+    }
+
+    /// Processor time of an object without the object store's, in microseconds.
+    fn micros(self) -> f64 {
+        let Seconds { worker, scheduler, postgres, broker, .. } = self.cpu;
+        self.per_object(worker + scheduler + postgres + broker)
+    }
+
+    fn said(self) -> String {
+        format!(
+            "{} objects: {:.1} µs of CPU each (worker {:.1}, Postgres {:.1}), {}/s",
+            whole(self.objects as f64),
+            self.micros(),
+            self.per_object(self.cpu.worker),
+            self.per_object(self.cpu.postgres),
+            whole(self.objects as f64 / self.seconds),
+        )
+    }
+}
+
+/// The cost of an object at the larger size by that at the smaller.
+pub(super) fn compare(row: u8, what: &str, small: Sample, large: Sample) -> Figure {
+    Figure::new(
+        row,
+        format!("{what}: cost of an object at ten times the size ÷ at the size"),
+        large.micros() / small.micros(),
+    )
+    .within(AGREEMENT)
+    .said(format!("{}; {}", small.said(), large.said()))
+    .raw("small_objects", small.objects)
+    .raw("small_cpu_micros", small.micros())
+    .raw("small_postgres_micros", small.per_object(small.cpu.postgres))
+    .raw("large_objects", large.objects)
+    .raw("large_cpu_micros", large.micros())
+    .raw("large_postgres_micros", large.per_object(large.cpu.postgres))
+}

@@ -1,0 +1,168 @@
+//! What a scheduler holds, whatever is asked of it and whether or not the answers are read.
+
+use longshore_tests::rig::{PATIENCE, Rig, answered, until};
+use longshore_tests::usage::peak_mib;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{ANSWER, MIB, TEN_MEGABYTES, annotate, asked, insert};
+
+/// The peak of a scheduler with its defaults.
+const PEAK_MIB: u64 = 512;
+
+fn check_peak(rig: &Rig, after: &str) {
+    let peak = peak_mib(&rig.schedulers[0]);
+    println!("{peak} MiB after {after}");
+    assert!(peak < PEAK_MIB, "{peak} MiB after {after}");
+}
+
+/// Another token than the rig's.
+async fn token(rig: &Rig, name: &str, role: &str) -> String {
+    let made = rig.post("/api/tokens", json!({"name": name, "role": role})).await;
+    made["token"].as_str().expect("a token").to_owned()
+}
+
+/// A connection that asked for this and reads nothing.
+async fn ask(rig: &Rig, path: &str, token: &str) -> TcpStream {
+    let address = rig.url().strip_prefix("http://").expect("a plain URL").to_owned();
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Token {token}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("it takes the head");
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_stays_below_512_mib_whatever_large_tasks_and_annotations_are_asked_for() {
+    let rig = Rig::with().workers(0).start().await;
+    let project = rig.project().await;
+    let mut tasks = Vec::new();
+    for _ in 0..60 {
+        tasks.push(insert(&rig, project, TEN_MEGABYTES).await);
+    }
+    let annotated = insert(&rig, project, "SELECT '{}'").await;
+    for _ in 0..60 {
+        annotate(&rig, annotated, "SELECT jsonb_build_array(repeat('x', 10000000))").await;
+    }
+    let paths = [
+        format!("/api/tasks?project={project}&page_size=1000"),
+        format!("/api/tasks?project={project}&page_size=1000&fields=all"),
+        format!("/api/tasks?project={project}&after={}", annotated - 1),
+        format!("/api/tasks/{annotated}"),
+        format!("/api/tasks/{annotated}/annotations"),
+    ];
+    for path in paths {
+        let clients = (0..8).map(|_| asked(&rig, &path));
+        for (status, text, _) in futures::future::join_all(clients).await {
+            assert!(status == 200 || status == 429, "{path}: {status} {}", &text[..text.len().min(500)]);
+            assert!(text.len() <= ANSWER, "{path}: {} bytes", text.len());
+        }
+        check_peak(&rig, &format!("8 clients at {path}"));
+    }
+    // Without all fields nothing of the annotations is read.
+    let (_, list, _) = asked(&rig, &format!("/api/tasks?project={project}&after={}", annotated - 1)).await;
+    assert!(list.len() < 10_000 && list.contains("\"annotations_ids\":\""), "{} bytes", list.len());
+
+    // The largest tasks that are shown at all, for two tokens.
+    let other = token(&rig, "other", "read").await;
+    let largest = insert(&rig, project, "SELECT jsonb_build_object('text', repeat('x', 38000000))").await;
+    let clients = (0..8).map(|n| {
+        let token = if n % 2 == 0 { rig.token() } else { &*other };
+        answered(rig.request("GET", &format!("/api/tasks/{largest}")).bearer_auth(token))
+    });
+    let statuses: Vec<u16> = futures::future::join_all(clients).await.into_iter().map(|(status, _)| status).collect();
+    assert!(statuses.contains(&200) && statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    check_peak(&rig, "8 clients of two tokens at a task of 38 MB");
+
+    // Clients that read nothing.
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(ask(&rig, &format!("/api/tasks?project={project}&page_size=1000"), rig.token()).await);
+    }
+    let one = rig.request("GET", &format!("/api/tasks/{}", tasks[0])).bearer_auth(&other);
+    assert_eq!(answered(one).await.0, 200, "another token is served meanwhile");
+    check_peak(&rig, "8 clients that do not read");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_disconnected_and_holds_the_share_of_its_token_alone() {
+    let rig =
+        Rig::with().workers(0).env("LONGSHORE_SEND_SECONDS", "3").env("LONGSHORE_API_MEMORY_MB", "120").start().await;
+    let project = rig.project().await;
+    for _ in 0..4 {
+        insert(&rig, project, TEN_MEGABYTES).await;
+    }
+    let greedy = token(&rig, "greedy", "read").await;
+    let path = format!("/api/tasks?project={project}");
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(ask(&rig, &path, &greedy).await);
+    }
+    // Its share is used up sooner or later, and only its own.
+    let by = async |token: &str| {
+        let answer = rig.request("GET", &path).bearer_auth(token).send().await.expect("an answer");
+        let retry = answer.headers().get("retry-after").cloned();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a whole answer");
+        assert_eq!(retry.is_some(), status == 429);
+        assert!(status == 200 || text.contains("\"code\":\"too_many_bytes\""), "{text}");
+        status
+    };
+    assert_eq!(by(rig.token()).await, 200);
+    let small = rig.request("GET", "/api/projects").bearer_auth(&greedy);
+    assert_eq!(answered(small).await.0, 200, "what is small is always served");
+    until("the clients that do not read are gone", || async { (by(&greedy).await == 200).then_some(()) }).await;
+
+    let mut broken_off = 0;
+    for mut stream in silent {
+        let mut answer = Vec::new();
+        let reading = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer));
+        reading.await.expect("the connection ends").ok();
+        let head = String::from_utf8_lossy(&answer[..answer.len().min(2_000)]).into_owned();
+        broken_off += usize::from(head.starts_with("HTTP/1.1 200 ") && answer.len() < 10_000_000);
+    }
+    assert!(broken_off > 0, "none was disconnected");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_with_a_million_uris_are_refused_in_little_memory_while_others_are_served() {
+    let rig = Rig::with().workers(0).start().await;
+    let project = rig.project().await;
+    let task = insert(&rig, project, "SELECT '{\"image\": \"s3://b/1\"}'").await;
+    let uris: Vec<String> = (0..700_000).map(|n| format!("\"s3://b/{n:09}\"")).collect();
+    let html: Vec<String> = (0..500_000).map(|n| format!("<a href='s3://b/{n:07}'>")).collect();
+    let bodies = [
+        format!("{{\"task\": {task}, \"document\": [{}]}}", uris.join(",")),
+        format!("{{\"task\": {task}, \"document\": \"{}\"}}", html.join("")),
+        // The same few URIs a million times, escaped ones, and quotes that open and never close.
+        format!("{{\"task\": {task}, \"document\": [{}]}}", vec!["\"s3://b/1\""; 1_000_000].join(",")),
+        format!("{{\"task\": {task}, \"document\": [\"{}\"]}}", "\\u0073\\u0033://".repeat(900_000)),
+        format!("{{\"task\": {task}, \"document\": [\"{}\"]}}", "url(s3:// '\\\"".repeat(1_000_000)),
+        format!("{{\"task\": {task}, \"document\": {}\"s3://b/1\"{}}}", "[".repeat(5_000_000), "]".repeat(5_000_000)),
+    ];
+    for body in bodies {
+        assert!(body.len() < 16 * MIB, "{} bytes", body.len());
+        let reader = token(&rig, &format!("reader-{}", body.len()), "read").await;
+        let asked = (0..24).map(|_| {
+            let request = rig.request("POST", "/api/resolve").bearer_auth(&reader);
+            answered(request.header("content-type", "application/json").body(body.clone()))
+        });
+        let (answers, healthy) = tokio::join!(futures::future::join_all(asked), async {
+            let mut served = 0;
+            for _ in 0..10 {
+                served += usize::from(answered(rig.request("GET", "/healthz")).await.0 == 200);
+                served += usize::from(rig.call("GET", "/api/projects", None).await.0 == 200);
+            }
+            served
+        });
+        assert_eq!(healthy, 20);
+        let start = &body[..60];
+        let expected =
+            [(200, None), (400, Some("too_many_uris")), (429, Some("too_many_bytes")), (429, Some("too_busy"))];
+        for (status, answer) in &answers {
+            assert!(expected.contains(&(*status, answer["code"].as_str())), "{start}: {status} {}", answer["code"]);
+        }
+        assert!(answers.iter().any(|(status, _)| *status != 429), "{start}: none was looked at");
+        check_peak(&rig, start);
+    }
+}
