@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Up,
-    /// A call failed, and nobody has looked since.
+    /// A call failed, and the database was not checked since.
     Doubtful,
     Down,
 }

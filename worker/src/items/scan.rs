@@ -25,7 +25,7 @@ pub(super) struct Scanner<'a> {
     at: usize,
     open: Vec<Container>,
     max_depth: usize,
-    /// Bytes by which the database prints the value at hand longer than it is written.
+    /// Bytes by which the database prints the current value longer than it is written.
     growth: usize,
     max_growth: usize,
 }
