@@ -54,6 +54,8 @@ pub(crate) enum ApiError {
     NoMemory { code: &'static str, detail: &'static str },
     /// It took longer than anybody should wait.
     TimedOut,
+    /// The client takes too long to send its body.
+    SlowBody,
     /// As much as the token or the process may do at once is being done.
     Busy(Limit),
     /// The database failed or is away.
@@ -131,6 +133,7 @@ impl ApiError {
             Self::Storage(error) => storage_status(error.kind),
             Self::Invalid(_) | Self::Refused { .. } | Self::Connection { .. } => StatusCode::BAD_REQUEST,
             Self::Busy(_) | Self::NoMemory { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -147,6 +150,7 @@ impl ApiError {
             Self::NoMemory { code, .. } => code,
             Self::Invalid(_) => "validation_error",
             Self::Connection { error, .. } | Self::Storage(error) => error.reason.as_str(),
+            Self::SlowBody => "body_too_slow",
             Self::TimedOut => "timed_out",
             Self::Busy(limit) => limit.code(),
             Self::Database(error) if error.is_unavailable() => "database_unavailable",
@@ -165,6 +169,7 @@ impl ApiError {
             Self::Invalid(_) => "Validation error".to_owned(),
             Self::Busy(limit) => limit.detail().to_owned(),
             Self::Connection { error, .. } | Self::Storage(error) => connection_detail(error),
+            Self::SlowBody => "The body was sent too slowly. Send all of it within 30 seconds.".to_owned(),
             Self::TimedOut => {
                 "This took too long, most likely for a database that is silent; try again in a moment.".to_owned()
             }
@@ -192,6 +197,8 @@ impl ApiError {
                 tracing::error!(error.id = %id, error = chain(error), "a request failed in the database");
             }
             Self::TimedOut => tracing::error!(error.id = %id, "a request was given up, for it took too long"),
+            // Nothing of ours is wrong, and any client could fill the log with it.
+            Self::SlowBody => tracing::debug!(error.id = %id, "a body was sent too slowly"),
             Self::Internal(error) => tracing::error!(error.id = %id, error = chain(error.as_ref()), "a request failed"),
             Self::Connection { error, .. } => {
                 tracing::info!(error.id = %id, error = chain(error), "a storage cannot be used as configured");
@@ -329,6 +336,12 @@ mod tests {
         assert_eq!((status.as_u16(), &body["code"]), (400, &"no_such_bucket".into()));
         assert!(body["detail"].as_str().unwrap().starts_with("Check the bucket name"));
         assert!(!body.to_string().contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_comes_too_slowly_is_the_clients_fault() {
+        let (status, body) = body_of(ApiError::SlowBody).await;
+        assert_eq!((status.as_u16(), &body["code"]), (408, &"body_too_slow".into()));
     }
 
     #[tokio::test]
