@@ -12,7 +12,9 @@ mod sending;
 mod shutdown;
 
 pub use health::{Health, Readiness};
-pub use http::{ClientConnection, ClientConnections, ConnectionLimits, Held, HttpMetrics, Listening, router, serve};
+pub use http::{
+    ClientConnection, ClientConnections, ConnectionLimits, Held, HttpMetrics, Listening, keep_until_sent, router, serve,
+};
 pub use logs::{LogFormat, LogsError, init_logs};
 pub use metrics::Metrics;
 pub use open_files::raise_open_files;

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// How long a client may read next to nothing of an answer.
@@ -17,6 +19,17 @@ pub const SEND: Duration = Duration::from_secs(30);
 /// Bytes that have to leave within the time. A client that takes a byte now and then would otherwise hold an answer of
 /// 16 MiB for months; so it is two hours. Higher would cut connections of 20 kbit/s.
 const PROGRESS: usize = 64 * 1024;
+
+/// Bytes that the system holds for a client who does not read. It would hold up to 4 MiB, and take more only when a
+/// third of them is gone: then a slow client seems to read nothing for as long, and an answer counts as sent long
+/// before it is. Lower, and fast clients wait for us; higher, and less than [`PROGRESS`] may be seen in the time.
+const UNSENT: u32 = 2 * PROGRESS as u32;
+
+/// Bounds what the system holds of an answer before it is on its way.
+pub(crate) fn bound_unsent(stream: &TcpStream) {
+    // A system that cannot do so only sees progress later.
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT).ok();
+}
 
 /// A stream that fails once its peer reads too slowly. Silence is no fault: only what waits to be sent counts.
 #[derive(Debug)]

@@ -82,8 +82,16 @@ struct Socket {
     inner: Arc<Inner>,
     peer: IpAddr,
     closed: CancellationToken,
+    holding: Mutex<Holding>,
+}
+
+/// Who needs a socket.
+#[derive(Debug)]
+struct Holding {
+    /// Requests that hold it. Two, when a client sends its next request before it has read an answer.
+    requests: usize,
     /// Its place among the waiting; `None` while a request holds it.
-    place: Mutex<Option<u64>>,
+    place: Option<u64>,
 }
 
 /// A socket that is not closed for another one. Dropped, it may be again.
@@ -129,7 +137,7 @@ impl ClientConnections {
             inner: Arc::clone(&self.0),
             peer,
             closed,
-            place: Mutex::new(Some(place)),
+            holding: Mutex::new(Holding { requests: 0, place: Some(place) }),
         })))
     }
 
@@ -191,12 +199,14 @@ impl ClientConnection {
     ///
     /// Call it once the client has shown who it is, and only for as many as a limit lets in.
     pub fn hold(&self) -> Held {
-        let socket = Arc::clone(&self.0);
-        if let Some(place) = socket.place().take() {
-            let mut table = socket.inner.lock();
-            table.peers.get_mut(&socket.peer).and_then(|peer| peer.waiting.remove(&place));
+        let mut holding = self.0.holding();
+        holding.requests += 1;
+        if let Some(place) = holding.place.take() {
+            let mut table = self.0.inner.lock();
+            table.peers.get_mut(&self.0.peer).and_then(|peer| peer.waiting.remove(&place));
         }
-        Held(socket)
+        drop(holding);
+        Held(Arc::clone(&self.0))
     }
 
     /// Ends with the socket: it waited, and another client needed its place.
@@ -206,23 +216,25 @@ impl ClientConnection {
 }
 
 impl Socket {
-    fn place(&self) -> MutexGuard<'_, Option<u64>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Poisoning is harmless: no statement half-updates it.
+    fn holding(&self) -> MutexGuard<'_, Holding> {
+        self.holding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut place = self.0.place();
-        if place.is_none() {
-            *place = Some(self.0.inner.lock().wait(self.0.peer, self.0.closed.clone()));
+        let mut holding = self.0.holding();
+        holding.requests -= 1;
+        if holding.requests == 0 {
+            holding.place = Some(self.0.inner.lock().wait(self.0.peer, self.0.closed.clone()));
         }
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let place = self.place().take();
+        let place = self.holding().place.take();
         let mut table = self.inner.lock();
         table.open -= 1;
         let open = table.open;
@@ -303,6 +315,19 @@ mod tests {
         advance(GRACE).await;
         own.push(clients.open(address(2)).unwrap());
         assert!(own[0].0.closed.is_cancelled() && !own[1].0.closed.is_cancelled() && !other.0.closed.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_is_held_until_the_last_of_its_answers_is_sent() {
+        let clients = clients(1, 1);
+        let socket = clients.open(address(1)).unwrap();
+        let (first, second) = (socket.hold(), socket.hold());
+        drop(first);
+        advance(GRACE).await;
+        assert_eq!(clients.open(address(2)).err(), Some(Refusal::Full));
+        drop(second);
+        advance(GRACE).await;
+        assert!(clients.open(address(2)).is_ok() && socket.0.closed.is_cancelled());
     }
 
     #[test]

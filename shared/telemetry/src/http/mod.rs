@@ -5,13 +5,18 @@
 //! that waited longest is closed for a new one. A handler that lets a request in says so by
 //! [`ClientConnection::hold`], and bounds by its own limits how many it lets in.
 
+mod accept;
 mod clients;
 mod limits;
 mod metrics;
 mod phase;
+mod routes;
+mod sent;
 mod serve;
 
 pub use clients::{ClientConnection, ClientConnections, Held};
 pub use limits::ConnectionLimits;
 pub use metrics::{HttpMetrics, Listening};
-pub use serve::{router, serve};
+pub use routes::router;
+pub use sent::keep_until_sent;
+pub use serve::serve;

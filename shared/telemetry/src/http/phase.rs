@@ -2,8 +2,7 @@
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,13 +22,14 @@ const IDLE_WHEN_NEARLY_FULL: Duration = Duration::from_secs(5);
 const HEAD_WHEN_NEARLY_FULL: Duration = Duration::from_secs(3);
 
 /// What a socket waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Phase {
     /// The first byte of a request.
+    #[default]
     Idle,
     /// The rest of its head.
     Head,
-    /// Nothing: a request is being answered, and the handler bounds its time.
+    /// Nothing: an answer is being made, whose time the handler bounds, or sent.
     Serving,
 }
 
@@ -48,30 +48,64 @@ impl Phase {
 
 /// The phase of one socket, with a number that grows with every change. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Progress(Arc<AtomicU64>);
+pub(super) struct Progress(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    phase: Phase,
+    change: u64,
+    /// Answers that are not sent yet. Two, when a client sends its next request before it has read an answer.
+    answers: usize,
+}
+
+impl State {
+    fn set(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.change += 1;
+    }
+}
 
 impl Progress {
     /// The phase, and the number of its change.
     pub(super) fn now(&self) -> (Phase, u64) {
-        let change = self.0.load(Ordering::Relaxed);
-        let phase = match change % 3 {
-            0 => Phase::Idle,
-            1 => Phase::Head,
-            _ => Phase::Serving,
-        };
-        (phase, change)
+        let state = self.state();
+        (state.phase, state.change)
     }
 
-    /// Goes to a phase; the phases follow each other, and one may be passed over.
-    pub(super) fn set(&self, phase: Phase) {
-        let (_, change) = self.now();
-        let start = change - change % 3;
-        let next = match phase {
-            Phase::Idle => start + 3,
-            Phase::Head => start + 1,
-            Phase::Serving => start + 2,
-        };
-        self.0.store(next, Ordering::Relaxed);
+    /// A request begins to be answered: the socket waits for the next one when all answers are sent.
+    pub(super) fn answer(&self) -> Answering {
+        let mut state = self.state();
+        state.answers += 1;
+        state.set(Phase::Serving);
+        drop(state);
+        Answering(self.clone())
+    }
+
+    /// Bytes came.
+    fn read(&self) {
+        let mut state = self.state();
+        if state.phase == Phase::Idle {
+            state.set(Phase::Head);
+        }
+    }
+
+    /// Poisoning is harmless: no statement half-updates the state.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Dropped when an answer is sent, or given up.
+#[derive(Debug)]
+pub(super) struct Answering(Progress);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.answers -= 1;
+        if state.answers == 0 {
+            state.set(Phase::Idle);
+        }
     }
 }
 
@@ -91,8 +125,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let before = into.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, into))?;
-        if into.filled().len() > before && self.progress.now().0 == Phase::Idle {
-            self.progress.set(Phase::Head);
+        if into.filled().len() > before {
+            self.progress.read();
         }
         Poll::Ready(Ok(()))
     }
@@ -132,11 +166,27 @@ mod tests {
     fn every_change_has_a_number_of_its_own() {
         let progress = Progress::default();
         let mut seen = vec![progress.now()];
-        for phase in [Phase::Head, Phase::Serving, Phase::Idle, Phase::Serving, Phase::Idle, Phase::Head] {
-            progress.set(phase);
-            assert_eq!(progress.now().0, phase);
-            assert!(progress.now().1 > seen.last().unwrap().1);
-            seen.push(progress.now());
-        }
+        let mut check = |phase| {
+            let now = progress.now();
+            assert!(now.0 == phase && now.1 > seen.last().unwrap().1, "{now:?} after {seen:?}");
+            seen.push(now);
+        };
+        progress.read();
+        check(Phase::Head);
+        let answer = progress.answer();
+        check(Phase::Serving);
+        drop(answer);
+        check(Phase::Idle);
+    }
+
+    #[test]
+    fn a_socket_waits_for_a_request_once_all_its_answers_are_sent() {
+        let progress = Progress::default();
+        let (first, second) = (progress.answer(), progress.answer());
+        drop(first);
+        progress.read();
+        assert_eq!(progress.now().0, Phase::Serving);
+        drop(second);
+        assert_eq!(progress.now().0, Phase::Idle);
     }
 }

@@ -1,63 +1,36 @@
-//! Serving a router on a listener; `/healthz`, `/readyz` and `/metrics`.
-//!
-//! These three need no token, so that probes and scrapers need none, and tell nothing that would need one.
-//! A flood of them costs little: the text of the metrics and the checks of readiness are kept for a second.
+//! Serving a router on a listener.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io::{ErrorKind, Write};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
-use axum::extract::State;
-use axum::http::{Request, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use bytes::Bytes;
+use axum::Router;
+use axum::http::Request;
+use axum::response::Response;
 use futures::FutureExt;
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 
-use super::clients::{ClientConnection, ClientConnections, Refusal};
+use super::accept::Accept;
+use super::clients::{ClientConnection, ClientConnections};
 use super::phase::{Phase, Progress, Watched};
+use super::sent::keep_until_sent;
 use crate::sending::Sending;
-use crate::{Health, Metrics};
-
-/// The three routes. `/healthz` is fine as long as the process answers; `/readyz` is 200 or 503.
-pub fn router(health: Health, metrics: Metrics) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz).with_state(health))
-        .route("/metrics", get(text).with_state(metrics))
-}
 
 /// What is read of a head before it is refused, and what is kept of a body or an answer for one socket. Heads
 /// of browsers and proxies stay below 16 KiB, and a URL with the longest key below 8 KiB. Higher, and clients without
 /// a token could fill the memory with heads: this much for each socket.
 const BUFFER: usize = 64 * 1024;
-
-/// The pause after the system had no socket to give, as one is freed within a moment. Longer would keep
-/// clients waiting; shorter would take a processor's time for nothing.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// How often a listener without sockets says so. More often would fill the log during an attack.
-const ACCEPT_LOG_PERIOD: Duration = Duration::from_secs(60);
-
-/// The answer to a client that gets no socket.
-const REFUSED: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves until cancelled, then lets the requests under way finish.
 ///
@@ -71,7 +44,7 @@ pub async fn serve(
     cancel: CancellationToken,
 ) {
     let (sockets, graceful) = (TaskTracker::new(), GracefulShutdown::new());
-    let mut accept = Accept { listener, clients, logged: None };
+    let mut accept = Accept::new(listener, clients);
     while let Some((stream, client)) = cancel.run_until_cancelled(accept.next()).await {
         sockets.spawn(serve_client(
             Sending::new(stream, send),
@@ -83,65 +56,6 @@ pub async fn serve(
     }
     drop(accept);
     graceful.shutdown().await;
-}
-
-/// A listener that never fails for good.
-struct Accept {
-    listener: TcpListener,
-    clients: ClientConnections,
-    /// When it last said that it has no sockets.
-    logged: Option<Instant>,
-}
-
-impl Accept {
-    /// The next client that gets a socket.
-    async fn next(&mut self) -> (TcpStream, ClientConnection) {
-        loop {
-            let (stream, peer) = match self.listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    self.failed(&error).await;
-                    continue;
-                }
-            };
-            let opened = loop {
-                match self.clients.open(peer.ip()) {
-                    // Those that come meanwhile wait in the kernel's queue.
-                    Err(Refusal::NotYet(time)) => sleep_until(time).await,
-                    opened => break opened,
-                }
-            };
-            match opened {
-                Ok(client) => {
-                    tracing::trace!(event = "client_accepted", %peer, "socket accepted");
-                    return (stream, client);
-                }
-                Err(refusal) => {
-                    tracing::debug!(event = "client_refused", %peer, ?refusal, "socket refused");
-                    // It fits the empty buffer of a new socket; a client that is not there loses nothing.
-                    if let Ok(mut stream) = stream.into_std() {
-                        stream.write_all(REFUSED).ok();
-                    }
-                }
-            }
-        }
-    }
-
-    async fn failed(&mut self, error: &std::io::Error) {
-        let is_clients = matches!(
-            error.kind(),
-            ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
-        );
-        if is_clients {
-            return;
-        }
-        if self.logged.is_none_or(|logged| logged.elapsed() >= ACCEPT_LOG_PERIOD) {
-            self.logged = Some(Instant::now());
-            tracing::error!(event = "accept_failed", %error, "no socket for a client, closing those that wait");
-        }
-        self.clients.make_room();
-        sleep(ACCEPT_PAUSE).await;
-    }
 }
 
 /// Serves one client until it leaves, takes too long, or its socket is needed.
@@ -202,99 +116,23 @@ fn answer(
     client: ClientConnection,
     progress: &Progress,
 ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<> {
-    progress.set(Phase::Serving);
-    let sent = Sent(progress.clone());
+    let answering = progress.answer();
     request.extensions_mut().insert(client);
-    router.call(request).map(|answer| answer.map(|answer| answer.map(|body| Body::new(Answer { body, _sent: sent }))))
-}
-
-/// Dropped when an answer is sent, or given up.
-struct Sent(Progress);
-
-impl Drop for Sent {
-    fn drop(&mut self) {
-        self.0.set(Phase::Idle);
-    }
-}
-
-/// The body of an answer that tells when it is sent.
-struct Answer {
-    body: Body,
-    _sent: Sent,
-}
-
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-async fn readyz(State(health): State<Health>) -> impl IntoResponse {
-    let readiness = health.readiness().await;
-    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(readiness))
-}
-
-async fn text(State(metrics): State<Metrics>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics.recent_text())
+    router.call(request).map(|answer| answer.map(|answer| answer.map(|body| keep_until_sent(body, answering))))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::router;
     use super::*;
-    use crate::{ConnectionLimits, HttpMetrics, Listening};
-    use axum::body::to_bytes;
+    use crate::{ConnectionLimits, Health, HttpMetrics, Listening, Metrics};
+    use axum::body::Body;
+    use axum::routing::get;
     use prometheus::Registry;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
     use tokio::sync::Notify;
-    use tower::ServiceExt as _;
-
-    async fn get_path(router: &Router, path: &str) -> (StatusCode, String) {
-        let request = Request::get(path).body(Body::empty()).unwrap();
-        let response = router.clone().oneshot(request).await.unwrap();
-        let status = response.status();
-        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-        (status, String::from_utf8(body.to_vec()).unwrap())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn readiness_follows_its_checks_and_liveness_does_not() {
-        let up = Arc::new(AtomicBool::new(true));
-        let seen = Arc::clone(&up);
-        let health = Health::new(CancellationToken::new()).with("broker", move || {
-            let up = seen.load(Ordering::SeqCst);
-            async move { if up { Ok(()) } else { Err("not connected") } }
-        });
-        let router = router(health, Metrics::new("test", "0"));
-        // Answers are kept for a while; the clock stands still until it is told to go on.
-        let kept = Duration::from_secs(1);
-
-        let ready = (StatusCode::OK, r#"{"ready":true,"checks":{"broker":"ok"}}"#.to_owned());
-        assert_eq!(get_path(&router, "/readyz").await, ready);
-        up.store(false, Ordering::SeqCst);
-        tokio::time::advance(kept).await;
-        let not_ready =
-            (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"checks":{"broker":"not connected"}}"#.to_owned());
-        assert_eq!(get_path(&router, "/readyz").await, not_ready);
-        assert_eq!(get_path(&router, "/healthz").await.0, StatusCode::OK);
-        up.store(true, Ordering::SeqCst);
-        tokio::time::advance(kept).await;
-        assert_eq!(get_path(&router, "/readyz").await.0, StatusCode::OK);
-    }
+    use tokio::time::{resume, sleep};
 
     fn clients(total: usize) -> ClientConnections {
         let metrics = HttpMetrics::register(&Registry::new()).unwrap();
@@ -400,11 +238,51 @@ mod tests {
         assert!(answer.ends_with("done"), "{answer}");
     }
 
-    #[tokio::test]
-    async fn metrics_are_served_as_text() {
-        let router = router(Health::new(CancellationToken::new()), Metrics::new("test", "0"));
-        let (status, text) = get_path(&router, "/metrics").await;
-        assert_eq!(status, StatusCode::OK);
-        assert!(text.contains("longshore_build_info{component=\"test\""));
+    /// More than the system takes into its own buffers.
+    const LARGE: usize = 32 * 1024 * 1024;
+
+    /// Goal: a client that reads slowly gets all of a large answer. Method: it takes longer than a socket may be idle.
+    #[tokio::test(flavor = "local", start_paused = true)]
+    async fn a_socket_is_not_idle_while_its_answer_is_being_sent() {
+        let router = Router::new().route("/large", get(async || vec![0; LARGE]));
+        let request = "GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let (mut client, _server) = served(router, &CancellationToken::new(), request).await;
+        let mut piece = vec![0; 1024 * 1024];
+        for _ in 0..10 {
+            // Less than a client may read nothing.
+            sleep(crate::SEND / 2).await;
+            client.read_exact(&mut piece).await.unwrap();
+        }
+        // A clock that stands still jumps ahead whenever the system is slower than the test.
+        resume();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert!(10 * piece.len() + rest.len() > LARGE, "{} bytes after the slow ones", rest.len());
+    }
+
+    #[tokio::test(flavor = "local", start_paused = true)]
+    async fn a_socket_whose_answer_is_being_sent_is_not_closed_for_another() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let large = get(async |request: Request<Body>| {
+            let held = request.extensions().get::<ClientConnection>().unwrap().hold();
+            keep_until_sent(Body::from(vec![0; LARGE]), held)
+        });
+        let router = Router::new().route("/large", large);
+        let _server =
+            tokio::task::spawn_local(serve(listener, router, clients(1), crate::SEND, CancellationToken::new()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        client.read_u8().await.unwrap();
+        // Longer than a socket that waits is kept.
+        sleep(Duration::from_secs(1)).await;
+        let mut other = TcpStream::connect(address).await.unwrap();
+        let mut refusal = String::new();
+        other.read_to_string(&mut refusal).await.unwrap();
+        assert!(refusal.starts_with("HTTP/1.1 503 "), "{refusal}");
+        resume();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.len() > LARGE, "{} bytes", rest.len());
     }
 }

@@ -1,0 +1,85 @@
+//! Accepting clients: who gets a socket, and what the others are told.
+
+use std::io::{ErrorKind, Write};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::clients::{ClientConnection, ClientConnections, Refusal};
+use crate::sending::bound_unsent;
+
+/// The pause after the system had no socket to give, as one is freed within a moment. Longer would keep
+/// clients waiting; shorter would take a processor's time for nothing.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a listener without sockets says so. More often would fill the log during an attack.
+const ACCEPT_LOG_PERIOD: Duration = Duration::from_secs(60);
+
+/// The answer to a client that gets no socket.
+const REFUSED: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// A listener that never fails for good.
+pub(super) struct Accept {
+    listener: TcpListener,
+    pub(super) clients: ClientConnections,
+    /// When it last said that it has no sockets.
+    logged: Option<Instant>,
+}
+
+impl Accept {
+    pub(super) fn new(listener: TcpListener, clients: ClientConnections) -> Self {
+        Self { listener, clients, logged: None }
+    }
+
+    /// The next client that gets a socket.
+    pub(super) async fn next(&mut self) -> (TcpStream, ClientConnection) {
+        loop {
+            let (stream, peer) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    self.failed(&error).await;
+                    continue;
+                }
+            };
+            let opened = loop {
+                match self.clients.open(peer.ip()) {
+                    // Those that come meanwhile wait in the kernel's queue.
+                    Err(Refusal::NotYet(time)) => sleep_until(time).await,
+                    opened => break opened,
+                }
+            };
+            match opened {
+                Ok(client) => {
+                    tracing::trace!(event = "client_accepted", %peer, "socket accepted");
+                    bound_unsent(&stream);
+                    return (stream, client);
+                }
+                Err(refusal) => {
+                    tracing::debug!(event = "client_refused", %peer, ?refusal, "socket refused");
+                    // It fits the empty buffer of a new socket; a client that is not there loses nothing.
+                    if let Ok(mut stream) = stream.into_std() {
+                        stream.write_all(REFUSED).ok();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn failed(&mut self, error: &std::io::Error) {
+        let is_clients = matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
+        );
+        if is_clients {
+            return;
+        }
+        if self.logged.is_none_or(|logged| logged.elapsed() >= ACCEPT_LOG_PERIOD) {
+            self.logged = Some(Instant::now());
+            tracing::error!(event = "accept_failed", %error, "no socket for a client, closing those that wait");
+        }
+        self.clients.make_room();
+        sleep(ACCEPT_PAUSE).await;
+    }
+}
