@@ -23,11 +23,12 @@ async fn metric(app: &App, name: &str, labels: &str) -> f64 {
     series.filter_map(|line| line.rsplit_once(' ')).map(|(_, value)| value.parse::<f64>().expect("a number")).sum()
 }
 
-/// Goal: heads that never end hold no socket that others need. Method: more of them than a listener has sockets.
+/// Goal: heads that never end hold no socket that others need. Method: more of them than a listener has sockets, by
+/// one address that may have all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_sent_heads_close_neither_the_api_nor_health_nor_the_metrics_of_a_worker() {
     allow_open_files();
-    let rig = Rig::start().await;
+    let rig = Rig::with().env("LONGSHORE_PEER_CONNECTIONS", "10000").start().await;
     let http = || reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("an HTTP client");
     for (app, sockets) in [(&rig.schedulers[0], 2_048), (&rig.workers[0], 256)] {
         let address = app.url().strip_prefix("http://").expect("a plain URL").to_owned();

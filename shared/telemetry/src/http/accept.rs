@@ -16,7 +16,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How often a listener without sockets says so. More often would fill the log during an attack.
 const ACCEPT_LOG_PERIOD: Duration = Duration::from_secs(60);
 
-/// The answer to a client that gets no socket.
+/// The answer to a client whose address has all the sockets that it may have: it asks for too much itself.
+const PEER_REFUSED: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// The answer to a client of a listener that is full.
 const REFUSED: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -45,7 +49,8 @@ impl Accept {
             };
             let opened = loop {
                 match self.clients.open(peer.ip()) {
-                    // Those that come meanwhile wait in the kernel's queue.
+                    // The listener is full: those that come meanwhile would get no socket either. They wait in the
+                    // kernel's queue.
                     Err(Refusal::NotYet(time)) => sleep_until(time).await,
                     opened => break opened,
                 }
@@ -60,7 +65,7 @@ impl Accept {
                     tracing::debug!(event = "client_refused", %peer, ?refusal, "socket refused");
                     // It fits the empty buffer of a new socket; a client that is not there loses nothing.
                     if let Ok(mut stream) = stream.into_std() {
-                        stream.write_all(REFUSED).ok();
+                        stream.write_all(answer(refusal)).ok();
                     }
                 }
             }
@@ -81,5 +86,12 @@ impl Accept {
         }
         self.clients.make_room();
         sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+fn answer(refusal: Refusal) -> &'static [u8] {
+    match refusal {
+        Refusal::Peer => PEER_REFUSED,
+        Refusal::Full | Refusal::NotYet(_) => REFUSED,
     }
 }

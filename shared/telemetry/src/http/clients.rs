@@ -55,9 +55,9 @@ struct Waiting {
 pub(crate) enum Refusal {
     /// Every socket is held by a request.
     Full,
-    /// Every socket of this address is held by a request.
+    /// Every socket of this address is held by a request, or is new.
     Peer,
-    /// One is going to be closed, and has not waited long enough: ask again at this time.
+    /// Every socket is in use, and one is going to be closed that has not waited long enough: ask again at this time.
     NotYet(Instant),
 }
 
@@ -111,8 +111,13 @@ impl ClientConnections {
         let mut table = self.0.lock();
         let of_peer = table.peers.get(&peer).map_or(0, |peer| peer.open);
         let (metrics, now) = (&self.0.metrics, Instant::now());
-        let (eviction, refusal, refused) = if of_peer >= self.0.limits.per_peer {
-            (table.evict(peer, now), Refusal::Peer, &metrics.peer)
+        let (eviction, refusal, refused) = if self.0.limits.is_reached_by(of_peer) {
+            let eviction = match table.evict(peer, now) {
+                // Who waits for that keeps other addresses waiting, though there is room for them.
+                Eviction::NotYet(_) => Eviction::Impossible,
+                eviction => eviction,
+            };
+            (eviction, Refusal::Peer, &metrics.peer)
         } else if table.open >= self.0.limits.total {
             (table.evict_greediest(now), Refusal::Full, &metrics.full)
         } else {
@@ -290,21 +295,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_socket_with_a_request_that_was_let_in_is_never_closed_for_another() {
-        let clients = clients(2, 2);
+        let clients = clients(3, 2);
         let (first, second) = (clients.open(address(1)).unwrap(), clients.open(address(1)).unwrap());
-        let (held, also) = (first.hold(), second.hold());
+        let third = clients.open(address(2)).unwrap();
+        let (held, also, others) = (first.hold(), second.hold(), third.hold());
         assert_eq!(clients.open(address(2)).err(), Some(Refusal::Full));
         assert_eq!(clients.open(address(1)).err(), Some(Refusal::Peer));
         assert_eq!((clients.metrics().full.get(), clients.metrics().peer.get()), (1, 1));
         advance(GRACE).await;
         // Its answer is sent: now it waits for a next request, and is the one to go.
         drop(also);
-        let full = clients.open(address(1)).err();
+        let full = clients.open(address(3)).err();
         assert!(matches!(full, Some(Refusal::NotYet(_))), "a moment for its next request: {full:?}");
         advance(GRACE).await;
-        let new = clients.open(address(1)).unwrap();
+        let new = clients.open(address(3)).unwrap();
         assert!(second.0.closed.is_cancelled() && !first.0.closed.is_cancelled());
-        drop((held, new));
+        drop((held, others, new));
     }
 
     #[tokio::test(start_paused = true)]
@@ -312,6 +318,7 @@ mod tests {
         let clients = clients(10, 2);
         let other = clients.open(address(1)).unwrap();
         let mut own: Vec<_> = (0..2).map(|_| clients.open(address(2)).unwrap()).collect();
+        assert_eq!(clients.open(address(2)).err(), Some(Refusal::Peer), "it is told at once, and nobody waits for it");
         advance(GRACE).await;
         own.push(clients.open(address(2)).unwrap());
         assert!(own[0].0.closed.is_cancelled() && !own[1].0.closed.is_cancelled() && !other.0.closed.is_cancelled());

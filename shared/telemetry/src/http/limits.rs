@@ -5,7 +5,7 @@
 pub struct ConnectionLimits {
     /// Sockets in all.
     pub total: usize,
-    /// Sockets of one address. An IPv6 client counts by its network of 64 bits.
+    /// Sockets of one address, if that is less. An IPv6 client counts by its network of 64 bits.
     pub per_peer: usize,
 }
 
@@ -20,6 +20,12 @@ impl ConnectionLimits {
         let total = total.min(open_files / 2).max(1);
         let per_peer = per_peer.unwrap_or(total / 4 * 3).clamp(1, total);
         Self { total, per_peer }
+    }
+
+    /// Whether an address with this many sockets may have no more. One that may have all of them only finds the
+    /// listener full.
+    pub(crate) fn is_reached_by(self, of_peer: usize) -> bool {
+        self.per_peer < self.total && of_peer >= self.per_peer
     }
 
     /// Whether this many sockets are nearly all: from here on slow clients get less time.

@@ -33,7 +33,7 @@ pub(crate) struct ListenerMetrics {
     pub(crate) open: IntGauge,
     /// A new socket was refused: every socket is in use by a request.
     pub(crate) full: IntCounter,
-    /// A new socket was refused: every socket of its address is in use by a request.
+    /// A new socket was refused: every socket of its address is in use by a request, or is new.
     pub(crate) peer: IntCounter,
     /// A socket that waited was closed to make room.
     pub(crate) evicted: IntCounter,

@@ -131,6 +131,7 @@ mod tests {
     use prometheus::Registry;
     use std::sync::Arc;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpSocket;
     use tokio::sync::Notify;
     use tokio::time::{resume, sleep};
 
@@ -236,6 +237,30 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.ends_with("done"), "{answer}");
+    }
+
+    /// Goal: an address at its limit is told so at once, and other addresses get their sockets meanwhile. Method: the
+    /// clock stands still, so nothing that waits for it would end before the answers.
+    #[tokio::test(flavor = "local", start_paused = true)]
+    async fn an_address_at_its_limit_is_told_to_wait_and_no_other_address_waits_for_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = router(Health::new(CancellationToken::new()), Metrics::new("test", "0"));
+        let metrics = HttpMetrics::register(&Registry::new()).unwrap();
+        let limits = ConnectionLimits { total: 8, per_peer: 1 };
+        let clients = ClientConnections::new(limits, &metrics, Listening::Api);
+        let _server = tokio::task::spawn_local(serve(listener, router, clients, crate::SEND, CancellationToken::new()));
+        let _first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        let other = TcpSocket::new_v4().unwrap();
+        other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut other = other.connect(address).await.unwrap();
+        other.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answers = [String::new(), String::new()];
+        second.read_to_string(&mut answers[0]).await.unwrap();
+        other.read_to_string(&mut answers[1]).await.unwrap();
+        assert!(answers[0].starts_with("HTTP/1.1 429 ") && answers[0].contains("retry-after: 1"), "{}", answers[0]);
+        assert!(answers[1].starts_with("HTTP/1.1 200 "), "{}", answers[1]);
     }
 
     /// More than the system takes into its own buffers.
