@@ -1,5 +1,7 @@
 //! What may be asked without a token, and what one token may ask at once: never so much that others are not served.
 
+mod places;
+
 use futures::future::join_all;
 use longshore_local::s3::Op;
 use longshore_local::{App, ports};

@@ -11,8 +11,9 @@ use longshore_model::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::ApiState;
 use super::error::{ApiError, ApiResult};
-use super::{ApiState, resolve};
+use super::resolve::CheckedLink;
 
 /// What a token may do; each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -115,20 +116,25 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Who calls, or nobody: for routes that take a link in place of a token.
+/// Who calls; `None` if a link that was checked stands in place of a token.
 pub(super) struct MaybeCaller(pub(super) Option<Caller>);
 
 impl<S: Send + Sync> FromRequestParts<S> for MaybeCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Ok(Self(parts.extensions.get::<Caller>().cloned()))
+        let caller = parts.extensions.get::<Caller>().cloned();
+        if caller.is_none() && parts.extensions.get::<CheckedLink>().is_none() {
+            // Only if a route was added outside the authenticated part of the router.
+            return Err(ApiError::Unauthorized(MISSING));
+        }
+        Ok(Self(caller))
     }
 }
 
-const MISSING: &str = "Authentication credentials were not provided.";
+pub(super) const MISSING: &str = "Authentication credentials were not provided.";
 
-/// Lets a request pass whose token has the role that its route needs.
+/// Lets a request pass whose token has the role that its route needs, or that brings a good link.
 pub(crate) async fn authenticate(
     State(state): State<ApiState>,
     route: MatchedPath,
@@ -136,11 +142,10 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> ApiResult<Response> {
     let Some(token) = token_of(request.headers()) else {
-        // Without a caller: the handler lets nobody pass whose link is not good.
-        if resolve::is_linked(&route, request.uri()) {
-            return Ok(next.run(request).await);
-        }
-        return Err(ApiError::Unauthorized(MISSING));
+        // Before it is let in: what anybody can write takes nobody's place.
+        let link = CheckedLink::of(&state, &route, &mut request).await?.ok_or(ApiError::Unauthorized(MISSING))?;
+        request.extensions_mut().insert(link);
+        return Ok(next.run(request).await);
     };
     let digest = tokens::digest(&token);
     let row = state.tokens.find(&state.system, digest).await?.ok_or(ApiError::Unauthorized("Invalid token."))?;

@@ -45,6 +45,10 @@ const SILENCES: u32 = 4;
 const UNHURRIED: &[&str] = &["/api/storages/{kind}/{id}", "/api/storages/export/{kind}/{id}"];
 const UNHURRIED_TIME: Duration = Duration::from_secs(60 * 60);
 
+/// Marks an answer that was told at once, and whose end waits for a body that is thrown away.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lingering;
+
 /// Whether a request works through whole tables.
 pub(super) fn is_unhurried(method: &Method, route: &MatchedPath) -> bool {
     method == Method::DELETE && UNHURRIED.contains(&route.as_str())
@@ -77,6 +81,10 @@ pub(super) async fn check_body(
     if announced.is_some_and(|length| length > most as u64) {
         return refused(ApiError::body_too_large(), request);
     }
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        // Nobody reads it.
+        return next.run(request).await;
+    }
     let most_left = request.body().size_hint().upper().unwrap_or(most as u64).min(most as u64);
     let bytes = usize::try_from(most_left).unwrap_or(most) * BYTES_PER_BODY_BYTE;
     let token = request.extensions().get::<Caller>().map_or_else(String::new, |caller| caller.name.clone());
@@ -95,6 +103,7 @@ fn refused(error: ApiError, request: Request) -> Response {
     let (mut head, refusal) = error.into_response().into_parts();
     // The answer ends after the body was thrown away, so its length is not told.
     head.headers.remove(header::CONTENT_LENGTH);
+    head.extensions.insert(Lingering);
     let answer = refusal.into_data_stream().chain(stream::once(thrown_away(request.into_body())));
     Response::from_parts(head, Body::from_stream(answer))
 }

@@ -56,6 +56,8 @@ async fn a_link_opens_its_object_without_a_token_and_nothing_else() {
         changed(&link, "signature", Some("!")),
         changed(&link, "expires", Some(&later)),
         changed(&link, "expires", None),
+        changed(&link, "project", Some(&(all.project + 1).to_string())),
+        changed(&link, "project", None),
         changed(&link, "fileuri", Some(&other)),
         link.replace(&format!("/tasks/{task}/"), &format!("/tasks/{twin}/")),
     ] {

@@ -241,7 +241,7 @@ impl Turner<'_> {
             }
             let url = match place::signed(storage.as_ref(), &chosen.settings, &key).await? {
                 Some(url) => url.expose().to_owned(),
-                None => link::make(self.state, self.task.id, uri)?,
+                None => link::make(self.state, self.task.project_id, self.task.id, uri)?,
             };
             Ok((url, Form::Url))
         };

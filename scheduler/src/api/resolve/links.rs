@@ -43,6 +43,7 @@ impl Room {
 /// Nothing is signed by a storage and nothing asked of one: a link does so when it is followed.
 pub(in crate::api) struct Links {
     state: ApiState,
+    project: i64,
     storages: Vec<Candidate>,
     room: Room,
 }
@@ -51,7 +52,7 @@ impl Links {
     /// Reads the storages of a project.
     pub(in crate::api) async fn of(state: &ApiState, client: &Client, project: i64) -> ApiResult<Self> {
         let storages = resolve::connected(client, project).await?;
-        Ok(Self { state: state.clone(), storages, room: Room::new(MOST_LINK_BYTES) })
+        Ok(Self { state: state.clone(), project, storages, room: Room::new(MOST_LINK_BYTES) })
     }
 
     /// The data of a task with links, or `None` if it has no URI that leads to a storage. Once it is to stop, URIs
@@ -70,7 +71,7 @@ impl Links {
             }
             let parsed = ObjectUri::parse(uri)?;
             place::choose(&self.storages, &parsed, &self.state.resolve.key(&parsed), None)?;
-            let link = link::make(&self.state, task, uri).map_err(|error| failed = Some(error)).ok()?;
+            let link = link::make(&self.state, self.project, task, uri).map_err(|error| failed = Some(error)).ok()?;
             self.room.take(&link).then_some(link)
         });
         match (failed, linked) {

@@ -18,8 +18,8 @@ mod query;
 mod range;
 mod search;
 
-use axum::extract::{MatchedPath, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use longshore_db::resolve::{self, Candidate, Holder};
 use longshore_model::uri::{self, ObjectUri};
@@ -34,12 +34,10 @@ use proxy::Asked;
 use query::{LinkQuery, ResolveQuery};
 use search::{holds, unreadable};
 
+pub(super) use link::CheckedLink;
 pub(super) use links::{Links, MOST_LINK_BYTES};
 pub(super) use opened::Opened;
 pub use options::{Origins, ResolveOptions};
-
-/// The routes that take a link in place of a token.
-const LINKED: &[&str] = &["/tasks/{id}/resolve", "/tasks/{id}/presign"];
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -51,16 +49,11 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .merge(documents::routes())
 }
 
-/// Whether a request brings a link, which its handler checks, and so may come without a token.
-pub(super) fn is_linked(route: &MatchedPath, uri: &Uri) -> bool {
-    LINKED.contains(&route.as_str()) && uri.query().is_some_and(|query| query.contains("signature="))
-}
-
 /// Gives an object that a task names: 303 to a signed URL, or the object itself.
 ///
 /// Which of both, the storage's `presign` says. The object itself is streamed, in parts if asked by
 /// `Range`, and also answers `HEAD`. Whoever cannot send a token uses the links that `/api/tasks` and
-/// `/api/resolve` give: they bring `expires` and `signature`.
+/// `/api/resolve` give: they bring `project`, `expires` and `signature`.
 #[utoipa::path(
     get, path = "/tasks/{id}/resolve", operation_id = "tasks_resolve", tag = "resolve",
     params(("id" = i64, Path), LinkQuery),
@@ -145,12 +138,9 @@ async fn of_task(
     asked: &Asked<'_>,
 ) -> ApiResult<Response> {
     let uri = read(query.fileuri.as_deref())?;
-    if caller.is_none() {
-        link::check(state, id, &uri, query.expires, query.signature.as_deref())?;
-    }
     let parsed = parsed(&uri)?;
     let client = state.db.client().await?;
-    // A link is made for URIs that the task holds, and for no others.
+    // A link was checked before it was let in, and is made for URIs that the task holds, and for no others.
     let found = resolve::by_task(&client, id, &parsed, caller.is_some()).await.map_err(unreadable)?;
     drop(client);
     let found = found.filter(|(task, _)| caller.as_ref().is_none_or(|caller| caller.sees(task.project_id)));

@@ -17,6 +17,8 @@ pub(super) struct ResolveQuery {
 pub(super) struct LinkQuery {
     /// The URI in base64, standard or URL-safe; plain works too.
     pub(super) fileuri: Option<String>,
+    /// Of a link: the project of the task.
+    pub(super) project: Option<i64>,
     /// Of a link: until when it is good, in seconds since 1970.
     pub(super) expires: Option<i64>,
     /// Of a link: its proof.

@@ -1,0 +1,114 @@
+//! The limits of what may be used at once, and what a client is told that reaches one.
+
+/// How much of the API may be used at once. Every number is a count of requests or streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadLimits {
+    /// Requests of all tokens.
+    pub requests: usize,
+    /// Requests of one token, and of the resolve links of one project.
+    pub token_requests: usize,
+    /// Event streams of all tokens.
+    pub streams: usize,
+    /// Event streams of one token.
+    pub token_streams: usize,
+}
+
+impl LoadLimits {
+    /// The same, but no more than these sockets serve: half of them for requests and a quarter for streams, so
+    /// that a quarter is left to clients that are not let in yet, and to health.
+    #[must_use]
+    pub fn within(self, sockets: usize) -> Self {
+        let (requests, streams) = (self.requests.min(sockets / 2).max(1), self.streams.min(sockets / 4).max(1));
+        Self {
+            requests,
+            token_requests: self.token_requests.min(requests),
+            streams,
+            token_streams: self.token_streams.min(streams),
+        }
+    }
+}
+
+/// A limit that a request has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Requests,
+    TokenRequests,
+    LinkRequests,
+    Streams,
+    TokenStreams,
+    Deletions,
+    TokenDatabase,
+}
+
+impl Limit {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Requests,
+        Self::TokenRequests,
+        Self::LinkRequests,
+        Self::Streams,
+        Self::TokenStreams,
+        Self::Deletions,
+        Self::TokenDatabase,
+    ];
+
+    /// The name in metrics.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::TokenRequests => "token_requests",
+            Self::LinkRequests => "link_requests",
+            Self::Streams => "streams",
+            Self::TokenStreams => "token_streams",
+            Self::Deletions => "deletions",
+            Self::TokenDatabase => "token_database",
+        }
+    }
+
+    /// The code in answers.
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Requests | Self::TokenRequests | Self::LinkRequests | Self::TokenDatabase => "too_many_requests",
+            Self::Streams | Self::TokenStreams => "too_many_streams",
+            Self::Deletions => "too_many_deletions",
+        }
+    }
+
+    /// What happened and what to do.
+    pub(crate) const fn detail(self) -> &'static str {
+        match self {
+            Self::Requests => "Too many requests are being answered; try again in a moment.",
+            Self::TokenRequests => {
+                "Too many requests of this token are being answered. Wait for their answers, then try again."
+            }
+            Self::LinkRequests => "Too many objects of this project are being loaded by links; try again in a moment.",
+            Self::Streams => "Too many event streams are open; try again later, or read the sync itself.",
+            Self::TokenStreams => "Too many event streams of this token are open. Close one, then try again.",
+            Self::Deletions => "Other storages are being deleted. Wait until they are, then try again.",
+            Self::TokenDatabase => {
+                "Other requests of this token keep the database busy. Try again when they have ended."
+            }
+        }
+    }
+
+    /// How many seconds a client should wait: as long as what it waits for usually takes.
+    pub(crate) const fn retry_after_seconds(self) -> u16 {
+        match self {
+            Self::Requests | Self::TokenRequests | Self::LinkRequests | Self::TokenDatabase => 1,
+            Self::Streams | Self::TokenStreams => 5,
+            Self::Deletions => 10,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_sockets_mean_few_places() {
+        let limits = LoadLimits { requests: 512, token_requests: 128, streams: 256, token_streams: 64 };
+        assert_eq!(limits.within(1_024), limits);
+        let few = LoadLimits { requests: 50, token_requests: 50, streams: 25, token_streams: 25 };
+        assert_eq!(limits.within(100), few);
+    }
+}

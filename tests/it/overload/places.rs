@@ -1,0 +1,134 @@
+//! What takes a place among the requests that are answered at once, and for how long.
+
+use longshore_tests::rig::{PATIENCE, Rig, Wishes, answered, until};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::token;
+
+/// Requests of one token, and of the links of one project.
+const OWN: usize = 2;
+
+/// More than sockets hold of an answer that nobody reads.
+const LARGE: usize = 32 * 1024 * 1024;
+
+/// A scheduler with few places, which waits long for clients that do not read.
+fn few_places() -> Wishes {
+    let few = Rig::with().workers(0).env("LONGSHORE_REQUESTS", (4 * OWN).to_string());
+    few.env("LONGSHORE_TOKEN_REQUESTS", OWN.to_string()).env("LONGSHORE_SEND_SECONDS", "600")
+}
+
+/// Sends a request, and reads of its answer what proves that it begins.
+async fn begun(rig: &Rig, path: &str, headers: &str) -> (TcpStream, String) {
+    let address = rig.url().strip_prefix("http://").expect("a plain URL").to_owned();
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).await.expect("it takes the head");
+    let mut start = [0; 12];
+    let reading = timeout(PATIENCE, stream.read_exact(&mut start));
+    reading.await.expect("an answer in time").expect("the start of an answer");
+    (stream, String::from_utf8(start.to_vec()).expect("text"))
+}
+
+async fn drain(mut stream: TcpStream) {
+    // An answer that ends with its socket ends early where that is closed first.
+    let mut rest = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("it ends").ok();
+}
+
+/// A task in a new project with a large object that is streamed, and the link to it.
+async fn linked(rig: &Rig, bucket: &str) -> String {
+    rig.s3.put(bucket, "large.bin", vec![b'x'; LARGE]);
+    let project = rig.project().await;
+    rig.import_storage(project, bucket, json!({"presign": false})).await;
+    let insert = "INSERT INTO tasks (project_id, data) VALUES ($1, $2) RETURNING id";
+    let data = json!({"object": format!("s3://{bucket}/large.bin")});
+    let row = rig.database().await.query_one(insert, &[&project, &data]).await.expect("a task");
+    let shown = rig.get(&format!("/api/tasks/{}", row.get::<_, i64>(0))).await;
+    shown["data"]["object"].as_str().expect("a link").to_owned()
+}
+
+/// Whether a request is told to wait, by its headers alone.
+async fn is_refused(rig: &Rig, path: &str, token: Option<&str>) -> bool {
+    let request = rig.request("GET", path);
+    let request = if let Some(token) = token { request.bearer_auth(token) } else { request };
+    let answer = request.send().await.expect("an answer");
+    match answer.status().as_u16() {
+        200 => false,
+        429 => {
+            assert!(answer.headers().contains_key("retry-after"));
+            assert_eq!(answer.json::<Value>().await.expect("JSON")["code"], "too_many_requests");
+            true
+        }
+        status => panic!("{status} for {path}"),
+    }
+}
+
+/// Goal: an answer counts until it is read. Method: clients that read its first bytes, so that it is made and handed
+/// over, and no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_read_keeps_the_place_of_its_token() {
+    let rig = few_places().start().await;
+    let project = rig.project().await;
+    let insert = "INSERT INTO tasks (project_id, data) VALUES ($1, jsonb_build_object('text', repeat('x', 10000000)))";
+    rig.database().await.execute(insert, &[&project]).await.expect("a task");
+    let (_, reader) = token(&rig, "reader", "read", Value::Null).await;
+    let path = format!("/api/tasks?project={project}");
+    let mut unread = Vec::new();
+    for _ in 0..OWN {
+        let authorization = format!("authorization: Token {reader}\r\nconnection: close\r\n");
+        let (stream, start) = begun(&rig, &path, &authorization).await;
+        assert_eq!(start, "HTTP/1.1 200");
+        unread.push(stream);
+    }
+    assert!(is_refused(&rig, "/api/projects", Some(&reader)).await);
+    assert!(!is_refused(&rig, "/api/projects", Some(rig.token())).await);
+    drain(unread.pop().expect("a socket")).await;
+    until("its place is free", async || (!is_refused(&rig, "/api/projects", Some(&reader)).await).then_some(())).await;
+}
+
+/// Goal: links of one project leave places to other projects. Method: as many as it may have, to an object that is not
+/// read.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_of_one_project_keep_no_other_project_out() {
+    let rig = few_places().start().await;
+    let (own, other) = (linked(&rig, "own").await, linked(&rig, "other").await);
+    let mut unread = Vec::new();
+    for _ in 0..OWN {
+        let (stream, start) = begun(&rig, &own, "connection: close\r\n").await;
+        assert_eq!(start, "HTTP/1.1 200");
+        unread.push(stream);
+    }
+    assert!(is_refused(&rig, &own, None).await);
+    assert!(!is_refused(&rig, &other, None).await);
+    assert!(!is_refused(&rig, "/api/projects", Some(rig.token())).await);
+    drain(unread.pop().expect("a socket")).await;
+    until("its place is free", async || (!is_refused(&rig, &own, None).await).then_some(())).await;
+}
+
+/// Goal: who has neither a token nor a link takes no place. Method: more requests that look like links than there are
+/// places, each with a body that is announced and never comes, for which a refusal would wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_that_nobody_signed_take_no_place() {
+    let rig = few_places().start().await;
+    let link = linked(&rig, "pics").await;
+    let forged = link.replace("signature=", "signature=A");
+    let mut sockets = Vec::new();
+    for path in ["/tasks/1/resolve?signature=x", &forged].into_iter().cycle().take(8 * OWN) {
+        let (socket, start) = begun(&rig, path, "content-length: 5000000\r\n").await;
+        let expected = if path == forged { "HTTP/1.1 403" } else { "HTTP/1.1 400" };
+        assert_eq!(start, expected, "{path}");
+        sockets.push(socket);
+    }
+    assert!(!is_refused(&rig, &link, None).await);
+    // A good link with such a body is refused, and its place is free while what is sent is thrown away.
+    for _ in 0..2 * OWN {
+        let (socket, start) = begun(&rig, &link, "content-length: 5000000\r\n").await;
+        assert_eq!(start, "HTTP/1.1 413");
+        sockets.push(socket);
+    }
+    assert!(!is_refused(&rig, &link, None).await);
+    assert_eq!(answered(rig.request("GET", "/healthz")).await.0, 200);
+}
