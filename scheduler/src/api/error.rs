@@ -22,10 +22,6 @@ pub(crate) type FieldErrors = BTreeMap<&'static str, Vec<String>>;
 /// Label Studio's name for what belongs to no single field.
 pub(crate) const NON_FIELD: &str = "non_field_errors";
 
-/// Seconds after which a refused caller may try again. An answer of 16 MiB is sent in a second or two; much longer
-/// would idle the callers of an API that is free again.
-const RETRY_AFTER: &str = "2";
-
 /// The result of every handler.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
@@ -182,6 +178,17 @@ impl ApiError {
         }
     }
 
+    /// The limit that the request reached, if it is refused for one.
+    fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Busy(limit) => Some(*limit),
+            Self::NoMemory { code, .. } => {
+                Some(if *code == Limit::TokenBytes.code() { Limit::TokenBytes } else { Limit::Bytes })
+            }
+            _ => None,
+        }
+    }
+
     fn into_fields(self) -> Option<FieldErrors> {
         match self {
             Self::Invalid(fields) => Some(fields),
@@ -275,7 +282,7 @@ impl IntoResponse for ApiError {
         let id = Uuid::new_v4();
         self.log(id);
         let status = self.status();
-        let busy = if let Self::Busy(limit) = self { Some(limit) } else { None };
+        let limit = self.limit();
         let body = ErrorBody {
             id,
             status_code: status.as_u16(),
@@ -286,13 +293,10 @@ impl IntoResponse for ApiError {
             validation_errors: self.into_fields(),
         };
         let mut response = (status, Json(body)).into_response();
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
-        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
         }
-        if let Some(limit) = busy {
+        if let Some(limit) = limit {
             response.headers_mut().insert(header::RETRY_AFTER, limit.retry_after_seconds().into());
             // Counted where all answers are.
             response.extensions_mut().insert(limit);
@@ -342,6 +346,19 @@ mod tests {
     async fn a_body_that_comes_too_slowly_is_the_clients_fault() {
         let (status, body) = body_of(ApiError::SlowBody).await;
         assert_eq!((status.as_u16(), &body["code"]), (408, &"body_too_slow".into()));
+    }
+
+    #[test]
+    fn whatever_is_refused_for_a_limit_says_when_to_try_again_and_is_counted() {
+        let memory = |limit: Limit| ApiError::NoMemory { code: limit.code(), detail: limit.detail() };
+        let memory = [Limit::Bytes, Limit::TokenBytes].map(|limit| (memory(limit), limit));
+        let others = Limit::ALL.iter().map(|limit| (ApiError::Busy(*limit), *limit));
+        for (error, limit) in others.chain(memory) {
+            let answer = error.into_response();
+            assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS, "{limit:?}");
+            assert_eq!(answer.headers()[header::RETRY_AFTER], limit.retry_after_seconds().to_string());
+            assert_eq!(answer.extensions().get::<Limit>(), Some(&limit));
+        }
     }
 
     #[tokio::test]

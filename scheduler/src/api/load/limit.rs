@@ -38,6 +38,8 @@ pub(crate) enum Limit {
     TokenStreams,
     Deletions,
     TokenDatabase,
+    Bytes,
+    TokenBytes,
 }
 
 impl Limit {
@@ -49,6 +51,8 @@ impl Limit {
         Self::TokenStreams,
         Self::Deletions,
         Self::TokenDatabase,
+        Self::Bytes,
+        Self::TokenBytes,
     ];
 
     /// The name in metrics.
@@ -61,6 +65,8 @@ impl Limit {
             Self::TokenStreams => "token_streams",
             Self::Deletions => "deletions",
             Self::TokenDatabase => "token_database",
+            Self::Bytes => "bytes",
+            Self::TokenBytes => "token_bytes",
         }
     }
 
@@ -70,6 +76,8 @@ impl Limit {
             Self::Requests | Self::TokenRequests | Self::LinkRequests | Self::TokenDatabase => "too_many_requests",
             Self::Streams | Self::TokenStreams => "too_many_streams",
             Self::Deletions => "too_many_deletions",
+            Self::Bytes => "too_busy",
+            Self::TokenBytes => "too_many_bytes",
         }
     }
 
@@ -87,6 +95,11 @@ impl Limit {
             Self::TokenDatabase => {
                 "Other requests of this token keep the database busy. Try again when they have ended."
             }
+            Self::Bytes => "The API has too many bytes of answers and bodies under way; try again in a moment.",
+            Self::TokenBytes => {
+                "This token has too many bytes of answers and bodies under way. Read the answers, or try again in a \
+                 moment."
+            }
         }
     }
 
@@ -94,6 +107,8 @@ impl Limit {
     pub(crate) const fn retry_after_seconds(self) -> u16 {
         match self {
             Self::Requests | Self::TokenRequests | Self::LinkRequests | Self::TokenDatabase => 1,
+            // An answer of 16 MiB is sent in a second or two.
+            Self::Bytes | Self::TokenBytes => 2,
             Self::Streams | Self::TokenStreams => 5,
             Self::Deletions => 10,
         }
