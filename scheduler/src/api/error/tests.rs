@@ -1,0 +1,61 @@
+use super::*;
+use longshore_storage::Op;
+
+async fn body_of(error: ApiError) -> (StatusCode, serde_json::Value) {
+    let response = error.into_response();
+    let status = response.status();
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, serde_json::from_slice(&bytes).unwrap())
+}
+
+#[tokio::test]
+async fn a_field_error_names_its_field_under_label_studios_words() {
+    let (status, body) = body_of(ApiError::invalid("bucket", "This field is required.")).await;
+    assert_eq!(status, 400);
+    assert_eq!(body["detail"], "Validation error");
+    assert_eq!(body["validation_errors"]["bucket"][0], "This field is required.");
+    assert_eq!((&body["code"], &body["exc_info"]), (&"validation_error".into(), &serde_json::Value::Null));
+    assert_eq!(body["status_code"], 400);
+    assert!(body["id"].as_str().unwrap().parse::<Uuid>().is_ok());
+}
+
+#[tokio::test]
+async fn a_blocked_address_is_forbidden_and_everything_else_of_a_connection_invalid() {
+    let failed = |reason| ApiError::Connection {
+        field: NON_FIELD,
+        error: StorageError::caused(Op::List, ErrorKind::Invalid, reason, "hunter2"),
+    };
+    let (status, body) = body_of(failed(FailureReason::BlockedAddress)).await;
+    assert_eq!((status.as_u16(), &body["code"]), (403, &"blocked_address".into()));
+    let (status, body) = body_of(failed(FailureReason::NoSuchBucket)).await;
+    assert_eq!((status.as_u16(), &body["code"]), (400, &"no_such_bucket".into()));
+    assert!(body["detail"].as_str().unwrap().starts_with("Check the bucket name"));
+    assert!(!body.to_string().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_is_the_clients_fault() {
+    let (status, body) = body_of(ApiError::SlowBody).await;
+    assert_eq!((status.as_u16(), &body["code"]), (408, &"body_too_slow".into()));
+}
+
+#[test]
+fn whatever_is_refused_for_a_limit_says_when_to_try_again_and_is_counted() {
+    let memory = |limit: Limit| ApiError::NoMemory { code: limit.code(), detail: limit.detail() };
+    let memory = [Limit::Bytes, Limit::TokenBytes].map(|limit| (memory(limit), limit));
+    let others = Limit::ALL.iter().map(|limit| (ApiError::Busy(*limit), *limit));
+    for (error, limit) in others.chain(memory) {
+        let answer = error.into_response();
+        assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS, "{limit:?}");
+        assert_eq!(answer.headers()[header::RETRY_AFTER], limit.retry_after_seconds().to_string());
+        assert_eq!(answer.extensions().get::<Limit>(), Some(&limit));
+    }
+}
+
+#[tokio::test]
+async fn an_internal_failure_keeps_its_cause_to_itself() {
+    let (status, body) = body_of(ApiError::internal("password is hunter2")).await;
+    assert_eq!(status, 500);
+    assert!(!body.to_string().contains("hunter2"));
+    assert!(body.get("validation_errors").is_none());
+}
