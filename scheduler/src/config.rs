@@ -98,16 +98,17 @@ impl RotationConfig {
     }
 }
 
-/// Sockets of clients at once: more than twice what the requests and streams of [`LOAD`] hold, so that clients keep
-/// theirs between requests. A head may take 64 KiB of each, so more would need more memory; fewer would close
-/// sockets that clients come back to.
-const CONNECTIONS: usize = 2_048;
+/// Sockets of clients at once: a third more than what the requests and streams of [`LOAD`] hold, so that clients keep
+/// theirs between requests. A head may take 32 KiB of each, so more would need more memory; fewer would leave places of
+/// [`LOAD`] that no socket can take.
+const CONNECTIONS: usize = 1_024;
 
 /// What one scheduler answers at once. More requests would only wait for the database; fewer would refuse hosts that
 /// stream objects to many browsers. One token has a quarter, so that it takes four to fill the process.
 const LOAD: LoadLimits = LoadLimits { requests: 512, token_requests: 128, streams: 256, token_streams: 64 };
 
-/// Memory for large answers and bodies, in MiB. A scheduler without them takes some 60 MiB, so it stays below 512 MiB.
+/// Memory for large answers and bodies, in MiB. A scheduler without clients takes some 60 MiB; heads of all sockets take
+/// 32 MiB, and small bodies and answers of all requests and streams at most 80 MiB: together it stays below 512 MiB.
 /// Lower, and fewer large answers are sent at once; higher, and the bound of 512 MiB is broken.
 const DEFAULT_API_MEMORY_MB: usize = 320;
 
@@ -214,6 +215,20 @@ mod tests {
     fn everything_that_is_missing_is_named_at_once() {
         let error = read(&[("AMQP_URL", "amqp://x")]).unwrap_err().to_string();
         assert!(error.ends_with("DATABASE_URL, LONGSHORE_SECRET_KEYS, LONGSHORE_TOKEN"), "{error}");
+    }
+
+    #[test]
+    fn what_all_clients_may_hold_by_default_fits_into_512_mib() {
+        const MIB: usize = 1024 * 1024;
+        // Of a process that nobody asks for anything, as measured.
+        const BASE: usize = 60 * MIB;
+        // A body or an answer of a request, and what a stream has not sent.
+        const UNCOUNTED: usize = 64 * 1024;
+        let heads = CONNECTIONS * longshore_telemetry::LARGEST_HEAD;
+        let small = (2 * LOAD.requests + LOAD.streams) * UNCOUNTED;
+        let all = BASE + heads + small + (DEFAULT_API_MEMORY_MB << 20);
+        assert!(all <= 512 * MIB, "{} MiB", all / MIB);
+        assert_eq!(LOAD.within(CONNECTIONS), LOAD, "each place has a socket");
     }
 
     #[test]

@@ -32,7 +32,7 @@ async fn half_sent_heads_close_neither_the_api_nor_health_nor_the_metrics_of_a_w
     allow_open_files();
     let rig = Rig::with().env("LONGSHORE_PEER_CONNECTIONS", "10000").start().await;
     let http = || reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("an HTTP client");
-    for (app, sockets) in [(&rig.schedulers[0], 2_048), (&rig.workers[0], 256)] {
+    for (app, sockets) in [(&rig.schedulers[0], 1_024), (&rig.workers[0], 256)] {
         let address = app.url().strip_prefix("http://").expect("a plain URL").to_owned();
         let mut slow = Vec::new();
         let heads = sockets + 300;
@@ -122,7 +122,8 @@ async fn until_it_ends(mut stream: reqwest::Response) {
 async fn a_token_has_a_few_event_streams_that_share_one_reading_and_end_when_it_is_deleted() {
     const STREAMS: usize = 900;
     allow_open_files();
-    let rig = Rig::start().await;
+    // Sockets for all of them, though they come from one address.
+    let rig = Rig::with().env("LONGSHORE_CONNECTIONS", "2048").start().await;
     let (sync, listing) = running_sync(&rig).await;
     let (id, watcher) = token(&rig, "watcher", "read", Value::Null).await;
     let path = format!("/api/syncs/{sync}/events");

@@ -61,7 +61,7 @@ pub struct Config {
     pub max_failures: i32,
 }
 
-/// Sockets of clients at once. Each may take 64 KiB, and a probe or a scrape is over within a moment: more would
+/// Sockets of clients at once. Each may take 32 KiB, and a probe or a scrape is over within a moment: more would
 /// only be held by clients that send nothing; fewer could refuse a second scraper.
 const CONNECTIONS: usize = 256;
 

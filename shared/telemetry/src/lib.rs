@@ -13,7 +13,8 @@ mod shutdown;
 
 pub use health::{Health, Readiness};
 pub use http::{
-    ClientConnection, ClientConnections, ConnectionLimits, Held, HttpMetrics, Listening, keep_until_sent, router, serve,
+    ClientConnection, ClientConnections, ConnectionLimits, Held, HttpMetrics, LARGEST_HEAD, Listening, keep_until_sent,
+    router, serve,
 };
 pub use logs::{LogFormat, LogsError, init_logs};
 pub use metrics::Metrics;

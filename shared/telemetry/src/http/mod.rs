@@ -19,4 +19,4 @@ pub use limits::ConnectionLimits;
 pub use metrics::{HttpMetrics, Listening};
 pub use routes::router;
 pub use sent::keep_until_sent;
-pub use serve::serve;
+pub use serve::{LARGEST_HEAD, serve};

@@ -30,7 +30,7 @@ use crate::sending::Sending;
 /// What is read of a head before it is refused, and what is kept of a body or an answer for one socket. Heads
 /// of browsers and proxies stay below 16 KiB, and a URL with the longest key below 8 KiB. Higher, and clients without
 /// a token could fill the memory with heads: this much for each socket.
-const BUFFER: usize = 64 * 1024;
+pub const LARGEST_HEAD: usize = 32 * 1024;
 
 /// Serves until cancelled, then lets the requests under way finish.
 ///
@@ -73,7 +73,7 @@ fn serve_client(
     });
     let io = TokioIo::new(Watched::new(stream, progress.clone()));
     // The phases bound the time of a head, so hyper need not.
-    let http = http1::Builder::new().max_buf_size(BUFFER).header_read_timeout(None).serve_connection(io, service);
+    let http = http1::Builder::new().max_buf_size(LARGEST_HEAD).header_read_timeout(None).serve_connection(io, service);
     let http = graceful.watch(http);
     async move {
         let mut http = pin!(http);
