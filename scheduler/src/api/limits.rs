@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::time::timeout;
 
-use super::ApiState;
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult};
+use super::{ApiState, personal_tokens};
 
 /// The largest body: an annotation with brush masks takes some megabytes, settings a few hundred bytes.
 pub(super) const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -20,6 +20,9 @@ pub(super) const MAX_BODY: usize = 16 * 1024 * 1024;
 /// The largest body of routes that take neither annotations nor documents nor label configs. A list of 100,000 tasks to
 /// export takes a megabyte.
 const MAX_SMALL_BODY: usize = 4 * 1024 * 1024;
+
+/// The largest body that asks for a token: anybody may send one, no memory is reserved for it, and a token is short.
+const MAX_REFRESH: usize = 8 * 1024;
 
 /// The routes that take up to [`MAX_BODY`].
 const LARGE_BODIES: &[&str] =
@@ -30,7 +33,11 @@ const BYTES_PER_BODY_BYTE: usize = 2;
 
 /// The largest body of a route.
 pub(super) fn max_body(route: &str) -> usize {
-    if LARGE_BODIES.contains(&route) { MAX_BODY } else { MAX_SMALL_BODY }
+    match route {
+        personal_tokens::REFRESH => MAX_REFRESH,
+        route if LARGE_BODIES.contains(&route) => MAX_BODY,
+        _ => MAX_SMALL_BODY,
+    }
 }
 
 /// What is read, and thrown away, of a body that was refused, and for how long: most clients read their
@@ -119,4 +126,20 @@ async fn thrown_away(body: Body) -> Result<Bytes, axum::Error> {
     // Whatever ended it: the refusal has been told.
     drop(timeout(LINGER_TIME, reading).await);
     Ok(Bytes::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_anybody_may_send_is_small_and_every_large_body_has_a_route() {
+        assert_eq!(max_body(personal_tokens::REFRESH), MAX_REFRESH);
+        assert_eq!(max_body("/api/tokens"), MAX_SMALL_BODY);
+        let document = super::super::openapi::document();
+        for route in LARGE_BODIES {
+            assert_eq!(max_body(route), MAX_BODY);
+            assert!(document.paths.paths.contains_key(*route), "no route {route}");
+        }
+    }
 }

@@ -22,9 +22,6 @@ use super::{ApiState, auth, limits, load, metrics, openapi, personal_tokens};
 /// Longer request ids are replaced: they go into every log line of their request.
 const MAX_REQUEST_ID: usize = 128;
 
-/// The largest body that asks for a token: anybody may send one, and a token is short.
-const MAX_REFRESH: usize = 8 * 1024;
-
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything that the scheduler answers over HTTP.
@@ -32,9 +29,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `open` are routes that need no token and are not measured: health and metrics.
 pub fn router(state: ApiState, open: Router) -> Router {
     let (routes, document) = openapi::parts();
-    let refresh = post(personal_tokens::refresh)
-        .layer(DefaultBodyLimit::max(MAX_REFRESH))
-        .layer(from_fn_with_state(state.clone(), limits::in_time));
+    let refresh = post(personal_tokens::refresh).layer(from_fn_with_state(state.clone(), limits::in_time));
     let api = routes
         .route_layer(from_fn_with_state(state.clone(), limits::check_body))
         .route_layer(from_fn_with_state(state.clone(), load::admit))

@@ -132,3 +132,19 @@ async fn links_that_nobody_signed_take_no_place() {
     assert!(!is_refused(&rig, &link, None).await);
     assert_eq!(answered(rig.request("GET", "/healthz")).await.0, 200);
 }
+
+/// Goal: a body that anybody may send costs little. Method: one that is too long, announced or not, is refused before
+/// it is whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_asks_for_a_token_is_short() {
+    let rig = few_places().start().await;
+    for (length, expected) in [(1024, (401, "unauthorized")), (8 * 1024, (413, "body_too_large"))] {
+        let text = json!({"refresh": "x".repeat(length)}).to_string();
+        let pieces = futures::stream::iter([Ok::<_, std::io::Error>(text.clone())]);
+        for body in [reqwest::Body::from(text), reqwest::Body::wrap_stream(pieces)] {
+            let request = rig.request("POST", "/api/token/refresh").header("content-type", "application/json");
+            let (status, answer) = answered(request.body(body)).await;
+            assert_eq!((status, answer["code"].as_str()), (expected.0, Some(expected.1)), "{length} bytes: {answer}");
+        }
+    }
+}
