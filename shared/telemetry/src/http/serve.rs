@@ -27,9 +27,10 @@ use super::phase::{Phase, Progress, Watched};
 use super::sent::keep_until_sent;
 use crate::sending::Sending;
 
-/// What is read of a head before it is refused, and what is kept of a body or an answer for one socket. Heads
-/// of browsers and proxies stay below 16 KiB, and a URL with the longest key below 8 KiB. Higher, and clients without
-/// a token could fill the memory with heads: this much for each socket.
+/// What is read of a head before it is refused, and what is kept of a body or an answer for one socket.
+///
+/// Heads of browsers and proxies stay below 16 KiB, and a URL with the longest key below 8 KiB. Higher, and clients
+/// without a token could fill the memory with heads: this much for each socket.
 pub const LARGEST_HEAD: usize = 32 * 1024;
 
 /// Serves until cancelled, then lets the requests under way finish.
