@@ -107,8 +107,8 @@ const CONNECTIONS: usize = 1_024;
 /// stream objects to many browsers. One token has a quarter, so that it takes four to fill the process.
 const LOAD: LoadLimits = LoadLimits { requests: 512, token_requests: 128, streams: 256, token_streams: 64 };
 
-/// Memory for large answers and bodies, in MiB. A scheduler without clients takes some 60 MiB; heads of all sockets take
-/// 32 MiB, and small bodies and answers of all requests and streams at most 80 MiB: together it stays below 512 MiB.
+/// Memory for large answers and bodies, in MiB. A scheduler without clients takes some 60 MiB; heads of all sockets
+/// take 32 MiB, and small bodies and answers of all requests and streams 80 MiB: together it stays below 512 MiB.
 /// Lower, and fewer large answers are sent at once; higher, and the bound of 512 MiB is broken.
 const DEFAULT_API_MEMORY_MB: usize = 320;
 

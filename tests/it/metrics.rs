@@ -136,7 +136,17 @@ fn allowed(label: &str) -> Option<BTreeSet<String>> {
         "pool" => words(&["api", "system"]),
         "listener" => words(&["api", "metrics"]),
         "cause" => words(&["full", "peer", "evicted", "slow"]),
-        "limit" => words(&["requests", "token_requests", "streams", "token_streams", "deletions", "token_database"]),
+        "limit" => words(&[
+            "requests",
+            "token_requests",
+            "link_requests",
+            "streams",
+            "token_streams",
+            "deletions",
+            "token_database",
+            "bytes",
+            "token_bytes",
+        ]),
         "component" => words(&["scheduler", "worker"]),
         _ => None,
     }
