@@ -63,6 +63,41 @@ async fn a_body_that_announces_too_much_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_largest_body_depends_on_the_route_and_is_smallest_without_a_token() {
+    let rig = Rig::with().workers(0).start().await;
+    let routes = [
+        ("/api/token/refresh", 8 * 1024),
+        ("/api/tokens", 4 * MIB),
+        ("/api/storages/s3", 4 * MIB),
+        ("/api/storages/export/s3", 4 * MIB),
+        ("/api/storages/s3/validate", 4 * MIB),
+        ("/api/storages/s3/1/sync", 4 * MIB),
+        ("/api/quarantine/replay", 4 * MIB),
+    ];
+    for (path, most) in routes {
+        let post = || rig.request("POST", path).bearer_auth(rig.token()).header("content-type", "application/json");
+        let blank = |bytes: usize| vec![b' '; bytes];
+        let (status, body) = answered(post().body(blank(most))).await;
+        assert_ne!(status, 413, "{path}: the largest that is allowed is read: {body}");
+        let (status, body) = answered(post().body(blank(most + 1))).await;
+        assert_eq!((status, &body["code"]), (413, &json!("body_too_large")), "{path}: {body}");
+        // One that announces nothing is counted while it comes.
+        let pieces = [blank(most), blank(1)].map(Ok::<_, std::io::Error>);
+        let pieces = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+        let (status, body) = answered(post().body(pieces)).await;
+        assert_eq!((status, &body["code"]), (413, &json!("body_too_large")), "{path}: {body}");
+    }
+    // A form is read like JSON.
+    let form = |title: usize| {
+        let request = rig.request("POST", "/api/storages/s3").bearer_auth(rig.token());
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        answered(request.body(format!("title={}", "x".repeat(title))))
+    };
+    assert_eq!(form(3 * MIB).await.0, 400);
+    assert_eq!(form(4 * MIB).await.0, 413);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn heads_that_are_too_long_and_json_that_is_too_deep_are_refused() {
     let rig = Rig::start().await;
     let long = "x".repeat(MIB);

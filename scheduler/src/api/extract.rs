@@ -3,7 +3,7 @@
 use std::fmt::{self, Formatter};
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::limits::{MAX_BODY, max_body};
+use super::personal_tokens::{MAX_REFRESH, REFRESH};
 
 /// A JSON body, in or out.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -180,7 +181,7 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The body of a request, as long as its route allows, in one piece.
 async fn body(request: Request) -> Result<Vec<u8>, ApiError> {
-    let most = request.extensions().get::<MatchedPath>().map_or(MAX_BODY, |route| max_body(route.as_str()));
+    let most = request.extensions().get::<MatchedPath>().map_or(MAX_BODY, |route| most_bytes(route.as_str()));
     let mut body = request.into_body();
     let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(most));
@@ -189,6 +190,8 @@ async fn body(request: Request) -> Result<Vec<u8>, ApiError> {
             let frame = frame.map_err(|error| unreadable(StatusCode::BAD_REQUEST, error.to_string()))?;
             let Ok(piece) = frame.into_data() else { continue };
             if bytes.len() + piece.len() > most {
+                drop(std::mem::take(&mut bytes));
+                throw_away(&mut body, most).await;
                 return Err(ApiError::body_too_large());
             }
             bytes.extend_from_slice(&piece);
@@ -196,6 +199,31 @@ async fn body(request: Request) -> Result<Vec<u8>, ApiError> {
         Ok(bytes)
     };
     timeout(BODY_TIME, reading).await.map_err(|_| ApiError::TimedOut)?
+}
+
+/// How long the rest of a body is read that turned out too large.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+
+/// Reads on for a while, up to so many bytes, and keeps nothing: most clients read their answer only after all is sent, and
+/// a connection that is closed before takes it from them.
+async fn throw_away(body: &mut Body, most: usize) {
+    let mut left = most;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(fewer) => left = fewer,
+                None => return,
+            }
+        }
+    };
+    // Whatever ended it: the refusal is told now.
+    drop(timeout(LINGER_TIME, reading).await);
+}
+
+/// The most bytes that are read of a body on a route.
+fn most_bytes(route: &str) -> usize {
+    // The one body that is read without a token, so it counts towards no token's memory.
+    if route == REFRESH { MAX_REFRESH } else { max_body(route) }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -40,6 +40,7 @@ pub fn router(state: ApiState, open: Router) -> Router {
         .merge(SwaggerUi::new(openapi::PAGE).url(openapi::DOCUMENT, document))
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        // For what axum reads by itself, which is forms that `extract` has read before it.
         .layer(DefaultBodyLimit::max(limits::MAX_BODY))
         // Around the question for a token: a browser asks first without one.
         .layer(option_layer(state.resolve.allowed_origins.layer()))
