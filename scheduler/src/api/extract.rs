@@ -198,7 +198,7 @@ async fn body(request: Request) -> Result<Vec<u8>, ApiError> {
         }
         Ok(bytes)
     };
-    timeout(BODY_TIME, reading).await.map_err(|_| ApiError::TimedOut)?
+    timeout(BODY_TIME, reading).await.map_err(|_| ApiError::SlowBody)?
 }
 
 /// How long the rest of a body is read that turned out too large.
@@ -273,4 +273,19 @@ fn unreadable(status: StatusCode, detail: String) -> ApiError {
     // A JSON value of the wrong shape is 422 to axum and, as to Label Studio, 400 here.
     let status = if status == StatusCode::UNPROCESSABLE_ENTITY { StatusCode::BAD_REQUEST } else { status };
     ApiError::Unreadable { status, code, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt as _, stream};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up_as_too_slow() {
+        let pieces = stream::iter([Ok::<_, std::io::Error>("{")]).chain(stream::pending());
+        let request = Request::new(Body::from_stream(pieces));
+        let error = body(request).await.unwrap_err();
+        assert_eq!((error.code(), error.into_response().status()), ("body_too_slow", StatusCode::REQUEST_TIMEOUT));
+    }
 }
