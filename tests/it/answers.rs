@@ -1,5 +1,6 @@
 //! Answers are bounded by bytes, and what cannot be shown costs itself alone.
 
+mod counted;
 mod lists;
 mod memory;
 

@@ -1,15 +1,12 @@
 //! Annotations: what a host needs to try export, and deletion that reaches exported objects.
 
+mod fields;
 mod shown;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use longshore_db::annotations::{self, AnnotationRow, Written};
 use longshore_db::{Client, Error, Transaction, audit, storages, syncs, tasks};
-use longshore_model::json;
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,85 +15,17 @@ use super::answer::Answer;
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
+use super::memory::Reserved;
 use super::offload::Stop;
 use super::query::AfterQuery;
 use super::tasks::LeftOut;
-use shown::{ROW_BYTES, read, shown};
+use fields::AnnotationFields;
+use shown::{memory_of, read, shown, stored_bytes};
 
-pub(super) use shown::AnnotationBody;
+pub(super) use shown::{AnnotationBody, ROW_BYTES};
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
-}
-
-/// An annotation to write. What a PATCH leaves out stays.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-struct AnnotationFields {
-    /// A list of regions.
-    #[serde(default)]
-    #[schema(value_type = Option<Vec<serde_json::Value>>)]
-    result: Option<Box<RawValue>>,
-    #[serde(default)]
-    was_cancelled: Option<bool>,
-    #[serde(default)]
-    ground_truth: Option<bool>,
-    /// Seconds.
-    #[serde(default, deserialize_with = "sent")]
-    lead_time: Option<Option<f64>>,
-    /// The id of a user of the host.
-    #[serde(default, deserialize_with = "sent")]
-    completed_by: Option<Option<i64>>,
-}
-
-/// Lists and objects within each other, as of items that are imported: readers commonly stop near 128.
-const MAX_DEPTH: usize = 100;
-
-/// Bytes of a result as the database prints it, as of items that are imported: the API and exports read this text.
-const MAX_PRINTED: usize = 32 * 1024 * 1024;
-
-/// Whether lists and objects of a JSON text lie deeper within each other than so many levels.
-fn is_deeper(json: &str, levels: usize) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    json.bytes().any(|byte| {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = in_string,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => depth += 1,
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > levels
-    })
-}
-
-/// Tells null from not sent.
-fn sent<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
-impl AnnotationFields {
-    /// The regions as JSON text; the database holds neither other values nor `\u0000`.
-    fn result(&self) -> ApiResult<Option<&str>> {
-        let Some(result) = &self.result else { return Ok(None) };
-        let text = result.get();
-        if !text.starts_with('[') {
-            return Err(ApiError::invalid("result", "Expected a list of regions."));
-        }
-        if text.contains("\\u0000") {
-            return Err(ApiError::invalid("result", "Null characters are not allowed."));
-        }
-        if is_deeper(text, MAX_DEPTH) {
-            return Err(ApiError::invalid("result", format!("Nested deeper than {MAX_DEPTH} levels.")));
-        }
-        if json::printed_size(text) > MAX_PRINTED {
-            let detail = format!(
-                "Has more than {MAX_PRINTED} bytes with its numbers written out. Write numbers such as 1e1000 as strings."
-            );
-            return Err(ApiError::invalid("result", detail));
-        }
-        Ok(Some(text))
-    }
 }
 
 /// Annotations of one answer, without their results about 250 bytes each.
@@ -116,23 +45,29 @@ async fn list(
     Path(task): Path<i64>,
     UrlQuery(query): UrlQuery<AfterQuery>,
 ) -> ApiResult<Answer> {
-    let client = state.db.client().await?;
-    check_task(&client, &caller, task).await?;
-    let mut rows = annotations::of_tasks(&client, &[task], query.after.unwrap_or(0), MOST_LISTED + 1).await?;
-    let mut is_cut = i64::try_from(rows.len()).is_ok_and(|count| count > MOST_LISTED);
-    rows.truncate(usize::try_from(MOST_LISTED).unwrap_or(usize::MAX));
-    let (texts, reserved, bytes) = read(&state, &caller, client, &rows).await?;
-    // Those that do not fit are the start of the next page; one that never fits is shown without its result.
-    if let Some(fitting) = rows.iter().position(|row| texts.get(row.id).err() == Some(LeftOut::AnswerFull)) {
-        is_cut = true;
-        rows.truncate(fitting.max(1));
-    }
-    let next = rows.last().filter(|_| is_cut).map(|row| format!("/api/tasks/{task}/annotations?after={}", row.id));
-    let write = move |_: &Stop| {
-        let bodies = rows.iter().map(|row| AnnotationBody::new(row, texts.result(row.id)));
-        Answer::write(&bodies.collect::<ApiResult<Vec<_>>>()?, bytes + ROW_BYTES * rows.len(), reserved)
+    let (state, caller, after) = (&state, &caller, query.after.unwrap_or(0));
+    let work = |mut reserved: Reserved| async move {
+        let client = state.db.client().await?;
+        check_task(&client, caller, task).await?;
+        let mut rows = annotations::of_tasks(&client, &[task], after, MOST_LISTED + 1).await?;
+        let mut is_cut = i64::try_from(rows.len()).is_ok_and(|count| count > MOST_LISTED);
+        rows.truncate(usize::try_from(MOST_LISTED).unwrap_or(usize::MAX));
+        let (texts, bytes) = read(&client, &rows, &mut reserved).await?;
+        drop(client);
+        // Those that do not fit are the start of the next page; one that never fits is shown without its result.
+        if let Some(fitting) = rows.iter().position(|row| texts.get(row.id).err() == Some(LeftOut::AnswerFull)) {
+            is_cut = true;
+            rows.truncate(fitting.max(1));
+        }
+        let next = rows.last().filter(|_| is_cut).map(|row| format!("/api/tasks/{task}/annotations?after={}", row.id));
+        let all_bytes = bytes + ROW_BYTES * rows.len();
+        let write = move |_: &Stop| {
+            let bodies = rows.iter().map(|row| AnnotationBody::new(row, texts.result(row.id)));
+            Answer::write(&bodies.collect::<ApiResult<Vec<_>>>()?, all_bytes, reserved)
+        };
+        Ok(state.offload.run(all_bytes, write).await?.with_next(next))
     };
-    Ok(state.offload.run(bytes, write).await?.with_next(next))
+    state.memory.work(&caller.name, work).await
 }
 
 /// Refuses a task that does not exist or that the caller does not see.
@@ -153,12 +88,15 @@ async fn create(
     Path(task): Path<i64>,
     Json(fields): Json<AnnotationFields>,
 ) -> ApiResult<(StatusCode, Answer)> {
-    let result = fields.result()?.ok_or_else(|| ApiError::invalid("result", "This field is required."))?;
+    let (fields, result_bytes) = fields.checked(&state.offload).await?;
+    let result_bytes = result_bytes.ok_or_else(|| ApiError::invalid("result", "This field is required."))?;
+    // Before anything is written: an annotation that is made is also shown.
+    let reserved = state.memory.reserve(&caller.name, memory_of(result_bytes, 1)).await?;
     let mut client = state.db.client().await?;
     check_task(&client, &caller, task).await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     let written = Written {
-        result: Some(result),
+        result: fields.result(),
         was_cancelled: fields.was_cancelled.unwrap_or_default(),
         ground_truth: fields.ground_truth.unwrap_or_default(),
         lead_time: fields.lead_time.flatten(),
@@ -169,7 +107,7 @@ async fn create(
     tx.commit().await.map_err(Error::from)?;
     // Not kept while the answer is read.
     drop(fields);
-    Ok((StatusCode::CREATED, shown(&state, &caller, client, row).await?))
+    Ok((StatusCode::CREATED, shown(&state, client, row, reserved).await?))
 }
 
 /// Shows an annotation.
@@ -178,9 +116,13 @@ async fn create(
     params(("id" = i64, Path)), responses((status = 200, body = AnnotationBody<'_>), (status = 404, body = ErrorBody))
 )]
 async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Answer> {
-    let client = state.db.client().await?;
-    let row = annotations::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
-    shown(&state, &caller, client, row.ok_or_else(|| not_found(id))?).await
+    let (state, caller) = (&state, &caller);
+    let work = |reserved: Reserved| async move {
+        let client = state.db.client().await?;
+        let row = annotations::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
+        shown(state, client, row.ok_or_else(|| not_found(id))?, reserved).await
+    };
+    state.memory.work(&caller.name, work).await
 }
 
 /// Changes an annotation.
@@ -195,11 +137,18 @@ async fn update(
     Path(id): Path<i64>,
     Json(fields): Json<AnnotationFields>,
 ) -> ApiResult<Answer> {
+    let (fields, result_bytes) = fields.checked(&state.offload).await?;
+    let result_bytes = match result_bytes {
+        Some(bytes) => bytes,
+        None => stored_bytes(&state, id).await?,
+    };
+    // Before anything is written: an annotation that is changed is also shown.
+    let reserved = state.memory.reserve(&caller.name, memory_of(result_bytes, 1)).await?;
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     let stored = seen(&tx, &caller, id).await?;
     let written = Written {
-        result: fields.result()?,
+        result: fields.result(),
         was_cancelled: fields.was_cancelled.unwrap_or(stored.was_cancelled),
         ground_truth: fields.ground_truth.unwrap_or(stored.ground_truth),
         lead_time: fields.lead_time.unwrap_or(stored.lead_time),
@@ -209,7 +158,7 @@ async fn update(
     record(&tx, &caller, "annotation.update", &row).await?;
     tx.commit().await.map_err(Error::from)?;
     drop(fields);
-    shown(&state, &caller, client, row).await
+    Ok(shown(&state, client, row, reserved).await?)
 }
 
 /// Removes an annotation; its exported objects follow where the storage may delete them.
@@ -256,31 +205,4 @@ async fn record(tx: &Transaction<'_>, caller: &Caller, action: &'static str, row
         ..caller.did(action)
     };
     Ok(audit::write(tx, &entry).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fields(text: &str) -> AnnotationFields {
-        serde_json::from_str(text).unwrap()
-    }
-
-    #[test]
-    fn levels_are_counted_outside_of_texts() {
-        for (json, depth) in [("[]", 1), (r#"[{"a": [1]}, [], {}]"#, 3), (r#"["[[\"[[", [0], "\\"]"#, 2)] {
-            assert!(!is_deeper(json, depth), "{json}");
-            assert!(is_deeper(json, depth - 1), "{json}");
-        }
-    }
-
-    #[test]
-    fn a_result_is_a_list_and_null_is_told_from_not_sent() {
-        assert_eq!(fields(r#"{"result": [ {"a": 1.10} ]}"#).result().unwrap(), Some(r#"[ {"a": 1.10} ]"#));
-        assert!(fields(r#"{"result": {"a": 1}}"#).result().is_err());
-        assert!(fields(r#"{"result": ["\u0000"]}"#).result().is_err());
-        assert!(fields(&format!(r#"{{"result": [{}0]}}"#, "1e131071,".repeat(300))).result().is_err());
-        assert_eq!(fields(r#"{"lead_time": null}"#).lead_time, Some(None));
-        assert_eq!(fields("{}").lead_time, None);
-    }
 }

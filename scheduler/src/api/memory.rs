@@ -3,17 +3,21 @@
 //! A list of large tasks, or a large body, costs megabytes for as long as its client takes. What is small is not
 //! counted: it is bounded by the number of connections.
 
+mod reserved;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::error::{ApiError, ApiResult};
 
+pub(super) use reserved::{Reserved, Unfinished};
+
 /// Bytes up to which an answer or a body is not counted. Nearly all are smaller, so they are served however much the
-/// large ones hold; 1,000 connections hold at most 64 MiB of them.
+/// large ones hold; the 1,024 sockets of a scheduler with defaults hold at most 64 MiB of them.
 pub(super) const UNCOUNTED: usize = 64 * 1024;
 
 /// How long a request waits for memory. Answers are sent in a second or two; longer would pile up requests behind
@@ -23,10 +27,14 @@ const WAIT: Duration = Duration::from_secs(5);
 /// Tokens whose shares are remembered before unused ones are removed.
 const MOST_SHARES: usize = 256;
 
+/// How often [`Memory::work`] begins in all: it may learn three times that it takes more, by counts, rows and texts. Each
+/// time a wait went before, so more would only wait longer.
+const ROUNDS: usize = 4;
+
 const KIB: usize = 1024;
 
 /// Memory that requests may hold together. Clones share it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(super) struct Memory {
     all: Arc<Semaphore>,
     /// What one token may hold: half, so that no token keeps the others out.
@@ -34,15 +42,6 @@ pub(super) struct Memory {
     shares: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
     /// For one request at a time that takes more than a share, and so more than is counted for it.
     largest: Arc<Semaphore>,
-}
-
-/// Memory that one request holds until this is dropped.
-#[derive(Debug, Default)]
-pub(super) struct Reserved {
-    // In the order of release: the process before the token, so that a token's next request finds both.
-    all: Option<OwnedSemaphorePermit>,
-    share: Option<OwnedSemaphorePermit>,
-    largest: Option<OwnedSemaphorePermit>,
 }
 
 impl Memory {
@@ -65,11 +64,11 @@ impl Memory {
     /// # Errors
     /// `too_many_bytes` if the token holds its share, `too_busy` if all tokens together hold everything.
     pub(super) async fn reserve(&self, token: &str, bytes: usize) -> ApiResult<Reserved> {
+        let mut reserved = self.nothing(token);
         if bytes <= UNCOUNTED {
-            return Ok(Reserved::default());
+            return Ok(reserved);
         }
-        let wanted = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
-        let kib = wanted.min(self.share_kib);
+        let (wanted, kib) = self.kib(bytes);
         let wait = |semaphore: Arc<Semaphore>, count, error| async move {
             match timeout(WAIT, semaphore.acquire_many_owned(count)).await {
                 Ok(Ok(permit)) => Ok(permit),
@@ -77,11 +76,50 @@ impl Memory {
                 Ok(Err(_)) | Err(_) => Err(error),
             }
         };
-        let share = wait(self.share(token), kib, too_many_bytes()).await?;
-        let all = wait(Arc::clone(&self.all), kib, too_busy()).await?;
-        // Last: who waits for it holds what the one that has it does not need.
-        let largest = if wanted > kib { Some(wait(Arc::clone(&self.largest), 1, too_busy()).await?) } else { None };
-        Ok(Reserved { all: Some(all), share: Some(share), largest })
+        reserved.share = Some(wait(Arc::clone(&reserved.of_token), kib, too_many_bytes()).await?);
+        reserved.all = Some(wait(Arc::clone(&self.all), kib, too_busy()).await?);
+        if wanted > kib {
+            // Last: who waits for it holds what the one that has it does not need.
+            reserved.largest = Some(wait(Arc::clone(&self.largest), 1, too_busy()).await?);
+        }
+        Ok(reserved)
+    }
+
+    /// Nothing yet of this token's memory.
+    pub(super) fn nothing(&self, token: &str) -> Reserved {
+        Reserved { all: None, share: None, largest: None, memory: self.clone(), of_token: self.share(token) }
+    }
+
+    /// Does work that learns only on its way how much memory it takes, and grows what it is given before it takes more.
+    ///
+    /// If there is no memory at once, the work ends and drops all that it has read; when there is, it begins again. So a
+    /// request that waits holds nothing. The work must not have changed anything that stays when it ends so.
+    ///
+    /// # Errors
+    /// Those of the work, and those of [`Self::reserve`].
+    pub(super) async fn work<T: Send, F>(
+        &self,
+        token: &str,
+        work: impl (Fn(Reserved) -> F) + Send + Sync,
+    ) -> ApiResult<T>
+    where
+        F: Future<Output = Result<T, Unfinished>> + Send,
+    {
+        let mut reserved = self.nothing(token);
+        for _ in 1..ROUNDS {
+            match work(reserved).await {
+                Ok(done) => return Ok(done),
+                Err(Unfinished::Failed(error)) => return Err(error),
+                Err(Unfinished::NoMemory { bytes, .. }) => reserved = self.reserve(token, bytes).await?,
+            }
+        }
+        Ok(work(reserved).await?)
+    }
+
+    /// KiB that so many bytes are, and those of them that are counted: no more than a share.
+    fn kib(&self, bytes: usize) -> (u32, u32) {
+        let wanted = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
+        (wanted, wanted.min(self.share_kib))
     }
 
     fn share(&self, token: &str) -> Arc<Semaphore> {
@@ -96,22 +134,6 @@ impl Memory {
         let share = Arc::new(Semaphore::new(self.share_kib as usize));
         shares.insert(token.to_owned(), Arc::downgrade(&share));
         share
-    }
-}
-
-impl Reserved {
-    /// Whether it was too small to be counted.
-    pub(super) fn is_nothing(&self) -> bool {
-        self.all.is_none()
-    }
-
-    /// Gives back what is more than this many bytes.
-    pub(super) fn shrink(&mut self, bytes: usize) {
-        let keep = bytes.div_ceil(KIB);
-        self.largest = None;
-        for permit in [&mut self.all, &mut self.share].into_iter().flatten() {
-            drop(permit.num_permits().checked_sub(keep).and_then(|extra| permit.split(extra)));
-        }
     }
 }
 
@@ -168,5 +190,50 @@ mod tests {
         assert_eq!(memory.all.available_permits(), 8 * KIB);
         memory.reserve("b", MIB).await.unwrap().shrink(9 * MIB);
         assert_eq!(memory.all.available_permits(), 8 * KIB);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn growing_waits_for_nothing_and_takes_all_or_nothing() {
+        let memory = Memory::new(8 * MIB);
+        let other = memory.reserve("b", 3 * MIB).await.unwrap();
+        let mut own = memory.nothing("a");
+        own.grow_to(UNCOUNTED).unwrap();
+        assert_eq!(own.bytes(), 0, "what is small is not counted");
+        own.grow_to(2 * MIB).unwrap();
+        own.grow_to(MIB).unwrap();
+        assert_eq!(own.bytes(), 2 * MIB);
+        let third = memory.reserve("c", 2 * MIB).await.unwrap();
+        assert_eq!(ApiError::from(own.grow_to(4 * MIB).unwrap_err()).code(), "too_busy");
+        assert_eq!((own.bytes(), own.of_token.available_permits()), (2 * MIB, 2 * KIB));
+        drop(third);
+        own.grow_to(5 * MIB).unwrap();
+        assert_eq!(own.bytes(), 4 * MIB, "more than the share counts as the share");
+        assert_eq!(ApiError::from(memory.nothing("a").grow_to(MIB).unwrap_err()).code(), "too_many_bytes");
+        drop((own, other));
+        assert_eq!((memory.all.available_permits(), memory.largest.available_permits()), (8 * KIB, 1));
+    }
+
+    /// Goal: a request that waits for memory holds nothing that it read. Method: count what is held while it waits.
+    #[tokio::test(start_paused = true)]
+    async fn work_that_finds_no_memory_drops_what_it_read_and_begins_again_when_there_is_some() {
+        let memory = Memory::new(8 * MIB);
+        let held = memory.reserve("a", 4 * MIB).await.unwrap();
+        let rows = Arc::new(());
+        let rounds = std::sync::atomic::AtomicUsize::new(0);
+        let work = |mut reserved: Reserved| {
+            let (read, round) = (Arc::clone(&rows), rounds.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+            async move {
+                reserved.grow_to(MIB * (round + 1))?;
+                drop(read);
+                Ok(reserved.bytes())
+            }
+        };
+        let mut done = std::pin::pin!(memory.work("a", work));
+        assert!(futures::poll!(&mut done).is_pending());
+        assert_eq!(Arc::strong_count(&rows), 1, "it waits with empty hands");
+        drop(held);
+        assert_eq!(done.await.unwrap(), 2 * MIB, "it learned the second time that it takes more");
+        let _held = memory.reserve("a", 4 * MIB).await.unwrap();
+        assert_eq!(memory.work("a", work).await.unwrap_err().code(), "too_many_bytes");
     }
 }

@@ -9,6 +9,7 @@ mod auth;
 mod bookmarks;
 mod error;
 mod extract;
+mod id_list;
 mod known_tokens;
 mod limits;
 mod load;

@@ -42,6 +42,12 @@ impl Default for Offload {
 }
 
 impl Offload {
+    /// One whose threads are all at work, for ever.
+    #[cfg(test)]
+    pub(super) fn busy() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
     /// Does work on `bytes` bytes of text. It should look at its [`Stop`] every few kilobytes.
     ///
     /// # Errors

@@ -12,10 +12,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::answer::{self, Answer};
+use super::answer::{Answer, BYTES_PER_ROW_BYTE};
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
+use super::memory::Reserved;
 use super::page::{Page, PageQuery};
 use super::tasks::LeftOut;
 
@@ -79,9 +80,11 @@ async fn list(State(state): State<ApiState>, caller: Caller, UrlQuery(page): Url
         let is_cut = rows.iter().any(|row| row.label_config.is_none());
         Ok(Bounded { rows, is_cut })
     };
-    let (rows, reserved) = answer::rows(state, caller, read).await?;
-    let bodies: Vec<ProjectBody> = rows.rows.into_iter().map(ProjectBody::from).collect();
-    Answer::of_rows(state, caller, &Page::new("/api/projects", page, count, bodies), reserved).await
+    let show = |rows: Bounded<ProjectRow>| {
+        let bodies: Vec<ProjectBody> = rows.rows.into_iter().map(ProjectBody::from).collect();
+        (Page::new("/api/projects", page, count, bodies), None)
+    };
+    Answer::list(state, caller, read, show).await
 }
 
 /// Makes a project.
@@ -93,7 +96,7 @@ async fn create(
     State(state): State<ApiState>,
     caller: Caller,
     Json(new): Json<NewProject>,
-) -> ApiResult<(StatusCode, Json<ProjectBody>)> {
+) -> ApiResult<(StatusCode, Answer)> {
     if caller.scope().is_some() {
         return Err(ApiError::forbidden("A token that is limited to projects cannot make another one."));
     }
@@ -113,12 +116,16 @@ async fn create(
         let detail = format!("Ensure this field has no more than {MAX_LABEL_CONFIG} bytes.");
         return Err(ApiError::invalid("label_config", detail));
     }
+    // Before anything is written: a project that is made is also shown. As text, as Postgres sends it back, and as JSON.
+    let config_bytes = new.label_config.as_ref().map_or(0, String::len);
+    let reserved = state.memory.reserve(&caller.name, BYTES_PER_ROW_BYTE * config_bytes).await?;
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     let row = projects::insert(&tx, title, new.label_config.as_deref()).await?;
     audit::write(&tx, &audit::Entry { project_id: Some(row.id), ..caller.did("project.create") }).await?;
     tx.commit().await.map_err(Error::from)?;
-    Ok((StatusCode::CREATED, Json(row.into())))
+    drop(client);
+    Ok((StatusCode::CREATED, shown(&state, row, reserved).await?))
 }
 
 /// Shows a project.
@@ -132,6 +139,11 @@ async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>)
     // Label configs of older releases take up to 16 MiB: as Postgres sent it, as text, and as the answer.
     let reserved = state.memory.reserve(&caller.name, 3 * usize::try_from(size).unwrap_or_default()).await?;
     let row = projects::get(&state.db.client().await?, id).await?;
-    let project: ProjectBody = row.ok_or_else(|| ApiError::not_found(format!("project {id}")))?.into();
-    Answer::write(&project, 0, reserved)
+    shown(&state, row.ok_or_else(|| ApiError::not_found(format!("project {id}")))?, reserved).await
+}
+
+/// A project as an answer.
+async fn shown(state: &ApiState, row: ProjectRow, reserved: Reserved) -> ApiResult<Answer> {
+    let bytes = row.label_config.as_ref().map_or(0, String::len);
+    state.offload.run(bytes, move |_| Answer::write(&ProjectBody::from(row), bytes, reserved)).await
 }

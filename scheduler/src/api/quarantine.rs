@@ -3,7 +3,7 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use longshore_db::quarantine::{self, Decision, QuarantineFilter, QuarantineRow};
-use longshore_db::{Client, Error, RequestedBy, audit, enqueue};
+use longshore_db::{Bounded, Client, Error, RequestedBy, audit, enqueue};
 use longshore_model::{QuarantineReason, StorageKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::answer::{self, Answer};
+use super::answer::Answer;
 use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody, NON_FIELD};
 use super::extract::{Json, Path, UrlQuery};
@@ -139,16 +139,18 @@ async fn list(
     };
     let (state, caller, filter) = (&state, &caller, &filter);
     let read = |most| async move { Ok(quarantine::list(&state.db.client().await?, filter, limit + 1, most).await?) };
-    let (mut rows, reserved) = answer::rows(state, caller, read).await?;
-    let more = i64::try_from(rows.rows.len()).is_ok_and(|count| count > limit);
-    if more {
-        rows.rows.pop();
-    }
-    let list = QuarantineList {
-        next_before: rows.rows.last().filter(|_| more || rows.is_cut).map(|row| row.id),
-        quarantine: rows.rows.into_iter().map(QuarantineBody::from).collect(),
+    let show = |mut rows: Bounded<QuarantineRow>| {
+        let more = i64::try_from(rows.rows.len()).is_ok_and(|count| count > limit);
+        if more {
+            rows.rows.pop();
+        }
+        let list = QuarantineList {
+            next_before: rows.rows.last().filter(|_| more || rows.is_cut).map(|row| row.id),
+            quarantine: rows.rows.into_iter().map(QuarantineBody::from).collect(),
+        };
+        (list, None)
     };
-    Answer::of_rows(state, caller, &list, reserved).await
+    Answer::list(state, caller, read, show).await
 }
 
 /// Tries one object again: marks it and starts a sync unless one is under way.

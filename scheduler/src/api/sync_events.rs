@@ -44,7 +44,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(events))
 }
 
-/// Streams a sync once a second as server-sent events: `progress`, and at last `end`.
+/// Streams a sync once a second as server-sent events: `progress`, and at last `end`. They have all of a sync but its
+/// `options`, which do not change.
 ///
 /// The stream ends early when its token is deleted or may not see the project any more.
 #[utoipa::path(
@@ -178,7 +179,7 @@ impl Feed {
         let client = state.db.client().await?;
         let row = syncs::get(&client, self.sync).await?;
         let (project, is_last) = (row.project_id, !row.status.is_live());
-        let body = with_jobs(&client, row).await?;
+        let body = with_jobs(&client, row).await?.without_options();
         drop(client);
         let json = serde_json::to_string(&body).map_err(|error| longshore_db::Error::unreadable("syncs", error))?;
         let name = if is_last { "end" } else { "progress" };

@@ -48,22 +48,43 @@ impl Chosen {
 }
 
 /// What an answer has room for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Room {
     taken: i64,
+    /// Whether the next row is chosen however large it is.
+    takes_any: bool,
     is_full: bool,
 }
 
+impl Default for Room {
+    /// Room for an answer of its own: its first row fits always.
+    fn default() -> Self {
+        Self { taken: 0, takes_any: true, is_full: false }
+    }
+}
+
 impl Room {
-    /// Chooses a row if it fits; the first one fits always. After one that did not, nothing fits any more.
+    /// Room for what comes besides something else.
+    pub(super) fn besides() -> Self {
+        Self { takes_any: false, ..Self::default() }
+    }
+
+    /// Room for nothing more.
+    pub(super) fn full() -> Self {
+        Self { is_full: true, ..Self::default() }
+    }
+
+    /// Chooses a row if it fits. After one that did not, nothing fits any more.
     pub(super) fn choose(&mut self, chosen: &mut Chosen, id: i64) {
         if self.is_full || chosen.sizes.is_too_large(id) {
             return;
         }
-        let fits = |bytes: &&i64| self.taken == 0 || self.taken + **bytes <= MOST_BYTES as i64;
+        let fits = |bytes: &&i64| self.takes_any || self.taken + **bytes <= MOST_BYTES as i64;
         match chosen.sizes.0.get(&id).filter(fits) {
             Some(bytes) => {
                 self.taken += bytes;
+                // Rows of nothing are counted as none.
+                self.takes_any = self.takes_any && self.taken == 0;
                 chosen.ids.push(id);
             }
             None => self.is_full = true,

@@ -4,17 +4,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use longshore_db::tokens::{self, TokenRow};
-use longshore_db::{Error, audit};
+use longshore_db::{Bounded, Error, audit};
 use longshore_model::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::{self, Answer};
+use super::answer::Answer;
 use super::auth::{Caller, Role};
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
+use super::id_list::IdList;
 use super::query::AfterQuery;
 use super::{ApiState, personal_tokens};
 
@@ -73,7 +74,8 @@ struct NewToken {
     role: Role,
     /// Projects it may touch; left out or null is all.
     #[serde(default)]
-    projects: Option<Vec<i64>>,
+    #[schema(value_type = Option<Vec<i64>>)]
+    projects: Option<IdList<MAX_PROJECTS>>,
     #[serde(default)]
     form: Form,
 }
@@ -102,10 +104,11 @@ async fn list(
     check(&caller)?;
     let (state, caller) = (&state, &caller);
     let read = |most| async move { Ok(tokens::list(&state.db.client().await?, query.after.unwrap_or(0), most).await?) };
-    let (rows, reserved) = answer::rows(state, caller, read).await?;
-    let next = rows.rows.last().filter(|_| rows.is_cut).map(|row| format!("/api/tokens?after={}", row.id));
-    let bodies: Vec<TokenBody> = rows.rows.into_iter().map(TokenBody::from).collect();
-    Ok(Answer::of_rows(state, caller, &bodies, reserved).await?.with_next(next))
+    let show = |rows: Bounded<TokenRow>| {
+        let next = rows.rows.last().filter(|_| rows.is_cut).map(|row| format!("/api/tokens?after={}", row.id));
+        (rows.rows.into_iter().map(TokenBody::from).collect::<Vec<_>>(), next)
+    };
+    Answer::list(state, caller, read, show).await
 }
 
 /// Makes a token and shows it this once.
@@ -123,7 +126,7 @@ async fn create(
     if name.is_empty() || name.chars().count() > MAX_NAME || name.contains('\0') {
         return Err(ApiError::invalid("name", format!("Give it a name of 1 to {MAX_NAME} characters.")));
     }
-    if new.projects.as_ref().is_some_and(|projects| projects.len() > MAX_PROJECTS) {
+    if new.projects.as_ref().is_some_and(IdList::is_too_long) {
         return Err(ApiError::invalid("projects", format!("Name at most {MAX_PROJECTS} projects, or none for all.")));
     }
     let secret = rand::random::<[u8; TOKEN_BYTES]>();
@@ -132,9 +135,10 @@ async fn create(
         Form::Jwt => personal_tokens::in_form(&secret),
     };
     let secret = Secret::new(token.as_str());
+    let projects = new.projects.as_ref().map(IdList::as_slice);
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
-    let row = tokens::insert(&tx, name, &secret, new.role.as_str(), new.projects.as_deref()).await?;
+    let row = tokens::insert(&tx, name, &secret, new.role.as_str(), projects).await?;
     let detail = serde_json::json!({"token": row.id, "name": row.name, "role": row.role, "projects": row.projects});
     audit::write(&tx, &audit::Entry { detail, ..caller.did("token.create") }).await?;
     tx.commit().await.map_err(Error::from)?;

@@ -70,7 +70,7 @@ pub const MAX_MODEL_VERSION: i32 = 256;
 
 /// IDs of annotations and annotators that the summary of a task names. A task has a handful; without a limit one
 /// task could fill an answer.
-const MAX_SUMMARY_IDS: i32 = 1_000;
+pub const MAX_SUMMARY_IDS: i32 = 1_000;
 
 /// What a list shows of a task's annotations and predictions, without reading any of them.
 #[derive(Debug, Clone, Default)]

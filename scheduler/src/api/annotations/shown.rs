@@ -2,23 +2,23 @@
 
 use chrono::{DateTime, Utc};
 use longshore_db::Client;
-use longshore_db::annotations::AnnotationRow;
+use longshore_db::annotations::{self, AnnotationRow};
 use longshore_db::printed::JsonTable;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::api::ApiState;
-use crate::api::answer::Answer;
-use crate::api::auth::Caller;
+use crate::api::answer::{Answer, texts_memory};
 use crate::api::error::ApiResult;
-use crate::api::memory::Reserved;
+use crate::api::memory::{Reserved, Unfinished};
 use crate::api::offload::Stop;
 use crate::api::tasks::{LeftOut, Shown, raw};
 use crate::api::texts::{Chosen, Room, Sizes, Texts};
 
-/// Bytes of an annotation without its result, as it is written.
-pub(super) const ROW_BYTES: usize = 512;
+/// Bytes of an annotation or prediction without its result: its rows, and as it is written. Measured: 250 as it is
+/// written, and about as much in each of two rows.
+pub(in crate::api) const ROW_BYTES: usize = 1024;
 
 /// An annotation of a task.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,30 +59,50 @@ impl<'a> AnnotationBody<'a> {
     }
 }
 
-/// The results of annotations as far as they fit into an answer, the memory for it, and their bytes.
+/// The memory that an answer with results of so many bytes takes.
+pub(super) fn memory_of(result_bytes: usize, rows: usize) -> usize {
+    texts_memory(result_bytes) + ROW_BYTES * rows
+}
+
+/// The results of annotations as far as they fit into an answer, and their bytes; the memory is there.
 pub(super) async fn read(
-    state: &ApiState,
-    caller: &Caller,
-    client: Client,
+    client: &Client,
     rows: &[AnnotationRow],
-) -> ApiResult<(Texts, Reserved, usize)> {
-    let stored = rows.iter().map(|row| (row.id, row.stored_bytes)).collect();
-    let sizes = Sizes::of(&client, JsonTable::Annotations, stored).await?;
-    let (mut chosen, mut room) = (Chosen::new(sizes), Room::default());
+    reserved: &mut Reserved,
+) -> Result<(Texts, usize), Unfinished> {
+    let (mut chosen, mut room) = (Chosen::new(sizes(client, rows).await?), Room::default());
     for row in rows {
         room.choose(&mut chosen, row.id);
     }
-    // Not kept while it waits for memory. Rows as Postgres sent them, and the answer.
-    drop(client);
-    let reserved = state.memory.reserve(&caller.name, 3 * room.taken()).await?;
-    let texts = chosen.texts(&state.db.client().await?, JsonTable::Annotations).await?;
-    Ok((texts, reserved, room.taken()))
+    reserved.grow_to(memory_of(room.taken(), rows.len()))?;
+    Ok((chosen.texts(client, JsonTable::Annotations).await?, room.taken()))
 }
 
 /// An annotation as an answer.
-pub(super) async fn shown(state: &ApiState, caller: &Caller, client: Client, row: AnnotationRow) -> ApiResult<Answer> {
-    let (texts, reserved, bytes) = read(state, caller, client, std::slice::from_ref(&row)).await?;
+pub(super) async fn shown(
+    state: &ApiState,
+    client: Client,
+    row: AnnotationRow,
+    mut reserved: Reserved,
+) -> Result<Answer, Unfinished> {
+    let (texts, bytes) = read(&client, std::slice::from_ref(&row), &mut reserved).await?;
+    drop(client);
     let write =
         move |_: &Stop| Answer::write(&AnnotationBody::new(&row, texts.result(row.id))?, bytes + ROW_BYTES, reserved);
-    state.offload.run(bytes, write).await
+    Ok(state.offload.run(bytes, write).await?)
+}
+
+/// The bytes as which the stored result of an annotation prints, as far as it is shown at all. 0 for one that is missing:
+/// whoever changes it learns that then.
+pub(super) async fn stored_bytes(state: &ApiState, id: i64) -> ApiResult<usize> {
+    let client = state.db.client().await?;
+    let Some(row) = annotations::get(&client, id).await? else { return Ok(0) };
+    let (mut chosen, mut room) = (Chosen::new(sizes(&client, std::slice::from_ref(&row)).await?), Room::default());
+    room.choose(&mut chosen, id);
+    Ok(room.taken())
+}
+
+/// The sizes of the results of annotations.
+async fn sizes(client: &Client, rows: &[AnnotationRow]) -> ApiResult<Sizes> {
+    Sizes::of(client, JsonTable::Annotations, rows.iter().map(|row| (row.id, row.stored_bytes)).collect()).await
 }

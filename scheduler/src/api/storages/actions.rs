@@ -3,18 +3,17 @@
 use axum::http::{HeaderMap, HeaderName};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
 use longshore_db::{Asked, Client, Error, Transaction, audit, enqueue_asked, projects};
-use longshore_model::{Direction, ExportOptions, Secrets, StorageSettings};
-use serde::Deserialize;
+use longshore_model::{Direction, Secrets, StorageSettings};
 use serde_json::{Map, Value, json};
-use utoipa::ToSchema;
 
 use super::body::StorageBody;
-use super::connect::{self, Preview};
+use super::connect;
 use super::draft::{Base, Draft};
 use super::fields::Fields;
 use super::kind::{self, Kind};
 use super::list::{ProjectQuery, listed};
 use super::secrets::{open, seal};
+use super::start::{MAX_EXPORT_TASKS, StartSync, idempotency_key};
 use crate::api::ApiState;
 use crate::api::answer::Answer;
 use crate::api::auth::Caller;
@@ -23,29 +22,12 @@ use crate::api::error::{ApiError, ApiResult};
 /// Keys that a preview shows unless the caller says otherwise; Label Studio's number.
 const PREVIEW_LIMIT: i64 = 100;
 
+/// Memory for a key of a preview, as it was listed and as it is written. Keys of object storages have at most 1,024 bytes;
+/// most have a tenth of that.
+const PREVIEW_KEY_BYTES: usize = 2048;
+
 /// The header that names the sync which answers a request.
 pub(super) const SYNC_ID: HeaderName = HeaderName::from_static("x-longshore-sync");
-
-/// The header that makes two requests for a sync one.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// Longer keys are a mistake: they are names, and indexed.
-const MAX_IDEMPOTENCY_KEY: usize = 255;
-
-/// Tasks that one export sync may be limited to. Their IDs are kept with the sync and shown with it: 100,000 take up to
-/// a megabyte.
-const MAX_EXPORT_TASKS: usize = 100_000;
-
-/// What a sync may be told.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-pub(super) struct StartSync {
-    /// Two requests with one key for one storage are one sync, however far apart they come.
-    #[serde(default)]
-    idempotency_key: Option<String>,
-    /// Export only: which annotations.
-    #[serde(default)]
-    options: Option<ExportOptions>,
-}
 
 /// A kind and a direction: what a path says before its id.
 #[derive(Clone, Copy)]
@@ -163,17 +145,15 @@ impl Collection {
     }
 
     /// Shows what a sync with these settings would take, without storing them.
-    pub(super) async fn files(
-        self,
-        state: &ApiState,
-        caller: &Caller,
-        sent: &Map<String, Value>,
-    ) -> ApiResult<Preview> {
+    pub(super) async fn files(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<Answer> {
         let draft = self.tried(state, caller, sent).await?;
         let mut fields = Fields::new(sent.clone());
         let limit = fields.integer("limit", 1..=10_000).unwrap_or(PREVIEW_LIMIT);
         fields.finish()?;
-        connect::preview(state, self.kind, &draft, usize::try_from(limit).unwrap_or_default()).await
+        let limit = usize::try_from(limit).unwrap_or_default();
+        let reserved = state.memory.reserve(&caller.name, PREVIEW_KEY_BYTES * limit).await?;
+        let preview = connect::preview(state, self.kind, &draft, limit).await?;
+        state.offload.run(reserved.bytes(), move |_| Answer::write(&preview, 0, reserved)).await
     }
 
     /// Settings to try: those sent, with the stored secrets of storage `id` where none are sent.
@@ -291,17 +271,4 @@ async fn check_project(state: &ApiState, caller: &Caller, project: i64) -> ApiRe
     } else {
         Err(ApiError::invalid("project", format!("Invalid pk \"{project}\" - object does not exist.")))
     }
-}
-
-/// The key of a request for a sync, from its header or its body.
-fn idempotency_key<'a>(headers: &'a HeaderMap, body: &'a StartSync) -> ApiResult<Option<&'a str>> {
-    let header = headers
-        .get(IDEMPOTENCY_KEY)
-        .map(|value| value.to_str().map_err(|_| ApiError::invalid("idempotency_key", "Use printable ASCII.")))
-        .transpose()?;
-    let key = header.or(body.idempotency_key.as_deref()).filter(|key| !key.is_empty());
-    if key.is_some_and(|key| key.len() > MAX_IDEMPOTENCY_KEY || key.contains('\0')) {
-        return Err(ApiError::invalid("idempotency_key", format!("Use at most {MAX_IDEMPOTENCY_KEY} bytes.")));
-    }
-    Ok(key)
 }

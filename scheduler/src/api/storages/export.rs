@@ -6,10 +6,11 @@ use longshore_model::Direction;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::actions::{Collection, SYNC_ID, StartSync};
+use super::actions::{Collection, SYNC_ID};
 use super::body::StorageBody;
 use super::kind::StorageFields;
 use super::list::ProjectQuery;
+use super::start::StartSync;
 use crate::api::ApiState;
 use crate::api::answer::Answer;
 use crate::api::auth::Caller;

@@ -6,11 +6,12 @@ use longshore_model::Direction;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::actions::{Collection, SYNC_ID, StartSync};
+use super::actions::{Collection, SYNC_ID};
 use super::body::StorageBody;
 use super::connect::Preview;
 use super::kind::StorageFields;
 use super::list::ProjectQuery;
+use super::start::StartSync;
 use crate::api::ApiState;
 use crate::api::answer::Answer;
 use crate::api::auth::Caller;
@@ -146,8 +147,8 @@ async fn files(
     caller: Caller,
     Path(kind): Path<String>,
     Object(sent): Object,
-) -> ApiResult<Json<Preview>> {
-    Ok(Json(collection(&kind)?.files(&state, &caller, &sent).await?))
+) -> ApiResult<Answer> {
+    collection(&kind)?.files(&state, &caller, &sent).await
 }
 
 /// Starts a sync and answers at once with the storage; header `X-Longshore-Sync` names the sync.

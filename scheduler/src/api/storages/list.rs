@@ -1,6 +1,7 @@
 //! Lists of storages. The host's client knows no pages here, so what does not fit is named by a header.
 
-use longshore_db::storages::{self, StorageFilter};
+use longshore_db::Bounded;
+use longshore_db::storages::{self, StorageFilter, StorageRow};
 use longshore_model::Direction;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -8,7 +9,7 @@ use utoipa::IntoParams;
 use super::body::StorageBody;
 use super::kind;
 use crate::api::ApiState;
-use crate::api::answer::{self, Answer};
+use crate::api::answer::Answer;
 use crate::api::auth::Caller;
 use crate::api::error::ApiResult;
 
@@ -49,14 +50,15 @@ pub(super) async fn listed(
 ) -> ApiResult<Answer> {
     let after = query.after.unwrap_or(0);
     let read = |most| async move { Ok(storages::list(&state.db.client().await?, filter, after, most).await?) };
-    let (mut rows, reserved) = answer::rows(state, caller, read).await?;
-    let next = rows.rows.last().filter(|_| rows.is_cut).map(|row| {
-        let project = query.project.map(|project| format!("project={project}&")).unwrap_or_default();
-        format!("{path}?{project}after={}", row.id)
-    });
-    if filter.kind.is_none() {
-        rows.rows.sort_by_key(|row| kind::KINDS.iter().position(|kind| kind.kind() == row.kind));
-    }
-    let bodies: Vec<StorageBody> = rows.rows.into_iter().map(StorageBody::from).collect();
-    Ok(Answer::of_rows(state, caller, &bodies, reserved).await?.with_next(next))
+    let show = |mut rows: Bounded<StorageRow>| {
+        let next = rows.rows.last().filter(|_| rows.is_cut).map(|row| {
+            let project = query.project.map(|project| format!("project={project}&")).unwrap_or_default();
+            format!("{path}?{project}after={}", row.id)
+        });
+        if filter.kind.is_none() {
+            rows.rows.sort_by_key(|row| kind::KINDS.iter().position(|kind| kind.kind() == row.kind));
+        }
+        (rows.rows.into_iter().map(StorageBody::from).collect::<Vec<_>>(), next)
+    };
+    Answer::list(state, caller, read, show).await
 }

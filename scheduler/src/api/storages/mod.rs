@@ -19,6 +19,7 @@ mod redis;
 mod s3;
 mod s3s;
 mod secrets;
+mod start;
 
 use axum::extract::State;
 use longshore_model::Direction;

@@ -1,0 +1,72 @@
+//! What a request for a sync says.
+
+use axum::http::HeaderMap;
+use longshore_model::{ExportMode, ExportOptions};
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::id_list::IdList;
+
+/// The header that makes two requests for a sync one.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Longer keys are a mistake: they are names, and indexed.
+const MAX_IDEMPOTENCY_KEY: usize = 255;
+
+/// Tasks that one export sync may be limited to. Their IDs are kept with the sync and shown with it: 100,000 take up to
+/// a megabyte.
+pub(super) const MAX_EXPORT_TASKS: usize = 100_000;
+
+/// What a sync may be told.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+pub(super) struct StartSync {
+    /// Two requests with one key for one storage are one sync, however far apart they come.
+    #[serde(default)]
+    idempotency_key: Option<String>,
+    /// Export only: which annotations.
+    #[serde(default, deserialize_with = "options")]
+    pub(super) options: Option<ExportOptions>,
+}
+
+/// Options with no more tasks than it takes to refuse them.
+fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ExportOptions>, D::Error> {
+    #[derive(Deserialize)]
+    struct Sent {
+        #[serde(default)]
+        mode: ExportMode,
+        #[serde(default)]
+        tasks: IdList<MAX_EXPORT_TASKS>,
+    }
+    let sent = Option::<Sent>::deserialize(deserializer)?;
+    Ok(sent.map(|sent| ExportOptions { mode: sent.mode, tasks: sent.tasks.into_vec() }))
+}
+
+/// The key of a request for a sync, from its header or its body.
+pub(super) fn idempotency_key<'a>(headers: &'a HeaderMap, body: &'a StartSync) -> ApiResult<Option<&'a str>> {
+    let header = headers
+        .get(IDEMPOTENCY_KEY)
+        .map(|value| value.to_str().map_err(|_| ApiError::invalid("idempotency_key", "Use printable ASCII.")))
+        .transpose()?;
+    let key = header.or(body.idempotency_key.as_deref()).filter(|key| !key.is_empty());
+    if key.is_some_and(|key| key.len() > MAX_IDEMPOTENCY_KEY || key.contains('\0')) {
+        return Err(ApiError::invalid("idempotency_key", format!("Use at most {MAX_IDEMPOTENCY_KEY} bytes.")));
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_keep_no_more_tasks_than_it_takes_to_refuse_them() {
+        let read = |json: &str| serde_json::from_str::<StartSync>(json).unwrap().options;
+        let tasks = |count: usize| format!("{{\"options\": {{\"tasks\": [1{}]}}}}", ",1".repeat(count - 1));
+        assert_eq!(read("{}"), None);
+        assert_eq!(read(r#"{"options": null}"#), None);
+        assert_eq!(read(r#"{"options": {"mode": "all"}}"#).unwrap().mode, ExportMode::All);
+        assert_eq!(read(&tasks(MAX_EXPORT_TASKS)).unwrap().tasks.len(), MAX_EXPORT_TASKS);
+        assert_eq!(read(&tasks(1_000_000)).unwrap().tasks.len(), MAX_EXPORT_TASKS + 1);
+    }
+}

@@ -1,0 +1,221 @@
+//! Tasks as one answer: what is read for it, how much memory that takes, and how it is written.
+
+use std::collections::HashMap;
+
+use longshore_db::Client;
+use longshore_db::annotations::{self, AnnotationRow};
+use longshore_db::printed::JsonTable;
+use longshore_db::tasks::{self, MAX_SUMMARY_IDS, PredictionRow, Summary, TaskRow};
+
+use super::ListHead;
+use super::body::{LeftOut, PredictionBody, TaskBody};
+use crate::api::ApiState;
+use crate::api::annotations::{AnnotationBody, ROW_BYTES};
+use crate::api::answer::{Answer, MOST_BYTES, texts_memory};
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::memory::{Reserved, Unfinished};
+use crate::api::offload::Stop;
+use crate::api::resolve::{Links, MOST_LINK_BYTES};
+use crate::api::texts::{Chosen, Room, Sizes, Texts};
+
+/// Annotations and predictions of one answer, each. They take about 300 bytes without their results, so this is 3 MiB.
+const MOST_INNER: i64 = 10_000;
+
+/// Bytes of a task without its JSON, its key and its lists of IDs: its rows, and as it is written. Measured: 700 as it is
+/// written.
+const TASK_BYTES: usize = 2048;
+
+/// Bytes of an ID in the summary of a task: as Postgres sends it, as number or text, and as it is written.
+const ID_BYTES: usize = 48;
+
+/// IDs of annotations that the summary of a task names.
+const MOST_SUMMARY_IDS: usize = MAX_SUMMARY_IDS as usize;
+
+/// How tasks of a project are shown.
+#[derive(Clone, Copy)]
+pub(super) struct View {
+    pub(super) project: i64,
+    /// Links in place of URIs.
+    pub(super) is_linked: bool,
+    /// With annotations and predictions themselves.
+    pub(super) is_full: bool,
+    /// What comes around a list; `None` shows the task alone.
+    pub(super) of_list: Option<ListHead>,
+}
+
+/// Everything that an answer shows but texts.
+struct Rows {
+    tasks: Vec<TaskRow>,
+    summaries: HashMap<i64, Summary>,
+    annotations: HashMap<i64, Vec<AnnotationRow>>,
+    predictions: HashMap<i64, Vec<PredictionRow>>,
+}
+
+impl View {
+    /// Answers with these tasks. Each part is reserved before it is read or, where only the rows themselves tell how
+    /// large it is, before anything waits for it.
+    pub(super) async fn answer(
+        self,
+        state: &ApiState,
+        client: Client,
+        tasks: Vec<TaskRow>,
+        mut reserved: Reserved,
+    ) -> Result<Answer, Unfinished> {
+        reserved.grow_to(self.expected_bytes(&tasks))?;
+        let rows = self.rows(&client, tasks).await?;
+        // Hosts write annotations themselves, so the counts of a task may be too low.
+        let heads = rows.bytes();
+        reserved.grow_to(heads)?;
+        let stored: Vec<_> = rows.tasks.iter().map(|row| (row.id, row.stored_bytes)).collect();
+        let mut chosen_tasks = Chosen::new(Sizes::of(&client, JsonTable::Tasks, stored).await?);
+        let stored = rows.stored(&rows.annotations, |row| (row.id, row.stored_bytes));
+        let mut chosen_annotations = Chosen::new(Sizes::of(&client, JsonTable::Annotations, stored).await?);
+        let stored = rows.stored(&rows.predictions, |row| (row.id, row.stored_bytes));
+        let mut chosen_predictions = Chosen::new(Sizes::of(&client, JsonTable::Predictions, stored).await?);
+
+        let (mut room, mut task_bytes) = (Room::default(), 0);
+        for task in &rows.tasks {
+            let before = room.taken();
+            room.choose(&mut chosen_tasks, task.id);
+            task_bytes += room.taken() - before;
+            if self.of_list.is_none() {
+                // A task of an ordinary size does not keep its own annotations out. Beside a larger one they would make
+                // an answer that takes more memory than is counted for it.
+                room = if task_bytes > MOST_BYTES { Room::full() } else { Room::besides() };
+            }
+            for row in rows.annotations.get(&task.id).into_iter().flatten() {
+                room.choose(&mut chosen_annotations, row.id);
+            }
+            for row in rows.predictions.get(&task.id).into_iter().flatten() {
+                room.choose(&mut chosen_predictions, row.id);
+            }
+        }
+        let bytes = if self.of_list.is_some() { room.taken() } else { task_bytes + room.taken() };
+        let links = if self.is_linked { MOST_LINK_BYTES.min(task_bytes.saturating_mul(8)) } else { 0 };
+        reserved.grow_to(texts_memory(bytes) + links + heads)?;
+        let texts = chosen_tasks.texts(&client, JsonTable::Tasks).await?;
+        let results = chosen_annotations.texts(&client, JsonTable::Annotations).await?;
+        let predicted = chosen_predictions.texts(&client, JsonTable::Predictions).await?;
+        let links = if self.is_linked { Some(Links::of(state, &client, self.project).await?) } else { None };
+        drop(client);
+        if self.of_list.is_none() && rows.tasks.iter().any(|task| texts.get(task.id).is_err()) {
+            return Err(ApiError::task_too_large().into());
+        }
+        let first_left_out = rows.tasks.iter().position(|task| texts.get(task.id).err() == Some(LeftOut::AnswerFull));
+        let next_after = first_left_out.and_then(|first| rows.tasks.get(first.checked_sub(1)?)).map(|task| task.id);
+        let write = move |stop: &Stop| {
+            // Task by task: the links of one are gone before the next.
+            let mut json = Vec::with_capacity(bytes + heads / 2);
+            if let Some(head) = self.of_list {
+                serde_json::to_writer(&mut json, &head).map_err(ApiError::internal)?;
+                json.pop();
+                json.extend_from_slice(b",\"tasks\":[");
+            }
+            let texts = AllTexts { tasks: texts, annotations: results, predictions: predicted };
+            let (mut rows, mut links) = (rows, links);
+            for (number, task) in std::mem::take(&mut rows.tasks).into_iter().enumerate() {
+                if number > 0 {
+                    json.push(b',');
+                }
+                let linked = match (&mut links, texts.tasks.get(task.id)) {
+                    (Some(links), Ok(text)) => links.link(task.id, task.storage_key.as_deref(), text.first(), stop)?,
+                    _ => None,
+                };
+                let body = rows.body(task, self.is_full, linked.as_deref(), &texts)?;
+                serde_json::to_writer(&mut json, &body).map_err(ApiError::internal)?;
+            }
+            if self.of_list.is_some() {
+                json.push(b']');
+                let next = next_after.map(|id| format!(",\"next_after\":{id}")).unwrap_or_default();
+                json.extend_from_slice(next.as_bytes());
+                json.push(b'}');
+            }
+            Answer::new(json, reserved)
+        };
+        Ok(state.offload.run(bytes + heads, write).await?)
+    }
+
+    /// Bytes of everything but texts, by what tasks say of themselves.
+    fn expected_bytes(self, tasks: &[TaskRow]) -> usize {
+        let count = |count: i32| usize::try_from(count).unwrap_or_default();
+        let (mut bytes, mut annotations, mut predictions) = (TASK_BYTES * tasks.len(), 0_usize, 0_usize);
+        for task in tasks {
+            let own = count(task.total_annotations) + count(task.cancelled_annotations);
+            bytes += ID_BYTES * own.min(MOST_SUMMARY_IDS);
+            annotations += own;
+            predictions += count(task.total_predictions);
+        }
+        let most = usize::try_from(MOST_INNER).unwrap_or_default();
+        let inner = if self.is_full { annotations.min(most) + predictions.min(most) } else { 0 };
+        bytes + ROW_BYTES * inner
+    }
+
+    async fn rows(self, client: &Client, tasks: Vec<TaskRow>) -> ApiResult<Rows> {
+        let ids: Vec<i64> = tasks.iter().map(|row| row.id).collect();
+        let summaries = tasks::summaries(client, &ids).await?;
+        let (mut annotations, mut predictions) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        if self.is_full {
+            for row in annotations::of_tasks(client, &ids, 0, MOST_INNER).await? {
+                annotations.entry(row.task_id).or_default().push(row);
+            }
+            for row in tasks::predictions(client, &ids, MOST_INNER).await? {
+                predictions.entry(row.task_id).or_default().push(row);
+            }
+        }
+        let summaries = summaries.into_iter().map(|summary| (summary.task_id, summary)).collect();
+        Ok(Rows { tasks, summaries, annotations, predictions })
+    }
+}
+
+impl Rows {
+    /// Bytes of all this as rows, and as it is written.
+    fn bytes(&self) -> usize {
+        let inner = self.annotations.values().map(Vec::len).sum::<usize>()
+            + self.predictions.values().map(Vec::len).sum::<usize>();
+        let long = self.tasks.iter().map(|row| row.storage_key.as_ref().map_or(0, String::len)).sum::<usize>()
+            + self.summaries.values().map(|row| row.annotation_ids.len() + row.model_versions.len()).sum::<usize>();
+        let annotators = self.summaries.values().map(|row| row.annotators.len()).sum::<usize>();
+        TASK_BYTES * self.tasks.len() + ROW_BYTES * inner + 3 * long + ID_BYTES * annotators
+    }
+
+    /// What is inside the tasks, in their order.
+    fn stored<T>(&self, inner: &HashMap<i64, Vec<T>>, of: impl Fn(&T) -> (i64, i64)) -> Vec<(i64, i64)> {
+        let mut stored = Vec::new();
+        for task in &self.tasks {
+            stored.extend(inner.get(&task.id).into_iter().flatten().map(&of));
+        }
+        stored
+    }
+
+    /// A task with what of its texts is there.
+    fn body<'a>(
+        &mut self,
+        row: TaskRow,
+        is_full: bool,
+        linked: Option<&'a str>,
+        texts: &'a AllTexts,
+    ) -> ApiResult<TaskBody<'a>> {
+        let id = row.id;
+        let annotations = self.annotations.remove(&id).unwrap_or_default().into_iter();
+        let annotations = annotations.map(|row| AnnotationBody::new(&row, texts.annotations.result(row.id)));
+        let predictions = self.predictions.remove(&id).unwrap_or_default().into_iter();
+        let predictions = predictions.map(|row| {
+            let result = texts.predictions.result(row.id);
+            PredictionBody::new(row, result)
+        });
+        let inner = if is_full {
+            Some((annotations.collect::<ApiResult<_>>()?, predictions.collect::<ApiResult<_>>()?))
+        } else {
+            None
+        };
+        let data = linked.map_or_else(|| texts.tasks.result(id), Ok);
+        TaskBody::new(row, self.summaries.remove(&id).unwrap_or_default(), (data, texts.tasks.meta(id)), inner)
+    }
+}
+
+/// The texts of an answer.
+struct AllTexts {
+    tasks: Texts,
+    annotations: Texts,
+    predictions: Texts,
+}
