@@ -86,7 +86,7 @@ pub async fn run(config: Config) -> Result<()> {
         registry,
         stop.clone(),
     )?;
-    let router = api::router(state, open.clone());
+    let router = api::router(state, open.clone())?;
     let http = HttpMetrics::register(registry)?;
     let listener = listen(config.listen).await?;
     info!(event = "scheduler_starts", listen = %config.listen, "scheduler starts");

@@ -1,6 +1,9 @@
 //! All routes that need a token, and the document that describes them.
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::{MethodRouter, get};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -56,6 +59,14 @@ fn routes() -> OpenApiRouter<ApiState> {
         .merge(quarantine::routes())
         .merge(resolve::routes())
         .merge(tokens::routes())
+}
+
+/// Serves the document, which is written once: anybody may ask for it.
+pub(super) fn served<S: Clone + Send + Sync + 'static>(
+    document: &utoipa::openapi::OpenApi,
+) -> serde_json::Result<MethodRouter<S>> {
+    let json = Bytes::from(serde_json::to_vec(document)?);
+    Ok(get(async move || ([(CONTENT_TYPE, "application/json")], json)))
 }
 
 /// The router of these routes, and their document.
@@ -122,6 +133,22 @@ mod tests {
 
     fn json() -> Value {
         serde_json::to_value(document()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_document_is_written_once_and_every_answer_shows_that() {
+        use tower::ServiceExt as _;
+
+        let router: Router = Router::new().route(DOCUMENT, served(&document()).unwrap());
+        let asked = async || {
+            let request = axum::extract::Request::get(DOCUMENT).body(axum::body::Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
+            axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap()
+        };
+        let (first, second) = (asked().await, asked().await);
+        assert_eq!(first.as_ptr(), second.as_ptr(), "the same bytes, and no copy of them");
+        assert_eq!(serde_json::from_slice::<Value>(&first).unwrap(), json());
     }
 
     #[test]

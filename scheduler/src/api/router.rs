@@ -14,7 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::{DefaultOnFailure, DefaultOnResponse, TraceLayer};
 use tracing::Level;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::error::ApiError;
 use super::{ApiState, auth, limits, load, metrics, openapi, personal_tokens};
@@ -27,7 +27,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Everything that the scheduler answers over HTTP.
 ///
 /// `open` are routes that need no token and are not measured: health and metrics.
-pub fn router(state: ApiState, open: Router) -> Router {
+///
+/// # Errors
+/// The document of the API cannot be written.
+pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
     let (routes, document) = openapi::parts();
     let refresh = post(personal_tokens::refresh).layer(from_fn_with_state(state.clone(), limits::in_time));
     let api = routes
@@ -37,7 +40,8 @@ pub fn router(state: ApiState, open: Router) -> Router {
         .route_layer(from_fn_with_state(state.clone(), auth::authenticate))
         .route_layer(from_fn_with_state(state.clone(), limits::in_time))
         .route(personal_tokens::REFRESH, refresh)
-        .merge(SwaggerUi::new(openapi::PAGE).url(openapi::DOCUMENT, document))
+        .route(openapi::DOCUMENT, openapi::served(&document)?)
+        .merge(SwaggerUi::new(openapi::PAGE).config(Config::from(openapi::DOCUMENT)))
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         // For what axum reads by itself, which is forms that `extract` has read before it.
@@ -60,7 +64,7 @@ pub fn router(state: ApiState, open: Router) -> Router {
         )
         .with_state(state);
     // A layer runs after its router has chosen a route, so what changes the path goes around it all.
-    Router::new().fallback_service(open.merge(api)).layer(map_request(plain_request))
+    Ok(Router::new().fallback_service(open.merge(api)).layer(map_request(plain_request)))
 }
 
 fn span(request: &Request) -> tracing::Span {
