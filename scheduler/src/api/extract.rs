@@ -19,7 +19,6 @@ use super::ApiState;
 use super::error::{ApiError, ApiResult};
 use super::limits::{MAX_BODY, max_body};
 use super::offload::{Offload, Stop};
-use super::personal_tokens::{MAX_REFRESH, REFRESH};
 
 /// A JSON body, in or out.
 pub(crate) struct Json<T>(pub(crate) T);
@@ -188,7 +187,7 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The body of a request, as long as its route allows, in one piece.
 async fn body(request: Request) -> Result<Vec<u8>, ApiError> {
-    let most = request.extensions().get::<MatchedPath>().map_or(MAX_BODY, |route| most_bytes(route.as_str()));
+    let most = request.extensions().get::<MatchedPath>().map_or(MAX_BODY, |route| max_body(route.as_str()));
     let mut body = request.into_body();
     let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(most));
@@ -225,12 +224,6 @@ async fn throw_away(body: &mut Body, most: usize) {
     };
     // Whatever ended it: the refusal is told now.
     drop(timeout(LINGER_TIME, reading).await);
-}
-
-/// The most bytes that are read of a body on a route.
-fn most_bytes(route: &str) -> usize {
-    // The one body that is read without a token, so it counts towards no token's memory.
-    if route == REFRESH { MAX_REFRESH } else { max_body(route) }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

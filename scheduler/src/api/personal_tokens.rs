@@ -20,10 +20,6 @@ use super::extract::Json;
 /// Where clients ask; without a token, for theirs is in the body.
 pub(super) const REFRESH: &str = "/api/token/refresh";
 
-/// The largest body that asks for a token: anybody may send one, and a token is a few hundred bytes. Higher would let
-/// clients without a token hold more memory.
-pub(super) const MAX_REFRESH: usize = 8 * 1024;
-
 /// 2100: clients refuse a token without an end, and the true one is its deletion.
 const END: u64 = 4_102_444_800;
 
