@@ -166,6 +166,16 @@ async fn a_body_that_stops_flowing_is_unavailable() {
     assert_eq!(meaning(storage.get("k", None, 100).await).0, ErrorKind::Unavailable);
 }
 
+/// The server would need half an hour.
+#[tokio::test]
+async fn a_body_that_only_drips_is_given_up_though_it_never_stops() {
+    let server = Server::start(vec![Act::Drip]).await;
+    let timeouts = Timeouts { idle: Duration::from_millis(200), ..Timeouts::default() };
+    let options = WireOptions { timeouts, retry: RetryPolicy { retries: 0, ..FAST }, ..options() };
+    let storage = open_with(format!("http://127.0.0.1:{}", server.port), options, &Registry::new());
+    assert_eq!(meaning(storage.get("k", None, 2_000_000).await).0, ErrorKind::Unavailable);
+}
+
 #[tokio::test]
 async fn an_object_larger_than_the_caller_takes_is_refused_with_and_without_a_length() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n".to_owned();

@@ -1,6 +1,7 @@
 //! A server that answers by script, one connection a request.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -12,6 +13,8 @@ pub(super) enum Act {
     Say(String),
     /// Never answers.
     Stall,
+    /// Answers with a megabyte, a byte every few milliseconds.
+    Drip,
     /// Writes these bytes without waiting for a request.
     Blurt(String),
 }
@@ -47,6 +50,7 @@ impl Server {
                         drop(stream.write_all(text.as_bytes()).await);
                         drop(stream.shutdown().await);
                     }
+                    Act::Drip => drip(stream).await,
                     Act::Stall | Act::Blurt(_) => open.push(stream),
                 }
             }
@@ -67,6 +71,16 @@ impl Server {
     pub(super) fn lines(&self) -> Vec<String> {
         let line = |request: &String| request.lines().next().unwrap_or_default().replace(" HTTP/1.1", "");
         self.requests().iter().map(line).collect()
+    }
+}
+
+/// Sends for as long as somebody listens.
+async fn drip(mut stream: TcpStream) {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+    let mut sent = stream.write_all(head.as_bytes()).await;
+    while sent.is_ok() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        sent = stream.write_all(b"x").await;
     }
 }
 

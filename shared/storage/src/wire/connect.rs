@@ -2,9 +2,9 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -25,6 +26,10 @@ pub(super) struct Connector {
     /// Asked anew for every connection, for an answer may change; [`resolve`] but in tests.
     resolve: Arc<Resolve>,
 }
+
+/// Name look-ups at once. More, and slow name servers of one storage could take all threads for what blocks; fewer, and a
+/// few of them would keep all other storages from connecting.
+static LOOK_UPS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(8)));
 
 type Resolve = dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
 
@@ -102,9 +107,22 @@ impl Service<Uri> for Connector {
 /// The system's resolver also reads `2130706433` or `0x7f.1` as addresses: they are judged like every
 /// other, by what they come out as. Names below `localhost` are this machine (RFC 6761), whether or
 /// not the resolver knows it.
+///
+/// A look-up blocks its thread for as long as the resolver waits, also when nobody waits for the look-up any more.
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
     let name = if host.to_ascii_lowercase().ends_with(".localhost") { "localhost" } else { host };
-    Ok(tokio::net::lookup_host((name, port)).await?.collect())
+    let name = name.to_owned();
+    // Never closed.
+    let permit = Arc::clone(&LOOK_UPS).acquire_owned().await;
+    let looking = tokio::task::spawn_blocking(move || {
+        let addresses = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        drop(permit);
+        addresses
+    });
+    looking.await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]

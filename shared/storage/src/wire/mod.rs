@@ -26,7 +26,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use longshore_model::{FailureReason, StorageKind};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub use address::{AllowedEndpoints, InvalidEndpoint};
 pub use limit::Concurrency;
@@ -41,12 +41,20 @@ pub(crate) use stream::{Flow, range};
 /// Servers drop idle connections after 20 s or more; one dropped by us first is never raced for.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 
+/// What a connection may buffer of what comes in, and so the longest head of an answer. A connection keeps its buffer
+/// for as long as it is open, and a worker may have hundreds: by default it would grow to 400 KiB.
+const READ_BUFFER: usize = 64 * 1024;
+
 /// As much of a refusal as is read; the code stands in its first lines.
 const REFUSAL_BYTES: u64 = 64 * 1024;
 
-/// A body goes out before its answer comes, so the wait for the head grows with it: bytes a second
-/// that a usable connection sends at least.
-const SLOWEST_UPLOAD: u64 = 64 * 1024;
+/// Bytes a second that a usable connection moves at least. A body goes out before its answer comes, so the wait for the
+/// head grows with it; and one that comes in is given up once it has fallen behind.
+const SLOWEST: u64 = 64 * 1024;
+
+/// How far an incoming body may fall behind, in times of [`Timeouts::idle`]. Less, and small objects that share a slow
+/// line would be given up; more, and a server that sends a byte now and then keeps the memory that waits for the rest.
+const SLACK: u32 = 2;
 
 /// How long each step of a request may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +129,7 @@ impl Wire {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION)
+            .http1_max_buf_size(READ_BUFFER)
             .build(over_tls);
         let limits = Limits::new(options.concurrency);
         Ok(Self { client, connector, tls, limits, retry: options.retry, timeouts: options.timeouts, metrics })
@@ -222,7 +231,7 @@ impl Wire {
     async fn exchange(&self, op: Op, request: Request<Bytes>) -> Result<Response<Incoming>, StorageError> {
         let length = request.body().len() as u64;
         self.metrics.sent(length);
-        let patience = self.timeouts.head + Duration::from_secs(length / SLOWEST_UPLOAD);
+        let patience = self.timeouts.head + Duration::from_secs(length / SLOWEST);
         timeout(patience, self.client.request(request.map(Full::new)))
             .await
             .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
@@ -249,7 +258,8 @@ impl Wire {
         let expected = usize::try_from(body.size_hint().lower()).unwrap_or_default();
         let mut held = BytesMut::with_capacity(expected);
         let mut body = body;
-        while let Some(piece) = piece(op, &mut body, self.timeouts.idle).await? {
+        let begun = Instant::now();
+        while let Some(piece) = piece(op, &mut body, self.patience(begun, held.len())).await? {
             self.metrics.received(piece.len() as u64);
             if (held.len() + piece.len()) as u64 > max {
                 return Err(too_large());
@@ -259,11 +269,18 @@ impl Wire {
         Ok(held.freeze())
     }
 
+    /// How long the next piece of a body may take, of which so much came since it began.
+    fn patience(&self, begun: Instant, came: usize) -> Duration {
+        let slowest = self.timeouts.idle * SLACK + Duration::from_secs(came as u64 / SLOWEST);
+        slowest.saturating_sub(begun.elapsed()).min(self.timeouts.idle)
+    }
+
     /// The first part of a refusal's body; whatever goes wrong here, the status still speaks.
     async fn refusal(&self, mut body: Incoming) -> Bytes {
         let mut held = BytesMut::new();
+        let begun = Instant::now();
         while (held.len() as u64) < REFUSAL_BYTES
-            && let Ok(Some(piece)) = piece(Op::Get, &mut body, self.timeouts.idle).await
+            && let Ok(Some(piece)) = piece(Op::Get, &mut body, self.patience(begun, held.len())).await
         {
             held.extend_from_slice(&piece);
         }
