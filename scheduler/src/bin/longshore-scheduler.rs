@@ -23,8 +23,13 @@ enum Command {
     RotateKeys,
 }
 
+fn main() -> anyhow::Result<ExitCode> {
+    longshore_telemetry::tune_allocator();
+    serve()
+}
+
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
+async fn serve() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         None => longshore_scheduler::run(Config::from_env()?).await.map(|()| ExitCode::SUCCESS),
         Some(Command::RotateKeys) => {

@@ -3,6 +3,7 @@
 //! Nothing here knows jobs or storages, reads the environment or decides a policy: a binary passes
 //! in values, and each crate brings its own metrics and checks.
 
+mod allocator;
 mod health;
 mod http;
 mod logs;
@@ -11,6 +12,7 @@ mod open_files;
 mod sending;
 mod shutdown;
 
+pub use allocator::tune_allocator;
 pub use health::{Health, Readiness};
 pub use http::{
     ClientConnection, ClientConnections, ConnectionLimits, Held, HttpMetrics, LARGEST_HEAD, Listening, keep_until_sent,
