@@ -47,5 +47,6 @@ mod splitting;
 mod ssrf;
 mod stopping;
 mod storage_faults;
+mod suspicion;
 mod validation;
 mod worker_killed;

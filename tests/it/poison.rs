@@ -1,7 +1,8 @@
 //! An object that ends every worker which reads it: workers die a few times, then it is in quarantine and all others
 //! are tasks. Workers that are killed for other reasons put nothing there.
 
-use longshore_local::s3::{Op, When};
+use futures::future::select_all;
+use longshore_local::s3::{Hold, Op, When};
 use longshore_tests::oracle::one_each;
 use longshore_tests::rig::{Rig, StorageHandle, Wishes, rows, until};
 use rand::rngs::StdRng;
@@ -33,25 +34,26 @@ async fn ended(rig: &Rig, sync: i64) -> Option<Value> {
     (!row["finished_at"].is_null()).then_some(row)
 }
 
-/// Syncs with a supervisor that starts workers again. Each worker dies as it reads the key. Gives the sync and deaths.
-async fn sync_with_deaths(rig: &Rig, storage: &StorageHandle, killer: &str) -> (Value, usize) {
+/// Syncs with a supervisor that starts workers again. Each worker dies at the operation on one of these keys. Gives the
+/// sync and deaths.
+async fn sync_with_deaths(rig: &Rig, storage: &StorageHandle, op: Op, killers: &[String]) -> (Value, usize) {
+    let hold = |key: &String| rig.s3.hold(When::op(op).key(key).nth(1));
     let mut deaths = 0;
-    let mut hold = rig.s3.hold(When::op(Op::Get).key(killer).nth(1));
+    let mut holds: Vec<Hold> = killers.iter().map(hold).collect();
     let sync = rig.sync(storage).await;
     loop {
-        let end = tokio::select! {
-            () = hold.reached() => None,
-            row = until_ended(rig, sync) => Some(row),
+        let reached = select_all(holds.iter().map(|hold| Box::pin(hold.reached())));
+        let killer = tokio::select! {
+            ((), killer, _) = reached => killer,
+            row = until_ended(rig, sync) => return (row, deaths),
         };
-        if let Some(row) = end {
-            return (row, deaths);
-        }
         deaths += 1;
-        assert!(deaths <= 20, "workers die and die: {}", rig.get(&format!("/api/syncs/{sync}")).await);
+        assert!(deaths <= 20 * killers.len(), "workers die and die: {}", rig.get(&format!("/api/syncs/{sync}")).await);
         let worker = rig.holder(sync).await;
         rig.workers[worker].process.kill().await.expect("killed");
-        hold.abandoned().await;
-        hold = rig.s3.hold(When::op(Op::Get).key(killer).nth(1));
+        holds[killer].abandoned().await;
+        // All of them: another may have been reached, too.
+        holds = killers.iter().map(hold).collect();
         rig.restart_worker(worker).await;
     }
 }
@@ -60,25 +62,53 @@ async fn until_ended(rig: &Rig, sync: i64) -> Value {
     until("the sync ends", || ended(rig, sync)).await
 }
 
+/// Keys in quarantine as poison.
+async fn poisoned(rig: &Rig, storage: &StorageHandle) -> Vec<String> {
+    let quarantine = rig.get(&format!("/api/quarantine?storage={}", storage.id)).await;
+    let key = |row: &Value| {
+        assert_eq!(row["reason"], "poison", "{quarantine}");
+        row["key"].as_str().expect("a key").to_owned()
+    };
+    let mut keys: Vec<String> = rows(&quarantine).iter().map(key).collect();
+    keys.sort();
+    keys
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_ends_its_worker_is_quarantined_after_few_deaths_and_all_others_are_imported() {
     const FILES: usize = 10_000;
     const KILLER: usize = 7_321;
     let rig = two_workers().start().await;
     let storage = task_files(&rig, "files", FILES).await;
-    let (sync, deaths) = sync_with_deaths(&rig, &storage, &key(KILLER)).await;
+    let (sync, deaths) = sync_with_deaths(&rig, &storage, Op::Get, &[key(KILLER)]).await;
 
     assert_eq!((&sync["status"], &sync["counts"]["created"]), (&json!("completed_with_errors"), &json!(FILES - 1)));
     let expected = one_each((0..FILES).filter(|n| *n != KILLER).map(key));
     rig.check_import(&storage, &sync, &expected, &[key(KILLER).as_str()]).await;
-    let quarantine = rig.get(&format!("/api/quarantine?storage={}", storage.id)).await;
-    let [row] = rows(&quarantine) else { panic!("one object: {quarantine}") };
-    assert_eq!((&row["key"], &row["reason"]), (&json!(key(KILLER)), &json!("poison")));
+    assert_eq!(poisoned(&rig, &storage).await, [key(KILLER)]);
     assert!(deaths >= 5, "quarantined only after it was lost alone twice: {deaths} deaths");
+    assert!(deaths <= 20, "{deaths} deaths");
 
     // It stays there, and costs no worker, until it changes or a user asks for it.
     let again = rig.sync_to_end(&storage).await;
     assert_eq!(again["counts"]["still_quarantined"], 1, "{again}");
+}
+
+/// The second half of each half: what was found not to hold them has to stay out of suspicion. And one beside the
+/// other: the first is in quarantine before the second ends a worker.
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_end_their_worker_are_found_wherever_they_are_and_one_beside_the_other() {
+    const FILES: usize = 2_500;
+    let rig = two_workers().start().await;
+    for (bucket, killers) in [("last", vec![999]), ("inside", vec![965]), ("neighbours", vec![1_321, 1_322])] {
+        let killers: Vec<String> = killers.into_iter().map(key).collect();
+        let storage = task_files(&rig, bucket, FILES).await;
+        let (sync, deaths) = sync_with_deaths(&rig, &storage, Op::Get, &killers).await;
+        let others = FILES - killers.len();
+        assert_eq!((&sync["status"], &sync["counts"]["created"]), (&json!("completed_with_errors"), &json!(others)));
+        assert_eq!(poisoned(&rig, &storage).await, killers);
+        assert!(deaths <= 20 * killers.len(), "{bucket}: {deaths} deaths");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,55 +125,83 @@ async fn an_annotation_that_ends_its_worker_is_quarantined_and_all_others_are_ex
         annotations.push(made["id"].to_string());
     }
     let storage = rig.export_storage(project, "out", json!({})).await;
-
-    let killer = annotations[1].as_str();
-    let mut deaths = 0;
-    let mut hold = rig.s3.hold(When::op(Op::Put).key(killer).nth(1));
-    let sync = rig.sync(&storage).await;
-    let sync = loop {
-        tokio::select! {
-            () = hold.reached() => {}
-            row = until_ended(&rig, sync) => break row,
-        }
-        deaths += 1;
-        assert!(deaths <= 20, "workers die and die");
-        let worker = rig.holder(sync).await;
-        rig.workers[worker].process.kill().await.expect("killed");
-        hold.abandoned().await;
-        hold = rig.s3.hold(When::op(Op::Put).key(killer).nth(1));
-        rig.restart_worker(worker).await;
-    };
+    let killer = &annotations[1..2];
+    let (sync, _) = sync_with_deaths(&rig, &storage, Op::Put, killer).await;
     assert_eq!(sync["status"], "completed_with_errors", "{sync}");
-    let written: Vec<String> = rig.s3.objects("out").into_iter().map(|(key, ..)| key).collect();
-    assert_eq!(written, [annotations[0].as_str(), annotations[2].as_str()]);
-    let quarantine = rig.get(&format!("/api/quarantine?storage={}", storage.id)).await;
-    assert_eq!(rows(&quarantine)[0]["reason"], "poison", "{quarantine}");
+    let written = || rig.s3.objects("out").into_iter().map(|(key, ..)| key).collect::<Vec<_>>();
+    assert_eq!(written(), [annotations[0].as_str(), annotations[2].as_str()]);
+    assert_eq!(poisoned(&rig, &storage).await, killer);
+
+    // Later syncs leave it out, also those that write all, until it changes.
+    rig.post(&format!("{}/{}/sync", storage.path, storage.id), json!({"options": {"mode": "all"}})).await;
+    let latest = rig.get(&format!("/api/syncs?storage={}&limit=1", storage.id)).await;
+    rig.ended(rows(&latest)[0]["id"].as_i64().expect("a sync")).await;
+    assert_eq!((written().len(), poisoned(&rig, &storage).await.as_slice()), (2, killer));
+    let change = Some(json!({"result": [{"id": "new"}]}));
+    assert_eq!(rig.call("PATCH", &format!("/api/annotations/{}/", killer[0]), change).await.0, 200);
+    let corrected = rig.sync_to_end(&storage).await;
+    assert_eq!((&corrected["status"], written().len()), (&json!("completed"), 3), "{corrected}");
+    assert!(poisoned(&rig, &storage).await.is_empty());
 }
 
+/// Goal: kills that no object is to blame for quarantine nothing. Method: at some read of the current page, or before,
+/// the worker is killed, 50 times; syncs that end sooner are followed by one of another bucket.
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_of_healthy_workers_quarantine_nothing() {
-    const FILES: usize = 6_000;
+    const FILES: usize = 3_000;
     let mut random = StdRng::seed_from_u64(50);
     let rig = two_workers().start().await;
-    let storage = task_files(&rig, "files", FILES).await;
-    let sync = rig.sync(&storage).await;
-    for _ in 0..50 {
-        // At some read of the current page, or before: the worker is healthy, and dies anyway.
-        let hold = rig.s3.hold(When::op(Op::Get).nth(random.random_range(1..700)));
-        tokio::select! {
-            () = hold.reached() => {}
-            row = until_ended(&rig, sync) => {
-                check_all_there(&rig, &storage, &row, FILES).await;
-                return;
+    let mut kills = 0;
+    for bucket in 0.. {
+        let storage = task_files(&rig, &format!("files-{bucket}"), FILES).await;
+        let sync = rig.sync(&storage).await;
+        let row = loop {
+            let hold = rig.s3.hold(When::op(Op::Get).nth(random.random_range(1..700)));
+            if kills == 50 {
+                hold.release();
+                break rig.ended(sync).await;
             }
+            tokio::select! {
+                () = hold.reached() => {}
+                row = until_ended(&rig, sync) => break row,
+            }
+            let worker = rig.holder(sync).await;
+            rig.workers[worker].process.kill().await.expect("killed");
+            kills += 1;
+            hold.release();
+            rig.restart_worker(worker).await;
+        };
+        check_all_there(&rig, &storage, &row, FILES).await;
+        if kills == 50 {
+            return;
         }
-        let worker = rig.holder(sync).await;
-        rig.workers[worker].process.kill().await.expect("killed");
-        hold.release();
-        rig.restart_worker(worker).await;
     }
-    let row = rig.ended(sync).await;
-    check_all_there(&rig, &storage, &row, FILES).await;
+}
+
+/// Goal: a job that has to run alone does not stop its worker. Method: an attempt of another storage takes longer than
+/// it waits for; a third storage is synced meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_cannot_run_alone_in_time_lets_others_begin() {
+    let rig = Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "0.2").env("LONGSHORE_SPLIT_AFTER_PAGES", "0").start().await;
+    let slow = task_files(&rig, "slow", 1).await;
+    let read = rig.s3.hold(When::op(Op::Get).key(&key(0)).nth(1));
+    let slow_sync = rig.sync(&slow).await;
+    read.reached().await;
+    let suspect = task_files(&rig, "suspect", 10).await;
+    let db = rig.database().await;
+    let suspicion = "CREATE FUNCTION suspicion() RETURNS trigger LANGUAGE plpgsql
+                         AS $$ BEGIN NEW.losses := 3; NEW.suspects := 2000; RETURN NEW; END $$;
+                     CREATE TRIGGER suspicion BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION suspicion()";
+    db.batch_execute(suspicion).await.expect("a trigger");
+    let suspect_sync = rig.sync(&suspect).await;
+    db.batch_execute("DROP TRIGGER suspicion ON jobs").await.expect("no trigger");
+    rig.until_event(0, "job_released").await;
+    let other = task_files(&rig, "other", 10).await;
+    assert_eq!(rig.sync_to_end(&other).await["status"], "completed");
+    read.release();
+    for sync in [slow_sync, suspect_sync] {
+        assert_eq!(rig.ended(sync).await["status"], "completed");
+    }
 }
 
 async fn check_all_there(rig: &Rig, storage: &StorageHandle, sync: &Value, files: usize) {

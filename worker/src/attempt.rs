@@ -65,13 +65,16 @@ async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result
     if claimed.is_lost_for_good() {
         return Err(JobError::WorkerLost);
     }
+    if let Some(keys) = claimed.page_limit() {
+        context.db.in_time(async { jobs::runs_alone(&context.db.client().await?, claimed.lease, keys).await }).await?;
+    }
     let mut committed_at = Instant::now();
     let mut fence = claimed.fence();
     let mut suspicion = Suspicion::of(claimed);
     let mut handler = open(context, claimed).await?;
     let mut page = perform(context, claimed, quantum, handler.as_mut()).await?;
     loop {
-        let cleared = suspicion.is_cleared_by(passed(claimed, &page));
+        let cleared = suspicion.is_cleared_by(page.passed);
         let step = match page.failure.take() {
             Some(error) => Step::Retry(error),
             None if page.last => Step::Complete,
@@ -125,20 +128,6 @@ impl Suspicion {
         *suspects = suspects.saturating_sub(passed);
         *suspects <= 0
     }
-}
-
-/// Keys that a page takes out of suspicion: its objects; if it worked on none, all that it went through.
-fn passed(claimed: &Claimed, page: &Page) -> i32 {
-    let counts = &page.counts;
-    let objects = counts.imported
-        + counts.quarantined
-        + counts.vanished
-        + counts.exported
-        + counts.unchanged
-        + counts.deleted
-        + counts.kept;
-    let walked = claimed.page_limit().filter(|_| page.cursor.is_some()).map_or(0, i64::from);
-    i32::try_from(if objects > 0 { objects } else { counts.listed.max(walked) }).unwrap_or(i32::MAX)
 }
 
 async fn perform(
@@ -224,16 +213,8 @@ async fn commit_on(
     let failures = jobs::hold_at(&tx, fence).await?;
     page.record(context, claimed, &tx).await?;
     let progressed = !matches!(step, Step::Retry(_)) || page.counts.imported + page.counts.exported > 0;
-    jobs::advance(
-        &tx,
-        lease,
-        context.config.lease,
-        page.cursor.as_deref(),
-        &page.counts,
-        progressed,
-        passed(claimed, page),
-    )
-    .await?;
+    jobs::advance(&tx, lease, context.config.lease, page.cursor.as_deref(), &page.counts, progressed, page.passed)
+        .await?;
     jobs::split(&tx, lease, &page.split).await?;
     match step {
         Step::Continue => {}

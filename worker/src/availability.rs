@@ -20,7 +20,7 @@ use crate::leases::Leases;
 /// that is starting, longer would be added to every recovery.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long one look may take. A connection that says nothing for this long does no work either.
+/// How long one look may take once it has a connection. One that says nothing for this long does no work either.
 const LOOK: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,8 +95,12 @@ impl Availability {
 
 /// Whether the database takes writes. Jobs that it leases to this process without its knowledge become due.
 async fn look(db: &Db, process: Uuid, leases: &Leases) -> Result<()> {
+    let client = match db.client().await {
+        // All connections are in use. That says nothing of the database: if it is silent, their users find out.
+        Err(error) if error.is_pool_full() => return Ok(()),
+        client => client?,
+    };
     let looked = async {
-        let client = db.client().await?;
         workers::can_write(&client).await?;
         // Of claims whose answers were lost. One whose answer is on the way at this moment is lost to its attempt,
         // which finds that out at its first heartbeat or commit.

@@ -38,7 +38,8 @@ pub struct Config {
     pub jobs: u16,
     /// `LONGSHORE_GETS`: objects read or written at once per job.
     pub transfers: usize,
-    /// `LONGSHORE_MEMORY_MB`: bytes of objects held at once, over all jobs.
+    /// `LONGSHORE_MEMORY_MB`: bytes that objects may take, over all jobs. Three quarters are handed out: the
+    /// allocator keeps some of what was freed.
     pub memory_bytes: u64,
     /// `LONGSHORE_LEASE_SECONDS`: how long a silent worker keeps a job. Shorter finds a dead worker
     /// sooner; too short takes jobs from one that only waits for a slow database.

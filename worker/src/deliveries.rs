@@ -26,6 +26,10 @@ use crate::places::Places;
 /// How long a claim may take before its connection counts as dead.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Quanta that a job which has to run alone waits for the other attempts to end. Nothing new begins meanwhile, so one
+/// quantum would do if pages took no time; for longer, one slow page would idle the worker.
+const ROOM_QUANTA: u32 = 2;
+
 /// Pause between claims of a job whose row is locked or whose claim failed.
 const CLAIM_PAUSE: Duration = Duration::from_millis(500);
 
@@ -79,8 +83,8 @@ async fn deliver(context: &Context, places: &Places, message: &JobMessage, deliv
         let running = context.metrics.start(claimed.kind);
         let quantum = places.take();
         let ending = match &room {
-            Room::Shared { .. } | Room::Alone { .. } => attempt::run(context, &claimed, &quantum, &held.lost).await,
-            Room::None => attempt::give_back(context, &claimed, &JobError::Draining, &held.lost).await,
+            Ok(_) => attempt::run(context, &claimed, &quantum, &held.lost).await,
+            Err(error) => attempt::give_back(context, &claimed, error, &held.lost).await,
         };
         drop((quantum, room));
         running.end(ending);
@@ -92,32 +96,30 @@ async fn deliver(context: &Context, places: &Places, message: &JobMessage, deliv
 
 /// The room of an attempt among those of this worker; the guard is all that counts.
 enum Room<'a> {
-    Shared {
-        _guard: RwLockReadGuard<'a, ()>,
-    },
-    Alone {
-        _guard: RwLockWriteGuard<'a, ()>,
-    },
-    /// The lease is lost, or the worker stops: the job is given back.
-    None,
+    Shared { _guard: RwLockReadGuard<'a, ()> },
+    Alone { _guard: RwLockWriteGuard<'a, ()> },
 }
 
 /// Waits until no other attempt runs, where an attempt has to run alone. Its lease is extended meanwhile.
+///
+/// # Errors
+/// Other attempts did not end in time, the lease is lost, or the worker stops: the job is given back.
 async fn room<'a>(
     context: &'a Context,
     shared: RwLockReadGuard<'a, ()>,
     alone: bool,
     lost: &CancellationToken,
-) -> Room<'a> {
+) -> Result<Room<'a>, JobError> {
     if !alone {
-        return Room::Shared { _guard: shared };
+        return Ok(Room::Shared { _guard: shared });
     }
     drop(shared);
     info!(event = "job_runs_alone", "the worker was lost several times during this job: it runs alone, in small pages");
     tokio::select! {
-        guard = context.alone.write() => Room::Alone { _guard: guard },
-        () = lost.cancelled() => Room::None,
-        () = context.stop.cancelled() => Room::None,
+        guard = context.alone.write() => Ok(Room::Alone { _guard: guard }),
+        () = sleep(context.config.quantum * ROOM_QUANTA) => Err(JobError::NoRoom),
+        () = lost.cancelled() => Err(JobError::Db(DbError::LeaseLost)),
+        () = context.stop.cancelled() => Err(JobError::Draining),
     }
 }
 

@@ -6,6 +6,10 @@ use std::time::Duration;
 use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, StorageError};
 
+/// How long a job waits that could not run alone: the worker begins the attempts that waited with it. Less, and its
+/// next wait would keep them waiting again.
+const AFTER_NO_ROOM: Duration = Duration::from_secs(5);
+
 /// A failure of an attempt, by who failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JobError {
@@ -21,6 +25,9 @@ pub(crate) enum JobError {
     /// Workers stopped or stalled during this job too often in a row.
     #[error("workers stopped or stalled too often in a row")]
     WorkerLost,
+    /// Other attempts of the worker went on for too long for this one to run alone.
+    #[error("other jobs of the worker did not end in time for this one to run alone")]
+    NoRoom,
     /// The worker stops and the page could not end in time.
     #[error("the worker is stopping")]
     Draining,
@@ -44,6 +51,7 @@ impl JobError {
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
             Self::Draining => Verdict::Release { delay: Duration::ZERO },
+            Self::NoRoom => Verdict::Release { delay: AFTER_NO_ROOM },
             Self::WorkerLost => Verdict::Discard { reason: FailureReason::WorkerLost },
             Self::Settings(_) => Verdict::Discard { reason: FailureReason::InvalidSettings },
             Self::Storage(error) => match error.kind {

@@ -20,7 +20,7 @@ const BEATS_PER_LEASE: u32 = 6;
 
 /// The longest time between heartbeats, however long leases are: they also find that the database is unavailable, and
 /// claims whose answers were lost.
-const LONGEST_BEAT: Duration = Duration::from_secs(5);
+pub(crate) const LONGEST_BEAT: Duration = Duration::from_secs(5);
 
 /// The leases of running attempts, each with the token that ends its attempt.
 #[derive(Clone, Default)]

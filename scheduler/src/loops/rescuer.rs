@@ -24,7 +24,10 @@ impl RescuerMetrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
             leases_expired: IntCounter::new("longshore_leases_expired_total", "Jobs taken from silent workers.")?,
-            messages_lost: IntCounter::new("longshore_messages_lost_total", "Messages sent again after a loss.")?,
+            messages_lost: IntCounter::new(
+                "longshore_messages_lost_total",
+                "Further messages for jobs that are due and not claimed: a message was lost, or the job waits in a long queue.",
+            )?,
         };
         registry.register(Box::new(metrics.leases_expired.clone()))?;
         registry.register(Box::new(metrics.messages_lost.clone()))?;

@@ -1,5 +1,6 @@
 //! What can go wrong between a caller and its rows.
 
+use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
 
 /// The result of every function here.
@@ -12,7 +13,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// No connection could be had.
     #[error("no database connection")]
-    Pool(#[from] deadpool_postgres::PoolError),
+    Pool(#[from] PoolError),
     /// A statement failed.
     #[error("database statement failed{}", .0.code().map(|code| format!(" ({})", code.code())).unwrap_or_default())]
     Postgres(#[from] tokio_postgres::Error),
@@ -112,5 +113,10 @@ impl Error {
             | Self::Config(_)
             | Self::Migrate(_) => false,
         }
+    }
+
+    /// Whether all connections of the pool were in use for as long as a caller waits.
+    pub fn is_pool_full(&self) -> bool {
+        matches!(self, Self::Pool(PoolError::Timeout(TimeoutType::Wait)))
     }
 }

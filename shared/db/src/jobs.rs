@@ -3,6 +3,7 @@
 //! A running attempt writes through its [`Lease`]; see module `fence` for what a commit states. Time is the database's
 //! alone; no two machines' clocks are compared.
 
+mod alone;
 mod claim;
 mod fence;
 mod finish;
@@ -14,6 +15,7 @@ use tokio_postgres::Row;
 use crate::bounded::bounded;
 use crate::{Bounded, Counts, Error, GenericClient, Result};
 
+pub use alone::{runs_alone, works_on};
 pub use claim::{Claim, Claimant, Claimed, claim};
 pub use fence::{Fence, Lease, advance, heartbeat, hold, hold_at};
 pub use finish::{complete, discard, release, retry_later, split};

@@ -17,6 +17,10 @@ use crate::metrics::Ending;
 /// Pause before the end of an attempt is written again that could not be.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
 
+/// How often the end of an attempt may be refused by a database that is available, before the job is left to its lease:
+/// a value that it does not take stays one, and the attempt keeps a slot.
+const MOST_REFUSALS: u32 = 20;
+
 /// What becomes of the job after a failure.
 pub(super) enum End {
     Left,
@@ -125,6 +129,7 @@ pub(crate) async fn give_back(
         );
         return Ending::Left;
     }
+    let mut refusals = 0;
     loop {
         match write_end(context, claimed, error).await {
             Ok(ending) => return ending,
@@ -138,6 +143,12 @@ pub(crate) async fn give_back(
                 );
                 if matches!(&second, JobError::Db(error) if error.is_unavailable()) {
                     context.database.doubt();
+                } else {
+                    refusals += 1;
+                }
+                // The rescuer takes the job once its lease, which no heartbeat extends any more, has expired.
+                if refusals >= MOST_REFUSALS {
+                    return Ending::Left;
                 }
             }
         }

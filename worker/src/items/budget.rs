@@ -8,8 +8,12 @@ use super::Fault;
 /// The memory that one item takes beside its text: its place in lists that grow by doubling.
 pub(super) const ITEM_BYTES: usize = 96;
 
-/// The same for an annotation or a prediction in it.
-pub(super) const LABELS_BYTES: usize = 192;
+/// The same for an annotation or a prediction in it: a list of one has room for four, of 56 bytes each, and the text of
+/// an empty result is apart.
+pub(super) const LABELS_BYTES: usize = 320;
+
+/// What an item takes beside that once it says anything but its data.
+pub(super) const ABOUT_BYTES: usize = 96;
 
 /// What is left of the memory reserved for an object.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use longshore_model::QuarantineReason;
 
-use super::budget::LABELS_BYTES;
+use super::budget::{ABOUT_BYTES, LABELS_BYTES};
 use super::members::{check_objects, each_element, is_object, members};
 use super::text::Text;
 use super::{Budget, Fault};
@@ -106,6 +106,7 @@ pub(super) fn read(text: &Arc<String>, row: usize, range: Range<usize>, budget: 
         predictions: reading.labels(predictions, prediction)?,
     };
     let about = (about != About::default()).then(|| Box::new(about));
+    reading.budget.take(if about.is_some() { ABOUT_BYTES } else { 0 })?;
     Ok(Item { row_index, data: Text::of_slice(text, data), about })
 }
 
@@ -241,8 +242,8 @@ fn prediction<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<Predicti
         check_objects(result).map_err(|part| bad(part, "\"result\" must be an object or a list of objects"))?;
         Text::of_slice(reading.text, result)
     };
+    reading.budget.take(model_version.map_or(0, str::len)).map_err(Trouble::Other)?;
     let model_version = version(model_version).map_err(|part| bad(part, "\"model_version\" must be a text or null"))?;
-    reading.budget.take(model_version.as_ref().map_or(0, String::len)).map_err(Trouble::Other)?;
     Ok(PredictionItem {
         result,
         score: number(score).map_err(|part| bad(part, "\"score\" must be a number or null"))?,

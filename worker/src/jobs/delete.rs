@@ -86,6 +86,7 @@ impl Handler for Delete<'_> {
         }
         let count = |rows: &Vec<Orphan>| i64::try_from(rows.len()).unwrap_or(i64::MAX);
         Ok(Page {
+            passed: i32::try_from(limit).unwrap_or(i32::MAX),
             counts: Counts { pages: 1, deleted: count(&deleted), kept: count(&kept), ..Counts::default() },
             cursor: failure.is_none().then(|| format!("{}:{}", self.after.0, self.after.1)),
             last: last && failure.is_none(),

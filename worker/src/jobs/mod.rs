@@ -30,6 +30,8 @@ pub(crate) trait Handler: Send {
 /// A prepared page: everything that one transaction will write.
 pub(crate) struct Page {
     pub(crate) counts: Counts,
+    /// Keys or units that it went through: they do not end a worker.
+    pub(crate) passed: i32,
     /// Where the next attempt starts once this page is committed; `None` leaves it where it was.
     pub(crate) cursor: Option<String>,
     /// Whether the range ends with this page.

@@ -23,9 +23,14 @@ SELECT page.id AS walked,
          ORDER BY id) page
   LEFT JOIN LATERAL (SELECT * FROM exports WHERE storage_id = $2 AND unit = 'annotation' AND unit_id = page.id LIMIT 1) e
     ON true
+  -- Ended its workers, and has not changed since: left out until a user asks for it.
+  LEFT JOIN LATERAL (SELECT updated_at FROM quarantine
+                      WHERE storage_id = $2 AND unit_id = page.id AND reason = 'poison' AND state <> 'replay' LIMIT 1) poison
+    ON true
   LEFT JOIN LATERAL (SELECT * FROM annotations WHERE id = page.id LIMIT 1) a
+    ON (poison.updated_at IS NULL OR a.updated_at > poison.updated_at)
    -- Written by this very sync before a crash: not again.
-    ON CASE WHEN $4 THEN e.sync_id IS DISTINCT FROM $3
+   AND CASE WHEN $4 THEN e.sync_id IS DISTINCT FROM $3
             ELSE e.unit_id IS NULL OR e.state <> 'exported' OR e.unit_updated_at <> a.updated_at END
   LEFT JOIN LATERAL (SELECT * FROM tasks WHERE id = a.task_id LIMIT 1) t ON true
  ORDER BY page.id

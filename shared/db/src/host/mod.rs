@@ -77,10 +77,14 @@ pub struct Selection<'a> {
 #[derive(Debug, Clone)]
 pub struct Selected {
     pub units: Vec<Unit>,
+    /// Units that were gone through, whether they are to be written or not.
+    pub walked: i64,
     /// The last id that was gone through, from which on the next page reads.
     pub until: i64,
     /// Whether there may be units after it.
     pub more: bool,
+    /// Bytes of the largest row: the database connection keeps a buffer of that size.
+    pub largest_row: usize,
     /// The last one, if it is to be written and has more bytes than it may; then no other is in the page.
     pub oversize: Option<Oversize>,
 }

@@ -32,7 +32,7 @@ impl Host for Native {
         let statement = client
             .prepare_cached(
                 "SELECT p.id AS project_id, coalesce(y.settings, s.settings)::text AS settings,
-                        s.settings::text AS current_settings, coalesce(y.server <> s.server, false) AS moved, s.secrets, s.secrets_key_id, p.label_config
+                        s.settings::text AS current_settings, y.server <> s.server AS moved, s.secrets, s.secrets_key_id, p.label_config
                    FROM storages s JOIN syncs y ON y.storage_id = s.id
                    JOIN projects p ON p.id = coalesce(y.project_id, s.project_id)
                   WHERE s.id = $1 AND y.id = $2",
@@ -42,14 +42,10 @@ impl Host for Native {
             .query_opt(&statement, &[&storage_id, &sync_id])
             .await?
             .ok_or_else(|| Error::NotFound(format!("storage {storage_id}")))?;
-        if row.get("moved") {
-            return Err(Error::StorageMoved);
-        }
         let read = |column| -> Result<longshore_model::StorageSettings> {
             serde_json::from_str(row.get(column)).map_err(|error| Error::unreadable("storages.settings", error))
         };
-        let mut settings = read("settings")?;
-        settings.connection.take_identity(&read("current_settings")?.connection);
+        let (mut settings, current) = (read("settings")?, read("current_settings")?);
         let secrets = match (row.get::<_, Option<Vec<u8>>>("secrets"), row.get::<_, Option<String>>("secrets_key_id")) {
             (Some(bytes), Some(key_id)) => {
                 let opened = self.sealer.open(&format!("storage:{storage_id}"), &Sealed { key_id, bytes })?;
@@ -57,6 +53,12 @@ impl Host for Native {
             }
             _ => Secrets::none(settings.kind()),
         };
+        // By the settings too: a storage that an earlier release saved last has no digest of its server, or an old one.
+        let server = |settings: &longshore_model::StorageSettings| settings.connection.server(&secrets);
+        if row.get::<_, Option<bool>>("moved") == Some(true) || server(&settings) != server(&current) {
+            return Err(Error::StorageMoved);
+        }
+        settings.connection.take_identity(&current.connection);
         Ok(JobStorage {
             id: storage_id,
             project_id: row.get("project_id"),

@@ -20,8 +20,13 @@ SELECT page.id AS walked,
  CROSS JOIN LATERAL (SELECT max(updated_at) AS updated_at FROM annotations WHERE task_id = page.id) last
   LEFT JOIN LATERAL (SELECT * FROM exports WHERE storage_id = $2 AND unit = 'task' AND unit_id = page.id LIMIT 1) e
     ON true
+  -- Ended its workers, and has not changed since: left out until a user asks for it.
+  LEFT JOIN LATERAL (SELECT updated_at FROM quarantine
+                      WHERE storage_id = $2 AND unit_id = page.id AND reason = 'poison' AND state <> 'replay' LIMIT 1) poison
+    ON true
   LEFT JOIN LATERAL (SELECT * FROM tasks WHERE id = page.id LIMIT 1) t
     ON last.updated_at IS NOT NULL
+   AND (poison.updated_at IS NULL OR greatest(last.updated_at, t.updated_at) > poison.updated_at)
    AND CASE WHEN $4 THEN e.sync_id IS DISTINCT FROM $3
             ELSE e.unit_id IS NULL OR e.state <> 'exported'
                  OR e.unit_updated_at <> greatest(last.updated_at, t.updated_at) END

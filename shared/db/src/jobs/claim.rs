@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::GenericClient;
 use longshore_model::JobKind;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::fence::{Fence, Lease};
@@ -22,7 +23,8 @@ pub(super) const LOSSES_UNTIL_ALONE: i32 = 3;
 const LOSSES_UNTIL_POISON: i32 = 2;
 
 /// Losses in a row after which a job is discarded: even pages of a single key end the worker, and no object can be
-/// named for it. Halving 1,000 keys to one takes ten losses, and thirteen come before quarantine.
+/// named for it. Halving 1,000 keys to one takes nine more after the third, and with the losses of the whole page and of
+/// the key alone fourteen come before quarantine.
 const MOST_LOSSES: i32 = 20;
 
 /// Who claims.
@@ -57,8 +59,8 @@ pub struct Claimed {
     pub losses: i32,
     /// Keys after the cursor among which one ended the worker; `None` without a suspicion.
     pub suspects: Option<i32>,
-    /// How often a page of a single key was lost.
-    pub lost_alone: i32,
+    /// The object's key or unit's ID that is known to end its worker: it goes to quarantine unread.
+    pub poison: Option<String>,
 }
 
 impl Claimed {
@@ -70,11 +72,6 @@ impl Claimed {
     /// The most keys that a page of this attempt may hold; `None` without a suspicion.
     pub fn page_limit(&self) -> Option<u16> {
         self.suspects.map(|keys| u16::try_from(keys / 2).unwrap_or(u16::MAX).max(1))
-    }
-
-    /// Whether the next key is known to end its worker: its object goes to quarantine unread.
-    pub fn is_poison(&self) -> bool {
-        self.page_limit() == Some(1) && self.lost_alone >= LOSSES_UNTIL_POISON
     }
 
     /// Whether the job is given up: it ended its worker whatever its pages held.
@@ -119,7 +116,7 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
              ), claimed AS (
                  UPDATE jobs j
                     SET state = 'running', attempt = attempt + 1, token = gen_random_uuid(), process = $4, leased_by = $2,
-                        lease_until = now() + $3::float8 * interval '1 second', resends = 0,
+                        page_keys = NULL, lease_until = now() + $3::float8 * interval '1 second', resends = 0,
                         started_at = coalesce(started_at, now())
                    FROM due WHERE j.id = due.id
               RETURNING j.*
@@ -129,12 +126,14 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
               RETURNING id
              )
              SELECT j.id, j.attempt, j.token, j.sync_id, s.storage_id, j.kind, j.cursor, j.range_after, j.range_until,
-                    j.failures, j.commits, j.losses, j.suspects, j.lost_alone, s.options::text AS options,
-                    (SELECT id FROM begun) AS begun
+                    j.failures, j.commits, j.losses, j.suspects, s.options::text AS options,
+                    CASE WHEN j.lost_alone >= $5 THEN j.lone_key END AS poison, (SELECT id FROM begun) AS begun
                FROM claimed j JOIN syncs s ON s.id = j.sync_id",
         )
         .await?;
-    let row = match client.query_opt(&statement, &[&job, &who.worker, &lease.as_secs_f64(), &who.process]).await {
+    let parameters: [&(dyn ToSql + Sync); 5] =
+        [&job, &who.worker, &lease.as_secs_f64(), &who.process, &LOSSES_UNTIL_POISON];
+    let row = match client.query_opt(&statement, &parameters).await {
         Ok(row) => row,
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => return Ok(Claim::Busy),
         Err(error) => return Err(error.into()),
@@ -156,6 +155,6 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
         commits: row.get("commits"),
         losses: row.get("losses"),
         suspects: row.get("suspects"),
-        lost_alone: row.get("lost_alone"),
+        poison: row.get("poison"),
     })))
 }

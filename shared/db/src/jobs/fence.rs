@@ -138,7 +138,7 @@ pub async fn advance(
             "UPDATE jobs
                 SET cursor = coalesce($2, cursor), failures = CASE WHEN $18 THEN 0 ELSE failures END,
                     commits = commits + 1, lease_until = now() + $19::float8 * interval '1 second', losses = 0,
-                    lost_alone = 0, suspects = CASE WHEN $20 < suspects THEN suspects - $20 END,
+                    lost_alone = 0, lone_key = NULL, suspects = CASE WHEN $20 < suspects THEN suspects - $20 END,
                     pages = pages + $3, listed = listed + $4, matched = matched + $5, imported = imported + $6,
                     existed = existed + $7, quarantined = quarantined + $8,
                     still_quarantined = still_quarantined + $9, vanished = vanished + $10, created = created + $11,

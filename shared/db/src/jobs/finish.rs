@@ -27,7 +27,7 @@ async fn finish(tx: &Transaction<'_>, lease: Lease, state: JobState, why: Option
     let (reason, detail) = why.unzip();
     let statement = tx
         .prepare_cached(
-            "UPDATE jobs SET state = $2, lease_until = NULL, finished_at = now(), reason = $3, detail = $4
+            "UPDATE jobs SET state = $2, lease_until = NULL, process = NULL, finished_at = now(), reason = $3, detail = $4
               WHERE id = $1 RETURNING sync_id",
         )
         .await?;
@@ -72,8 +72,8 @@ async fn requeue(
         .prepare_cached(
             "WITH requeued AS (
                  UPDATE jobs
-                    SET state = $2, lease_until = NULL, leased_by = NULL, failures = failures + $4,
-                        due_at = now() + $3::float8 * interval '1 second', reason = $5, detail = $6
+                    SET state = $2, lease_until = NULL, leased_by = NULL, process = NULL, lost_alone = 0,
+                        failures = failures + $4, due_at = now() + $3::float8 * interval '1 second', reason = $5, detail = $6
                   WHERE id = $1
               RETURNING id, due_at
              )

@@ -9,16 +9,22 @@ use super::claim::LOSSES_UNTIL_ALONE;
 use super::fence::Lease;
 use crate::Result;
 
-/// Keys under suspicion once a job was lost several times: a page of the usual size that was prepared, and the one
-/// that was committed meanwhile. The first page alone has half of them, which is the usual size.
+/// Keys under suspicion once a job was lost several times: the page that was being committed, and the one that was
+/// prepared meanwhile. The first page alone has half of them, which is the usual size.
 const FIRST_SUSPECTS: i32 = 2_000;
 
-/// Jobs whose messages are sent again in one round. More would hold their rows for long.
-const RESENDS_PER_ROUND: i64 = 500;
+/// Jobs whose messages are sent again in one round, those without a further message first. So a lost message is found
+/// in its round as long as fewer jobs than this begin to wait between two rounds. More would hold their rows for long,
+/// and fill the queue of a deployment that is far behind.
+const RESENDS_PER_ROUND: i64 = 2_000;
+
+/// The most times that the wait for a further message doubles. From half a minute that is a year: a limit that a
+/// waiting job reached would have it sent again in every round from then on.
+const MOST_DOUBLINGS: i32 = 20;
 
 /// Makes jobs whose lease expired due again, and returns how many.
 ///
-/// Their worker died or stalled; whatever page it had begun was never committed. Each is a loss, which counts towards poison: see `expire`.
+/// Their worker died or stalled; whatever page it had begun was never committed. Each is a loss: see `expire`.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -28,9 +34,9 @@ pub async fn rescue_expired(client: &impl GenericClient) -> Result<u64> {
 
 /// Takes jobs, or one job, from leases that have expired.
 ///
-/// A lease that ends without a committed page is a loss. After several in a row the job comes under suspicion, and
-/// each further loss halves its pages: a loss of a page leaves the keys of that page suspect, of which the next page
-/// takes half. A page of one key that is lost counts in `lost_alone`.
+/// A lease that ends without a committed page is a loss. After several in a row the job comes under suspicion, and its
+/// attempts run alone: a lost page leaves the keys of that page suspect, of which the next page takes half. Under
+/// suspicion, an attempt that had not begun to run alone lost nothing: its worker ended for another reason.
 pub(super) async fn expire(client: &impl GenericClient, job: Option<i64>) -> Result<u64> {
     // Two statements: with one condition for both, a single job would be looked for among all unfinished ones.
     let which = if job.is_some() { "id = $3" } else { "finished_at IS NULL AND $3::bigint IS NULL" };
@@ -39,11 +45,11 @@ pub(super) async fn expire(client: &impl GenericClient, job: Option<i64>) -> Res
              SELECT id FROM jobs WHERE {which} AND state = 'running' AND lease_until < now() FOR UPDATE SKIP LOCKED
          ), rescued AS (
              UPDATE jobs j
-                SET state = 'available', lease_until = NULL, leased_by = NULL, due_at = now(), losses = losses + 1,
-                    suspects = CASE WHEN suspects IS NOT NULL THEN greatest(suspects / 2, 1)
+                SET state = 'available', lease_until = NULL, leased_by = NULL, due_at = now(),
+                    losses = losses + CASE WHEN suspects IS NOT NULL AND page_keys IS NULL THEN 0 ELSE 1 END,
+                    suspects = CASE WHEN suspects IS NOT NULL THEN coalesce(page_keys, suspects)
                                     WHEN losses + 1 >= $1 THEN $2 END,
-                    lost_alone = lost_alone + CASE WHEN suspects / 2 <= 1 THEN 1 ELSE 0 END,
-                    reason = 'worker_lost',
+                    page_keys = NULL, process = NULL, reason = 'worker_lost',
                     detail = format('Worker %s stopped or stalled during this job. Losses in a row: %s.',
                                     leased_by, losses + 1)
                FROM expired WHERE j.id = expired.id
@@ -77,6 +83,8 @@ pub async fn unknown(client: &impl GenericClient, process: Uuid, known: &[Lease]
 
 /// Makes jobs from [`unknown`] due again, and returns how many. Not a loss: no attempt began.
 ///
+/// A job whose row another transaction holds waits for the next call: the heartbeat of all other jobs waits for none.
+///
 /// # Errors
 /// The database is unavailable.
 pub async fn release_unknown(client: &impl GenericClient, jobs: &[Unknown]) -> Result<u64> {
@@ -84,10 +92,13 @@ pub async fn release_unknown(client: &impl GenericClient, jobs: &[Unknown]) -> R
     let tokens: Vec<Uuid> = jobs.iter().map(|lease| lease.token).collect();
     let released = client
         .execute(
-            "WITH released AS (
-                 UPDATE jobs j SET state = 'available', lease_until = NULL, due_at = now()
-                   FROM unnest($1::bigint[], $2::uuid[]) AS u (job, token)
-                  WHERE j.id = u.job AND j.token = u.token AND j.state = 'running'
+            "WITH free AS (
+                 SELECT j.id FROM unnest($1::bigint[], $2::uuid[]) AS u (job, token)
+                   JOIN jobs j ON j.id = u.job AND j.token = u.token AND j.state = 'running'
+                    FOR UPDATE OF j SKIP LOCKED
+             ), released AS (
+                 UPDATE jobs j SET state = 'available', lease_until = NULL, process = NULL, due_at = now()
+                   FROM free WHERE j.id = free.id
               RETURNING j.id
              )
              INSERT INTO outbox (job_id) SELECT id FROM released ON CONFLICT (job_id) DO UPDATE SET due_at = now()",
@@ -105,7 +116,7 @@ pub async fn release_unknown(client: &impl GenericClient, jobs: &[Unknown]) -> R
 /// A job that is due and has nothing in the outbox either waits behind others in its queue or its message is lost;
 /// nothing tells the two apart. So a job waits `silence` before its first further message, and twice as long before
 /// each next one: a lost message is found soon however busy the queue is, and a job that waits for an hour has only a
-/// handful of messages. One too many is harmless: it finds nothing to claim.
+/// handful of messages. Jobs that had none yet come first. One too many is harmless: it finds nothing to claim.
 ///
 /// # Errors
 /// The database is unavailable.
@@ -115,9 +126,9 @@ pub async fn republish_lost(client: &impl GenericClient, silence: Duration) -> R
             "WITH lost AS (
                  SELECT j.id FROM jobs j
                   WHERE j.finished_at IS NULL AND j.state <> 'running'
-                    AND j.due_at < now() - ($1::float8 * power(2, least(resends, 12))) * interval '1 second'
+                    AND j.due_at < now() - ($1::float8 * power(2, least(resends, $3))) * interval '1 second'
                     AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.job_id = j.id)
-                  ORDER BY j.due_at LIMIT $2
+                  ORDER BY j.resends, j.due_at LIMIT $2
                     FOR UPDATE OF j SKIP LOCKED
              ), counted AS (
                  UPDATE jobs j SET resends = resends + 1 FROM lost WHERE j.id = lost.id RETURNING j.id
@@ -125,7 +136,7 @@ pub async fn republish_lost(client: &impl GenericClient, silence: Duration) -> R
              INSERT INTO outbox (job_id) SELECT id FROM counted ON CONFLICT (job_id) DO NOTHING",
         )
         .await?;
-    let sent = client.execute(&statement, &[&silence.as_secs_f64(), &RESENDS_PER_ROUND]).await?;
+    let sent = client.execute(&statement, &[&silence.as_secs_f64(), &RESENDS_PER_ROUND, &MOST_DOUBLINGS]).await?;
     if sent > 0 {
         client.batch_execute("NOTIFY longshore_outbox").await?;
     }

@@ -107,7 +107,8 @@ impl Handler for Export<'_> {
     async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
         let selection = self.ahead.take().unwrap_or_else(|| self.begin_selection(self.after));
         let selected = selection.result().await?;
-        if selected.more && !quantum.is_over() {
+        // Under suspicion one page after the other: if this worker dies, it was of a known page.
+        if selected.more && !quantum.is_over() && self.claimed.suspects.is_none() {
             self.ahead = Some(self.begin_selection(selected.until));
         }
         let units = selected.prepared.len() + usize::from(selected.aside.is_some());
@@ -163,6 +164,7 @@ impl Handler for Export<'_> {
         }
         Ok(Page {
             counts,
+            passed: i32::try_from(selected.walked).unwrap_or(i32::MAX),
             cursor: failure.is_none().then(|| self.after.to_string()),
             last: failure.is_none() && !selected.more,
             failure,

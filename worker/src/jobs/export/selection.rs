@@ -6,9 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use longshore_db::host::{Host, JobStorage, Selection, Unit};
-use longshore_db::jobs::Claimed;
+use longshore_db::jobs::{self, Claimed, Lease};
 use longshore_db::objects::SetAside;
-use longshore_db::{Db, exports};
+use longshore_db::{Client, Db, exports};
 use longshore_model::{ExportMode, ExportOptions, QuarantineReason};
 use tracing::{info, warn};
 
@@ -22,6 +22,10 @@ use crate::jobs::ahead::Ahead;
 /// Units that a page goes through, as many as an import's page has keys.
 const PAGE_UNITS: i64 = 1_000;
 
+/// The largest row after which a database connection is used again. Less, and pages of ordinary annotations would each
+/// open one; more times the connections of a worker would be much beside its memory budget.
+const LARGE_ROW: usize = 256 * 1024;
+
 /// Where a job's pages come from.
 pub(super) struct Source {
     db: Db,
@@ -32,8 +36,10 @@ pub(super) struct Source {
     sync_id: i64,
     /// Units that a page goes through; fewer once the job ended its worker several times.
     page_units: i64,
-    /// The unit after this one is known to end its worker.
-    poison_after: Option<i64>,
+    /// The lease of the attempt, if that works on one unit after the other to find the one that ends its worker.
+    lone: Option<Lease>,
+    /// The unit that is known to.
+    poison: Option<i64>,
     /// What the keys of objects start with.
     prefix: String,
     /// Units up to this id exist; later ones belong to the next sync.
@@ -49,6 +55,8 @@ pub(super) struct Selected {
     pub(super) until: i64,
     /// Whether units come after that.
     pub(super) more: bool,
+    /// Units that were gone through.
+    pub(super) walked: i64,
     _reserved: Reserved,
 }
 
@@ -73,6 +81,7 @@ enum Left {
 /// Units as they were read.
 struct Units {
     units: Vec<Unit>,
+    walked: i64,
     until: i64,
     more: bool,
     left: Option<Left>,
@@ -92,8 +101,6 @@ impl Source {
     ) -> Result<Self, JobError> {
         let options = serde_json::from_str(&claimed.options).map_err(|error| JobError::Settings(error.to_string()))?;
         let (db, per_task) = (context.db.clone(), storage.settings.export_tasks);
-        let start = claimed.cursor.as_ref().or(claimed.range_after.as_ref());
-        let start = start.and_then(|start| start.parse().ok()).unwrap_or_default();
         let read = async { context.host.last_unit_id(&db.client().await?, storage.project_id, per_task).await };
         let last = db.in_time(read).await?;
         Ok(Self {
@@ -104,7 +111,8 @@ impl Source {
             storage,
             options,
             sync_id: claimed.sync_id,
-            poison_after: claimed.is_poison().then_some(start),
+            lone: (claimed.page_limit() == Some(1)).then_some(claimed.lease),
+            poison: claimed.poison.as_deref().and_then(|unit_id| unit_id.parse().ok()),
             page_units: claimed.page_limit().map_or(PAGE_UNITS, |limit| PAGE_UNITS.min(limit.into())),
             until: until.map_or(last, |until| until.min(last)),
         })
@@ -124,8 +132,8 @@ impl Source {
     /// # Errors
     /// The database is unavailable.
     pub(super) async fn select(self: Arc<Self>, after: i64) -> Result<Selected, JobError> {
-        if self.poison_after == Some(after)
-            && let Some(selected) = self.poison(after).await?
+        if let Some(lease) = self.lone
+            && let Some(selected) = self.single_out(lease, after).await?
         {
             return Ok(selected);
         }
@@ -137,7 +145,7 @@ impl Source {
                 Err(error) if error.is_unreadable_row() => self.read_one_by_one(after, size, error).await?,
                 read => read?,
             };
-            let Units { units, mut until, mut more, mut left } = page;
+            let Units { units, mut walked, mut until, mut more, mut left } = page;
             let mut prepared = Vec::new();
             if left.is_none() {
                 let cut;
@@ -145,6 +153,7 @@ impl Source {
                 if let Some(unit_id) = cut {
                     // All before it were gone through, whether they are to be written or not.
                     (until, more) = (unit_id - 1, true);
+                    walked = i64::try_from(prepared.len()).unwrap_or(i64::MAX);
                     left = prepared.is_empty().then_some(Left::TooLarge { unit_id, bytes: None });
                 }
             }
@@ -160,15 +169,21 @@ impl Source {
                     Some(self.too_large(&left))
                 }
             };
-            return Ok(Selected { prepared, aside, until, more, _reserved: reserved });
+            return Ok(Selected { prepared, aside, until, more, walked, _reserved: reserved });
         }
     }
 
-    /// The next unit, for the quarantine: it is not read, which may be what ends its worker.
-    async fn poison(&self, after: i64) -> Result<Option<Selected>, JobError> {
+    /// Writes down which unit the attempt works on next. The one that is known to end its worker is given for the
+    /// quarantine, unread.
+    async fn single_out(&self, lease: Lease, after: i64) -> Result<Option<Selected>, JobError> {
         let selection = self.selection(after, Size::Usual, 1);
         let next = async { self.host.next_unit_id(&self.db.client().await?, &selection, self.per_task()).await };
         let Some(unit_id) = self.db.in_time(next).await? else { return Ok(None) };
+        if self.poison != Some(unit_id) {
+            let key = unit_id.to_string();
+            self.db.in_time(async { jobs::works_on(&self.db.client().await?, lease, &key).await }).await?;
+            return Ok(None);
+        }
         warn!(
             event = "object_poisoned",
             unit.id = unit_id,
@@ -185,8 +200,14 @@ impl Source {
             row_index: None,
             excerpt: None,
         };
-        let reserved = self.memory.reserve(0).await;
-        Ok(Some(Selected { prepared: Vec::new(), aside: Some(aside), until: unit_id, more: true, _reserved: reserved }))
+        Ok(Some(Selected {
+            prepared: Vec::new(),
+            aside: Some(aside),
+            until: unit_id,
+            more: true,
+            walked: 1,
+            _reserved: self.memory.reserve(0).await,
+        }))
     }
 
     /// Whether a unit of so many bytes can be read with all memory.
@@ -213,14 +234,19 @@ impl Source {
         let selection = self.selection(after, size, limit);
         let read = async {
             let mut client = self.db.client().await?;
-            match self.per_task() {
+            let read = match self.per_task() {
                 true => self.host.annotated_tasks(&mut client, &selection).await,
                 false => self.host.annotations(&mut client, &selection).await,
+            };
+            if read.as_ref().map_or(true, |read| read.largest_row > LARGE_ROW) {
+                // The connection would keep a buffer of the row's size, or twice that, for as long as it is open.
+                drop(Client::take(client));
             }
+            read
         };
         let read = self.db.in_time(read).await?;
         let left = read.oversize.map(|left| Left::TooLarge { unit_id: left.unit_id, bytes: left.bytes });
-        Ok(Units { units: read.units, until: read.until, more: read.more, left })
+        Ok(Units { units: read.units, walked: read.walked, until: read.until, more: read.more, left })
     }
 
     /// Reads a page in which some row cannot be read, up to that row; its unit is named if the page has no other.
@@ -231,7 +257,7 @@ impl Source {
             error = %error,
             "the database cannot print a row of a page: looking for it"
         );
-        let mut page = Units { units: Vec::new(), until: after, more: true, left: None };
+        let mut page = Units { units: Vec::new(), walked: 0, until: after, more: true, left: None };
         let mut bytes = 0;
         for _ in 0..self.page_units {
             match self.read(page.until, size, 1).await {
@@ -242,6 +268,7 @@ impl Source {
                 Ok(next) => {
                     bytes += next.units.iter().map(raw_bytes).sum::<usize>();
                     page.units.extend(next.units);
+                    page.walked += next.walked;
                     (page.until, page.more) = (next.until, next.more);
                 }
                 Err(error) if error.is_unreadable_row() => {

@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use longshore_db::Counts;
 use longshore_db::objects::{Look, SetAside, Standing, standings};
-use longshore_model::{QuarantineReason, Skip};
-use longshore_storage::{ListPage, ListRequest, ObjectMeta, StorageError, filtered};
-use tracing::warn;
+use longshore_model::Skip;
+use longshore_storage::{ListPage, ListRequest, StorageError, filtered};
 
 use super::faulty::Found;
 use super::{Import, Pending, count};
 use crate::job_error::JobError;
-use crate::jobs::POISON;
 use crate::jobs::ahead::Ahead;
 use crate::places::Quantum;
 
@@ -79,16 +77,6 @@ impl Import<'_> {
             }
         }
         self.listed.matched = self.listed.existed + self.listed.still_quarantined;
-        if self.is_poison_next
-            && let Some(pending) = self.pending.pop_front()
-        {
-            self.is_poison_next = false;
-            warn!(
-                event = "object_poisoned",
-                "an object ended its worker again and again: it goes to quarantine unread"
-            );
-            aside.push(poison(pending.object));
-        }
         Ok(aside)
     }
 
@@ -113,21 +101,6 @@ impl Import<'_> {
         let look = if self.store.is_ordered() { Look::Interval } else { Look::Each };
         let (db, storage, sync) = (&self.context.db, self.storage.id, self.claimed.sync_id);
         Ok(db.in_time(async { standings(&db.client().await?, storage, sync, &keys, look).await }).await?)
-    }
-}
-
-/// An object that is quarantined without a look at it.
-fn poison(object: ObjectMeta) -> SetAside {
-    SetAside {
-        key: object.key,
-        etag: object.etag,
-        size: i64::try_from(object.size).ok(),
-        unit_id: None,
-        reason: QuarantineReason::Poison,
-        detail: POISON.to_owned(),
-        byte_offset: None,
-        row_index: None,
-        excerpt: None,
     }
 }
 

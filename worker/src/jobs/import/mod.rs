@@ -7,6 +7,7 @@
 mod faulty;
 mod fetch;
 mod list;
+mod poison;
 mod record;
 mod split;
 
@@ -74,8 +75,6 @@ pub(crate) struct Import<'a> {
     until: Option<String>,
     /// Pages listed in this attempt.
     pages: u32,
-    /// Whether the next object is known to end its worker.
-    is_poison_next: bool,
 }
 
 /// An object to import.
@@ -117,7 +116,6 @@ impl<'a> Import<'a> {
             last: false,
             until: claimed.range_until.clone(),
             pages: 0,
-            is_poison_next: claimed.is_poison(),
         })
     }
 
@@ -196,8 +194,13 @@ fn expected(object: &ObjectMeta, tries: u32) -> u64 {
 impl Handler for Import<'_> {
     async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
         let mut aside = if self.pending.is_empty() { self.list(quantum).await? } else { Vec::new() };
+        let poison = self.take_poison();
+        let is_poison = poison.is_some();
+        aside.extend(poison);
         let (fetched, reserved) = loop {
-            let part = self.take_part();
+            // Poison is committed with nothing that could end the worker before that.
+            let part = if is_poison { Vec::new() } else { self.take_part() };
+            self.single_out(&part).await?;
             if !self.store.is_ordered() {
                 let keys = part.iter().map(|pending| &pending.object.key).chain(aside.iter().map(|aside| &aside.key));
                 self.underway = keys.cloned().collect();
@@ -228,6 +231,12 @@ impl Handler for Import<'_> {
             bytes: fetched.bytes,
             ..Counts::default()
         };
+        let passed = if counts.imported + counts.quarantined + fetched.vanished + fetched.failed > 0 {
+            counts.imported + counts.quarantined + fetched.vanished + fetched.failed
+        } else {
+            // A page that holds nothing new was gone through all the same.
+            self.listed.listed.max(1)
+        };
         // Here and not with the listing: what has left the bucket by the time that a page is listed
         // again was matched all the same.
         counts.matched = counts.imported + counts.quarantined + counts.vanished;
@@ -240,6 +249,7 @@ impl Handler for Import<'_> {
         }
         Ok(Page {
             counts,
+            passed: i32::try_from(passed).unwrap_or(i32::MAX),
             cursor: if page_done { self.next.clone() } else { None },
             last: page_done && self.last,
             failure: fetched.failure,

@@ -12,6 +12,7 @@ use tracing::info;
 
 use super::Import;
 use crate::job_error::JobError;
+use crate::leases::LONGEST_BEAT;
 
 /// A range is cut into at most so many parts at once; the parts can be cut again.
 const MOST_PARTS: i64 = 32;
@@ -42,8 +43,8 @@ impl Import<'_> {
 
     /// How many parts idle workers could take from this job.
     async fn parts_wanted(&self) -> Result<Option<usize>, JobError> {
-        // Heartbeats come every sixth of a lease: a worker unseen for a whole one is gone.
-        let seen_within = self.context.config.lease;
+        // As long as six heartbeats: a worker unseen for that is gone. Not a lease, which may be an hour.
+        let seen_within = self.context.config.lease.min(LONGEST_BEAT * 6);
         let db = &self.context.db;
         let load = db.in_time(async { workers::load(&db.client().await?, seen_within).await }).await?;
         let idle = load.slots - load.jobs;

@@ -87,7 +87,7 @@ async fn copy_predictions(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTas
                 Value::Plain(&project_id, Type::INT8),
                 Value::Json(prediction.result),
                 Value::Plain(&prediction.score, Type::FLOAT8),
-                Value::Plain(&prediction.model_version.unwrap_or_default(), Type::TEXT),
+                Value::Text(prediction.model_version.unwrap_or_default()),
             ])
             .await?;
         }

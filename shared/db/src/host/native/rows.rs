@@ -27,6 +27,8 @@ pub(super) enum Value<'a> {
     Plain(&'a (dyn ToSql + Sync), Type),
     /// A JSON text for a column of `jsonb`.
     Json(&'a str),
+    /// For a column of `text`, of any size.
+    Text(&'a str),
 }
 
 /// Rows of one `COPY`.
@@ -57,7 +59,8 @@ impl Rows {
         for value in values {
             match value {
                 Value::Plain(value, column) => self.plain(*value, column)?,
-                Value::Json(text) => self.json(text).await?,
+                Value::Json(text) => self.pieces(&[JSONB_VERSION], text).await?,
+                Value::Text(text) => self.pieces(&[], text).await?,
             }
         }
         if self.piece.len() >= PIECE_BYTES {
@@ -79,9 +82,9 @@ impl Rows {
         Ok(())
     }
 
-    async fn json(&mut self, text: &str) -> Result<()> {
-        self.piece.put_i32(i32::try_from(text.len() + 1).unwrap_or(i32::MAX));
-        self.piece.put_u8(JSONB_VERSION);
+    async fn pieces(&mut self, head: &[u8], text: &str) -> Result<()> {
+        self.piece.put_i32(i32::try_from(head.len() + text.len()).unwrap_or(i32::MAX));
+        self.piece.put_slice(head);
         let mut rest = text.as_bytes();
         loop {
             let room = PIECE_BYTES.saturating_sub(self.piece.len());

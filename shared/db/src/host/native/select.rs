@@ -8,8 +8,8 @@ use tokio_postgres::Row;
 use crate::host::{AnnotationRow, Oversize, Selected, Selection, TaskRow, Unit};
 use crate::{Client, Error, Result};
 
-/// Rows per request at most: enough that their number does not show. They come one by one, so that a sudden run of
-/// large ones does not fill the memory; what was asked for is read to its end all the same.
+/// Rows per request at most: enough that their number does not show. More would have the database print more large ones
+/// in vain, after a run of small ones.
 const MOST_ROWS: usize = 128;
 
 /// Annotations, one a unit.
@@ -89,6 +89,7 @@ async fn read(client: &mut Client, choosing: &str, selection: &Selection<'_>, gr
         units: Vec::new(),
         bytes: 0,
         unit_bytes: 0,
+        largest_row: 0,
         walked: 0,
         before: selection.after,
         until: selection.after,
@@ -104,12 +105,14 @@ async fn read(client: &mut Client, choosing: &str, selection: &Selection<'_>, gr
             if let Some(oversize) = page.add(&row)? {
                 break 'page page.end_before(oversize);
             }
+            // In mid-request: after many rows without bytes the next ones may be large, all of them. The rest of what
+            // was asked for is dropped as it comes.
+            if page.bytes >= selection.bytes && page.end_early() {
+                break 'page (true, None);
+            }
         }
         if came < ask {
             break (page.walked >= selection.limit, None);
-        }
-        if page.bytes >= selection.bytes && page.end_early() {
-            break (true, None);
         }
         rows_read += came;
         // As many as there is room for, if they are like those before.
@@ -117,7 +120,14 @@ async fn read(client: &mut Client, choosing: &str, selection: &Selection<'_>, gr
         ask = room.clamp(1, MOST_ROWS.min(ask * 2));
     };
     tx.rollback().await?;
-    Ok(Selected { units: page.units, until: page.until, more, oversize })
+    Ok(Selected {
+        units: page.units,
+        walked: page.walked,
+        until: page.until,
+        more,
+        largest_row: page.largest_row,
+        oversize,
+    })
 }
 
 /// The part of a page that was read.
@@ -129,6 +139,8 @@ struct Reading {
     /// Bytes of all units, and of the last one.
     bytes: usize,
     unit_bytes: usize,
+    /// Bytes of the largest row.
+    largest_row: usize,
     /// Ids gone through.
     walked: i64,
     /// The last of them but one, and the last.
@@ -154,6 +166,8 @@ impl Reading {
         let of_task = if goes_on { 0 } else { bytes("of_task").unwrap_or_default() };
         let row_bytes = bytes("of_result").unwrap_or_default() + of_task;
         self.unit_bytes += row_bytes;
+        // A task's data comes with each of its rows.
+        self.largest_row = self.largest_row.max(row_bytes).max(bytes("of_task").unwrap_or_default());
         let is_kept = row.get::<_, Option<&str>>("result").is_some();
         if self.unit_bytes > self.most || !is_kept {
             let is_whole = !self.grouped;
@@ -176,7 +190,7 @@ impl Reading {
         if self.units.is_empty() {
             return (true, Some(oversize));
         }
-        self.until = self.before;
+        self.leave_last();
         (true, None)
     }
 
@@ -188,9 +202,15 @@ impl Reading {
         }
         if self.grouped {
             self.units.pop_if(|unit| unit.task.id == self.until);
-            self.until = self.before;
+            self.leave_last();
         }
         true
+    }
+
+    /// Leaves the last id to the next page.
+    fn leave_last(&mut self) {
+        self.until = self.before;
+        self.walked -= 1;
     }
 }
 

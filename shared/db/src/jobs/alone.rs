@@ -1,0 +1,35 @@
+//! What an attempt that runs alone works on, written down before it works: a loss then blames that and nothing else.
+
+use super::fence::Lease;
+use crate::{Error, GenericClient, Result};
+
+/// Says that the attempt runs alone from now on, with at most `keys` keys a page.
+///
+/// # Errors
+/// [`Error::LeaseLost`] if another attempt has the job or it was cancelled.
+pub async fn runs_alone(client: &impl GenericClient, lease: Lease, keys: u16) -> Result<()> {
+    let keys = i32::from(keys);
+    let marked = client
+        .execute(
+            "UPDATE jobs SET page_keys = $4 WHERE id = $1 AND attempt = $2 AND token = $3 AND state = 'running'",
+            &[&lease.job, &lease.attempt, &lease.token, &keys],
+        )
+        .await?;
+    if marked == 0 { Err(Error::LeaseLost) } else { Ok(()) }
+}
+
+/// Says that the attempt begins to work on this object or unit and on no other. What ends its worker twice so is
+/// poison to the next claim.
+///
+/// # Errors
+/// [`Error::LeaseLost`] if another attempt has the job or it was cancelled.
+pub async fn works_on(client: &impl GenericClient, lease: Lease, key: &str) -> Result<()> {
+    let marked = client
+        .execute(
+            "UPDATE jobs SET lone_key = $4, lost_alone = CASE WHEN lone_key = $4 THEN lost_alone + 1 ELSE 1 END
+              WHERE id = $1 AND attempt = $2 AND token = $3 AND state = 'running'",
+            &[&lease.job, &lease.attempt, &lease.token, &key],
+        )
+        .await?;
+    if marked == 0 { Err(Error::LeaseLost) } else { Ok(()) }
+}

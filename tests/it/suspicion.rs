@@ -1,0 +1,197 @@
+//! Which object of a job ends its worker: what the database concludes from losses, step by step and without workers.
+
+use std::time::Duration;
+
+use longshore_db::jobs::{self, Claim, Claimant, Claimed};
+use longshore_db::{Check, Client, Counts, Db, PATIENCE};
+use longshore_model::Secret;
+use longshore_tests::rig::Rig;
+use serde_json::json;
+use uuid::Uuid;
+
+const LEASE: Duration = Duration::from_secs(3_600);
+
+/// Keys of a usual page.
+const PAGE: i64 = 1_000;
+
+/// Without workers, and without a rescuer that would meet the test's own.
+async fn rig() -> Rig {
+    Rig::with().workers(0).env("LONGSHORE_RESCUE_SECONDS", "3600").start().await
+}
+
+/// A job that no worker takes, and a connection.
+struct Case {
+    client: Client,
+    job: i64,
+}
+
+impl Case {
+    async fn new(rig: &Rig, bucket: &str) -> Self {
+        rig.s3.create_bucket(bucket);
+        let storage = rig.import_storage(rig.project().await, bucket, json!({})).await;
+        let sync = rig.sync(&storage).await;
+        let db = Db::new(&Secret::new(rig.database_url.as_str()), "test", 1, PATIENCE, Check::Always).expect("a pool");
+        let client = db.client().await.expect("a connection");
+        let row = client.query_one("SELECT id FROM jobs WHERE sync_id = $1", &[&sync]).await.expect("a job");
+        Self { client, job: row.get(0) }
+    }
+
+    async fn claim(&self) -> Box<Claimed> {
+        let who = Claimant { worker: "w", process: Uuid::nil() };
+        match jobs::claim(&self.client, self.job, who, LEASE).await.expect("the database answers") {
+            Claim::Claimed(claimed) => claimed,
+            other => panic!("claimed: {other:?}"),
+        }
+    }
+
+    /// The worker dies and its lease expires.
+    async fn lose(&self) {
+        let expire = "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE id = $1";
+        self.client.execute(expire, &[&self.job]).await.expect("a job");
+        assert_eq!(jobs::rescue_expired(&self.client).await.expect("the database answers"), 1);
+    }
+
+    async fn commit(&mut self, claimed: &Claimed, passed: i64) {
+        let tx = self.client.transaction().await.expect("a transaction");
+        let passed = i32::try_from(passed).expect("few");
+        let lease = claimed.lease;
+        jobs::advance(&tx, lease, LEASE, None, &Counts::default(), true, passed).await.expect("a page");
+        tx.commit().await.expect("committed");
+    }
+
+    async fn release(&mut self, claimed: &Claimed) {
+        let tx = self.client.transaction().await.expect("a transaction");
+        jobs::release(&tx, claimed.lease, Duration::ZERO).await.expect("released");
+        tx.commit().await.expect("committed");
+    }
+
+    /// As workers do, with one object that ends each of them: the key after `killer` others. Gives the losses until that
+    /// key is known, and how often it was lost alone.
+    async fn find(&mut self, killer: i64) -> (usize, usize) {
+        let (mut losses, mut alone, mut position) = (0, 0, 0);
+        loop {
+            let claimed = self.claim().await;
+            if let Some(poison) = &claimed.poison {
+                assert_eq!(poison, &killer.to_string());
+                return (losses, alone);
+            }
+            let limit = claimed.page_limit().map_or(PAGE, i64::from);
+            if claimed.suspects.is_some() {
+                jobs::runs_alone(&self.client, claimed.lease, limit.try_into().expect("small")).await.expect("marked");
+            }
+            let mut suspects = claimed.suspects.map_or(i64::MAX, i64::from);
+            loop {
+                if limit == 1 {
+                    jobs::works_on(&self.client, claimed.lease, &position.to_string()).await.expect("marked");
+                }
+                if (position..position + limit).contains(&killer) {
+                    losses += 1;
+                    alone += usize::from(limit == 1);
+                    self.lose().await;
+                    break;
+                }
+                self.commit(&claimed, limit).await;
+                position += limit;
+                suspects -= limit;
+                if suspects <= 0 {
+                    self.release(&claimed).await;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_ends_its_worker_is_found_after_fourteen_losses_wherever_it_is() {
+    let rig = rig().await;
+    // Both ends, both sides of each cut of the first halves, and some of the rest.
+    let places = [0, 1, 2, 3, 124, 125, 249, 250, 321, 499, 500, 501, 624, 749, 750, 874, 937, 965, 997, 998, 999];
+    for killer in places.into_iter().chain([1_000, 4_321, 9_999]) {
+        let mut case = Case::new(&rig, &format!("killer-{killer}")).await;
+        let (losses, alone) = case.find(killer).await;
+        assert!(losses <= 14, "{killer}: {losses} losses");
+        assert_eq!(alone, 2, "{killer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_to_run_alone_loses_nothing_when_its_worker_ends() {
+    let rig = rig().await;
+    let case = Case::new(&rig, "waits").await;
+    for _ in 0..3 {
+        case.claim().await;
+        case.lose().await;
+    }
+    let suspect = case.claim().await;
+    assert_eq!((suspect.losses, suspect.page_limit()), (3, Some(1_000)));
+    for _ in 0..30 {
+        case.lose().await;
+        let waited = case.claim().await;
+        assert_eq!((waited.losses, waited.page_limit()), (3, Some(1_000)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_is_blamed_for_its_own_losses_only() {
+    let rig = rig().await;
+    let mut case = Case::new(&rig, "blamed").await;
+    let lost_with = async |case: &Case, key: &str| {
+        let claimed = case.claim().await;
+        assert_eq!(claimed.poison, None);
+        jobs::runs_alone(&case.client, claimed.lease, 1).await.expect("marked");
+        jobs::works_on(&case.client, claimed.lease, key).await.expect("marked");
+        case.lose().await;
+    };
+    // Another object comes in between, as after an upload.
+    lost_with(&case, "m").await;
+    lost_with(&case, "l").await;
+    lost_with(&case, "m").await;
+    // An attempt that ends in order shows that its object does not end workers.
+    let claimed = case.claim().await;
+    assert_eq!(claimed.poison, None);
+    jobs::works_on(&case.client, claimed.lease, "m").await.expect("marked");
+    case.release(&claimed).await;
+    lost_with(&case, "m").await;
+    lost_with(&case, "m").await;
+    assert_eq!(case.claim().await.poison.as_deref(), Some("m"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_of_an_earlier_release_is_no_unknown_claim_of_the_worker_before_it() {
+    let rig = rig().await;
+    let mut case = Case::new(&rig, "earlier").await;
+    let ours = case.claim().await;
+    case.release(&ours).await;
+    let theirs = "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease_until = now() + interval '1 hour'
+                   WHERE id = $1";
+    case.client.execute(theirs, &[&case.job]).await.expect("a claim");
+    assert_eq!(jobs::unknown(&case.client, Uuid::nil(), &[]).await.expect("the database answers"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_claim_whose_row_is_locked_keeps_no_other_waiting() {
+    let rig = rig().await;
+    let (locked, free) = (Case::new(&rig, "locked").await, Case::new(&rig, "free").await);
+    let leases = [locked.claim().await.lease, free.claim().await.lease];
+    let mut other = rig.database().await;
+    let tx = other.transaction().await.expect("a transaction");
+    tx.execute("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE", &[&locked.job]).await.expect("locked");
+    // Waiting would end with the statement's time limit, as an error.
+    assert_eq!(jobs::release_unknown(&free.client, &leases).await.expect("not waited for"), 1);
+    tx.rollback().await.expect("free again");
+    assert_eq!(jobs::release_unknown(&free.client, &leases).await.expect("the database answers"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_for_days_is_not_sent_again_in_every_round() {
+    let rig = rig().await;
+    let case = Case::new(&rig, "days").await;
+    case.client.execute("DELETE FROM outbox", &[]).await.expect("relayed");
+    let waits = "UPDATE jobs SET resends = $1, due_at = now() - interval '40 hours'";
+    let silence = Duration::from_secs(30);
+    for (resends, sent) in [(12, 1), (13, 0)] {
+        case.client.execute(waits, &[&resends]).await.expect("a job");
+        assert_eq!(jobs::republish_lost(&case.client, silence).await.expect("the database answers"), sent, "{resends}");
+    }
+}
