@@ -58,6 +58,27 @@ async fn a_worker_holds_a_few_large_annotations_at_a_time_however_many_there_are
     }
 }
 
+/// After many rows without bytes a page asks for many at once, and all of those may be large.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_holds_a_few_large_annotations_also_behind_many_that_need_no_writing() {
+    let rig = Rig::with().env("LONGSHORE_MEMORY_MB", "16").start().await;
+    let project = rig.project().await;
+    let db = rig.database().await;
+    let labels = "WITH task AS (INSERT INTO tasks (project_id, data, total_annotations)
+                       SELECT $1, '{}', 1 FROM generate_series(1, $2::int) RETURNING id)
+                  INSERT INTO annotations (task_id, project_id, result)
+                       SELECT id, $1, jsonb_build_array(repeat('x', $3::int)) FROM task";
+    db.execute(labels, &[&project, &127, &1]).await.expect("annotations");
+    rig.s3.create_bucket("target");
+    let storage = rig.export_storage(project, "target", json!({})).await;
+    rig.sync_to_end(&storage).await;
+    db.execute(labels, &[&project, &128, &1_900_000]).await.expect("annotations");
+    let sync = rig.sync_to_end(&storage).await;
+    assert_eq!(sync["counts"]["exported"], 128, "{sync}");
+    let peak = end(&rig, &sync).await;
+    assert!(peak <= PEAK_MIB, "{peak} MiB for 243 MB of bodies");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_holds_a_few_pages_of_the_longest_keys_however_many_there_are() {
     let rig = Rig::start().await;

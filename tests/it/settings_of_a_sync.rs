@@ -121,12 +121,17 @@ async fn new_keys_repair_a_running_sync() {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_of_another_server_are_not_sent_to_the_server_of_a_running_sync() {
     let rig = Rig::start().await;
-    let storage = two_folders(&rig, "moved").await;
-    let elsewhere = json!({"s3_endpoint": rig.s3.endpoint(), "aws_access_key_id": FRESH_ACCESS_KEY_ID});
-    let sync = changed_in_mid_sync(&rig, &storage, elsewhere).await;
-    assert_eq!((&sync["status"], &sync["reason"]), (&json!("failed"), &json!("storage_moved")), "{sync}");
-    // At the new server the next sync makes the rest.
-    let next = rig.sync_to_end(&storage).await;
-    assert_eq!(next["status"], "completed", "{next}");
-    assert_eq!(tasks(&rig, &storage, "a/").await, OBJECTS as i64);
+    // The other storage is as an earlier release saved it, which knew no digest of the server.
+    for (bucket, digest) in [("moved", "server"), ("moved-without-digest", "NULL")] {
+        let storage = two_folders(&rig, bucket).await;
+        let save = format!("UPDATE storages SET server = {digest} WHERE id = $1");
+        rig.database().await.execute(&save, &[&storage.id]).await.expect("a storage");
+        let elsewhere = json!({"s3_endpoint": rig.s3.endpoint(), "aws_access_key_id": FRESH_ACCESS_KEY_ID});
+        let sync = changed_in_mid_sync(&rig, &storage, elsewhere).await;
+        assert_eq!((&sync["status"], &sync["reason"]), (&json!("failed"), &json!("storage_moved")), "{sync}");
+        // At the new server the next sync makes the rest.
+        let next = rig.sync_to_end(&storage).await;
+        assert_eq!(next["status"], "completed", "{next}");
+        assert_eq!(tasks(&rig, &storage, "a/").await, OBJECTS as i64);
+    }
 }
