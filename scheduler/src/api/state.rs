@@ -1,5 +1,6 @@
 //! What every handler works with.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use longshore_db::{Db, Sealer};
@@ -17,9 +18,20 @@ use super::resolve::{Opened, ResolveOptions};
 use super::storages::{OpenStorage, open_storage};
 use super::sync_events::Feeds;
 
-/// What every handler works with. Clones share it.
+/// What every handler works with. Clones share it: each layer around a handler makes one for each request.
 #[derive(Clone)]
-pub struct ApiState {
+pub struct ApiState(Arc<Parts>);
+
+impl Deref for ApiState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The parts of [`ApiState`].
+pub struct Parts {
     /// The API's own pool.
     pub(super) db: Db,
     /// The pool of the loops, for look-ups of tokens: they must not wait for slow requests.
@@ -65,7 +77,7 @@ impl ApiState {
         let (tokens, bookmarks) = (KnownTokens::register(registry)?, Bookmarks::default());
         let metrics = ApiMetrics::register(registry)?;
         let (resolve, opened) = (Arc::new(resolve), Arc::default());
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             db,
             system,
             sealer,
@@ -82,6 +94,6 @@ impl ApiState {
             bookmarks,
             feeds: Feeds::default(),
             stopping,
-        })
+        })))
     }
 }

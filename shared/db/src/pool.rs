@@ -60,7 +60,8 @@ fn is_deadlock(error: &refinery::Error) -> bool {
 #[derive(Clone)]
 pub struct Db {
     pool: Pool,
-    config: Config,
+    /// Shared, as a copy is a dozen allocations, and a request makes several.
+    config: Arc<Config>,
     tls: MakeRustlsConnect,
     patience: Duration,
 }
@@ -121,7 +122,7 @@ impl Db {
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
             .build()
             .map_err(|error| Error::Config(error.to_string()))?;
-        Ok(Self { pool, config, tls, patience })
+        Ok(Self { pool, config: Arc::new(config), tls, patience })
     }
 
     /// Lends a connection that works, out of the [`Share`] of the current work if it has one.
