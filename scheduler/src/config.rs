@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn what_all_clients_may_hold_by_default_fits_into_512_mib() {
         const MIB: usize = 1024 * 1024;
-        // Of a process that nobody asks for anything, as measured.
+        // Of an idle process, as measured.
         const BASE: usize = 60 * MIB;
         // A body or an answer of a request, and what a stream has not sent.
         const UNCOUNTED: usize = 64 * 1024;

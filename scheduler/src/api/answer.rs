@@ -20,8 +20,8 @@ pub(super) const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// takes items of 32 MiB; the rest is slack for what Postgres adds between them.
 pub(super) const LARGEST_TEXT: i64 = 40 * 1024 * 1024;
 
-/// Bytes of rows that a list reads before it reserves memory. Nearly all lists are shorter. Nobody waits with them in
-/// hand, so the 20 database connections read 20 MiB of them at once.
+/// Bytes of rows that a list reads before it reserves memory. Nearly all lists are shorter. No request
+/// waits while it holds them, so the 20 database connections read 20 MiB of them at once.
 const SMALL_LIST: i64 = 1024 * 1024;
 
 /// Memory that a long answer takes per byte of its rows: as Postgres sent them, as values, and as the answer.

@@ -142,7 +142,7 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> ApiResult<Response> {
     let Some(token) = token_of(request.headers()) else {
-        // Before it is let in: what anybody can write takes nobody's place.
+        // Before it takes a place: requests without a valid signature must not keep others out.
         let link = CheckedLink::of(&state, &route, &mut request).await?.ok_or(ApiError::Unauthorized(MISSING))?;
         request.extensions_mut().insert(link);
         return Ok(next.run(request).await);

@@ -89,7 +89,7 @@ pub(super) async fn check_body(
         return refused(ApiError::body_too_large(), request);
     }
     if matches!(*request.method(), Method::GET | Method::HEAD) {
-        // Nobody reads it.
+        // No handler reads the body of these.
         return next.run(request).await;
     }
     let most_left = request.body().size_hint().upper().unwrap_or(most as u64).min(most as u64);

@@ -42,7 +42,7 @@ impl Default for Offload {
 }
 
 impl Offload {
-    /// One whose threads are all at work, for ever.
+    /// One whose threads are all busy and never become free.
     #[cfg(test)]
     pub(super) fn busy() -> Self {
         Self(Arc::new(Semaphore::new(0)))

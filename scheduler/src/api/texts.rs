@@ -57,7 +57,7 @@ pub(super) struct Room {
 }
 
 impl Default for Room {
-    /// Room for an answer of its own: its first row fits always.
+    /// Room for a separate answer: the first row always fits.
     fn default() -> Self {
         Self { taken: 0, takes_any: true, is_full: false }
     }

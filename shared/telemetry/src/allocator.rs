@@ -2,13 +2,13 @@
 //!
 //! The C library's allocator reads its settings from the environment, once, as a process starts. By its own
 //! settings it keeps freed buffers of up to 32 MiB in up to eight arenas per processor. What a worker held at most under
-//! the heaviest mix of objects was then two to three times its budget (274 MiB; with these settings 105 MiB).
+//! the heaviest mix of objects was then two to three times its budget (274 MiB; with these settings 109 MiB).
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 /// A buffer of at least 1 MiB is mapped by itself, and unmapped when it is freed. Where the allocator begins, at 128 KiB,
-/// each listed page is mapped anew, which took a quarter of the rate of a re-sync.
+/// each listed page is mapped again, and a re-sync was a quarter slower.
 const MAPPED_FROM: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
 
 /// Arenas, each of which keeps what was freed in it: few of our allocations are made by many threads at once.

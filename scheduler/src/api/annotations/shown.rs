@@ -93,7 +93,7 @@ pub(super) async fn shown(
 }
 
 /// The bytes as which the stored result of an annotation prints, as far as it is shown at all. 0 for one that is missing:
-/// whoever changes it learns that then.
+/// the change itself then answers 404.
 pub(super) async fn stored_bytes(state: &ApiState, id: i64) -> ApiResult<usize> {
     let client = state.db.client().await?;
     let Some(row) = annotations::get(&client, id).await? else { return Ok(0) };

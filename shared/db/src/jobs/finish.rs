@@ -90,7 +90,7 @@ async fn requeue(
 }
 
 /// Cuts the rest of the job's range at these keys, in ascending order: the job keeps what lies up to
-/// the first, each further part becomes a job of its own.
+/// the first, each further part becomes a new job.
 ///
 /// The parts cover the range exactly once, whatever keys come and go meanwhile: each is "after this
 /// key, up to and with that one". Call [`super::hold`] first.

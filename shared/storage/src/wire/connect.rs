@@ -108,7 +108,7 @@ impl Service<Uri> for Connector {
 /// other, by what they come out as. Names below `localhost` are this machine (RFC 6761), whether or
 /// not the resolver knows it.
 ///
-/// A look-up blocks its thread for as long as the resolver waits, also when nobody waits for the look-up any more.
+/// A look-up blocks its thread for as long as the resolver waits, also after the caller has given up.
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);

@@ -318,7 +318,11 @@ mod tests {
         let clients = clients(10, 2);
         let other = clients.open(address(1)).unwrap();
         let mut own: Vec<_> = (0..2).map(|_| clients.open(address(2)).unwrap()).collect();
-        assert_eq!(clients.open(address(2)).err(), Some(Refusal::Peer), "it is told at once, and nobody waits for it");
+        assert_eq!(
+            clients.open(address(2)).err(),
+            Some(Refusal::Peer),
+            "it is told at once, and no other address waits"
+        );
         advance(GRACE).await;
         own.push(clients.open(address(2)).unwrap());
         assert!(own[0].0.closed.is_cancelled() && !own[1].0.closed.is_cancelled() && !other.0.closed.is_cancelled());

@@ -183,7 +183,7 @@ mod tests {
         server.await.unwrap();
     }
 
-    /// Sends one request on a socket of its own, and gives what is answered until the socket closes.
+    /// Sends one request on a new socket, and returns what is answered until the socket closes.
     async fn asked(address: std::net::SocketAddr) -> String {
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();

@@ -1,22 +1,23 @@
 //! What a page of export writes: read from the host, as bodies ready to be put.
 
+mod poison;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use longshore_db::host::{Host, JobStorage, Selection, Unit};
-use longshore_db::jobs::{self, Claimed, Lease};
+use longshore_db::jobs::{Claimed, Lease};
 use longshore_db::objects::SetAside;
 use longshore_db::{Client, Db, exports};
 use longshore_model::{ExportMode, ExportOptions, QuarantineReason};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::size::{PAGE_BYTES, Size};
 use crate::body;
 use crate::context::{Context, Memory, Reserved};
 use crate::job_error::JobError;
-use crate::jobs::POISON;
 use crate::jobs::ahead::Ahead;
 
 /// Units that a page goes through, as many as an import's page has keys.
@@ -171,43 +172,6 @@ impl Source {
             };
             return Ok(Selected { prepared, aside, until, more, walked, _reserved: reserved });
         }
-    }
-
-    /// Writes down which unit the attempt works on next. The one that is known to end its worker is given for the
-    /// quarantine, unread.
-    async fn single_out(&self, lease: Lease, after: i64) -> Result<Option<Selected>, JobError> {
-        let selection = self.selection(after, Size::Usual, 1);
-        let next = async { self.host.next_unit_id(&self.db.client().await?, &selection, self.per_task()).await };
-        let Some(unit_id) = self.db.in_time(next).await? else { return Ok(None) };
-        if self.poison != Some(unit_id) {
-            let key = unit_id.to_string();
-            self.db.in_time(async { jobs::works_on(&self.db.client().await?, lease, &key).await }).await?;
-            return Ok(None);
-        }
-        warn!(
-            event = "object_poisoned",
-            unit.id = unit_id,
-            "a unit ended its worker again and again: quarantined unread"
-        );
-        let aside = SetAside {
-            key: self.key(unit_id),
-            etag: None,
-            size: None,
-            unit_id: Some(unit_id),
-            reason: QuarantineReason::Poison,
-            detail: POISON.to_owned(),
-            byte_offset: None,
-            row_index: None,
-            excerpt: None,
-        };
-        Ok(Some(Selected {
-            prepared: Vec::new(),
-            aside: Some(aside),
-            until: unit_id,
-            more: true,
-            walked: 1,
-            _reserved: self.memory.reserve(0).await,
-        }))
     }
 
     /// Whether a unit of so many bytes can be read with all memory.
