@@ -2,6 +2,7 @@
 
 use std::future::ready;
 
+use futures::future::join_all;
 use longshore_local::s3::{Op, When};
 use longshore_tests::proxy::{Mode, Proxy, Way};
 use longshore_tests::recovery::{Images, until_readiness_is};
@@ -199,4 +200,25 @@ async fn an_answer_that_never_comes_is_not_waited_for_for_ever() {
         rig.check_it_goes_on(&mut images).await;
         rig.check_recovered(&pids).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_waits_for_one_silent_connection_of_the_pool_and_not_for_each() {
+    // A request may take four times the patience. Each silent connection is waited for longer than that patience, so
+    // one that waits for six of them is given up.
+    let rig = impatient().start().await;
+    let mut images = rig.images("bucket", 1_500).await;
+    let storages = rig.freeze("LOCK TABLE storages IN ACCESS EXCLUSIVE MODE").await;
+    let path = format!("{}/{}", images.storage.path, images.storage.id);
+    let requests = join_all((0..6).map(|_| rig.get(&path)));
+    let release = async {
+        storages.reached_by("SELECT", 6).await;
+        storages.release().await;
+    };
+    tokio::join!(requests, release);
+    rig.scheduler_links.database.strand();
+
+    let sync = rig.sync(&images.storage).await;
+    rig.check_first_sync(&images, sync).await;
+    rig.check_it_goes_on(&mut images).await;
 }

@@ -1,7 +1,7 @@
 //! The pool, the migrations and the listening connection.
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{
@@ -9,6 +9,7 @@ use deadpool_postgres::{
 };
 use longshore_model::Secret;
 use rustls::crypto::aws_lc_rs;
+use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -40,6 +41,24 @@ pub enum Check {
     /// Only one that lay idle for a second: for workers, who repeat what failed, and for whom the question
     /// would be a good part of what a page costs.
     AfterIdle,
+}
+
+/// Until when a connection must last have been lent for the pool to give it up unasked.
+///
+/// What silences one connection, such as a firewall that forgot it, mostly silences all that are as old. To wait for
+/// each of them would take a caller [`WAIT`] times the size of the pool; a new connection takes milliseconds.
+#[derive(Clone, Default)]
+struct Doubted(Arc<Mutex<Option<Instant>>>);
+
+impl Doubted {
+    fn all_before(&self, asked: Instant) {
+        let mut until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = (*until).max(Some(asked));
+    }
+
+    fn has(&self, lent: Instant) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| lent < until)
+    }
 }
 
 /// The advisory lock that lets one of several starting schedulers migrate; "longshor" in ASCII.
@@ -106,13 +125,25 @@ impl Db {
             tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
+        let doubted = Doubted::default();
         let check = Hook::async_fn(move |client: &mut ClientWrapper, metrics| {
+            let doubted = doubted.clone();
             Box::pin(async move {
-                if check == Check::AfterIdle && metrics.last_used() < TRUSTED {
+                let lent = Instant::from_std(metrics.recycled.unwrap_or(metrics.created));
+                if doubted.has(lent) {
+                    return Err(HookError::message("as old as one that was silent"));
+                }
+                if check == Check::AfterIdle && lent.elapsed() < TRUSTED {
                     return Ok(());
                 }
-                let asked = tokio::time::timeout(WAIT, client.simple_query("")).await;
-                asked.map_err(|_| HookError::message("silent"))?.map(drop).map_err(HookError::Backend)
+                let asked = Instant::now();
+                match tokio::time::timeout(WAIT, client.simple_query("")).await {
+                    Ok(answer) => answer.map(drop).map_err(HookError::Backend),
+                    Err(_) => {
+                        doubted.all_before(asked);
+                        Err(HookError::message("silent"))
+                    }
+                }
             })
         });
         let pool = Pool::builder(manager)
