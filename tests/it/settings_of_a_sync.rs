@@ -17,12 +17,18 @@ async fn two_folders(rig: &Rig, bucket: &str) -> StorageHandle {
 
 /// Changes a storage while the second page of its sync is listed, and returns the sync once it ended.
 async fn changed_in_mid_sync(rig: &Rig, storage: &StorageHandle, change: Value) -> Value {
+    changed_twice_in_mid_sync(rig, storage, json!({}), change).await
+}
+
+async fn changed_twice_in_mid_sync(rig: &Rig, storage: &StorageHandle, first: Value, change: Value) -> Value {
     let second_page = rig.s3.hold(When::op(Op::List).nth(2));
     let sync = rig.sync(storage).await;
     second_page.reached().await;
     rig.until_counted(sync, "pages", 1).await;
-    let answer = rig.patch(storage, change).await;
-    assert_eq!(answer["applies_from"], "next_sync", "{answer}");
+    for change in [first, change] {
+        let answer = rig.patch(storage, change).await;
+        assert_eq!(answer["applies_from"], "next_sync", "{answer}");
+    }
     // A new attempt reads the settings again.
     rig.workers[0].process.kill().await.expect("killed");
     second_page.release();
@@ -40,7 +46,8 @@ async fn tasks(rig: &Rig, storage: &StorageHandle, start: &str) -> i64 {
 async fn a_prefix_changed_in_mid_sync_applies_to_the_next_sync() {
     let rig = Rig::start().await;
     let storage = two_folders(&rig, "prefix").await;
-    let sync = changed_in_mid_sync(&rig, &storage, json!({"prefix": "b"})).await;
+    let (first, second) = (json!({"prefix": "c"}), json!({"prefix": "b"}));
+    let sync = changed_twice_in_mid_sync(&rig, &storage, first, second).await;
     assert_eq!((&sync["status"], &sync["counts"]["created"]), (&json!("completed"), &json!(OBJECTS)), "{sync}");
     assert_eq!((tasks(&rig, &storage, "a/").await, tasks(&rig, &storage, "b/").await), (OBJECTS as i64, 0));
 
