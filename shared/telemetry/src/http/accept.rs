@@ -58,6 +58,9 @@ impl Accept {
             match opened {
                 Ok(client) => {
                     tracing::trace!(event = "client_accepted", %peer, "socket accepted");
+                    // A small answer must not wait for the acknowledgement of the one before it. A socket that
+                    // refuses is only slower.
+                    stream.set_nodelay(true).ok();
                     bound_unsent(&stream);
                     return (stream, client);
                 }
