@@ -32,7 +32,7 @@ down: ## stops what `make up` started and removes its data
 
 test: install-tests lint doc ## everything that must pass
 	cargo build --locked --workspace --bins
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 	@$(MAKE) --no-print-directory deny
 
 fmt: ## formats the code

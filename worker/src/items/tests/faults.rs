@@ -135,7 +135,7 @@ fn memory_is_counted_before_it_is_taken() {
     let many = format!("[{}{{}}]", "{},".repeat(50_000));
     let labels = format!("{{\"data\":{{}},\"annotations\":[{}{{}}]}}", "{},".repeat(50_000));
     let regions = format!("{{\"data\":{{}},\"annotations\":[{{\"result\":[{}{{}}]}}]}}", "{},".repeat(50_000));
-    for (text, fits) in [(&many, 6 << 20), (&labels, 12 << 20), (&regions, 200 << 10)] {
+    for (text, fits) in [(&many, 6 << 20), (&labels, 16 << 20), (&regions, 200 << 10)] {
         read_within(fits, "a.json", text.as_bytes(), &limits).unwrap();
         let unusable = read_within(text.len() + 10, "a.json", text.as_bytes(), &limits).unwrap_err();
         assert!(unusable.for_memory && unusable.reason.as_str() == "too_large", "{unusable:?}");
