@@ -97,6 +97,12 @@ pub async fn run(config: Config) -> Result<()> {
         let clients = ClientConnections::new(sockets, &http, Listening::Metrics);
         tasks.spawn("metrics", serve(listen(address).await?, open, clients, SEND, stop.clone()));
     }
+    for db in [api_db.clone(), db.clone()] {
+        let stop = stop.clone();
+        tasks.spawn("wake-ups", async move {
+            stop.run_until_cancelled(db.send_wakeups()).await;
+        });
+    }
     tasks.spawn("broker", {
         let (broker, stop) = (broker.clone(), stop.clone());
         async move { broker.run(&stop).await }

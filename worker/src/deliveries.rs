@@ -21,6 +21,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use crate::attempt;
 use crate::context::Context;
 use crate::job_error::JobError;
+use crate::metrics::Ending;
 use crate::places::Places;
 
 /// How long a claim may take before its connection counts as dead.
@@ -71,6 +72,9 @@ async fn deliver(context: &Context, places: &Places, message: &JobMessage, deliv
         None => return delivery.requeue().await,
     };
     let held = context.leases.hold(claimed.lease);
+    if claimed.begins_sync {
+        context.db.wake_reporter();
+    }
     let span = info_span!(
         "attempt",
         job.id = claimed.lease.job,
@@ -87,6 +91,11 @@ async fn deliver(context: &Context, places: &Places, message: &JobMessage, deliv
             Err(error) => attempt::give_back(context, &claimed, error, &held.lost).await,
         };
         drop((quantum, room));
+        // The job's end may be the sync's.
+        match ending {
+            Ending::Completed | Ending::Retried | Ending::Discarded => context.db.wake_reporter(),
+            Ending::Released | Ending::Left | Ending::Abandoned => {}
+        }
         running.end(ending);
     };
     attempt.instrument(span).await;

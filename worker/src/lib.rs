@@ -129,6 +129,12 @@ pub async fn run(config: Config) -> Result<()> {
         let (broker, ended) = (broker.clone(), ended.clone());
         async move { broker.run(&ended).await }
     });
+    background.spawn("wake-ups", {
+        let (db, ended) = (db.clone(), ended.clone());
+        async move {
+            ended.run_until_cancelled(db.send_wakeups()).await;
+        }
+    });
     background.spawn("pool metrics", {
         let ended = ended.clone();
         async move {

@@ -177,6 +177,7 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
         syncs::add_delete_job(&tx, storage).await?;
     }
     tx.commit().await.map_err(Error::from)?;
+    state.db.wake_relay();
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -202,7 +202,7 @@ async fn decide_one(state: &ApiState, caller: &Caller, id: i64, decision: Decisi
     let row = quarantine::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
     row.ok_or_else(|| ApiError::not_found(format!("quarantine row {id}")))?;
     let filter = QuarantineFilter { id: Some(id), projects: caller.scope(), ..QuarantineFilter::default() };
-    decide(client, caller, &filter, decision).await
+    decide(state, client, caller, &filter, decision).await
 }
 
 async fn decide_many(
@@ -225,11 +225,12 @@ async fn decide_many(
         state: Some(selection.state.unwrap_or(QuarantineState::Open).as_str()),
         ..QuarantineFilter::default()
     };
-    decide(client, caller, &filter, decision).await
+    decide(state, client, caller, &filter, decision).await
 }
 
 /// Marks rows and, for replay, enqueues their storages' syncs: both or neither.
 async fn decide(
+    state: &ApiState,
     mut client: Client,
     caller: &Caller,
     filter: &QuarantineFilter<'_>,
@@ -257,5 +258,6 @@ async fn decide(
         audit::write(&tx, &entry).await?;
     }
     tx.commit().await.map_err(Error::from)?;
+    state.db.wake_relay();
     Ok(Json(decided))
 }

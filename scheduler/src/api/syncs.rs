@@ -144,6 +144,7 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64
         reserved.grow_to(sync.memory())?;
         tx.commit().await.map_err(Error::from)?;
         drop(client);
+        state.db.wake_relay();
         Ok(sync.answer(state, reserved).await?)
     };
     state.memory.work(&caller.name, work).await

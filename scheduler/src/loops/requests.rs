@@ -60,5 +60,6 @@ async fn follow(db: &Db, request: &SyncRequest) -> Result<Enqueued> {
     let key = request.idempotency_key.as_deref();
     let enqueued = enqueue(&tx, request.storage, RequestedBy::Amqp, key, request.options.as_ref()).await?;
     tx.commit().await?;
+    db.wake_relay();
     Ok(enqueued)
 }

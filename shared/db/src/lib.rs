@@ -28,6 +28,7 @@ pub mod storages;
 pub mod syncs;
 pub mod tasks;
 pub mod tokens;
+mod wake;
 pub mod workers;
 
 pub use bounded::Bounded;

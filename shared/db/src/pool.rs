@@ -14,6 +14,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::wake::Wakeups;
 use crate::{Client, Error, Result, Share};
 
 mod migrations {
@@ -83,6 +84,7 @@ pub struct Db {
     config: Arc<Config>,
     tls: MakeRustlsConnect,
     patience: Duration,
+    pub(crate) wakeups: Wakeups,
 }
 
 /// How the pool stands, for metrics.
@@ -153,7 +155,7 @@ impl Db {
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
             .build()
             .map_err(|error| Error::Config(error.to_string()))?;
-        Ok(Self { pool, config: Arc::new(config), tls, patience })
+        Ok(Self { pool, config: Arc::new(config), tls, patience, wakeups: Wakeups::default() })
     }
 
     /// Lends a connection that works, out of the [`Share`] of the current work if it has one.

@@ -203,7 +203,6 @@ pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enq
             &[&enqueued.sync_id],
         )
         .await?;
-        tx.batch_execute("NOTIFY longshore_outbox").await?;
     }
     Ok(enqueued)
 }
@@ -230,21 +229,17 @@ pub(crate) async fn close_if_done(tx: &Transaction<'_>, id: i64, failure: Option
         return Ok(tx.batch_execute("NOTIFY longshore_outbox").await?);
     }
     let (reason, detail) = failure.unzip();
-    let closed = tx
-        .execute(
-            "UPDATE syncs s
+    tx.execute(
+        "UPDATE syncs s
                 SET finished_at = now(), reported_at = NULL, reason = $2, detail = $3,
                     status = CASE WHEN $2::text IS NOT NULL THEN 'failed'
                                   WHEN (SELECT sum(quarantined + still_quarantined) FROM jobs WHERE sync_id = $1) > 0
                                   THEN 'completed_with_errors' ELSE 'completed' END
               WHERE id = $1 AND finished_at IS NULL
                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE sync_id = $1 AND finished_at IS NULL)",
-            &[&id, &reason.map(FailureReason::as_str), &detail],
-        )
-        .await?;
-    if closed > 0 {
-        notify(tx).await?;
-    }
+        &[&id, &reason.map(FailureReason::as_str), &detail],
+    )
+    .await?;
     Ok(())
 }
 

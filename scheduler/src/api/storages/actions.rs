@@ -204,6 +204,7 @@ impl Collection {
             Error::NotFound(_) => not_found(id),
             error => error.into(),
         })?;
+        state.db.wake_relay();
         tracing::info!(
             sync.id = enqueued.sync_id,
             storage.id = id,
