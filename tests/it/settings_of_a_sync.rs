@@ -85,13 +85,18 @@ async fn an_export_keeps_its_names_and_units_to_its_end() {
     let rig = Rig::start().await;
     rig.s3.create_bucket("out");
     let project = rig.project().await;
-    rig.s3.put("files", "a.json", json!({"image": "x"}).to_string());
+    rig.s3.put("files", "a.json", json!(vec![json!({"image": "x"}); 5]).to_string());
     let import = rig.import_storage(project, "files", json!({"use_blob_urls": false})).await;
     rig.sync_to_end(&import).await;
-    // Two objects, one of each annotation; with the new settings it would be one of the task.
-    let task = rig.get(&format!("/api/tasks?project={project}")).await["tasks"][0]["id"].clone();
+    // Two objects, one of each annotation; with the new settings it would be one of the task, whose ID is another.
+    let tasks = rig.get(&format!("/api/tasks?project={project}")).await;
+    let task = tasks["tasks"].as_array().expect("tasks").iter().filter_map(|task| task["id"].as_i64()).max();
+    let task = task.expect("a task");
+    let mut expected = Vec::new();
     for _ in 0..2 {
-        rig.post(&format!("/api/tasks/{task}/annotations"), json!({"result": []})).await;
+        let annotation = rig.post(&format!("/api/tasks/{task}/annotations"), json!({"result": []})).await;
+        assert_ne!(annotation["id"], task);
+        expected.push(format!("{}.json", annotation["id"]));
     }
     let storage = rig.export_storage(project, "out", json!({"json_suffix": true})).await;
     let first_put = rig.s3.hold(When::op(Op::Put).nth(1));
@@ -104,8 +109,7 @@ async fn an_export_keeps_its_names_and_units_to_its_end() {
     rig.restart_worker(0).await;
     assert_eq!(rig.ended(sync).await["status"], "completed");
     let keys: Vec<String> = rig.s3.objects("out").into_iter().map(|(key, ..)| key).collect();
-    assert_eq!(keys.len(), 2, "{keys:?}");
-    assert!(keys.iter().all(|key| key.ends_with(".json")), "{keys:?}");
+    assert_eq!(keys, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
