@@ -59,8 +59,8 @@ pub async fn run(config: Config) -> Result<()> {
     let pool =
         |name, connections| Db::new(&config.database_url, name, connections, config.database_patience, Check::Always);
     // Two pools: requests, however slow, take no database connection from the loops.
-    let api_db = pool("longshore-scheduler-api", api::CONNECTIONS)?;
     let db = pool("longshore-scheduler", SYSTEM_CONNECTIONS)?;
+    let api_db = pool("longshore-scheduler-api", api::CONNECTIONS)?.waking_through(&db);
     let sealer = Sealer::parse(&config.secret_keys)?;
     let broker = Broker::new(&config.amqp_url, "longshore-scheduler")?;
     let host: Arc<dyn Host> = Arc::new(Native::new(sealer.clone()));
@@ -97,12 +97,12 @@ pub async fn run(config: Config) -> Result<()> {
         let clients = ClientConnections::new(sockets, &http, Listening::Metrics);
         tasks.spawn("metrics", serve(listen(address).await?, open, clients, SEND, stop.clone()));
     }
-    for db in [api_db.clone(), db.clone()] {
-        let stop = stop.clone();
-        tasks.spawn("wake-ups", async move {
+    tasks.spawn("wake-ups", {
+        let (db, stop) = (db.clone(), stop.clone());
+        async move {
             stop.run_until_cancelled(db.send_wakeups()).await;
-        });
-    }
+        }
+    });
     tasks.spawn("broker", {
         let (broker, stop) = (broker.clone(), stop.clone());
         async move { broker.run(&stop).await }

@@ -49,4 +49,5 @@ mod stopping;
 mod storage_faults;
 mod suspicion;
 mod validation;
+mod wake;
 mod worker_killed;

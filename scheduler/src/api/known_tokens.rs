@@ -105,7 +105,7 @@ impl KnownTokens {
         digests.push(digest);
         self.0.lookups.inc();
         let query = async {
-            // The pool replaces connections that went silent, which takes seconds for each, and may be waited for.
+            // The pool replaces connections that went silent, which takes seconds, and may be waited for.
             let client = db.client().await?;
             timeout(PATIENCE, tokens::find_all(&client, &digests)).await.unwrap_or(Err(Error::Silent))
         };

@@ -20,7 +20,8 @@ CREATE TRIGGER storage_version BEFORE UPDATE OF settings, project_id, server ON 
     EXECUTE FUNCTION longshore.raise_storage_version();
 
 -- As in V2, without a copy of the settings, and without `NOTIFY`, which would make all callers commit one after the
--- other: the scheduler wakes the relay once it has committed.
+-- other: the scheduler wakes the relay once it has committed. One of the previous release does not: until it is
+-- replaced, its syncs wait up to a second for the relay's timer.
 CREATE OR REPLACE FUNCTION enqueue(
     p_storage bigint, p_requested_by text, p_idempotency_key text, p_options jsonb,
     OUT sync_id bigint, OUT created boolean, OUT storage longshore.storages
@@ -67,13 +68,20 @@ CREATE OR REPLACE FUNCTION enqueue_sync(
     p_kind text, p_direction text, p_storage bigint,
     p_idempotency_key text DEFAULT NULL, p_options jsonb DEFAULT NULL
 ) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_sync bigint;
+    v_created boolean;
 BEGIN
     PERFORM 1 FROM longshore.storages WHERE id = p_storage AND kind = p_kind AND direction = p_direction;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no % % storage with id %', p_kind, p_direction, p_storage
             USING ERRCODE = 'LS404', HINT = 'Call enqueue_sync(kind, direction, storage id) as GET /api/storages shows them.';
     END IF;
-    PERFORM pg_notify('longshore_outbox', '');
-    RETURN (SELECT e.sync_id FROM longshore.enqueue(p_storage, 'sql', p_idempotency_key, p_options) e);
+    SELECT e.sync_id, e.created INTO v_sync, v_created
+      FROM longshore.enqueue(p_storage, 'sql', p_idempotency_key, p_options) e;
+    IF v_created THEN
+        PERFORM pg_notify('longshore_outbox', '');
+    END IF;
+    RETURN v_sync;
 END
 $$;

@@ -44,10 +44,15 @@ pub enum Check {
     AfterIdle,
 }
 
-/// Until when a connection must last have been lent for the pool to give it up unasked.
+/// How long a doubted connection may take to answer. One that works answers within milliseconds; longer, and a caller
+/// that meets twenty silent ones would be given up.
+const SHORT_WAIT: Duration = Duration::from_millis(200);
+
+/// Until when a connection must last have been lent for the pool to doubt it.
 ///
 /// What silences one connection, such as a firewall that forgot it, mostly silences all that are as old. To wait for
-/// each of them would take a caller [`WAIT`] times the size of the pool; a new connection takes milliseconds.
+/// each of them would take a caller [`WAIT`] times the size of the pool. They are asked all the same: the silent one may
+/// only be in the middle of a statement that its caller gave up.
 #[derive(Clone, Default)]
 struct Doubted(Arc<Mutex<Option<Instant>>>);
 
@@ -132,14 +137,13 @@ impl Db {
             let doubted = doubted.clone();
             Box::pin(async move {
                 let lent = Instant::from_std(metrics.recycled.unwrap_or(metrics.created));
-                if doubted.has(lent) {
-                    return Err(HookError::message("as old as one that was silent"));
-                }
-                if check == Check::AfterIdle && lent.elapsed() < TRUSTED {
+                let is_doubted = doubted.has(lent);
+                if check == Check::AfterIdle && !is_doubted && lent.elapsed() < TRUSTED {
                     return Ok(());
                 }
                 let asked = Instant::now();
-                match tokio::time::timeout(WAIT, client.simple_query("")).await {
+                let patience = if is_doubted { SHORT_WAIT } else { WAIT };
+                match tokio::time::timeout(patience, client.simple_query("")).await {
                     Ok(answer) => answer.map(drop).map_err(HookError::Backend),
                     Err(_) => {
                         doubted.all_before(asked);

@@ -1,6 +1,6 @@
 //! Wakes loops of the schedulers: the relay after a sync was enqueued, the reporter after a sync began or ended.
 //!
-//! Not by `NOTIFY` in the transaction that wrote the rows: Postgres takes a lock for that until the commit is on disk,
+//! Where many commit at once (requests, claims, ends of jobs), not by `NOTIFY` in the transaction that wrote the rows: Postgres takes a lock for that until the commit is on disk,
 //! so that all transactions that notify commit one after the other. Wake-ups are sent after the commit, in a
 //! transaction of their own that writes nothing, and many at once are one. One that is lost costs a second at most, for
 //! the loops also look by themselves.
@@ -14,9 +14,9 @@ use tokio::time::sleep;
 
 use crate::{Db, GenericClient as _};
 
-/// Between two wake-ups. Shorter, and a loop would be woken for every sync of a busy process; longer, and a sync that
+/// Between two wake-ups. Shorter, and a loop would be woken for every job of a busy process; longer, and a sync that
 /// is enqueued right after another would wait for it.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The loops to wake. Clones share it.
 #[derive(Clone, Default)]
@@ -55,11 +55,21 @@ impl Db {
         self.wakeups.want(&self.wakeups.0.reporter);
     }
 
-    /// Sends wake-ups of this pool and its clones, until dropped.
+    /// Sends this pool's wake-ups through another, whose connections no requests hold.
+    #[must_use]
+    pub fn waking_through(mut self, other: &Self) -> Self {
+        self.wakeups = other.wakeups.clone();
+        self
+    }
+
+    /// Sends wake-ups of this pool, its clones and those that wake through it, until dropped.
     pub async fn send_wakeups(&self) {
         loop {
             self.wakeups.0.wanted.notified().await;
             let statements = self.wakeups.take();
+            if statements.is_empty() {
+                continue;
+            }
             let sent = self.in_time(async { Ok(self.client().await?.batch_execute(&statements).await?) });
             // The loops look by themselves.
             sent.await.ok();

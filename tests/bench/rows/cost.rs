@@ -18,11 +18,11 @@ const ROUNDS: usize = 20;
 /// As long as an idle session keeps its counts to itself.
 const COUNTS_COME: std::time::Duration = std::time::Duration::from_secs(11);
 
-/// Blobs of the smaller size. A sync costs half a processor second, however large its bucket is: its range is split with
-/// a thousand LISTs, and statements are prepared. With 1,000,000 keys a fifth of what a re-sync costs was that.
+/// Blobs of the smaller size. A sync costs about a processor second beside its objects: its range is split with up to
+/// 2,700 LISTs, and statements are prepared. With 1,000,000 keys a fifth of what a re-sync costs was that.
 const BLOBS: u64 = 2_000_000;
 
-/// Files, and annotations, of the smaller size. With 20,000 the same half second was a fifth of the cost.
+/// Files, and annotations, of the smaller size. With 20,000 half a second of preparation was a fifth of the cost.
 const FILES: u64 = 50_000;
 
 pub async fn measure(world: &World) -> Result<Vec<Figure>> {

@@ -32,7 +32,8 @@ impl Host for Native {
         let statement = client
             .prepare_cached(
                 "SELECT p.id AS project_id, coalesce(y.settings, s.settings)::text AS settings,
-                        s.settings::text AS current_settings, y.server <> s.server AS moved, s.secrets, s.secrets_key_id, p.label_config
+                        s.settings::text AS current_settings, y.server <> s.server AS moved,
+                        y.finished_at IS NOT NULL AS ended, s.secrets, s.secrets_key_id, p.label_config
                    FROM storages s JOIN syncs y ON y.storage_id = s.id
                    JOIN projects p ON p.id = coalesce(y.project_id, s.project_id)
                   WHERE s.id = $1 AND y.id = $2",
@@ -42,6 +43,10 @@ impl Host for Native {
             .query_opt(&statement, &[&storage_id, &sync_id])
             .await?
             .ok_or_else(|| Error::NotFound(format!("storage {storage_id}")))?;
+        // The settings of its start are kept only for a sync that has not ended: this one was cancelled or has failed.
+        if row.get("ended") {
+            return Err(Error::LeaseLost);
+        }
         let read = |column| -> Result<longshore_model::StorageSettings> {
             serde_json::from_str(row.get(column)).map_err(|error| Error::unreadable("storages.settings", error))
         };
