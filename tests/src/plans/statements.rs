@@ -185,9 +185,11 @@ async fn pages(plans: &mut Plans<'_>) -> Result<()> {
     };
     plans.step("a hundred objects into quarantine, two out", 3_000, quarantine).await?;
     let native = Native::new(Sealer::parse(&Secret::new(SEALING_KEY))?);
-    let its_sync = "SELECT max(id) FROM syncs WHERE storage_id = $1";
-    let sync: i64 = plans.db.client().await?.query_one(its_sync, &[&GIANT]).await?.get(0);
-    plans.step("a job's storage", 20, async |client| Ok(native.storage(client, GIANT, sync).await.map(drop)?)).await
+    // Only a live sync has a storage to work on.
+    let live = "SELECT storage_id, id FROM syncs WHERE finished_at IS NULL ORDER BY id LIMIT 1";
+    let row = plans.db.client().await?.query_one(live, &[]).await?;
+    let (storage, sync) = (row.get(0), row.get(1));
+    plans.step("a job's storage", 20, async |client| Ok(native.storage(client, storage, sync).await.map(drop)?)).await
 }
 
 async fn exporting(plans: &mut Plans<'_>) -> Result<()> {
