@@ -1,5 +1,5 @@
--- A running sync keeps the settings of its start from the moment they change, not from its start. Most settings never
--- change during a sync, and a copy in every sync's row was written again by each of its updates.
+-- Copies a storage's settings into its live sync when they change, instead of into every sync at its start. Settings
+-- rarely change during a sync, and each update of a sync's row wrote the copy again.
 -- Programs of the previous release go on working: the trigger acts on their changes too.
 
 CREATE OR REPLACE FUNCTION raise_storage_version() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -44,15 +44,15 @@ pub enum Check {
     AfterIdle,
 }
 
-/// How long a doubted connection may take to answer. One that works answers within milliseconds; longer, and a caller
-/// that meets twenty silent ones would be given up.
+/// How long a doubted connection may take to answer. One that works answers within milliseconds. With a longer wait, a
+/// request that meets twenty silent connections would time out.
 const SHORT_WAIT: Duration = Duration::from_millis(200);
 
-/// Until when a connection must last have been lent for the pool to doubt it.
+/// The time before which a connection must last have been lent for the pool to doubt it.
 ///
-/// What silences one connection, such as a firewall that forgot it, mostly silences all that are as old. To wait for
-/// each of them would take a caller [`WAIT`] times the size of the pool. They are asked all the same: the silent one may
-/// only be in the middle of a statement that its caller gave up.
+/// What silences one connection, such as a firewall that dropped its state, usually silences all older ones. Waiting for
+/// each would take [`WAIT`] times the size of the pool, so they get [`SHORT_WAIT`]. They are not closed unasked: the
+/// silent one may only be busy with a statement that its caller gave up.
 #[derive(Clone, Default)]
 struct Doubted(Arc<Mutex<Option<Instant>>>);
 

@@ -1,9 +1,9 @@
 //! Wakes loops of the schedulers: the relay after a sync was enqueued, the reporter after a sync began or ended.
 //!
-//! Where many commit at once (requests, claims, ends of jobs), not by `NOTIFY` in the transaction that wrote the rows: Postgres takes a lock for that until the commit is on disk,
-//! so that all transactions that notify commit one after the other. Wake-ups are sent after the commit, in a
-//! transaction of their own that writes nothing, and many at once are one. One that is lost costs a second at most, for
-//! the loops also look by themselves.
+//! Postgres holds a lock from `NOTIFY` until its transaction is on disk, so transactions that notify commit one after
+//! the other. Requests, claims and ends of jobs are many at once: they send their wake-ups after the commit, in a
+//! separate transaction that writes nothing, and several wake-ups become one. A lost one costs a second at most,
+//! because each loop also has a timer. Rare transactions (releases, splits, cancellations) still use `NOTIFY`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +14,11 @@ use tokio::time::sleep;
 
 use crate::{Db, GenericClient as _};
 
-/// Between two wake-ups. Shorter, and a loop would be woken for every job of a busy process; longer, and a sync that
+/// The pause between two wake-ups. Shorter, and a loop would be woken for every job of a busy process; longer, and a sync that
 /// is enqueued right after another would wait for it.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The loops to wake. Clones share it.
+/// The loops that are to be woken. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Wakeups(Arc<Inner>);
 
@@ -35,7 +35,7 @@ impl Wakeups {
         self.0.wanted.notify_one();
     }
 
-    /// The statements that wake what is to be woken.
+    /// The statements that wake these loops, which are none afterwards.
     fn take(&self) -> String {
         let notify = |which: &AtomicBool, channel: &str| {
             if which.swap(false, Ordering::AcqRel) { format!("NOTIFY {channel};") } else { String::new() }
@@ -71,7 +71,7 @@ impl Db {
                 continue;
             }
             let sent = self.in_time(async { Ok(self.client().await?.batch_execute(&statements).await?) });
-            // The loops look by themselves.
+            // A failure needs no retry: each loop also has a timer.
             sent.await.ok();
             sleep(PAUSE).await;
         }

@@ -43,7 +43,7 @@ impl Host for Native {
             .query_opt(&statement, &[&storage_id, &sync_id])
             .await?
             .ok_or_else(|| Error::NotFound(format!("storage {storage_id}")))?;
-        // The settings of its start are kept only for a sync that has not ended: this one was cancelled or has failed.
+        // Only a live sync keeps the settings of its start. This one was cancelled or has failed meanwhile.
         if row.get("ended") {
             return Err(Error::LeaseLost);
         }
