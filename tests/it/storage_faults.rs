@@ -120,8 +120,11 @@ async fn a_storage_that_asks_for_a_long_pause_gets_it() {
     let (wait, reason) = retryable(&rig, sync).await;
     assert!(wait > 500.0, "{wait} s");
     assert_eq!((reason.as_str(), rig.s3.count(Op::List)), ("throttled", 2), "it is not asked again meanwhile");
-    let shown = rig.get(&format!("{}/{}", storage.path, storage.id)).await;
-    assert_eq!(shown["status"], "in_progress", "{shown}");
+    let path = format!("{}/{}", storage.path, storage.id);
+    until("the storage shows that its sync is in progress", async || {
+        (rig.get(&path).await["status"] == "in_progress").then_some(())
+    })
+    .await;
 
     rig.make_due(sync).await;
     let sync = rig.ended(sync).await;
