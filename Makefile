@@ -12,7 +12,7 @@ demo: install bins ## the whole thing, on real servers, in a minute
 	$(LOCAL) demo
 
 bench: install ## how fast it is beside the parts below it; BENCH='--rows 1,2 --scale 0.1' for a quick look
-	cargo build --locked --release -p longshore-scheduler -p longshore-worker -p longshore-tests --bins
+	cargo build --locked --release -p longshore-scheduler -p longshore-cli -p longshore-worker -p longshore-tests --bins
 	@tests/bench/rivals/install.sh target/local/bench-rivals
 	target/release/longshore-bench $(BENCH)
 
@@ -21,7 +21,7 @@ failover: install-tests ## failovers at many points; LONGSHORE_FAILOVER_SEEDS=20
 	cargo test --locked -p longshore-tests --test system failover -- --include-ignored --nocapture
 
 soak: install-tests ## one tenant does what costs most while another syncs; some ten minutes
-	cargo build --locked --release -p longshore-scheduler -p longshore-worker --bins
+	cargo build --locked --release -p longshore-scheduler -p longshore-cli -p longshore-worker --bins
 	cargo test --locked --release -p longshore-tests --test system soak -- --include-ignored --nocapture
 
 up: install bins ## starts Longshore on private servers and leaves it running
@@ -56,4 +56,4 @@ install-tests:
 	@deploy/local/install.sh tests
 
 bins:
-	cargo build --locked --release -p longshore-scheduler -p longshore-worker -p longshore-local --bins
+	cargo build --locked --release -p longshore-scheduler -p longshore-cli -p longshore-worker -p longshore-local --bins

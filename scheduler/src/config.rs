@@ -1,13 +1,13 @@
-//! The one place where the scheduler reads its environment.
+//! The scheduler's configuration. Defaults and descriptions are in `longshore_telemetry::settings::table`.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use longshore_model::Secret;
 use longshore_storage::Operator;
+use longshore_telemetry::LogSettings;
+use longshore_telemetry::settings::{Environment, InvalidSettings, Program, table};
 
 use crate::api::{LoadLimits, Origins, ResolveOptions};
 
@@ -26,23 +26,27 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `LONGSHORE_METRICS_LISTEN`: health and metrics once more, on an address of their own.
     pub metrics_listen: Option<SocketAddr>,
-    /// `LONGSHORE_CONNECTIONS`: sockets of clients at once.
+    /// `LONGSHORE_CONNECTIONS`: open client sockets. By default a third more than requests and streams together, so that
+    /// clients keep theirs between requests. A head may take 32 KiB of each, so more would need more memory; fewer would
+    /// leave requests that no socket can carry.
     pub connections: usize,
-    /// `LONGSHORE_PEER_CONNECTIONS`: sockets of one address at once.
+    /// `LONGSHORE_PEER_CONNECTIONS`: open sockets of one address; three quarters of all by default.
     pub peer_connections: Option<usize>,
-    /// `LONGSHORE_REQUESTS`, `LONGSHORE_TOKEN_REQUESTS`, `LONGSHORE_STREAMS`, `LONGSHORE_TOKEN_STREAMS`.
+    /// `LONGSHORE_REQUESTS`, `LONGSHORE_TOKEN_REQUESTS`, `LONGSHORE_STREAMS`, `LONGSHORE_TOKEN_STREAMS`. More requests
+    /// would only wait for the database; fewer would refuse hosts that stream objects to many browsers. One token has a
+    /// quarter by default, so that it takes four to fill the process.
     pub load: LoadLimits,
     /// `LONGSHORE_ALLOWED_ENDPOINTS`.
     pub allowed_endpoints: String,
     /// What the environment says about storages.
     pub operator: Operator,
-    /// `LONGSHORE_API_MEMORY_MB`: what large answers and bodies may take together, in bytes.
+    /// `LONGSHORE_API_MEMORY_MB`: what large answers and bodies may take together, in bytes. A scheduler without clients
+    /// takes some 60 MiB; heads of all sockets take 32 MiB, and small bodies and answers of all requests and streams
+    /// 80 MiB: with the default it stays below 512 MiB.
     pub api_memory_bytes: usize,
     /// `LONGSHORE_SEND_SECONDS`: how long a client may read nothing of an answer.
     pub send: Duration,
-    /// `LONGSHORE_LOG` and `LONGSHORE_LOG_FORMAT`.
-    pub log_filter: String,
-    pub log_format: String,
+    pub logs: LogSettings,
     /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`: how long the database may be silent in the middle of
     /// some work before its connection counts as dead.
     pub database_patience: Duration,
@@ -83,122 +87,79 @@ pub struct RotationConfig {
 }
 
 impl RotationConfig {
-    /// Reads the environment.
+    /// Reads the environment of this process.
     ///
     /// # Errors
-    /// Names every variable that is missing, or the one that cannot be understood.
-    pub fn from_env() -> Result<Self> {
-        check_present(variable, &["DATABASE_URL", "LONGSHORE_SECRET_KEYS"])?;
-        let secret = |name| Secret::new(variable(name).unwrap_or_default());
-        Ok(Self {
-            database_url: secret("DATABASE_URL"),
-            secret_keys: secret("LONGSHORE_SECRET_KEYS"),
-            database_patience: database_patience(variable)?,
-        })
+    /// Names every setting at fault.
+    pub fn from_env() -> Result<Self, InvalidSettings> {
+        let mut read = Environment::of_process(Program::Scheduler);
+        let config = Self {
+            database_url: secret(read.text(&table::DATABASE_URL)),
+            secret_keys: secret(read.text(&table::SECRET_KEYS)),
+            database_patience: read.seconds(&table::DATABASE_PATIENCE_SECONDS),
+        };
+        read.finish().map(|()| config)
     }
 }
-
-/// Sockets of clients at once: a third more than what the requests and streams of [`LOAD`] hold, so that clients keep
-/// theirs between requests. A head may take 32 KiB of each, so more would need more memory; fewer would leave places of
-/// [`LOAD`] that no socket can take.
-const CONNECTIONS: usize = 1_024;
-
-/// What one scheduler answers at once. More requests would only wait for the database; fewer would refuse hosts that
-/// stream objects to many browsers. One token has a quarter, so that it takes four to fill the process.
-const LOAD: LoadLimits = LoadLimits { requests: 512, token_requests: 128, streams: 256, token_streams: 64 };
-
-/// Memory for large answers and bodies, in MiB. A scheduler without clients takes some 60 MiB; heads of all sockets
-/// take 32 MiB, and small bodies and answers of all requests and streams 80 MiB: together it stays below 512 MiB.
-/// Lower, and fewer large answers are sent at once; higher, and the bound of 512 MiB is broken.
-const DEFAULT_API_MEMORY_MB: usize = 320;
 
 /// Whoever guesses the first token owns everything; a generated one is longer.
 const SHORTEST_TOKEN: usize = 16;
 
 impl Config {
-    /// Reads the environment.
+    /// Reads the environment of this process.
     ///
     /// # Errors
-    /// Names every variable that is missing, or the one that cannot be understood.
-    pub fn from_env() -> Result<Self> {
-        Self::read(variable)
+    /// Names every setting at fault.
+    pub fn from_env() -> Result<Self, InvalidSettings> {
+        Self::read(Environment::of_process(Program::Scheduler))
     }
 
-    fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        check_present(&variable, &["DATABASE_URL", "AMQP_URL", "LONGSHORE_SECRET_KEYS", "LONGSHORE_TOKEN"])?;
-
-        let text = |name| variable(name).unwrap_or_default();
-        let token = text("LONGSHORE_TOKEN");
-        anyhow::ensure!(
-            token.len() >= SHORTEST_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic()),
-            "LONGSHORE_TOKEN must be {SHORTEST_TOKEN} or more printable characters without spaces \
-             (make one with: openssl rand -hex 20)"
-        );
-        Ok(Self {
-            database_url: Secret::new(text("DATABASE_URL")),
-            amqp_url: Secret::new(text("AMQP_URL")),
-            secret_keys: Secret::new(text("LONGSHORE_SECRET_KEYS")),
-            token: Secret::new(token),
-            listen: parsed(&variable, "LONGSHORE_LISTEN", SocketAddr::from(([0, 0, 0, 0], 8080)))?,
-            metrics_listen: variable("LONGSHORE_METRICS_LISTEN")
-                .map(|text| text.parse().context("LONGSHORE_METRICS_LISTEN cannot be understood"))
-                .transpose()?,
-            connections: count(&variable, "LONGSHORE_CONNECTIONS", CONNECTIONS)?,
-            peer_connections: variable("LONGSHORE_PEER_CONNECTIONS")
-                .map(|_| count(&variable, "LONGSHORE_PEER_CONNECTIONS", CONNECTIONS))
-                .transpose()?,
+    fn read(mut read: Environment<'_>) -> Result<Self, InvalidSettings> {
+        let config = Self {
+            database_url: secret(read.text(&table::DATABASE_URL)),
+            amqp_url: secret(read.text(&table::AMQP_URL)),
+            secret_keys: secret(read.text(&table::SECRET_KEYS)),
+            token: first_token(&mut read),
+            listen: read.parsed(&table::LISTEN).unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
+            metrics_listen: read.parsed(&table::METRICS_LISTEN),
+            connections: read.count(&table::CONNECTIONS),
+            peer_connections: read.parsed(&table::PEER_CONNECTIONS).map(NonZeroUsize::get),
             load: LoadLimits {
-                requests: count(&variable, "LONGSHORE_REQUESTS", LOAD.requests)?,
-                token_requests: count(&variable, "LONGSHORE_TOKEN_REQUESTS", LOAD.token_requests)?,
-                streams: count(&variable, "LONGSHORE_STREAMS", LOAD.streams)?,
-                token_streams: count(&variable, "LONGSHORE_TOKEN_STREAMS", LOAD.token_streams)?,
+                requests: read.count(&table::REQUESTS),
+                token_requests: read.count(&table::TOKEN_REQUESTS),
+                streams: read.count(&table::STREAMS),
+                token_streams: read.count(&table::TOKEN_STREAMS),
             },
-            allowed_endpoints: text("LONGSHORE_ALLOWED_ENDPOINTS"),
-            operator: Operator::read(&variable),
-            api_memory_bytes: parsed(&variable, "LONGSHORE_API_MEMORY_MB", DEFAULT_API_MEMORY_MB)?.max(1) << 20,
-            send: seconds(&variable, "LONGSHORE_SEND_SECONDS", longshore_telemetry::SEND.as_secs_f64())?,
-            log_filter: variable("LONGSHORE_LOG").unwrap_or_else(|| "info".to_owned()),
-            log_format: variable("LONGSHORE_LOG_FORMAT").unwrap_or_else(|| "json".to_owned()),
-            database_patience: database_patience(&variable)?,
-            rescue: seconds(&variable, "LONGSHORE_RESCUE_SECONDS", 15.0)?,
-            keep_days: parsed(&variable, "LONGSHORE_KEEP_DAYS", 90)?,
-            public_url: text("LONGSHORE_PUBLIC_URL").trim_end_matches('/').to_owned(),
-            link_lifetime: seconds(&variable, "LONGSHORE_LINK_SECONDS", 3600.0)?,
-            allowed_origins: parsed(&variable, "LONGSHORE_ALLOWED_ORIGINS", Origins::These(Vec::new()))?,
-        })
+            allowed_endpoints: read.text(&table::ALLOWED_ENDPOINTS).unwrap_or_default(),
+            operator: Operator::read(&mut read),
+            api_memory_bytes: usize::try_from(read.mebibytes(&table::API_MEMORY_MB)).unwrap_or(usize::MAX).max(1 << 20),
+            send: read.seconds(&table::SEND_SECONDS),
+            logs: LogSettings::read(&mut read),
+            database_patience: read.seconds(&table::DATABASE_PATIENCE_SECONDS),
+            rescue: read.seconds(&table::RESCUE_SECONDS),
+            keep_days: read.number(&table::KEEP_DAYS),
+            public_url: read.text(&table::PUBLIC_URL).unwrap_or_default().trim_end_matches('/').to_owned(),
+            link_lifetime: read.seconds(&table::LINK_SECONDS),
+            allowed_origins: read.parsed(&table::ALLOWED_ORIGINS).unwrap_or(Origins::These(Vec::new())),
+        };
+        read.finish().map(|()| config)
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+fn secret(text: Option<String>) -> Secret {
+    Secret::new(text.unwrap_or_default())
 }
 
-fn check_present(variable: impl Fn(&str) -> Option<String>, names: &[&str]) -> Result<()> {
-    let missing: Vec<&str> = names.iter().copied().filter(|name| variable(name).is_none()).collect();
-    anyhow::ensure!(missing.is_empty(), "these environment variables must be set: {}", missing.join(", "));
-    Ok(())
-}
-
-fn database_patience(variable: impl Fn(&str) -> Option<String>) -> Result<Duration> {
-    seconds(variable, "LONGSHORE_DATABASE_PATIENCE_SECONDS", longshore_db::PATIENCE.as_secs_f64())
-}
-
-fn parsed<T: FromStr>(variable: impl Fn(&str) -> Option<String>, name: &str, default: T) -> Result<T>
-where
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    variable(name).map_or(Ok(default), |text| text.parse().with_context(|| format!("{name} cannot be understood")))
-}
-
-/// A count of at least one.
-fn count(variable: impl Fn(&str) -> Option<String>, name: &str, default: usize) -> Result<usize> {
-    Ok(parsed(variable, name, NonZeroUsize::new(default).unwrap_or(NonZeroUsize::MIN))?.get())
-}
-
-fn seconds(variable: impl Fn(&str) -> Option<String>, name: &str, default: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(parsed(variable, name, default)?)
-        .with_context(|| format!("{name} must be a number of seconds"))
+fn first_token(read: &mut Environment<'_>) -> Secret {
+    let token = read.text(&table::TOKEN);
+    let is_strong = |token: &String| token.len() >= SHORTEST_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if token.as_ref().is_some_and(|token| !is_strong(token)) {
+        let fault = format!(
+            "must be {SHORTEST_TOKEN} or more printable characters without spaces (make one with: openssl rand -hex 20)"
+        );
+        read.fault(&table::TOKEN, fault);
+    }
+    secret(token)
 }
 
 #[cfg(test)]
@@ -207,14 +168,26 @@ mod tests {
 
     const TOKEN: &str = "0123456789abcdef";
 
-    fn read(variables: &[(&str, &str)]) -> Result<Config> {
-        Config::read(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    const NEEDED: [(&str, &str); 4] = [
+        ("DATABASE_URL", "postgres://u:pw@h/d"),
+        ("AMQP_URL", "a"),
+        ("LONGSHORE_SECRET_KEYS", "k"),
+        ("LONGSHORE_TOKEN", TOKEN),
+    ];
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, InvalidSettings> {
+        Config::read(Environment::new(Program::Scheduler, |name| {
+            variables.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        }))
     }
 
     #[test]
     fn everything_that_is_missing_is_named_at_once() {
         let error = read(&[("AMQP_URL", "amqp://x")]).unwrap_err().to_string();
-        assert!(error.ends_with("DATABASE_URL, LONGSHORE_SECRET_KEYS, LONGSHORE_TOKEN"), "{error}");
+        for name in ["DATABASE_URL", "LONGSHORE_SECRET_KEYS", "LONGSHORE_TOKEN"] {
+            assert!(error.contains(&format!("{name} must be set")), "{error}");
+        }
+        assert!(!error.contains("AMQP_URL"), "{error}");
     }
 
     #[test]
@@ -224,28 +197,23 @@ mod tests {
         const BASE: usize = 60 * MIB;
         // A body or an answer of a request, and what a stream has not sent.
         const UNCOUNTED: usize = 64 * 1024;
-        let heads = CONNECTIONS * longshore_telemetry::LARGEST_HEAD;
-        let small = (2 * LOAD.requests + LOAD.streams) * UNCOUNTED;
-        let all = BASE + heads + small + (DEFAULT_API_MEMORY_MB << 20);
+        let config = read(&NEEDED).unwrap();
+        let heads = config.connections * longshore_telemetry::LARGEST_HEAD;
+        let small = (2 * config.load.requests + config.load.streams) * UNCOUNTED;
+        let all = BASE + heads + small + config.api_memory_bytes;
         assert!(all <= 512 * MIB, "{} MiB", all / MIB);
-        assert_eq!(LOAD.within(CONNECTIONS), LOAD, "each place has a socket");
+        assert_eq!(config.load.within(config.connections), config.load, "each request has a socket");
     }
 
     #[test]
     fn secrets_do_not_print_and_what_is_not_understood_is_named() {
-        let needed = [
-            ("DATABASE_URL", "postgres://u:pw@h/d"),
-            ("AMQP_URL", "a"),
-            ("LONGSHORE_SECRET_KEYS", "k"),
-            ("LONGSHORE_TOKEN", TOKEN),
-        ];
-        let config = read(&needed).unwrap();
+        let config = read(&NEEDED).unwrap();
         assert!(!format!("{config:?}").contains(TOKEN) && !format!("{config:?}").contains("u:pw"));
-        let wrong = [&needed[..], &[("LONGSHORE_LISTEN", "here")]].concat();
+        let wrong = [&NEEDED[..], &[("LONGSHORE_LISTEN", "here")]].concat();
         assert!(read(&wrong).unwrap_err().to_string().contains("LONGSHORE_LISTEN"));
-        let none = [&needed[..], &[("LONGSHORE_TOKEN_REQUESTS", "0")]].concat();
+        let none = [&NEEDED[..], &[("LONGSHORE_TOKEN_REQUESTS", "0")]].concat();
         assert!(read(&none).unwrap_err().to_string().contains("LONGSHORE_TOKEN_REQUESTS"));
-        let short = [&needed[..3], &[("LONGSHORE_TOKEN", "short")]].concat();
+        let short = [&NEEDED[..3], &[("LONGSHORE_TOKEN", "short")]].concat();
         assert!(read(&short).unwrap_err().to_string().contains("openssl rand"));
     }
 }

@@ -4,7 +4,6 @@
 //! rows say to the broker, to the host and to the metrics.
 
 pub mod api;
-pub mod cli;
 pub mod config;
 mod loops;
 pub mod rotation;
@@ -20,7 +19,7 @@ use longshore_db::host::{Host, Native};
 use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
 use longshore_telemetry::{
-    ClientConnections, ConnectionLimits, Health, HttpMetrics, Listening, LogFormat, Metrics, SEND, Tasks, init_logs,
+    ClientConnections, ConnectionLimits, Health, HttpMetrics, Listening, Metrics, SEND, Tasks, error_chain, init_logs,
     raise_open_files, serve,
 };
 use tokio::net::TcpListener;
@@ -46,7 +45,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// # Errors
 /// The configuration cannot be used, the port is taken, or a part of the scheduler failed.
 pub async fn run(config: Config) -> Result<()> {
-    init_logs(config.log_format.parse::<LogFormat>()?, &config.log_filter)?;
+    init_logs(&config.logs)?;
     let open_files = raise_open_files();
     let tasks = Tasks::new();
     tasks.stop_on_signals()?;
@@ -89,7 +88,7 @@ pub async fn run(config: Config) -> Result<()> {
     let router = api::router(state, open.clone())?;
     let http = HttpMetrics::register(registry)?;
     let listener = listen(config.listen).await?;
-    info!(event = "scheduler_starts", listen = %config.listen, "scheduler starts");
+    info!(event = "scheduler_started", listen = %config.listen, "scheduler started");
     let clients = ClientConnections::new(sockets, &http, Listening::Api);
     tasks.spawn("http", serve(listener, router, clients, config.send, stop.clone()));
     if let Some(address) = config.metrics_listen {
@@ -121,7 +120,7 @@ pub async fn run(config: Config) -> Result<()> {
     tasks.spawn("pruner", pruner::run(db, config.keep_days, stop.clone()));
 
     tasks.wait(DRAIN).await?;
-    info!("scheduler stopped");
+    info!(event = "scheduler_stopped", "scheduler stopped");
     Ok(())
 }
 
@@ -160,8 +159,7 @@ async fn prepare(db: &Db, config: &Config, tasks: &Tasks) -> bool {
         match prepared.await {
             Ok(()) => return true,
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                warn!(error = %error, cause, "the database is not ready, trying again");
+                warn!(event = "database_not_ready", error = error_chain(&error), "database not ready, retrying");
             }
         }
         if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {

@@ -167,23 +167,22 @@ async fn what_goes_wrong_is_said_in_words_and_by_the_exit_code() {
 
     let absent = longshore(&rig, "sync start 77").await;
     assert_eq!((absent.code, absent.out.as_str()), (1, ""));
-    assert_eq!(absent.err, "error: there is no storage 77, or it is not this token's to see\n");
+    assert_eq!(
+        absent.err,
+        "error: storage 77 not found, or this token cannot access it\nhint: `longshore storage list` shows the storages of this token\n"
+    );
     let absent = longshore(&rig, "sync status 77").await;
     assert!(absent.err.contains("There is no sync 77") && absent.err.contains("[not_found]"), "{}", absent.err);
 
     let stranger = run(command(&rig.url(), "not-a-token", "project list")).await;
     assert_eq!(stranger.code, 1);
-    assert!(
-        stranger.err.contains("does not take the token") && !stranger.err.contains("not-a-token"),
-        "{}",
-        stranger.err
-    );
+    assert!(stranger.err.contains("refused the token") && !stranger.err.contains("not-a-token"), "{}", stranger.err);
     let nobody = format!("http://127.0.0.1:{}", longshore_local::ports::free().expect("a port"));
     let unreachable = run(command(&nobody, rig.token(), "project list")).await;
     assert_eq!(unreachable.code, 1);
     assert!(unreachable.err.contains("is the scheduler up"), "{}", unreachable.err);
     let other = run(command(&rig.s3.endpoint(), rig.token(), "project list")).await;
-    assert!(other.code == 1 && other.err.contains("not as Longshore does"), "{}", other.err);
+    assert!(other.code == 1 && other.err.contains("not a Longshore response"), "{}", other.err);
 
     for wrong in ["sync start", "storage create s3 --bucket x", "sync start one", "fly", "quarantine replay"] {
         let said = longshore(&rig, wrong).await;
@@ -205,5 +204,5 @@ async fn a_made_token_works_until_it_is_deleted() {
     assert!(list.out.contains("ci") && !list.out.contains(&token), "{}", list.out);
     assert_eq!(longshore(&rig, &format!("token delete {}", made["id"])).await.code, 0);
     let said = run(command(&rig.url(), &token, "project list")).await;
-    assert!(said.code == 1 && said.err.contains("does not take the token"), "{}", said.err);
+    assert!(said.code == 1 && said.err.contains("refused the token"), "{}", said.err);
 }

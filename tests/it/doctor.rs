@@ -215,7 +215,10 @@ async fn the_first_step_that_fails_is_the_one_that_is_blamed() {
     let said = longshore(&rig, "doctor --storage 777").await;
     assert_eq!(
         (said.code, said.err.as_str()),
-        (1, "error: there is no storage 777, or it is not this token's to see\n")
+        (
+            1,
+            "error: storage 777 not found, or this token cannot access it\nhint: `longshore storage list` shows the storages of this token\n"
+        )
     );
 }
 

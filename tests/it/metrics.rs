@@ -325,13 +325,13 @@ async fn ids_in_the_logs_lead_from_a_request_to_the_commit_of_its_page() {
     rig.ended(sync).await;
     rig.check_nothing_is_left(&storage).await;
     let worked = lines(&rig.workers[0], "sync.id", &json!(sync));
-    let committed: Vec<&Value> = worked.iter().filter(|line| line["message"] == "page committed").collect();
+    let committed: Vec<&Value> = worked.iter().filter(|line| line["event"] == "page_committed").collect();
     let [committed] = committed[..] else { panic!("one page: {worked:?}") };
     let job = rig.get(&format!("/api/syncs/{sync}")).await["jobs"][0]["id"].clone();
     assert_eq!((&committed["job.id"], &committed["job.attempt"]), (&job, &json!(1)));
     assert_eq!((&committed["storage.id"], &committed["level"]), (&json!(storage.id), &json!("info")));
     let ended = lines(&rig.schedulers[0], "sync.id", &json!(sync));
-    assert!(ended.iter().any(|line| line["message"] == "sync ended" && line["status"] == "completed"), "{ended:?}");
+    assert!(ended.iter().any(|line| line["event"] == "sync_ended" && line["status"] == "completed"), "{ended:?}");
 
     let long = "x".repeat(200);
     let request = rig.request("GET", "/api/projects").bearer_auth(rig.token()).header("X-Request-Id", &long);
@@ -346,6 +346,6 @@ async fn logs_come_as_text_where_the_operator_wants_that() {
     let storage = rig.import_storage(rig.project().await, "images", json!({"use_blob_urls": true})).await;
     let sync = rig.sync_to_end(&storage).await;
     let log = rig.workers[0].process.log();
-    let line = log.lines().find(|line| line.contains("page committed")).expect("a line about the page");
+    let line = log.lines().find(|line| line.contains("page_committed")).expect("a line about the page");
     assert!(line.contains("sync.id") && line.contains(&sync["id"].to_string()) && !line.starts_with('{'), "{line}");
 }

@@ -3,10 +3,24 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+fn readme() -> String {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
+    std::fs::read_to_string(workspace.join("README.md")).expect("a README")
+}
+
+#[test]
+fn the_table_of_settings_in_the_readme_is_the_one_that_the_programs_read() {
+    let table = longshore_telemetry::settings::markdown();
+    assert!(
+        readme().contains(&table),
+        "replace the table under Configuration with what `longshore-scheduler settings` prints:\n{table}"
+    );
+}
+
 #[test]
 fn every_promise_of_the_readme_names_tests_that_exist() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
-    let readme = std::fs::read_to_string(workspace.join("README.md")).expect("a README");
+    let readme = readme();
     let promises = readme.split("\n## ").find(|section| section.starts_with("Promises")).expect("its promises");
     let rows: Vec<&str> = promises.lines().filter(|line| line.starts_with("| **")).collect();
     assert!(rows.len() > 5, "a table of promises");

@@ -43,8 +43,8 @@ fn told_ends(rig: &Rig) -> BTreeMap<i64, usize> {
     let mut told = BTreeMap::new();
     for line in rig.schedulers.iter().flat_map(|app| app.process.log().lines().map(str::to_owned).collect::<Vec<_>>()) {
         let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
-        if line.to_string().contains("\"sync ended\"") {
-            let sync = line["sync.id"].as_i64().or_else(|| line["fields"]["sync.id"].as_i64()).expect("a sync's id");
+        if line["event"] == "sync_ended" {
+            let sync = line["sync.id"].as_i64().expect("a sync's id");
             *told.entry(sync).or_default() += 1;
         }
     }

@@ -46,6 +46,6 @@ async fn whatever_is_sent_the_answer_is_in_the_document_and_never_a_failure_of_l
     let (passed, said) = run(&rig, token["token"].as_str().expect("the token")).await;
     assert!(passed, "{said}");
     let failures: Vec<String> =
-        rig.logs().lines().filter(|line| line.contains("a request failed")).map(str::to_owned).collect();
+        rig.logs().lines().filter(|line| line.contains("\"event\":\"request_failed\"")).map(str::to_owned).collect();
     assert!(failures.is_empty(), "{failures:#?}");
 }

@@ -76,7 +76,7 @@ async fn a_stalled_worker_that_wakes_while_another_works_writes_nothing() {
 
     rig.wake_worker(stalled);
     its_page.release();
-    rig.until_worker_says(stalled, "lease on the job is lost").await;
+    rig.until_event(stalled, "attempt_left").await;
     assert_eq!(tasks(&rig).await, 0, "the job is another's");
 
     their_page.release();
@@ -117,7 +117,7 @@ async fn sigterm_finishes_the_page_and_another_worker_goes_on_behind_it() {
     third_page.reached().await;
     rig.until_counted(sync, "pages", 2).await;
     let (exit, ()) = tokio::join!(rig.workers[0].stop(), async {
-        rig.until_worker_says(0, "SIGTERM").await;
+        rig.until_event(0, "stopping").await;
         third_page.release();
     });
     assert!(exit.expect("it ends").success());
@@ -172,7 +172,7 @@ async fn a_cancelled_sync_writes_nothing_more_and_the_next_one_goes_on() {
     let cancelled = rig.post(&format!("/api/syncs/{sync}/cancel"), json!({})).await;
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
     third_page.release();
-    rig.until_worker_says(0, "lease on the job is lost").await;
+    rig.until_event(0, "attempt_left").await;
 
     let ended = rig.get(&format!("/api/syncs/{sync}")).await;
     assert_eq!(ended["status"], "cancelled", "{ended}");

@@ -121,13 +121,8 @@ impl Rig {
 
     /// Waits until a worker has logged an event.
     pub async fn until_event(&self, index: usize, event: &str) {
-        self.until_worker_says(index, &format!("\"event\":\"{event}\"")).await;
-    }
-
-    /// Waits until a worker has written such words into its log.
-    pub async fn until_worker_says(&self, index: usize, words: &str) {
-        let process = &self.workers[index].process;
-        until(&format!("{} says {words:?}", process.name()), || async { process.log().contains(words).then_some(()) })
+        let (process, field) = (&self.workers[index].process, format!("\"event\":\"{event}\""));
+        until(&format!("{} logs {event}", process.name()), || async { process.log().contains(&field).then_some(()) })
             .await;
     }
 

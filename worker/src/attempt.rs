@@ -6,6 +6,7 @@
 
 mod end;
 
+use longshore_telemetry::error_chain;
 use std::time::Duration;
 
 use futures::future::OptionFuture;
@@ -156,8 +157,8 @@ async fn commit_or_isolate(
             info!(
                 event = "page_value_refused",
                 job.id = claimed.lease.job,
-                error = %error,
-                "the database refuses a value of a page: looking for it"
+                error = error_chain(&error),
+                "Postgres rejected a value of the page; quarantining its object"
             );
             let mut client = context.db.client().await?;
             page.isolate(context, claimed, &mut client).await?;
@@ -178,7 +179,7 @@ async fn commit(context: &Context, claimed: &Claimed, fence: &Fence, page: &Page
         warn!(
             event = "commit_timed_out",
             job.id = claimed.lease.job,
-            "a page did not commit in time: its connection is closed"
+            "page commit timed out; its database connection is closed"
         );
         return Err(JobError::Db(DbError::Silent));
     };

@@ -3,6 +3,7 @@
 //! A worker that lost its database can do nothing with a message, while another worker may be idle. So it stops
 //! consuming until its database answers, and gives back the jobs it holds as soon as it does.
 
+use longshore_telemetry::error_chain;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,12 +80,12 @@ impl Availability {
             match look(db, process, leases).await {
                 Ok(()) => {
                     if self.0.send_replace(State::Up) == State::Down {
-                        info!(event = "database_available", "the database is available again");
+                        info!(event = "database_available", "database available again");
                     }
                 }
                 Err(error) => {
                     if self.0.send_replace(State::Down) != State::Down {
-                        warn!(event = "database_unavailable", error = %error, "the database is unavailable");
+                        warn!(event = "database_unavailable", error = error_chain(&error), "database unavailable");
                     }
                     stop.run_until_cancelled(sleep(PAUSE)).await;
                 }
@@ -112,7 +113,7 @@ async fn look(db: &Db, process: Uuid, leases: &Leases) -> Result<()> {
         info!(
             event = "unknown_claims_released",
             jobs = released,
-            "claims whose answers were lost: the jobs are due again"
+            "claims whose answers were lost are released; their jobs are due"
         );
     }
     Ok(())

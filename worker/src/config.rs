@@ -1,13 +1,13 @@
-//! The one place where the worker reads its environment.
+//! The worker's configuration. Defaults and descriptions are in `longshore_telemetry::settings::table`.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use longshore_model::Secret;
 use longshore_storage::Operator;
+use longshore_telemetry::LogSettings;
+use longshore_telemetry::settings::{Environment, InvalidSettings, Program, table};
 
 /// Everything that an operator sets.
 #[derive(Debug)]
@@ -20,21 +20,20 @@ pub struct Config {
     pub secret_keys: Secret,
     /// `LONGSHORE_METRICS_LISTEN`: health and metrics.
     pub listen: SocketAddr,
-    /// `LONGSHORE_CONNECTIONS`: sockets of clients at once: probes and scrapers are few.
+    /// `LONGSHORE_CONNECTIONS`: open client sockets. Each may take 32 KiB, and a probe or a scrape is
+    /// over within a moment: more would only be held by clients that send nothing; fewer could refuse a second scraper.
     pub connections: usize,
-    /// `LONGSHORE_PEER_CONNECTIONS`: sockets of one address at once; three quarters of them by default.
+    /// `LONGSHORE_PEER_CONNECTIONS`: open sockets of one address; three quarters of all by default.
     pub peer_connections: Option<usize>,
     /// `LONGSHORE_ALLOWED_ENDPOINTS`.
     pub allowed_endpoints: String,
     /// What the environment says about storages.
     pub operator: Operator,
-    /// `LONGSHORE_LOG` and `LONGSHORE_LOG_FORMAT`.
-    pub log_filter: String,
-    pub log_format: String,
+    pub logs: LogSettings,
     /// `LONGSHORE_WORKER`: the name in leases and logs; host name and process id by default.
     pub name: String,
-    /// `LONGSHORE_JOBS`: jobs at once per queue; for every four of them one more in passing, so that small
-    /// ones need not wait for giants. Each holds one connection while it commits.
+    /// `LONGSHORE_JOBS`: concurrent jobs per queue, plus one short slot per four, so that small jobs are not stuck
+    /// behind large ones. Each holds one database connection while it commits.
     pub jobs: u16,
     /// `LONGSHORE_GETS`: objects read or written at once per job.
     pub transfers: usize,
@@ -62,67 +61,42 @@ pub struct Config {
     pub max_failures: i32,
 }
 
-/// Sockets of clients at once. Each may take 32 KiB, and a probe or a scrape is over within a moment: more would
-/// only be held by clients that send nothing; fewer could refuse a second scraper.
-const CONNECTIONS: usize = 256;
-
 impl Config {
-    /// Reads the environment.
+    /// Reads the environment of this process.
     ///
     /// # Errors
-    /// Names every variable that is missing, or the one that cannot be understood.
-    pub fn from_env() -> Result<Self> {
-        let missing: Vec<&str> = ["DATABASE_URL", "AMQP_URL", "LONGSHORE_SECRET_KEYS"]
-            .into_iter()
-            .filter(|name| variable(name).is_none())
-            .collect();
-        anyhow::ensure!(missing.is_empty(), "these environment variables must be set: {}", missing.join(", "));
-
-        let secret = |name| Secret::new(variable(name).unwrap_or_default());
-        let name = variable("LONGSHORE_WORKER").unwrap_or_else(|| {
-            format!("{}-{}", variable("HOSTNAME").unwrap_or_else(|| "worker".to_owned()), std::process::id())
-        });
-        Ok(Self {
-            database_url: secret("DATABASE_URL"),
-            amqp_url: secret("AMQP_URL"),
-            secret_keys: secret("LONGSHORE_SECRET_KEYS"),
-            listen: parsed("LONGSHORE_METRICS_LISTEN", SocketAddr::from(([0, 0, 0, 0], 9090)))?,
-            connections: parsed("LONGSHORE_CONNECTIONS", NonZeroUsize::new(CONNECTIONS).unwrap_or(NonZeroUsize::MIN))?
-                .get(),
-            peer_connections: variable("LONGSHORE_PEER_CONNECTIONS")
-                .map(|_| parsed("LONGSHORE_PEER_CONNECTIONS", NonZeroUsize::MIN).map(NonZeroUsize::get))
-                .transpose()?,
-            allowed_endpoints: variable("LONGSHORE_ALLOWED_ENDPOINTS").unwrap_or_default(),
-            operator: Operator::read(variable),
-            log_filter: variable("LONGSHORE_LOG").unwrap_or_else(|| "info".to_owned()),
-            log_format: variable("LONGSHORE_LOG_FORMAT").unwrap_or_else(|| "json".to_owned()),
-            name,
-            jobs: parsed("LONGSHORE_JOBS", 8)?,
-            transfers: parsed("LONGSHORE_GETS", 32)?,
-            memory_bytes: parsed::<u64>("LONGSHORE_MEMORY_MB", 128)? * 1024 * 1024,
-            lease: seconds("LONGSHORE_LEASE_SECONDS", 60.0)?,
-            quantum: seconds("LONGSHORE_QUANTUM_SECONDS", 5.0)?,
-            split_after_pages: parsed("LONGSHORE_SPLIT_AFTER_PAGES", 2)?,
-            database_patience: seconds("LONGSHORE_DATABASE_PATIENCE_SECONDS", longshore_db::PATIENCE.as_secs_f64())?,
-            storage_patience: seconds("LONGSHORE_STORAGE_PATIENCE_SECONDS", 30.0)?,
-            drain: seconds("LONGSHORE_DRAIN_SECONDS", 25.0)?,
-            max_failures: parsed("LONGSHORE_MAX_FAILURES", 10)?,
-        })
+    /// Names every setting at fault.
+    pub fn from_env() -> Result<Self, InvalidSettings> {
+        Self::read(Environment::of_process(Program::Worker))
     }
-}
 
-#[expect(clippy::disallowed_methods, reason = "this is the file that reads the environment")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn parsed<T: FromStr>(name: &str, default: T) -> Result<T>
-where
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    variable(name).map_or(Ok(default), |text| text.parse().with_context(|| format!("{name} cannot be understood")))
-}
-
-fn seconds(name: &str, default: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(parsed(name, default)?).with_context(|| format!("{name} must be a number of seconds"))
+    fn read(mut read: Environment<'_>) -> Result<Self, InvalidSettings> {
+        let secret = |text: Option<String>| Secret::new(text.unwrap_or_default());
+        let config = Self {
+            database_url: secret(read.text(&table::DATABASE_URL)),
+            amqp_url: secret(read.text(&table::AMQP_URL)),
+            secret_keys: secret(read.text(&table::SECRET_KEYS)),
+            listen: read.parsed(&table::METRICS_LISTEN).unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
+            connections: read.count(&table::CONNECTIONS),
+            peer_connections: read.parsed(&table::PEER_CONNECTIONS).map(NonZeroUsize::get),
+            allowed_endpoints: read.text(&table::ALLOWED_ENDPOINTS).unwrap_or_default(),
+            operator: Operator::read(&mut read),
+            logs: LogSettings::read(&mut read),
+            name: read.text(&table::WORKER).unwrap_or_else(|| {
+                let host = read.variable("HOSTNAME").unwrap_or_else(|| "worker".to_owned());
+                format!("{host}-{}", std::process::id())
+            }),
+            jobs: read.number(&table::JOBS),
+            transfers: read.number(&table::GETS),
+            memory_bytes: read.mebibytes(&table::MEMORY_MB),
+            lease: read.seconds(&table::LEASE_SECONDS),
+            quantum: read.seconds(&table::QUANTUM_SECONDS),
+            split_after_pages: read.number(&table::SPLIT_AFTER_PAGES),
+            database_patience: read.seconds(&table::DATABASE_PATIENCE_SECONDS),
+            storage_patience: read.seconds(&table::STORAGE_PATIENCE_SECONDS),
+            drain: read.seconds(&table::DRAIN_SECONDS),
+            max_failures: read.number(&table::MAX_FAILURES),
+        };
+        read.finish().map(|()| config)
+    }
 }

@@ -106,9 +106,10 @@ impl Memory {
             Ok(permit) => permit,
             Err(_) => {
                 warn!(
+                    event = "memory_waited_for",
                     kibibytes,
                     of = self.total,
-                    "a page waits long for memory: LONGSHORE_MEMORY_MB may be too little"
+                    "a page has waited long for memory; consider a larger LONGSHORE_MEMORY_MB"
                 );
                 acquire.await
             }

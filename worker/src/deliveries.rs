@@ -4,6 +4,7 @@
 //! between leaves it to the broker, and the row, which is the truth, to the rescuer. A worker whose database is
 //! unavailable takes no messages: another worker's may be available.
 
+use longshore_telemetry::error_chain;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,11 +45,11 @@ pub(crate) async fn consume(context: Arc<Context>, broker: Broker, queue: Queue,
             next = consumer.next_message::<JobMessage>() => next,
             () = context.database.down() => {
                 consumer.pause().await;
-                info!(event = "consuming_paused", queue = queue.as_str(), "no messages are taken while the database is unavailable");
+                info!(event = "consuming_paused", queue = queue.as_str(), "paused until the database is available");
                 if context.stop.run_until_cancelled(context.database.up()).await.is_none() {
                     return;
                 }
-                info!(event = "consuming_resumed", queue = queue.as_str(), "messages are taken again");
+                info!(event = "consuming_resumed", queue = queue.as_str(), "consuming resumed");
                 continue;
             }
         };
@@ -66,7 +67,11 @@ async fn deliver(context: &Context, places: &Places, message: &JobMessage, deliv
     let claimed = match claim(context, message.job).await {
         Some(Claim::Claimed(claimed)) => claimed,
         Some(Claim::Nothing | Claim::Busy) => {
-            debug!(event = "nothing_to_claim", job.id = message.job, "finished, cancelled, leased or not yet due");
+            debug!(
+                event = "nothing_to_claim",
+                job.id = message.job,
+                "nothing to claim: finished, cancelled, leased or not due"
+            );
             return delivery.ack().await;
         }
         None => return delivery.requeue().await,
@@ -123,7 +128,7 @@ async fn room<'a>(
         return Ok(Room::Shared { _guard: shared });
     }
     drop(shared);
-    info!(event = "job_runs_alone", "the worker was lost several times during this job: it runs alone, in small pages");
+    info!(event = "job_runs_alone", "job lost its worker several times; it runs alone, in small pages");
     tokio::select! {
         guard = context.alone.write() => Ok(Room::Alone { _guard: guard }),
         () = sleep(context.config.quantum * ROOM_QUANTA) => Err(JobError::NoRoom),
@@ -140,7 +145,7 @@ async fn claim(context: &Context, job: i64) -> Option<Claim> {
             Ok(Claim::Busy) => {}
             Ok(claim) => return Some(claim),
             Err(error) => {
-                warn!(event = "claim_failed", job.id = job, error = %error, "claim failed");
+                warn!(event = "claim_failed", job.id = job, error = error_chain(&error), "claim failed");
                 if error.is_unavailable() && !context.database.is_up_after_all().await {
                     return None;
                 }

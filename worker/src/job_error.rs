@@ -1,10 +1,10 @@
 //! Why an attempt could not go on.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, StorageError};
+use longshore_telemetry::Backoff;
 
 /// How long a job waits that could not run alone: the worker begins the attempts that waited with it. Less, and its
 /// next wait would keep them waiting again.
@@ -77,38 +77,22 @@ impl JobError {
             Self::Db(_) => Verdict::Retry { reason: FailureReason::Internal, at_least: Duration::ZERO },
         }
     }
-
-    /// The failure with its causes, each said once; no secret is in any of them.
-    pub(crate) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let said = error.to_string();
-            if !text.ends_with(&said) {
-                text.push_str(": ");
-                text.push_str(&said);
-            }
-            cause = error.source();
-        }
-        text
-    }
 }
 
 /// How long a job waits that could not go on because the database was unavailable. It has answered since, or the job
 /// could not be given back; the pause is for errors that come again at once, such as a full disk.
 fn after_unavailable() -> Duration {
-    Duration::from_secs(1).mul_f64(rand::random_range(0.5..=1.0))
+    const PAUSE: Duration = Duration::from_secs(1);
+    Backoff { first: PAUSE, longest: PAUSE }.wait(0)
 }
 
 /// How long a job waits after its nth failure in a row: doubling from one second to five minutes,
 /// half of it by chance, so that the jobs of one broken storage do not come back together.
 pub(crate) fn backoff(failures: i32, at_least: Duration) -> Duration {
-    const FIRST: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(300);
+    const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
     /// What a storage may ask for at most: longer would look like a stuck sync.
     const PATIENCE: Duration = Duration::from_secs(900);
-    let doubled = FIRST.saturating_mul(1 << failures.clamp(0, 20)).min(LONGEST);
-    doubled.mul_f64(rand::random_range(0.5..=1.0)).max(at_least.min(PATIENCE))
+    BACKOFF.wait(u32::try_from(failures).unwrap_or_default()).max(at_least.min(PATIENCE))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The leases this worker holds, and the heartbeat that extends them.
 
+use longshore_telemetry::error_chain;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -86,13 +87,13 @@ impl Leases {
             match extended {
                 Ok(Ok(still_held)) => self.end_lost(&leases, &still_held, metrics),
                 Ok(Err(error)) => {
-                    warn!(event = "heartbeat_failed", error = %error, "leases not extended");
+                    warn!(event = "heartbeat_failed", error = error_chain(&error), "could not extend leases");
                     if error.is_unavailable() {
                         database.doubt();
                     }
                 }
                 Err(_) => {
-                    warn!(event = "heartbeat_failed", "leases not extended: the database does not answer in time");
+                    warn!(event = "heartbeat_failed", "could not extend leases: Postgres did not answer in time");
                     database.doubt();
                 }
             }
@@ -100,7 +101,7 @@ impl Leases {
         // No range should be split for a worker that stopped; where this fails, time tells.
         let gone = async { workers::gone(&db.client().await?, &me.name).await };
         if let Err(error) = gone.await {
-            debug!(event = "sign_off_failed", error = %error, "not signed off");
+            debug!(event = "sign_off_failed", error = error_chain(&error), "could not deregister the worker");
         }
     }
 
@@ -113,7 +114,7 @@ impl Leases {
                     event = "lease_lost",
                     job.id = lease.job,
                     job.attempt = lease.attempt,
-                    "lease lost: the attempt ends"
+                    "lease lost; attempt ended"
                 );
                 metrics.leases_lost.inc();
                 lost.cancel();
@@ -141,7 +142,7 @@ async fn release_unknown(
         info!(
             event = "unknown_claims_released",
             jobs = released,
-            "claims whose answers were lost: the jobs are due again"
+            "claims whose answers were lost are released; their jobs are due"
         );
     }
     Ok(new.into_iter().collect())

@@ -27,7 +27,7 @@ use longshore_db::host::Native;
 use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, Timeouts, WireOptions};
 use longshore_telemetry::{
-    ClientConnections, ConnectionLimits, Health, HttpMetrics, Listening, LogFormat, Metrics, SEND, Tasks, init_logs,
+    ClientConnections, ConnectionLimits, Health, HttpMetrics, Listening, Metrics, SEND, Tasks, init_logs,
     raise_open_files, router, serve,
 };
 use tokio::net::TcpListener;
@@ -53,7 +53,7 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// # Errors
 /// The configuration cannot be used, the port is taken, or a part of the worker failed.
 pub async fn run(config: Config) -> Result<()> {
-    init_logs(config.log_format.parse::<LogFormat>()?, &config.log_filter)?;
+    init_logs(&config.logs)?;
     let open_files = raise_open_files();
     let tasks = Tasks::new();
     tasks.stop_on_signals()?;
@@ -93,7 +93,7 @@ pub async fn run(config: Config) -> Result<()> {
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let sockets = ConnectionLimits::new(config.connections, config.peer_connections, open_files);
     let clients = ClientConnections::new(sockets, &HttpMetrics::register(exposed.registry())?, Listening::Metrics);
-    info!(event = "worker_starts", worker = config.name, listen = %config.listen, "worker starts");
+    info!(event = "worker_started", worker = config.name, listen = %config.listen, "worker started");
 
     let (lease, drain) = (config.lease, config.drain);
     let (process, database) = (Uuid::new_v4(), Availability::new());
@@ -162,6 +162,6 @@ pub async fn run(config: Config) -> Result<()> {
     background.stopping().cancel();
     background.wait(LAST_WORDS).await?;
     drained?;
-    info!("worker stopped");
+    info!(event = "worker_stopped", "worker stopped");
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! What only an operator should know is logged once, with the same id that the caller sees.
 
+use longshore_telemetry::error_chain;
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 
@@ -201,17 +202,19 @@ impl ApiError {
     fn log(&self, id: Uuid) {
         match self {
             Self::Database(error) => {
-                tracing::error!(error.id = %id, error = chain(error), "a request failed in the database");
+                tracing::error!(event = "request_failed", error.id = %id, error = error_chain(error), "request failed in Postgres");
             }
-            Self::TimedOut => tracing::error!(error.id = %id, "a request was given up, for it took too long"),
+            Self::TimedOut => tracing::error!(event = "request_timed_out", error.id = %id, "request timed out"),
             // Nothing of ours is wrong, and any client could fill the log with it.
-            Self::SlowBody => tracing::debug!(error.id = %id, "a body was sent too slowly"),
-            Self::Internal(error) => tracing::error!(error.id = %id, error = chain(error.as_ref()), "a request failed"),
+            Self::SlowBody => tracing::debug!(event = "body_too_slow", error.id = %id, "request body sent too slowly"),
+            Self::Internal(error) => {
+                tracing::error!(event = "request_failed", error.id = %id, error = error_chain(error.as_ref()), "request failed");
+            }
             Self::Connection { error, .. } => {
-                tracing::info!(error.id = %id, error = chain(error), "a storage cannot be used as configured");
+                tracing::info!(event = "storage_unusable", error.id = %id, error = error_chain(error), "storage does not work as configured");
             }
             Self::Storage(error) => {
-                tracing::info!(error.id = %id, error = chain(error), "a storage did not give what was asked of it");
+                tracing::info!(event = "storage_request_failed", error.id = %id, error = error_chain(error), "storage request failed");
             }
             _ => {}
         }
@@ -231,18 +234,6 @@ fn storage_status(kind: ErrorKind) -> StatusCode {
 /// hold addresses or keys.
 fn connection_detail(error: &StorageError) -> String {
     error.reason.advice().to_owned()
-}
-
-/// An error with its causes, outermost first.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 impl From<longshore_db::Error> for ApiError {

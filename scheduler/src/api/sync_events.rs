@@ -3,6 +3,7 @@
 //! However many watch a sync, it is read once a second, by the watcher whose turn comes first. A stream holds no
 //! database connection, and goes on only as long as its token may see the sync.
 
+use longshore_telemetry::error_chain;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -167,7 +168,12 @@ impl Feed {
             Ok(reading) => Ok(Arc::new(reading)),
             Err(longshore_db::Error::NotFound(_)) => Err(Missing::Sync),
             Err(error) => {
-                tracing::debug!(event = "feed_not_read", sync.id = self.sync, %error, "sync not read for its watchers");
+                tracing::debug!(
+                    event = "sync_feed_failed",
+                    sync.id = self.sync,
+                    error = error_chain(&error),
+                    "could not read a sync for its watchers"
+                );
                 Err(Missing::Database)
             }
         };

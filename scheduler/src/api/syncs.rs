@@ -117,7 +117,7 @@ async fn cancel(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
         reserved.grow_to(sync.memory())?;
         tx.commit().await.map_err(Error::from)?;
         drop(client);
-        tracing::info!(sync.id = id, storage.id = sync.storage, "a sync was cancelled");
+        tracing::info!(event = "sync_cancelled", sync.id = id, storage.id = sync.storage, "sync cancelled");
         Ok(sync.answer(state, reserved).await?)
     };
     state.memory.work(&caller.name, work).await

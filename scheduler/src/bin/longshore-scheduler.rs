@@ -21,6 +21,8 @@ enum Command {
     /// Needs `DATABASE_URL` and `LONGSHORE_SECRET_KEYS` only. Once it has ended with exit code 0, the
     /// other keys are no longer needed.
     RotateKeys,
+    /// Prints the table of all settings of both programs, as Markdown.
+    Settings,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -31,6 +33,13 @@ fn main() -> anyhow::Result<ExitCode> {
 #[tokio::main]
 async fn serve() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
+        Some(Command::Settings) => {
+            #[expect(clippy::print_stdout, reason = "this is what the command is for")]
+            {
+                print!("{}", longshore_telemetry::settings::markdown());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         None => longshore_scheduler::run(Config::from_env()?).await.map(|()| ExitCode::SUCCESS),
         Some(Command::RotateKeys) => {
             let rotated = rotation::run(&RotationConfig::from_env()?).await?;

@@ -10,6 +10,7 @@ pub(crate) mod reporter;
 pub(crate) mod requests;
 pub(crate) mod rescuer;
 
+use longshore_telemetry::error_chain;
 use std::time::Duration;
 
 use longshore_db::{Db, Listener};
@@ -53,7 +54,11 @@ impl Wake {
 }
 
 /// Logs a failed round once; the next round is the retry.
-pub(crate) fn round_failed(name: &'static str, error: &dyn std::error::Error) {
-    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    warn!(round = name, error = %error, cause, "a round failed, the next one tries again");
+pub(crate) fn round_failed(name: &'static str, error: &(dyn std::error::Error + 'static)) {
+    warn!(
+        event = "round_failed",
+        task.name = name,
+        error = error_chain(error),
+        "{name} failed, retrying on the next tick"
+    );
 }

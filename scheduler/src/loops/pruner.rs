@@ -17,7 +17,7 @@ pub(crate) async fn run(db: Db, keep_days: i32, stop: CancellationToken) {
         let pruned = async { syncs::prune(&db.client().await?, keep_days).await };
         match db.in_time(pruned).await {
             Ok(0) => {}
-            Ok(count) => info!(syncs = count, "old syncs removed"),
+            Ok(count) => info!(event = "syncs_pruned", syncs = count, "old syncs removed"),
             Err(error) => round_failed("pruner", &error),
         }
     }

@@ -84,6 +84,11 @@ async fn round(db: &Db, publisher: &Publisher, sent: &IntCounter) -> Result<bool
     };
     db.in_time(forgotten).await?;
     sent.inc_by(confirmed.len() as u64);
-    debug!(messages = confirmed.len(), unconfirmed = due.len() - confirmed.len(), "outbox relayed");
+    debug!(
+        event = "outbox_relayed",
+        messages = confirmed.len(),
+        unconfirmed = due.len() - confirmed.len(),
+        "outbox relayed"
+    );
     Ok(confirmed.len() == due.len() && due.len() as i64 == BATCH)
 }

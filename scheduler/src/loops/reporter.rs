@@ -1,5 +1,6 @@
 //! The reporter: shows each live sync's status and progress to the host, and tells it as an event.
 
+use longshore_telemetry::error_chain;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ async fn round(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
     tx.commit().await?;
     for sync in syncs.iter().filter(|sync| sync.finished_at.is_some()) {
         info!(
+            event = "sync_ended",
             sync.id = sync.id,
             storage.id = sync.storage_id,
             status = sync.status.as_str(),
@@ -90,7 +92,7 @@ async fn tell(broker: &Broker, publisher: &Publisher, syncs: &[SyncRow]) {
             "finished_at": sync.finished_at,
         });
         if let Err(error) = publisher.publish_event(&format!("sync.{}", sync.status), &event).await {
-            debug!(sync.id = sync.id, error = %error, "event dropped");
+            debug!(event = "sync_event_dropped", sync.id = sync.id, error = error_chain(&error), "event dropped");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A request that cannot be followed goes to the dead letters with the reason in the log; nothing
 //! is answered, as nobody waits.
 
+use longshore_telemetry::error_chain;
 use std::time::Duration;
 
 use longshore_broker::{Broker, Queue};
@@ -26,6 +27,7 @@ pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
             match db.in_time(follow(&db, &request)).await {
                 Ok(enqueued) => {
                     info!(
+                        event = "sync_requested",
                         sync.id = enqueued.sync_id,
                         storage.id = request.storage,
                         created = enqueued.created,
@@ -41,7 +43,12 @@ pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
                     }
                 }
                 Err(error) => {
-                    warn!(storage.id = request.storage, error = %error, "a sync request cannot be followed: moved to the dead letters");
+                    warn!(
+                        event = "sync_request_rejected",
+                        storage.id = request.storage,
+                        error = error_chain(&error),
+                        "invalid sync request, dead-lettered"
+                    );
                     delivery.reject().await;
                     break;
                 }

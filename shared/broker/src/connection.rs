@@ -1,5 +1,6 @@
 //! One connection that is always being looked after.
 
+use longshore_telemetry::{Backoff, error_chain};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +15,19 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::error::{BrokerError, chain, failed};
+use crate::error::{BrokerError, failed};
 use crate::topology::{self, Depth, Queue};
-use crate::{Consumer, Publisher, backoff, handshake};
+use crate::{Consumer, Publisher, handshake};
 
 /// Seconds between heartbeats, unless the URL says otherwise (`?heartbeat=`) or the broker wants
 /// less. Two missed ones end the connection, so a half-open one is noticed within 20 seconds; under
 /// 5 `RabbitMQ` warns of false alarms on busy machines.
 const HEARTBEAT_SECONDS: u16 = 10;
+
+/// How long to wait before the next attempt to connect or to consume. A broker that restarts drops all clients at once
+/// and soon answers again, so the first wait is short. With a longer limit a broker that came back waits for its
+/// clients; with a shorter one every process hammers a dead address.
+pub(crate) const RECONNECT: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(5) };
 
 /// For an answer to a declaration. A broker under an alarm may answer late; heartbeats find a dead one.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,7 +77,7 @@ impl Broker {
             };
             match opened {
                 Ok(connection) => {
-                    info!(broker.connection = self.inner.name, "connected to the broker");
+                    info!(event = "broker_connected", broker.connection = self.inner.name, "connected to RabbitMQ");
                     let since = Instant::now();
                     self.inner.connection.send_replace(Some(Arc::clone(&connection)));
                     let lost = tokio::select! {
@@ -80,23 +86,29 @@ impl Broker {
                     };
                     self.inner.connection.send_replace(None);
                     let Some(why) = lost else { return close(&connection).await };
-                    warn!(broker.connection = self.inner.name, error = why, "lost the broker, connecting again");
+                    warn!(
+                        event = "broker_disconnected",
+                        broker.connection = self.inner.name,
+                        error = why,
+                        "lost RabbitMQ, reconnecting"
+                    );
                     // A connection that breaks at once is a failure like any other.
-                    failures = if since.elapsed() > backoff::LONGEST { 0 } else { failures + 1 };
+                    failures = if since.elapsed() > RECONNECT.longest { 0 } else { failures + 1 };
                 }
                 Err(error) => {
                     failures += 1;
                     warn!(
+                        event = "broker_unreachable",
                         broker.connection = self.inner.name,
                         broker.failures = failures,
-                        error = chain(&error),
-                        "cannot reach the broker, trying again"
+                        error = error_chain(&error),
+                        "cannot reach RabbitMQ, retrying"
                     );
                 }
             }
             tokio::select! {
                 () = cancel.cancelled() => return,
-                () = tokio::time::sleep(backoff::delay(failures)) => {}
+                () = tokio::time::sleep(RECONNECT.wait(failures)) => {}
             }
         }
     }
@@ -181,7 +193,7 @@ async fn loss(connection: &Connection) -> String {
             return why;
         }
         if let Ok(Some(Event::Error(error))) = timeout(LOOK_EVERY, events.next()).await {
-            why = chain(&error);
+            why = error_chain(&error);
         }
     }
 }
@@ -190,7 +202,7 @@ async fn loss(connection: &Connection) -> String {
 async fn close(connection: &Connection) {
     let closing = connection.close(200, "shutting down".into());
     if let Ok(Err(error)) = timeout(Duration::from_secs(2), closing).await {
-        tracing::debug!(error = chain(&error), "the connection was closed already");
+        tracing::debug!(event = "broker_closed", error = error_chain(&error), "connection was already closed");
     }
 }
 
@@ -206,7 +218,7 @@ mod tests {
     fn an_invalid_url_is_refused_without_being_shown() {
         for url in ["", "hunter2", "http://user:hunter2@host", "amqp:hunter2", "amqp://u:hunter2@host:99999"] {
             let error = broker(url).err().expect("refused");
-            assert!(!chain(&error).contains("hunter2"), "{error}");
+            assert!(!error_chain(&error).contains("hunter2"), "{error}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Consuming that goes on, whatever happens to connection, channel or queue.
 
+use crate::connection::RECONNECT;
+use longshore_telemetry::error_chain;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +13,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::error::{BrokerError, chain, failed};
+use crate::Broker;
+use crate::error::{BrokerError, failed};
 use crate::message::{Message, read};
 use crate::topology::{Queue, SETTLE};
-use crate::{Broker, backoff};
 
 /// After this long without a message, and with none in hand, the subscription is made anew.
 ///
@@ -72,9 +74,10 @@ impl Consumer {
                 Ok(message) => return Some((message, delivery)),
                 Err(error) => {
                     warn!(
+                        event = "message_rejected",
                         queue = self.queue.as_str(),
-                        error = chain(&error),
-                        "a message cannot be read: moved to the dead letters"
+                        error = error_chain(&error),
+                        "unreadable message, dead-lettered"
                     );
                     delivery.reject().await;
                 }
@@ -87,13 +90,23 @@ impl Consumer {
         let Some(mut open) = self.open.take() else { return };
         let tag = open.messages.tag();
         if let Err(error) = open.channel.basic_cancel(tag, BasicCancelOptions::default()).await {
-            debug!(queue = self.queue.as_str(), error = chain(&error), "not cancelled: its channel is lost");
+            debug!(
+                event = "consumer_lost",
+                queue = self.queue.as_str(),
+                error = error_chain(&error),
+                "could not cancel: channel lost"
+            );
         }
         // After the answer to a cancel nothing more comes: what is here now is all.
         while let Some(Some(Ok(message))) = open.messages.next().now_or_never() {
             let returned = message.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
             if let Err(error) = returned {
-                debug!(queue = self.queue.as_str(), error = chain(&error), "not returned: its channel is lost");
+                debug!(
+                    event = "consumer_lost",
+                    queue = self.queue.as_str(),
+                    error = error_chain(&error),
+                    "could not requeue: channel lost"
+                );
             }
         }
     }
@@ -146,14 +159,14 @@ impl Consumer {
                     };
                 }
                 // A lost connection is reported by the one who looks after it.
-                Some(Err(error)) => self.interrupted(&chain(&error)),
+                Some(Err(error)) => self.interrupted(&error_chain(&error)),
                 None => self.interrupted("ended by the broker"),
             }
         }
     }
 
     fn interrupted(&mut self, why: &str) {
-        debug!(queue = self.queue.as_str(), error = why, "consuming was interrupted");
+        debug!(event = "consumer_interrupted", queue = self.queue.as_str(), error = why, "consuming interrupted");
         self.open = None;
         // If it was for the queue's deletion: not before the other consumers have heard of it too.
         self.not_before = Instant::now() + SETTLE;
@@ -166,10 +179,15 @@ impl Consumer {
         match self.subscribe().await {
             Ok(open) => self.open = Some(open),
             Err(error) => {
-                self.not_before = Instant::now() + backoff::delay(self.failures);
+                self.not_before = Instant::now() + RECONNECT.wait(self.failures);
                 self.failures = self.failures.saturating_add(1);
                 if self.broker.is_connected() {
-                    warn!(queue = self.queue.as_str(), error = chain(&error), "cannot consume, trying again");
+                    warn!(
+                        event = "consume_failed",
+                        queue = self.queue.as_str(),
+                        error = error_chain(&error),
+                        "cannot consume, retrying"
+                    );
                 }
             }
         }
@@ -223,9 +241,15 @@ impl Delivery {
     fn settled(&self, how: &'static str, result: Result<bool, lapin::Error>) {
         let lost = match result {
             Ok(true) => return,
-            Ok(false) => "its channel is gone".to_owned(),
-            Err(error) => chain(&error),
+            Ok(false) => "channel closed".to_owned(),
+            Err(error) => error_chain(&error),
         };
-        debug!(queue = self.queue.as_str(), settle = how, error = lost, "not settled: the message comes again");
+        debug!(
+            event = "delivery_not_settled",
+            queue = self.queue.as_str(),
+            settle = how,
+            error = lost,
+            "not settled; the message will be redelivered"
+        );
     }
 }

@@ -27,18 +27,3 @@ pub enum BrokerError {
 pub(crate) fn failed(op: &'static str) -> impl FnOnce(lapin::Error) -> BrokerError {
     move |error| BrokerError::Failed { op, source: Box::new(error) }
 }
-
-/// The error and its causes in one line, for the log.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        // The client repeats a cause's text in its own.
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
-}

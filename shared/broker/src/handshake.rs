@@ -1,5 +1,6 @@
 //! Opening one connection, within a time limit that leaves nothing behind.
 
+use longshore_telemetry::error_chain;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
@@ -54,7 +55,11 @@ pub(crate) async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, Broker
             if let Some(socket) = socket.get()
                 && let Err(error) = socket.shutdown(Shutdown::Both)
             {
-                tracing::debug!(%error, "the socket of a failed connection was closed already");
+                tracing::debug!(
+                    event = "broker_socket_closed",
+                    error = error_chain(&error),
+                    "socket of a failed connection was already closed"
+                );
             }
             Err(BrokerError::TimedOut { op: "connect" })
         }

@@ -9,7 +9,6 @@
 //! The AMQP client's own recovery is not used: it brings back channels whose unacknowledged
 //! deliveries and unconfirmed messages are gone. A lost connection is replaced by a new one.
 
-mod backoff;
 mod connection;
 mod consume;
 mod error;

@@ -1,5 +1,6 @@
 //! Publishing with receipts.
 
+use longshore_telemetry::error_chain;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::Broker;
-use crate::error::{BrokerError, chain, failed};
+use crate::error::{BrokerError, failed};
 use crate::topology::{EVENTS_EXCHANGE, Queue, SETTLE};
 
 /// For all receipts of one call. Shorter, and a busy broker's late receipts count as lost, so that
@@ -100,16 +101,16 @@ impl Publisher {
         let channel = match self.ready(slot.take()).await {
             Ok(channel) => channel,
             Err(error) => {
-                debug!(error = chain(&error), "no channel to publish on");
+                debug!(event = "publish_channel_failed", error = error_chain(&error), "no channel to publish on");
                 return vec![Err(Unconfirmed::Disconnected); outgoing.len()];
             }
         };
         let results = confirmed(&channel, &outgoing).await;
         if results.contains(&Err(Unconfirmed::Unroutable)) {
-            warn!("a queue is missing, declaring it again");
+            warn!(event = "queue_missing", "a queue is missing, declaring it again");
             tokio::time::sleep(SETTLE).await;
             if let Err(error) = self.broker.redeclare().await {
-                warn!(error = chain(&error), "a missing queue could not be declared again");
+                warn!(event = "queue_declare_failed", error = error_chain(&error), "could not declare a missing queue");
             }
         }
         // A channel with receipts outstanding, or that knew a queue which is gone, is not used again.

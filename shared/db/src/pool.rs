@@ -8,7 +8,7 @@ use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
 };
 use longshore_model::Secret;
-use rustls::crypto::aws_lc_rs;
+use longshore_telemetry::tls_config;
 use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Config};
@@ -126,7 +126,7 @@ impl Db {
             .connect_timeout(WAIT)
             .keepalives_idle(Duration::from_secs(15))
             .tcp_user_timeout(Duration::from_secs(30));
-        let tls = MakeRustlsConnect::new(tls_config()?);
+        let tls = MakeRustlsConnect::new(tls_config().map_err(|error| Error::Config(error.to_string()))?);
         let manager = Manager::from_config(
             config.clone(),
             tls.clone(),
@@ -250,16 +250,6 @@ impl Db {
         listener.client.batch_execute(&format!("LISTEN {channel}")).await?;
         Ok(listener)
     }
-}
-
-fn tls_config() -> Result<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    Ok(rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Config(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 /// A connection that hears notifications. What they carry does not matter: after a restart there

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use longshore_model::Secret;
+use longshore_telemetry::settings::{Environment, Program, table};
 
 /// Defaults and permissions that no storage's own settings give. `AWS_*` beside the region is read
 /// by the AWS SDK itself.
@@ -26,18 +27,17 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Reads the variables; `variable` gives a variable's value, and none for an empty one.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let is_yes = |text: String| matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1");
+    /// Reads the settings.
+    pub fn read(read: &mut Environment<'_>) -> Self {
         Self {
-            region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
-            google_application_credentials: variable("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from),
-            storage_emulator_host: variable("STORAGE_EMULATOR_HOST"),
-            azure_account_name: variable("AZURE_BLOB_ACCOUNT_NAME").map(Secret::new),
-            azure_account_key: variable("AZURE_BLOB_ACCOUNT_KEY").map(Secret::new),
-            azure_endpoint: variable("AZURE_BLOB_ENDPOINT"),
-            local_files_serving: variable("LOCAL_FILES_SERVING_ENABLED").is_some_and(is_yes),
-            local_files_root: variable("LOCAL_FILES_DOCUMENT_ROOT").map_or_else(|| PathBuf::from("/"), PathBuf::from),
+            region: read.text(&table::AWS_REGION).or_else(|| read.variable("AWS_DEFAULT_REGION")),
+            google_application_credentials: read.text(&table::GOOGLE_APPLICATION_CREDENTIALS).map(PathBuf::from),
+            storage_emulator_host: read.text(&table::STORAGE_EMULATOR_HOST),
+            azure_account_name: read.text(&table::AZURE_BLOB_ACCOUNT_NAME).map(Secret::new),
+            azure_account_key: read.text(&table::AZURE_BLOB_ACCOUNT_KEY).map(Secret::new),
+            azure_endpoint: read.text(&table::AZURE_BLOB_ENDPOINT),
+            local_files_serving: read.is_on(&table::LOCAL_FILES_SERVING_ENABLED),
+            local_files_root: read.text(&table::LOCAL_FILES_DOCUMENT_ROOT).unwrap_or_default().into(),
         }
     }
 }
@@ -45,6 +45,6 @@ impl Operator {
 impl Default for Operator {
     /// An environment that says nothing.
     fn default() -> Self {
-        Self::read(|_| None)
+        Self::read(&mut Environment::new(Program::Worker, |_| None))
     }
 }

@@ -17,6 +17,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::settings::{Environment, table};
+
 /// What dependencies may say unless the operator's filter names them.
 ///
 /// The AMQP client and the certificate verifier log what they also return as an error; the former
@@ -59,17 +61,34 @@ pub enum LogsError {
     Started(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What the operator wants to see.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// `LONGSHORE_LOG_FORMAT`.
+    pub format: LogFormat,
+    /// `LONGSHORE_LOG`: a level such as `info`, or directives such as `info,longshore_worker=debug`; those override the
+    /// quiet defaults for noisy dependencies.
+    pub filter: String,
+}
+
+impl LogSettings {
+    /// Reads both settings.
+    pub fn read(read: &mut Environment<'_>) -> Self {
+        Self {
+            format: read.parsed(&table::LOG_FORMAT).unwrap_or(LogFormat::Json),
+            filter: read.text(&table::LOG).unwrap_or_default(),
+        }
+    }
+}
+
 /// Starts logging for the whole process.
-///
-/// `filter` is a level such as `info`, or directives such as `info,longshore_worker=debug`; those
-/// override the quiet defaults for noisy dependencies.
 ///
 /// # Errors
 /// The filter is not valid, or logging was started before.
-pub fn init_logs(format: LogFormat, filter: &str) -> Result<(), LogsError> {
-    let filtered = filtered(filter)?;
+pub fn init_logs(settings: &LogSettings) -> Result<(), LogsError> {
+    let filtered = filtered(&settings.filter)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    match format {
+    match settings.format {
         LogFormat::Json => filtered.with(lines.fmt_fields(JsonFields::new()).event_format(FlatJson)).try_init(),
         LogFormat::Text => filtered.with(lines).try_init(),
     }

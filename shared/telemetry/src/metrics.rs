@@ -1,5 +1,6 @@
 //! The registry of one process, and its text.
 
+use crate::error_chain;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ impl Metrics {
     pub fn text(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_else(|error| {
             // Families are checked when they are registered; a broken collector must not take the rest of the process with it.
-            tracing::error!(%error, "metrics cannot be written");
+            tracing::error!(event = "metrics_failed", error = error_chain(&error), "could not encode metrics");
             String::new()
         })
     }

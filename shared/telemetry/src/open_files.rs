@@ -1,5 +1,6 @@
 //! The limit of open files, sockets included.
 
+use crate::error_chain;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{info, warn};
 
@@ -13,14 +14,23 @@ pub fn raise_open_files() -> usize {
     let (before, most) = match limits {
         Ok(limits) => limits,
         Err(error) => {
-            warn!(event = "open_files_unknown", %error, "limit of open files unknown, taken as {ASSUMED}");
+            warn!(
+                event = "open_files_unknown",
+                error = error_chain(&error),
+                "limit of open files unknown, taken as {ASSUMED}"
+            );
             return ASSUMED;
         }
     };
     let now = match setrlimit(Resource::RLIMIT_NOFILE, most, most) {
         Ok(()) => most,
         Err(error) => {
-            warn!(event = "open_files_not_raised", %error, limit = before, "limit of open files not raised");
+            warn!(
+                event = "open_files_not_raised",
+                error = error_chain(&error),
+                limit = before,
+                "could not raise the limit of open files"
+            );
             before
         }
     };

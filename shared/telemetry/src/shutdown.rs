@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::error_chain;
+
 /// The tasks of this process. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
@@ -57,13 +59,7 @@ impl Ending for () {
 impl<E: Into<Box<dyn Error + Send + Sync>> + Send> Ending for Result<(), E> {
     fn failure(self) -> Option<String> {
         let error = self.err()?.into();
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        Some(text)
+        Some(error_chain(error.as_ref()))
     }
 }
 
@@ -92,7 +88,7 @@ impl Tasks {
                 _ = interrupt.recv() => "SIGINT",
                 () = stop.cancelled() => return,
             };
-            info!(signal = name, "stopping");
+            info!(event = "stopping", signal = name, "stopping");
             stop.cancel();
         });
         Ok(())
@@ -113,7 +109,12 @@ impl Tasks {
                 Err(panic) => Some(format!("panicked: {}", panic_text(&*panic))),
             };
             if let Some(failure) = failure {
-                error!(task.name = name, error = failure, "a task failed, stopping the process");
+                error!(
+                    event = "task_failed",
+                    task.name = name,
+                    error = failure,
+                    "task {name} failed, stopping the process"
+                );
                 // The first failure is the one to report; later ones may follow from it.
                 inner.failed.get_or_init(|| name);
                 inner.stop.cancel();
@@ -135,7 +136,7 @@ impl Tasks {
         }
         drained.map_err(|_| {
             let names: Vec<_> = self.inner.running().keys().copied().collect();
-            warn!(tasks = names.join(","), "tasks are cut off at the deadline");
+            warn!(event = "drain_timed_out", tasks = names.join(","), "tasks still running at the deadline");
             ShutdownError::Overdue { names }
         })
     }

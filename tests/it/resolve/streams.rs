@@ -128,7 +128,7 @@ async fn an_object_that_breaks_off_is_never_taken_for_the_whole() {
     assert_eq!((answer.status().as_u16(), header(&answer, "content-length")), (200, Some("1048576")));
     assert!(answer.bytes().await.is_err(), "half of it looks like the whole");
     let logs = all.rig.logs();
-    assert!(logs.contains("an object broke off while it was passed on") && !logs.contains("a.jpg?"), "{logs}");
+    assert!(logs.contains("\"event\":\"object_stream_failed\"") && !logs.contains("a.jpg?"), "{logs}");
     assert_eq!(all.request("GET", &path).send().await.expect("an answer").bytes().await.expect("all").len(), 1 << 20);
 }
 

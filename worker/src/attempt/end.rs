@@ -1,5 +1,6 @@
 //! How an attempt ends that could not go on: what becomes of its job, written as soon as the database takes it.
 
+use longshore_telemetry::error_chain;
 use std::time::Duration;
 
 use longshore_db::jobs::{self, Claimed, Lease};
@@ -43,7 +44,7 @@ impl End {
 
     /// Writes it in the transaction that holds the job.
     pub(super) async fn write(&self, lease: Lease, tx: &Transaction<'_>, error: &JobError) -> Result<(), JobError> {
-        let detail = |reason: FailureReason| format!("{} ({})", reason.advice(), error.chain());
+        let detail = |reason: FailureReason| format!("{} ({})", reason.advice(), error_chain(error));
         match *self {
             Self::Left => {}
             Self::Released { delay } => jobs::release(tx, lease, delay).await?,
@@ -63,8 +64,8 @@ impl End {
                 sync.id = sync,
                 job.id = lease.job,
                 job.attempt = lease.attempt,
-                error = error.chain(),
-                "job given back"
+                error = error_chain(error),
+                "job released"
             ),
             Self::Retried { reason, delay } => warn!(
                 event = "job_retry_scheduled",
@@ -73,8 +74,8 @@ impl End {
                 job.attempt = lease.attempt,
                 reason = reason.as_str(),
                 delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-                error = error.chain(),
-                "attempt failed, tried again later"
+                error = error_chain(error),
+                "attempt failed; retry scheduled"
             ),
             Self::Discarded { reason } => warn!(
                 event = "job_discarded",
@@ -82,7 +83,7 @@ impl End {
                 job.id = lease.job,
                 job.attempt = lease.attempt,
                 reason = reason.as_str(),
-                error = error.chain(),
+                error = error_chain(error),
                 "job discarded"
             ),
         }
@@ -116,7 +117,7 @@ pub(crate) async fn give_back(
             sync.id = claimed.sync_id,
             job.id = lease.job,
             job.attempt = lease.attempt,
-            "the database lacks commits that it had confirmed, as after a failover: the attempt ends, nothing is written"
+            "Postgres lost commits that it had confirmed, as after a failover; attempt ended without writing"
         );
     }
     if error.verdict() == Verdict::Leave {
@@ -124,8 +125,8 @@ pub(crate) async fn give_back(
             event = "attempt_left",
             job.id = lease.job,
             job.attempt = lease.attempt,
-            error = error.chain(),
-            "attempt ended; the job is another attempt's, or cancelled"
+            error = error_chain(error),
+            "attempt ended; its job was cancelled or belongs to another attempt"
         );
         return Ending::Left;
     }
@@ -138,8 +139,8 @@ pub(crate) async fn give_back(
                 warn!(
                     event = "attempt_end_not_written",
                     job.id = lease.job,
-                    error = second.chain(),
-                    "the end of an attempt could not be written, trying again"
+                    error = error_chain(&second),
+                    "could not record the end of an attempt, retrying"
                 );
                 if matches!(&second, JobError::Db(error) if error.is_unavailable()) {
                     context.database.doubt();

@@ -1,5 +1,6 @@
 //! Streams an object through: whole or in part, with no limit of time and no more held than a piece.
 
+use longshore_telemetry::error_chain;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -107,8 +108,12 @@ fn streamed(stream: ObjectStream, storage_id: i64, key: &str) -> Response {
     };
     headers.insert(header::CONTENT_LENGTH, length.into());
     let body = stream.body.inspect_err(move |error: &StorageError| {
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        tracing::warn!(storage.id = storage_id, error = %error, cause, "an object broke off while it was passed on");
+        tracing::warn!(
+            event = "object_stream_failed",
+            storage.id = storage_id,
+            error = error_chain(error),
+            "object stream ended early"
+        );
     });
     (status, headers, Body::from_stream(body)).into_response()
 }

@@ -206,10 +206,11 @@ impl Collection {
         })?;
         state.db.wake_relay();
         tracing::info!(
+            event = "sync_requested",
             sync.id = enqueued.sync_id,
             storage.id = id,
             sync.created = enqueued.created,
-            "a sync was asked for"
+            "sync requested over HTTP"
         );
         Ok((row.into(), enqueued.sync_id))
     }

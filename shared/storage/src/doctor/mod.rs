@@ -9,6 +9,7 @@ mod road;
 mod snippet;
 mod step;
 
+use longshore_telemetry::error_chain;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -189,7 +190,13 @@ impl Examination<'_> {
     }
 
     fn failed(&mut self, check: Check, error: &StorageError) {
-        tracing::info!(step = check.as_str(), reason = error.reason.as_str(), "an examined storage is not well");
+        tracing::info!(
+            event = "doctor_check_failed",
+            step = check.as_str(),
+            reason = error.reason.as_str(),
+            error = error_chain(error),
+            "doctor check failed"
+        );
         let need = Need::of(check, error.reason);
         self.failed_as(check, error.reason.as_str(), step::advice(error), need);
     }

@@ -1,6 +1,6 @@
 //! Who signs: the storage's own keys, whoever this process is, or a role that it assumes.
 
-use std::error::Error;
+use longshore_telemetry::causes;
 use std::fmt;
 use std::sync::Arc;
 
@@ -131,11 +131,6 @@ fn is_refused_by_sts(error: &CredentialsError) -> bool {
             .and_then(|error| Some(error.as_service_error()?.is_idp_communication_error_exception()))
             .is_some_and(|is_away| !is_away)
     })
-}
-
-/// An error and what caused it, outermost first.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| Error::source(*error))
 }
 
 /// The storage's own keys, or `None` where all fields are empty.

@@ -12,7 +12,6 @@ mod limit;
 mod retry;
 mod stream;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -120,7 +119,7 @@ impl Wire {
     /// The TLS library refuses its own defaults.
     pub(crate) fn new(options: WireOptions, metrics: StorageMetrics) -> Result<Self, rustls::Error> {
         let connector = Connector::new(options.allowed, options.timeouts.connect);
-        let tls = tls()?;
+        let tls = longshore_telemetry::tls_config()?;
         let over_tls = HttpsConnectorBuilder::new()
             .with_tls_config(tls.clone())
             .https_or_http()
@@ -347,19 +346,4 @@ impl Answer {
         let date = DateTime::parse_from_rfc2822(text).ok()?;
         Some((date.to_utc() - Utc::now()).to_std().unwrap_or_default())
     }
-}
-
-fn tls() -> Result<rustls::ClientConfig, rustls::Error> {
-    let mut roots = rustls::RootCertStore::empty();
-    // Single files that do not parse are common; none at all only matters once TLS is used.
-    let (trusted, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if trusted == 0 {
-        tracing::warn!("no trusted certificates found on this machine: storages over https will be refused");
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
 }

@@ -1,5 +1,6 @@
 //! Accepting clients: who gets a socket, and what the others are told.
 
+use crate::error_chain;
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
@@ -85,7 +86,11 @@ impl Accept {
         }
         if self.logged.is_none_or(|logged| logged.elapsed() >= ACCEPT_LOG_PERIOD) {
             self.logged = Some(Instant::now());
-            tracing::error!(event = "accept_failed", %error, "no socket for a client, closing those that wait");
+            tracing::error!(
+                event = "accept_failed",
+                error = error_chain(error),
+                "cannot accept a client, closing idle sockets"
+            );
         }
         self.clients.make_room();
         sleep(ACCEPT_PAUSE).await;

@@ -1,5 +1,6 @@
 //! Serving a router on a listener.
 
+use crate::error_chain;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -102,7 +103,7 @@ fn serve_client(
         tokio::select! {
             ended = serving => {
                 if let Err(error) = ended {
-                    tracing::trace!(%error, "a socket ended early");
+                    tracing::trace!(event = "client_ended_early", error = error_chain(&error), "socket ended early");
                 }
             }
             () = client.closed() => {}

@@ -2,6 +2,7 @@
 
 mod poison;
 
+use longshore_telemetry::error_chain;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -218,8 +219,8 @@ impl Source {
         info!(
             event = "export_row_unreadable",
             sync.id = self.sync_id,
-            error = %error,
-            "the database cannot print a row of a page: looking for it"
+            error = error_chain(&error),
+            "Postgres cannot return a row of the page; quarantining it"
         );
         let mut page = Units { units: Vec::new(), walked: 0, until: after, more: true, left: None };
         let mut bytes = 0;

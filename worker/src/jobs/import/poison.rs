@@ -15,7 +15,7 @@ impl Import<'_> {
     pub(super) fn take_poison(&mut self) -> Option<SetAside> {
         let poison = self.claimed.poison.as_deref()?;
         let place = self.pending.iter().position(|pending| pending.object.key == poison)?;
-        warn!(event = "object_poisoned", "an object ended its worker again and again: quarantined unread");
+        warn!(event = "object_poisoned", "object ended its worker repeatedly; quarantined unread");
         self.pending.remove(place).map(|pending| poisoned(pending.object))
     }
 

@@ -33,7 +33,12 @@ impl Import<'_> {
         let mut cuts = branches::find(&range, parts, |after| self.key_after(after)).await?;
         cuts.retain(|cut| self.store.parts_at(cut));
         if let Some(first) = cuts.first() {
-            info!(job.id = self.claimed.lease.job, parts = cuts.len(), "range split: idle workers take parts of it");
+            info!(
+                event = "range_split",
+                job.id = self.claimed.lease.job,
+                parts = cuts.len(),
+                "range split for idle slots"
+            );
             self.until = Some(first.clone());
             // What is left may be short now: it proves itself before it is cut again.
             self.pages = 0;

@@ -21,11 +21,7 @@ impl Source {
             self.db.in_time(async { jobs::works_on(&self.db.client().await?, lease, &key).await }).await?;
             return Ok(None);
         }
-        warn!(
-            event = "object_poisoned",
-            unit.id = unit_id,
-            "a unit ended its worker again and again: quarantined unread"
-        );
+        warn!(event = "object_poisoned", unit.id = unit_id, "unit ended its worker repeatedly; quarantined unread");
         let aside = SetAside {
             key: self.key(unit_id),
             etag: None,

@@ -6,14 +6,14 @@ use clap::{Args, Subcommand};
 use longshore_model::SyncStatus;
 use serde_json::{Value, json};
 
-use super::client::Client;
-use super::error::Result;
-use super::follow::{follow, read};
-use super::show::{Output, note};
-use super::storage;
+use crate::client::Client;
+use crate::error::Result;
+use crate::follow::{follow, read};
+use crate::show::{Output, note};
+use crate::storage;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Starts a sync of a storage; one that already runs is joined.
     Start(Start),
     /// Shows a sync with its counters and jobs.
@@ -37,7 +37,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Start {
+pub(crate) struct Start {
     /// The storage, of either direction.
     storage: i64,
     /// Shows progress until it ends; the exit code says how.
@@ -72,7 +72,7 @@ impl Start {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(crate) struct List {
     #[arg(long, value_name = "ID")]
     project: Option<i64>,
     #[arg(long, value_name = "ID")]
@@ -87,7 +87,7 @@ pub(super) struct List {
 }
 
 impl Command {
-    pub(super) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
         match self {
             Self::Start(start) => {
                 let (_, path) = storage::find(client, start.storage).await?;

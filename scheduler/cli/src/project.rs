@@ -3,12 +3,12 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::client::Client;
-use super::error::Result;
-use super::show::Output;
+use crate::client::Client;
+use crate::error::Result;
+use crate::show::Output;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Creates a project.
     Create(Create),
     /// Lists projects, newest first.
@@ -20,7 +20,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Create {
+pub(crate) struct Create {
     #[arg(long)]
     title: String,
     /// The labeling interface as XML; its first object tag names the data key of blob-mode tasks.
@@ -29,7 +29,7 @@ pub(super) struct Create {
 }
 
 impl Command {
-    pub(super) async fn run(self, client: &Client, output: Output) -> Result<()> {
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
         match self {
             Self::Create(create) => {
                 let mut body = json!({"title": create.title});

@@ -1,7 +1,7 @@
-//! The command-line client: everything it knows it asks the HTTP API for.
+//! The `longshore` command: a client of the HTTP API and nothing else.
 //!
 //! Results go to standard output, as tables or (`--json`) as the API's own answers; progress and
-//! errors go to standard error. A command is a file; `client` speaks HTTP, `show` makes text.
+//! errors go to standard error. Each command is a file; `client` speaks HTTP, `show` prints.
 
 mod client;
 mod create;
@@ -15,6 +15,7 @@ mod show;
 mod storage;
 mod sync;
 mod sync_body;
+mod text;
 mod token;
 
 use std::process::ExitCode;
@@ -26,14 +27,14 @@ use client::Client;
 use error::Result;
 use show::Output;
 
-/// Storage sync for labeling, from the command line.
+/// Sync object storage with Label Studio-style labeling apps, from the command line.
 #[derive(Debug, Parser)]
 #[command(name = "longshore", version, after_help = EXIT_CODES)]
-pub struct Args {
-    /// Where the scheduler's API is.
+struct Args {
+    /// URL of the scheduler's API.
     #[arg(long, global = true, help_heading = HEADING, env = "LONGSHORE_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// Better given by the environment, where a list of processes does not show it.
+    /// API token. Prefer the environment variable: arguments show up in process lists.
     #[arg(
         long,
         global = true,
@@ -43,7 +44,7 @@ pub struct Args {
         value_parser = secret
     )]
     token: Option<Secret>,
-    /// Prints the API's answers as JSON, for scripts.
+    /// Print the API's answers as JSON, for scripts.
     #[arg(long, global = true, help_heading = HEADING)]
     json: bool,
     #[command(subcommand)]
@@ -67,12 +68,12 @@ enum Command {
     /// Storages: configured connections to buckets.
     #[command(subcommand)]
     Storage(storage::Command),
-    /// Goes the whole way to a storage, and says what to paste where something is missing.
+    /// Run all checks of a storage and print what to paste where something is missing.
     Doctor(doctor::Doctor),
     /// Syncs: runs of a storage.
     #[command(subcommand)]
     Sync(sync::Command),
-    /// Quarantine: objects that could not be moved.
+    /// Quarantine: objects that could not be imported or exported.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
     /// Tokens: who may call the API.
@@ -80,8 +81,9 @@ enum Command {
     Token(token::Command),
 }
 
-/// Runs one command, prints what came of it and says how the process ends.
-pub async fn run(args: Args) -> ExitCode {
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
     let output = Output { json: args.json };
     match dispatch(args, output).await {
         Ok(code) => code,

@@ -1,27 +1,31 @@
-//! What goes wrong on the way to the API and back, as a person should read it.
+//! Failures of a command, as a user reads them: what happened, then a `hint:` line that says what to do.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::show::plain;
+use crate::text::plain;
 
-pub(super) type Result<T> = std::result::Result<T, CliError>;
+pub(crate) type Result<T> = std::result::Result<T, CliError>;
 
 /// A command that failed. `Display` may take several lines and never holds a secret.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CliError {
-    #[error("\"{url}\" is not a URL: LONGSHORE_URL or --url is like http://127.0.0.1:8080")]
+pub(crate) enum CliError {
+    #[error("not a URL: `{url}`\nhint: set LONGSHORE_URL or --url to a URL such as http://127.0.0.1:8080")]
     BadUrl { url: String },
-    #[error("nothing answers at {url} ({cause}): is the scheduler up, and LONGSHORE_URL or --url right?")]
+    #[error(
+        "cannot reach {url}: {cause}\nhint: check that the scheduler runs and that LONGSHORE_URL or --url names it"
+    )]
     Unreachable { url: String, cause: String },
-    #[error("{url} does not take the token: set LONGSHORE_TOKEN or --token to one it knows ({detail})")]
+    #[error("{url} refused the token: {detail}\nhint: set LONGSHORE_TOKEN or --token to a valid token")]
     Unauthorized { url: String, detail: String },
-    #[error("{url} answered {what}, not as Longshore does: is LONGSHORE_URL or --url right?")]
+    #[error("{url} returned {what}, which is not a Longshore response\nhint: check LONGSHORE_URL or --url")]
     Stranger { url: String, what: String },
     #[error("{}", refusal(body))]
     Api { body: Value },
-    #[error("there is no storage {0}, or it is not this token's to see")]
+    #[error(
+        "storage {0} not found, or this token cannot access it\nhint: `longshore storage list` shows the storages of this token"
+    )]
     NoStorage(i64),
     #[error("cannot read the secret")]
     Input(#[source] std::io::Error),

@@ -4,43 +4,43 @@ use chrono::{DateTime, Utc};
 use longshore_model::{Direction, SyncStatus};
 use serde::Deserialize;
 
-use super::pace::duration;
-use super::show::{grouped, plain};
+use crate::pace::duration;
+use crate::text::{grouped, plain};
 
 /// The part of the API's answer that progress and summary are made of.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Sync {
-    pub(super) id: i64,
-    pub(super) storage: i64,
-    pub(super) direction: Direction,
-    pub(super) status: SyncStatus,
+pub(crate) struct Sync {
+    pub(crate) id: i64,
+    pub(crate) storage: i64,
+    pub(crate) direction: Direction,
+    pub(crate) status: SyncStatus,
     reason: Option<String>,
     detail: Option<String>,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
     #[serde(default)]
-    pub(super) counts: Counts,
+    pub(crate) counts: Counts,
 }
 
 /// Counters of a sync; one that this build does not know of is ignored.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Counts {
-    pub(super) listed: u64,
-    pub(super) matched: u64,
-    pub(super) created: u64,
-    pub(super) existed: u64,
-    pub(super) quarantined: u64,
-    pub(super) still_quarantined: u64,
-    pub(super) exported: u64,
-    pub(super) unchanged: u64,
-    pub(super) deleted: u64,
-    pub(super) failed: u64,
+pub(crate) struct Counts {
+    pub(crate) listed: u64,
+    pub(crate) matched: u64,
+    pub(crate) created: u64,
+    pub(crate) existed: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) still_quarantined: u64,
+    pub(crate) exported: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) deleted: u64,
+    pub(crate) failed: u64,
 }
 
 impl Sync {
     /// What moves the bar: keys seen, or annotations seen to.
-    pub(super) fn done(&self) -> u64 {
+    pub(crate) fn done(&self) -> u64 {
         match self.direction {
             Direction::Import => self.counts.listed,
             Direction::Export => self.counts.exported + self.counts.unchanged,
@@ -75,13 +75,13 @@ impl Sync {
     }
 
     /// The counters in a line that fits beside a bar: what is still zero is left out, but for the first.
-    pub(super) fn progress(&self) -> String {
+    pub(crate) fn progress(&self) -> String {
         let counters = self.counters().into_iter().enumerate();
         line(counters.filter(|(position, (_, count))| *position == 0 || *count > 0).map(|(_, counter)| counter))
     }
 
     /// How it ended, or how far it is.
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let mut text = format!("Sync {} {}: {}", self.id, self.status.as_str().replace('_', " "), self.counted());
         if let (Some(started), Some(finished)) = (self.started_at, self.finished_at)
             && let Ok(took) = (finished - started).to_std()
@@ -110,7 +110,7 @@ fn line(counters: impl IntoIterator<Item = (&'static str, u64)>) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use serde_json::json;
 
     use super::*;

@@ -8,13 +8,13 @@ const WINDOW: usize = 20;
 
 /// Progress over the last moments.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     samples: VecDeque<(Duration, u64)>,
 }
 
 impl Pace {
     /// Notes that so much was done at a time counted from any fixed start.
-    pub(super) fn note(&mut self, at: Duration, done: u64) {
+    pub(crate) fn note(&mut self, at: Duration, done: u64) {
         if self.samples.len() == WINDOW {
             self.samples.pop_front();
         }
@@ -22,7 +22,7 @@ impl Pace {
     }
 
     /// Per second; `None` before anything moved.
-    pub(super) fn rate(&self) -> Option<f64> {
+    pub(crate) fn rate(&self) -> Option<f64> {
         let ((from, before), (to, after)) = (self.samples.front()?, self.samples.back()?);
         let seconds = to.checked_sub(*from)?.as_secs_f64();
         let moved = after.checked_sub(*before)?;
@@ -31,7 +31,7 @@ impl Pace {
     }
 
     /// How long until `total` is done at this rate; `None` where nothing moves or it is already past.
-    pub(super) fn eta(&self, total: u64) -> Option<Duration> {
+    pub(crate) fn eta(&self, total: u64) -> Option<Duration> {
         let left = total.checked_sub(self.samples.back()?.1)?;
         #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
         Duration::try_from_secs_f64(left as f64 / self.rate()?).ok()
@@ -39,7 +39,7 @@ impl Pace {
 }
 
 /// A duration as people say it: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min".
-pub(super) fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..10 => format!("{:.1} s", duration.as_secs_f64()),

@@ -3,12 +3,12 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::client::Client;
-use super::error::Result;
-use super::show::Output;
+use crate::client::Client;
+use crate::error::Result;
+use crate::show::Output;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Creates a token and shows it, this once.
     Create(Create),
     /// Lists tokens, without the tokens themselves.
@@ -18,7 +18,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Create {
+pub(crate) struct Create {
     /// How the audit will call whoever uses it.
     #[arg(long)]
     name: String,
@@ -34,7 +34,7 @@ pub(super) struct Create {
 
 /// What a token may do; each includes the ones before it.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// Look at everything but tokens.
     Read,
     /// Start, cancel and retry syncs, decide about quarantine, annotate.
@@ -54,7 +54,7 @@ impl Role {
 }
 
 impl Command {
-    pub(super) async fn run(self, client: &Client, output: Output) -> Result<()> {
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
         match self {
             Self::Create(create) => {
                 let projects = if create.projects.is_empty() { None } else { Some(create.projects) };

@@ -10,11 +10,12 @@ use longshore_model::SyncStatus;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::client::Client;
-use super::error::{CliError, Result};
-use super::pace::{Pace, duration};
-use super::show::{grouped, note, rows};
-use super::sync_body::Sync;
+use crate::client::Client;
+use crate::error::{CliError, Result};
+use crate::pace::{Pace, duration};
+use crate::show::{note, rows};
+use crate::sync_body::Sync;
+use crate::text::grouped;
 
 /// Between the first looks, so that a short sync is seen to move.
 const QUICK: Duration = Duration::from_millis(100);
@@ -31,7 +32,7 @@ const MISSES: u32 = 60;
 /// Shows the progress of a sync until it ends, and returns its last answer.
 ///
 /// `total` is what there is to do, where the caller knows; else an earlier sync tells.
-pub(super) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Result<(Value, Sync)> {
+pub(crate) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Result<(Value, Sync)> {
     let started = Instant::now();
     let mut pace = Pace::default();
     let mut display: Option<Display> = None;
@@ -67,7 +68,7 @@ pub(super) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Resu
 }
 
 /// Reads a sync out of an answer.
-pub(super) fn read(client: &Client, answer: &Value) -> Result<Sync> {
+pub(crate) fn read(client: &Client, answer: &Value) -> Result<Sync> {
     serde_json::from_value(answer.clone()).map_err(|_| client.stranger())
 }
 
@@ -149,7 +150,7 @@ fn style(template: &str) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::sync_body::tests::sync;
+    use crate::sync_body::tests::sync;
 
     #[test]
     fn a_line_tells_counters_rate_and_time_left() {

@@ -6,17 +6,16 @@ use clap::{Args, Subcommand};
 use longshore_model::{Secret, StorageKind};
 use serde_json::{Map, Value};
 
-use super::client::Client;
-use super::error::{CliError, Result};
-use super::secret;
-use super::show::Output;
-use super::storage::base;
+use crate::client::{Client, storage_path};
+use crate::error::{CliError, Result};
+use crate::secret;
+use crate::show::Output;
 
 /// What is read from standard input instead.
 const STDIN: &str = "-";
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Create {
+pub(crate) enum Create {
     /// Amazon S3 or a compatible store, by keys or as the servers themselves.
     S3(Box<S3>),
     /// Amazon S3 through an IAM role.
@@ -96,7 +95,7 @@ struct Bucket {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct S3 {
+pub(crate) struct S3 {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -113,7 +112,7 @@ pub(super) struct S3 {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct S3s {
+pub(crate) struct S3s {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -129,7 +128,7 @@ pub(super) struct S3s {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Gcs {
+pub(crate) struct Gcs {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -147,7 +146,7 @@ pub(super) struct Gcs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Azure {
+pub(crate) struct Azure {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -168,7 +167,7 @@ pub(super) struct Azure {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Redis {
+pub(crate) struct Redis {
     #[command(flatten)]
     common: Common,
     /// What the keys start with.
@@ -192,7 +191,7 @@ pub(super) struct Redis {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Localfiles {
+pub(crate) struct Localfiles {
     #[command(flatten)]
     common: Common,
     /// Absolute, and below the servers' document root.
@@ -329,8 +328,8 @@ impl Create {
         Ok(Value::Object(body.0))
     }
 
-    pub(super) async fn run(self, client: &Client, output: Output) -> Result<()> {
-        let base = base(if self.common().export { "export" } else { "import" }, self.kind().as_str());
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
+        let base = storage_path(if self.common().export { "export" } else { "import" }, self.kind().as_str());
         let body = self.body()?;
         if self.common().dry_run {
             let answer = client.post(&format!("{base}/validate"), &body).await?;

@@ -3,13 +3,13 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::client::Client;
-use super::create::Create;
-use super::error::{CliError, Result};
-use super::show::{Output, rows};
+use crate::client::{Client, storage_path};
+use crate::create::Create;
+use crate::error::{CliError, Result};
+use crate::show::{Output, rows};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Creates a storage after trying its connection.
     #[command(subcommand)]
     Create(Create),
@@ -27,7 +27,7 @@ pub(super) enum Command {
 }
 
 impl Command {
-    pub(super) async fn run(self, client: &Client, output: Output) -> Result<()> {
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
         match self {
             Self::Create(create) => create.run(client, output).await?,
             Self::List { project } => {
@@ -65,11 +65,6 @@ impl Command {
     }
 }
 
-/// The path of a direction and kind.
-pub(super) fn base(direction: &str, kind: &str) -> String {
-    if direction == "export" { format!("/api/storages/export/{kind}") } else { format!("/api/storages/{kind}") }
-}
-
 /// What its kind calls the place where a storage's objects are.
 fn place(storage: &Value) -> Value {
     let named = ["bucket", "container", "path"].into_iter().find(|name| storage[*name].is_string());
@@ -91,10 +86,10 @@ async fn list(client: &Client, project: Option<i64>) -> Result<Vec<Value>> {
 }
 
 /// A storage of either direction and its path.
-pub(super) async fn find(client: &Client, id: i64) -> Result<(Value, String)> {
+pub(crate) async fn find(client: &Client, id: i64) -> Result<(Value, String)> {
     let storage = list(client, None).await?.into_iter().find(|row| row["id"] == id).ok_or(CliError::NoStorage(id))?;
     let word = |name: &str| storage[name].as_str().unwrap_or_default().to_owned();
-    let path = format!("{}/{id}", base(&word("direction"), &word("type")));
+    let path = format!("{}/{id}", storage_path(&word("direction"), &word("type")));
     Ok((storage, path))
 }
 
@@ -108,11 +103,5 @@ mod tests {
         assert_eq!(place(&json!({"container": "c"})), "c");
         assert_eq!(place(&json!({"path": "/data", "host": null})), "/data");
         assert_eq!(place(&json!({"path": null})), Value::Null);
-    }
-
-    #[test]
-    fn each_direction_and_kind_has_its_path() {
-        assert_eq!(base("import", "s3"), "/api/storages/s3");
-        assert_eq!(base("export", "gcs"), "/api/storages/export/gcs");
     }
 }

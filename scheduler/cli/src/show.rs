@@ -2,17 +2,18 @@
 
 use serde_json::Value;
 
-use super::error::CliError;
+use crate::error::CliError;
+use crate::text::plain;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Output {
-    pub(super) json: bool,
+pub(crate) struct Output {
+    pub(crate) json: bool,
 }
 
 impl Output {
     /// One answer: as it came, or as the text that `text` makes of it.
-    pub(super) fn one(self, answer: &Value, text: impl FnOnce(&Value) -> String) {
+    pub(crate) fn one(self, answer: &Value, text: impl FnOnce(&Value) -> String) {
         if self.json {
             line(&format!("{answer:#}"));
         } else {
@@ -21,7 +22,7 @@ impl Output {
     }
 
     /// A list of rows as a table; `columns` are a heading and the pointer of a field.
-    pub(super) fn list(self, answer: &Value, columns: &[(&str, &str)]) {
+    pub(crate) fn list(self, answer: &Value, columns: &[(&str, &str)]) {
         self.one(answer, |answer| {
             let mut text = table(rows(answer), columns);
             if let Some(before) = answer["next_before"].as_i64() {
@@ -32,7 +33,7 @@ impl Output {
     }
 
     /// One object, a line a field.
-    pub(super) fn fields(self, answer: &Value) {
+    pub(crate) fn fields(self, answer: &Value) {
         self.one(answer, fields);
     }
 }
@@ -45,7 +46,7 @@ fn line(text: &str) {
 
 /// Prints a failure with its causes to standard error.
 #[expect(clippy::print_stderr, reason = "a command for people and pipes")]
-pub(super) fn complain(error: &CliError) {
+pub(crate) fn complain(error: &CliError) {
     eprintln!("error: {error}");
     if let Some(cause) = std::error::Error::source(error) {
         eprintln!("  {cause}");
@@ -54,23 +55,14 @@ pub(super) fn complain(error: &CliError) {
 
 /// Prints a line of progress to standard error.
 #[expect(clippy::print_stderr, reason = "a command for people and pipes")]
-pub(super) fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }
 
 /// The rows of a list, which comes bare or in a page.
-pub(super) fn rows(answer: &Value) -> &[Value] {
+pub(crate) fn rows(answer: &Value) -> &[Value] {
     let page = || ["results", "syncs", "quarantine"].iter().find_map(|name| answer[name].as_array());
     answer.as_array().or_else(page).map_or(&[], Vec::as_slice)
-}
-
-/// A text that a terminal cannot take for commands: control characters are spelled out.
-pub(super) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
-    }
-    plain
 }
 
 fn cell(value: &Value) -> String {
@@ -118,19 +110,6 @@ fn fields(object: &Value) -> String {
     lines.join("\n")
 }
 
-/// A number with commas between thousands.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -143,16 +122,6 @@ mod tests {
         let text = table(&rows, &[("ID", "/id"), ("KEY", "/a/b")]);
         assert_eq!(text, "ID  KEY\n 7  x\\ny\n12  -");
         assert_eq!(table(&[], &[("ID", "/id")]), "(none)");
-    }
-
-    #[test]
-    fn a_hostile_key_cannot_speak_to_the_terminal() {
-        assert_eq!(plain("a\u{1b}[31m\u{9b}é😀"), "a\\u{1b}[31m\\u{9b}é😀");
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::Client;
-use super::error::Result;
-use super::show::{Output, plain};
-use super::storage;
+use crate::client::Client;
+use crate::error::Result;
+use crate::show::Output;
+use crate::storage;
+use crate::text::plain;
 
 #[derive(Debug, Args)]
-pub(super) struct Doctor {
+pub(crate) struct Doctor {
     /// The storage, of either direction.
     #[arg(long, value_name = "ID")]
     storage: i64,
@@ -21,7 +22,7 @@ pub(super) struct Doctor {
 }
 
 impl Doctor {
-    pub(super) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
         let (_, path) = storage::find(client, self.storage).await?;
         let answer = client.post(&format!("{path}/doctor"), &json!({"origin": self.origin})).await?;
         let is_well = answer["ok"].as_bool().ok_or_else(|| client.stranger())?;

@@ -8,7 +8,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, redirect};
 use serde_json::Value;
 
-use super::error::{CliError, Result};
+use crate::error::{CliError, Result};
 
 /// A storage with millions of rows takes minutes to delete, a doctor's visit to a silent one a minute or two.
 const PATIENCE: Duration = Duration::from_secs(3_600);
@@ -17,13 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// The API as one token sees it.
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
 }
 
 impl Client {
-    pub(super) fn new(url: &str, token: Option<&Secret>) -> Result<Self> {
+    pub(crate) fn new(url: &str, token: Option<&Secret>) -> Result<Self> {
         let bad = || CliError::BadUrl { url: url.to_owned() };
         let base = Url::parse(url).map_err(|_| bad())?;
         if !matches!(base.scheme(), "http" | "https") {
@@ -52,28 +52,28 @@ impl Client {
         Ok(Self { http, base: url.trim_end_matches('/').to_owned() })
     }
 
-    pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
         Ok(self.send(self.request(Method::GET, path).query(query)).await?.1)
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
         Ok(self.send(self.request(Method::POST, path).json(body)).await?.1)
     }
 
     /// Starts a sync of the storage at `path` and returns the sync's id, which comes as a header: the
     /// body is the storage.
-    pub(super) async fn start_sync(&self, path: &str, body: &Value) -> Result<i64> {
+    pub(crate) async fn start_sync(&self, path: &str, body: &Value) -> Result<i64> {
         let (headers, _) = self.send(self.request(Method::POST, &format!("{path}/sync")).json(body)).await?;
         let id = headers.get("x-longshore-sync").and_then(|id| id.to_str().ok()?.parse().ok());
         id.ok_or_else(|| self.stranger())
     }
 
-    pub(super) async fn delete(&self, path: &str) -> Result<Value> {
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
         Ok(self.send(self.request(Method::DELETE, path)).await?.1)
     }
 
     /// For an answer that lacks what Longshore's has.
-    pub(super) fn stranger(&self) -> CliError {
+    pub(crate) fn stranger(&self) -> CliError {
         CliError::Stranger { url: self.base.clone(), what: "without the expected fields".to_owned() }
     }
 
@@ -123,6 +123,11 @@ fn unreachable(url: &str, error: &reqwest::Error) -> CliError {
     CliError::Unreachable { url: url.to_owned(), cause }
 }
 
+/// The API path of the storages of a direction and kind.
+pub(crate) fn storage_path(direction: &str, kind: &str) -> String {
+    if direction == "export" { format!("/api/storages/export/{kind}") } else { format!("/api/storages/{kind}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,5 +144,11 @@ mod tests {
         for url in ["longshore:8080", "", "ftp://host/"] {
             assert!(matches!(Client::new(url, None), Err(CliError::BadUrl { .. })), "{url}");
         }
+    }
+
+    #[test]
+    fn each_direction_and_kind_has_its_path() {
+        assert_eq!(storage_path("import", "s3"), "/api/storages/s3");
+        assert_eq!(storage_path("export", "gcs"), "/api/storages/export/gcs");
     }
 }

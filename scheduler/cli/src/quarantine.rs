@@ -4,12 +4,12 @@ use clap::{Args, Subcommand};
 use longshore_model::QuarantineReason;
 use serde_json::{Value, json};
 
-use super::client::Client;
-use super::error::Result;
-use super::show::Output;
+use crate::client::Client;
+use crate::error::Result;
+use crate::show::Output;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Lists what was set aside, newest first.
     List(List),
     /// Lets the next sync try again.
@@ -19,7 +19,7 @@ pub(super) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(crate) struct List {
     #[command(flatten)]
     filter: Filter,
     /// Only rows with a smaller id: the next page.
@@ -31,7 +31,7 @@ pub(super) struct List {
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-pub(super) struct Decide {
+pub(crate) struct Decide {
     /// Ids as `quarantine list` shows them.
     #[arg(conflicts_with = "storage")]
     ids: Vec<i64>,
@@ -70,7 +70,7 @@ impl Filter {
 }
 
 impl Command {
-    pub(super) async fn run(self, client: &Client, output: Output) -> Result<()> {
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
         match self {
             Self::List(list) => {
                 let mut query = list.filter.query();

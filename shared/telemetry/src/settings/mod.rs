@@ -1,0 +1,104 @@
+//! Settings: the environment variables that an operator gives to both programs.
+//!
+//! A setting is declared once, in [`table`]: its name, who reads it, its default and what it does. The programs read
+//! their configuration through [`Environment`], which takes defaults from that table, and the README's table is printed
+//! from it by `longshore-scheduler settings`. So a default or a description stands in one place.
+
+mod environment;
+pub mod table;
+
+pub use environment::{Environment, InvalidSettings};
+
+/// One environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The variable's name, such as `LONGSHORE_LEASE_SECONDS`. A name ends with its unit.
+    pub name: &'static str,
+    pub readers: Readers,
+    pub default: Default,
+    /// What it does, in one line of Markdown.
+    pub about: &'static str,
+}
+
+/// The programs that read a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    Scheduler,
+    Worker,
+    Both,
+}
+
+/// What holds where the variable is unset or empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Default {
+    /// The program does not start.
+    Required,
+    /// This text, read as if it were the variable's value.
+    Value(&'static str),
+    /// The same, with another text for each program.
+    Each { scheduler: &'static str, worker: &'static str },
+    /// Nothing: the feature is off.
+    None,
+    /// A value that the program finds out; the text says how.
+    Computed(&'static str),
+}
+
+/// The program that reads its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    Scheduler,
+    Worker,
+}
+
+impl Setting {
+    /// The text that stands for an unset variable, if there is one.
+    pub(crate) fn default_text(&self, program: Program) -> Option<&'static str> {
+        match (self.default, program) {
+            (Default::Value(text), _) => Some(text),
+            (Default::Each { scheduler, .. }, Program::Scheduler) => Some(scheduler),
+            (Default::Each { worker, .. }, Program::Worker) => Some(worker),
+            (Default::Required | Default::None | Default::Computed(_), _) => None,
+        }
+    }
+}
+
+/// All settings as a Markdown table, as the README shows them.
+pub fn markdown() -> String {
+    let rows = table::ALL.iter().map(|setting| {
+        let readers = match setting.readers {
+            Readers::Scheduler => "scheduler",
+            Readers::Worker => "worker",
+            Readers::Both => "both",
+        };
+        let code = |text: &str| if text.is_empty() { "none".to_owned() } else { format!("`{text}`") };
+        let default = match setting.default {
+            Default::Required => "required".to_owned(),
+            Default::Value(text) => code(text),
+            Default::Each { scheduler, worker } => {
+                format!("scheduler: {}; worker: {}", code(scheduler), code(worker))
+            }
+            Default::None => "none".to_owned(),
+            Default::Computed(how) => how.to_owned(),
+        };
+        format!("| `{}` | {readers} | {default} | {} |\n", setting.name, setting.about)
+    });
+    let head = "| variable | read by | default | what it does |\n|---|---|---|---|\n".to_owned();
+    std::iter::once(head).chain(rows).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_setting_is_declared_once_and_says_what_it_does_in_one_cell() {
+        let names: BTreeSet<_> = table::ALL.iter().map(|setting| setting.name).collect();
+        assert_eq!(names.len(), table::ALL.len());
+        for setting in table::ALL {
+            assert!(!setting.about.is_empty() && !setting.about.contains(['|', '\n']), "{}", setting.name);
+        }
+        assert_eq!(markdown().lines().count(), table::ALL.len() + 2);
+    }
+}

@@ -1,0 +1,86 @@
+//! The table of all settings. The README shows them in this order.
+
+use super::Default::{Computed, Each, None, Required, Value};
+use super::Readers::{Both, Scheduler, Worker};
+use super::{Default, Readers, Setting};
+
+/// Declares the constants and the list of them all, so that no setting is left out of the list.
+macro_rules! settings {
+    ($($constant:ident = $name:literal, $readers:expr, $default:expr, $about:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $about, ".")]
+            pub const $constant: Setting = setting($name, $readers, $default, $about);
+        )*
+
+        /// All settings.
+        pub const ALL: &[Setting] = &[$($constant),*];
+    };
+}
+
+const fn setting(name: &'static str, readers: Readers, default: Default, about: &'static str) -> Setting {
+    Setting { name, readers, default, about }
+}
+
+settings! {
+    DATABASE_URL = "DATABASE_URL", Both, Required, "Postgres: `postgres://user:password@host:5432/database`";
+    AMQP_URL = "AMQP_URL", Both, Required, "RabbitMQ: `amqp://user:password@host:5672/vhost`";
+    SECRET_KEYS = "LONGSHORE_SECRET_KEYS", Both, Required,
+        "`id:key,…`, each key 32 random bytes in base64; the first encrypts storage secrets, all of them decrypt";
+    TOKEN = "LONGSHORE_TOKEN", Scheduler, Required, "the first admin token: 16 or more printable characters";
+    LISTEN = "LONGSHORE_LISTEN", Scheduler, Value("0.0.0.0:8080"), "address of the API, health and metrics";
+    METRICS_LISTEN = "LONGSHORE_METRICS_LISTEN", Both, Each { scheduler: "", worker: "0.0.0.0:9090" },
+        "address of health and metrics; a scheduler serves them there in addition to `LONGSHORE_LISTEN`";
+    CONNECTIONS = "LONGSHORE_CONNECTIONS", Both, Each { scheduler: "1024", worker: "256" },
+        "open client sockets; at most half of the limit of open files";
+    PEER_CONNECTIONS = "LONGSHORE_PEER_CONNECTIONS", Both, Computed("three quarters of them"),
+        "open sockets of one address; see [limits](deploy/operations/security.md#limits)";
+    REQUESTS = "LONGSHORE_REQUESTS", Scheduler, Value("512"), "concurrent requests of all tokens";
+    TOKEN_REQUESTS = "LONGSHORE_TOKEN_REQUESTS", Scheduler, Value("128"), "concurrent requests of one token";
+    STREAMS = "LONGSHORE_STREAMS", Scheduler, Value("256"), "open event streams of all tokens";
+    TOKEN_STREAMS = "LONGSHORE_TOKEN_STREAMS", Scheduler, Value("64"), "open event streams of one token";
+    ALLOWED_ENDPOINTS = "LONGSHORE_ALLOWED_ENDPOINTS", Both, None,
+        "hosts, `host:port` or networks that user-given endpoints may reach although they are private or local";
+    PUBLIC_URL = "LONGSHORE_PUBLIC_URL", Scheduler, None,
+        "base URL of resolve links, such as `https://label.example.com/sync`; without it they are relative";
+    LINK_SECONDS = "LONGSHORE_LINK_SECONDS", Scheduler, Value("3600"), "minimum lifetime of a resolve link";
+    API_MEMORY_MB = "LONGSHORE_API_MEMORY_MB", Scheduler, Value("320"),
+        "memory for all requests and answers above 64 KiB; one token gets half";
+    SEND_SECONDS = "LONGSHORE_SEND_SECONDS", Scheduler, Value("30"),
+        "a client that reads next to nothing of its answer for this long is disconnected";
+    ALLOWED_ORIGINS = "LONGSHORE_ALLOWED_ORIGINS", Scheduler, None, "allowed CORS origins; `*` allows all";
+    AWS_REGION = "AWS_REGION", Both, Computed("`AWS_DEFAULT_REGION`, else `us-east-1`"),
+        "region of buckets whose storage names none";
+    AWS = "AWS_*", Both, None, "the processes' own AWS identity, as the AWS SDK reads it";
+    GOOGLE_APPLICATION_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS", Both, None,
+        "key file of the processes' own Google Cloud identity";
+    STORAGE_EMULATOR_HOST = "STORAGE_EMULATOR_HOST", Both, None, "address of Google Cloud Storage, if it is not Google's";
+    AZURE_BLOB_ACCOUNT_NAME = "AZURE_BLOB_ACCOUNT_NAME", Both, None, "account of Azure storages that name none";
+    AZURE_BLOB_ACCOUNT_KEY = "AZURE_BLOB_ACCOUNT_KEY", Both, None, "key of that account";
+    AZURE_BLOB_ENDPOINT = "AZURE_BLOB_ENDPOINT", Both, None, "endpoint of that account, outside of the public cloud";
+    LOCAL_FILES_SERVING_ENABLED = "LOCAL_FILES_SERVING_ENABLED", Both, Value("false"),
+        "whether storages may read files of these machines";
+    LOCAL_FILES_DOCUMENT_ROOT = "LOCAL_FILES_DOCUMENT_ROOT", Both, Value("/"), "the folder that holds all such files";
+    JOBS = "LONGSHORE_JOBS", Worker, Value("8"),
+        "concurrent jobs per queue, plus one short slot per four, so that small jobs are not stuck behind large ones";
+    WORKER = "LONGSHORE_WORKER", Worker, Computed("host name and process ID"), "the worker's name in tables and logs";
+    GETS = "LONGSHORE_GETS", Worker, Value("32"), "concurrent object reads or writes of one job";
+    MEMORY_MB = "LONGSHORE_MEMORY_MB", Worker, Value("128"),
+        "memory budget for objects of all jobs, unpacked and parsed, three quarters of which are handed out; an object that needs more alone is quarantined. The process stays below this + 128 MiB";
+    LEASE_SECONDS = "LONGSHORE_LEASE_SECONDS", Worker, Value("60"), "how long a silent worker keeps a job";
+    QUANTUM_SECONDS = "LONGSHORE_QUANTUM_SECONDS", Worker, Value("5"),
+        "how long a job runs before it goes to the back of the queue";
+    DRAIN_SECONDS = "LONGSHORE_DRAIN_SECONDS", Worker, Value("25"), "how long a page may take to finish after SIGTERM";
+    MAX_FAILURES = "LONGSHORE_MAX_FAILURES", Worker, Value("10"),
+        "failures in a row without progress before a job is discarded";
+    SPLIT_AFTER_PAGES = "LONGSHORE_SPLIT_AFTER_PAGES", Worker, Value("2"),
+        "pages before a job splits its range among idle slots; 0 never splits";
+    STORAGE_PATIENCE_SECONDS = "LONGSHORE_STORAGE_PATIENCE_SECONDS", Worker, Value("30"),
+        "how long a storage may be silent before a request fails";
+    DATABASE_PATIENCE_SECONDS = "LONGSHORE_DATABASE_PATIENCE_SECONDS", Both, Value("30"),
+        "how long the database may be silent before its connection counts as dead";
+    RESCUE_SECONDS = "LONGSHORE_RESCUE_SECONDS", Scheduler, Value("15"),
+        "how often the rescuer looks for expired leases and lost messages";
+    KEEP_DAYS = "LONGSHORE_KEEP_DAYS", Scheduler, Value("90"), "how long ended syncs are kept";
+    LOG = "LONGSHORE_LOG", Both, Value("info"), "log filter, such as `info,longshore_worker=debug`";
+    LOG_FORMAT = "LONGSHORE_LOG_FORMAT", Both, Value("json"), "`json` or `text`";
+}
