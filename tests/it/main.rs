@@ -47,6 +47,7 @@ mod splitting;
 mod ssrf;
 mod stopping;
 mod storage_faults;
+mod style;
 mod suspicion;
 mod validation;
 mod wake;

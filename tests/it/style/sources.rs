@@ -1,0 +1,53 @@
+//! The source files of the workspace.
+
+use std::path::{Path, PathBuf};
+
+/// The folders of the crates.
+pub(crate) const CRATES: [&str; 9] = [
+    "shared/model",
+    "shared/telemetry",
+    "shared/storage",
+    "shared/db",
+    "shared/broker",
+    "worker",
+    "scheduler",
+    "scheduler/cli",
+    "deploy/local",
+];
+
+/// One file of Rust.
+pub(crate) struct Source {
+    /// Relative to the workspace.
+    pub(crate) path: String,
+    pub(crate) text: String,
+    /// Whether it holds nothing but tests.
+    pub(crate) is_test: bool,
+}
+
+/// The workspace's folder.
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace").to_owned()
+}
+
+/// All files of a crate, without those of crates inside its folder.
+pub(crate) fn sources(folder: &str) -> Vec<Source> {
+    let root = workspace();
+    let mut found = Vec::new();
+    let mut folders = vec![root.join(folder)];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).expect("a folder of the workspace") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                if !path.join("Cargo.toml").exists() {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("its text");
+                let path = path.strip_prefix(&root).expect("it is below").to_str().expect("plain names").to_owned();
+                let is_test = path.starts_with("tests/it/") || path.contains("/tests/") || path.ends_with("/tests.rs");
+                found.push(Source { path, text, is_test });
+            }
+        }
+    }
+    found
+}
