@@ -5,7 +5,7 @@ mod body;
 use axum::extract::State;
 use chrono::Utc;
 use longshore_db::syncs::{self, SyncFilter, SyncRow};
-use longshore_db::{Bounded, Client, Error, GenericClient, audit};
+use longshore_db::{Bounded, Client, Error, GenericClient, audit, jobs};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -167,7 +167,7 @@ pub(super) async fn with_jobs(client: &impl GenericClient, row: SyncRow) -> Resu
 }
 
 async fn jobs_after(client: &impl GenericClient, row: SyncRow, after: i64) -> Result<SyncBody, Error> {
-    let mut jobs = syncs::jobs(client, row.id, after, MOST_JOBS + 1, MOST_JOB_BYTES).await?;
+    let mut jobs = jobs::of_sync(client, row.id, after, MOST_JOBS + 1, MOST_JOB_BYTES).await?;
     if i64::try_from(jobs.rows.len()).is_ok_and(|count| count > MOST_JOBS) {
         jobs.rows.pop();
         jobs.is_cut = true;

@@ -10,10 +10,10 @@ mod finish;
 mod rescue;
 
 use longshore_model::{JobKind, JobState};
-use tokio_postgres::Row;
 
 use crate::bounded::bounded;
-use crate::{Bounded, Counts, Error, GenericClient, Result};
+use crate::row::word;
+use crate::{Bounded, Counts, GenericClient, Result};
 
 pub use alone::{runs_alone, works_on};
 pub use claim::{Claim, Claimant, Claimed, claim};
@@ -67,12 +67,4 @@ pub async fn of_sync(
             counts: Counts::of(row),
         })
     })
-}
-
-/// Reads a column that holds a word of a closed set.
-pub(crate) fn word<T>(row: &Row, column: &'static str) -> Result<T>
-where
-    T: std::str::FromStr<Err = longshore_model::UnknownWord>,
-{
-    row.get::<_, &str>(column).parse().map_err(|error| Error::unreadable(column, error))
 }

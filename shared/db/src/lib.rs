@@ -21,6 +21,7 @@ pub mod projects;
 pub mod quarantine;
 mod raw_json;
 pub mod resolve;
+mod row;
 mod seal;
 mod share;
 pub mod stats;

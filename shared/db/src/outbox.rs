@@ -3,7 +3,7 @@
 use crate::GenericClient;
 use longshore_model::JobKind;
 
-use crate::jobs::word;
+use crate::row::word;
 use crate::{Result, Transaction};
 
 /// A message to send.

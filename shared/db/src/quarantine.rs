@@ -6,7 +6,7 @@ use longshore_model::{QuarantineReason, StorageKind};
 use tokio_postgres::Row;
 
 use crate::bounded::bounded;
-use crate::jobs::word;
+use crate::row::word;
 use crate::{Bounded, Result, Transaction};
 
 /// An object or annotation that could not be moved.

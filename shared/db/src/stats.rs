@@ -4,7 +4,7 @@ use crate::GenericClient;
 use longshore_model::{JobKind, JobState};
 
 use crate::Result;
-use crate::jobs::word;
+use crate::row::word;
 
 /// Unfinished jobs of one kind and state.
 #[derive(Debug, Clone, Copy)]

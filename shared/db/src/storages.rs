@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
 use crate::bounded::{bounded, settings_bytes};
-use crate::jobs::word;
+use crate::row::word;
 use crate::{Bounded, Error, RawJson, Result, Sealed, Transaction};
 
 /// A storage as users see it: everything but its secrets.

@@ -7,10 +7,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::bounded::{bounded, settings_bytes};
-use crate::jobs::word;
+use crate::row::word;
 use crate::{Bounded, Counts, Enqueued, Error, RequestedBy, Result, Transaction, enqueue};
-
-pub use crate::jobs::{JobRow, of_sync as jobs};
 
 /// A sync with its totals.
 #[derive(Debug, Clone)]

@@ -274,7 +274,7 @@ async fn showing(plans: &mut Plans<'_>) -> Result<()> {
     plans.step("a sync", 40, async |client| Ok(syncs::get(&*client, rows / 20).await.map(drop)?)).await?;
     plans
         .step("jobs of a sync", 20, async |client| {
-            Ok(syncs::jobs(&*client, rows / 20, 0, 1_000, i64::MAX).await.map(drop)?)
+            Ok(jobs::of_sync(&*client, rows / 20, 0, 1_000, i64::MAX).await.map(drop)?)
         })
         .await?;
 

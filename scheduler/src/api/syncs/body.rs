@@ -1,7 +1,8 @@
 //! A sync as an answer and as an event, and how much memory that takes.
 
 use chrono::{DateTime, Utc};
-use longshore_db::syncs::{JobRow, SyncRow};
+use longshore_db::jobs::JobRow;
+use longshore_db::syncs::SyncRow;
 use longshore_db::{Bounded, Counts};
 use longshore_model::{Direction, ExportOptions, JobKind, JobState, StorageKind, SyncStatus};
 use serde::Serialize;

@@ -10,14 +10,8 @@ use uuid::Uuid;
 
 use super::fence::{Fence, Lease};
 use super::rescue::expire;
-use super::word;
 use crate::Result;
-
-/// Losses in a row after which a job runs alone in its worker.
-///
-/// Fewer, and two unlucky kills of healthy workers would slow a job down; more, and one bad object ends
-/// more workers before anything happens.
-pub(super) const LOSSES_UNTIL_ALONE: i32 = 3;
+use crate::row::word;
 
 /// Losses of one key alone after which its object goes to quarantine.
 const LOSSES_UNTIL_POISON: i32 = 2;

@@ -5,9 +5,14 @@ use std::time::Duration;
 use crate::GenericClient;
 use uuid::Uuid;
 
-use super::claim::LOSSES_UNTIL_ALONE;
 use super::fence::Lease;
 use crate::Result;
+
+/// Losses in a row after which a job runs alone in its worker.
+///
+/// Fewer, and two unlucky kills of healthy workers would slow a job down; more, and one bad object ends
+/// more workers before anything happens.
+const LOSSES_UNTIL_ALONE: i32 = 3;
 
 /// Keys under suspicion once a job was lost several times: the page that was being committed, and the one that was
 /// prepared meanwhile. The first page alone has half of them, which is the usual size.

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use crate::Result;
-use crate::jobs::word;
+use crate::row::word;
 
 /// How many rows the scan of an interval may return before single look-ups are cheaper.
 ///

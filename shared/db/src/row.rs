@@ -1,0 +1,19 @@
+//! Reading values out of a row.
+
+use std::str::FromStr;
+
+use longshore_model::UnknownWord;
+use tokio_postgres::Row;
+
+use crate::{Error, Result};
+
+/// Reads a column that holds a word of a closed set.
+///
+/// # Errors
+/// [`Error::Unreadable`] for a word that this release does not know.
+pub(crate) fn word<T>(row: &Row, column: &'static str) -> Result<T>
+where
+    T: FromStr<Err = UnknownWord>,
+{
+    row.get::<_, &str>(column).parse().map_err(|error| Error::unreadable(column, error))
+}
