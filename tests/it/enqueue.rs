@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use longshore_db::{Check, Db, syncs};
+use longshore_db::{Check, Db, lifecycle};
 use longshore_local::s3::{Op, When};
 use longshore_model::Secret;
 use longshore_tests::amqp::AmqpHost;
@@ -306,7 +306,7 @@ async fn a_sync_that_ends_while_it_is_reported_is_shown_as_ended() {
         watcher.query_opt(waiting, &[]).await.expect("activity")
     })
     .await;
-    syncs::cancel(&tx, sync).await.expect("the sync ends");
+    lifecycle::cancel(&tx, sync).await.expect("the sync ends");
     tx.commit().await.expect("a commit");
     rig.check_nothing_is_left(&storage).await;
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use longshore_db::jobs::{self, Claim, Claimant, Claimed};
+use longshore_db::jobs::{self, Progress};
+use longshore_db::lifecycle::{self, Claim, Claimant, Claimed};
 use longshore_db::{Check, Client, Counts, Db, PATIENCE};
 use longshore_model::Secret;
 use longshore_tests::rig::Rig;
@@ -38,7 +39,7 @@ impl Case {
 
     async fn claim(&self) -> Box<Claimed> {
         let who = Claimant { worker: "w", process: Uuid::nil() };
-        match jobs::claim(&self.client, self.job, who, LEASE).await.expect("the database answers") {
+        match lifecycle::claim(&self.client, self.job, who, LEASE).await.expect("the database answers") {
             Claim::Claimed(claimed) => claimed,
             other => panic!("claimed: {other:?}"),
         }
@@ -48,20 +49,27 @@ impl Case {
     async fn lose(&self) {
         let expire = "UPDATE jobs SET lease_until = now() - interval '1 second' WHERE id = $1";
         self.client.execute(expire, &[&self.job]).await.expect("a job");
-        assert_eq!(jobs::rescue_expired(&self.client).await.expect("the database answers"), 1);
+        assert_eq!(lifecycle::rescue_expired(&self.client).await.expect("the database answers"), 1);
     }
 
     async fn commit(&mut self, claimed: &Claimed, passed: i64) {
         let tx = self.client.transaction().await.expect("a transaction");
         let passed = i32::try_from(passed).expect("few");
         let lease = claimed.lease;
-        jobs::advance(&tx, lease, LEASE, None, &Counts::default(), true, passed).await.expect("a page");
+        let progress = Progress {
+            extend_by: LEASE,
+            cursor: None,
+            counts: &Counts::default(),
+            is_progress: true,
+            passed_keys: passed,
+        };
+        lifecycle::record_page(&tx, lease, &progress, &[]).await.expect("a page");
         tx.commit().await.expect("committed");
     }
 
     async fn release(&mut self, claimed: &Claimed) {
         let tx = self.client.transaction().await.expect("a transaction");
-        jobs::release(&tx, claimed.lease, Duration::ZERO).await.expect("released");
+        lifecycle::release(&tx, claimed.lease, Duration::ZERO).await.expect("released");
         tx.commit().await.expect("committed");
     }
 
@@ -166,7 +174,7 @@ async fn a_claim_of_an_earlier_release_is_no_unknown_claim_of_the_worker_before_
     let theirs = "UPDATE jobs SET state = 'running', attempt = attempt + 1, lease_until = now() + interval '1 hour'
                    WHERE id = $1";
     case.client.execute(theirs, &[&case.job]).await.expect("a claim");
-    assert_eq!(jobs::unknown(&case.client, Uuid::nil(), &[]).await.expect("the database answers"), []);
+    assert_eq!(jobs::unknown_leases(&case.client, Uuid::nil(), &[]).await.expect("the database answers"), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,9 +186,9 @@ async fn an_unknown_claim_whose_row_is_locked_keeps_no_other_waiting() {
     let tx = other.transaction().await.expect("a transaction");
     tx.execute("SELECT 1 FROM jobs WHERE id = $1 FOR UPDATE", &[&locked.job]).await.expect("locked");
     // Waiting would end with the statement's time limit, as an error.
-    assert_eq!(jobs::release_unknown(&free.client, &leases).await.expect("not waited for"), 1);
+    assert_eq!(lifecycle::release_unknown(&free.client, &leases).await.expect("not waited for"), 1);
     tx.rollback().await.expect("free again");
-    assert_eq!(jobs::release_unknown(&free.client, &leases).await.expect("the database answers"), 1);
+    assert_eq!(lifecycle::release_unknown(&free.client, &leases).await.expect("the database answers"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,6 +200,10 @@ async fn a_job_that_waits_for_days_is_not_sent_again_in_every_round() {
     let silence = Duration::from_secs(30);
     for (resends, sent) in [(12, 1), (13, 0)] {
         case.client.execute(waits, &[&resends]).await.expect("a job");
-        assert_eq!(jobs::republish_lost(&case.client, silence).await.expect("the database answers"), sent, "{resends}");
+        assert_eq!(
+            lifecycle::republish_lost(&case.client, silence).await.expect("the database answers"),
+            sent,
+            "{resends}"
+        );
     }
 }

@@ -10,7 +10,8 @@ use longshore_telemetry::error_chain;
 use std::time::Duration;
 
 use futures::future::OptionFuture;
-use longshore_db::jobs::{self, Claimed, Fence};
+use longshore_db::jobs::{self, Fence, Progress};
+use longshore_db::lifecycle::{self, Claimed};
 use longshore_db::{Client, Error as DbError};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -214,13 +215,18 @@ async fn commit_on(
     let failures = jobs::hold_at(&tx, fence).await?;
     page.record(context, claimed, &tx).await?;
     let progressed = !matches!(step, Step::Retry(_)) || page.counts.imported + page.counts.exported > 0;
-    jobs::advance(&tx, lease, context.config.lease, page.cursor.as_deref(), &page.counts, progressed, page.passed)
-        .await?;
-    jobs::split(&tx, lease, &page.split).await?;
+    let progress = Progress {
+        extend_by: context.config.lease,
+        cursor: page.cursor.as_deref(),
+        counts: &page.counts,
+        is_progress: progressed,
+        passed_keys: page.passed,
+    };
+    lifecycle::record_page(&tx, lease, &progress, &page.split).await?;
     match step {
         Step::Continue => {}
-        Step::Complete => jobs::complete(&tx, lease).await?,
-        Step::Release => jobs::release(&tx, lease, Duration::ZERO).await?,
+        Step::Complete => lifecycle::complete(&tx, lease).await?,
+        Step::Release => lifecycle::release(&tx, lease, Duration::ZERO).await?,
         Step::Retry(error) => {
             let end = End::of(context, if progressed { 0 } else { failures }, error);
             end.write(lease, &tx, error).await?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_db::jobs;
-use longshore_db::{Db, Error, Result, workers};
+use longshore_db::{Db, Error, Result, lifecycle, workers};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -105,8 +105,8 @@ async fn look(db: &Db, process: Uuid, leases: &Leases) -> Result<()> {
         workers::can_write(&client).await?;
         // Of claims whose answers were lost. One whose answer is on the way at this moment is lost to its attempt,
         // which finds that out at its first heartbeat or commit.
-        let unknown = jobs::unknown(&client, process, &leases.held()).await?;
-        jobs::release_unknown(&client, &unknown).await
+        let unknown = jobs::unknown_leases(&client, process, &leases.held()).await?;
+        lifecycle::release_unknown(&client, &unknown).await
     };
     let released = timeout(LOOK, looked).await.unwrap_or(Err(Error::Silent))?;
     if released > 0 {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use longshore_broker::{Broker, Delivery, Queue};
 use longshore_db::Client;
 use longshore_db::Error as DbError;
-use longshore_db::jobs::{self, Claim, Claimant};
+use longshore_db::lifecycle::{self, Claim, Claimant};
 use longshore_model::JobMessage;
 use longshore_telemetry::Tasks;
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
@@ -158,7 +158,7 @@ async fn claim(context: &Context, job: i64) -> Option<Claim> {
 async fn try_claim(context: &Context, job: i64) -> Result<Claim, DbError> {
     let who = Claimant { worker: &context.config.name, process: context.process };
     let client = context.db.client().await?;
-    let claim = timeout(CLAIM_PATIENCE, jobs::claim(&client, job, who, context.config.lease)).await;
+    let claim = timeout(CLAIM_PATIENCE, lifecycle::claim(&client, job, who, context.config.lease)).await;
     claim.unwrap_or_else(|_| {
         // It may be half-open: it must not go back to the pool.
         drop(Client::take(client));

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use longshore_db::jobs::{self, Lease};
-use longshore_db::{Db, workers};
+use longshore_db::{Db, lifecycle, workers};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -136,8 +136,8 @@ async fn release_unknown(
     before: &HashSet<Lease>,
 ) -> longshore_db::Result<HashSet<Lease>> {
     let (lost, new): (Vec<_>, Vec<_>) =
-        jobs::unknown(client, me.process, held).await?.into_iter().partition(|lease| before.contains(lease));
-    let released = if lost.is_empty() { 0 } else { jobs::release_unknown(client, &lost).await? };
+        jobs::unknown_leases(client, me.process, held).await?.into_iter().partition(|lease| before.contains(lease));
+    let released = if lost.is_empty() { 0 } else { lifecycle::release_unknown(client, &lost).await? };
     if released > 0 {
         info!(
             event = "unknown_claims_released",

@@ -6,7 +6,7 @@ mod shown;
 use axum::extract::State;
 use axum::http::StatusCode;
 use longshore_db::annotations::{self, AnnotationRow, Written};
-use longshore_db::{Client, Error, Transaction, audit, storages, syncs, tasks};
+use longshore_db::{Client, Error, Transaction, audit, lifecycle, storages, tasks};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -174,7 +174,7 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
     record(&tx, &caller, "annotation.delete", &row).await?;
     // A storage that is switched off is left alone; its next sync finds the deletion by itself.
     for storage in storages::deleting(&tx, row.project_id).await? {
-        syncs::add_delete_job(&tx, storage).await?;
+        lifecycle::add_delete_job(&tx, storage).await?;
     }
     tx.commit().await.map_err(Error::from)?;
     state.db.wake_relay();

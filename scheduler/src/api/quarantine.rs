@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
+use longshore_db::lifecycle::{RequestedBy, enqueue};
 use longshore_db::quarantine::{self, Decision, QuarantineFilter, QuarantineRow};
-use longshore_db::{Bounded, Client, Error, RequestedBy, audit, enqueue};
+use longshore_db::{Bounded, Client, Error, audit};
 use longshore_model::{QuarantineReason, StorageKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

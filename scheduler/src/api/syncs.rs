@@ -5,7 +5,7 @@ mod body;
 use axum::extract::State;
 use chrono::Utc;
 use longshore_db::syncs::{self, SyncFilter, SyncRow};
-use longshore_db::{Bounded, Client, Error, GenericClient, audit, jobs};
+use longshore_db::{Bounded, Client, Error, GenericClient, audit, jobs, lifecycle};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -108,7 +108,7 @@ async fn cancel(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
         let mut client = state.db.client().await?;
         let before = seen(&client, caller, id).await?;
         let tx = client.transaction().await.map_err(Error::from)?;
-        let row = syncs::cancel(&tx, id).await?;
+        let row = lifecycle::cancel(&tx, id).await?;
         if before.status.is_live() {
             audit::write(&tx, &entry(caller, "sync.cancel", &row)).await?;
         }
@@ -134,7 +134,7 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64
         let mut client = state.db.client().await?;
         seen(&client, caller, id).await?;
         let tx = client.transaction().await.map_err(Error::from)?;
-        let enqueued = syncs::retry(&tx, id).await?;
+        let enqueued = lifecycle::retry(&tx, id).await?;
         let row = syncs::get(&tx, enqueued.sync_id).await?;
         if enqueued.created {
             audit::write(&tx, &entry(caller, "sync.retry", &row)).await?;

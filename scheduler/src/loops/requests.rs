@@ -7,7 +7,8 @@ use longshore_telemetry::error_chain;
 use std::time::Duration;
 
 use longshore_broker::{Broker, Queue};
-use longshore_db::{Db, Enqueued, Error, RequestedBy, Result, enqueue, storages};
+use longshore_db::lifecycle::{Enqueued, RequestedBy, enqueue};
+use longshore_db::{Db, Error, Result, storages};
 use longshore_model::SyncRequest;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longshore_db::{Db, jobs};
+use longshore_db::{Db, lifecycle};
 use prometheus::{IntCounter, Registry};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -45,13 +45,13 @@ pub(crate) async fn run(db: Db, period: Duration, metrics: RescuerMetrics, stop:
 }
 
 async fn round(db: &Db, period: Duration, metrics: &RescuerMetrics) -> longshore_db::Result<()> {
-    let expired = db.in_time(async { jobs::rescue_expired(&db.client().await?).await }).await?;
+    let expired = db.in_time(async { lifecycle::rescue_expired(&db.client().await?).await }).await?;
     if expired > 0 {
         warn!(event = "leases_expired", jobs = expired, "leases expired; their jobs are due");
         metrics.leases_expired.inc_by(expired);
     }
     let silence = period * SILENT_ROUNDS;
-    let sent = db.in_time(async { jobs::republish_lost(&db.client().await?, silence).await }).await?;
+    let sent = db.in_time(async { lifecycle::republish_lost(&db.client().await?, silence).await }).await?;
     if sent > 0 {
         info!(event = "messages_republished", messages = sent, "republished messages that were probably lost");
         metrics.messages_lost.inc_by(sent);

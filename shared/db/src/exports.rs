@@ -152,3 +152,9 @@ pub async fn settle(tx: &Transaction<'_>, storage_id: i64, orphans: &[Orphan], s
     .await?;
     Ok(())
 }
+
+/// Removes the export records of a storage.
+pub(crate) async fn delete_of_storage(tx: &Transaction<'_>, storage_id: i64) -> Result<()> {
+    tx.execute("DELETE FROM exports WHERE storage_id = $1", &[&storage_id]).await?;
+    Ok(())
+}

@@ -4,10 +4,10 @@
 //! alone; no two machines' clocks are compared.
 
 mod alone;
-mod claim;
+mod end;
 mod fence;
-mod finish;
-mod rescue;
+mod lease;
+mod progress;
 
 use longshore_model::{JobKind, JobState};
 
@@ -16,10 +16,11 @@ use crate::row::word;
 use crate::{Bounded, Counts, GenericClient, Result};
 
 pub use alone::{runs_alone, works_on};
-pub use claim::{Claim, Claimant, Claimed, claim};
-pub use fence::{Fence, Lease, advance, heartbeat, hold, hold_at};
-pub use finish::{complete, discard, release, retry_later, split};
-pub use rescue::{Unknown, release_unknown, republish_lost, rescue_expired, unknown};
+pub(crate) use end::{cancel_unfinished, end, lock_of_storage};
+pub use fence::{Fence, hold, hold_at};
+pub use lease::{Lease, heartbeat, unknown_leases};
+pub use progress::Progress;
+pub(crate) use progress::advance;
 
 /// A job as progress shows it.
 #[derive(Debug, Clone)]

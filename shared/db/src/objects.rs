@@ -136,3 +136,9 @@ pub async fn release(tx: &Transaction<'_>, storage_id: i64, keys: &[&str]) -> Re
     }
     Ok(())
 }
+
+/// Removes the ledger of a storage.
+pub(crate) async fn delete_of_storage(tx: &Transaction<'_>, storage_id: i64) -> Result<()> {
+    tx.execute("DELETE FROM objects WHERE storage_id = $1", &[&storage_id]).await?;
+    Ok(())
+}

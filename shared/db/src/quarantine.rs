@@ -177,3 +177,9 @@ pub async fn decide(
         .await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
+
+/// Removes the quarantine of a storage.
+pub(crate) async fn delete_of_storage(tx: &Transaction<'_>, storage_id: i64) -> Result<()> {
+    tx.execute("DELETE FROM quarantine WHERE storage_id = $1", &[&storage_id]).await?;
+    Ok(())
+}

@@ -285,27 +285,7 @@ pub async fn deleting(client: &impl GenericClient, project: i64) -> Result<Vec<i
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Removes a storage with its syncs, ledger, exports and quarantine; tasks and bucket objects stay.
-///
-/// Returns false if there is none. A page that is being committed is waited for, and no page can
-/// commit afterwards: its job is gone, so nothing is written that nobody would clean up.
-///
-/// # Errors
-/// The database is away.
-pub async fn delete(tx: &Transaction<'_>, id: i64) -> Result<bool> {
-    // A ledger of ten million rows takes longer than a statement otherwise may.
-    tx.batch_execute("SET LOCAL statement_timeout = 0").await?;
-    // Jobs before their storage, as every page locks them.
-    tx.execute(
-        "SELECT 1 FROM jobs j JOIN syncs s ON s.id = j.sync_id WHERE s.storage_id = $1 ORDER BY j.id FOR UPDATE OF j",
-        &[&id],
-    )
-    .await?;
-    if tx.execute("DELETE FROM storages WHERE id = $1", &[&id]).await? == 0 {
-        return Ok(false);
-    }
-    for table in ["objects", "exports", "quarantine"] {
-        tx.execute(&format!("DELETE FROM {table} WHERE storage_id = $1"), &[&id]).await?;
-    }
-    Ok(true)
+/// Removes a storage with its syncs, jobs and outbox rows, by their foreign keys. Returns false if there is none.
+pub(crate) async fn delete(tx: &Transaction<'_>, id: i64) -> Result<bool> {
+    Ok(tx.execute("DELETE FROM storages WHERE id = $1", &[&id]).await? > 0)
 }

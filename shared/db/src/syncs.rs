@@ -8,7 +8,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::bounded::{bounded, settings_bytes};
 use crate::row::word;
-use crate::{Bounded, Counts, Enqueued, Error, RequestedBy, Result, Transaction, enqueue};
+use crate::{Bounded, Counts, Error, Result, Transaction};
 
 /// A sync with its totals.
 #[derive(Debug, Clone)]
@@ -146,99 +146,48 @@ pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -
     Bounded::read(&rows, read)
 }
 
-/// Cancels a sync at once: its jobs end, and a worker in the middle of a page can no longer commit it.
-///
-/// What was committed stays. A sync that has already ended is returned as it is.
-///
-/// # Errors
-/// [`Error::NotFound`] without such a sync.
-pub async fn cancel(tx: &Transaction<'_>, id: i64) -> Result<SyncRow> {
-    // Jobs before the sync, as every other transaction locks them.
-    tx.execute(
-        "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = now()
-          WHERE sync_id = $1 AND finished_at IS NULL",
-        &[&id],
-    )
-    .await?;
+/// Marks a sync as cancelled, unless it has ended.
+pub(crate) async fn cancel(tx: &Transaction<'_>, id: i64) -> Result<()> {
     tx.execute(
         "UPDATE syncs SET status = 'cancelled', finished_at = now(), reported_at = NULL
           WHERE id = $1 AND finished_at IS NULL",
         &[&id],
     )
     .await?;
-    notify(tx).await?;
-    get(tx, id).await
+    Ok(())
 }
 
-/// Starts a sync of the same storage with the same options.
-///
-/// # Errors
-/// [`Error::NotFound`] without such a sync.
-pub async fn retry(tx: &Transaction<'_>, id: i64) -> Result<Enqueued> {
-    let sync = get(tx, id).await?;
-    enqueue(tx, sync.storage_id, RequestedBy::Retry, None, Some(&sync.options)).await
-}
-
-/// Sees to it that the objects of deleted annotations go soon.
-///
-/// A live sync of the storage gets one more job, else a sync is enqueued. Either way it happens
-/// with the caller's transaction or not at all.
-///
-/// # Errors
-/// As [`enqueue()`].
-pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enqueued> {
-    let enqueued = enqueue(tx, storage_id, RequestedBy::Annotation, None, None).await?;
-    if !enqueued.created {
-        // The row lock keeps the sync from closing under the new job.
-        let live = "SELECT id FROM syncs WHERE id = $1 AND finished_at IS NULL FOR NO KEY UPDATE";
-        let live = tx.query_opt(live, &[&enqueued.sync_id]).await?;
-        if live.is_none() {
-            return enqueue(tx, storage_id, RequestedBy::Annotation, None, None).await;
-        }
-        tx.execute(
-            "WITH job AS (INSERT INTO jobs (sync_id, kind) VALUES ($1, 'delete') RETURNING id)
-             INSERT INTO outbox (job_id) SELECT id FROM job",
-            &[&enqueued.sync_id],
-        )
-        .await?;
-    }
-    Ok(enqueued)
-}
-
-/// Closes a sync whose last job ended, or fails it at once when a job was given up.
-///
-/// The row lock makes two jobs that end together take turns, so one of them sees the other's end. If an
-/// annotation was deleted meanwhile, an export closes only after a delete job that began when all was
-/// written: the annotation's own delete job may have come before the object.
-pub(crate) async fn close_if_done(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<()> {
-    if failure.is_some() {
-        // Jobs before the sync, as everywhere: these would only go on with a sync that has failed.
-        tx.execute(
-            "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = now()
-              WHERE sync_id = $1 AND finished_at IS NULL",
-            &[&id],
-        )
-        .await?;
-    }
+/// Locks a sync until the transaction ends.
+pub(crate) async fn lock(tx: &Transaction<'_>, id: i64) -> Result<()> {
     // NO KEY: a job's row, changed twice in its transaction, holds a share of its sync's key. Two jobs
     // that end together both hold one, and would wait for each other's with the stronger lock.
     tx.execute("SELECT 1 FROM syncs WHERE id = $1 FOR NO KEY UPDATE", &[&id]).await?;
-    if failure.is_none() && tx.execute(include_str!("late_deletions.sql"), &[&id]).await? > 0 {
-        return Ok(tx.batch_execute("NOTIFY longshore_outbox").await?);
-    }
+    Ok(())
+}
+
+/// Locks a sync that has not ended until the transaction ends, and returns whether there is one.
+pub(crate) async fn lock_live(tx: &Transaction<'_>, id: i64) -> Result<bool> {
+    let live = "SELECT id FROM syncs WHERE id = $1 AND finished_at IS NULL FOR NO KEY UPDATE";
+    Ok(tx.query_opt(live, &[&id]).await?.is_some())
+}
+
+/// Ends a sync if all of its jobs have ended, and returns whether it did. A `failure` is its reason; without one its
+/// jobs' counts say whether it completed with errors.
+pub(crate) async fn close(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<bool> {
     let (reason, detail) = failure.unzip();
-    tx.execute(
-        "UPDATE syncs s
+    let closed = tx
+        .execute(
+            "UPDATE syncs s
                 SET finished_at = now(), reported_at = NULL, reason = $2, detail = $3,
                     status = CASE WHEN $2::text IS NOT NULL THEN 'failed'
                                   WHEN (SELECT sum(quarantined + still_quarantined) FROM jobs WHERE sync_id = $1) > 0
                                   THEN 'completed_with_errors' ELSE 'completed' END
               WHERE id = $1 AND finished_at IS NULL
                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE sync_id = $1 AND finished_at IS NULL)",
-        &[&id, &reason.map(FailureReason::as_str), &detail],
-    )
-    .await?;
-    Ok(())
+            &[&id, &reason.map(FailureReason::as_str), &detail],
+        )
+        .await?;
+    Ok(closed > 0)
 }
 
 /// Syncs whose status is to be shown: live ones not shown for a second, and those that have ended since.

@@ -5,15 +5,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use longshore_db::exports::Orphan;
 use longshore_db::host::{Host, Native};
-use longshore_db::jobs::{self, Claim, Claimant, Claimed};
+use longshore_db::jobs::{self, Progress};
+use longshore_db::lifecycle::{self, Claim, Claimant, Claimed, SyncRequest};
 use longshore_db::objects::{self, Look, SetAside};
 use longshore_db::printed::{self, JsonTable, SizedRow};
 use longshore_db::quarantine::{self, QuarantineFilter};
 use longshore_db::syncs::{self, SyncFilter};
 use longshore_db::tasks::{self, From};
 use longshore_db::{
-    Asked, Client, Counts, Sealer, Transaction, annotations, enqueue_asked, exports, outbox, resolve, stats, storages,
-    tokens, workers,
+    Client, Counts, Sealer, Transaction, annotations, exports, outbox, resolve, stats, storages, tokens, workers,
 };
 use longshore_model::uri::ObjectUri;
 use longshore_model::{Direction, FailureReason, QuarantineReason, Secret, StorageKind, SyncStatus};
@@ -57,7 +57,7 @@ async fn asking(plans: &mut Plans<'_>) -> Result<()> {
     plans
         .step("enqueue", 100, async |client| {
             let tx = client.transaction().await?;
-            let asked = Asked {
+            let request = SyncRequest {
                 storage_id: GIANT,
                 kind: StorageKind::S3,
                 direction: Direction::Import,
@@ -66,7 +66,7 @@ async fn asking(plans: &mut Plans<'_>) -> Result<()> {
                 idempotency_key: Some("night"),
                 options: None,
             };
-            enqueue_asked(&tx, &asked).await.map(drop).context("enqueue")
+            lifecycle::enqueue_request(&tx, &request).await.map(drop).context("enqueue")
         })
         .await?;
     plans
@@ -79,7 +79,7 @@ async fn asking(plans: &mut Plans<'_>) -> Result<()> {
 
 async fn claimed(tx: &Transaction<'_>, job: i64) -> Result<Box<Claimed>> {
     let who = Claimant { worker: "worker", process: Uuid::nil() };
-    match jobs::claim(tx, job, who, LEASE).await? {
+    match lifecycle::claim(tx, job, who, LEASE).await? {
         Claim::Claimed(claimed) => Ok(claimed),
         other => anyhow::bail!("no job to claim: {other:?}"),
     }
@@ -103,6 +103,10 @@ enum Ending {
     Split,
 }
 
+fn progress_of(counts: &Counts) -> Progress<'_> {
+    Progress { extend_by: LEASE, cursor: Some("k"), counts, is_progress: true, passed_keys: 1 }
+}
+
 async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
     let relay = async |client: &mut Client| {
         let tx = client.transaction().await?;
@@ -120,7 +124,7 @@ async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
         let claimed = claimed(&tx, job).await?;
         jobs::heartbeat(&tx, &[claimed.lease], LEASE).await?;
         jobs::hold_at(&tx, &claimed.fence()).await?;
-        Ok(jobs::advance(&tx, claimed.lease, LEASE, Some("k"), &counts, true, 1).await?)
+        Ok(lifecycle::record_page(&tx, claimed.lease, &progress_of(&counts), &[]).await?)
     };
     plans.step("claim, heartbeat, hold, advance", 60, page).await?;
     for (name, ending) in ENDINGS {
@@ -128,11 +132,15 @@ async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
             let tx = client.transaction().await?;
             let lease = claimed(&tx, job).await?.lease;
             match ending {
-                Ending::Complete => jobs::complete(&tx, lease).await?,
-                Ending::Discard => jobs::discard(&tx, lease, FailureReason::Unavailable, "gone").await?,
-                Ending::Release => jobs::release(&tx, lease, Duration::ZERO).await?,
-                Ending::RetryLater => jobs::retry_later(&tx, lease, LEASE, FailureReason::Unavailable, "busy").await?,
-                Ending::Split => jobs::split(&tx, lease, &[key(1), key(2)]).await?,
+                Ending::Complete => lifecycle::complete(&tx, lease).await?,
+                Ending::Discard => lifecycle::discard(&tx, lease, FailureReason::Unavailable, "gone").await?,
+                Ending::Release => lifecycle::release(&tx, lease, Duration::ZERO).await?,
+                Ending::RetryLater => {
+                    lifecycle::retry_later(&tx, lease, LEASE, FailureReason::Unavailable, "busy").await?
+                }
+                Ending::Split => {
+                    lifecycle::record_page(&tx, lease, &progress_of(&counts), &[key(1), key(2)]).await?;
+                }
             }
             Ok(())
         };
@@ -144,8 +152,8 @@ async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
         .await?;
     let rescue = async |client: &mut Client| {
         let tx = client.transaction().await?;
-        jobs::rescue_expired(&tx).await?;
-        Ok(jobs::republish_lost(&tx, second).await.map(drop)?)
+        lifecycle::rescue_expired(&tx).await?;
+        Ok(lifecycle::republish_lost(&tx, second).await.map(drop)?)
     };
     plans.step("rescuer", 1_000, rescue).await
 }

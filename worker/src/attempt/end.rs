@@ -3,7 +3,8 @@
 use longshore_telemetry::error_chain;
 use std::time::Duration;
 
-use longshore_db::jobs::{self, Claimed, Lease};
+use longshore_db::jobs::{self, Lease};
+use longshore_db::lifecycle::{self, Claimed};
 use longshore_db::{Client, Error as DbError, Transaction};
 use longshore_model::FailureReason;
 use tokio::time::{sleep, timeout};
@@ -47,9 +48,11 @@ impl End {
         let detail = |reason: FailureReason| format!("{} ({})", reason.advice(), error_chain(error));
         match *self {
             Self::Left => {}
-            Self::Released { delay } => jobs::release(tx, lease, delay).await?,
-            Self::Retried { reason, delay } => jobs::retry_later(tx, lease, delay, reason, &detail(reason)).await?,
-            Self::Discarded { reason } => jobs::discard(tx, lease, reason, &detail(reason)).await?,
+            Self::Released { delay } => lifecycle::release(tx, lease, delay).await?,
+            Self::Retried { reason, delay } => {
+                lifecycle::retry_later(tx, lease, delay, reason, &detail(reason)).await?
+            }
+            Self::Discarded { reason } => lifecycle::discard(tx, lease, reason, &detail(reason)).await?,
         }
         Ok(())
     }

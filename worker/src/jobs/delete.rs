@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 use longshore_db::exports::{self, Orphan};
 use longshore_db::host::JobStorage;
-use longshore_db::jobs::Claimed;
+use longshore_db::lifecycle::Claimed;
 use longshore_db::{Counts, Transaction};
 use longshore_storage::{ErrorKind, Storage};
 

@@ -6,7 +6,7 @@ mod export;
 mod import;
 
 use async_trait::async_trait;
-use longshore_db::jobs::Claimed;
+use longshore_db::lifecycle::Claimed;
 use longshore_db::{Client, Counts, Transaction};
 use longshore_model::{JobKind, QuarantineReason};
 

@@ -1,8 +1,9 @@
 //! What the storage routes do, the same for every kind and both directions.
 
 use axum::http::{HeaderMap, HeaderName};
+use longshore_db::lifecycle::{self, SyncRequest};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
-use longshore_db::{Asked, Client, Error, Transaction, audit, enqueue_asked, projects};
+use longshore_db::{Client, Error, Transaction, audit, projects};
 use longshore_model::{Direction, Secrets, StorageSettings};
 use serde_json::{Map, Value, json};
 
@@ -130,7 +131,7 @@ impl Collection {
         let mut client = state.db.client().await?;
         let row = self.find(&client, caller, id).await?;
         let tx = client.transaction().await.map_err(Error::from)?;
-        if !storages::delete(&tx, id).await? {
+        if !lifecycle::remove_storage(&tx, id).await? {
             return Err(not_found(id));
         }
         self.audit(&tx, caller, "storage.delete", &row, &Map::new()).await?;
@@ -184,7 +185,7 @@ impl Collection {
         headers: &HeaderMap,
         body: &StartSync,
     ) -> ApiResult<(StorageBody, i64)> {
-        let asked = Asked {
+        let request = SyncRequest {
             storage_id: id,
             kind: self.kind.kind(),
             direction: self.direction,
@@ -199,7 +200,7 @@ impl Collection {
             return Err(ApiError::invalid("options", message));
         }
         let client = state.db.client().await?;
-        let (enqueued, row) = enqueue_asked(&client, &asked).await.map_err(|error| match error {
+        let (enqueued, row) = lifecycle::enqueue_request(&client, &request).await.map_err(|error| match error {
             Error::Conflict(detail) => ApiError::refused("not_synchronizable", detail),
             Error::NotFound(_) => not_found(id),
             error => error.into(),

@@ -1,6 +1,6 @@
 //! What an attempt that runs alone works on, written down before it works: a loss then blames that and nothing else.
 
-use super::fence::Lease;
+use super::lease::Lease;
 use crate::{Error, GenericClient, Result};
 
 /// Says that the attempt runs alone from now on, with at most `keys` keys a page.

@@ -5,22 +5,10 @@
 //! a claim gets a random token from the database, and each commit also states how many pages were committed and where
 //! the last one ended.
 
-use std::time::Duration;
-
-use crate::GenericClient;
 use uuid::Uuid;
 
-use crate::{Counts, Error, Result, Transaction};
-
-/// The right to write to a job, until another attempt claims it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Lease {
-    pub job: i64,
-    /// Counts claims of the job.
-    pub attempt: i32,
-    /// Made by the database at the claim.
-    pub token: Uuid,
-}
+use super::lease::Lease;
+use crate::{Error, Result, Transaction};
 
 /// What an attempt knows of its job, which a commit states.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,38 +28,6 @@ impl Fence {
             self.cursor = Some(cursor.to_owned());
         }
     }
-}
-
-/// Extends leases and returns those that still hold; the others are lost.
-///
-/// A job whose row another transaction holds keeps the lease it has: that transaction is mostly a commit of the same
-/// attempt, which extends it too. Waiting would let all other leases expire behind one locked row.
-///
-/// # Errors
-/// The database is unavailable.
-pub async fn heartbeat(client: &impl GenericClient, leases: &[Lease], lease: Duration) -> Result<Vec<Lease>> {
-    let jobs: Vec<i64> = leases.iter().map(|lease| lease.job).collect();
-    let attempts: Vec<i32> = leases.iter().map(|lease| lease.attempt).collect();
-    let tokens: Vec<Uuid> = leases.iter().map(|lease| lease.token).collect();
-    let rows = client
-        .query(
-            "WITH held AS (
-                 SELECT h.job, h.attempt, h.token
-                   FROM unnest($1::bigint[], $2::int[], $3::uuid[]) AS h (job, attempt, token)
-             ), free AS (
-                 SELECT j.id FROM held h JOIN jobs j
-                     ON j.id = h.job AND j.attempt = h.attempt AND j.token = h.token AND j.state = 'running'
-                    FOR UPDATE OF j SKIP LOCKED
-             ), extended AS (
-                 UPDATE jobs j SET lease_until = now() + $4::float8 * interval '1 second'
-                   FROM free WHERE j.id = free.id
-             )
-             SELECT h.job, h.attempt, h.token FROM held h JOIN jobs j
-                 ON j.id = h.job AND j.attempt = h.attempt AND j.token = h.token AND j.state = 'running'",
-            &[&jobs, &attempts, &tokens, &lease.as_secs_f64()],
-        )
-        .await?;
-    Ok(rows.iter().map(|row| Lease { job: row.get(0), attempt: row.get(1), token: row.get(2) }).collect())
 }
 
 /// Locks the job for the rest of the transaction, if the attempt still owns it. Returns the failures in a row so far.
@@ -115,63 +71,4 @@ pub async fn hold_at(tx: &Transaction<'_>, fence: &Fence) -> Result<i32> {
     // another page in the middle of the same claim: the database lost what it had committed.
     let is_older = attempt < lease.attempt || (attempt == lease.attempt && !same_claim) || (same_claim && !same_page);
     Err(if is_older { Error::CommitsLost } else { Error::LeaseLost })
-}
-
-/// Adds a committed page to the job: its counts, and where the next page starts. Extends the lease.
-///
-/// Progress clears the failures in a row; a page of which nothing could be moved is none. Every commit clears the
-/// losses, and takes `passed` keys out of suspicion. Call [`hold_at`] first.
-///
-/// # Errors
-/// The database is unavailable.
-pub async fn advance(
-    tx: &Transaction<'_>,
-    lease: Lease,
-    extend: Duration,
-    cursor: Option<&str>,
-    counts: &Counts,
-    progressed: bool,
-    passed: i32,
-) -> Result<()> {
-    let statement = tx
-        .prepare_cached(
-            "UPDATE jobs
-                SET cursor = coalesce($2, cursor), failures = CASE WHEN $18 THEN 0 ELSE failures END,
-                    commits = commits + 1, lease_until = now() + $19::float8 * interval '1 second', losses = 0,
-                    lost_alone = 0, lone_key = NULL, suspects = CASE WHEN $20 < suspects THEN suspects - $20 END,
-                    pages = pages + $3, listed = listed + $4, matched = matched + $5, imported = imported + $6,
-                    existed = existed + $7, quarantined = quarantined + $8,
-                    still_quarantined = still_quarantined + $9, vanished = vanished + $10, created = created + $11,
-                    exported = exported + $12, unchanged = unchanged + $13, deleted = deleted + $14,
-                    kept = kept + $15, failed = failed + $16, bytes = bytes + $17
-              WHERE id = $1",
-        )
-        .await?;
-    tx.execute(
-        &statement,
-        &[
-            &lease.job,
-            &cursor,
-            &counts.pages,
-            &counts.listed,
-            &counts.matched,
-            &counts.imported,
-            &counts.existed,
-            &counts.quarantined,
-            &counts.still_quarantined,
-            &counts.vanished,
-            &counts.created,
-            &counts.exported,
-            &counts.unchanged,
-            &counts.deleted,
-            &counts.kept,
-            &counts.failed,
-            &counts.bytes,
-            &progressed,
-            &extend.as_secs_f64(),
-            &passed,
-        ],
-    )
-    .await?;
-    Ok(())
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use longshore_db::exports::{self, Exported};
 use longshore_db::host::JobStorage;
-use longshore_db::jobs::Claimed;
+use longshore_db::lifecycle::Claimed;
 use longshore_db::objects::{self, SetAside};
 use longshore_db::{Counts, Transaction};
 use longshore_model::{FailureReason, QuarantineReason};

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use longshore_db::Counts;
 use longshore_db::host::JobStorage;
-use longshore_db::jobs::Claimed;
+use longshore_db::lifecycle::Claimed;
 use longshore_db::objects::SetAside;
 use longshore_model::{DataKey, KeyFilter, MAX_LABEL_CONFIG};
 use longshore_storage::{ObjectMeta, Storage};

@@ -1,7 +1,8 @@
 //! Writing a part of a page: tasks, ledger, quarantine, by binary `COPY`.
 
 use longshore_db::host::{NewAnnotation, NewPrediction, NewTask};
-use longshore_db::jobs::{self, Claimed};
+use longshore_db::jobs;
+use longshore_db::lifecycle::Claimed;
 use longshore_db::objects::{self, NewObject, SetAside};
 use longshore_db::{Client, Counts, Error as DbError, Transaction};
 use longshore_model::QuarantineReason;

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use crate::GenericClient;
 use uuid::Uuid;
 
-use super::fence::Lease;
-use crate::Result;
+use crate::jobs::Lease;
+use crate::{GenericClient, Result};
 
 /// Losses in a row after which a job runs alone in its worker.
 ///
@@ -43,6 +42,8 @@ pub async fn rescue_expired(client: &impl GenericClient) -> Result<u64> {
 /// attempts run alone: a lost page leaves the keys of that page suspect, of which the next page takes half. Under
 /// suspicion, an attempt that had not begun to run alone lost nothing: its worker ended for another reason.
 pub(super) async fn expire(client: &impl GenericClient, job: Option<i64>) -> Result<u64> {
+    // Each of them writes jobs and outbox together, as do all here: a job that is due again without a message would wait
+    // for a further round.
     // Two statements: with one condition for both, a single job would be looked for among all unfinished ones.
     let which = if job.is_some() { "id = $3" } else { "finished_at IS NULL AND $3::bigint IS NULL" };
     let text = format!(
@@ -67,32 +68,13 @@ pub(super) async fn expire(client: &impl GenericClient, job: Option<i64>) -> Res
     Ok(client.execute(&statement, &[&LOSSES_UNTIL_ALONE, &FIRST_SUSPECTS, &job]).await?)
 }
 
-/// A job that the database leases to a worker process which may not know of it.
-pub type Unknown = Lease;
-
-/// Jobs leased to a worker process under tokens that it does not know: the answers to its claims were lost.
-///
-/// # Errors
-/// The database is unavailable.
-pub async fn unknown(client: &impl GenericClient, process: Uuid, known: &[Lease]) -> Result<Vec<Unknown>> {
-    let known: Vec<Uuid> = known.iter().map(|lease| lease.token).collect();
-    let statement = client
-        .prepare_cached(
-            "SELECT id, attempt, token FROM jobs
-              WHERE finished_at IS NULL AND state = 'running' AND process = $1 AND NOT token = ANY ($2)",
-        )
-        .await?;
-    let rows = client.query(&statement, &[&process, &known]).await?;
-    Ok(rows.iter().map(|row| Lease { job: row.get(0), attempt: row.get(1), token: row.get(2) }).collect())
-}
-
-/// Makes jobs from [`unknown`] due again, and returns how many. Not a loss: no attempt began.
+/// Makes jobs from [`crate::jobs::unknown_leases`] due again, and returns how many. Not a loss: no attempt began.
 ///
 /// A job whose row another transaction holds waits for the next call: the heartbeat of all other jobs waits for none.
 ///
 /// # Errors
 /// The database is unavailable.
-pub async fn release_unknown(client: &impl GenericClient, jobs: &[Unknown]) -> Result<u64> {
+pub async fn release_unknown(client: &impl GenericClient, jobs: &[Lease]) -> Result<u64> {
     let ids: Vec<i64> = jobs.iter().map(|lease| lease.job).collect();
     let tokens: Vec<Uuid> = jobs.iter().map(|lease| lease.token).collect();
     let released = client

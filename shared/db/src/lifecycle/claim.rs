@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use crate::GenericClient;
 use longshore_model::JobKind;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::fence::{Fence, Lease};
 use super::rescue::expire;
-use crate::Result;
+use crate::jobs::{Fence, Lease};
 use crate::row::word;
+use crate::{GenericClient, Result, syncs};
 
 /// Losses of one key alone after which its object goes to quarantine.
 const LOSSES_UNTIL_POISON: i32 = 2;
@@ -43,8 +42,6 @@ pub struct Claimed {
     pub range_after: Option<String>,
     /// … up to and with this.
     pub range_until: Option<String>,
-    /// Whether this is the first claim of its sync, which is in progress from now on.
-    pub begins_sync: bool,
     /// Failures in a row without a committed page.
     pub failures: i32,
     /// The sync's options as JSON text.
@@ -104,6 +101,7 @@ pub async fn claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
 }
 
 async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lease: Duration) -> Result<Claim> {
+    // One round trip for the job, its sync and what the attempt needs of both: every attempt begins with it.
     let statement = client
         .prepare_cached(
             "WITH due AS (
@@ -135,12 +133,14 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
         Err(error) => return Err(error.into()),
     };
     let Some(row) = row else { return Ok(Claim::Nothing) };
+    if row.get::<_, Option<i64>>("begun").is_some() {
+        syncs::notify(client).await?;
+    }
     Ok(Claim::Claimed(Box::new(Claimed {
         lease: Lease { job: row.get("id"), attempt: row.get("attempt"), token: row.get("token") },
         sync_id: row.get("sync_id"),
         storage_id: row.get("storage_id"),
         kind: word(&row, "kind")?,
-        begins_sync: row.get::<_, Option<i64>>("begun").is_some(),
         cursor: row.get("cursor"),
         range_after: row.get("range_after"),
         range_until: row.get("range_until"),

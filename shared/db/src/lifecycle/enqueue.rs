@@ -1,12 +1,11 @@
 //! The one way a sync begins.
 
-use crate::GenericClient;
 use longshore_model::{Direction, ExportOptions, StorageKind};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::storages::{self, StorageRow};
-use crate::{Error, RawJson, Result};
+use crate::{Error, GenericClient, RawJson, Result, Transaction, syncs};
 
 /// Who asked for a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +54,13 @@ pub async fn enqueue(
     let statement = client.prepare_cached("SELECT sync_id, created FROM longshore.enqueue($1, $2, $3, $4)").await?;
     let options = json(options)?;
     let values: [&(dyn ToSql + Sync); 4] = [&storage_id, &requested_by.as_str(), &idempotency_key, &options];
-    let row = ask(client, &statement, &values, storage_id).await?;
+    let row = query(client, &statement, &values, storage_id).await?;
     row.as_ref().map(Enqueued::of).ok_or_else(|| not_found(storage_id))
 }
 
-/// A request for a sync of a storage, if it is such a storage and in one of these projects.
+/// A caller's request for a sync of a storage, if it is such a storage and in one of these projects.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct SyncRequest<'a> {
     pub storage_id: i64,
     pub kind: StorageKind,
     pub direction: Direction,
@@ -78,7 +77,8 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// As [`enqueue()`].
-pub async fn enqueue_asked(client: &impl GenericClient, asked: &Asked<'_>) -> Result<(Enqueued, StorageRow)> {
+pub async fn enqueue_request(client: &impl GenericClient, request: &SyncRequest<'_>) -> Result<(Enqueued, StorageRow)> {
+    // The audit's row is written by the same statement: a request for a sync is one round trip.
     let text = format!(
         "WITH asked AS (
              SELECT e.sync_id, e.created, e.storage
@@ -94,19 +94,28 @@ pub async fn enqueue_asked(client: &impl GenericClient, asked: &Asked<'_>) -> Re
         storages::COLUMNS
     );
     let statement = client.prepare_cached(&text).await?;
-    let options = json(asked.options)?;
+    let options = json(request.options)?;
     let values: [&(dyn ToSql + Sync); 7] = [
-        &asked.storage_id,
-        &asked.kind.as_str(),
-        &asked.direction.as_str(),
-        &asked.projects,
-        &asked.idempotency_key,
+        &request.storage_id,
+        &request.kind.as_str(),
+        &request.direction.as_str(),
+        &request.projects,
+        &request.idempotency_key,
         &options,
-        &asked.token,
+        &request.token,
     ];
-    let row = ask(client, &statement, &values, asked.storage_id).await?;
-    let row = row.ok_or_else(|| not_found(asked.storage_id))?;
+    let row = query(client, &statement, &values, request.storage_id).await?;
+    let row = row.ok_or_else(|| not_found(request.storage_id))?;
     Ok((Enqueued::of(&row), storages::read(&row)?))
+}
+
+/// Starts a sync of the same storage with the same options.
+///
+/// # Errors
+/// [`Error::NotFound`] without such a sync.
+pub async fn retry(tx: &Transaction<'_>, id: i64) -> Result<Enqueued> {
+    let sync = syncs::get(tx, id).await?;
+    enqueue(tx, sync.storage_id, RequestedBy::Retry, None, Some(&sync.options)).await
 }
 
 impl Enqueued {
@@ -120,7 +129,7 @@ fn json(options: Option<&ExportOptions>) -> Result<Option<RawJson<String>>> {
     Ok(text.map_err(|error| Error::unreadable("syncs.options", error))?.map(RawJson))
 }
 
-async fn ask(
+async fn query(
     client: &impl GenericClient,
     statement: &Statement,
     values: &[&(dyn ToSql + Sync)],

@@ -1,0 +1,69 @@
+//! The progress of a job, page by page.
+
+use std::time::Duration;
+
+use super::lease::Lease;
+use crate::{Counts, Result, Transaction};
+
+/// What a committed page adds to its job.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// How long the lease lasts from the commit on.
+    pub extend_by: Duration,
+    /// Where the next page starts; `None` leaves the cursor where it is, as does a part of a page.
+    pub cursor: Option<&'a str>,
+    /// What the page did; added to the job's counters.
+    pub counts: &'a Counts,
+    /// Whether the failures in a row are over: false for a page of which nothing could be moved.
+    pub is_progress: bool,
+    /// Keys that the page passed without losing its worker: they are out of suspicion.
+    pub passed_keys: i32,
+}
+
+/// Adds a committed page to the job: its counts, and where the next page starts. Extends the lease.
+///
+/// Every commit clears the losses. Call [`super::hold_at`] first.
+pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progress<'_>) -> Result<()> {
+    let counts = progress.counts;
+    let statement = tx
+        .prepare_cached(
+            "UPDATE jobs
+                SET cursor = coalesce($2, cursor), failures = CASE WHEN $18 THEN 0 ELSE failures END,
+                    commits = commits + 1, lease_until = now() + $19::float8 * interval '1 second', losses = 0,
+                    lost_alone = 0, lone_key = NULL, suspects = CASE WHEN $20 < suspects THEN suspects - $20 END,
+                    pages = pages + $3, listed = listed + $4, matched = matched + $5, imported = imported + $6,
+                    existed = existed + $7, quarantined = quarantined + $8,
+                    still_quarantined = still_quarantined + $9, vanished = vanished + $10, created = created + $11,
+                    exported = exported + $12, unchanged = unchanged + $13, deleted = deleted + $14,
+                    kept = kept + $15, failed = failed + $16, bytes = bytes + $17
+              WHERE id = $1",
+        )
+        .await?;
+    tx.execute(
+        &statement,
+        &[
+            &lease.job,
+            &progress.cursor,
+            &counts.pages,
+            &counts.listed,
+            &counts.matched,
+            &counts.imported,
+            &counts.existed,
+            &counts.quarantined,
+            &counts.still_quarantined,
+            &counts.vanished,
+            &counts.created,
+            &counts.exported,
+            &counts.unchanged,
+            &counts.deleted,
+            &counts.kept,
+            &counts.failed,
+            &counts.bytes,
+            &progress.is_progress,
+            &progress.extend_by.as_secs_f64(),
+            &progress.passed_keys,
+        ],
+    )
+    .await?;
+    Ok(())
+}
