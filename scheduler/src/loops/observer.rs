@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use longshore_broker::{Broker, Queue};
-use longshore_db::{Db, Result, stats};
+use longshore_db::{Db, Result, jobs, outbox};
 use longshore_model::{JobKind, JobState};
 use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio_util::sync::CancellationToken;
@@ -66,21 +66,21 @@ pub(crate) async fn run(db: Db, api: Db, broker: Broker, metrics: ServiceMetrics
 async fn round(db: &Db, api: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()> {
     let counted = async {
         let client = db.client().await?;
-        Ok((stats::jobs(&client).await?, stats::outbox(&client).await?))
+        Ok((jobs::unfinished(&client).await?, outbox::count_due(&client).await?))
     };
-    let (jobs, outbox) = db.in_time(counted).await?;
+    let (unfinished, due_messages) = db.in_time(counted).await?;
     // A drained gauge says zero instead of vanishing.
     for kind in JobKind::ALL {
-        let due = jobs.iter().filter(|stats| stats.kind == *kind && stats.state != JobState::Running);
+        let due = unfinished.iter().filter(|stats| stats.kind == *kind && stats.state != JobState::Running);
         let oldest = due.map(|stats| stats.oldest_due_seconds).fold(0.0, f64::max);
         metrics.oldest.with_label_values(&[kind.as_str()]).set(oldest);
         for state in JobState::ALL.iter().filter(|state| !state.is_final()) {
-            let count = jobs.iter().find(|stats| stats.kind == *kind && stats.state == *state);
+            let count = unfinished.iter().find(|stats| stats.kind == *kind && stats.state == *state);
             let count = count.map_or(0, |stats| stats.count);
             metrics.jobs.with_label_values(&[kind.as_str(), state.as_str()]).set(count);
         }
     }
-    metrics.outbox.set(outbox);
+    metrics.outbox.set(due_messages);
     for (name, pool) in [("api", api.pool_status()), ("system", db.pool_status())] {
         for (state, count) in [("open", pool.size), ("idle", pool.available), ("waited_for", pool.waiting)] {
             metrics.pool.with_label_values(&[name, state]).set(i64::try_from(count).unwrap_or(i64::MAX));

@@ -1,10 +1,9 @@
 //! The `annotations` table of the native host; every change keeps the counts of its task.
 
-use crate::GenericClient;
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 
-use crate::{Error, RawJson, Result, Transaction};
+use crate::{Error, GenericClient, RawJson, Result, Transaction, tasks};
 
 /// An annotation without its result: that is read by [`crate::printed`], as far as it fits into an answer.
 #[derive(Debug, Clone)]
@@ -75,7 +74,7 @@ pub async fn insert(tx: &Transaction<'_>, task: i64, written: &Written<'_>) -> R
         )
         .await?
         .ok_or_else(|| Error::NotFound(format!("task {task}")))?;
-    count(tx, task).await?;
+    tasks::count_annotations(tx, task).await?;
     Ok(read(&row))
 }
 
@@ -147,7 +146,7 @@ pub async fn update(tx: &Transaction<'_>, id: i64, written: &Written<'_>) -> Res
         )
         .await?;
     let annotation = row.as_ref().map(read).ok_or_else(|| Error::NotFound(format!("annotation {id}")))?;
-    count(tx, annotation.task_id).await?;
+    tasks::count_annotations(tx, annotation.task_id).await?;
     Ok(annotation)
 }
 
@@ -158,23 +157,6 @@ pub async fn update(tx: &Transaction<'_>, id: i64, written: &Written<'_>) -> Res
 pub async fn delete(tx: &Transaction<'_>, id: i64) -> Result<Option<AnnotationRow>> {
     let row = tx.query_opt(&format!("DELETE FROM annotations WHERE id = $1 RETURNING {COLUMNS}"), &[&id]).await?;
     let Some(annotation) = row.as_ref().map(read) else { return Ok(None) };
-    count(tx, annotation.task_id).await?;
+    tasks::count_annotations(tx, annotation.task_id).await?;
     Ok(Some(annotation))
-}
-
-/// Counts a task's annotations anew; `updated_at` moves, for the task as exported has changed.
-///
-/// The task's row is locked first, so that two changes at once count one after the other.
-async fn count(tx: &Transaction<'_>, task: i64) -> Result<()> {
-    tx.execute("SELECT 1 FROM tasks WHERE id = $1 FOR UPDATE", &[&task]).await?;
-    tx.execute(
-        "UPDATE tasks t SET total_annotations = a.done, cancelled_annotations = a.cancelled, updated_at = now()
-           FROM (SELECT count(*) FILTER (WHERE NOT was_cancelled)::int AS done,
-                        count(*) FILTER (WHERE was_cancelled)::int AS cancelled
-                   FROM annotations WHERE task_id = $1) a
-          WHERE t.id = $1",
-        &[&task],
-    )
-    .await?;
-    Ok(())
 }

@@ -8,6 +8,7 @@ mod end;
 mod fence;
 mod lease;
 mod progress;
+mod unfinished;
 
 use longshore_model::{JobKind, JobState};
 
@@ -21,6 +22,7 @@ pub use fence::{Fence, hold, hold_at};
 pub use lease::{Lease, heartbeat, unknown_leases};
 pub use progress::Progress;
 pub(crate) use progress::advance;
+pub use unfinished::{UnfinishedJobs, unfinished};
 
 /// A job as progress shows it.
 #[derive(Debug, Clone)]

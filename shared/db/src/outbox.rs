@@ -47,3 +47,11 @@ pub async fn due_in_ms(client: &impl GenericClient) -> Result<Option<i64>> {
         client.query_one("SELECT (extract(epoch FROM min(due_at) - now()) * 1000)::bigint FROM outbox", &[]).await?;
     Ok(row.get::<_, Option<i64>>(0).map(|ms| ms.max(0)))
 }
+
+/// Messages that wait to be sent.
+///
+/// # Errors
+/// The database is away.
+pub async fn count_due(client: &impl GenericClient) -> Result<i64> {
+    Ok(client.query_one("SELECT count(*) FROM outbox WHERE due_at <= now()", &[]).await?.get(0))
+}

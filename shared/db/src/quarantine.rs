@@ -1,13 +1,16 @@
-//! The `quarantine` table, as users look at it and act on it. Syncs write it, see `objects`.
+//! The `quarantine` table: objects that could not be imported or exported, as users see and decide about them.
 
-use crate::GenericClient;
+mod object;
+
 use chrono::{DateTime, Utc};
 use longshore_model::{QuarantineReason, StorageKind};
 use tokio_postgres::Row;
 
 use crate::bounded::bounded;
 use crate::row::word;
-use crate::{Bounded, Result, Transaction};
+use crate::{Bounded, GenericClient, Result, Transaction};
+
+pub use object::{SetAside, release, set_aside};
 
 /// An object or annotation that could not be moved.
 #[derive(Debug, Clone)]

@@ -2,12 +2,17 @@
 //!
 //! JSON columns are not read here: see [`crate::printed`].
 
-use crate::GenericClient;
+mod summary;
+mod totals;
+
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::Result;
+use crate::{GenericClient, Result, Transaction};
+
+pub use summary::{MAX_SUMMARY_IDS, Summary, summaries};
+pub use totals::{Totals, totals};
 
 /// A task without its JSON columns: those are read by [`crate::printed`], as far as they fit into an answer.
 #[derive(Debug, Clone)]
@@ -25,16 +30,6 @@ pub struct TaskRow {
     pub stored_bytes: i64,
 }
 
-/// What a project holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    pub tasks: i64,
-    pub annotations: i64,
-    pub predictions: i64,
-    /// Counted one by one; else the planner's estimate from its statistics.
-    pub exact: bool,
-}
-
 /// Where a page of tasks begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
@@ -42,51 +37,6 @@ pub enum From {
     Offset(i64),
     /// After the task with this id: every page takes the same time.
     After(i64),
-}
-
-/// Up to so many tasks of a project are counted one by one, in milliseconds; counting ten million takes seconds.
-const COUNTED: i64 = 10_000;
-
-/// A prediction of a task, without its result: see [`crate::printed`].
-#[derive(Debug, Clone)]
-pub struct PredictionRow {
-    pub id: i64,
-    pub task_id: i64,
-    pub project_id: i64,
-    pub score: Option<f64>,
-    /// Cut to [`MAX_MODEL_VERSION`] characters.
-    pub model_version: String,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-    /// Bytes of `result` as it is stored, compressed.
-    pub stored_bytes: i64,
-}
-
-/// Characters of a model version that are shown.
-///
-/// Versions are names such as `yolo-v8-2024-03`; an import may hold
-/// megabytes instead, which would go into every list.
-pub const MAX_MODEL_VERSION: i32 = 256;
-
-/// IDs of annotations and annotators that the summary of a task names. A task has a handful; without a limit one
-/// task could fill an answer.
-pub const MAX_SUMMARY_IDS: i32 = 1_000;
-
-/// What a list shows of a task's annotations and predictions, without reading any of them.
-#[derive(Debug, Clone, Default)]
-pub struct Summary {
-    pub task_id: i64,
-    /// Users who annotated it, the first 1,000.
-    pub annotators: Vec<i64>,
-    /// Annotation IDs, comma-separated, the first 1,000.
-    pub annotation_ids: String,
-    /// Seconds.
-    pub mean_lead_time: Option<f64>,
-    /// When the last annotation that was not cancelled was made.
-    pub completed_at: Option<DateTime<Utc>>,
-    pub mean_score: Option<f64>,
-    /// Comma-separated.
-    pub model_versions: String,
 }
 
 const SELECT: &str = "SELECT t.id, t.project_id,
@@ -147,107 +97,19 @@ pub async fn page(client: &impl GenericClient, project: i64, from: From, limit: 
     Ok(rows.iter().map(read).collect())
 }
 
-/// How many tasks, annotations and predictions a project has: exactly if they are few.
+/// Counts a task's annotations again; `updated_at` moves, as the task as exported has changed.
 ///
-/// # Errors
-/// The database is away.
-pub async fn totals(client: &impl GenericClient, project: i64) -> Result<Totals> {
-    let text = format!(
-        "SELECT count(*), coalesce(sum(total_annotations), 0)::bigint, coalesce(sum(total_predictions), 0)::bigint
-           FROM (SELECT total_annotations, total_predictions FROM tasks
-                  WHERE {OF_PROJECT} LIMIT (SELECT $3::bigint)) first"
-    );
-    let statement = client.prepare_cached(&text).await?;
-    let row = client.query_one(&statement, &[&project, &i64::MIN, &(COUNTED + 1)]).await?;
-    let tasks: i64 = row.get(0);
-    if tasks <= COUNTED {
-        return Ok(Totals { tasks, annotations: row.get(1), predictions: row.get(2), exact: true });
-    }
-    Ok(Totals {
-        tasks: estimate(client, "tasks", project).await?.max(tasks),
-        annotations: estimate(client, "annotations", project).await?.max(row.get(1)),
-        predictions: estimate(client, "predictions", project).await?.max(row.get(2)),
-        exact: false,
-    })
-}
-
-/// How many rows of a table the planner expects a project to have: it scales its statistics to the table's
-/// present size. Nothing is read for it.
-async fn estimate(client: &impl GenericClient, table: &'static str, project: i64) -> Result<i64> {
-    // EXPLAIN takes no parameters; a number is safe in a text.
-    let text = format!("EXPLAIN (FORMAT JSON) SELECT FROM {table} WHERE project_id = {project}");
-    let plan: serde_json::Value = client.query_one(&text, &[]).await?.get(0);
-    let rows = plan.pointer("/0/Plan/Plan Rows").and_then(serde_json::Value::as_f64);
-    Ok(rows.unwrap_or_default() as i64)
-}
-
-/// At most `limit` predictions of these tasks, task by task and by ID.
-///
-/// Looked up task by task, which `OFFSET` keeps it to: for `ANY` of a hundred tasks a table that has grown since it was
-/// last analyzed is read whole.
-///
-/// # Errors
-/// The database is unavailable.
-pub async fn predictions(client: &impl GenericClient, tasks: &[i64], limit: i64) -> Result<Vec<PredictionRow>> {
-    let statement = client
-        .prepare_cached(
-            "SELECT found.* FROM unnest($1::bigint[]) wanted (id)
-              CROSS JOIN LATERAL (
-                  SELECT id, task_id, project_id, score, left(model_version, $3) AS model_version, created_at,
-                         updated_at, pg_column_size(result)::bigint AS stored_bytes
-                    FROM (SELECT * FROM predictions WHERE task_id = wanted.id OFFSET 0) p ORDER BY id LIMIT $2) found
-              LIMIT $2",
-        )
-        .await?;
-    let rows = client.query(&statement, &[&tasks, &limit, &MAX_MODEL_VERSION]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| PredictionRow {
-            id: row.get("id"),
-            task_id: row.get("task_id"),
-            project_id: row.get("project_id"),
-            score: row.get("score"),
-            model_version: row.get("model_version"),
-            created_at: row.get("created_at"),
-            updated_at: row.get("updated_at"),
-            stored_bytes: row.get("stored_bytes"),
-        })
-        .collect())
-}
-
-/// Sums up the annotations and predictions of these tasks. Their results are not read.
-///
-/// # Errors
-/// The database is unavailable.
-pub async fn summaries(client: &impl GenericClient, tasks: &[i64]) -> Result<Vec<Summary>> {
-    // Means as `numeric`: two times of 1e200 seconds overflow as `float8`, and the whole list would fail.
-    let statement = client
-        .prepare_cached(
-            "SELECT wanted.id, a.*, p.* FROM unnest($1::bigint[]) wanted (id)
-              CROSS JOIN LATERAL (
-                  SELECT (array_agg(DISTINCT completed_by) FILTER (WHERE completed_by IS NOT NULL))[1:$2] AS annotators,
-                         array_to_string((array_agg(id ORDER BY id))[1:$2], ',') AS annotation_ids,
-                         avg(lead_time::numeric) FILTER (WHERE abs(lead_time) < 'infinity')::float8 AS lead_time,
-                         max(created_at) FILTER (WHERE NOT was_cancelled) AS completed_at
-                    FROM annotations WHERE task_id = wanted.id) a
-              CROSS JOIN LATERAL (
-                  SELECT avg(score::numeric) FILTER (WHERE abs(score) < 'infinity')::float8 AS score,
-                         left(string_agg(DISTINCT left(model_version, $3), ',') FILTER (WHERE model_version <> ''),
-                              $3 * 4) AS versions
-                    FROM predictions WHERE task_id = wanted.id) p",
-        )
-        .await?;
-    let rows = client.query(&statement, &[&tasks, &MAX_SUMMARY_IDS, &MAX_MODEL_VERSION]).await?;
-    Ok(rows
-        .iter()
-        .map(|row| Summary {
-            task_id: row.get("id"),
-            annotators: row.get::<_, Option<_>>("annotators").unwrap_or_default(),
-            annotation_ids: row.get::<_, Option<_>>("annotation_ids").unwrap_or_default(),
-            mean_lead_time: row.get("lead_time"),
-            completed_at: row.get("completed_at"),
-            mean_score: row.get("score"),
-            model_versions: row.get::<_, Option<_>>("versions").unwrap_or_default(),
-        })
-        .collect())
+/// The task's row is locked first, so that two changes at once count one after the other.
+pub(crate) async fn count_annotations(tx: &Transaction<'_>, task: i64) -> Result<()> {
+    tx.execute("SELECT 1 FROM tasks WHERE id = $1 FOR UPDATE", &[&task]).await?;
+    tx.execute(
+        "UPDATE tasks t SET total_annotations = a.done, cancelled_annotations = a.cancelled, updated_at = now()
+           FROM (SELECT count(*) FILTER (WHERE NOT was_cancelled)::int AS done,
+                        count(*) FILTER (WHERE was_cancelled)::int AS cancelled
+                   FROM annotations WHERE task_id = $1) a
+          WHERE t.id = $1",
+        &[&task],
+    )
+    .await?;
+    Ok(())
 }

@@ -7,13 +7,13 @@ use longshore_db::exports::Orphan;
 use longshore_db::host::{Host, Native};
 use longshore_db::jobs::{self, Progress};
 use longshore_db::lifecycle::{self, Claim, Claimant, Claimed, SyncRequest};
-use longshore_db::objects::{self, Look, SetAside};
+use longshore_db::objects::{self, Look};
 use longshore_db::printed::{self, JsonTable, SizedRow};
-use longshore_db::quarantine::{self, QuarantineFilter};
+use longshore_db::quarantine::{self, QuarantineFilter, SetAside};
 use longshore_db::syncs::{self, SyncFilter};
 use longshore_db::tasks::{self, From};
 use longshore_db::{
-    Client, Counts, Sealer, Transaction, annotations, exports, outbox, resolve, stats, storages, tokens, workers,
+    Client, Counts, Sealer, Transaction, annotations, exports, outbox, predictions, resolve, storages, tokens, workers,
 };
 use longshore_model::uri::ObjectUri;
 use longshore_model::{Direction, FailureReason, QuarantineReason, Secret, StorageKind, SyncStatus};
@@ -188,8 +188,8 @@ async fn pages(plans: &mut Plans<'_>) -> Result<()> {
     let rows: Vec<SetAside> = (0..100).map(bad).collect();
     let quarantine = async |client: &mut Client| {
         let tx = client.transaction().await?;
-        objects::set_aside(&tx, GIANT, 1, &rows).await?;
-        Ok(objects::release(&tx, GIANT, &["bad/1", "bad/2"]).await?)
+        quarantine::set_aside(&tx, GIANT, 1, &rows).await?;
+        Ok(quarantine::release(&tx, GIANT, &["bad/1", "bad/2"]).await?)
     };
     plans.step("a hundred objects into quarantine, two out", 3_000, quarantine).await?;
     let native = Native::new(Sealer::parse(&Secret::new(SEALING_KEY))?);
@@ -258,7 +258,7 @@ async fn showing(plans: &mut Plans<'_>) -> Result<()> {
             printed::texts(&*client, JsonTable::Tasks, &ids, usize::MAX).await?;
             tasks::summaries(&*client, &ids).await?;
             annotations::of_tasks(&*client, &ids, 0, 10_000).await?;
-            Ok(tasks::predictions(&*client, &ids, 10_000).await.map(drop)?)
+            Ok(predictions::of_tasks(&*client, &ids, 10_000).await.map(drop)?)
         };
         plans.step(name, 1_000, page).await?;
     }
@@ -318,7 +318,7 @@ async fn looking_after(plans: &mut Plans<'_>) -> Result<()> {
     };
     plans.step("pruner, with nothing to remove", 200, prune).await?;
     plans
-        .step("unfinished jobs, for the metrics", 400, async |client| Ok(stats::jobs(&*client).await.map(drop)?))
+        .step("unfinished jobs, for the metrics", 400, async |client| Ok(jobs::unfinished(&*client).await.map(drop)?))
         .await?;
-    plans.step("messages that wait", 40, async |client| Ok(stats::outbox(&*client).await.map(drop)?)).await
+    plans.step("messages that wait", 40, async |client| Ok(outbox::count_due(&*client).await.map(drop)?)).await
 }

@@ -1,7 +1,8 @@
 //! A task as an answer, in Label Studio's fields and their order.
 
 use chrono::{DateTime, Utc};
-use longshore_db::tasks::{PredictionRow, Summary, TaskRow};
+use longshore_db::predictions::PredictionRow;
+use longshore_db::tasks::{Summary, TaskRow};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use longshore_db::Client;
 use longshore_db::annotations::{self, AnnotationRow};
+use longshore_db::predictions::{self, PredictionRow};
 use longshore_db::printed::JsonTable;
-use longshore_db::tasks::{self, MAX_SUMMARY_IDS, PredictionRow, Summary, TaskRow};
+use longshore_db::tasks::{self, MAX_SUMMARY_IDS, Summary, TaskRow};
 
 use super::ListHead;
 use super::body::{LeftOut, PredictionBody, TaskBody};
@@ -158,7 +159,7 @@ impl View {
             for row in annotations::of_tasks(client, &ids, 0, MOST_INNER).await? {
                 annotations.entry(row.task_id).or_default().push(row);
             }
-            for row in tasks::predictions(client, &ids, MOST_INNER).await? {
+            for row in predictions::of_tasks(client, &ids, MOST_INNER).await? {
                 predictions.entry(row.task_id).or_default().push(row);
             }
         }

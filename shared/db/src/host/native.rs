@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::host::{Host, JobStorage, NewTask, Selected, Selection};
 use crate::syncs::SyncRow;
-use crate::{Client, Error, Result, Sealed, Sealer, Transaction};
+use crate::{Client, Error, Result, Sealed, Sealer, Transaction, storages};
 
 /// Longshore's own tables as the host.
 #[derive(Debug, Clone)]
@@ -112,30 +112,16 @@ impl Host for Native {
             | SyncStatus::Completed
             | SyncStatus::Cancelled => None,
         };
-        let statement = tx
-            .prepare_cached(
-                "UPDATE storages
-                    SET status = $2, last_sync_count = $3, traceback = $4, last_sync_job = $5::bigint::text,
-                        last_sync = CASE WHEN $2 IN ('completed', 'completed_with_errors') THEN $6 ELSE last_sync END,
-                        meta = jsonb_strip_nulls(meta || $7 || $8)
-                  WHERE id = $1",
-            )
-            .await?;
-        tx.execute(
-            &statement,
-            &[
-                &sync.storage_id,
-                &sync.status.as_str(),
-                &moved,
-                &trouble,
-                &sync.id,
-                &sync.finished_at,
-                &progress,
-                &times,
-            ],
-        )
-        .await?;
-        Ok(())
+        let shown = storages::Shown {
+            status: sync.status,
+            sync_id: sync.id,
+            moved,
+            trouble: trouble.as_deref(),
+            finished_at: sync.finished_at,
+            progress: &progress,
+            times: &times,
+        };
+        storages::show(tx, sync.storage_id, &shown).await
     }
 
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64> {

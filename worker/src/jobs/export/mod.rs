@@ -14,7 +14,7 @@ use futures::stream::{self, StreamExt};
 use longshore_db::exports::{self, Exported};
 use longshore_db::host::JobStorage;
 use longshore_db::lifecycle::Claimed;
-use longshore_db::objects::{self, SetAside};
+use longshore_db::quarantine::{self, SetAside};
 use longshore_db::{Counts, Transaction};
 use longshore_model::{FailureReason, QuarantineReason};
 use longshore_storage::{ErrorKind, Probe, PutOptions, Storage, StorageError};
@@ -190,9 +190,9 @@ impl Writes {
     /// Writes everything in the caller's transaction.
     pub(crate) async fn record(&self, claimed: &Claimed, tx: &Transaction<'_>) -> Result<(), JobError> {
         exports::record(tx, self.storage_id, claimed.sync_id, self.unit, &self.written).await?;
-        objects::set_aside(tx, self.storage_id, claimed.sync_id, &self.aside).await?;
+        quarantine::set_aside(tx, self.storage_id, claimed.sync_id, &self.aside).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
-        objects::release(tx, self.storage_id, &released).await?;
+        quarantine::release(tx, self.storage_id, &released).await?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use longshore_db::host::{Host, JobStorage, Selection, Unit};
 use longshore_db::jobs::Lease;
 use longshore_db::lifecycle::Claimed;
-use longshore_db::objects::SetAside;
+use longshore_db::quarantine::SetAside;
 use longshore_db::{Client, Db, exports};
 use longshore_model::{ExportMode, ExportOptions, QuarantineReason};
 use tracing::info;

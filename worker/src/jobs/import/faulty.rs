@@ -1,6 +1,6 @@
 //! Listed objects that can be no task's source, as their listing shows already.
 
-use longshore_db::objects::SetAside;
+use longshore_db::quarantine::SetAside;
 use longshore_model::QuarantineReason;
 use longshore_storage::{ObjectMeta, Storage};
 use sha2::{Digest, Sha256};

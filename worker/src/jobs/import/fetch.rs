@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use longshore_db::objects::SetAside;
+use longshore_db::quarantine::SetAside;
 use longshore_model::{FailureReason, QuarantineReason};
 use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
 use tokio_util::sync::CancellationToken;

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use longshore_db::Counts;
-use longshore_db::objects::{Look, SetAside, Standing, standings};
+use longshore_db::objects::{Look, Standing, standings};
+use longshore_db::quarantine::SetAside;
 use longshore_model::Skip;
 use longshore_storage::{ListPage, ListRequest, StorageError, filtered};
 
@@ -113,7 +114,7 @@ fn drop_repeats(found: &mut Vec<Found>, underway: &HashSet<String>) {
 
 #[cfg(test)]
 mod tests {
-    use longshore_db::objects::SetAside;
+    use longshore_db::quarantine::SetAside;
     use longshore_model::QuarantineReason;
     use longshore_storage::ObjectMeta;
 

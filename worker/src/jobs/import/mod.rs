@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use longshore_db::Counts;
 use longshore_db::host::JobStorage;
 use longshore_db::lifecycle::Claimed;
-use longshore_db::objects::SetAside;
+use longshore_db::quarantine::SetAside;
 use longshore_model::{DataKey, KeyFilter, MAX_LABEL_CONFIG};
 use longshore_storage::{ObjectMeta, Storage};
 

@@ -1,7 +1,7 @@
 //! An object that ends its worker: the attempt says which one it works on, so that the next claim knows.
 
 use longshore_db::jobs;
-use longshore_db::objects::SetAside;
+use longshore_db::quarantine::SetAside;
 use longshore_model::QuarantineReason;
 use longshore_storage::ObjectMeta;
 use tracing::warn;

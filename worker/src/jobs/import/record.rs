@@ -3,7 +3,8 @@
 use longshore_db::host::{NewAnnotation, NewPrediction, NewTask};
 use longshore_db::jobs;
 use longshore_db::lifecycle::Claimed;
-use longshore_db::objects::{self, NewObject, SetAside};
+use longshore_db::objects::{self, NewObject};
+use longshore_db::quarantine::{self, SetAside};
 use longshore_db::{Client, Counts, Error as DbError, Transaction};
 use longshore_model::QuarantineReason;
 use longshore_storage::ObjectMeta;
@@ -31,9 +32,9 @@ impl Writes {
     ) -> Result<(), JobError> {
         let all: Vec<&Imported> = self.imported.iter().collect();
         self.insert(context, claimed, tx, &all).await?;
-        objects::set_aside(tx, self.storage.id, claimed.sync_id, &self.aside).await?;
+        quarantine::set_aside(tx, self.storage.id, claimed.sync_id, &self.aside).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
-        objects::release(tx, self.storage.id, &released).await?;
+        quarantine::release(tx, self.storage.id, &released).await?;
         Ok(())
     }
 

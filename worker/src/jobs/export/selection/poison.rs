@@ -1,7 +1,7 @@
 //! A unit that ends its worker: the attempt says which one it works on, so that the next claim knows.
 
 use longshore_db::jobs::{self, Lease};
-use longshore_db::objects::SetAside;
+use longshore_db::quarantine::SetAside;
 use longshore_model::QuarantineReason;
 use tracing::warn;
 

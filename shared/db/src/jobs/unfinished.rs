@@ -1,14 +1,13 @@
-//! What the tables hold, for the metrics that no single process can know.
+//! Unfinished jobs in numbers, for the metrics that no single process can know.
 
-use crate::GenericClient;
 use longshore_model::{JobKind, JobState};
 
-use crate::Result;
 use crate::row::word;
+use crate::{GenericClient, Result};
 
 /// Unfinished jobs of one kind and state.
 #[derive(Debug, Clone, Copy)]
-pub struct JobStats {
+pub struct UnfinishedJobs {
     pub kind: JobKind,
     pub state: JobState,
     pub count: i64,
@@ -20,7 +19,7 @@ pub struct JobStats {
 ///
 /// # Errors
 /// The database is away.
-pub async fn jobs(client: &impl GenericClient) -> Result<Vec<JobStats>> {
+pub async fn unfinished(client: &impl GenericClient) -> Result<Vec<UnfinishedJobs>> {
     let rows = client
         .query(
             "SELECT kind, state, count(*) AS count,
@@ -31,7 +30,7 @@ pub async fn jobs(client: &impl GenericClient) -> Result<Vec<JobStats>> {
         .await?;
     rows.iter()
         .map(|row| {
-            Ok(JobStats {
+            Ok(UnfinishedJobs {
                 kind: word(row, "kind")?,
                 state: word(row, "state")?,
                 count: row.get("count"),
@@ -39,12 +38,4 @@ pub async fn jobs(client: &impl GenericClient) -> Result<Vec<JobStats>> {
             })
         })
         .collect()
-}
-
-/// Messages that wait to be sent.
-///
-/// # Errors
-/// The database is away.
-pub async fn outbox(client: &impl GenericClient) -> Result<i64> {
-    Ok(client.query_one("SELECT count(*) FROM outbox WHERE due_at <= now()", &[]).await?.get(0))
 }

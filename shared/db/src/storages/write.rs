@@ -1,0 +1,142 @@
+//! Writes of the `storages` table: users write the settings, the reporter what is shown of a sync.
+
+use chrono::{DateTime, Utc};
+use longshore_model::{Direction, StorageSettings, SyncStatus};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{COLUMNS, StorageRow, found, read};
+use crate::{Error, GenericClient, RawJson, Result, Sealed, Transaction};
+
+/// The part of a storage that users write.
+#[derive(Debug, Clone)]
+pub struct Written<'a> {
+    pub project_id: i64,
+    pub title: Option<&'a str>,
+    pub description: Option<&'a str>,
+    pub settings: &'a StorageSettings,
+    pub synchronizable: bool,
+    /// The sealed secret fields; `None` if there are none.
+    pub secrets: Option<&'a Sealed>,
+    /// The server and account that the secrets belong to; only a digest of it is stored.
+    pub server: String,
+}
+
+fn json(settings: &StorageSettings) -> Result<RawJson<String>> {
+    serde_json::to_string(settings).map(RawJson).map_err(|error| Error::unreadable("storages.settings", error))
+}
+
+/// Tells one server and account from another without naming them: account names are secret fields.
+fn server_digest(written: &Written<'_>) -> Vec<u8> {
+    Sha256::digest(written.server.as_bytes()).to_vec()
+}
+
+/// Takes the id of a storage to come: its secrets are sealed for that id before the row is written.
+///
+/// # Errors
+/// The database is away.
+pub async fn next_id(client: &impl GenericClient) -> Result<i64> {
+    Ok(client.query_one("SELECT nextval(pg_get_serial_sequence('storages', 'id'))", &[]).await?.get(0))
+}
+
+/// Adds a storage under an id from [`next_id`].
+///
+/// # Errors
+/// The project is not there, or the database is away.
+pub async fn insert(
+    client: &impl GenericClient,
+    id: i64,
+    direction: Direction,
+    written: &Written<'_>,
+) -> Result<StorageRow> {
+    let row = client
+        .query_one(
+            &format!(
+                "INSERT INTO storages (id, project_id, kind, direction, title, description, settings, synchronizable,
+                                       secrets, secrets_key_id, server)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING {COLUMNS}"
+            ),
+            &[
+                &id,
+                &written.project_id,
+                &written.settings.kind().as_str(),
+                &direction.as_str(),
+                &written.title,
+                &written.description,
+                &json(written.settings)?,
+                &written.synchronizable,
+                &written.secrets.map(|sealed| &sealed.bytes),
+                &written.secrets.map(|sealed| &sealed.key_id),
+                &server_digest(written),
+            ],
+        )
+        .await?;
+    read(&row)
+}
+
+/// Writes everything that users write; what the reporter shows stays.
+///
+/// # Errors
+/// [`Error::NotFound`] without such a storage.
+pub async fn update(client: &impl GenericClient, id: i64, written: &Written<'_>) -> Result<StorageRow> {
+    let row = client
+        .query_opt(
+            &format!(
+                "UPDATE storages
+                    SET project_id = $2, title = $3, description = $4, settings = $5, synchronizable = $6,
+                        secrets = $7, secrets_key_id = $8, server = $9, updated_at = now()
+                  WHERE id = $1 RETURNING {COLUMNS}"
+            ),
+            &[
+                &id,
+                &written.project_id,
+                &written.title,
+                &written.description,
+                &json(written.settings)?,
+                &written.synchronizable,
+                &written.secrets.map(|sealed| &sealed.bytes),
+                &written.secrets.map(|sealed| &sealed.key_id),
+                &server_digest(written),
+            ],
+        )
+        .await?;
+    found(row.as_ref(), id)
+}
+
+/// What the reporter shows of a storage's sync.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    pub(crate) status: SyncStatus,
+    pub(crate) sync_id: i64,
+    /// Tasks made, or annotations exported.
+    pub(crate) moved: i64,
+    /// What went wrong, for users; `None` clears it.
+    pub(crate) trouble: Option<&'a str>,
+    /// `None` while the sync runs.
+    pub(crate) finished_at: Option<DateTime<Utc>>,
+    /// Added to `meta`, where null removes a key.
+    pub(crate) progress: &'a Value,
+    /// As `progress`.
+    pub(crate) times: &'a Value,
+}
+
+/// Shows the status and progress of a sync in its storage's row.
+pub(crate) async fn show(tx: &Transaction<'_>, id: i64, shown: &Shown<'_>) -> Result<()> {
+    let statement = tx
+        .prepare_cached(
+            "UPDATE storages
+                SET status = $2, last_sync_count = $3, traceback = $4, last_sync_job = $5::bigint::text,
+                    last_sync = CASE WHEN $2 IN ('completed', 'completed_with_errors') THEN $6 ELSE last_sync END,
+                    meta = jsonb_strip_nulls(meta || $7 || $8)
+              WHERE id = $1",
+        )
+        .await?;
+    let Shown { status, sync_id, moved, trouble, finished_at, progress, times } = shown;
+    tx.execute(&statement, &[&id, &status.as_str(), moved, trouble, sync_id, finished_at, progress, times]).await?;
+    Ok(())
+}
+
+/// Removes a storage with its syncs, jobs and outbox rows, by their foreign keys. Returns false if there is none.
+pub(crate) async fn delete(tx: &Transaction<'_>, id: i64) -> Result<bool> {
+    Ok(tx.execute("DELETE FROM storages WHERE id = $1", &[&id]).await? > 0)
+}

@@ -1,0 +1,49 @@
+//! The end of syncs, and the lock that it takes.
+
+use longshore_model::FailureReason;
+
+use crate::{Result, Transaction};
+
+/// Marks a sync as cancelled, unless it has ended.
+pub(crate) async fn cancel(tx: &Transaction<'_>, id: i64) -> Result<()> {
+    tx.execute(
+        "UPDATE syncs SET status = 'cancelled', finished_at = now(), reported_at = NULL
+          WHERE id = $1 AND finished_at IS NULL",
+        &[&id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Locks a sync until the transaction ends.
+pub(crate) async fn lock(tx: &Transaction<'_>, id: i64) -> Result<()> {
+    // NO KEY: a job's row, changed twice in its transaction, holds a share of its sync's key. Two jobs
+    // that end together both hold one, and would wait for each other's with the stronger lock.
+    tx.execute("SELECT 1 FROM syncs WHERE id = $1 FOR NO KEY UPDATE", &[&id]).await?;
+    Ok(())
+}
+
+/// Locks a sync that has not ended until the transaction ends, and returns whether there is one.
+pub(crate) async fn lock_live(tx: &Transaction<'_>, id: i64) -> Result<bool> {
+    let live = "SELECT id FROM syncs WHERE id = $1 AND finished_at IS NULL FOR NO KEY UPDATE";
+    Ok(tx.query_opt(live, &[&id]).await?.is_some())
+}
+
+/// Ends a sync if all of its jobs have ended, and returns whether it did. A `failure` is its reason; without one its
+/// jobs' counts say whether it completed with errors.
+pub(crate) async fn close(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<bool> {
+    let (reason, detail) = failure.unzip();
+    let closed = tx
+        .execute(
+            "UPDATE syncs s
+                SET finished_at = now(), reported_at = NULL, reason = $2, detail = $3,
+                    status = CASE WHEN $2::text IS NOT NULL THEN 'failed'
+                                  WHEN (SELECT sum(quarantined + still_quarantined) FROM jobs WHERE sync_id = $1) > 0
+                                  THEN 'completed_with_errors' ELSE 'completed' END
+              WHERE id = $1 AND finished_at IS NULL
+                AND NOT EXISTS (SELECT 1 FROM jobs WHERE sync_id = $1 AND finished_at IS NULL)",
+            &[&id, &reason.map(FailureReason::as_str), &detail],
+        )
+        .await?;
+    Ok(closed > 0)
+}

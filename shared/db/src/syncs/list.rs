@@ -1,0 +1,81 @@
+//! Lists of syncs.
+
+use longshore_model::SyncStatus;
+use tokio_postgres::types::ToSql;
+
+use super::{SyncRow, read};
+use crate::bounded::{bounded, settings_bytes};
+use crate::{Bounded, Counts, GenericClient, Result};
+
+/// Which syncs to list; newest first.
+#[derive(Debug, Clone, Default)]
+pub struct SyncFilter {
+    pub project: Option<i64>,
+    /// Only these projects; `None` is all.
+    pub projects: Option<Vec<i64>>,
+    pub storage: Option<i64>,
+    pub status: Option<SyncStatus>,
+    /// Only syncs with a smaller id: the next page.
+    pub before: Option<i64>,
+    pub limit: i64,
+}
+
+/// Syncs, newest first, as far as they fit into `most` bytes.
+///
+/// The page's IDs are found first and only then its totals. Storages are gone through one by one if only some can
+/// count, each by its own newest syncs: to walk back over the syncs of all others could take forever. The text
+/// names only the filters that are set, so that no plan has to fit all of them; it is not prepared.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -> Result<Bounded<SyncRow>> {
+    let before = filter.before.unwrap_or(i64::MAX);
+    // A word of a closed set, as text: with a parameter the partial index on status could not be used.
+    let status = filter.status.map(|status| format!(" AND y.status = '{}'", status.as_str())).unwrap_or_default();
+    let newest = |of: &str| format!("SELECT y.id FROM syncs y WHERE {of}y.id < $1{status} ORDER BY y.id DESC LIMIT $2");
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![&before, &filter.limit];
+    let mut storages = Vec::new();
+    let mut with = |condition: &str, value| {
+        values.push(value);
+        storages.push(condition.replace('?', &format!("${}", values.len())));
+    };
+    if let Some(project) = &filter.project {
+        with("project_id = ?", project);
+    }
+    if let Some(projects) = &filter.projects {
+        with("project_id = ANY (?)", projects);
+    }
+    if let Some(storage) = &filter.storage {
+        with("id = ?", storage);
+    }
+    let ids = match storages.is_empty() {
+        true => newest(""),
+        false => format!(
+            "SELECT newest.id FROM (SELECT id FROM storages WHERE {} OFFSET 0) o CROSS JOIN LATERAL ({}) newest
+              ORDER BY newest.id DESC LIMIT $2",
+            storages.join(" AND "),
+            newest("y.storage_id = o.id AND ")
+        ),
+    };
+    let page = format!(
+        "SELECT s.*, st.kind, st.direction, st.project_id AS of_project
+           FROM syncs s JOIN storages st ON st.id = s.storage_id WHERE s.id = ANY (ARRAY({ids})) ORDER BY s.id DESC"
+    );
+    values.push(&most);
+    let most = format!("${}", values.len());
+    let bytes = format!("1024 + {} + coalesce(octet_length(detail), 0)", settings_bytes("options"));
+    let shown = "id, storage_id, of_project AS project_id, kind, direction, status, options, requested_by, idempotency_key, reason,
+                 detail, created_at, started_at, finished_at";
+    let kept = bounded(&page, &bytes, "id DESC", shown, &most);
+    // Totals of those alone that are shown.
+    let text = format!(
+        "SELECT s.id, s.storage_id, s.project_id, s.kind, s.direction, s.status, s.options::text AS options,
+                s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at,
+                s.page_rows, c.*
+           FROM ({kept}) s CROSS JOIN LATERAL (SELECT {} FROM jobs j WHERE j.sync_id = s.id) c
+          ORDER BY s.id DESC",
+        Counts::SUMS
+    );
+    let rows = client.query(&text, &values).await?;
+    Bounded::read(&rows, read)
+}

@@ -1,0 +1,64 @@
+//! Summaries of tasks for lists.
+
+use chrono::{DateTime, Utc};
+
+use crate::predictions::MAX_MODEL_VERSION;
+use crate::{GenericClient, Result};
+
+/// IDs of annotations and annotators that the summary of a task names. A task has a handful; without a limit one
+/// task could fill an answer.
+pub const MAX_SUMMARY_IDS: i32 = 1_000;
+
+/// What a list shows of a task's annotations and predictions, without reading any of them.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    pub task_id: i64,
+    /// Users who annotated it, the first 1,000.
+    pub annotators: Vec<i64>,
+    /// Annotation IDs, comma-separated, the first 1,000.
+    pub annotation_ids: String,
+    /// Seconds.
+    pub mean_lead_time: Option<f64>,
+    /// When the last annotation that was not cancelled was made.
+    pub completed_at: Option<DateTime<Utc>>,
+    pub mean_score: Option<f64>,
+    /// Comma-separated.
+    pub model_versions: String,
+}
+
+/// Sums up the annotations and predictions of these tasks. Their results are not read.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn summaries(client: &impl GenericClient, tasks: &[i64]) -> Result<Vec<Summary>> {
+    // Means as `numeric`: two times of 1e200 seconds overflow as `float8`, and the whole list would fail.
+    let statement = client
+        .prepare_cached(
+            "SELECT wanted.id, a.*, p.* FROM unnest($1::bigint[]) wanted (id)
+              CROSS JOIN LATERAL (
+                  SELECT (array_agg(DISTINCT completed_by) FILTER (WHERE completed_by IS NOT NULL))[1:$2] AS annotators,
+                         array_to_string((array_agg(id ORDER BY id))[1:$2], ',') AS annotation_ids,
+                         avg(lead_time::numeric) FILTER (WHERE abs(lead_time) < 'infinity')::float8 AS lead_time,
+                         max(created_at) FILTER (WHERE NOT was_cancelled) AS completed_at
+                    FROM annotations WHERE task_id = wanted.id) a
+              CROSS JOIN LATERAL (
+                  SELECT avg(score::numeric) FILTER (WHERE abs(score) < 'infinity')::float8 AS score,
+                         left(string_agg(DISTINCT left(model_version, $3), ',') FILTER (WHERE model_version <> ''),
+                              $3 * 4) AS versions
+                    FROM predictions WHERE task_id = wanted.id) p",
+        )
+        .await?;
+    let rows = client.query(&statement, &[&tasks, &MAX_SUMMARY_IDS, &MAX_MODEL_VERSION]).await?;
+    Ok(rows
+        .iter()
+        .map(|row| Summary {
+            task_id: row.get("id"),
+            annotators: row.get::<_, Option<_>>("annotators").unwrap_or_default(),
+            annotation_ids: row.get::<_, Option<_>>("annotation_ids").unwrap_or_default(),
+            mean_lead_time: row.get("lead_time"),
+            completed_at: row.get("completed_at"),
+            mean_score: row.get("score"),
+            model_versions: row.get::<_, Option<_>>("versions").unwrap_or_default(),
+        })
+        .collect())
+}
