@@ -1,6 +1,6 @@
 //! The ledger, table `objects`: what each key became, and what import adds to it page by page.
 
-mod known;
+mod lookup;
 
 use chrono::{DateTime, Utc};
 use futures::pin_mut;
@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 
 use crate::{Result, Transaction};
 
-pub use known::{Look, Standing, standings};
+pub use lookup::{KeyStatus, LookupMode, look_up};
 
 /// A ledger row to write.
 #[derive(Debug, Clone)]

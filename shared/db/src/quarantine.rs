@@ -1,5 +1,6 @@
 //! The `quarantine` table: objects that could not be imported or exported, as users see and decide about them.
 
+mod lookup;
 mod object;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +11,8 @@ use crate::bounded::bounded;
 use crate::row::word;
 use crate::{Bounded, GenericClient, Result, Transaction};
 
-pub use object::{SetAside, release, set_aside};
+pub(crate) use lookup::{Entry, among, between};
+pub use object::{QuarantinedObject, insert, remove};
 
 /// An object or annotation that could not be moved.
 #[derive(Debug, Clone)]

@@ -7,9 +7,9 @@ use longshore_db::exports::Orphan;
 use longshore_db::host::{Host, Native};
 use longshore_db::jobs::{self, Progress};
 use longshore_db::lifecycle::{self, Claim, Claimant, Claimed, SyncRequest};
-use longshore_db::objects::{self, Look};
+use longshore_db::objects::{self, KeyStatus, LookupMode};
 use longshore_db::printed::{self, JsonTable, SizedRow};
-use longshore_db::quarantine::{self, QuarantineFilter, SetAside};
+use longshore_db::quarantine::{self, QuarantineFilter, QuarantinedObject};
 use longshore_db::syncs::{self, SyncFilter};
 use longshore_db::tasks::{self, From};
 use longshore_db::{
@@ -161,35 +161,24 @@ async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
 async fn pages(plans: &mut Plans<'_>) -> Result<()> {
     let keys = page_of(plans.rows);
     let page: Vec<(&str, Option<&str>)> = keys.iter().map(|key| (key.as_str(), None)).collect();
-    for (name, look, budget) in
-        [("a thousand keys by their interval", Look::Interval, 300), ("a thousand keys one by one", Look::Each, 6_000)]
-    {
+    for (name, mode, budget) in [
+        ("a thousand keys by their interval", LookupMode::Interval, 300),
+        ("a thousand keys one by one", LookupMode::Each, 6_000),
+    ] {
         let look_up = async |client: &mut Client| {
-            let standings = objects::standings(&*client, GIANT, 2, &page, look).await?;
-            anyhow::ensure!(
-                standings.iter().all(|standing| *standing == objects::Standing::Existed),
-                "keys of the ledger"
-            );
+            let statuses = objects::look_up(&*client, GIANT, 2, &page, mode).await?;
+            anyhow::ensure!(statuses.iter().all(|status| *status == KeyStatus::Existed), "keys of the ledger");
             Ok(())
         };
         plans.step(name, budget, look_up).await?;
     }
-    let bad = |n: i64| SetAside {
-        key: format!("bad/{n}"),
-        etag: None,
-        size: None,
-        unit_id: None,
-        reason: QuarantineReason::InvalidJson,
-        detail: "not JSON".to_owned(),
-        byte_offset: None,
-        row_index: None,
-        excerpt: None,
-    };
-    let rows: Vec<SetAside> = (0..100).map(bad).collect();
+    let bad =
+        |n: i64| QuarantinedObject::object(format!("bad/{n}"), None, 1, QuarantineReason::InvalidJson, "not JSON");
+    let rows: Vec<QuarantinedObject> = (0..100).map(bad).collect();
     let quarantine = async |client: &mut Client| {
         let tx = client.transaction().await?;
-        quarantine::set_aside(&tx, GIANT, 1, &rows).await?;
-        Ok(quarantine::release(&tx, GIANT, &["bad/1", "bad/2"]).await?)
+        quarantine::insert(&tx, GIANT, 1, &rows).await?;
+        Ok(quarantine::remove(&tx, GIANT, &["bad/1", "bad/2"]).await?)
     };
     plans.step("a hundred objects into quarantine, two out", 3_000, quarantine).await?;
     let native = Native::new(Sealer::parse(&Secret::new(SEALING_KEY))?);

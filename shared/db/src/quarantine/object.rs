@@ -4,31 +4,70 @@ use longshore_model::QuarantineReason;
 
 use crate::{Result, Transaction};
 
-/// An object or annotation to set aside.
+/// An object or unit to put into quarantine.
 #[derive(Debug, Clone)]
-pub struct SetAside {
+pub struct QuarantinedObject {
+    /// Import: the object's key, or a name for one that no text can hold. Export: the key that its object would have.
     pub key: String,
+    /// Version of the object that was read. `None` for a unit, and where the storage has none.
     pub etag: Option<String>,
+    /// Stored bytes of the object. `None` for a unit.
     pub size: Option<i64>,
-    /// Export: the annotation or task.
+    /// Export: the annotation or task. `None` for an object.
     pub unit_id: Option<i64>,
+    /// Why it could not be moved.
     pub reason: QuarantineReason,
     /// What is wrong and what to do; no secret, no body.
     pub detail: String,
+    /// Where reading stopped, in bytes of the unpacked object. `None` if it was not read that far.
     pub byte_offset: Option<i64>,
+    /// The item that is wrong, from 0. `None` if it is not one item.
     pub row_index: Option<i32>,
+    /// Text around that place. `None` where there is none.
     pub excerpt: Option<String>,
 }
 
-/// Sets objects aside; one that already is gets the new reason.
+impl QuarantinedObject {
+    /// An object that could not be imported; `size` in bytes.
+    pub fn object(
+        key: impl Into<String>,
+        etag: Option<String>,
+        size: u64,
+        reason: QuarantineReason,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { etag, size: i64::try_from(size).ok(), ..Self::new(key.into(), reason, detail.into()) }
+    }
+
+    /// An annotation or task that could not be exported, with the key that its object would have.
+    pub fn unit(unit_id: i64, key: impl Into<String>, reason: QuarantineReason, detail: impl Into<String>) -> Self {
+        Self { unit_id: Some(unit_id), ..Self::new(key.into(), reason, detail.into()) }
+    }
+
+    fn new(key: String, reason: QuarantineReason, detail: String) -> Self {
+        Self {
+            key,
+            etag: None,
+            size: None,
+            unit_id: None,
+            reason,
+            detail,
+            byte_offset: None,
+            row_index: None,
+            excerpt: None,
+        }
+    }
+}
+
+/// Puts objects into quarantine; one that already is there gets the new reason.
 ///
 /// # Errors
 /// The database is away.
-pub async fn set_aside(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows: &[SetAside]) -> Result<()> {
+pub async fn insert(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows: &[QuarantinedObject]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
-    fn column<'a, T>(rows: &'a [SetAside], of: impl Fn(&'a SetAside) -> T) -> Vec<T> {
+    fn column<'a, T>(rows: &'a [QuarantinedObject], of: impl Fn(&'a QuarantinedObject) -> T) -> Vec<T> {
         rows.iter().map(of).collect()
     }
     tx.execute(
@@ -58,11 +97,11 @@ pub async fn set_aside(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows
     Ok(())
 }
 
-/// Takes objects that could be moved after all out of quarantine.
+/// Removes objects from quarantine that could be moved after all.
 ///
 /// # Errors
 /// The database is away.
-pub async fn release(tx: &Transaction<'_>, storage_id: i64, keys: &[&str]) -> Result<()> {
+pub async fn remove(tx: &Transaction<'_>, storage_id: i64, keys: &[&str]) -> Result<()> {
     if !keys.is_empty() {
         // By ID, each found by its key: with `key = ANY` a table that has grown since it was last analyzed is read
         // for all rows of the storage.

@@ -14,7 +14,7 @@ use futures::stream::{self, StreamExt};
 use longshore_db::exports::{self, Exported};
 use longshore_db::host::JobStorage;
 use longshore_db::lifecycle::Claimed;
-use longshore_db::quarantine::{self, SetAside};
+use longshore_db::quarantine::{self, QuarantinedObject};
 use longshore_db::{Counts, Transaction};
 use longshore_model::{FailureReason, QuarantineReason};
 use longshore_storage::{ErrorKind, Probe, PutOptions, Storage, StorageError};
@@ -31,7 +31,7 @@ pub(crate) struct Writes {
     storage_id: i64,
     unit: &'static str,
     written: Vec<Exported>,
-    pub(crate) aside: Vec<SetAside>,
+    pub(crate) aside: Vec<QuarantinedObject>,
     /// Keys that left quarantine because they could be written now.
     released: Vec<String>,
 }
@@ -190,25 +190,15 @@ impl Writes {
     /// Writes everything in the caller's transaction.
     pub(crate) async fn record(&self, claimed: &Claimed, tx: &Transaction<'_>) -> Result<(), JobError> {
         exports::record(tx, self.storage_id, claimed.sync_id, self.unit, &self.written).await?;
-        quarantine::set_aside(tx, self.storage_id, claimed.sync_id, &self.aside).await?;
+        quarantine::insert(tx, self.storage_id, claimed.sync_id, &self.aside).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
-        quarantine::release(tx, self.storage_id, &released).await?;
+        quarantine::remove(tx, self.storage_id, &released).await?;
         Ok(())
     }
 }
 
-fn set_aside(unit_id: i64, key: String, reason: QuarantineReason, error: &StorageError) -> SetAside {
-    SetAside {
-        key,
-        etag: None,
-        size: None,
-        unit_id: Some(unit_id),
-        reason,
-        detail: format!("{} ({error})", error.reason.advice()),
-        byte_offset: None,
-        row_index: None,
-        excerpt: None,
-    }
+fn set_aside(unit_id: i64, key: String, reason: QuarantineReason, error: &StorageError) -> QuarantinedObject {
+    QuarantinedObject::unit(unit_id, key, reason, format!("{} ({error})", error.reason.advice()))
 }
 
 /// A count of a page's things, which are few.

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use longshore_db::host::{Host, JobStorage, Selection, Unit};
 use longshore_db::jobs::Lease;
 use longshore_db::lifecycle::Claimed;
-use longshore_db::quarantine::SetAside;
+use longshore_db::quarantine::QuarantinedObject;
 use longshore_db::{Client, Db, exports};
 use longshore_model::{ExportMode, ExportOptions, QuarantineReason};
 use tracing::info;
@@ -53,7 +53,7 @@ pub(super) struct Source {
 pub(super) struct Selected {
     pub(super) prepared: Vec<Prepared>,
     /// A unit that can never be written, which is the last of the page.
-    pub(super) aside: Option<SetAside>,
+    pub(super) aside: Option<QuarantinedObject>,
     /// Where the next page starts.
     pub(super) until: i64,
     /// Whether units come after that.
@@ -295,7 +295,7 @@ impl Source {
     }
 
     /// The quarantine's row of a unit that can never be written, with the key that its object would have.
-    fn too_large(&self, left: &Left) -> SetAside {
+    fn too_large(&self, left: &Left) -> QuarantinedObject {
         let kind = self.unit();
         let (unit_id, detail) = match left {
             Left::TooLarge { unit_id, .. } => {
@@ -314,17 +314,7 @@ impl Source {
                 (*unit_id, detail)
             }
         };
-        SetAside {
-            key: self.key(unit_id),
-            etag: None,
-            size: None,
-            unit_id: Some(unit_id),
-            reason: QuarantineReason::TooLarge,
-            detail,
-            byte_offset: None,
-            row_index: None,
-            excerpt: None,
-        }
+        QuarantinedObject::unit(unit_id, self.key(unit_id), QuarantineReason::TooLarge, detail)
     }
 
     fn key(&self, unit_id: i64) -> String {

@@ -1,6 +1,6 @@
 //! Listed objects that can be no task's source, as their listing shows already.
 
-use longshore_db::quarantine::SetAside;
+use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::QuarantineReason;
 use longshore_storage::{ObjectMeta, Storage};
 use sha2::{Digest, Sha256};
@@ -14,7 +14,7 @@ const SHOWN: usize = 1_000;
 /// A listed object, with its fault if it has one.
 pub(super) struct Found {
     pub(super) object: ObjectMeta,
-    pub(super) fault: Option<SetAside>,
+    pub(super) fault: Option<QuarantinedObject>,
 }
 
 impl Found {
@@ -37,7 +37,7 @@ impl Found {
     }
 }
 
-fn fault(object: &ObjectMeta, store: &dyn Storage) -> Option<SetAside> {
+fn fault(object: &ObjectMeta, store: &dyn Storage) -> Option<QuarantinedObject> {
     let nul = object.key.find('\0');
     let (reason, detail) = if nul.is_some() {
         let detail = "The key holds a NUL character, which no database text can hold. Rename the object.";
@@ -49,21 +49,11 @@ fn fault(object: &ObjectMeta, store: &dyn Storage) -> Option<SetAside> {
         store.unusable(object)?
     };
     let byte_offset = nul.and_then(|at| i64::try_from(at).ok());
-    Some(SetAside { byte_offset, ..set_aside(object, reason, detail) })
+    Some(QuarantinedObject { byte_offset, ..set_aside(object, reason, detail) })
 }
 
-fn set_aside(object: &ObjectMeta, reason: QuarantineReason, detail: &str) -> SetAside {
-    SetAside {
-        key: shown(&object.key),
-        etag: object.etag.clone(),
-        size: i64::try_from(object.size).ok(),
-        unit_id: None,
-        reason,
-        detail: detail.to_owned(),
-        byte_offset: None,
-        row_index: None,
-        excerpt: None,
-    }
+fn set_aside(object: &ObjectMeta, reason: QuarantineReason, detail: &str) -> QuarantinedObject {
+    QuarantinedObject::object(shown(&object.key), object.etag.clone(), object.size, reason, detail)
 }
 
 /// A key as the database can hold it, and different for every key.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use longshore_db::quarantine::SetAside;
+use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::{FailureReason, QuarantineReason};
 use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ const CLEARLY_DENIED: usize = 8;
 #[derive(Default)]
 pub(super) struct Fetched {
     pub(super) imported: Vec<Imported>,
-    pub(super) aside: Vec<SetAside>,
+    pub(super) aside: Vec<QuarantinedObject>,
     pub(super) released: Vec<String>,
     /// Nothing became of these yet: they need more memory than was reserved.
     pub(super) larger: Vec<Pending>,
@@ -177,32 +177,18 @@ fn is_about_one_object(error: &StorageError) -> bool {
     }
 }
 
-fn set_aside(object: &ObjectMeta, unusable: Unusable) -> SetAside {
-    SetAside {
-        key: object.key.clone(),
-        etag: object.etag.clone(),
-        size: i64::try_from(object.size).ok(),
-        unit_id: None,
-        reason: unusable.reason,
-        detail: unusable.detail,
+fn set_aside(object: &ObjectMeta, unusable: Unusable) -> QuarantinedObject {
+    QuarantinedObject {
         byte_offset: unusable.byte_offset.and_then(|offset| i64::try_from(offset).ok()),
         row_index: unusable.row_index,
         excerpt: unusable.excerpt,
+        ..QuarantinedObject::object(&object.key, object.etag.clone(), object.size, unusable.reason, unusable.detail)
     }
 }
 
-fn refused(object: &ObjectMeta, reason: QuarantineReason, error: &StorageError) -> SetAside {
-    SetAside {
-        key: object.key.clone(),
-        etag: object.etag.clone(),
-        size: i64::try_from(object.size).ok(),
-        unit_id: None,
-        reason,
-        detail: format!("{} ({error})", error.reason.advice()),
-        byte_offset: None,
-        row_index: None,
-        excerpt: None,
-    }
+fn refused(object: &ObjectMeta, reason: QuarantineReason, error: &StorageError) -> QuarantinedObject {
+    let detail = format!("{} ({error})", error.reason.advice());
+    QuarantinedObject::object(&object.key, object.etag.clone(), object.size, reason, detail)
 }
 
 #[cfg(test)]

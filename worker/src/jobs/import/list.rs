@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use longshore_db::Counts;
-use longshore_db::objects::{Look, Standing, standings};
-use longshore_db::quarantine::SetAside;
+use longshore_db::objects::{self, KeyStatus, LookupMode};
+use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::Skip;
 use longshore_storage::{ListPage, ListRequest, StorageError, filtered};
 
@@ -23,7 +23,7 @@ pub(super) type Listing = Ahead<Result<ListPage, StorageError>>;
 
 impl Import<'_> {
     /// Lists the next page and decides what to do with each of its keys.
-    pub(super) async fn list(&mut self, quantum: &Quantum) -> Result<Vec<SetAside>, JobError> {
+    pub(super) async fn list(&mut self, quantum: &Quantum) -> Result<Vec<QuarantinedObject>, JobError> {
         let listing = self.ahead.take().unwrap_or_else(|| self.begin_listing(self.cursor.clone()));
         let page = listing.result().await?;
         let mut objects = page.objects;
@@ -56,21 +56,21 @@ impl Import<'_> {
                 Some(Skip::Folder | Skip::Regex | Skip::RegexOfName | Skip::TooDeep | Skip::Prefix) => None,
             })
             .collect();
-        let standings = self.look_up(&found).await?;
+        let statuses = self.look_up(&found).await?;
         let mut aside = Vec::new();
-        for (found, standing) in found.into_iter().zip(standings) {
-            let again = match standing {
-                Standing::New => false,
-                Standing::Again => true,
-                Standing::Existed => {
+        for (found, status) in found.into_iter().zip(statuses) {
+            let again = match status {
+                KeyStatus::New => false,
+                KeyStatus::Retry => true,
+                KeyStatus::Existed => {
                     self.listed.existed += 1;
                     continue;
                 }
-                Standing::StillQuarantined => {
+                KeyStatus::StillQuarantined => {
                     self.listed.still_quarantined += 1;
                     continue;
                 }
-                Standing::Counted => continue,
+                KeyStatus::Counted => continue,
             };
             match found.fault {
                 Some(fault) => aside.push(fault),
@@ -97,11 +97,11 @@ impl Import<'_> {
         })
     }
 
-    async fn look_up(&self, found: &[Found]) -> Result<Vec<Standing>, JobError> {
+    async fn look_up(&self, found: &[Found]) -> Result<Vec<KeyStatus>, JobError> {
         let keys: Vec<_> = found.iter().map(|found| (found.key(), found.object.etag.as_deref())).collect();
-        let look = if self.store.is_ordered() { Look::Interval } else { Look::Each };
+        let mode = if self.store.is_ordered() { LookupMode::Interval } else { LookupMode::Each };
         let (db, storage, sync) = (&self.context.db, self.storage.id, self.claimed.sync_id);
-        Ok(db.in_time(async { standings(&db.client().await?, storage, sync, &keys, look).await }).await?)
+        Ok(db.in_time(async { objects::look_up(&db.client().await?, storage, sync, &keys, mode).await }).await?)
     }
 }
 
@@ -114,7 +114,7 @@ fn drop_repeats(found: &mut Vec<Found>, underway: &HashSet<String>) {
 
 #[cfg(test)]
 mod tests {
-    use longshore_db::quarantine::SetAside;
+    use longshore_db::quarantine::QuarantinedObject;
     use longshore_model::QuarantineReason;
     use longshore_storage::ObjectMeta;
 
@@ -124,17 +124,7 @@ mod tests {
     fn renamed(key: &str, name: &str) -> Found {
         Found {
             object: ObjectMeta { key: key.to_owned(), etag: None, size: 1, modified_at: None },
-            fault: Some(SetAside {
-                key: name.to_owned(),
-                etag: None,
-                size: None,
-                unit_id: None,
-                reason: QuarantineReason::UnsupportedKey,
-                detail: String::new(),
-                byte_offset: None,
-                row_index: None,
-                excerpt: None,
-            }),
+            fault: Some(QuarantinedObject::object(name, None, 1, QuarantineReason::UnsupportedKey, "")),
         }
     }
 

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use longshore_db::Counts;
 use longshore_db::host::JobStorage;
 use longshore_db::lifecycle::Claimed;
-use longshore_db::quarantine::SetAside;
+use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::{DataKey, KeyFilter, MAX_LABEL_CONFIG};
 use longshore_storage::{ObjectMeta, Storage};
 
@@ -40,7 +40,7 @@ const PART_BYTES: u64 = 12 * 1024 * 1024;
 pub(crate) struct Writes {
     storage: Arc<JobStorage>,
     imported: Vec<Imported>,
-    pub(crate) aside: Vec<SetAside>,
+    pub(crate) aside: Vec<QuarantinedObject>,
     /// Keys that were in quarantine and are not any more.
     released: Vec<String>,
 }

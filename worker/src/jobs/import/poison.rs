@@ -1,7 +1,7 @@
 //! An object that ends its worker: the attempt says which one it works on, so that the next claim knows.
 
 use longshore_db::jobs;
-use longshore_db::quarantine::SetAside;
+use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::QuarantineReason;
 use longshore_storage::ObjectMeta;
 use tracing::warn;
@@ -12,7 +12,7 @@ use crate::jobs::POISON;
 
 impl Import<'_> {
     /// Takes the object that is known to end its worker, for the quarantine.
-    pub(super) fn take_poison(&mut self) -> Option<SetAside> {
+    pub(super) fn take_poison(&mut self) -> Option<QuarantinedObject> {
         let poison = self.claimed.poison.as_deref()?;
         let place = self.pending.iter().position(|pending| pending.object.key == poison)?;
         warn!(event = "object_poisoned", "object ended its worker repeatedly; quarantined unread");
@@ -32,16 +32,6 @@ impl Import<'_> {
 }
 
 /// An object that is quarantined without a look at it.
-fn poisoned(object: ObjectMeta) -> SetAside {
-    SetAside {
-        key: object.key,
-        etag: object.etag,
-        size: i64::try_from(object.size).ok(),
-        unit_id: None,
-        reason: QuarantineReason::Poison,
-        detail: POISON.to_owned(),
-        byte_offset: None,
-        row_index: None,
-        excerpt: None,
-    }
+fn poisoned(object: ObjectMeta) -> QuarantinedObject {
+    QuarantinedObject::object(object.key, object.etag, object.size, QuarantineReason::Poison, POISON)
 }

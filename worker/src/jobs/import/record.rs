@@ -4,7 +4,7 @@ use longshore_db::host::{NewAnnotation, NewPrediction, NewTask};
 use longshore_db::jobs;
 use longshore_db::lifecycle::Claimed;
 use longshore_db::objects::{self, NewObject};
-use longshore_db::quarantine::{self, SetAside};
+use longshore_db::quarantine::{self, QuarantinedObject};
 use longshore_db::{Client, Counts, Error as DbError, Transaction};
 use longshore_model::QuarantineReason;
 use longshore_storage::ObjectMeta;
@@ -32,9 +32,9 @@ impl Writes {
     ) -> Result<(), JobError> {
         let all: Vec<&Imported> = self.imported.iter().collect();
         self.insert(context, claimed, tx, &all).await?;
-        quarantine::set_aside(tx, self.storage.id, claimed.sync_id, &self.aside).await?;
+        quarantine::insert(tx, self.storage.id, claimed.sync_id, &self.aside).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
-        quarantine::release(tx, self.storage.id, &released).await?;
+        quarantine::remove(tx, self.storage.id, &released).await?;
         Ok(())
     }
 
@@ -140,16 +140,8 @@ fn new_task<'a>(key: &'a str, item: &'a Item) -> NewTask<'a> {
     }
 }
 
-fn unsupported_value(imported: &Imported, error: &DbError) -> SetAside {
-    SetAside {
-        key: imported.object.key.clone(),
-        etag: imported.object.etag.clone(),
-        size: i64::try_from(imported.object.size).ok(),
-        unit_id: None,
-        reason: QuarantineReason::UnsupportedValue,
-        detail: format!("The database cannot hold a value of this object. Correct it. ({error})"),
-        byte_offset: None,
-        row_index: None,
-        excerpt: None,
-    }
+fn unsupported_value(imported: &Imported, error: &DbError) -> QuarantinedObject {
+    let object = &imported.object;
+    let detail = format!("The database cannot hold a value of this object. Correct it. ({error})");
+    QuarantinedObject::object(&object.key, object.etag.clone(), object.size, QuarantineReason::UnsupportedValue, detail)
 }

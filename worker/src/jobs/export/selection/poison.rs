@@ -1,7 +1,7 @@
 //! A unit that ends its worker: the attempt says which one it works on, so that the next claim knows.
 
 use longshore_db::jobs::{self, Lease};
-use longshore_db::quarantine::SetAside;
+use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::QuarantineReason;
 use tracing::warn;
 
@@ -22,17 +22,7 @@ impl Source {
             return Ok(None);
         }
         warn!(event = "object_poisoned", unit.id = unit_id, "unit ended its worker repeatedly; quarantined unread");
-        let aside = SetAside {
-            key: self.key(unit_id),
-            etag: None,
-            size: None,
-            unit_id: Some(unit_id),
-            reason: QuarantineReason::Poison,
-            detail: POISON.to_owned(),
-            byte_offset: None,
-            row_index: None,
-            excerpt: None,
-        };
+        let aside = QuarantinedObject::unit(unit_id, self.key(unit_id), QuarantineReason::Poison, POISON);
         Ok(Some(Selected {
             prepared: Vec::new(),
             aside: Some(aside),
