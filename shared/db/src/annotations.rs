@@ -1,4 +1,6 @@
 //! The `annotations` table of the native host; every change keeps the counts of its task.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
@@ -8,14 +10,23 @@ use crate::{Error, GenericClient, RawJson, Result, Transaction, tasks};
 /// An annotation without its result: that is read by [`crate::printed`], as far as it fits into an answer.
 #[derive(Debug, Clone)]
 pub struct AnnotationRow {
+    /// Identity of the annotation.
     pub id: i64,
+    /// The task it belongs to.
     pub task_id: i64,
+    /// The task's project.
     pub project_id: i64,
+    /// Whether the annotator skipped the task. Written by users and import.
     pub was_cancelled: bool,
+    /// Whether others are compared with it. Written by users and import.
     pub ground_truth: bool,
+    /// Seconds that it took. `None` if not known. Written by users and import.
     pub lead_time: Option<f64>,
+    /// ID of the user who made it. `None` if not known. Written by users and import.
     pub completed_by: Option<i64>,
+    /// When it was made, by the database clock.
     pub created_at: DateTime<Utc>,
+    /// When it was last changed, by the database clock. Exports compare it.
     pub updated_at: DateTime<Utc>,
     /// Bytes of `result` as it is stored, compressed.
     pub stored_bytes: i64,
@@ -26,9 +37,13 @@ pub struct AnnotationRow {
 pub struct Written<'a> {
     /// JSON text; `None` leaves a stored one as it is.
     pub result: Option<&'a str>,
+    /// Whether the annotator skipped the task.
     pub was_cancelled: bool,
+    /// Whether others are compared with it.
     pub ground_truth: bool,
+    /// Seconds that it took; `None` if not known.
     pub lead_time: Option<f64>,
+    /// ID of the user who made it; `None` if not known.
     pub completed_by: Option<i64>,
 }
 
@@ -79,18 +94,12 @@ pub async fn insert(tx: &Transaction<'_>, task: i64, written: &Written<'_>) -> R
 }
 
 /// One annotation, locked until the transaction ends, or `None`.
-///
-/// # Errors
-/// The database is away.
 pub async fn lock(tx: &Transaction<'_>, id: i64) -> Result<Option<AnnotationRow>> {
     let row = tx.query_opt(&format!("SELECT {COLUMNS} FROM annotations WHERE id = $1 FOR UPDATE"), &[&id]).await?;
     Ok(row.as_ref().map(read))
 }
 
 /// One annotation, or `None`.
-///
-/// # Errors
-/// The database is away.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<AnnotationRow>> {
     let row = client.query_opt(&format!("SELECT {COLUMNS} FROM annotations WHERE id = $1"), &[&id]).await?;
     Ok(row.as_ref().map(read))
@@ -100,9 +109,6 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<Annotati
 ///
 /// Looked up task by task, which `OFFSET` keeps it to: for `ANY` of a hundred tasks a table that has grown since it was
 /// last analyzed is read whole.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn of_tasks(
     client: &impl GenericClient,
     tasks: &[i64],
@@ -151,9 +157,6 @@ pub async fn update(tx: &Transaction<'_>, id: i64, written: &Written<'_>) -> Res
 }
 
 /// Removes an annotation and returns what it was, or `None`.
-///
-/// # Errors
-/// The database is away.
 pub async fn delete(tx: &Transaction<'_>, id: i64) -> Result<Option<AnnotationRow>> {
     let row = tx.query_opt(&format!("DELETE FROM annotations WHERE id = $1 RETURNING {COLUMNS}"), &[&id]).await?;
     let Some(annotation) = row.as_ref().map(read) else { return Ok(None) };

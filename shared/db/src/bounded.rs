@@ -3,6 +3,7 @@
 /// Rows of a page, as many as fit.
 #[derive(Debug, Clone)]
 pub struct Bounded<T> {
+    /// The first rows of the page: at least one, unless the page is empty.
     pub rows: Vec<T>,
     /// Whether rows were left out because they did not fit. They follow the last one given.
     pub is_cut: bool,
@@ -13,7 +14,7 @@ pub struct Bounded<T> {
 ///
 /// `bytes` says how large a row is, by columns that need not be unpacked for it; `order` is the page's order. Column
 /// `page_rows` of each row counts the rows of the page, kept or not. What a kept row shows is computed by `shown`,
-/// after the others are gone.
+/// after the others are left out.
 pub(crate) fn bounded(page: &str, bytes: &str, order: &str, shown: &str, most: &str) -> String {
     format!(
         "SELECT {shown}, page_rows FROM (

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 /// Declares the counters once: struct, sum, columns.
 macro_rules! counts {
     ($($(#[$meta:meta])* $name:ident,)+) => {
-        /// Counters of table `jobs`, one field a column.
+        /// Counters of table `jobs`, one field a column. Never null; `record_page` adds to them.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
         pub struct Counts { $($(#[$meta])* pub $name: i64,)+ }
 
@@ -40,11 +40,11 @@ counts! {
     imported,
     /// Objects already in the ledger.
     existed,
-    /// Objects or annotations set aside.
+    /// Objects or units put into quarantine.
     quarantined,
-    /// Objects set aside by an earlier sync and unchanged since.
+    /// Objects in quarantine since an earlier sync and unchanged.
     still_quarantined,
-    /// Objects gone between listing and reading.
+    /// Objects deleted between listing and reading.
     vanished,
     /// Tasks made.
     created,
@@ -54,7 +54,7 @@ counts! {
     unchanged,
     /// Objects removed after their annotation.
     deleted,
-    /// Objects that stay although their annotation is gone.
+    /// Objects that stay although their annotation was deleted: the storage may not delete.
     kept,
     /// Calls that failed and were tried again later.
     failed,

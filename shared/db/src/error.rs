@@ -88,7 +88,7 @@ impl Error {
         self.is_data_exception() || self.sql_state() == Some(&SqlState::INTERNAL_ERROR)
     }
 
-    /// Whether a unique key was violated: somebody else wrote the same row.
+    /// Whether a unique key was violated: another process wrote the same row.
     pub fn is_unique_violation(&self) -> bool {
         self.sql_state() == Some(&SqlState::UNIQUE_VIOLATION)
     }

@@ -1,4 +1,6 @@
 //! Table `exports`: what export wrote, a row an annotation or task.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::GenericClient;
 use chrono::{DateTime, Utc};
@@ -7,9 +9,12 @@ use crate::{Result, Transaction};
 
 /// A confirmed write.
 #[derive(Debug, Clone)]
-pub struct Exported {
+pub struct ExportRecord {
+    /// The annotation or task.
     pub unit_id: i64,
+    /// Key of the object that was written.
     pub key: String,
+    /// Version that the storage gave it. `None` where the storage gives none.
     pub etag: Option<String>,
     /// SHA-256 of the body without its time-dependent fields.
     pub digest: Vec<u8>,
@@ -17,18 +22,18 @@ pub struct Exported {
     pub unit_updated_at: DateTime<Utc>,
 }
 
-/// An object whose annotation or task is gone.
+/// An object whose annotation or task was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
+    /// `annotation` or `task`, as the storage was set at the time of writing.
     pub unit: String,
+    /// ID of the annotation or task that is missing now.
     pub unit_id: i64,
+    /// Key of its object.
     pub key: String,
 }
 
 /// Digests of what was written before, for units of one page.
-///
-/// # Errors
-/// The database is away.
 pub async fn digests(
     client: &impl GenericClient,
     storage_id: i64,
@@ -49,15 +54,12 @@ pub async fn digests(
 }
 
 /// Records writes that the storage has confirmed.
-///
-/// # Errors
-/// The database is away.
 pub async fn record(
     tx: &Transaction<'_>,
     storage_id: i64,
     sync_id: i64,
     unit: &str,
-    written: &[Exported],
+    written: &[ExportRecord],
 ) -> Result<()> {
     if written.is_empty() {
         return Ok(());
@@ -90,13 +92,10 @@ pub async fn record(
     Ok(())
 }
 
-/// Objects whose annotation or task is gone, among the next `limit` that were ever written, in ascending order
+/// Objects whose annotation or task was deleted, among the next `limit` that were ever written, in ascending order
 /// of (unit, id); and where to go on, if there may be more.
 ///
-/// So many are looked at and no more: where nothing is gone, a page is not longer for it.
-///
-/// # Errors
-/// The database is away.
+/// It looks at `limit` of them and no more: a page without deletions takes no longer than another.
 pub async fn orphans(
     client: &impl GenericClient,
     storage_id: i64,
@@ -127,9 +126,6 @@ pub async fn orphans(
 }
 
 /// Records what became of orphans: `deleted`, or `kept` where the storage may not delete.
-///
-/// # Errors
-/// The database is away.
 pub async fn settle(tx: &Transaction<'_>, storage_id: i64, orphans: &[Orphan], state: &str) -> Result<()> {
     if orphans.is_empty() {
         return Ok(());

@@ -2,6 +2,8 @@
 //!
 //! A running attempt writes through its [`Lease`]; see module `fence` for what a commit states. Time is the database's
 //! alone; no two machines' clocks are compared.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 mod alone;
 mod end;
@@ -27,22 +29,30 @@ pub use unfinished::{UnfinishedJobs, unfinished};
 /// A job as progress shows it.
 #[derive(Debug, Clone)]
 pub struct JobRow {
+    /// Identity of the job. Written when the job is made: by `enqueue`, `record_page` (a split) or `add_delete_job`.
     pub id: i64,
+    /// What the job does. Never changes.
     pub kind: JobKind,
+    /// Where the job stands; the README has the chart. Written by the functions of [`crate::lifecycle`].
     pub state: JobState,
+    /// Claims so far. Written by `claim`; only grows.
     pub attempt: i32,
+    /// Failures in a row without progress. Raised by `retry_later`, cleared by a page that made progress.
     pub failures: i32,
+    /// Where the next page starts; opaque above the storage. `None` before the first page. Written by `record_page`.
     pub cursor: Option<String>,
+    /// Why the job was discarded, or why its latest attempt ended early: a word of `FailureReason`, or `worker_lost`.
+    /// `None` as long as neither happened. Written by `discard`, `retry_later` and `rescue_expired`, cleared by
+    /// `release` and `complete`.
     pub reason: Option<String>,
+    /// The reason in a sentence for users. `None` where `reason` is.
     pub detail: Option<String>,
+    /// What the job did so far. Written by `record_page`.
     pub counts: Counts,
 }
 
 /// At most `limit` jobs of a sync with a larger ID than `after`, in the order of their making, as far as they fit into
 /// `most` bytes.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn of_sync(
     client: &impl GenericClient,
     sync_id: i64,

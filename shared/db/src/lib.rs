@@ -1,7 +1,13 @@
-//! Everything that is said to Postgres: a module a table, one function a statement.
+//! Everything that is said to Postgres.
 //!
-//! `tokio-postgres` is named in this crate alone. The caller owns the transaction; a function that
-//! must run inside one takes a [`Transaction`].
+//! A table has one file (or one file and a folder of its name) with its statements, one function a statement; only
+//! that file writes the table. [`lifecycle`] puts them together to the transitions of a job. [`host`] is the seam to
+//! the app that owns tasks and annotations, [`resolve`] and [`printed`] read across tables.
+//!
+//! `tokio-postgres` is named in this crate alone. The caller owns the transaction; a function that must run inside
+//! one takes a [`Transaction`].
+
+#![warn(missing_docs)]
 
 pub mod annotations;
 pub mod audit;
@@ -13,6 +19,7 @@ pub mod exports;
 pub mod host;
 pub mod jobs;
 pub mod lifecycle;
+mod migrate;
 pub mod objects;
 pub mod outbox;
 mod pool;

@@ -1,4 +1,6 @@
 //! The ledger, table `objects`: what each key became, and what import adds to it page by page.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 mod lookup;
 
@@ -14,11 +16,17 @@ pub use lookup::{KeyStatus, LookupMode, look_up};
 /// A ledger row to write.
 #[derive(Debug, Clone)]
 pub struct NewObject<'a> {
+    /// The object's key, its exact bytes.
     pub key: &'a str,
+    /// Number of the item in the object, from 0.
     pub row_index: i32,
+    /// The task that the item became. `None` if the object held no item at all.
     pub task_id: Option<i64>,
+    /// Version of the object that was read. `None` where the storage has none.
     pub etag: Option<&'a str>,
+    /// Stored bytes of the object.
     pub size: i64,
+    /// When the object was written, by the storage. `None` where the storage does not say.
     pub modified_at: Option<DateTime<Utc>>,
 }
 

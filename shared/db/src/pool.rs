@@ -1,4 +1,4 @@
-//! The pool, the migrations and the listening connection.
+//! The pool and the listening connection.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,16 +10,11 @@ use deadpool_postgres::{
 use longshore_model::Secret;
 use longshore_telemetry::tls_config;
 use tokio::time::Instant;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::wake::Wakeups;
+use crate::migrate::migrate;
 use crate::{Client, Error, Result, Share};
-
-mod migrations {
-    refinery::embed_migrations!("migrations");
-}
 
 /// How long to wait for a free or a new connection. Longer than a restart of Postgres would only
 /// pile up callers; shorter would fail a page for a hiccup.
@@ -37,7 +32,7 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// Whether a connection is asked if it still works before it is lent. One whose end was seen never is lent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// For whoever shows a failure to a person.
+    /// For callers that show a failure to a person.
     Always,
     /// Only one that lay idle for a second: for workers, who repeat what failed, and for whom the question
     /// would be a good part of what a page costs.
@@ -67,20 +62,6 @@ impl Doubted {
     }
 }
 
-/// The advisory lock that lets one of several starting schedulers migrate; "longshor" in ASCII.
-const MIGRATION_LOCK: i64 = 0x6c6f_6e67_7368_6f72;
-
-/// Deadlocks after which a migration is given up. A busy worker commits several pages a second, and Postgres takes a
-/// second to find each deadlock.
-const DEADLOCKS: usize = 10;
-
-/// Whether a migration met a worker that locks the same tables in another order.
-fn is_deadlock(error: &refinery::Error) -> bool {
-    let refinery::error::Kind::Connection(_, cause) = error.kind() else { return false };
-    let cause = cause.downcast_ref::<tokio_postgres::Error>();
-    cause.and_then(tokio_postgres::Error::code) == Some(&SqlState::T_R_DEADLOCK_DETECTED)
-}
-
 /// The database, shared by all tasks of a process.
 #[derive(Clone)]
 pub struct Db {
@@ -89,14 +70,16 @@ pub struct Db {
     config: Arc<Config>,
     tls: MakeRustlsConnect,
     patience: Duration,
-    pub(crate) wakeups: Wakeups,
 }
 
 /// How the pool stands, for metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolStatus {
+    /// Open database connections.
     pub size: usize,
+    /// Those that are idle.
     pub available: usize,
+    /// Callers that wait for one.
     pub waiting: usize,
 }
 
@@ -115,7 +98,7 @@ impl Db {
             .parse()
             .map_err(|_| Error::Config("it should read postgres://user:password@host:5432/database".to_owned()))?;
         // search_path: every table is Longshore's own. The time-outs free locks that a vanished
-        // process would hold: whoever is still there would have given up by itself before.
+        // process would hold: a process that still runs would have stopped waiting before.
         let options = format!(
             "-c search_path=longshore -c idle_in_transaction_session_timeout={} -c statement_timeout=120s",
             patience.as_millis() * 2
@@ -159,7 +142,7 @@ impl Db {
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
             .build()
             .map_err(|error| Error::Config(error.to_string()))?;
-        Ok(Self { pool, config: Arc::new(config), tls, patience, wakeups: Wakeups::default() })
+        Ok(Self { pool, config: Arc::new(config), tls, patience })
     }
 
     /// Lends a connection that works, out of the [`Share`] of the current work if it has one.
@@ -174,7 +157,7 @@ impl Db {
 
     /// Does some work on the database, and gives it up when that takes too long.
     ///
-    /// A half-open connection says nothing, for ever. One that was given up on in the middle of an
+    /// A half-open connection never answers. One that was given up on in the middle of an
     /// answer is closed, and not lent again, unless the rest of the answer comes within seconds.
     ///
     /// # Errors
@@ -191,31 +174,15 @@ impl Db {
     /// Brings the schema up to date. Several processes may call it at once; one does the work.
     ///
     /// # Errors
-    /// The database is away, or a migration fails (then nothing of it stays).
+    /// A migration fails (then nothing of it stays).
     pub async fn migrate(&self) -> Result<()> {
-        let mut client = self.client().await?;
-        client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
-        let migrated = async {
-            client.batch_execute("CREATE SCHEMA IF NOT EXISTS longshore").await?;
-            // A migration locks tables in its own order, and a worker that commits a page in another. Postgres ends one of
-            // the two; the page comes again by itself.
-            for _ in 0..DEADLOCKS {
-                match migrations::migrations::runner().run_async(&mut ***client).await {
-                    Err(error) if is_deadlock(&error) => {}
-                    migrated => return Ok(migrated.map(drop)?),
-                }
-            }
-            Ok(migrations::migrations::runner().run_async(&mut ***client).await.map(drop)?)
-        }
-        .await;
-        client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
-        migrated
+        migrate(&mut self.client().await?).await
     }
 
     /// Whether the schema is there.
     ///
     /// # Errors
-    /// The database is away, or was never migrated.
+    /// It was never migrated.
     pub async fn is_migrated(&self) -> Result<()> {
         self.client().await?.query_opt("SELECT 1 FROM syncs LIMIT 1", &[]).await?;
         Ok(())
@@ -227,10 +194,7 @@ impl Db {
         PoolStatus { size: status.size, available: status.available, waiting: status.waiting }
     }
 
-    /// Opens a connection of its own that hears `NOTIFY` on a channel.
-    ///
-    /// # Errors
-    /// The database is away.
+    /// Opens another connection, which hears `NOTIFY` on a channel.
     pub async fn listen(&self, channel: &'static str) -> Result<Listener> {
         self.in_time(self.open_listener(channel)).await
     }

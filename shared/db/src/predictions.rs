@@ -1,4 +1,6 @@
 //! The `predictions` table of the native host, as the API reads it. Imports write it by `COPY`, see `host`.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use chrono::{DateTime, Utc};
 
@@ -7,13 +9,19 @@ use crate::{GenericClient, Result};
 /// A prediction of a task, without its result: see [`crate::printed`].
 #[derive(Debug, Clone)]
 pub struct PredictionRow {
+    /// Identity of the prediction.
     pub id: i64,
+    /// The task it belongs to.
     pub task_id: i64,
+    /// The task's project.
     pub project_id: i64,
+    /// How sure the model was, in its own unit. `None` if it did not say.
     pub score: Option<f64>,
     /// Cut to [`MAX_MODEL_VERSION`] characters.
     pub model_version: String,
+    /// When it was made, by the database clock.
     pub created_at: DateTime<Utc>,
+    /// When it was last changed, by the database clock.
     pub updated_at: DateTime<Utc>,
     /// Bytes of `result` as it is stored, compressed.
     pub stored_bytes: i64,
@@ -29,9 +37,6 @@ pub const MAX_MODEL_VERSION: i32 = 256;
 ///
 /// Looked up task by task, which `OFFSET` keeps it to: for `ANY` of a hundred tasks a table that has grown since it was
 /// last analyzed is read whole.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn of_tasks(client: &impl GenericClient, tasks: &[i64], limit: i64) -> Result<Vec<PredictionRow>> {
     let statement = client
         .prepare_cached(

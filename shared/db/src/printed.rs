@@ -2,6 +2,8 @@
 //!
 //! `jsonb` is stored much smaller than it is printed: 80 kB of `1e131071` print as 1 GB, 120 kB of blanks as
 //! 10 MB. So readers ask for sizes, decide, and ask for texts by ID. Neither step prints what is not shown.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use std::pin::pin;
 
@@ -54,6 +56,7 @@ impl JsonTable {
 /// A row by its ID and a size in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizedRow {
+    /// Identity of the row.
     pub id: i64,
     /// Stored bytes, or bytes as printed: see the function that gives it.
     pub bytes: i64,
@@ -88,6 +91,7 @@ impl JsonText {
 /// The texts of rows, as far as they fit.
 #[derive(Debug, Clone, Default)]
 pub struct Printed {
+    /// The texts, in the order of the IDs that were asked for.
     pub texts: Vec<JsonText>,
     /// Rows that Postgres could not print.
     pub unprintable: Vec<i64>,
@@ -116,9 +120,6 @@ pub(crate) fn printed(column: &str) -> String {
 ///
 /// `rows` come with their stored bytes. The last row given may be the one that is too much; rows after it were
 /// not looked at. A row whose size cannot be told is [`UNPRINTABLE`]; one that is missing is left out.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn sizes(
     client: &impl GenericClient,
     table: JsonTable,
@@ -177,9 +178,6 @@ async fn one_by_one(client: &impl GenericClient, table: JsonTable, ids: &[i64]) 
 /// The texts of these rows, in this order, until they are more than `most` bytes together.
 ///
 /// The first row comes however large it is. A row that is missing is left out, and so are those after `most`.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn texts(client: &impl GenericClient, table: JsonTable, ids: &[i64], most: usize) -> Result<Printed> {
     let columns: Vec<String> = table.columns().iter().map(|column| format!("t.{column}::text")).collect();
     let text = format!(

@@ -1,4 +1,6 @@
 //! The `projects` table of the native host.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::GenericClient;
 use chrono::{DateTime, Utc};
@@ -9,11 +11,15 @@ use crate::Result;
 /// A project: tasks, and how they are labeled.
 #[derive(Debug, Clone)]
 pub struct ProjectRow {
+    /// Identity of the project.
     pub id: i64,
+    /// A name for people. Written by users.
     pub title: String,
-    /// The label config as the user wrote it: XML, or not. `None` if it did not fit into the page.
+    /// The label config as the user wrote it: XML, or not. `None` if it did not fit into the result page.
     pub label_config: Option<String>,
+    /// When it was added, by the database clock.
     pub created_at: DateTime<Utc>,
+    /// When it was last changed, by the database clock.
     pub updated_at: DateTime<Utc>,
 }
 
@@ -30,9 +36,6 @@ fn read(row: &Row) -> ProjectRow {
 }
 
 /// Adds a project; without a label config it gets the empty one.
-///
-/// # Errors
-/// The database is away.
 pub async fn insert(client: &impl GenericClient, title: &str, label_config: Option<&str>) -> Result<ProjectRow> {
     let row = client
         .query_one(
@@ -47,18 +50,12 @@ pub async fn insert(client: &impl GenericClient, title: &str, label_config: Opti
 }
 
 /// One project, or `None`.
-///
-/// # Errors
-/// The database is away.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<ProjectRow>> {
     let row = client.query_opt(&format!("SELECT {COLUMNS} FROM projects WHERE id = $1"), &[&id]).await?;
     Ok(row.as_ref().map(read))
 }
 
 /// The bytes of a project's label config, or `None` without such a project.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn size(client: &impl GenericClient, id: i64) -> Result<Option<i64>> {
     let statement =
         client.prepare_cached("SELECT octet_length(label_config)::bigint FROM projects WHERE id = $1").await?;
@@ -66,9 +63,6 @@ pub async fn size(client: &impl GenericClient, id: i64) -> Result<Option<i64>> {
 }
 
 /// How many projects there are in `scope`; `None` is all.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn count(client: &impl GenericClient, scope: Option<&[i64]>) -> Result<i64> {
     let row = client
         .query_one("SELECT count(*) FROM projects WHERE $1::bigint[] IS NULL OR id = ANY ($1)", &[&scope])
@@ -79,9 +73,6 @@ pub async fn count(client: &impl GenericClient, scope: Option<&[i64]>) -> Result
 /// One page of the projects in `scope` (`None` is all), newest first.
 ///
 /// Pages are numbered, so each has all its projects; label configs beyond `most` bytes are left out.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn list(
     client: &impl GenericClient,
     scope: Option<&[i64]>,

@@ -1,4 +1,6 @@
 //! The `quarantine` table: objects that could not be imported or exported, as users see and decide about them.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 mod lookup;
 mod object;
@@ -17,24 +19,39 @@ pub use object::{QuarantinedObject, insert, remove};
 /// An object or annotation that could not be moved.
 #[derive(Debug, Clone)]
 pub struct QuarantineRow {
+    /// Identity of the row. It stays when the object is quarantined again.
     pub id: i64,
+    /// The storage. Written by `insert`.
     pub storage_id: i64,
+    /// The project that the storage belongs to now.
     pub project_id: i64,
+    /// The storage's kind.
     pub kind: StorageKind,
+    /// The latest sync that put it into quarantine.
     pub sync_id: i64,
+    /// Import: the object's key, or a name for one that no text can hold. Export: the key that its object would have.
     pub key: String,
+    /// Version of the object that was read. `None` for a unit, and where the storage has none.
     pub etag: Option<String>,
+    /// Stored bytes of the object. `None` for a unit.
     pub size: Option<i64>,
-    /// Export: the annotation or task.
+    /// Export: the annotation or task. `None` for an object.
     pub unit_id: Option<i64>,
+    /// Why it could not be moved.
     pub reason: QuarantineReason,
+    /// What is wrong and what to do; no secret, no body.
     pub detail: String,
+    /// Where reading stopped, in bytes of the unpacked object. `None` if it was not read that far.
     pub byte_offset: Option<i64>,
+    /// The item that is wrong, from 0. `None` if it is not one item.
     pub row_index: Option<i32>,
+    /// Text around that place. `None` where there is none.
     pub excerpt: Option<String>,
-    /// A word of column `state`.
+    /// A word of column `state`: `open` (written by `insert`), `replay` or `discarded` (written by [`decide`]).
     pub state: String,
+    /// When it was first quarantined, by the database clock.
     pub created_at: DateTime<Utc>,
+    /// When it was last quarantined or decided about, by the database clock.
     pub updated_at: DateTime<Utc>,
 }
 
@@ -43,7 +60,7 @@ pub struct QuarantineRow {
 pub enum Decision {
     /// The next sync tries again.
     Replay,
-    /// It is given up.
+    /// It is not tried again until it changes.
     Discard,
 }
 
@@ -59,15 +76,21 @@ impl Decision {
 /// Which rows; newest first.
 #[derive(Debug, Clone, Default)]
 pub struct QuarantineFilter<'a> {
+    /// Only this row; `None` is any.
     pub id: Option<i64>,
+    /// Only this project; `None` is any.
     pub project: Option<i64>,
     /// Only these projects; `None` is all.
     pub projects: Option<&'a [i64]>,
+    /// Only this storage; `None` is any.
     pub storage: Option<i64>,
+    /// Only what this sync put into quarantine; `None` is any.
     pub sync: Option<i64>,
+    /// Only this state; `None` is any.
     pub state: Option<&'a str>,
+    /// Only this reason; `None` is any.
     pub reason: Option<QuarantineReason>,
-    /// Only rows with a smaller id: the next page.
+    /// Only rows with a smaller ID: the next page. `None` is the first page.
     pub before: Option<i64>,
 }
 
@@ -100,9 +123,6 @@ fn read(row: &Row) -> Result<QuarantineRow> {
 }
 
 /// At most `limit` rows, newest first, as far as they fit into `most` bytes.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn list(
     client: &impl GenericClient,
     filter: &QuarantineFilter<'_>,
@@ -138,9 +158,6 @@ pub async fn list(
 }
 
 /// One row, or `None`.
-///
-/// # Errors
-/// The database is away.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<QuarantineRow>> {
     let filter = QuarantineFilter { id: Some(id), ..QuarantineFilter::default() };
     Ok(list(client, &filter, 1, 0).await?.rows.pop())
@@ -149,9 +166,6 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<Quaranti
 /// Decides about every row that the filter names and returns how many changed, by storage.
 ///
 /// A row that already is as decided counts again: deciding twice is the same as once.
-///
-/// # Errors
-/// The database is away.
 pub async fn decide(
     tx: &Transaction<'_>,
     filter: &QuarantineFilter<'_>,

@@ -1,5 +1,7 @@
 //! What resolving a URI needs of the rows: the task that holds it, and the storages that may hold its
 //! object. One statement a request, prepared once a connection.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::GenericClient;
 use longshore_model::uri::ObjectUri;
@@ -13,24 +15,30 @@ use crate::{Error, Result, Sealed};
 /// An import storage that a URI may lead to.
 #[derive(Debug, Clone)]
 pub struct Candidate {
+    /// Identity of the storage.
     pub id: i64,
+    /// What users set, without secrets.
     pub settings: StorageSettings,
     /// The text that the settings were read from: another text is another storage.
     pub settings_text: String,
+    /// The sealed secret fields. `None` if it has none.
     pub secrets: Option<Sealed>,
 }
 
 /// A task, as far as its URIs matter.
 #[derive(Debug, Clone)]
 pub struct Holder {
+    /// Identity of the task.
     pub id: i64,
+    /// The task's project.
     pub project_id: i64,
     /// JSON; `None` if it was not asked for, or prints as more than [`SMALL_DATA`]: see [`data`].
     pub data: Option<String>,
     /// Bytes as which the data prints; `None` if it was not asked for.
     pub data_bytes: Option<i64>,
-    /// Where the task came from.
+    /// The storage it was imported from. `None` if no storage made it.
     pub storage_id: Option<i64>,
+    /// The key it was imported from. `None` where `storage_id` is.
     pub storage_key: Option<String>,
 }
 
@@ -60,7 +68,7 @@ const HOLDER: &str = "t.id, t.project_id, t.storage_id, t.storage_key";
 /// Without `with_data` the task's data is not read.
 ///
 /// # Errors
-/// The data cannot be printed, or the database is unavailable.
+/// The data cannot be printed.
 pub async fn by_task(
     client: &impl GenericClient,
     task: i64,
@@ -82,7 +90,7 @@ pub async fn by_task(
 /// A task and all import storages of its project; `None` if there is no such task.
 ///
 /// # Errors
-/// The data cannot be printed, or the database is unavailable.
+/// The data cannot be printed.
 pub async fn whole_task(client: &impl GenericClient, task: i64) -> Result<Option<(Holder, Vec<Candidate>)>> {
     let text = format!(
         "SELECT {HOLDER}, d.bytes AS data_bytes, {DATA}, {STORAGE}
@@ -99,7 +107,7 @@ pub async fn whole_task(client: &impl GenericClient, task: i64) -> Result<Option
 /// The data of a task as JSON, however large; `None` if there is no such task.
 ///
 /// # Errors
-/// It cannot be printed, or the database is unavailable.
+/// It cannot be printed.
 pub async fn data(client: &impl GenericClient, task: i64) -> Result<Option<String>> {
     let row = client.query_opt("SELECT data::text FROM tasks WHERE id = $1", &[&task]).await?;
     Ok(row.map(|row| row.get(0)))
@@ -110,9 +118,6 @@ pub async fn data(client: &impl GenericClient, task: i64) -> Result<Option<Strin
 ///
 /// Found by the ledger's key: `key` is the object's, which for local files is not the URI's. Storage by storage and
 /// item by item, which the limits keep it to: as a plain join it may read all tasks of the project.
-///
-/// # Errors
-/// The database is away.
 pub async fn by_project(
     client: &impl GenericClient,
     project: i64,
@@ -137,18 +142,12 @@ pub async fn by_project(
 }
 
 /// All import storages of a project.
-///
-/// # Errors
-/// The database is away.
 pub async fn connected(client: &impl GenericClient, project: i64) -> Result<Vec<Candidate>> {
     let text = format!("SELECT {STORAGE} FROM {} s", connected_to("$1"));
     candidates(&ask(client, &text, &[&project]).await?)
 }
 
 /// The local files that are connected to projects in `scope`; `None` is all projects.
-///
-/// # Errors
-/// The database is away.
 pub async fn local_files(client: &impl GenericClient, scope: Option<&[i64]>) -> Result<Vec<Candidate>> {
     let text = format!(
         "SELECT {STORAGE} FROM storages s

@@ -46,7 +46,9 @@ impl Key {
 /// What is stored: the id of the key, and nonce plus ciphertext.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
+    /// Which of the keys opens it.
     pub key_id: String,
+    /// Nonce and ciphertext.
     pub bytes: Vec<u8>,
 }
 
@@ -106,7 +108,7 @@ impl Sealer {
     /// Opens what was sealed for the same row.
     ///
     /// # Errors
-    /// The key is not at hand, or the bytes are not what was sealed.
+    /// The key is missing, or the bytes are not what was sealed.
     pub fn open(&self, row: &str, sealed: &Sealed) -> Result<Secret> {
         let key = self.keys.iter().find(|key| key.id == sealed.key_id).ok_or(Error::Seal(
             "the storage's secrets are sealed with a key that LONGSHORE_SECRET_KEYS does not hold",
@@ -118,7 +120,7 @@ impl Sealer {
         String::from_utf8(plain).map(Secret::new).map_err(|_| corrupt)
     }
 
-    /// Signs a text. Whoever has the signature knows that this deployment wrote the text.
+    /// Signs a text: the signature proves that this deployment wrote it.
     ///
     /// # Errors
     /// There is no key.

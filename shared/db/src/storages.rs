@@ -1,4 +1,6 @@
 //! The `storages` table: what users configured, and what the reporter shows of it.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 mod secrets;
 mod write;
@@ -18,28 +20,48 @@ pub use write::{Written, insert, next_id, update};
 /// A storage as users see it: everything but its secrets.
 #[derive(Debug, Clone)]
 pub struct StorageRow {
+    /// Identity of the storage, taken by `next_id`.
     pub id: i64,
+    /// The project that tasks come into or annotations come from. Written by users.
     pub project_id: i64,
+    /// Where the objects are. Never changes.
     pub kind: StorageKind,
+    /// Import or export. Never changes.
     pub direction: Direction,
+    /// A name for people, at most 256 characters. `None` if the user gave none.
     pub title: Option<String>,
+    /// More about it for people. `None` if the user gave none.
     pub description: Option<String>,
+    /// Everything that users set, without secrets.
     pub settings: StorageSettings,
+    /// Whether syncs may start. Written by users.
     pub synchronizable: bool,
+    /// Status of the latest sync, or `initialized`. Written by `enqueue` and the reporter.
     pub status: SyncStatus,
+    /// When the latest sync that completed (with errors or without) ended. `None` before the first. Written by the
+    /// reporter.
     pub last_sync: Option<DateTime<Utc>>,
+    /// Tasks made, or annotations exported, by the latest sync. `None` before the first. Written by the reporter.
     pub last_sync_count: Option<i64>,
+    /// ID of the latest sync as text, as Label Studio shows it. `None` before the first. Written by `enqueue` and the
+    /// reporter.
     pub last_sync_job: Option<String>,
+    /// What went wrong in the latest sync, for users. `None` if nothing did. Written by the reporter.
     pub traceback: Option<String>,
+    /// Times and counts of the latest sync under Label Studio's names. Written by `enqueue` and the reporter.
     pub meta: serde_json::Value,
+    /// When it was added, by the database clock.
     pub created_at: DateTime<Utc>,
 }
 
 /// Which storages to list; oldest first.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StorageFilter<'a> {
+    /// Only this direction; `None` is both.
     pub direction: Option<Direction>,
+    /// Only this kind; `None` is any.
     pub kind: Option<StorageKind>,
+    /// Only this project; `None` is any.
     pub project: Option<i64>,
     /// Only these projects; `None` is all.
     pub projects: Option<&'a [i64]>,
@@ -93,9 +115,6 @@ pub async fn lock(tx: &Transaction<'_>, id: i64) -> Result<StorageRow> {
 }
 
 /// Storages with a larger ID than `after`, oldest first, as far as they fit into `most` bytes.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn list(
     client: &impl GenericClient,
     filter: &StorageFilter<'_>,
@@ -129,9 +148,6 @@ pub async fn list(
 }
 
 /// The export storages of a project that may delete objects and are switched on.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn deleting(client: &impl GenericClient, project: i64) -> Result<Vec<i64>> {
     let rows = client
         .query(

@@ -1,4 +1,6 @@
 //! The `syncs` table: one row a run of a storage, its totals summed over its jobs.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 mod end;
 mod list;
@@ -18,22 +20,36 @@ pub use report::{reported, to_report};
 /// A sync with its totals.
 #[derive(Debug, Clone)]
 pub struct SyncRow {
+    /// Identity of the sync. Written by `enqueue`.
     pub id: i64,
+    /// The storage. Written by `enqueue`.
     pub storage_id: i64,
+    /// The project that the storage belongs to now.
     pub project_id: i64,
+    /// The storage's kind.
     pub kind: StorageKind,
+    /// The storage's direction.
     pub direction: Direction,
+    /// Where the sync stands; the README has the chart. Written by `enqueue`, `claim` (the first of its jobs), and by
+    /// the last job, `discard` or `cancel`.
     pub status: SyncStatus,
+    /// What to export, as asked for; the defaults for import. Written by `enqueue`.
     pub options: ExportOptions,
-    /// A word of table `syncs`, column `requested_by`.
+    /// A word of table `syncs`, column `requested_by`. Written by `enqueue`.
     pub requested_by: String,
+    /// The key of the request. `None` if it had none. Written by `enqueue`.
     pub idempotency_key: Option<String>,
-    /// Why it failed: a word of [`FailureReason`].
+    /// Why it failed: a word of `FailureReason`. `None` unless the status is `failed`. Written by `discard`.
     pub reason: Option<String>,
+    /// The reason in a sentence for users. `None` where `reason` is.
     pub detail: Option<String>,
+    /// When it was enqueued, by the database clock.
     pub created_at: DateTime<Utc>,
+    /// When its first job was claimed, by the database clock. `None` while it is queued. Written by `claim`.
     pub started_at: Option<DateTime<Utc>>,
+    /// When it ended, by the database clock. `None` while it is live. Written with the final status.
     pub finished_at: Option<DateTime<Utc>>,
+    /// Sums over its jobs.
     pub counts: Counts,
 }
 
@@ -86,9 +102,6 @@ pub(crate) async fn notify(client: &impl GenericClient) -> Result<()> {
 /// Removes syncs that ended long ago, with their jobs, and returns how many.
 ///
 /// Only the thousand oldest are looked at: without anything to remove this reads no further.
-///
-/// # Errors
-/// The database is away.
 pub async fn prune(client: &impl GenericClient, keep_days: i32) -> Result<u64> {
     Ok(client
         .execute(

@@ -1,6 +1,8 @@
 //! The `tasks` table of the native host, as the API reads it. Imports write it by `COPY`, see `host`.
 //!
 //! JSON columns are not read here: see [`crate::printed`].
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 mod summary;
 mod totals;
@@ -17,14 +19,21 @@ pub use totals::{Totals, totals};
 /// A task without its JSON columns: those are read by [`crate::printed`], as far as they fit into an answer.
 #[derive(Debug, Clone)]
 pub struct TaskRow {
+    /// Identity of the task.
     pub id: i64,
+    /// The project. Never changes.
     pub project_id: i64,
-    /// The key it was imported from, while that storage is there.
+    /// The key it was imported from. `None` if no storage made it, or that storage was removed. Written by import.
     pub storage_key: Option<String>,
+    /// Annotations that were not cancelled. Written by import and by every change of an annotation.
     pub total_annotations: i32,
+    /// Annotations that were cancelled. Written as `total_annotations`.
     pub cancelled_annotations: i32,
+    /// Predictions. Written by import.
     pub total_predictions: i32,
+    /// When it was made, by the database clock.
     pub created_at: DateTime<Utc>,
+    /// When it or one of its annotations was last changed, by the database clock.
     pub updated_at: DateTime<Utc>,
     /// Bytes of `data` and `meta` as they are stored, compressed.
     pub stored_bytes: i64,
@@ -33,7 +42,7 @@ pub struct TaskRow {
 /// Where a page of tasks begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
-    /// After so many tasks, which are counted off: the further in, the slower.
+    /// After this many tasks, which are counted off: the further in, the slower.
     Offset(i64),
     /// After the task with this id: every page takes the same time.
     After(i64),
@@ -65,18 +74,12 @@ fn read(row: &Row) -> TaskRow {
 }
 
 /// One task, or `None`.
-///
-/// # Errors
-/// The database is away.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<TaskRow>> {
     let row = client.query_opt(&format!("{SELECT} FROM tasks t WHERE t.id = $1"), &[&id]).await?;
     Ok(row.as_ref().map(read))
 }
 
 /// One page of a project's tasks in the order they were made.
-///
-/// # Errors
-/// The database is away.
 pub async fn page(client: &impl GenericClient, project: i64, from: From, limit: i64) -> Result<Vec<TaskRow>> {
     // The ids by the index alone, and only then the rows: those before the page are never looked at.
     // Without an offset where there is none: it would look like a good part of the table in a plan for all values.

@@ -1,4 +1,6 @@
 //! The `api_tokens` table: who may call the API. Tokens are kept as SHA-256, never as text.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::GenericClient;
 use chrono::{DateTime, Utc};
@@ -15,13 +17,18 @@ pub const BOOTSTRAP: &str = "bootstrap";
 /// A token as it is known: without the token.
 #[derive(Debug, Clone)]
 pub struct TokenRow {
+    /// Identity of the token.
     pub id: i64,
+    /// Unique name, given by the admin who made it. It stands in the audit.
     pub name: String,
-    /// A word of column `role`: read, sync or admin.
+    /// A word of column `role`: read, sync or admin. Never changes, but for the bootstrap token.
     pub role: String,
     /// Projects it may touch; `None` is all.
     pub projects: Option<Vec<i64>>,
+    /// When it was made, by the database clock.
     pub created_at: DateTime<Utc>,
+    /// When it was used last, by the database clock, exact to a minute. `None` if it never was. Written by
+    /// [`find_all`].
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
@@ -58,9 +65,6 @@ pub fn digest(token: &Secret) -> TokenDigest {
 
 /// Finds tokens by their [`digest`], and notes about once a minute that they are in use. A digest that no
 /// token has gives no row.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn find_all(client: &impl GenericClient, digests: &[TokenDigest]) -> Result<Vec<(TokenDigest, TokenRow)>> {
     let statement = client
         .prepare_cached(&format!(
@@ -113,7 +117,7 @@ pub async fn insert(
 /// Makes the environment's token the admin token named [`BOOTSTRAP`], replacing the one before.
 ///
 /// # Errors
-/// The database is away, or another token has the same text.
+/// Another token has the same text.
 pub async fn upsert_bootstrap(client: &impl GenericClient, token: &Secret) -> Result<()> {
     client
         .execute(
@@ -127,9 +131,6 @@ pub async fn upsert_bootstrap(client: &impl GenericClient, token: &Secret) -> Re
 }
 
 /// Tokens with a larger ID than `after`, by ID, as far as they fit into `most` bytes.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn list(client: &impl GenericClient, after: i64, most: i64) -> Result<Bounded<TokenRow>> {
     // A project ID prints as at most 20 bytes; what a row has besides is below 1 kB.
     let text = bounded(
@@ -142,10 +143,7 @@ pub async fn list(client: &impl GenericClient, after: i64, most: i64) -> Result<
     Bounded::read(&client.query(&text, &[&after, &most]).await?, |row| Ok(read(row)))
 }
 
-/// Removes a token, and returns what it was, or `None`. Whoever remembers tokens has to forget this one.
-///
-/// # Errors
-/// The database is away.
+/// Removes a token, and returns what it was, or `None`. A cache of tokens has to forget this one.
 pub async fn delete(client: &impl GenericClient, id: i64) -> Result<Option<TokenRow>> {
     let row = client.query_opt(&format!("DELETE FROM api_tokens WHERE id = $1 RETURNING {COLUMNS}"), &[&id]).await?;
     Ok(row.as_ref().map(read))

@@ -1,4 +1,6 @@
 //! The `workers` table: who works, and how much at once.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use std::time::Duration;
 
@@ -6,10 +8,7 @@ use crate::GenericClient;
 
 use crate::{Error, Result};
 
-/// Says that a worker is there, with so many import jobs at once.
-///
-/// # Errors
-/// The database is away.
+/// Notes that a worker is running, with this many slots for import jobs.
 pub async fn seen(client: &impl GenericClient, name: &str, slots: i32) -> Result<()> {
     client
         .execute(
@@ -21,10 +20,7 @@ pub async fn seen(client: &impl GenericClient, name: &str, slots: i32) -> Result
     Ok(())
 }
 
-/// Says that a worker is gone, and forgets those that were last seen an hour ago.
-///
-/// # Errors
-/// The database is away.
+/// Removes a worker that stops, and those that were last seen an hour ago.
 pub async fn gone(client: &impl GenericClient, name: &str) -> Result<()> {
     client.execute("DELETE FROM workers WHERE name = $1 OR seen_at < now() - interval '1 hour'", &[&name]).await?;
     Ok(())
@@ -33,7 +29,7 @@ pub async fn gone(client: &impl GenericClient, name: &str) -> Result<()> {
 /// Whether the database takes writes.
 ///
 /// # Errors
-/// It does not: it is unavailable, or a standby that only reads.
+/// [`Error::ReadOnly`] from a standby, or where an operator allows reads alone.
 pub async fn can_write(client: &impl GenericClient) -> Result<()> {
     let row = client.query_one("SELECT current_setting('transaction_read_only')::boolean", &[]).await?;
     if row.get(0) { Err(Error::ReadOnly) } else { Ok(()) }
@@ -49,9 +45,6 @@ pub struct Load {
 }
 
 /// How many import jobs there are for how many slots.
-///
-/// # Errors
-/// The database is away.
 pub async fn load(client: &impl GenericClient, seen_within: Duration) -> Result<Load> {
     let statement = client
         .prepare_cached(

@@ -1,9 +1,11 @@
 //! What an attempt that runs alone works on, written down before it works: a loss then blames that and nothing else.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use super::lease::Lease;
 use crate::{Error, GenericClient, Result};
 
-/// Says that the attempt runs alone from now on, with at most `keys` keys a page.
+/// Notes that the attempt runs alone from now on, with at most `keys` keys a page.
 ///
 /// # Errors
 /// [`Error::LeaseLost`] if another attempt has the job or it was cancelled.
@@ -18,7 +20,7 @@ pub async fn runs_alone(client: &impl GenericClient, lease: Lease, keys: u16) ->
     if marked == 0 { Err(Error::LeaseLost) } else { Ok(()) }
 }
 
-/// Says that the attempt begins to work on this object or unit and on no other. What ends its worker twice so is
+/// Notes that the attempt begins to work on this object or unit and on no other. What ends its worker twice so is
 /// poison to the next claim.
 ///
 /// # Errors

@@ -3,7 +3,9 @@
 //! `(job, attempt)` alone is not enough. A database that lost its latest commits in a failover hands out the same
 //! attempt again, and a worker that goes on behind a cursor which the database no longer knows would leave a gap. So
 //! a claim gets a random token from the database, and each commit also states how many pages were committed and where
-//! the last one ended.
+//! the last one ended. A claim of an earlier release has no token, and its commits check `(job, attempt)` as before.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use uuid::Uuid;
 
@@ -13,6 +15,7 @@ use crate::{Error, Result, Transaction};
 /// What an attempt knows of its job, which a commit states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fence {
+    /// The right to write to the job.
     pub lease: Lease,
     /// Pages committed so far, over all attempts.
     pub commits: i64,

@@ -1,4 +1,6 @@
 //! Leases: which attempts own their jobs, and for how long.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use std::time::Duration;
 
@@ -10,10 +12,11 @@ use crate::{GenericClient, Result};
 /// The right to write to a job, until another attempt claims it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
+    /// The job.
     pub job: i64,
     /// Counts claims of the job.
     pub attempt: i32,
-    /// Made by the database at the claim.
+    /// Random, made by the database at the claim.
     pub token: Uuid,
 }
 
@@ -26,9 +29,6 @@ fn read(row: &Row) -> Lease {
 ///
 /// A job whose row another transaction holds keeps the lease it has: that transaction is mostly a commit of the same
 /// attempt, which extends it too. Waiting would let all other leases expire behind one locked row.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn heartbeat(client: &impl GenericClient, leases: &[Lease], lease: Duration) -> Result<Vec<Lease>> {
     let jobs: Vec<i64> = leases.iter().map(|lease| lease.job).collect();
     let attempts: Vec<i32> = leases.iter().map(|lease| lease.attempt).collect();
@@ -55,9 +55,6 @@ pub async fn heartbeat(client: &impl GenericClient, leases: &[Lease], lease: Dur
 }
 
 /// Jobs leased to a worker process under tokens that it does not know: the answers to its claims were lost.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn unknown_leases(client: &impl GenericClient, process: Uuid, known: &[Lease]) -> Result<Vec<Lease>> {
     let known: Vec<Uuid> = known.iter().map(|lease| lease.token).collect();
     let statement = client

@@ -1,4 +1,6 @@
 //! Unfinished jobs in numbers, for the metrics that no single process can know.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use longshore_model::{JobKind, JobState};
 
@@ -8,17 +10,17 @@ use crate::{GenericClient, Result};
 /// Unfinished jobs of one kind and state.
 #[derive(Debug, Clone, Copy)]
 pub struct UnfinishedJobs {
+    /// What the jobs do.
     pub kind: JobKind,
+    /// `available`, `running` or `retryable`.
     pub state: JobState,
+    /// How many there are.
     pub count: i64,
-    /// Seconds since the oldest of them became due.
+    /// Seconds since the oldest of them became due; 0 if none is due.
     pub oldest_due_seconds: f64,
 }
 
 /// Unfinished jobs by kind and state.
-///
-/// # Errors
-/// The database is away.
 pub async fn unfinished(client: &impl GenericClient) -> Result<Vec<UnfinishedJobs>> {
     let rows = client
         .query(

@@ -1,4 +1,6 @@
 //! Cancelling a sync with all of its jobs.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::syncs::{self, SyncRow};
 use crate::{Result, Transaction, jobs};

@@ -1,4 +1,6 @@
 //! Claiming: how an attempt gets a job.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use std::time::Duration;
 
@@ -32,15 +34,20 @@ pub struct Claimant<'a> {
 /// A job as its attempt starts.
 #[derive(Debug, Clone)]
 pub struct Claimed {
+    /// The right to write to the job.
     pub lease: Lease,
+    /// The sync that the job belongs to.
     pub sync_id: i64,
+    /// The storage of that sync.
     pub storage_id: i64,
+    /// What the job does.
     pub kind: JobKind,
-    /// Where the next page starts; opaque above the storage.
+    /// Where the next page starts; opaque above the storage. `None` before the first page.
     pub cursor: Option<String>,
-    /// The range is everything after this, …
+    /// The range is everything after this; `None` is open. Keys for import, IDs for export. Written when the job is
+    /// made, …
     pub range_after: Option<String>,
-    /// … up to and with this.
+    /// … up to and with this; `None` is open. Moved down by a split.
     pub range_until: Option<String>,
     /// Failures in a row without a committed page.
     pub failures: i32,
@@ -67,7 +74,7 @@ impl Claimed {
         self.suspects.map(|keys| u16::try_from(keys / 2).unwrap_or(u16::MAX).max(1))
     }
 
-    /// Whether the job is given up: it ended its worker whatever its pages held.
+    /// Whether the job is to be discarded: it ended its worker whatever its pages held.
     pub fn is_lost_for_good(&self) -> bool {
         self.losses >= MOST_LOSSES
     }
@@ -76,7 +83,7 @@ impl Claimed {
 /// What came of a claim.
 #[derive(Debug, Clone)]
 pub enum Claim {
-    /// The job is this worker's.
+    /// The worker has the job.
     Claimed(Box<Claimed>),
     /// Finished, cancelled, leased or not yet due. A message that led here is acknowledged and forgotten.
     Nothing,
@@ -89,8 +96,7 @@ pub enum Claim {
 /// Never waits for the job's row. A claim that waited could succeed after its worker stopped listening, and the job
 /// would be leased to a worker that knows nothing of it.
 ///
-/// # Errors
-/// The database is unavailable. The claim may have succeeded all the same: see [`super::release_unknown`].
+/// A claim whose answer was lost may have succeeded all the same: see [`super::release_unknown`].
 pub async fn claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lease: Duration) -> Result<Claim> {
     let claimed = try_claim(client, job, who, lease).await?;
     // A message that came early enough finds the lease of a dead worker: take the job from it, and claim again.

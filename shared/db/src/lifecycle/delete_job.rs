@@ -1,4 +1,6 @@
 //! Delete jobs beyond the first of an export: annotations that were deleted lately.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use super::enqueue::{Enqueued, RequestedBy, enqueue};
 use crate::{Result, Transaction, syncs};

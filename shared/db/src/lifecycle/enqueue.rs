@@ -1,4 +1,6 @@
 //! The one way a sync begins.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use longshore_model::{Direction, ExportOptions, StorageKind};
 use tokio_postgres::types::ToSql;
@@ -7,12 +9,16 @@ use tokio_postgres::{Row, Statement};
 use crate::storages::{self, StorageRow};
 use crate::{Error, GenericClient, RawJson, Result, Transaction, syncs};
 
-/// Who asked for a sync.
+/// What led to a request for a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedBy {
+    /// A caller of the API.
     Api,
+    /// A message to `longshore.requests`.
     Amqp,
+    /// A caller who repeats an ended sync.
     Retry,
+    /// A caller who has quarantined objects tried again.
     Replay,
     /// An annotation was deleted.
     Annotation,
@@ -33,6 +39,7 @@ impl RequestedBy {
 /// The sync that a request led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Enqueued {
+    /// The new sync, or the one that answers.
     pub sync_id: i64,
     /// False if the storage's live sync, or an earlier one with the same idempotency key, answers.
     pub created: bool,
@@ -61,14 +68,19 @@ pub async fn enqueue(
 /// A caller's request for a sync of a storage, if it is such a storage and in one of these projects.
 #[derive(Debug, Clone, Copy)]
 pub struct SyncRequest<'a> {
+    /// The storage to sync.
     pub storage_id: i64,
+    /// The kind that the caller names; another one is not found.
     pub kind: StorageKind,
+    /// The direction that the caller names; another one is not found.
     pub direction: Direction,
     /// Only these projects; `None` is all.
     pub projects: Option<&'a [i64]>,
     /// The name of the token that was used, for the audit.
     pub token: &'a str,
+    /// A text by which a repeated request finds the sync of the first. `None` if the caller gave none.
     pub idempotency_key: Option<&'a str>,
+    /// What to export. `None` is the default, and always so for import.
     pub options: Option<&'a ExportOptions>,
 }
 

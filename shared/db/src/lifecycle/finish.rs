@@ -1,4 +1,6 @@
 //! How an attempt ends. Each function is called in the transaction that holds the job, see [`jobs::hold`].
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use std::time::Duration;
 
@@ -10,16 +12,14 @@ use crate::{Result, Transaction, syncs};
 
 /// Ends the job as completed; the last job of a sync closes the sync in the same transaction.
 ///
-/// # Errors
-/// The database is unavailable. Call [`jobs::hold`] first.
+/// Call [`jobs::hold`] first.
 pub async fn complete(tx: &Transaction<'_>, lease: Lease) -> Result<()> {
     finish(tx, lease, JobState::Completed, None).await
 }
 
 /// Discards the job for a reason that a user understands; its sync fails with that reason.
 ///
-/// # Errors
-/// The database is unavailable. Call [`jobs::hold`] first.
+/// Call [`jobs::hold`] first.
 pub async fn discard(tx: &Transaction<'_>, lease: Lease, reason: FailureReason, detail: &str) -> Result<()> {
     finish(tx, lease, JobState::Discarded, Some((reason, detail))).await
 }
@@ -52,16 +52,14 @@ async fn close_if_done(tx: &Transaction<'_>, sync_id: i64, failure: Option<(Fail
 /// Puts the job at the back of the queue, due after `delay`: its quantum is used, its worker drains, or the database
 /// was unavailable for a while. Not a failure.
 ///
-/// # Errors
-/// The database is unavailable. Call [`jobs::hold`] first.
+/// Call [`jobs::hold`] first.
 pub async fn release(tx: &Transaction<'_>, lease: Lease, delay: Duration) -> Result<()> {
     requeue(tx, lease, JobState::Available, delay, 0, None).await
 }
 
 /// Lets the job wait until `delay` has passed, after a transient failure.
 ///
-/// # Errors
-/// The database is unavailable. Call [`jobs::hold`] first.
+/// Call [`jobs::hold`] first.
 pub async fn retry_later(
     tx: &Transaction<'_>,
     lease: Lease,

@@ -2,6 +2,8 @@
 //!
 //! A page is one transaction of the worker: [`crate::jobs::hold_at`] first, then what the page writes, then
 //! [`record_page`], and at the end of the range or of the quantum one function of `finish`.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::jobs::{self, Lease, Progress};
 use crate::{Result, Transaction};
@@ -10,9 +12,6 @@ use crate::{Result, Transaction};
 /// none): the job keeps what lies up to the first, each further part becomes a new job.
 ///
 /// Call [`jobs::hold_at`] first.
-///
-/// # Errors
-/// None but those of the database.
 pub async fn record_page(
     tx: &Transaction<'_>,
     lease: Lease,

@@ -1,4 +1,6 @@
 //! Removing a storage, and with it all of its syncs and jobs.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::{Result, Transaction, exports, jobs, objects, quarantine, storages};
 
@@ -6,9 +8,6 @@ use crate::{Result, Transaction, exports, jobs, objects, quarantine, storages};
 ///
 /// Returns false if there is none. It waits for a page that is being committed, and no page can commit afterwards:
 /// its job is removed, so nothing is written that would stay behind.
-///
-/// # Errors
-/// None but those of the database.
 pub async fn remove_storage(tx: &Transaction<'_>, id: i64) -> Result<bool> {
     // A ledger of ten million rows takes longer than a statement otherwise may.
     tx.batch_execute("SET LOCAL statement_timeout = 0").await?;

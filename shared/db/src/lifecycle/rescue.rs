@@ -1,4 +1,15 @@
 //! Jobs without a worker, and jobs without a message.
+//!
+//! A lease that ends without a committed page is a loss. After several in a row a job comes under suspicion: its
+//! attempts run alone in their worker, and write down on how many keys and on which object they work before they do
+//! ([`crate::jobs::runs_alone`], [`crate::jobs::works_on`]). So a worker that ends for another reason blames nothing.
+//! Every commit clears the losses and takes the keys that it passed out of suspicion, so kills of healthy workers end
+//! nothing either.
+//!
+//! Every statement here writes `jobs` and `outbox` together: it takes any number of jobs in one round trip, and a job
+//! that is due again has its message at once.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use std::time::Duration;
 
@@ -29,9 +40,6 @@ const MOST_DOUBLINGS: i32 = 20;
 /// Makes jobs whose lease expired due again, and returns how many.
 ///
 /// Their worker died or stalled; whatever page it had begun was never committed. Each is a loss: see `expire`.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn rescue_expired(client: &impl GenericClient) -> Result<u64> {
     expire(client, None).await
 }
@@ -42,8 +50,6 @@ pub async fn rescue_expired(client: &impl GenericClient) -> Result<u64> {
 /// attempts run alone: a lost page leaves the keys of that page suspect, of which the next page takes half. Under
 /// suspicion, an attempt that had not begun to run alone lost nothing: its worker ended for another reason.
 pub(super) async fn expire(client: &impl GenericClient, job: Option<i64>) -> Result<u64> {
-    // Each of them writes jobs and outbox together, as do all here: a job that is due again without a message would wait
-    // for a further round.
     // Two statements: with one condition for both, a single job would be looked for among all unfinished ones.
     let which = if job.is_some() { "id = $3" } else { "finished_at IS NULL AND $3::bigint IS NULL" };
     let text = format!(
@@ -71,9 +77,6 @@ pub(super) async fn expire(client: &impl GenericClient, job: Option<i64>) -> Res
 /// Makes jobs from [`crate::jobs::unknown_leases`] due again, and returns how many. Not a loss: no attempt began.
 ///
 /// A job whose row another transaction holds waits for the next call: the heartbeat of all other jobs waits for none.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn release_unknown(client: &impl GenericClient, jobs: &[Lease]) -> Result<u64> {
     let ids: Vec<i64> = jobs.iter().map(|lease| lease.job).collect();
     let tokens: Vec<Uuid> = jobs.iter().map(|lease| lease.token).collect();
@@ -104,9 +107,6 @@ pub async fn release_unknown(client: &impl GenericClient, jobs: &[Lease]) -> Res
 /// nothing tells the two apart. So a job waits `silence` before its first further message, and twice as long before
 /// each next one: a lost message is found soon however busy the queue is, and a job that waits for an hour has only a
 /// handful of messages. Jobs that had none yet come first. One too many is harmless: it finds nothing to claim.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn republish_lost(client: &impl GenericClient, silence: Duration) -> Result<u64> {
     let statement = client
         .prepare_cached(

@@ -1,4 +1,6 @@
 //! What ledger and quarantine know of the keys of a page.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use std::collections::HashMap;
 
@@ -39,9 +41,6 @@ pub enum LookupMode {
 }
 
 /// Looks up listed objects, by key and etag; the answers are in their order.
-///
-/// # Errors
-/// None but those of the database.
 pub async fn look_up(
     client: &impl GenericClient,
     storage_id: i64,

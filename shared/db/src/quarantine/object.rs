@@ -1,4 +1,6 @@
 //! What a page puts into quarantine and takes out of it.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use longshore_model::QuarantineReason;
 
@@ -60,9 +62,6 @@ impl QuarantinedObject {
 }
 
 /// Puts objects into quarantine; one that already is there gets the new reason.
-///
-/// # Errors
-/// The database is away.
 pub async fn insert(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows: &[QuarantinedObject]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
@@ -98,9 +97,6 @@ pub async fn insert(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows: &
 }
 
 /// Removes objects from quarantine that could be moved after all.
-///
-/// # Errors
-/// The database is away.
 pub async fn remove(tx: &Transaction<'_>, storage_id: i64, keys: &[&str]) -> Result<()> {
     if !keys.is_empty() {
         // By ID, each found by its key: with `key = ANY` a table that has grown since it was last analyzed is read

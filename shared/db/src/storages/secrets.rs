@@ -1,4 +1,6 @@
 //! The sealed secrets of storages. No row that users see holds them.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use tokio_postgres::Row;
 
@@ -14,9 +16,6 @@ fn sealed(row: &Row) -> Sealed {
 }
 
 /// The sealed secrets of a storage; `None` if it has none.
-///
-/// # Errors
-/// The database is away.
 pub async fn secrets(client: &impl GenericClient, id: i64) -> Result<Option<Sealed>> {
     let row = client
         .query_opt(
@@ -29,9 +28,6 @@ pub async fn secrets(client: &impl GenericClient, id: i64) -> Result<Option<Seal
 }
 
 /// Sealed secrets with the ids of their storages, in the order of the ids, beyond one.
-///
-/// # Errors
-/// The database is away.
 pub async fn secrets_after(client: &impl GenericClient, after: i64, limit: i64) -> Result<Vec<(i64, Sealed)>> {
     let rows = client
         .query(
@@ -43,10 +39,7 @@ pub async fn secrets_after(client: &impl GenericClient, after: i64, limit: i64) 
     Ok(rows.iter().map(|row| (row.get("id"), sealed(row))).collect())
 }
 
-/// Writes the same secrets sealed anew, unless they were changed since they were read.
-///
-/// # Errors
-/// The database is away.
+/// Writes the same secrets under another seal, unless they were changed since they were read: then it returns false.
 pub async fn reseal(client: &impl GenericClient, id: i64, was: &Sealed, sealed: &Sealed) -> Result<bool> {
     let changed = client
         .execute(

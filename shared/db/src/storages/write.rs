@@ -1,4 +1,6 @@
 //! Writes of the `storages` table: users write the settings, the reporter what is shown of a sync.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use chrono::{DateTime, Utc};
 use longshore_model::{Direction, StorageSettings, SyncStatus};
@@ -11,10 +13,15 @@ use crate::{Error, GenericClient, RawJson, Result, Sealed, Transaction};
 /// The part of a storage that users write.
 #[derive(Debug, Clone)]
 pub struct Written<'a> {
+    /// The project that tasks come into or annotations come from.
     pub project_id: i64,
+    /// A name for people, at most 256 characters; `None` for none.
     pub title: Option<&'a str>,
+    /// More about it for people; `None` for none.
     pub description: Option<&'a str>,
+    /// Everything that users set, without secrets.
     pub settings: &'a StorageSettings,
+    /// Whether syncs may start.
     pub synchronizable: bool,
     /// The sealed secret fields; `None` if there are none.
     pub secrets: Option<&'a Sealed>,
@@ -32,9 +39,6 @@ fn server_digest(written: &Written<'_>) -> Vec<u8> {
 }
 
 /// Takes the id of a storage to come: its secrets are sealed for that id before the row is written.
-///
-/// # Errors
-/// The database is away.
 pub async fn next_id(client: &impl GenericClient) -> Result<i64> {
     Ok(client.query_one("SELECT nextval(pg_get_serial_sequence('storages', 'id'))", &[]).await?.get(0))
 }
@@ -42,7 +46,7 @@ pub async fn next_id(client: &impl GenericClient) -> Result<i64> {
 /// Adds a storage under an id from [`next_id`].
 ///
 /// # Errors
-/// The project is not there, or the database is away.
+/// The project does not exist.
 pub async fn insert(
     client: &impl GenericClient,
     id: i64,

@@ -1,4 +1,6 @@
 //! Lists of syncs.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use longshore_model::SyncStatus;
 use tokio_postgres::types::ToSql;
@@ -10,13 +12,17 @@ use crate::{Bounded, Counts, GenericClient, Result};
 /// Which syncs to list; newest first.
 #[derive(Debug, Clone, Default)]
 pub struct SyncFilter {
+    /// Only this project; `None` is any.
     pub project: Option<i64>,
     /// Only these projects; `None` is all.
     pub projects: Option<Vec<i64>>,
+    /// Only this storage; `None` is any.
     pub storage: Option<i64>,
+    /// Only this status; `None` is any.
     pub status: Option<SyncStatus>,
-    /// Only syncs with a smaller id: the next page.
+    /// Only syncs with a smaller ID: the next page. `None` is the first page.
     pub before: Option<i64>,
+    /// The most syncs to give.
     pub limit: i64,
 }
 
@@ -25,9 +31,6 @@ pub struct SyncFilter {
 /// The page's IDs are found first and only then its totals. Storages are gone through one by one if only some can
 /// count, each by its own newest syncs: to walk back over the syncs of all others could take forever. The text
 /// names only the filters that are set, so that no plan has to fit all of them; it is not prepared.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -> Result<Bounded<SyncRow>> {
     let before = filter.before.unwrap_or(i64::MAX);
     // A word of a closed set, as text: with a parameter the partial index on status could not be used.

@@ -1,4 +1,6 @@
 //! What the reporter reads and notes.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use super::{SyncRow, read, select};
 use crate::{Result, Transaction};
@@ -7,9 +9,6 @@ use crate::{Result, Transaction};
 ///
 /// Their storages' rows stay locked until the transaction ends, so that several reporters share the
 /// work; a storage that is busy is left for the next time.
-///
-/// # Errors
-/// The database is away.
 pub async fn to_report(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>> {
     const UNSHOWN: &str = "(s.reported_at IS NULL
                  OR (s.finished_at IS NULL AND s.reported_at < now() - interval '1 second'))";
@@ -23,7 +22,7 @@ pub async fn to_report(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>>
         )
         .await?;
     let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-    // In a statement of its own: what is read is not older than the locks, and what another reporter
+    // In another statement: what is read is not older than the locks, and what another reporter
     // has shown just before they were taken is not shown twice.
     tx.query(&select(&format!("s.id = ANY ($1) AND {UNSHOWN} ORDER BY s.id")), &[&ids])
         .await?
@@ -32,11 +31,8 @@ pub async fn to_report(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>>
         .collect()
 }
 
-/// Notes that syncs were shown, those that are still as they were read: whoever ends one clears
+/// Notes that syncs were shown, those that are still as they were read: the end of a sync clears
 /// `reported_at`, and an end that came after the reading is to be shown yet.
-///
-/// # Errors
-/// The database is away.
 pub async fn reported(tx: &Transaction<'_>, shown: &[SyncRow]) -> Result<()> {
     let ids = |ended: bool| -> Vec<i64> {
         shown.iter().filter(|sync| sync.finished_at.is_some() == ended).map(|sync| sync.id).collect()

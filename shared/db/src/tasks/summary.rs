@@ -1,4 +1,6 @@
 //! Summaries of tasks for lists.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use chrono::{DateTime, Utc};
 
@@ -12,24 +14,23 @@ pub const MAX_SUMMARY_IDS: i32 = 1_000;
 /// What a list shows of a task's annotations and predictions, without reading any of them.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
+    /// The task.
     pub task_id: i64,
-    /// Users who annotated it, the first 1,000.
+    /// Users who annotated it, the first [`MAX_SUMMARY_IDS`].
     pub annotators: Vec<i64>,
-    /// Annotation IDs, comma-separated, the first 1,000.
+    /// Annotation IDs, comma-separated, the first [`MAX_SUMMARY_IDS`].
     pub annotation_ids: String,
-    /// Seconds.
+    /// Mean time of its annotations in seconds. `None` if none has one.
     pub mean_lead_time: Option<f64>,
-    /// When the last annotation that was not cancelled was made.
+    /// When the last annotation that was not cancelled was made. `None` without one.
     pub completed_at: Option<DateTime<Utc>>,
+    /// Mean score of its predictions. `None` if none has one.
     pub mean_score: Option<f64>,
-    /// Comma-separated.
+    /// Model versions of its predictions, comma-separated.
     pub model_versions: String,
 }
 
 /// Sums up the annotations and predictions of these tasks. Their results are not read.
-///
-/// # Errors
-/// The database is unavailable.
 pub async fn summaries(client: &impl GenericClient, tasks: &[i64]) -> Result<Vec<Summary>> {
     // Means as `numeric`: two times of 1e200 seconds overflow as `float8`, and the whole list would fail.
     let statement = client

@@ -1,4 +1,6 @@
 //! How much a project holds.
+//!
+//! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use super::OF_PROJECT;
 use crate::{GenericClient, Result};
@@ -6,20 +8,20 @@ use crate::{GenericClient, Result};
 /// What a project holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
+    /// Tasks of the project.
     pub tasks: i64,
+    /// Annotations that were not cancelled.
     pub annotations: i64,
+    /// Predictions.
     pub predictions: i64,
-    /// Counted one by one; else the planner's estimate from its statistics.
+    /// Whether they were counted one by one; else the planner's estimate from its statistics.
     pub exact: bool,
 }
 
-/// Up to so many tasks of a project are counted one by one, in milliseconds; counting ten million takes seconds.
+/// Up to this many tasks of a project are counted one by one, in milliseconds; counting ten million takes seconds.
 const COUNTED: i64 = 10_000;
 
 /// How many tasks, annotations and predictions a project has: exactly if they are few.
-///
-/// # Errors
-/// The database is away.
 pub async fn totals(client: &impl GenericClient, project: i64) -> Result<Totals> {
     let text = format!(
         "SELECT count(*), coalesce(sum(total_annotations), 0)::bigint, coalesce(sum(total_predictions), 0)::bigint

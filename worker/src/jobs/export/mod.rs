@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use longshore_db::exports::{self, Exported};
+use longshore_db::exports::{self, ExportRecord};
 use longshore_db::host::JobStorage;
 use longshore_db::lifecycle::Claimed;
 use longshore_db::quarantine::{self, QuarantinedObject};
@@ -30,7 +30,7 @@ use selection::{Prepared, Selected, Source};
 pub(crate) struct Writes {
     storage_id: i64,
     unit: &'static str,
-    written: Vec<Exported>,
+    written: Vec<ExportRecord>,
     pub(crate) aside: Vec<QuarantinedObject>,
     /// Keys that left quarantine because they could be written now.
     released: Vec<String>,
@@ -82,7 +82,7 @@ impl<'a> Export<'a> {
             None => Ok(None),
         };
         let row = match outcome {
-            Ok(etag) => Ok(Exported { unit_id, key, etag, digest: digest.to_vec(), unit_updated_at: updated_at }),
+            Ok(etag) => Ok(ExportRecord { unit_id, key, etag, digest: digest.to_vec(), unit_updated_at: updated_at }),
             Err(error) => Err((unit_id, key, error)),
         };
         Put { row, unchanged, bytes }
@@ -97,7 +97,7 @@ impl<'a> Export<'a> {
 
 /// What became of one object.
 struct Put {
-    row: Result<Exported, (i64, String, StorageError)>,
+    row: Result<ExportRecord, (i64, String, StorageError)>,
     unchanged: bool,
     bytes: usize,
 }
@@ -171,7 +171,7 @@ impl Handler for Export<'_> {
             writes: PageWrites::Export(Writes {
                 storage_id: self.source.storage.id,
                 unit: self.source.unit(),
-                released: written.iter().map(|row: &Exported| row.key.clone()).collect(),
+                released: written.iter().map(|row: &ExportRecord| row.key.clone()).collect(),
                 written,
                 aside,
             }),
