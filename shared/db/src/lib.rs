@@ -48,3 +48,6 @@ pub use pool::{Check, Db, Listener, PATIENCE, PoolStatus};
 pub use raw_json::RawJson;
 pub use seal::{Sealed, Sealer};
 pub use share::Share;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! What holds for all files of this crate.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where the transitions of a job write several tables in one statement.
+const LIFECYCLE: &str = "lifecycle/";
+
+/// Tables whose file has another name, and the file by which imports write the native host's tables.
+const OTHER_HOMES: [(&str, &str); 4] = [
+    ("api_tokens", "tokens.rs"),
+    ("tasks", "host/native/copy.rs"),
+    ("annotations", "host/native/copy.rs"),
+    ("predictions", "host/native/copy.rs"),
+];
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of the crate") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { files(&path, found) } else { found.push(path) }
+    }
+}
+
+/// All files of a folder of the crate by their paths in it, without comments.
+fn texts(folder: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut paths = Vec::new();
+    files(&folder, &mut paths);
+    let text = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("its text");
+        let is_code = |line: &&str| !["//", "--"].iter().any(|comment| line.trim_start().starts_with(comment));
+        let name = path.strip_prefix(&folder).expect("it is inside").to_str().expect("plain names").to_owned();
+        (name, text.lines().filter(is_code).collect::<Vec<_>>().join("\n"))
+    };
+    paths.into_iter().map(text).collect()
+}
+
+/// What follows each of these verbs, as it stands in the text.
+fn written<'a>(text: &'a str, verbs: &[&str]) -> Vec<&'a str> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let follows = |at: usize, verb: &str| {
+        let verb: Vec<&str> = verb.split(' ').collect();
+        let is_verb = words.get(at..at + verb.len())?.iter().zip(&verb).all(|(word, part)| bare(word) == *part);
+        words.get(at + verb.len()).filter(|_| is_verb).copied()
+    };
+    (0..words.len()).flat_map(|at| verbs.iter().filter_map(move |verb| follows(at, verb))).collect()
+}
+
+/// A word without quotes, brackets and commas.
+fn bare(word: &str) -> &str {
+    word.trim_matches(|c: char| !c.is_alphanumeric() && c != '_' && c != '{' && c != '}')
+}
+
+fn is_home(file: &str, table: &str) -> bool {
+    file.starts_with(LIFECYCLE)
+        || file == format!("{table}.rs")
+        || file.starts_with(&format!("{table}/"))
+        || OTHER_HOMES.contains(&(table, file))
+}
+
+#[test]
+fn only_a_tables_own_file_and_the_life_cycle_write_it() {
+    let migrations = texts("migrations");
+    let tables: BTreeSet<&str> =
+        migrations.iter().flat_map(|(_, text)| written(text, &["CREATE TABLE"])).map(bare).collect();
+    let (mut strangers, mut seen) = (Vec::new(), BTreeSet::new());
+    for (file, text) in texts("src").iter().filter(|(file, _)| file != "tests.rs") {
+        for word in written(text, &["INSERT INTO", "UPDATE", "DELETE FROM", "COPY"]).into_iter().map(bare) {
+            if word.contains('{') {
+                strangers.push(format!("{file} writes a table that is named elsewhere: {word}"));
+            } else if let Some(table) = tables.get(word) {
+                seen.insert(*table);
+                if !is_home(file, table) {
+                    strangers.push(format!("{file} writes {table}"));
+                }
+            }
+        }
+    }
+    assert!(strangers.is_empty(), "move these statements to the tables' files:\n{}", strangers.join("\n"));
+    assert_eq!(seen, tables, "a table without a statement that writes it: does this test still read them?");
+}
