@@ -14,6 +14,7 @@ use tokio_postgres::{AsyncMessage, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::migrate::migrate;
+use crate::wake::Wakeups;
 use crate::{Client, Error, Result, Share};
 
 /// How long to wait for a free or a new connection. Longer than a restart of Postgres would only
@@ -70,6 +71,7 @@ pub struct Db {
     config: Arc<Config>,
     tls: MakeRustlsConnect,
     patience: Duration,
+    pub(crate) wakeups: Wakeups,
 }
 
 /// How the pool stands, for metrics.
@@ -142,7 +144,7 @@ impl Db {
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
             .build()
             .map_err(|error| Error::Config(error.to_string()))?;
-        Ok(Self { pool, config: Arc::new(config), tls, patience })
+        Ok(Self { pool, config: Arc::new(config), tls, patience, wakeups: Wakeups::default() })
     }
 
     /// Lends a connection that works, out of the [`Share`] of the current work if it has one.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::rescue::expire;
 use crate::jobs::{Fence, Lease};
 use crate::row::word;
-use crate::{GenericClient, Result, syncs};
+use crate::{GenericClient, Result};
 
 /// Losses of one key alone after which its object goes to quarantine.
 const LOSSES_UNTIL_POISON: i32 = 2;
@@ -49,6 +49,8 @@ pub struct Claimed {
     pub range_after: Option<String>,
     /// … up to and with this; `None` is open. Moved down by a split.
     pub range_until: Option<String>,
+    /// Whether this is the first claim of its sync, which is in progress from now on.
+    pub begins_sync: bool,
     /// Failures in a row without a committed page.
     pub failures: i32,
     /// The sync's options as JSON text.
@@ -139,14 +141,12 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
         Err(error) => return Err(error.into()),
     };
     let Some(row) = row else { return Ok(Claim::Nothing) };
-    if row.get::<_, Option<i64>>("begun").is_some() {
-        syncs::notify(client).await?;
-    }
     Ok(Claim::Claimed(Box::new(Claimed {
         lease: Lease { job: row.get("id"), attempt: row.get("attempt"), token: row.get("token") },
         sync_id: row.get("sync_id"),
         storage_id: row.get("storage_id"),
         kind: word(&row, "kind")?,
+        begins_sync: row.get::<_, Option<i64>>("begun").is_some(),
         cursor: row.get("cursor"),
         range_after: row.get("range_after"),
         range_until: row.get("range_until"),

@@ -26,7 +26,6 @@ pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enq
             &[&enqueued.sync_id],
         )
         .await?;
-        tx.batch_execute("NOTIFY longshore_outbox").await?;
     }
     Ok(enqueued)
 }

@@ -43,10 +43,7 @@ async fn close_if_done(tx: &Transaction<'_>, sync_id: i64, failure: Option<(Fail
     if failure.is_none() && delete_job::add_late(tx, sync_id).await? {
         return Ok(());
     }
-    if syncs::close(tx, sync_id, failure).await? {
-        syncs::notify(tx).await?;
-    }
-    Ok(())
+    syncs::close(tx, sync_id, failure).await
 }
 
 /// Puts the job at the back of the queue, due after `delay`: its quantum is used, its worker drains, or the database

@@ -29,21 +29,20 @@ pub(crate) async fn lock_live(tx: &Transaction<'_>, id: i64) -> Result<bool> {
     Ok(tx.query_opt(live, &[&id]).await?.is_some())
 }
 
-/// Ends a sync if all of its jobs have ended, and returns whether it did. A `failure` is its reason; without one its
+/// Ends a sync if all of its jobs have ended. A `failure` is its reason; without one its
 /// jobs' counts say whether it completed with errors.
-pub(crate) async fn close(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<bool> {
+pub(crate) async fn close(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<()> {
     let (reason, detail) = failure.unzip();
-    let closed = tx
-        .execute(
-            "UPDATE syncs s
+    tx.execute(
+        "UPDATE syncs s
                 SET finished_at = now(), reported_at = NULL, reason = $2, detail = $3,
                     status = CASE WHEN $2::text IS NOT NULL THEN 'failed'
                                   WHEN (SELECT sum(quarantined + still_quarantined) FROM jobs WHERE sync_id = $1) > 0
                                   THEN 'completed_with_errors' ELSE 'completed' END
               WHERE id = $1 AND finished_at IS NULL
                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE sync_id = $1 AND finished_at IS NULL)",
-            &[&id, &reason.map(FailureReason::as_str), &detail],
-        )
-        .await?;
-    Ok(closed > 0)
+        &[&id, &reason.map(FailureReason::as_str), &detail],
+    )
+    .await?;
+    Ok(())
 }
