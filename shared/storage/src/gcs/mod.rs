@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::Utc;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use longshore_model::{FailureReason, GcsConnection, Secret, StorageKind};
 
 use crate::probe;
@@ -99,7 +99,7 @@ impl Gcs {
     fn ask_object(&self, key: &str, range: Option<Range>) -> Result<Ask, StorageError> {
         let mut ask = self.ask(Op::Get, Method::GET, self.bucket.object(key, &[("alt", "media")]))?;
         if let Some(range) = range {
-            ask.headers.push((header::RANGE, wire::range(range)));
+            ask.headers.push((header::RANGE, wire::range_header(range)));
         }
         Ok(ask)
     }
@@ -199,12 +199,7 @@ impl Storage for Gcs {
         }
         ask.max_bytes = max_bytes;
         self.send(ask, |answer| {
-            let whole = |range: Range| {
-                range.first == 0 && range.last.is_none_or(|last| answer.body.len() as u64 <= last.saturating_add(1))
-            };
-            if range.is_some_and(|range| answer.status != StatusCode::PARTIAL_CONTENT && !whole(range)) {
-                return Err(StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::BadAnswer));
-            }
+            wire::check_range(range, answer.status, answer.header(header::CONTENT_RANGE))?;
             Ok(ObjectBody {
                 bytes: answer.body.clone(),
                 etag: answer.header(GENERATION).map(str::to_owned),
@@ -225,6 +220,7 @@ impl Storage for Gcs {
                 async move { self.wire.stream(self.call(ask), || async { Ok(self.request(ask, &token)) }, refused).await }
             })
             .await?;
+        wire::check_range(range, flow.status, flow.header(header::CONTENT_RANGE))?;
         let etag = flow.header(GENERATION).map(str::to_owned);
         flow.object(etag)
     }

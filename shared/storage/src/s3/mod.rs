@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use longshore_model::{FailureReason, S3Connection, S3sConnection, Secret, StorageKind};
 
 use crate::probe;
@@ -105,7 +105,7 @@ impl S3 {
     fn ask_object(&self, key: &str, range: Option<Range>) -> Result<Ask, StorageError> {
         let mut ask = self.ask(Op::Get, Method::GET, self.object(Op::Get, key)?);
         if let Some(range) = range {
-            ask.headers.push((header::RANGE, wire::range(range)));
+            ask.headers.push((header::RANGE, wire::range_header(range)));
         }
         Ok(ask)
     }
@@ -217,10 +217,7 @@ impl Storage for S3 {
         let mut ask = self.ask_object(key, range)?;
         ask.max_bytes = max_bytes;
         self.send(ask, |answer| {
-            if range.is_some_and(|range| answer.status != StatusCode::PARTIAL_CONTENT && !is_whole(range, &answer.body))
-            {
-                return Err(StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::BadAnswer));
-            }
+            wire::check_range(range, answer.status, answer.header(header::CONTENT_RANGE))?;
             Ok(ObjectBody {
                 bytes: answer.body.clone(),
                 etag: answer.header(header::ETAG).and_then(list::etag),
@@ -232,6 +229,7 @@ impl Storage for S3 {
 
     async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {
         let flow = self.flow(self.ask_object(key, range)?).await?;
+        wire::check_range(range, flow.status, flow.header(header::CONTENT_RANGE))?;
         let etag = flow.header(header::ETAG).and_then(list::etag);
         flow.object(etag)
     }
@@ -287,11 +285,6 @@ impl Storage for S3 {
     fn endpoint(&self) -> Option<Endpoint> {
         Some(self.bucket.place())
     }
-}
-
-/// Whether the whole object is what the range asked for, so that a server may leave the range out.
-fn is_whole(range: Range, body: &Bytes) -> bool {
-    range.first == 0 && range.last.is_none_or(|last| body.len() as u64 <= last.saturating_add(1))
 }
 
 fn unlisted(answer: &Answer, error: Unlisted) -> StorageError {

@@ -150,6 +150,16 @@ async fn a_range_is_asked_for_and_an_answer_without_it_refused() {
 }
 
 #[tokio::test]
+async fn a_short_object_is_no_answer_to_a_range() {
+    let whole = || answer("200 OK", "", "abc");
+    let server = Server::saying([token(), whole(), whole()]).await;
+    let storage = open(&server);
+    let range = Some(Range { first: 0, last: Some(9) });
+    assert_eq!(meaning(storage.get("k", range, 100).await).1, FailureReason::BadAnswer);
+    assert_eq!(meaning(storage.stream("k", range).await).1, FailureReason::BadAnswer);
+}
+
+#[tokio::test]
 async fn a_redirect_of_the_token_server_is_not_followed() {
     let elsewhere = "Location: http://169.254.169.254/latest/meta-data/\r\n";
     let server = Server::saying([answer("307 Temporary Redirect", elsewhere, "")]).await;

@@ -205,6 +205,18 @@ async fn a_range_is_asked_for_and_an_answer_without_it_refused() {
 }
 
 #[tokio::test]
+async fn a_short_object_is_no_answer_to_a_range() {
+    let whole = || answer("200 OK", "", "abc");
+    let server = Server::saying([whole(), whole(), whole()]).await;
+    let storage = open(&server);
+    let range = Some(Range { first: 0, last: Some(9) });
+    assert_eq!(meaning(storage.get("k", range, 100).await).1, FailureReason::BadAnswer);
+    assert_eq!(meaning(storage.stream("k", range).await).1, FailureReason::BadAnswer);
+    let open_end = Some(Range { first: 0, last: None });
+    assert_eq!(meaning(storage.get("k", open_end, 100).await).1, FailureReason::BadAnswer);
+}
+
+#[tokio::test]
 async fn a_stream_tells_how_the_object_is_packed() {
     let packed = answer("200 OK", "Content-Encoding: gzip\r\n", "packed");
     let server = Server::saying([packed, answer("200 OK", "", "plain")]).await;

@@ -9,6 +9,7 @@ mod browse;
 mod connect;
 mod failure;
 mod limit;
+mod range;
 mod retry;
 mod stream;
 
@@ -35,7 +36,8 @@ use crate::{ErrorKind, ObjectMeta, Op, StorageError, StorageMetrics};
 use connect::Connector;
 pub(crate) use failure::{no_answer, plain};
 use limit::{Limits, Place};
-pub(crate) use stream::{Flow, range};
+pub(crate) use range::{check_range, range_header};
+pub(crate) use stream::Flow;
 
 /// Servers drop idle connections after 20 s or more; one dropped by us first is never raced for.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use chrono::DateTime;
 use futures::stream::{self, BoxStream, StreamExt};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use super::range::ContentRange;
 use super::{Answer, Call, Wire, check_end, piece};
-use crate::{ErrorKind, ObjectStream, Op, Range, StorageError};
+use crate::{ErrorKind, ObjectStream, Op, StorageError};
 use longshore_model::FailureReason;
 
 /// A successful answer whose body is still on its way.
@@ -61,14 +62,6 @@ impl Wire {
     }
 }
 
-/// The value of a `Range` header.
-pub(crate) fn range(range: Range) -> HeaderValue {
-    let Range { first, last } = range;
-    let text = last.map_or_else(|| format!("bytes={first}-"), |last| format!("bytes={first}-{last}"));
-    // Digits, a hyphen and `bytes=` are what a header may hold; the other arm is never taken.
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("bytes=0-"))
-}
-
 impl Flow {
     /// The object on its way, as the usual headers tell of it; the etag is the kind's to read.
     ///
@@ -94,9 +87,8 @@ impl Flow {
         if self.status != StatusCode::PARTIAL_CONTENT {
             return Some((self.header(header::CONTENT_LENGTH)?.parse().ok()?, None));
         }
-        let (part, size) = self.header(header::CONTENT_RANGE)?.strip_prefix("bytes ")?.split_once('/')?;
-        let (first, last) = part.split_once('-')?;
-        Some((size.parse().ok()?, Some((first.parse().ok()?, last.parse().ok()?))))
+        let ContentRange { first, last, size } = ContentRange::parse(self.header(header::CONTENT_RANGE)?)?;
+        Some((size, Some((first, last))))
     }
 
     /// A header as text, if it is there and is text.
