@@ -133,8 +133,8 @@ async fn list_range(store: &dyn Storage, after: Option<String>, until: Option<&s
     loop {
         let request = ListRequest { cursor: cursor.as_deref(), limit: PAGE, ..ListRequest::default() };
         let page = store.list_page(request).await?;
-        let inside = until
-            .map_or(page.objects.len(), |until| page.objects.partition_point(|object| object.key.as_str() <= until));
+        let inside =
+            until.map_or(page.objects.len(), |until| page.objects.partition_point(|listed| listed.key() <= until));
         count += inside as u64;
         cursor = page.next.filter(|_| inside == page.objects.len());
         if cursor.is_none() {

@@ -40,7 +40,7 @@ mod targets {
     /// Keys of a page ascend: a listing that goes in circles would never end.
     fn check_page(page: Option<ListPage>) {
         if let Some(page) = page {
-            let keys: Vec<&str> = page.objects.iter().map(|object| object.key.as_str()).collect();
+            let keys: Vec<&str> = page.objects.iter().map(|listed| listed.key()).collect();
             assert!(keys.is_sorted(), "{keys:?}");
         }
     }

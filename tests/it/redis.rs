@@ -139,7 +139,18 @@ async fn what_is_no_string_or_has_no_name_is_set_aside_until_it_is_mended() {
     set(&mut db, "g:bad", r#"{"n": 1]"#).await;
     set(&mut db, b"h:\xff\xfe", "{}").await;
     set(&mut db, "i:good", "{}").await;
-    let storage = create(&rig, IMPORT, settings(&server, rig.project().await, json!({}))).await;
+    let own = settings(&server, rig.project().await, json!({}));
+    let preview = rig.post(&format!("{IMPORT}/files"), own.clone()).await;
+    let keys = |list: &str| {
+        let mut keys: Vec<&str> = rows(&preview[list]).iter().filter_map(|row| row["key"].as_str()).collect();
+        keys.sort_unstable();
+        keys
+    };
+    // What shows only when it is read is previewed.
+    assert_eq!(keys("files"), ["f:empty", "g:bad", "i:good"], "{preview}");
+    assert_eq!(keys("skipped"), ["a:list", "b:hash", "c:set", "d:zset", "e:stream", "h:\\xff\\xfe"], "{preview}");
+
+    let storage = create(&rig, IMPORT, own).await;
     let sync = rig.sync_to_end(&storage).await;
     assert_eq!(sync["status"], "completed_with_errors", "{sync}");
     let names = ["a:list", "b:hash", "c:set", "d:zset", "e:stream", "f:empty", "g:bad", "h:\\xff\\xfe"];

@@ -7,6 +7,7 @@ mod doctor;
 mod error;
 mod filtered;
 mod gcs;
+mod listed;
 mod localfiles;
 mod metrics;
 mod open;
@@ -26,11 +27,10 @@ pub use error::{ErrorKind, Op, StorageError};
 pub use filtered::filtered;
 #[cfg(feature = "conformance")]
 pub use gcs::read_gcs_listing;
+pub use listed::{ListPage, Listed, ListingFault, ObjectMeta};
 pub use metrics::StorageMetrics;
 pub use open::{InvalidSetting, Stores, check_settings};
 pub use operator::Operator;
 pub use s3::read_listing;
-pub use storage::{
-    Endpoint, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Probe, PutOptions, Range, Storage,
-};
+pub use storage::{Endpoint, ListRequest, ObjectBody, ObjectStream, Probe, PutOptions, Range, Storage};
 pub use wire::{AllowedEndpoints, Concurrency, InvalidEndpoint, RetryPolicy, Timeouts, WireOptions};

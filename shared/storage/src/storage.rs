@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use longshore_model::{QuarantineReason, Secret};
+use longshore_model::Secret;
 
-use crate::StorageError;
+use crate::{ListPage, ObjectMeta, StorageError};
 
 /// One bucket, container or folder, ready to be asked.
 ///
@@ -63,16 +63,10 @@ pub trait Storage: Send + Sync {
         true
     }
 
-    /// Whether a range of keys may be parted at this text: listings up to it and after it then hold
-    /// just the keys that sort so by their bytes.
-    fn parts_at(&self, _text: &str) -> bool {
+    /// Whether a key range can be split at this key: true if listings up to it and after it hold just the keys that
+    /// sort so by their bytes.
+    fn can_split_at(&self, _key: &str) -> bool {
         self.is_ordered()
-    }
-
-    /// Why an object can be nobody's source, where its listing says so already, and what to do about
-    /// it. Its key may then be a description of the real one.
-    fn unusable(&self, _: &ObjectMeta) -> Option<(QuarantineReason, &'static str)> {
-        None
     }
 }
 
@@ -98,27 +92,6 @@ pub struct ListRequest<'a> {
     pub cursor: Option<&'a str>,
     /// At most so many keys and prefixes, 1 to 1,000; a storage may give fewer.
     pub limit: u16,
-}
-
-/// One page of a listing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ListPage {
-    pub objects: Vec<ObjectMeta>,
-    /// Prefixes that end in the delimiter.
-    pub prefixes: Vec<String>,
-    /// Where to go on, or `None` after the last page.
-    pub next: Option<String>,
-}
-
-/// What a listing says of an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectMeta {
-    pub key: String,
-    /// Bytes.
-    pub size: u64,
-    /// As the storage gives it, without the quotes.
-    pub etag: Option<String>,
-    pub modified_at: Option<DateTime<Utc>>,
 }
 
 /// The bytes of an object and what came with them.

@@ -40,7 +40,7 @@ async fn keys(storage: &dyn Storage) -> Vec<String> {
     loop {
         let request = ListRequest { cursor: cursor.as_deref(), limit: 1_000, ..ListRequest::default() };
         let page = storage.list_page(request).await.expect("a page");
-        keys.extend(page.objects.into_iter().map(|object| object.key));
+        keys.extend(page.objects.into_iter().map(|listed| listed.meta.key));
         cursor = page.next;
         if cursor.is_none() {
             return keys;

@@ -41,7 +41,7 @@ impl Storage for Below {
             objects: page
                 .objects
                 .into_iter()
-                .map(|object| ObjectMeta { key: self.part(&object.key), ..object })
+                .map(|listed| ObjectMeta { key: self.part(listed.key()), ..listed.meta }.into())
                 .collect(),
             prefixes: page.prefixes.iter().map(|prefix| self.part(prefix)).collect(),
             next: page.next.map(|next| self.part(&next)),
@@ -105,7 +105,7 @@ async fn keys(root: &Root, limit: u16, is_one: bool) -> Vec<String> {
     loop {
         let request = ListRequest { prefix: &prefix, cursor: cursor.as_deref(), limit, ..ListRequest::default() };
         let page = storage.list_page(request).await.expect("a page");
-        keys.extend(page.objects.into_iter().map(|object| object.key[prefix.len()..].to_owned()));
+        keys.extend(page.objects.into_iter().map(|listed| listed.meta.key[prefix.len()..].to_owned()));
         cursor = page.next;
         if cursor.is_none() {
             return keys;
@@ -155,7 +155,7 @@ async fn a_listing_goes_on_whatever_is_made_and_removed_meanwhile() {
     let mut cursor = first.next;
     while let Some(at) = cursor {
         let page = storage.list_page(ListRequest { cursor: Some(&at), ..request }).await.expect("a page");
-        found.extend(page.objects.into_iter().map(|object| object.key[prefix.len()..].to_owned()));
+        found.extend(page.objects.into_iter().map(|listed| listed.meta.key[prefix.len()..].to_owned()));
         cursor = page.next;
     }
     let stayed = (20..30).map(|n| format!("2/{n}")).chain((40..50).map(|n| format!("4/{n}")));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use longshore_model::{Direction, FailureReason, KeyFilter, Secrets, Skip, StorageSettings};
 use longshore_storage::{
-    ErrorKind, InvalidSetting, ListRequest, ObjectMeta, Op, Probe, Storage, StorageError, Stores, filtered,
+    ErrorKind, InvalidSetting, ListRequest, Listed, ListingFault, Op, Probe, Storage, StorageError, Stores, filtered,
 };
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
@@ -67,7 +67,7 @@ fn failed(kind: &dyn Kind, error: StorageError) -> ApiError {
 pub(crate) struct Preview {
     /// Keys that a sync takes. A last entry of nulls says that there may be more than the limit.
     files: Vec<PreviewFile>,
-    /// Keys that a sync skips, with the rule; at most a hundred.
+    /// Keys that a sync skips or quarantines without reading them, with the rule; at most a hundred.
     skipped: Vec<PreviewSkip>,
     /// Whether this is all there is.
     complete: bool,
@@ -113,12 +113,13 @@ async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> R
         };
         let page = page?;
         for prefix in page.prefixes {
-            preview.skip(prefix, Skip::TooDeep);
+            preview.skip(prefix, Skip::TooDeep.as_str());
         }
-        let judging = filtered(filter, page.objects, |object: &ObjectMeta| &object.key);
+        let judging = filtered(filter, page.objects, Listed::key);
         let Ok(judged) = tokio::time::timeout_at(deadline, judging).await else { return Ok(preview.timed_out()) };
-        for (object, skip) in judged {
-            match skip {
+        for (Listed { meta: object, fault }, skip) in judged {
+            // The filter first, as in a sync: what it leaves out is not quarantined either.
+            match skip.map(Skip::as_str).or(fault.map(ListingFault::detail)) {
                 Some(rule) => preview.skip(object.key, rule),
                 None if preview.files.len() == limit => {
                     preview.files.push(PreviewFile::default());
@@ -148,9 +149,46 @@ impl Preview {
         self
     }
 
-    fn skip(&mut self, key: String, rule: Skip) {
+    fn skip(&mut self, key: String, rule: &'static str) {
         if self.skipped.len() < MAX_SKIPPED {
-            self.skipped.push(PreviewSkip { key, rule: rule.as_str() });
+            self.skipped.push(PreviewSkip { key, rule });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use longshore_model::{Connection, LocalfilesConnection};
+    use longshore_storage::{Operator, StorageMetrics, WireOptions};
+    use prometheus::Registry;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_preview_leaves_out_what_a_sync_quarantines_unread_and_says_why() {
+        let root = std::env::temp_dir().join(format!("longshore-preview-{}", std::process::id()));
+        let folder = root.join("pics");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("good.png"), "pixels").unwrap();
+        symlink(folder.join("nothing"), folder.join("broken.png")).unwrap();
+        let path = folder.to_str().unwrap().to_owned();
+        let connection = LocalfilesConnection { path: path.clone() };
+        let settings = StorageSettings::new(Connection::Localfiles(connection));
+        let operator = Operator { local_files_serving: true, local_files_root: root.clone(), ..Operator::default() };
+        let metrics = StorageMetrics::register(&Registry::new()).unwrap();
+        let stores = Stores::new(WireOptions::default(), operator, metrics).unwrap();
+        let storage = stores.open(&settings, &Secrets::Localfiles).unwrap();
+        let preview = list(storage.as_ref(), &Arc::new(settings.key_filter().unwrap()), 10).await.unwrap();
+        std::fs::remove_dir_all(&root).unwrap();
+
+        let files: Vec<_> = preview.files.iter().filter_map(|file| file.key.clone()).collect();
+        assert_eq!((files, preview.complete), (vec![format!("{path}/good.png")], true));
+        let [skipped] = preview.skipped.as_slice() else { panic!("one key is skipped: {:?}", preview.skipped) };
+        assert_eq!(
+            (skipped.key.as_str(), skipped.rule),
+            (format!("{path}/broken.png").as_str(), ListingFault::BrokenLink.detail())
+        );
     }
 }

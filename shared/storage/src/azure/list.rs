@@ -10,13 +10,13 @@ use percent_encoding::percent_decode_str;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use crate::{ListPage, ObjectMeta};
+use crate::{ListPage, Listed, ObjectMeta};
 pub(super) use start::{Start, is_unambiguous};
 
 /// What a listing's answer says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
-    objects: Vec<ObjectMeta>,
+    objects: Vec<Listed>,
     prefixes: Vec<String>,
     /// Folders of an account with a hierarchical namespace, which are listed like blobs.
     folders: Vec<String>,
@@ -139,10 +139,7 @@ impl Parser {
             }
             3 if self.in_blobs => {
                 self.entry = match name {
-                    "Blob" => {
-                        let object = ObjectMeta { key: String::new(), size: 0, etag: None, modified_at: None };
-                        Some(Entry::Blob { object, is_folder: false })
-                    }
+                    "Blob" => Some(Entry::Blob { object: ObjectMeta::default(), is_folder: false }),
                     "BlobPrefix" => Some(Entry::Prefix { name: String::new() }),
                     _ => None,
                 };
@@ -240,7 +237,7 @@ impl Listing {
         match entry {
             Entry::Blob { object, .. } if object.key.is_empty() => return Err(Unlisted::Lacks("name")),
             Entry::Blob { object, is_folder: true } => self.folders.push(object.key),
-            Entry::Blob { object, is_folder: false } => self.objects.push(object),
+            Entry::Blob { object, is_folder: false } => self.objects.push(object.into()),
             Entry::Prefix { name } if name.is_empty() => return Err(Unlisted::Lacks("name")),
             Entry::Prefix { name } => self.prefixes.push(name),
         }
@@ -251,7 +248,7 @@ impl Listing {
     /// the listing does not end.
     pub(super) fn into_page(mut self, start: &Start) -> Result<(ListPage, Option<String>), Unlisted> {
         let lasts = [
-            self.objects.last().map(|object| object.key.as_str()),
+            self.objects.last().map(Listed::key),
             self.prefixes.last().map(String::as_str),
             self.folders.last().map(String::as_str),
         ];
@@ -263,9 +260,9 @@ impl Listing {
             lasts.max()
         };
         let next = self.marker.as_ref().and(last).map(str::to_owned);
-        self.objects.retain(|object| !start.is_done(&object.key));
+        self.objects.retain(|object| !start.is_done(object.key()));
         self.prefixes.retain(|prefix| !start.is_done(prefix));
-        let objects = self.objects.iter().map(|object| object.key.as_str());
+        let objects = self.objects.iter().map(Listed::key);
         if objects.chain(self.prefixes.iter().map(String::as_str)).any(|name| start.lies_behind(name)) {
             return Err(Unlisted::DoesNotAdvance);
         }
@@ -273,7 +270,7 @@ impl Listing {
             return Ok((ListPage::default(), self.marker));
         }
         // Azure does not say which order its names are in; within a page it is made that of their bytes.
-        self.objects.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        self.objects.sort_unstable_by(|a, b| a.key().cmp(b.key()));
         self.prefixes.sort_unstable();
         // Who goes on where the page began gets the same page for ever.
         if next.as_deref().is_some_and(|next| start.is_done(next)) {

@@ -243,8 +243,8 @@ impl Storage for Azure {
         Some(self.container.place())
     }
 
-    fn parts_at(&self, text: &str) -> bool {
-        !self.is_hierarchical.load(Ordering::Relaxed) && list::is_unambiguous(text)
+    fn can_split_at(&self, key: &str) -> bool {
+        !self.is_hierarchical.load(Ordering::Relaxed) && list::is_unambiguous(key)
     }
 }
 

@@ -18,7 +18,9 @@ use longshore_model::{Direction, FailureReason, Secrets, Skip, StorageSettings};
 use tokio::time::timeout;
 
 use crate::wire::Wire;
-use crate::{ErrorKind, ListRequest, ObjectMeta, Op, PutOptions, Range, Storage, StorageError, Stores, filtered};
+use crate::{
+    ErrorKind, ListRequest, Listed, ObjectMeta, Op, PutOptions, Range, Storage, StorageError, Stores, filtered,
+};
 use snippet::Need;
 pub use snippet::Snippet;
 pub use step::{Check, Outcome, Step};
@@ -107,7 +109,7 @@ impl Examination<'_> {
             }
         };
         let listed = page.objects.len();
-        let judging = filtered(&filter, page.objects, |object: &ObjectMeta| &object.key);
+        let judging = filtered(&filter, page.objects, Listed::key);
         let Ok(judged) = timeout(STEP_TIME, judging).await else {
             let code = FailureReason::InvalidSettings.as_str();
             let advice = "Simplify the file filter: matching one page of keys takes too long.".to_owned();
@@ -121,10 +123,10 @@ impl Examination<'_> {
             count => format!(", and quarantines {count}, on which the file filter takes too many steps"),
         };
         self.ok(Check::List, format!("{listed} keys on the first page, a sync takes {taken} of them{undecided}{more}"));
-        let usable = |object: &&ObjectMeta| object.size > 0 && storage.unusable(object).is_none();
+        let usable = |listed: &&Listed| listed.meta.size > 0 && listed.fault.is_none();
         let first = |taken: bool| {
             let of_kind = judged.iter().filter(|(_, skip)| !taken || skip.is_none());
-            of_kind.map(|(object, _)| object).find(usable)
+            of_kind.map(|(listed, _)| listed).find(usable).map(|listed| &listed.meta)
         };
         Some(first(true).or_else(|| first(false)).cloned())
     }

@@ -116,7 +116,7 @@ impl Listing {
                 (None, None) => None,
             },
         };
-        let objects = self.items.into_iter().map(ObjectMeta::from).collect();
+        let objects = self.items.into_iter().map(|item| ObjectMeta::from(item).into()).collect();
         Ok(Read::Page(ListPage { objects, prefixes: self.prefixes, next }))
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use longshore_model::{FailureReason, LocalfilesConnection, QuarantineReason, Secret, StorageKind};
+use longshore_model::{FailureReason, LocalfilesConnection, Secret, StorageKind};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::wire::Wire;
@@ -25,7 +25,6 @@ use crate::{
     PutOptions, Range, Storage, StorageError,
 };
 use folder::Folder;
-use object::Fault;
 use walk::Walk;
 
 /// Bytes of a piece of a stream.
@@ -198,10 +197,6 @@ impl Storage for LocalFiles {
     fn uri(&self, key: &str) -> String {
         let below = key.strip_prefix(self.folder.root()).unwrap_or(key).trim_start_matches('/');
         format!("/data/local-files/?d={}", utf8_percent_encode(below, KEPT))
-    }
-
-    fn unusable(&self, object: &ObjectMeta) -> Option<(QuarantineReason, &'static str)> {
-        Fault::of(object).map(Fault::quarantine)
     }
 }
 

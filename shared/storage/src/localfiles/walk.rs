@@ -17,8 +17,8 @@ use nix::sys::stat::{SFlag, fstat, fstatat};
 
 use super::failure::{failed, outside};
 use super::folder::{Folder, UNFINISHED, kind, read_dir};
-use super::object::{Fault, object};
-use crate::{ErrorKind, ListPage, ListRequest, ObjectMeta, Op, StorageError};
+use super::object::object;
+use crate::{ErrorKind, ListPage, ListRequest, Listed, ListingFault, Op, StorageError};
 
 /// A listing that is asked for.
 pub(super) struct Wanted {
@@ -61,7 +61,7 @@ pub(super) struct Walk {
     /// The key that was listed last.
     last: Option<String>,
     /// What comes next, if it has been looked for.
-    ahead: Option<Listed>,
+    ahead: Option<Entry>,
 }
 
 /// A folder with the names in it that are still to come.
@@ -86,15 +86,15 @@ enum Sort {
     NotUtf8,
 }
 
-enum Listed {
-    Object(ObjectMeta),
+enum Entry {
+    Object(Listed),
     Prefix(String),
 }
 
-impl Listed {
+impl Entry {
     fn key(&self) -> &str {
         match self {
-            Self::Object(object) => &object.key,
+            Self::Object(object) => object.key(),
             Self::Prefix(prefix) => prefix,
         }
     }
@@ -145,8 +145,8 @@ impl Walk {
             }
             self.last = Some(listed.key().to_owned());
             match listed {
-                Listed::Object(object) => page.objects.push(object),
-                Listed::Prefix(prefix) => page.prefixes.push(prefix),
+                Entry::Object(object) => page.objects.push(object),
+                Entry::Prefix(prefix) => page.prefixes.push(prefix),
             }
             self.ahead = self.next(folder)?;
         }
@@ -154,7 +154,7 @@ impl Walk {
     }
 
     /// The next object or prefix, in order.
-    fn next(&mut self, folder: &Folder) -> Result<Option<Listed>, StorageError> {
+    fn next(&mut self, folder: &Folder) -> Result<Option<Entry>, StorageError> {
         while let Some(open) = self.open.last_mut() {
             let Some(name) = open.names.pop_front() else {
                 self.open.pop();
@@ -167,7 +167,7 @@ impl Walk {
                     continue;
                 }
                 if self.wanted.has_folders {
-                    return Ok(Some(Listed::Prefix(key)));
+                    return Ok(Some(Entry::Prefix(key)));
                 }
                 match self.enter(folder, key.clone()) {
                     Ok(()) => {}
@@ -175,10 +175,10 @@ impl Walk {
                     Err(error) if error.kind == ErrorKind::NotFound => {}
                     // It stands for all that cannot be seen.
                     Err(error) if error.kind == ErrorKind::Denied => {
-                        return Ok(Some(Listed::Object(Fault::Unreadable.object(format!("{key}*")))));
+                        return Ok(Some(Entry::Object(ListingFault::Unreadable.at(format!("{key}*")))));
                     }
                     Err(error) if error.reason == FailureReason::OutsideRoot => {
-                        return Ok(Some(Listed::Object(Fault::Outside.object(format!("{key}*")))));
+                        return Ok(Some(Entry::Object(ListingFault::OutsideRoot.at(format!("{key}*")))));
                     }
                     Err(error) => return Err(error),
                 }
@@ -188,7 +188,7 @@ impl Walk {
                 continue;
             }
             if let Some(object) = open.object(folder, &name, key)? {
-                return Ok(Some(Listed::Object(object)));
+                return Ok(Some(Entry::Object(object)));
             }
         }
         Ok(None)
@@ -215,16 +215,16 @@ impl Walk {
 
 impl Open {
     /// What is listed of a name; nothing if it is gone or is a link to a folder.
-    fn object(&self, folder: &Folder, name: &Name, key: String) -> Result<Option<ObjectMeta>, StorageError> {
+    fn object(&self, folder: &Folder, name: &Name, key: String) -> Result<Option<Listed>, StorageError> {
         let stat = match name.sort {
-            Sort::NotUtf8 => return Ok(Some(Fault::NotUtf8.object(key))),
+            Sort::NotUtf8 => return Ok(Some(ListingFault::NameNotUtf8.at(key))),
             Sort::Link => match folder.place(Op::List, Path::new(&key)) {
                 Ok(place) => fstat(&place),
                 Err(error) if error.reason == FailureReason::OutsideRoot => {
-                    return Ok(Some(Fault::Outside.object(key)));
+                    return Ok(Some(ListingFault::OutsideRoot.at(key)));
                 }
-                Err(error) if error.kind == ErrorKind::NotFound => return Ok(Some(Fault::LeadsNowhere.object(key))),
-                Err(_) => return Ok(Some(Fault::Unreadable.object(key))),
+                Err(error) if error.kind == ErrorKind::NotFound => return Ok(Some(ListingFault::BrokenLink.at(key))),
+                Err(_) => return Ok(Some(ListingFault::Unreadable.at(key))),
             },
             Sort::File | Sort::Special | Sort::Folder => {
                 fstatat(&self.folder, name.text.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
@@ -234,9 +234,9 @@ impl Open {
             Err(nix::Error::ENOENT) => Ok(None),
             Err(error) => Err(failed(Op::List, error.into())),
             Ok(stat) => Ok(match kind(stat.st_mode) {
-                SFlag::S_IFREG => Some(object(key, &stat)),
+                SFlag::S_IFREG => Some(object(key, &stat).into()),
                 SFlag::S_IFDIR => None,
-                _ => Some(Fault::NotAFile.object(key)),
+                _ => Some(ListingFault::NotAFile.at(key)),
             }),
         }
     }

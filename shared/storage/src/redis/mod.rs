@@ -16,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use longshore_model::{FailureReason, QuarantineReason, RedisConnection, RedisSecrets, Secret, StorageKind};
+use longshore_model::{FailureReason, RedisConnection, RedisSecrets, Secret, StorageKind};
 use redis::Pipeline;
 
 use crate::wire::Call;
@@ -27,7 +27,7 @@ use crate::{
 pub(crate) use connection::Connections;
 use connection::Live;
 use place::Place;
-use value::{Fault, etag_of};
+use value::etag_of;
 
 /// Bytes of a piece of a stream.
 const PIECE: u64 = 256 * 1024;
@@ -115,10 +115,7 @@ impl Client {
     async fn look(&self, op: Op, key: &str) -> Result<ObjectMeta, StorageError> {
         let found = self.with(op, |live| async move { value::look(&live, op, vec![key.into()]).await }).await?;
         let object = found.into_iter().next().ok_or_else(|| not_found(op))?;
-        match Fault::of(&object) {
-            None => Ok(object),
-            Some(fault) => Err(fault.error(op)),
-        }
+        object.fault.map_or(Ok(object.meta), |fault| Err(fault.error(op)))
     }
 
     /// Reads `length` bytes of a value from `first` on.
@@ -239,10 +236,6 @@ impl Storage for Redis {
 
     fn is_ordered(&self) -> bool {
         false
-    }
-
-    fn unusable(&self, object: &ObjectMeta) -> Option<(QuarantineReason, &'static str)> {
-        Fault::of(object).map(Fault::quarantine)
     }
 }
 

@@ -1,66 +1,16 @@
 //! What is known of values without reading them whole.
 
-use longshore_model::{FailureReason, QuarantineReason};
+use longshore_model::FailureReason;
 use redis::Pipeline;
 use sha2::{Digest, Sha256};
 
 use super::answers::Answers;
 use super::connection::Live;
-use crate::{ErrorKind, ObjectMeta, Op, StorageError};
+use crate::{Listed, ListingFault, ObjectMeta, Op, StorageError};
 
 /// Bytes at each end of a value that its etag covers: a thousand values cost no more than 128 KiB, and a
 /// corrected value rarely keeps its length and both its ends.
 const END: usize = 64;
-
-/// What the etag of an object begins with that has a fault; a real one is hexadecimal.
-const FAULTY: char = '!';
-
-/// Why a key can be nobody's source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    NotUtf8,
-    Denied,
-    WrongType,
-}
-
-impl Fault {
-    const NOT_UTF8: &str = "not-utf8";
-    const DENIED: &str = "denied";
-
-    /// The fault that a listing found.
-    pub(super) fn of(object: &ObjectMeta) -> Option<Self> {
-        match object.etag.as_deref()?.strip_prefix(FAULTY)? {
-            Self::NOT_UTF8 => Some(Self::NotUtf8),
-            Self::DENIED => Some(Self::Denied),
-            _ => Some(Self::WrongType),
-        }
-    }
-
-    pub(super) fn quarantine(self) -> (QuarantineReason, &'static str) {
-        match self {
-            Self::NotUtf8 => {
-                (QuarantineReason::UnsupportedKey, "The key is not UTF-8, so no task can name it. Rename the key.")
-            }
-            Self::Denied => (
-                QuarantineReason::Denied,
-                "The server does not let this user read the key. Grant it (~pattern in the ACL), or narrow the path.",
-            ),
-            Self::WrongType => (
-                QuarantineReason::WrongValueType,
-                "The key holds a list, a set, a hash or another structure, not a string. Store the task with SET.",
-            ),
-        }
-    }
-
-    pub(super) fn error(self, op: Op) -> StorageError {
-        let (kind, reason) = match self {
-            Self::NotUtf8 => (ErrorKind::Invalid, FailureReason::NoSuchObject),
-            Self::Denied => (ErrorKind::Denied, FailureReason::AccessDenied),
-            Self::WrongType => (ErrorKind::Invalid, FailureReason::WrongValueType),
-        };
-        StorageError::new(op, kind, reason)
-    }
-}
 
 /// The etag of a whole value.
 pub(super) fn etag_of(value: &[u8]) -> String {
@@ -85,7 +35,7 @@ pub(super) fn ask(asked: &mut Pipeline, key: &[u8]) {
 ///
 /// # Errors
 /// The server does not answer, or denies each one.
-pub(super) async fn look(live: &Live, op: Op, keys: Vec<Vec<u8>>) -> Result<Vec<ObjectMeta>, StorageError> {
+pub(super) async fn look(live: &Live, op: Op, keys: Vec<Vec<u8>>) -> Result<Vec<Listed>, StorageError> {
     let mut objects = Vec::with_capacity(keys.len());
     let mut asked = Pipeline::with_capacity(keys.len() * 3);
     let mut texts = Vec::with_capacity(keys.len());
@@ -95,7 +45,7 @@ pub(super) async fn look(live: &Live, op: Op, keys: Vec<Vec<u8>>) -> Result<Vec<
                 ask(&mut asked, key.as_bytes());
                 texts.push(key);
             }
-            Err(error) => objects.push(faulty(shown(error.as_bytes()), Fault::NOT_UTF8)),
+            Err(error) => objects.push(ListingFault::KeyNotUtf8.at(shown(error.as_bytes()))),
         }
     }
     if texts.is_empty() {
@@ -106,14 +56,14 @@ pub(super) async fn look(live: &Live, op: Op, keys: Vec<Vec<u8>>) -> Result<Vec<
     for key in texts {
         match known(&mut answers) {
             Ok((0, _)) => untold.push(key),
-            Ok((size, etag)) => objects.push(ObjectMeta { key, size, etag: Some(etag), modified_at: None }),
+            Ok((size, etag)) => objects.push(ObjectMeta { key, size, etag: Some(etag), modified_at: None }.into()),
             Err(error) if error.reason == FailureReason::WrongValueType => untold.push(key),
             Err(error) if error.reason == FailureReason::AccessDenied => {
                 denied += 1;
                 if denied == all {
                     return Err(error);
                 }
-                objects.push(faulty(key, Fault::DENIED));
+                objects.push(ListingFault::KeyDenied.at(key));
             }
             Err(error) => return Err(error),
         }
@@ -130,7 +80,7 @@ fn known(answers: &mut Answers) -> Result<(u64, String), StorageError> {
 }
 
 /// Tells empty strings from what is gone and what is no string.
-async fn tell(live: &Live, op: Op, keys: Vec<String>, objects: &mut Vec<ObjectMeta>) -> Result<(), StorageError> {
+async fn tell(live: &Live, op: Op, keys: Vec<String>, objects: &mut Vec<Listed>) -> Result<(), StorageError> {
     if keys.is_empty() {
         return Ok(());
     }
@@ -142,15 +92,11 @@ async fn tell(live: &Live, op: Op, keys: Vec<String>, objects: &mut Vec<ObjectMe
     for key in keys {
         match answers.text()?.as_str() {
             "none" => {}
-            "string" => objects.push(ObjectMeta { key, size: 0, etag: Some(etag_of(&[])), modified_at: None }),
-            other => objects.push(faulty(key, other)),
+            "string" => objects.push(ObjectMeta { key, size: 0, etag: Some(etag_of(&[])), modified_at: None }.into()),
+            _ => objects.push(ListingFault::WrongValueType.at(key)),
         }
     }
     Ok(())
-}
-
-fn faulty(key: String, fault: &str) -> ObjectMeta {
-    ObjectMeta { key, size: 0, etag: Some(format!("{FAULTY}{fault}")), modified_at: None }
 }
 
 /// A key that is not text, with `\xff` for each byte that is none.

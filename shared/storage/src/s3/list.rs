@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, NaiveDate, Utc};
 use percent_encoding::percent_decode_str;
 
-use crate::{ListPage, ObjectMeta};
+use crate::{ListPage, Listed, ObjectMeta};
 use scan::{Scanner, Token, resolve};
 
 /// About as much of an answer as goes to one object, so that a page grows its list once or never.
@@ -22,7 +22,7 @@ const LAST_CHAR: char = '\u{10FFFF}';
 /// What a listing's answer says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
-    objects: Vec<ObjectMeta>,
+    objects: Vec<Listed>,
     prefixes: Vec<String>,
     truncated: bool,
 }
@@ -146,7 +146,7 @@ impl Parser {
                 match name {
                     "Contents" => {
                         self.section = Section::Object;
-                        self.object = Some(ObjectMeta { key: String::new(), size: 0, etag: None, modified_at: None });
+                        self.object = Some(ObjectMeta::default());
                     }
                     "CommonPrefixes" => self.section = Section::Prefixes,
                     "IsTruncated" => self.leaf = Leaf::IsTruncated,
@@ -191,7 +191,7 @@ impl Parser {
             if object.key.is_empty() {
                 return Err(Unlisted::Lacks("key"));
             }
-            self.listing.objects.push(object);
+            self.listing.objects.push(object.into());
         }
         Ok(())
     }
@@ -208,7 +208,7 @@ impl Parser {
         listing.truncated = self.truncated.ok_or(Unlisted::Lacks("IsTruncated"))?;
         // The element may stand behind the keys, and servers that ignore the request leave it out.
         if self.url_encoded {
-            for key in listing.objects.iter_mut().map(|object| &mut object.key).chain(&mut listing.prefixes) {
+            for key in listing.objects.iter_mut().map(|object| &mut object.meta.key).chain(&mut listing.prefixes) {
                 decode(key)?;
             }
         }
@@ -255,7 +255,7 @@ impl Listing {
     ///
     /// `after` is the key that the listing had to start behind.
     pub(super) fn into_page(mut self, after: Option<&str>) -> Result<ListPage, Unlisted> {
-        let last = self.objects.last().map(|object| object.key.as_str()).max(self.prefixes.last().map(String::as_str));
+        let last = self.objects.last().map(Listed::key).max(self.prefixes.last().map(String::as_str));
         let next = match (self.truncated, last) {
             (false, _) => None,
             (true, None) => return Err(Unlisted::EmptyPage),
@@ -265,7 +265,7 @@ impl Listing {
             }
             (true, Some(last)) => Some(last.to_owned()),
         };
-        let advances = ascends(after, self.objects.iter().map(|object| object.key.as_str()))
+        let advances = ascends(after, self.objects.iter().map(Listed::key))
             && ascends(None, self.prefixes.iter().map(String::as_str))
             && next.as_deref().is_none_or(|next| Some(next) > after);
         if !advances {

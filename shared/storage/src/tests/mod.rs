@@ -78,7 +78,7 @@ fn meaning<T>(result: Result<T, StorageError>) -> (ErrorKind, FailureReason) {
 
 async fn list(storage: &dyn Storage) -> Result<Vec<String>, StorageError> {
     let page = storage.list_page(ListRequest { prefix: "p/", limit: 1_000, ..ListRequest::default() }).await?;
-    Ok(page.objects.into_iter().map(|object| object.key).collect())
+    Ok(page.objects.into_iter().map(|object| object.meta.key).collect())
 }
 
 #[tokio::test]

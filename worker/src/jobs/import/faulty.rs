@@ -2,7 +2,7 @@
 
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::QuarantineReason;
-use longshore_storage::{ObjectMeta, Storage};
+use longshore_storage::{Listed, ObjectMeta};
 use sha2::{Digest, Sha256};
 
 /// The index of the ledger takes 2,704 bytes; the clouds' own limit is 1,024.
@@ -18,9 +18,9 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn of(object: ObjectMeta, store: &dyn Storage) -> Self {
-        let fault = fault(&object, store);
-        Self { object, fault }
+    pub(super) fn of(listed: Listed) -> Self {
+        let fault = fault(&listed);
+        Self { object: listed.meta, fault }
     }
 
     /// The same object, which is quarantined because nothing says whether the filter takes it.
@@ -31,13 +31,19 @@ impl Found {
         Self { object: self.object, fault: Some(fault) }
     }
 
+    /// What tells this state of the object from an earlier one: its etag, or its fault.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.fault.as_ref().map_or(self.object.etag.as_deref(), |fault| fault.etag.as_deref())
+    }
+
     /// The name by which the database knows the object.
     pub(super) fn key(&self) -> &str {
         self.fault.as_ref().map_or(&self.object.key, |fault| &fault.key)
     }
 }
 
-fn fault(object: &ObjectMeta, store: &dyn Storage) -> Option<QuarantinedObject> {
+fn fault(listed: &Listed) -> Option<QuarantinedObject> {
+    let object = &listed.meta;
     let nul = object.key.find('\0');
     let (reason, detail) = if nul.is_some() {
         let detail = "The key holds a NUL character, which no database text can hold. Rename the object.";
@@ -46,10 +52,16 @@ fn fault(object: &ObjectMeta, store: &dyn Storage) -> Option<QuarantinedObject> 
         let detail = "The key has more than 2,048 bytes, which no database index can hold. Rename the object.";
         (QuarantineReason::UnsupportedKey, detail)
     } else {
-        store.unusable(object)?
+        let fault = listed.fault?;
+        (fault.reason(), fault.detail())
     };
     let byte_offset = nul.and_then(|at| i64::try_from(at).ok());
-    Some(QuarantinedObject { byte_offset, ..set_aside(object, reason, detail) })
+    let mut quarantined = QuarantinedObject { byte_offset, ..set_aside(object, reason, detail) };
+    if let Some(fault) = listed.fault {
+        // There is no etag; with the fault in its place a later sync sees that it is another one by now.
+        quarantined.etag = Some(format!("!{}", fault.as_str()));
+    }
+    Some(quarantined)
 }
 
 fn set_aside(object: &ObjectMeta, reason: QuarantineReason, detail: &str) -> QuarantinedObject {

@@ -29,7 +29,7 @@ impl Import<'_> {
         let mut objects = page.objects;
         self.next = page.next;
         if let Some(until) = &self.until {
-            let inside = objects.partition_point(|object| object.key.as_str() <= until.as_str());
+            let inside = objects.partition_point(|listed| listed.key() <= until.as_str());
             if inside < objects.len() {
                 objects.truncate(inside);
                 self.next = None;
@@ -41,7 +41,7 @@ impl Import<'_> {
             self.ahead = Some(self.begin_listing(self.next.clone()));
         }
 
-        let mut found: Vec<Found> = objects.into_iter().map(|object| Found::of(object, self.store.as_ref())).collect();
+        let mut found: Vec<Found> = objects.into_iter().map(Found::of).collect();
         if !self.store.is_ordered() {
             drop_repeats(&mut found, &self.underway);
         }
@@ -98,7 +98,7 @@ impl Import<'_> {
     }
 
     async fn look_up(&self, found: &[Found]) -> Result<Vec<KeyStatus>, JobError> {
-        let keys: Vec<_> = found.iter().map(|found| (found.key(), found.object.etag.as_deref())).collect();
+        let keys: Vec<_> = found.iter().map(|found| (found.key(), found.version())).collect();
         let mode = if self.store.is_ordered() { LookupMode::Interval } else { LookupMode::Each };
         let (db, storage, sync) = (&self.context.db, self.storage.id, self.claimed.sync_id);
         Ok(db.in_time(async { objects::look_up(&db.client().await?, storage, sync, &keys, mode).await }).await?)

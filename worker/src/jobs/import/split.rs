@@ -31,7 +31,7 @@ impl Import<'_> {
         let Some(last) = self.next.clone() else { return Ok(Vec::new()) };
         let range = branches::Range { prefix: self.filter.prefix(), after: &last, until: self.until.as_deref() };
         let mut cuts = branches::find(&range, parts, |after| self.key_after(after)).await?;
-        cuts.retain(|cut| self.store.parts_at(cut));
+        cuts.retain(|cut| self.store.can_split_at(cut));
         if let Some(first) = cuts.first() {
             info!(
                 event = "range_split",
@@ -69,7 +69,7 @@ impl Import<'_> {
             limit: 1,
         };
         let page = self.store.list_page(request).await?;
-        let key = page.objects.into_iter().map(|object| object.key);
+        let key = page.objects.into_iter().map(|listed| listed.meta.key);
         Ok(key.chain(page.prefixes).min())
     }
 }

@@ -66,7 +66,7 @@ fn owned(texts: &[&str]) -> Vec<String> {
 }
 
 fn keys(page: &ListPage) -> Vec<&str> {
-    page.objects.iter().map(|object| object.key.as_str()).collect()
+    page.objects.iter().map(|object| object.key()).collect()
 }
 
 const TEXT: Spelling = Spelling::Text { numeric: false };
@@ -86,9 +86,9 @@ proptest! {
             prop_assert_eq!(&page.prefixes, &folders);
             prop_assert_eq!((&page.next, more), (&None, None));
             for (n, object) in page.objects.iter().enumerate() {
-                prop_assert_eq!(object.size, n as u64);
-                prop_assert_eq!(object.etag.clone(), Some(format!("0x{n}")));
-                prop_assert_eq!(object.modified_at.unwrap().timestamp(), 1_782_517_152);
+                prop_assert_eq!(object.meta.size, n as u64);
+                prop_assert_eq!(object.meta.etag.clone(), Some(format!("0x{n}")));
+                prop_assert_eq!(object.meta.modified_at.unwrap().timestamp(), 1_782_517_152);
             }
         }
     }
@@ -109,7 +109,7 @@ proptest! {
         for bytes in [bytes.as_slice(), xml.as_bytes()] {
             let page = parse(bytes).and_then(|listing| listing.into_page(&Start::after(Some("m"), "", None)));
             if let Ok((page, _)) = page {
-                prop_assert!(page.objects.iter().all(|object| !object.key.is_empty()));
+                prop_assert!(page.objects.iter().all(|object| !object.key().is_empty()));
             }
         }
     }
@@ -119,7 +119,7 @@ proptest! {
 fn only_names_that_say_so_are_unescaped() {
     let name = |spelling: Spelling| {
         let listing = parse(document(&owned(&["a%20b+"]), &[], "", spelling).as_bytes()).unwrap();
-        listing.into_page(&Start::Beginning).unwrap().0.objects.remove(0).key
+        listing.into_page(&Start::Beginning).unwrap().0.objects.remove(0).meta.key
     };
     assert_eq!(name(TEXT), "a%20b+");
     assert_eq!(name(Spelling::Encoded), "a%20b+");

@@ -14,7 +14,7 @@ fn listing(keys: &[&str], prefixes: &[&str], token: Option<&str>) -> Listing {
 }
 
 fn names(page: &ListPage) -> (Vec<&str>, Vec<&str>) {
-    let keys = page.objects.iter().map(|object| object.key.as_str()).collect();
+    let keys = page.objects.iter().map(|object| object.key()).collect();
     (keys, page.prefixes.iter().map(String::as_str).collect())
 }
 
@@ -32,9 +32,9 @@ fn an_answer_of_google_is_read() {
          "updated": "2026-11-22T18:01:06.369273Z", "md5Hash": "x", "acl": [{"entity": "e"}]}]}"#;
     let page = page(parse(body.as_bytes()).unwrap(), None, 10);
     let [object] = page.objects.as_slice() else { panic!("one object") };
-    assert_eq!((object.key.as_str(), object.size), ("a \"b\"\né😀", u64::MAX));
-    assert_eq!(object.etag.as_deref(), Some("1795370466369321"));
-    assert_eq!(object.modified_at.unwrap().timestamp_micros(), 1_795_370_466_369_273);
+    assert_eq!((object.key(), object.meta.size), ("a \"b\"\né😀", u64::MAX));
+    assert_eq!(object.meta.etag.as_deref(), Some("1795370466369321"));
+    assert_eq!(object.meta.modified_at.unwrap().timestamp_micros(), 1_795_370_466_369_273);
     assert_eq!(page.next.as_deref(), Some("a/\u{10FFFF}"));
 }
 

@@ -54,7 +54,7 @@ fn sorted(mut keys: Vec<String>) -> Vec<String> {
 }
 
 fn keys(page: &ListPage) -> Vec<String> {
-    page.objects.iter().map(|object| object.key.clone()).collect()
+    page.objects.iter().map(|object| object.key().to_owned()).collect()
 }
 
 const URL: &str = "<EncodingType>url</EncodingType>";
@@ -75,9 +75,9 @@ proptest! {
             prop_assert_eq!(keys(&page), names.clone());
             prop_assert_eq!(&page.prefixes, &folders);
             for (n, object) in page.objects.iter().enumerate() {
-                prop_assert_eq!(object.size, n as u64);
-                prop_assert_eq!(object.etag.clone(), Some(format!("e{n}")));
-                prop_assert_eq!(object.modified_at.unwrap().timestamp_millis(), 1_767_323_045_678);
+                prop_assert_eq!(object.meta.size, n as u64);
+                prop_assert_eq!(object.meta.etag.clone(), Some(format!("e{n}")));
+                prop_assert_eq!(object.meta.modified_at.unwrap().timestamp_millis(), 1_767_323_045_678);
             }
         }
     }
