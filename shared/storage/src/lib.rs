@@ -1,6 +1,7 @@
 //! Object storage as a sync needs it: one small trait, one kind a folder, errors by meaning.
 
 mod azure;
+mod cloud;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod doctor;

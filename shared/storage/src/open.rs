@@ -86,14 +86,14 @@ impl Stores {
                     Some(own) => Keys::Own(Box::new(own)),
                     None => Keys::Ambient(Arc::clone(&self.ambient)),
                 };
-                Ok(Arc::new(S3::new(connection, prefix, keys, wire, self.region())?))
+                Ok(Arc::new(S3::open(connection, prefix, keys, wire, self.region())?))
             }
             (Connection::S3s(connection), Secrets::S3s) => {
                 let keys = Keys::Role(self.roles.role(connection, self.region())?);
-                Ok(Arc::new(S3::new(&connection.s3, prefix, keys, wire, self.region())?))
+                Ok(Arc::new(S3::open(&connection.s3, prefix, keys, wire, self.region())?))
             }
             (Connection::Azure(connection), Secrets::Azure(secrets)) => {
-                Ok(Arc::new(Azure::new(connection, prefix, secrets, &self.operator, wire)?))
+                Ok(Arc::new(Azure::open(connection, prefix, secrets, &self.operator, wire)?))
             }
             (Connection::Localfiles(connection), Secrets::Localfiles) => {
                 Ok(Arc::new(LocalFiles::new(connection, &self.operator, wire)?))
@@ -105,7 +105,7 @@ impl Stores {
                 let file = self.operator.google_application_credentials.as_deref();
                 let account = self.accounts.account(secrets.google_application_credentials.as_ref(), file)?;
                 let service = Service::of(self.operator.storage_emulator_host.as_deref())?;
-                Ok(Arc::new(Gcs::new(connection, prefix, service, account, wire)?))
+                Ok(Arc::new(Gcs::open(connection, prefix, service, account, wire)?))
             }
             _ => Err(InvalidSetting::new("kind", UNKNOWN_KIND).into()),
         }

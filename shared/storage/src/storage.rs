@@ -94,6 +94,13 @@ pub struct ListRequest<'a> {
     pub limit: u16,
 }
 
+impl ListRequest<'_> {
+    /// The text that the listing starts after.
+    pub(crate) fn start(&self) -> Option<&str> {
+        self.cursor.or(self.after).filter(|start| !start.is_empty())
+    }
+}
+
 /// The bytes of an object and what came with them.
 #[derive(Debug, Clone)]
 pub struct ObjectBody {

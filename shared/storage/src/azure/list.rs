@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use crate::cloud::{ListingError, bare_etag};
 use crate::{ListPage, Listed, ObjectMeta};
 pub(super) use start::{Start, is_unambiguous};
 
@@ -24,19 +25,6 @@ pub(super) struct Listing {
     pub(super) is_hierarchical: bool,
     /// Where the listing goes on; names nothing that could be kept.
     marker: Option<String>,
-}
-
-/// Why an answer is no listing.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unlisted {
-    #[error("the listing was cut short")]
-    CutShort,
-    #[error("the answer is not a listing")]
-    NotAListing,
-    #[error("the listing has no usable {0}")]
-    Lacks(&'static str),
-    #[error("the listing does not start where it should: the server does not know `startFrom`")]
-    DoesNotAdvance,
 }
 
 /// The elements that are read; all others are passed over.
@@ -57,12 +45,12 @@ enum Entry {
     Prefix { name: String },
 }
 
-/// Reads a whole answer. One without its last closing tag is [`Unlisted::CutShort`], never a short page.
-pub(super) fn parse(body: &[u8]) -> Result<Listing, Unlisted> {
+/// Reads a whole answer. One without its last closing tag is [`ListingError::CutShort`], never a short page.
+pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
     let text = match std::str::from_utf8(body) {
         Ok(text) => text,
-        Err(error) if error.error_len().is_none() => return Err(Unlisted::CutShort),
-        Err(_) => return Err(Unlisted::NotAListing),
+        Err(error) if error.error_len().is_none() => return Err(ListingError::CutShort),
+        Err(_) => return Err(ListingError::NotAListing),
     };
     // Azure begins with a byte order mark.
     let mut reader = Reader::from_str(text.trim_start_matches('\u{FEFF}'));
@@ -78,10 +66,10 @@ pub(super) fn parse(body: &[u8]) -> Result<Listing, Unlisted> {
             Event::GeneralRef(name) if parser.leaf != Leaf::Other => match name.resolve_char_ref() {
                 Ok(Some(character)) => parser.text.push(character),
                 Ok(None) => {
-                    let entity = quick_xml::escape::resolve_xml_entity(&name).ok_or(Unlisted::Lacks("entity"))?;
+                    let entity = quick_xml::escape::resolve_xml_entity(&name).ok_or(ListingError::Lacks("entity"))?;
                     parser.text.push_str(entity);
                 }
-                Err(_) => return Err(Unlisted::Lacks("character")),
+                Err(_) => return Err(ListingError::Lacks("character")),
             },
             Event::Eof => return parser.finish(),
             _ => {}
@@ -118,11 +106,11 @@ impl Default for Parser {
 }
 
 impl Parser {
-    fn broken(&self) -> Unlisted {
-        if self.is_listing { Unlisted::CutShort } else { Unlisted::NotAListing }
+    fn broken(&self) -> ListingError {
+        if self.is_listing { ListingError::CutShort } else { ListingError::NotAListing }
     }
 
-    fn open(&mut self, element: &BytesStart<'_>) -> Result<(), Unlisted> {
+    fn open(&mut self, element: &BytesStart<'_>) -> Result<(), ListingError> {
         self.depth += 1;
         self.leaf = Leaf::Other;
         self.text.clear();
@@ -130,7 +118,7 @@ impl Parser {
         let name: &str = name.as_ref();
         match self.depth {
             1 if name == "EnumerationResults" => self.is_listing = true,
-            1 => return Err(Unlisted::NotAListing),
+            1 => return Err(ListingError::NotAListing),
             2 => {
                 self.in_blobs = name == "Blobs";
                 if name == "NextMarker" {
@@ -164,16 +152,16 @@ impl Parser {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Unlisted> {
+    fn close(&mut self) -> Result<(), ListingError> {
         let text = std::mem::take(&mut self.text);
         match (std::mem::replace(&mut self.leaf, Leaf::Other), &mut self.entry) {
             (Leaf::NextMarker, _) => self.marker = Some(text),
             (Leaf::Name { encoded }, Some(Entry::Blob { object, .. })) => object.key = name(text, encoded)?,
             (Leaf::Name { encoded }, Some(Entry::Prefix { name: prefix })) => *prefix = name(text, encoded)?,
             (Leaf::Size, Some(Entry::Blob { object, .. })) => {
-                object.size = text.trim().parse().map_err(|_| Unlisted::Lacks("size"))?;
+                object.size = text.trim().parse().map_err(|_| ListingError::Lacks("size"))?;
             }
-            (Leaf::ETag, Some(Entry::Blob { object, .. })) => object.etag = etag(&text),
+            (Leaf::ETag, Some(Entry::Blob { object, .. })) => object.etag = bare_etag(&text),
             (Leaf::LastModified, Some(Entry::Blob { object, .. })) => object.modified_at = time(&text),
             (Leaf::ResourceType, entry) => {
                 self.listing.is_hierarchical = true;
@@ -195,12 +183,12 @@ impl Parser {
         Ok(())
     }
 
-    fn finish(self) -> Result<Listing, Unlisted> {
+    fn finish(self) -> Result<Listing, ListingError> {
         // An empty body is a cut one too: a listing of nothing has tags.
         if self.depth > 0 || !self.is_listing {
-            return Err(Unlisted::CutShort);
+            return Err(ListingError::CutShort);
         }
-        let marker = self.marker.ok_or(Unlisted::Lacks("NextMarker"))?;
+        let marker = self.marker.ok_or(ListingError::Lacks("NextMarker"))?;
         Ok(Listing { marker: (!marker.is_empty()).then_some(marker), ..self.listing })
     }
 }
@@ -213,19 +201,13 @@ fn is_encoded(element: &BytesStart<'_>) -> bool {
     })
 }
 
-fn name(text: String, encoded: bool) -> Result<String, Unlisted> {
+fn name(text: String, encoded: bool) -> Result<String, ListingError> {
     let name = if encoded {
-        percent_decode_str(&text).decode_utf8().map_err(|_| Unlisted::Lacks("name"))?.into_owned()
+        percent_decode_str(&text).decode_utf8().map_err(|_| ListingError::Lacks("name"))?.into_owned()
     } else {
         text
     };
-    if name.is_empty() { Err(Unlisted::Lacks("name")) } else { Ok(name) }
-}
-
-/// An etag without its quotes, which listings leave out and headers do not.
-pub(super) fn etag(text: &str) -> Option<String> {
-    let bare = text.trim().trim_matches('"');
-    (!bare.is_empty()).then(|| bare.to_owned())
+    if name.is_empty() { Err(ListingError::Lacks("name")) } else { Ok(name) }
 }
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
@@ -233,12 +215,12 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
 }
 
 impl Listing {
-    fn push(&mut self, entry: Entry) -> Result<(), Unlisted> {
+    fn push(&mut self, entry: Entry) -> Result<(), ListingError> {
         match entry {
-            Entry::Blob { object, .. } if object.key.is_empty() => return Err(Unlisted::Lacks("name")),
+            Entry::Blob { object, .. } if object.key.is_empty() => return Err(ListingError::Lacks("name")),
             Entry::Blob { object, is_folder: true } => self.folders.push(object.key),
             Entry::Blob { object, is_folder: false } => self.objects.push(object.into()),
-            Entry::Prefix { name } if name.is_empty() => return Err(Unlisted::Lacks("name")),
+            Entry::Prefix { name } if name.is_empty() => return Err(ListingError::Lacks("name")),
             Entry::Prefix { name } => self.prefixes.push(name),
         }
         Ok(())
@@ -246,7 +228,7 @@ impl Listing {
 
     /// The page as the caller gets it, and the marker to go on with where the page holds nothing but
     /// the listing does not end.
-    pub(super) fn into_page(mut self, start: &Start) -> Result<(ListPage, Option<String>), Unlisted> {
+    pub(super) fn into_page(mut self, start: &Start) -> Result<(ListPage, Option<String>), ListingError> {
         let lasts = [
             self.objects.last().map(Listed::key),
             self.prefixes.last().map(String::as_str),
@@ -264,7 +246,7 @@ impl Listing {
         self.prefixes.retain(|prefix| !start.is_done(prefix));
         let objects = self.objects.iter().map(Listed::key);
         if objects.chain(self.prefixes.iter().map(String::as_str)).any(|name| start.lies_behind(name)) {
-            return Err(Unlisted::DoesNotAdvance);
+            return Err(ListingError::IgnoresStart);
         }
         if self.objects.is_empty() && self.prefixes.is_empty() {
             return Ok((ListPage::default(), self.marker));
@@ -274,7 +256,7 @@ impl Listing {
         self.prefixes.sort_unstable();
         // Who goes on where the page began gets the same page for ever.
         if next.as_deref().is_some_and(|next| start.is_done(next)) {
-            return Err(Unlisted::DoesNotAdvance);
+            return Err(ListingError::IgnoresStart);
         }
         Ok((ListPage { objects: self.objects, prefixes: self.prefixes, next }, None))
     }

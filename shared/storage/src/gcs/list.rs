@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::cloud::{ListingAnswer, ListingError};
 use crate::{ListPage, ObjectMeta};
 
 /// What is asked for of each object: answers without access lists are a fifth of the size.
@@ -23,17 +24,6 @@ const LARGEST: u16 = 1_000;
 
 /// Sorts after every key below a prefix, since no character is greater.
 const LAST_CHAR: char = '\u{10FFFF}';
-
-/// Why an answer is no listing.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unlisted {
-    #[error("the listing was cut short")]
-    CutShort,
-    #[error("the answer is not a listing")]
-    NotAListing,
-    #[error("the listing does not advance: its keys are not in ascending order after where it should start")]
-    DoesNotAdvance,
-}
 
 /// What a listing's answer says.
 #[derive(Deserialize)]
@@ -57,14 +47,6 @@ pub(super) struct Item {
     updated: Option<DateTime<Utc>>,
 }
 
-/// What an answer comes to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Read {
-    Page(ListPage),
-    /// Nothing here, but with this page token there is more: Cloud Storage stops looking after a while.
-    Later(String),
-}
-
 /// How many entries a page has, and how many are asked for so that as many remain.
 pub(super) fn limits(limit: u16, after: Option<&str>) -> (usize, usize) {
     let extra = u16::from(after.is_some());
@@ -73,25 +55,25 @@ pub(super) fn limits(limit: u16, after: Option<&str>) -> (usize, usize) {
 }
 
 /// Reads a whole answer.
-pub(super) fn parse(body: &[u8]) -> Result<Listing, Unlisted> {
+pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
     let listing: Listing = serde_json::from_slice(body)
-        .map_err(|error| if error.is_eof() { Unlisted::CutShort } else { Unlisted::NotAListing })?;
+        .map_err(|error| if error.is_eof() { ListingError::CutShort } else { ListingError::NotAListing })?;
     // Every field but this one may be missing: any other JSON object would be an empty bucket.
-    if listing.kind == "storage#objects" { Ok(listing) } else { Err(Unlisted::NotAListing) }
+    if listing.kind == "storage#objects" { Ok(listing) } else { Err(ListingError::NotAListing) }
 }
 
 impl Listing {
     /// The page as the caller gets it, with `limit` entries at most.
     ///
     /// `after` is the key that the listing had to start behind.
-    pub(super) fn into_page(mut self, after: Option<&str>, limit: usize) -> Result<Read, Unlisted> {
+    pub(super) fn into_page(mut self, after: Option<&str>, limit: usize) -> Result<ListingAnswer, ListingError> {
         if self.items.first().is_some_and(|first| Some(first.name.as_str()) == after) {
             self.items.remove(0);
         }
         let advances = ascends(after, self.items.iter().map(|item| item.name.as_str()))
             && ascends(None, self.prefixes.iter().map(String::as_str));
         if !advances {
-            return Err(Unlisted::DoesNotAdvance);
+            return Err(ListingError::DoesNotAdvance);
         }
         // Listed before, and listed again only for a key below it that sorts behind even the cursor.
         if let Some(after) = after {
@@ -109,15 +91,15 @@ impl Listing {
             (None, 0) => None,
             (token, _) => match (self.last(), token) {
                 (Some(last), _) if after.is_some_and(|after| last.as_str() <= after) => {
-                    return Err(Unlisted::DoesNotAdvance);
+                    return Err(ListingError::DoesNotAdvance);
                 }
                 (Some(last), _) => Some(last),
-                (None, Some(token)) => return Ok(Read::Later(token)),
+                (None, Some(token)) => return Ok(ListingAnswer::More(token)),
                 (None, None) => None,
             },
         };
         let objects = self.items.into_iter().map(|item| ObjectMeta::from(item).into()).collect();
-        Ok(Read::Page(ListPage { objects, prefixes: self.prefixes, next }))
+        Ok(ListingAnswer::Page(ListPage { objects, prefixes: self.prefixes, next }))
     }
 
     /// Where the listing goes on: behind its last key, or behind everything below its last prefix.

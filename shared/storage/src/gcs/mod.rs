@@ -19,57 +19,37 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::Utc;
-use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use longshore_model::{FailureReason, GcsConnection, Secret, StorageKind};
 
-use crate::probe;
-use crate::wire::{self, Answer, Call, Wire};
-use crate::{
-    Endpoint, ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe,
-    PutOptions, Range, Storage, StorageError,
-};
+#[cfg(feature = "conformance")]
+use crate::ListPage;
+use crate::cloud::{Cloud, CloudRequest, CloudStorage, ListingAnswer};
+use crate::wire::{Answer, Wire};
+use crate::{Endpoint, ErrorKind, InvalidSetting, ListRequest, ObjectMeta, Op, PutOptions, StorageError};
 pub(crate) use account::{Account, Accounts};
 use bucket::Bucket;
 pub(crate) use bucket::Service;
-use list::{Item, Read, Unlisted};
-
-/// A page of 1,000 keys of 1,024 bytes, each byte escaped to six and told with its details, is 7 MB.
-const LONGEST_LISTING: u64 = 16 * 1024 * 1024;
+use list::Item;
 
 /// V4 allows no longer validity of a signed URL: seven days.
 const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const GENERATION: HeaderName = HeaderName::from_static("x-goog-generation");
 
-/// Asks for what was uploaded with `Content-Encoding: gzip` as it is: without, it comes unpacked.
-const AS_STORED: (HeaderName, HeaderValue) = (header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-
 /// Reads an answer to `objects.list` as the client does, for tests that give it what no server would.
 #[cfg(feature = "conformance")]
 pub fn read_gcs_listing(body: &[u8]) -> Option<ListPage> {
     match list::parse(body).and_then(|listing| listing.into_page(None, 1_000)).ok()? {
-        Read::Page(page) => Some(page),
-        Read::Later(_) => None,
+        ListingAnswer::Page(page) => Some(page),
+        ListingAnswer::More(_) => None,
     }
 }
 
 /// One bucket.
 pub(crate) struct Gcs {
     bucket: Bucket,
-    /// As it is listed with: empty or ending in `/`.
-    prefix: String,
     account: Arc<Account>,
-    wire: Arc<Wire>,
-}
-
-/// A request before it is authorized.
-struct Ask {
-    op: Op,
-    method: Method,
-    uri: Uri,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    body: Bytes,
-    max_bytes: u64,
 }
 
 /// Checks settings for what can be known without asking the storage.
@@ -78,180 +58,112 @@ pub(crate) fn check(connection: &GcsConnection) -> Result<(), InvalidSetting> {
 }
 
 impl Gcs {
-    /// Prepares a bucket; asks nothing of anyone yet.
-    pub(crate) fn new(
+    /// Prepares a bucket; makes no request yet.
+    pub(crate) fn open(
         connection: &GcsConnection,
         prefix: String,
         service: Service,
         account: Arc<Account>,
         wire: Arc<Wire>,
-    ) -> Result<Self, InvalidSetting> {
-        Ok(Self { bucket: Bucket::new(&connection.bucket, service)?, prefix, account, wire })
-    }
-
-    /// A request to a URI that could be made, or the refusal of a key that no bucket can have.
-    fn ask(&self, op: Op, method: Method, uri: Option<Uri>) -> Result<Ask, StorageError> {
-        let uri = uri.ok_or_else(|| StorageError::new(op, ErrorKind::Invalid, FailureReason::InvalidSettings))?;
-        Ok(Ask { op, method, uri, headers: Vec::new(), body: Bytes::new(), max_bytes: LONGEST_LISTING })
-    }
-
-    /// A request for an object or a range of it.
-    fn ask_object(&self, key: &str, range: Option<Range>) -> Result<Ask, StorageError> {
-        let mut ask = self.ask(Op::Get, Method::GET, self.bucket.object(key, &[("alt", "media")]))?;
-        if let Some(range) = range {
-            ask.headers.push((header::RANGE, wire::range_header(range)));
-        }
-        Ok(ask)
-    }
-
-    /// Sends a request until it succeeds or fails for good; `read` gets successful answers only.
-    async fn send<T: Send>(
-        &self,
-        ask: Ask,
-        read: impl Fn(&Answer) -> Result<T, StorageError> + Send + Sync,
-    ) -> Result<T, StorageError> {
-        let judge = |answer: Answer| {
-            if answer.status.is_success() { read(&answer) } else { Err(failure::refused(ask.op, &answer)) }
-        };
-        self.authorized(|token| {
-            let (ask, judge) = (&ask, &judge);
-            async move { self.wire.call(self.call(ask), || async { Ok(self.request(ask, &token)) }, judge).await }
-        })
-        .await
-    }
-
-    fn call(&self, ask: &Ask) -> Call<'_> {
-        let endpoint = self.bucket.service().authority();
-        Call { kind: StorageKind::Gcs, op: ask.op, endpoint, max_bytes: ask.max_bytes }
-    }
-
-    /// Makes an attempt with a token, and one more with a fresh one where that is refused.
-    ///
-    /// The token is fetched before the attempt enters the wire: waiting for it there would hold a place
-    /// that fetching it may need.
-    async fn authorized<T: Send, Fut: Future<Output = Result<T, StorageError>> + Send>(
-        &self,
-        attempt: impl Fn(HeaderValue) -> Fut + Send + Sync,
-    ) -> Result<T, StorageError> {
-        let token = self.account.authorization(&self.wire).await?;
-        match attempt(token.clone()).await {
-            // Revoked before its end, or the clock stood still for a while.
-            Err(error) if error.reason == FailureReason::ExpiredCredentials => {
-                self.account.forget(&token).await;
-                attempt(self.account.authorization(&self.wire).await?).await
-            }
-            result => result,
-        }
-    }
-
-    fn request(&self, ask: &Ask, token: &HeaderValue) -> Request<Bytes> {
-        let mut request = Request::new(ask.body.clone());
-        *request.method_mut() = ask.method.clone();
-        *request.uri_mut() = ask.uri.clone();
-        let headers = request.headers_mut();
-        headers.extend(ask.headers.iter().cloned());
-        headers.insert(header::AUTHORIZATION, token.clone());
-        if ask.method == Method::POST {
-            // An empty body needs its length too.
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(ask.body.len()));
-        }
-        request
-    }
-
-    async fn list(&self, parameters: &[(&str, &str)], after: Option<&str>, limit: usize) -> Result<Read, StorageError> {
-        let ask = self.ask(Op::List, Method::GET, self.bucket.objects(parameters))?;
-        self.send(ask, |answer| {
-            list::parse(&answer.body).and_then(|listing| listing.into_page(after, limit)).map_err(unlisted)
-        })
-        .await
+    ) -> Result<CloudStorage<Self>, InvalidSetting> {
+        let bucket = Bucket::new(&connection.bucket, service)?;
+        Ok(CloudStorage::new(Self { bucket, account }, prefix, wire))
     }
 }
 
 #[async_trait]
-impl Storage for Gcs {
-    async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError> {
-        let after = request.cursor.or(request.after).filter(|after| !after.is_empty());
-        let (limit, asked) = list::limits(request.limit, after);
+impl Cloud for Gcs {
+    /// The value of the `Authorization` header. It is fetched before the call waits for its permit, since the token
+    /// server may share the bucket's endpoint.
+    type Grant = HeaderValue;
+
+    fn kind(&self) -> StorageKind {
+        StorageKind::Gcs
+    }
+
+    fn authority(&self) -> &str {
+        self.bucket.service().authority()
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        self.bucket.service().place()
+    }
+
+    async fn grant(&self, wire: &Wire) -> Result<HeaderValue, StorageError> {
+        self.account.authorization(wire).await
+    }
+
+    async fn authorize(&self, _: Op, request: &mut Request<Bytes>, token: &HeaderValue) -> Result<(), StorageError> {
+        request.headers_mut().insert(header::AUTHORIZATION, token.clone());
+        Ok(())
+    }
+
+    async fn renew(&self, token: &HeaderValue) -> bool {
+        self.account.forget(token).await;
+        true
+    }
+
+    fn refusal(&self, op: Op, answer: &Answer) -> StorageError {
+        failure::refused(op, answer)
+    }
+
+    fn request(&self, op: Op, key: &str) -> Result<CloudRequest, StorageError> {
+        let object = |parameters| self.bucket.object(key, parameters);
+        match op {
+            Op::Delete => CloudRequest::new(op, Method::DELETE, object(&[])),
+            Op::Head => CloudRequest::new(op, Method::GET, object(&[("fields", list::OBJECT_FIELDS)])),
+            Op::Connect | Op::List | Op::Get | Op::Put | Op::Presign => {
+                let request = CloudRequest::new(op, Method::GET, object(&[("alt", "media")]))?;
+                // Else what was uploaded with `Content-Encoding: gzip` comes unpacked, under a name that says it is not.
+                Ok(if key.ends_with(".gz") { self.as_stored(request) } else { request })
+            }
+        }
+    }
+
+    /// Asks for what was uploaded with `Content-Encoding: gzip` as it is: without, it comes unpacked.
+    fn as_stored(&self, request: CloudRequest) -> CloudRequest {
+        request.with(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
+    }
+
+    fn put_request(&self, key: &str, options: &PutOptions) -> Result<CloudRequest, StorageError> {
+        // In a path, the key is checked; in a query, it would not be.
+        CloudRequest::new(Op::Put, Method::PUT, self.bucket.object(key, &[]))?;
+        let mut parameters = vec![("uploadType", "media"), ("fields", list::OBJECT_FIELDS), ("name", key)];
+        parameters.extend(options.kms_key_id.as_deref().map(|id| ("kmsKeyName", id)));
+        let request = CloudRequest::new(Op::Put, Method::POST, self.bucket.upload(&parameters))?;
+        let content_type = options.content_type.unwrap_or("application/octet-stream");
+        Ok(request.with(header::CONTENT_TYPE, HeaderValue::from_static(content_type)))
+    }
+
+    fn list_request(
+        &self,
+        request: &ListRequest<'_>,
+        more: Option<&str>,
+    ) -> Result<Option<CloudRequest>, StorageError> {
+        let (_, asked) = list::limits(request.limit, request.start());
         let asked = asked.to_string();
         let mut parameters = vec![("fields", list::FIELDS), ("maxResults", asked.as_str()), ("prefix", request.prefix)];
         parameters.extend(request.delimiter.map(|delimiter| ("delimiter", delimiter)));
-        parameters.extend(after.map(|after| ("startOffset", after)));
-        let mut read = self.list(&parameters, after, limit).await?;
-        while let Read::Later(token) = read {
-            let mut parameters = parameters.clone();
-            parameters.push(("pageToken", &token));
-            read = self.list(&parameters, after, limit).await?;
-            if matches!(&read, Read::Later(next) if *next == token) {
-                return Err(unlisted(Unlisted::DoesNotAdvance));
-            }
-        }
-        match read {
-            Read::Page(page) => Ok(page),
-            Read::Later(_) => Err(unlisted(Unlisted::DoesNotAdvance)),
-        }
+        parameters.extend(request.start().map(|after| ("startOffset", after)));
+        parameters.extend(more.map(|token| ("pageToken", token)));
+        CloudRequest::new(Op::List, Method::GET, self.bucket.objects(&parameters)).map(Some)
     }
 
-    async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
-        let mut ask = self.ask_object(key, range)?;
-        if key.ends_with(".gz") {
-            // Else what was uploaded with `Content-Encoding: gzip` comes unpacked, under a name that says it is not.
-            ask.headers.push(AS_STORED);
-        }
-        ask.max_bytes = max_bytes;
-        self.send(ask, |answer| {
-            wire::check_range(range, answer.status, answer.header(header::CONTENT_RANGE))?;
-            Ok(ObjectBody {
-                bytes: answer.body.clone(),
-                etag: answer.header(GENERATION).map(str::to_owned),
-                content_type: answer.header(header::CONTENT_TYPE).map(str::to_owned),
-            })
-        })
-        .await
+    fn read_listing(&self, request: &ListRequest<'_>, answer: &Answer) -> Result<ListingAnswer, StorageError> {
+        let (limit, _) = list::limits(request.limit, request.start());
+        Ok(list::parse(&answer.body)?.into_page(request.start(), limit)?)
     }
 
-    async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {
-        let mut ask = self.ask_object(key, range)?;
-        // Unpacked on the way, an object has no length that could be told, and no parts.
-        ask.headers.push(AS_STORED);
-        let refused = |answer: &Answer| failure::refused(Op::Get, answer);
-        let flow = self
-            .authorized(|token| {
-                let (ask, refused) = (&ask, &refused);
-                async move { self.wire.stream(self.call(ask), || async { Ok(self.request(ask, &token)) }, refused).await }
-            })
-            .await?;
-        wire::check_range(range, flow.status, flow.header(header::CONTENT_RANGE))?;
-        let etag = flow.header(GENERATION).map(str::to_owned);
-        flow.object(etag)
+    fn etag(&self, headers: &HeaderMap) -> Option<String> {
+        headers.get(GENERATION)?.to_str().ok().map(str::to_owned)
     }
 
-    async fn put(&self, key: &str, body: Bytes, options: &PutOptions) -> Result<Option<String>, StorageError> {
-        // In a path, the key is checked; in a query, it would not be.
-        self.ask(Op::Put, Method::PUT, self.bucket.object(key, &[]))?;
-        let mut parameters = vec![("uploadType", "media"), ("fields", list::OBJECT_FIELDS), ("name", key)];
-        parameters.extend(options.kms_key_id.as_deref().map(|id| ("kmsKeyName", id)));
-        let mut ask = self.ask(Op::Put, Method::POST, self.bucket.upload(&parameters))?;
-        let content_type = options.content_type.unwrap_or("application/octet-stream");
-        ask.headers.push((header::CONTENT_TYPE, HeaderValue::from_static(content_type)));
-        ask.body = body;
-        self.send(ask, |answer| item(Op::Put, answer).map(|object| object.etag)).await
+    fn read_put(&self, answer: &Answer) -> Result<Option<String>, StorageError> {
+        item(Op::Put, answer).map(|object| object.etag)
     }
 
-    async fn delete(&self, key: &str) -> Result<(), StorageError> {
-        let ask = self.ask(Op::Delete, Method::DELETE, self.bucket.object(key, &[]))?;
-        match self.send(ask, |_| Ok(())).await {
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
-            result => result,
-        }
-    }
-
-    async fn head(&self, key: &str) -> Result<ObjectMeta, StorageError> {
-        let ask = self.ask(Op::Head, Method::GET, self.bucket.object(key, &[("fields", list::OBJECT_FIELDS)]))?;
-        self.send(ask, |answer| item(Op::Head, answer)).await
-    }
-
-    async fn probe(&self, probe: Probe) -> Result<(), StorageError> {
-        probe::by_calls(self, &self.prefix, None, probe).await
+    fn read_head(&self, _: &str, answer: &Answer) -> Result<ObjectMeta, StorageError> {
+        item(Op::Head, answer)
     }
 
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {
@@ -270,10 +182,6 @@ impl Storage for Gcs {
     fn uri(&self, key: &str) -> String {
         format!("gs://{}/{key}", self.bucket.name)
     }
-
-    fn endpoint(&self) -> Option<Endpoint> {
-        Some(self.bucket.service().place())
-    }
 }
 
 /// An answer that tells of one object.
@@ -283,13 +191,4 @@ fn item(op: Op, answer: &Answer) -> Result<ObjectMeta, StorageError> {
         // The parser's words may quote the answer.
         StorageError::new(op, kind, FailureReason::BadAnswer)
     })
-}
-
-fn unlisted(error: Unlisted) -> StorageError {
-    let (kind, reason) = match error {
-        // The next try may bring the rest.
-        Unlisted::CutShort => (ErrorKind::Unavailable, FailureReason::Unavailable),
-        Unlisted::NotAListing | Unlisted::DoesNotAdvance => (ErrorKind::Invalid, FailureReason::BadAnswer),
-    };
-    StorageError::caused(Op::List, kind, reason, error)
 }

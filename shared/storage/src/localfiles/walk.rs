@@ -35,7 +35,7 @@ impl Wanted {
         Self {
             prefix: request.prefix.to_owned(),
             has_folders: request.delimiter.is_some(),
-            after: request.cursor.or(request.after).filter(|after| !after.is_empty()).map(str::to_owned),
+            after: request.start().map(str::to_owned),
             is_cursor: request.cursor.is_some(),
             limit: usize::from(request.limit.clamp(1, 1_000)),
         }

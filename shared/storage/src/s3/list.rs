@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, NaiveDate, Utc};
 use percent_encoding::percent_decode_str;
 
+use crate::cloud::{ListingError, bare_etag};
 use crate::{ListPage, Listed, ObjectMeta};
 use scan::{Scanner, Token, resolve};
 
@@ -25,23 +26,6 @@ pub(super) struct Listing {
     objects: Vec<Listed>,
     prefixes: Vec<String>,
     truncated: bool,
-}
-
-/// Why an answer is no listing.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unlisted {
-    #[error("the listing was cut short")]
-    CutShort,
-    #[error("the answer is not a listing")]
-    NotAListing,
-    #[error("the server says {0} in a listing's place")]
-    Refused(String),
-    #[error("the listing has no usable {0}")]
-    Lacks(&'static str),
-    #[error("the listing says it goes on but has no key to go on from")]
-    EmptyPage,
-    #[error("the listing does not advance: its keys are not in ascending order after where it should start")]
-    DoesNotAdvance,
 }
 
 /// The elements that are read; all others are passed over.
@@ -65,12 +49,12 @@ enum Section {
     Other,
 }
 
-/// Reads a whole answer. One without its last closing tag is [`Unlisted::CutShort`], never a short page.
-pub(super) fn parse(body: &[u8]) -> Result<Listing, Unlisted> {
+/// Reads a whole answer. One without its last closing tag is [`ListingError::CutShort`], never a short page.
+pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
     let text = match std::str::from_utf8(body) {
         Ok(text) => text,
-        Err(error) if error.error_len().is_none() => return Err(Unlisted::CutShort),
-        Err(_) => return Err(Unlisted::NotAListing),
+        Err(error) if error.error_len().is_none() => return Err(ListingError::CutShort),
+        Err(_) => return Err(ListingError::NotAListing),
     };
     let mut scanner = Scanner::new(text);
     let mut parser = Parser::default();
@@ -126,11 +110,11 @@ impl Default for Parser {
 }
 
 impl Parser {
-    fn broken(&self) -> Unlisted {
-        if self.is_listing.is_some() { Unlisted::CutShort } else { Unlisted::NotAListing }
+    fn broken(&self) -> ListingError {
+        if self.is_listing.is_some() { ListingError::CutShort } else { ListingError::NotAListing }
     }
 
-    fn open(&mut self, name: &str) -> Result<(), Unlisted> {
+    fn open(&mut self, name: &str) -> Result<(), ListingError> {
         self.depth += 1;
         self.leaf = Leaf::Other;
         self.text.clear();
@@ -138,7 +122,7 @@ impl Parser {
             (1, _) => {
                 self.is_listing = Some(name == "ListBucketResult");
                 if name != "ListBucketResult" && name != "Error" {
-                    return Err(Unlisted::NotAListing);
+                    return Err(ListingError::NotAListing);
                 }
             }
             (2, _) => {
@@ -170,12 +154,12 @@ impl Parser {
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Unlisted> {
+    fn close(&mut self) -> Result<(), ListingError> {
         let text = self.text.as_str();
         match (self.leaf, self.object.as_mut()) {
             (Leaf::Key, Some(object)) => object.key.push_str(text),
-            (Leaf::Size, Some(object)) => object.size = text.trim().parse().map_err(|_| Unlisted::Lacks("size"))?,
-            (Leaf::ETag, Some(object)) => object.etag = etag(text),
+            (Leaf::Size, Some(object)) => object.size = text.trim().parse().map_err(|_| ListingError::Lacks("size"))?,
+            (Leaf::ETag, Some(object)) => object.etag = bare_etag(text),
             (Leaf::LastModified, Some(object)) => object.modified_at = time(text),
             (Leaf::Prefix, _) => self.listing.prefixes.push(text.to_owned()),
             (Leaf::IsTruncated, _) => self.truncated = text.trim().parse().ok(),
@@ -189,23 +173,23 @@ impl Parser {
             && let Some(object) = self.object.take()
         {
             if object.key.is_empty() {
-                return Err(Unlisted::Lacks("key"));
+                return Err(ListingError::Lacks("key"));
             }
             self.listing.objects.push(object.into());
         }
         Ok(())
     }
 
-    fn finish(self) -> Result<Listing, Unlisted> {
+    fn finish(self) -> Result<Listing, ListingError> {
         // An empty body is a cut one too: a listing of nothing has tags.
         if self.depth > 0 || self.is_listing.is_none() {
-            return Err(Unlisted::CutShort);
+            return Err(ListingError::CutShort);
         }
         if self.is_listing == Some(false) {
-            return Err(Unlisted::Refused(self.code));
+            return Err(ListingError::Refused(self.code));
         }
         let mut listing = self.listing;
-        listing.truncated = self.truncated.ok_or(Unlisted::Lacks("IsTruncated"))?;
+        listing.truncated = self.truncated.ok_or(ListingError::Lacks("IsTruncated"))?;
         // The element may stand behind the keys, and servers that ignore the request leave it out.
         if self.url_encoded {
             for key in listing.objects.iter_mut().map(|object| &mut object.meta.key).chain(&mut listing.prefixes) {
@@ -217,20 +201,14 @@ impl Parser {
 }
 
 /// Undoes `encoding-type=url`, in which a space is `+` and a plus sign `%2B`.
-fn decode(key: &mut String) -> Result<(), Unlisted> {
+fn decode(key: &mut String) -> Result<(), ListingError> {
     if !key.contains(['%', '+']) {
         return Ok(());
     }
     let spaced = if key.contains('+') { Cow::Owned(key.replace('+', " ")) } else { Cow::Borrowed(key.as_str()) };
-    let decoded = percent_decode_str(&spaced).decode_utf8().map_err(|_| Unlisted::Lacks("key"))?.into_owned();
+    let decoded = percent_decode_str(&spaced).decode_utf8().map_err(|_| ListingError::Lacks("key"))?.into_owned();
     *key = decoded;
     Ok(())
-}
-
-/// An etag without its quotes.
-pub(super) fn etag(text: &str) -> Option<String> {
-    let bare = text.trim().trim_matches('"');
-    (!bare.is_empty()).then(|| bare.to_owned())
 }
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
@@ -254,11 +232,11 @@ impl Listing {
     /// The page as the caller gets it, or why the listing cannot be trusted to be complete.
     ///
     /// `after` is the key that the listing had to start behind.
-    pub(super) fn into_page(mut self, after: Option<&str>) -> Result<ListPage, Unlisted> {
+    pub(super) fn into_page(mut self, after: Option<&str>) -> Result<ListPage, ListingError> {
         let last = self.objects.last().map(Listed::key).max(self.prefixes.last().map(String::as_str));
         let next = match (self.truncated, last) {
             (false, _) => None,
-            (true, None) => return Err(Unlisted::EmptyPage),
+            (true, None) => return Err(ListingError::EmptyPage),
             // Behind a prefix the listing goes on after everything below it.
             (true, Some(last)) if self.prefixes.last().is_some_and(|prefix| prefix == last) => {
                 Some(format!("{last}{LAST_CHAR}"))
@@ -269,7 +247,7 @@ impl Listing {
             && ascends(None, self.prefixes.iter().map(String::as_str))
             && next.as_deref().is_none_or(|next| Some(next) > after);
         if !advances {
-            return Err(Unlisted::DoesNotAdvance);
+            return Err(ListingError::DoesNotAdvance);
         }
         // Listed before, and listed again only for a key below it that sorts behind even the cursor.
         if let Some(after) = after {

@@ -96,7 +96,9 @@ fn instructions(
         .build()
         .map_err(unsignable)?
         .into();
-    let headers = request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    // A proxy may set the length again.
+    let signed = request.headers().iter().filter(|(name, _)| *name != header::CONTENT_LENGTH);
+    let headers = signed.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let signable = SignableRequest::new(request.method().as_str(), request.uri().to_string(), headers, body)
         .map_err(unsignable)?;
     Ok(sign(signable, &params).map_err(unsignable)?.into_parts().0)

@@ -5,6 +5,7 @@ use chrono::{SecondsFormat, TimeDelta, Utc};
 use longshore_model::S3sConnection;
 
 use super::*;
+use crate::cloud::CloudStorage;
 use crate::s3::{Ambient, Keys, Roles, S3};
 use crate::wire::Wire;
 
@@ -38,7 +39,7 @@ async fn roles(sts: &Server) -> Roles {
     Roles::at(Arc::new(ours()), &format!("http://127.0.0.1:{}", sts.port)).await
 }
 
-fn open_role(roles: &Roles, bucket: &Server, external_id: &str) -> S3 {
+fn open_role(roles: &Roles, bucket: &Server, external_id: &str) -> CloudStorage<S3> {
     let Connection::S3(s3) = settings(format!("http://127.0.0.1:{}", bucket.port)).connection else {
         unreachable!("settings of S3")
     };
@@ -51,7 +52,7 @@ fn open_role(roles: &Roles, bucket: &Server, external_id: &str) -> S3 {
     let metrics = StorageMetrics::register(&Registry::new()).expect("a fresh registry");
     let wire = Arc::new(Wire::new(options(), metrics).expect("a client"));
     let keys = Keys::Role(roles.role(&connection, "us-east-1").expect("a role"));
-    S3::new(&connection.s3, String::new(), keys, wire, "us-east-1").expect("good settings")
+    S3::open(&connection.s3, String::new(), keys, wire, "us-east-1").expect("good settings")
 }
 
 fn page() -> String {

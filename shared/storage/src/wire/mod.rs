@@ -37,7 +37,6 @@ use connect::Connector;
 pub(crate) use failure::{no_answer, plain};
 use limit::{Limits, Place};
 pub(crate) use range::{check_range, range_header};
-pub(crate) use stream::Flow;
 
 /// Servers drop idle connections after 20 s or more; one dropped by us first is never raced for.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);

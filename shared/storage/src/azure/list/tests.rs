@@ -98,7 +98,7 @@ proptest! {
         let xml = document(&owned(&["a", "ü"]), &owned(&["c/"]), "m", Spelling::Encoded);
         let part = &xml.as_bytes()[..(xml.len() as f64 * cut) as usize];
         let error = parse(part).unwrap_err();
-        prop_assert!(matches!(error, Unlisted::CutShort | Unlisted::NotAListing), "{error:?}");
+        prop_assert!(matches!(error, ListingError::CutShort | ListingError::NotAListing), "{error:?}");
     }
 
     #[test]
@@ -139,7 +139,7 @@ fn page(
     prefixes: &[&str],
     marker: &str,
     after: Option<&str>,
-) -> Result<(ListPage, Option<String>), Unlisted> {
+) -> Result<(ListPage, Option<String>), ListingError> {
     let xml = document(&owned(names), &owned(prefixes), marker, TEXT);
     parse(xml.as_bytes()).unwrap().into_page(&Start::after(after, "", Some("/")))
 }
@@ -170,8 +170,8 @@ fn a_page_of_nothing_new_goes_on_with_the_marker() {
 
 #[test]
 fn a_server_that_starts_from_the_beginning_again_is_refused() {
-    assert_eq!(page(&["a", "b", "c"], &[], "more", Some("b")), Err(Unlisted::DoesNotAdvance));
-    assert_eq!(page(&["c"], &["a/"], "", Some("b")), Err(Unlisted::DoesNotAdvance));
+    assert_eq!(page(&["a", "b", "c"], &[], "more", Some("b")), Err(ListingError::IgnoresStart));
+    assert_eq!(page(&["c"], &["a/"], "", Some("b")), Err(ListingError::IgnoresStart));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn folders_of_a_hierarchical_account_are_no_objects() {
     assert_eq!((keys(&listed), listed.next.as_deref()), (vec!["d/x"], Some("d/x")));
 }
 
-fn folders(names: &[&str], prefixes: &[&str], after: Option<&str>) -> Result<ListPage, Unlisted> {
+fn folders(names: &[&str], prefixes: &[&str], after: Option<&str>) -> Result<ListPage, ListingError> {
     let xml = document(&owned(names), &owned(prefixes), "more", TEXT);
     let xml = xml.replace("<BlobType>", "<ResourceType>file</ResourceType><BlobType>");
     parse(xml.as_bytes()).unwrap().into_page(&Start::after(after, "", Some("/"))).map(|(page, _)| page)
@@ -211,18 +211,18 @@ fn the_cursor_of_a_hierarchical_account_is_the_last_name_folder_by_folder() {
 
 #[test]
 fn a_page_whose_cursor_is_where_it_began_is_refused() {
-    assert_eq!(folders(&["m-1"], &["m/"], Some("m-1")), Err(Unlisted::DoesNotAdvance));
+    assert_eq!(folders(&["m-1"], &["m/"], Some("m-1")), Err(ListingError::IgnoresStart));
     // Not told that its names come folder by folder: better an end than a loop.
-    assert_eq!(page(&["m-1"], &["m/"], "more", Some("m/")), Err(Unlisted::DoesNotAdvance));
+    assert_eq!(page(&["m-1"], &["m/"], "more", Some("m/")), Err(ListingError::IgnoresStart));
 }
 
 #[test]
 fn what_is_not_a_listing_is_told_from_one_cut_short() {
-    assert_eq!(parse(b""), Err(Unlisted::CutShort));
-    assert_eq!(parse(b"<html><body>hello</body></html>"), Err(Unlisted::NotAListing));
-    assert_eq!(parse(b"<EnumerationResults><Blobs/>"), Err(Unlisted::CutShort));
-    assert_eq!(parse(b"<EnumerationResults><Blobs/></EnumerationResults>"), Err(Unlisted::Lacks("NextMarker")));
-    assert_eq!(parse(b"\xff\xfe<"), Err(Unlisted::NotAListing));
+    assert_eq!(parse(b""), Err(ListingError::CutShort));
+    assert_eq!(parse(b"<html><body>hello</body></html>"), Err(ListingError::NotAListing));
+    assert_eq!(parse(b"<EnumerationResults><Blobs/>"), Err(ListingError::CutShort));
+    assert_eq!(parse(b"<EnumerationResults><Blobs/></EnumerationResults>"), Err(ListingError::Lacks("NextMarker")));
+    assert_eq!(parse(b"\xff\xfe<"), Err(ListingError::NotAListing));
     let nameless = "<EnumerationResults><Blobs><Blob></Blob></Blobs><NextMarker/></EnumerationResults>";
-    assert_eq!(parse(nameless.as_bytes()), Err(Unlisted::Lacks("name")));
+    assert_eq!(parse(nameless.as_bytes()), Err(ListingError::Lacks("name")));
 }

@@ -120,7 +120,7 @@ async fn a_key_that_holds_fields_of_a_signature_gets_no_signed_url() {
     };
     let wire =
         Arc::new(Wire::new(WireOptions::default(), StorageMetrics::register(&Registry::new()).unwrap()).unwrap());
-    let azure = Azure::new(&connection, String::new(), &secrets, &Operator::default(), wire).unwrap();
+    let azure = Azure::open(&connection, String::new(), &secrets, &Operator::default(), wire).unwrap();
     let presign = async |key| azure.presign(key, Duration::from_secs(60)).await.map_err(|error| error.reason);
     // Without a rule, these are signatures for `of-others` too, in two forms of the text that is signed.
     for key in ["of-others\n\n\n\n2020-12-06\nb\n\n\n\n\n\n\n", "of-others\n\n2015-02-21\n\n\n\n\n"] {

@@ -20,8 +20,8 @@ fn names(page: &ListPage) -> (Vec<&str>, Vec<&str>) {
 
 fn page(listing: Listing, after: Option<&str>, limit: usize) -> ListPage {
     match listing.into_page(after, limit).unwrap() {
-        Read::Page(page) => page,
-        Read::Later(token) => panic!("a page, not the token {token}"),
+        ListingAnswer::Page(page) => page,
+        ListingAnswer::More(token) => panic!("a page, not the token {token}"),
     }
 }
 
@@ -42,15 +42,15 @@ fn an_answer_of_google_is_read() {
 fn nothing_is_a_page_only_if_it_says_to_be_a_listing() {
     assert_eq!(page(parse(br#"{"kind":"storage#objects"}"#).unwrap(), None, 1), ListPage::default());
     for body in ["{}", "[]", "null", r#"{"kind":"storage#object"}"#, r#"{"items":[]}"#, "<html>", "\u{1}"] {
-        assert_eq!(parse(body.as_bytes()).err(), Some(Unlisted::NotAListing), "{body}");
+        assert_eq!(parse(body.as_bytes()).err(), Some(ListingError::NotAListing), "{body}");
     }
     let whole = r#"{"kind":"storage#objects","items":[{"name":"a","size":"1"}]}"#;
     for end in 0..whole.len() {
-        assert_eq!(parse(&whole.as_bytes()[..end]).err(), Some(Unlisted::CutShort), "{}", &whole[..end]);
+        assert_eq!(parse(&whole.as_bytes()[..end]).err(), Some(ListingError::CutShort), "{}", &whole[..end]);
     }
     for item in [r#"{"size":"1"}"#, r#"{"name":"a"}"#, r#"{"name":"a","size":"-1"}"#, r#"{"name":5,"size":"1"}"#] {
         let body = format!(r#"{{"kind":"storage#objects","items":[{item}]}}"#);
-        assert_eq!(parse(body.as_bytes()).err(), Some(Unlisted::NotAListing), "{item}");
+        assert_eq!(parse(body.as_bytes()).err(), Some(ListingError::NotAListing), "{item}");
     }
 }
 
@@ -84,8 +84,8 @@ fn a_page_over_its_limit_is_cut_in_the_order_of_keys_and_prefixes() {
 
 #[test]
 fn a_page_without_anything_but_a_token_goes_on_with_it() {
-    assert_eq!(listing(&[], &[], Some("t")).into_page(None, 1), Ok(Read::Later("t".into())));
-    assert_eq!(listing(&["b"], &[], Some("t")).into_page(Some("b"), 1), Ok(Read::Later("t".into())));
+    assert_eq!(listing(&[], &[], Some("t")).into_page(None, 1), Ok(ListingAnswer::More("t".into())));
+    assert_eq!(listing(&["b"], &[], Some("t")).into_page(Some("b"), 1), Ok(ListingAnswer::More("t".into())));
     assert_eq!(page(listing(&["b"], &[], None), Some("b"), 1), ListPage::default());
 }
 
@@ -99,7 +99,7 @@ fn a_listing_that_does_not_advance_is_refused() {
         (vec![], vec!["b/", "a/"], None),
     ] {
         let read = listing(&keys, &prefixes, Some("t")).into_page(after, 10);
-        assert_eq!(read, Err(Unlisted::DoesNotAdvance), "{keys:?} {prefixes:?} after {after:?}");
+        assert_eq!(read, Err(ListingError::DoesNotAdvance), "{keys:?} {prefixes:?} after {after:?}");
     }
 }
 

@@ -88,7 +88,7 @@ proptest! {
         let whole = xml.trim_end().len() as f64;
         let part = &xml.as_bytes()[..(whole * cut) as usize];
         let error = parse(part).unwrap_err();
-        prop_assert!(matches!(error, Unlisted::CutShort | Unlisted::NotAListing), "{error:?}");
+        prop_assert!(matches!(error, ListingError::CutShort | ListingError::NotAListing), "{error:?}");
     }
 }
 
@@ -106,7 +106,7 @@ fn outer_spaces_of_keys_stay() {
     assert_eq!(keys(&parse(xml.as_bytes()).unwrap().into_page(None).unwrap()), [" x "]);
 }
 
-fn page(names: &[&str], folders: &[&str], truncated: bool, after: Option<&str>) -> Result<ListPage, Unlisted> {
+fn page(names: &[&str], folders: &[&str], truncated: bool, after: Option<&str>) -> Result<ListPage, ListingError> {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
     let xml = document(&owned(names), &owned(folders), truncated, url, URL);
     parse(xml.as_bytes()).unwrap().into_page(after)
@@ -123,11 +123,11 @@ fn the_cursor_is_the_last_key_or_the_end_of_the_last_prefix() {
 
 #[test]
 fn a_listing_that_does_not_advance_is_refused() {
-    assert_eq!(page(&["a", "b"], &[], true, Some("b")), Err(Unlisted::DoesNotAdvance));
-    assert_eq!(page(&["a", "b"], &[], false, Some("a")), Err(Unlisted::DoesNotAdvance));
-    assert_eq!(page(&["b", "a"], &[], false, None), Err(Unlisted::DoesNotAdvance));
-    assert_eq!(page(&[], &["m/"], true, Some("m/\u{10FFFF}")), Err(Unlisted::DoesNotAdvance));
-    assert_eq!(page(&[], &[], true, None), Err(Unlisted::EmptyPage));
+    assert_eq!(page(&["a", "b"], &[], true, Some("b")), Err(ListingError::DoesNotAdvance));
+    assert_eq!(page(&["a", "b"], &[], false, Some("a")), Err(ListingError::DoesNotAdvance));
+    assert_eq!(page(&["b", "a"], &[], false, None), Err(ListingError::DoesNotAdvance));
+    assert_eq!(page(&[], &["m/"], true, Some("m/\u{10FFFF}")), Err(ListingError::DoesNotAdvance));
+    assert_eq!(page(&[], &[], true, None), Err(ListingError::EmptyPage));
     assert!(page(&["c"], &[], true, Some("b")).is_ok());
 }
 
@@ -139,10 +139,10 @@ fn a_prefix_is_listed_once() {
 
 #[test]
 fn what_is_not_a_listing_is_told_from_one_cut_short() {
-    assert_eq!(parse(b""), Err(Unlisted::CutShort));
-    assert_eq!(parse(b"<html><body>hello</body></html>"), Err(Unlisted::NotAListing));
-    assert_eq!(parse(b"<ListBucketResult><IsTruncated>false</IsTruncated>"), Err(Unlisted::CutShort));
-    assert_eq!(parse(b"<ListBucketResult></ListBucketResult>"), Err(Unlisted::Lacks("IsTruncated")));
-    assert_eq!(parse(b"<Error><Code>SlowDown</Code></Error>"), Err(Unlisted::Refused("SlowDown".into())));
-    assert_eq!(parse(b"\xff\xfe<"), Err(Unlisted::NotAListing));
+    assert_eq!(parse(b""), Err(ListingError::CutShort));
+    assert_eq!(parse(b"<html><body>hello</body></html>"), Err(ListingError::NotAListing));
+    assert_eq!(parse(b"<ListBucketResult><IsTruncated>false</IsTruncated>"), Err(ListingError::CutShort));
+    assert_eq!(parse(b"<ListBucketResult></ListBucketResult>"), Err(ListingError::Lacks("IsTruncated")));
+    assert_eq!(parse(b"<Error><Code>SlowDown</Code></Error>"), Err(ListingError::Refused("SlowDown".into())));
+    assert_eq!(parse(b"\xff\xfe<"), Err(ListingError::NotAListing));
 }

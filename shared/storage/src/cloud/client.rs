@@ -1,0 +1,166 @@
+//! The calls of a storage, made of what a cloud says of itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, header};
+use longshore_model::{FailureReason, Secret};
+
+use super::{Cloud, CloudRequest, ListingAnswer, ListingError};
+use crate::wire::{Answer, Call, Wire, check_range, range_header};
+use crate::{
+    Endpoint, ErrorKind, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe, PutOptions, Range,
+    Storage, StorageError, probe,
+};
+
+/// One bucket of a cloud.
+pub(crate) struct CloudStorage<C> {
+    cloud: C,
+    /// As it is listed with: empty or ending in `/`.
+    prefix: String,
+    wire: Arc<Wire>,
+}
+
+impl<C: Cloud> CloudStorage<C> {
+    /// Makes no request yet.
+    pub(crate) fn new(cloud: C, prefix: String, wire: Arc<Wire>) -> Self {
+        Self { cloud, prefix, wire }
+    }
+
+    /// Sends a request until it succeeds or fails for good; `read` gets successful answers only.
+    async fn send<T: Send>(
+        &self,
+        request: CloudRequest,
+        read: impl Fn(&Answer) -> Result<T, StorageError> + Send + Sync,
+    ) -> Result<T, StorageError> {
+        let judge = |answer: Answer| {
+            if answer.status.is_success() { read(&answer) } else { Err(self.cloud.refusal(request.op, &answer)) }
+        };
+        self.granted(|grant| {
+            let (request, judge) = (&request, &judge);
+            async move { self.wire.call(self.call(request), || self.signed(request, &grant), judge).await }
+        })
+        .await
+    }
+
+    /// Makes a call, and once more with fresh credentials where those that were used have expired: they may have been
+    /// revoked before their end, or the clock stood still for a while.
+    async fn granted<T: Send, Fut: Future<Output = Result<T, StorageError>> + Send>(
+        &self,
+        attempt: impl Fn(Arc<C::Grant>) -> Fut + Send + Sync,
+    ) -> Result<T, StorageError> {
+        let grant = Arc::new(self.cloud.grant(&self.wire).await?);
+        match attempt(Arc::clone(&grant)).await {
+            Err(error) if error.reason == FailureReason::ExpiredCredentials && self.cloud.renew(&grant).await => {
+                attempt(Arc::new(self.cloud.grant(&self.wire).await?)).await
+            }
+            result => result,
+        }
+    }
+
+    fn call(&self, request: &CloudRequest) -> Call<'_> {
+        Call { kind: self.cloud.kind(), op: request.op, endpoint: self.cloud.authority(), max_bytes: request.max_bytes }
+    }
+
+    async fn signed(&self, request: &CloudRequest, grant: &C::Grant) -> Result<Request<Bytes>, StorageError> {
+        let mut http = request.to_http(self.cloud.authority())?;
+        self.cloud.authorize(request.op, &mut http, grant).await?;
+        Ok(http)
+    }
+
+    /// A request for an object or a byte range of it.
+    fn get_request(&self, key: &str, range: Option<Range>) -> Result<CloudRequest, StorageError> {
+        let request = self.cloud.request(Op::Get, key)?;
+        Ok(match range {
+            Some(range) => request.with(header::RANGE, range_header(range)),
+            None => request,
+        })
+    }
+}
+
+#[async_trait]
+impl<C: Cloud> Storage for CloudStorage<C> {
+    async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError> {
+        let mut more: Option<String> = None;
+        loop {
+            let Some(asked) = self.cloud.list_request(&request, more.as_deref())? else {
+                return Ok(ListPage::default());
+            };
+            match self.send(asked, |answer| self.cloud.read_listing(&request, answer)).await? {
+                ListingAnswer::Page(page) => return Ok(page),
+                ListingAnswer::More(next) if more.as_ref() == Some(&next) => {
+                    return Err(ListingError::DoesNotAdvance.into());
+                }
+                ListingAnswer::More(next) => more = Some(next),
+            }
+        }
+    }
+
+    async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
+        let mut request = self.get_request(key, range)?;
+        request.max_bytes = max_bytes;
+        self.send(request, |answer| {
+            check_range(range, answer.status, answer.header(header::CONTENT_RANGE))?;
+            Ok(ObjectBody {
+                bytes: answer.body.clone(),
+                etag: self.cloud.etag(&answer.headers),
+                content_type: answer.header(header::CONTENT_TYPE).map(str::to_owned),
+            })
+        })
+        .await
+    }
+
+    async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {
+        // Unpacked on the way, an object has no length that could be told, and no byte ranges.
+        let request = self.cloud.as_stored(self.get_request(key, range)?);
+        let refused = |answer: &Answer| self.cloud.refusal(Op::Get, answer);
+        let flow = self
+            .granted(|grant| {
+                let (request, refused) = (&request, &refused);
+                async move { self.wire.stream(self.call(request), || self.signed(request, &grant), refused).await }
+            })
+            .await?;
+        check_range(range, flow.status, flow.header(header::CONTENT_RANGE))?;
+        let etag = self.cloud.etag(&flow.headers);
+        flow.object(etag)
+    }
+
+    async fn put(&self, key: &str, body: Bytes, options: &PutOptions) -> Result<Option<String>, StorageError> {
+        let mut request = self.cloud.put_request(key, options)?;
+        request.body = body;
+        self.send(request, |answer| self.cloud.read_put(answer)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StorageError> {
+        match self.send(self.cloud.request(Op::Delete, key)?, |_| Ok(())).await {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(()),
+            result => result,
+        }
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StorageError> {
+        self.send(self.cloud.request(Op::Head, key)?, |answer| self.cloud.read_head(key, answer)).await
+    }
+
+    async fn probe(&self, probe: Probe) -> Result<(), StorageError> {
+        probe::by_calls(self, &self.prefix, self.cloud.kms_key_id(), probe).await
+    }
+
+    async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {
+        self.cloud.presign(key, ttl).await
+    }
+
+    fn uri(&self, key: &str) -> String {
+        self.cloud.uri(key)
+    }
+
+    fn endpoint(&self) -> Option<Endpoint> {
+        Some(self.cloud.endpoint())
+    }
+
+    fn can_split_at(&self, key: &str) -> bool {
+        self.cloud.can_split_at(key)
+    }
+}
