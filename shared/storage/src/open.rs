@@ -8,7 +8,7 @@ use crate::azure::Azure;
 use crate::gcs::{Accounts, Gcs, Service};
 use crate::localfiles::LocalFiles;
 use crate::redis::{Connections, Redis};
-use crate::s3::{Ambient, Keys, Roles, S3, own};
+use crate::s3::{Ambient, CredentialSource, Roles, S3, own};
 use crate::wire::{Wire, WireOptions};
 use crate::{ErrorKind, Op, Operator, Storage, StorageError, StorageMetrics};
 
@@ -82,15 +82,15 @@ impl Stores {
         let wire = Arc::clone(&self.wire);
         match (&settings.connection, secrets) {
             (Connection::S3(connection), Secrets::S3(secrets)) => {
-                let keys = match own(secrets)? {
-                    Some(own) => Keys::Own(Box::new(own)),
-                    None => Keys::Ambient(Arc::clone(&self.ambient)),
+                let credentials = match own(secrets)? {
+                    Some(own) => CredentialSource::Own(Box::new(own)),
+                    None => CredentialSource::Ambient(Arc::clone(&self.ambient)),
                 };
-                Ok(Arc::new(S3::open(connection, prefix, keys, wire, self.region())?))
+                Ok(Arc::new(S3::open(connection, prefix, credentials, wire, self.region())?))
             }
             (Connection::S3s(connection), Secrets::S3s) => {
-                let keys = Keys::Role(self.roles.role(connection, self.region())?);
-                Ok(Arc::new(S3::open(&connection.s3, prefix, keys, wire, self.region())?))
+                let credentials = CredentialSource::Role(self.roles.role(connection, self.region())?);
+                Ok(Arc::new(S3::open(&connection.s3, prefix, credentials, wire, self.region())?))
             }
             (Connection::Azure(connection), Secrets::Azure(secrets)) => {
                 Ok(Arc::new(Azure::open(connection, prefix, secrets, &self.operator, wire)?))

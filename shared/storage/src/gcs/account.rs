@@ -1,8 +1,7 @@
 //! Whose credentials are used: those of the storage, or the operator's file.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::{fs, io};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -11,8 +10,7 @@ use longshore_model::{FailureReason, Secret};
 
 use super::grant;
 use super::key_file::{KeyFile, ServiceAccount};
-use super::token::Held;
-use crate::wire::Wire;
+use crate::wire::{Entries, Expiring, Idle, Wire};
 use crate::{ErrorKind, InvalidSetting, Op, StorageError};
 
 /// The accounts that this process has used, and their tokens. One for a process: opened storages come
@@ -20,13 +18,14 @@ use crate::{ErrorKind, InvalidSetting, Op, StorageError};
 #[derive(Default)]
 pub(crate) struct Accounts {
     /// By the digest of the whole file: who does not have the key does not get the token of who does.
-    known: Mutex<HashMap<Vec<u8>, Arc<Account>>>,
+    known: Entries<Vec<u8>, Account>,
 }
 
 /// One account and its token.
 pub(crate) struct Account {
     file: KeyFile,
-    held: Held,
+    /// The value of an `Authorization` header.
+    token: Expiring<HeaderValue>,
 }
 
 /// What is wrong with the operator's file; its content and place are not the users'.
@@ -59,28 +58,25 @@ impl Accounts {
 
     fn of(&self, text: &str) -> Result<Arc<Account>, InvalidSetting> {
         let name = digest(&SHA256, text.as_bytes()).as_ref().to_vec();
-        // The map is whole after every statement, so a panic elsewhere does not spoil it.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = known.get(&name) {
-            return Ok(Arc::clone(account));
-        }
-        let account = Arc::new(Account { file: KeyFile::read(text)?, held: Held::default() });
-        // Files that were tried once and never worked do not pile up.
-        known.retain(|_, account| Arc::strong_count(account) > 1 || !account.held.is_empty());
-        known.insert(name, Arc::clone(&account));
-        Ok(account)
+        self.known.get(name, |_| Ok(Account { file: KeyFile::read(text)?, token: Expiring::default() }))
+    }
+}
+
+impl Idle for Account {
+    fn is_idle(&self) -> bool {
+        self.token.is_empty()
     }
 }
 
 impl Account {
     /// The value of an `Authorization` header, good for some minutes.
     pub(super) async fn authorization(&self, wire: &Wire) -> Result<HeaderValue, StorageError> {
-        self.held.get(grant::ask(wire, &self.file)).await
+        self.token.get(grant::ask(wire, &self.file)).await
     }
 
     /// Forgets a token that was refused.
     pub(super) async fn forget(&self, authorization: &HeaderValue) {
-        self.held.forget(authorization).await;
+        self.token.forget(|token| token == authorization).await;
     }
 
     /// Who can sign URLs. `None` for a person: only a service account has a key.
@@ -111,7 +107,7 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &other));
         drop((first, other));
         accounts.account(Some(&Secret::new(format!(" {}", own.expose()))), None).unwrap();
-        assert_eq!(accounts.known.lock().unwrap().len(), 1, "what nobody uses is let go");
+        assert_eq!(accounts.known.len(), 1, "what nobody uses is let go");
     }
 
     #[test]

@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::bucket::QUERY;
 use super::key_file::{AuthorizedUser, KeyFile, ServiceAccount, Unsignable};
-use super::token::Fresh;
-use crate::wire::{Answer, Call, Wire, plain};
+use super::token::bearer;
+use crate::wire::{Answer, Call, Fresh, Wire, plain};
 use crate::{ErrorKind, Op, StorageError};
 
 /// Objects may be listed, read, written and deleted, as far as the account's roles go.
@@ -44,7 +44,7 @@ struct Refusal {
 }
 
 /// Asks for a token.
-pub(super) async fn ask(wire: &Wire, file: &KeyFile) -> Result<Fresh, StorageError> {
+pub(super) async fn ask(wire: &Wire, file: &KeyFile) -> Result<Fresh<HeaderValue>, StorageError> {
     let uri = match file {
         KeyFile::Service(account) => &account.token_uri,
         KeyFile::User(user) => &user.token_uri,
@@ -101,13 +101,13 @@ fn request(uri: &Uri, host: &str, form: String) -> Result<Request<Bytes>, Storag
         .map_err(internal)
 }
 
-fn granted(file: &KeyFile, answer: &Answer) -> Result<Fresh, StorageError> {
+fn granted(file: &KeyFile, answer: &Answer) -> Result<Fresh<HeaderValue>, StorageError> {
     if !answer.status.is_success() {
         return Err(refused(file, answer));
     }
     serde_json::from_slice(&answer.body)
         .ok()
-        .and_then(|Granted { access_token, expires_in }| Fresh::new(&access_token, expires_in))
+        .and_then(|Granted { access_token, expires_in }| bearer(&access_token, expires_in))
         .ok_or_else(|| StorageError::new(Op::Connect, ErrorKind::Invalid, FailureReason::BadAnswer))
 }
 

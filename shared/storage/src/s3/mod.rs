@@ -1,9 +1,9 @@
 //! S3 and stores that speak its language.
 
+mod ambient;
 mod bucket;
 mod credentials;
 mod failure;
-mod held;
 mod list;
 mod role;
 mod sign;
@@ -19,8 +19,9 @@ use longshore_model::{FailureReason, S3Connection, S3sConnection, Secret, Storag
 use crate::cloud::{Cloud, CloudRequest, CloudStorage, ListingAnswer, ListingError};
 use crate::wire::{Answer, Wire};
 use crate::{Endpoint, ErrorKind, InvalidSetting, ListRequest, Op, PutOptions, StorageError};
+pub(crate) use ambient::Ambient;
 use bucket::Bucket;
-pub(crate) use credentials::{Ambient, Keys, own};
+pub(crate) use credentials::{CredentialSource, own};
 pub use list::read_listing;
 pub(crate) use role::Roles;
 use sign::{Payload, Unsignable};
@@ -32,7 +33,7 @@ const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub(crate) struct S3 {
     bucket: Bucket,
     kms_key_id: Option<String>,
-    keys: Keys,
+    credentials: CredentialSource,
 }
 
 /// The access key that signed the last try of a call.
@@ -67,12 +68,12 @@ impl S3 {
     pub(crate) fn open(
         connection: &S3Connection,
         prefix: String,
-        keys: Keys,
+        credentials: CredentialSource,
         wire: Arc<Wire>,
         default_region: &str,
     ) -> Result<CloudStorage<Self>, InvalidSetting> {
         let bucket = Bucket::new(connection, default_region)?;
-        let s3 = Self { bucket, kms_key_id: kms_key_id(connection)?, keys };
+        let s3 = Self { bucket, kms_key_id: kms_key_id(connection)?, credentials };
         Ok(CloudStorage::new(s3, prefix, wire))
     }
 }
@@ -82,9 +83,9 @@ impl Cloud for S3 {
     type Grant = UsedKey;
 
     fn kind(&self) -> StorageKind {
-        match self.keys {
-            Keys::Own(_) | Keys::Ambient(_) => StorageKind::S3,
-            Keys::Role(_) => StorageKind::S3s,
+        match self.credentials {
+            CredentialSource::Own(_) | CredentialSource::Ambient(_) => StorageKind::S3,
+            CredentialSource::Role(_) => StorageKind::S3s,
         }
     }
 
@@ -103,7 +104,7 @@ impl Cloud for S3 {
     }
 
     async fn authorize(&self, op: Op, request: &mut Request<Bytes>, used: &UsedKey) -> Result<(), StorageError> {
-        let credentials = self.keys.get(op).await?;
+        let credentials = self.credentials.get(op).await?;
         *used.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials.access_key_id().to_owned());
         let payload = if self.bucket.is_encrypted() { Payload::Unsigned } else { Payload::Signed };
         sign::headers(request, &credentials, &self.bucket.region, payload, SystemTime::now())
@@ -112,9 +113,9 @@ impl Cloud for S3 {
 
     async fn renew(&self, used: &UsedKey) -> bool {
         let used = used.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (self.keys.held(), used) {
-            (Some(held), Some(used)) => {
-                held.forget(&used).await;
+        match (self.credentials.cache(), used) {
+            (Some(cache), Some(used)) => {
+                cache.forget(|credentials| credentials.access_key_id() == used).await;
                 true
             }
             _ => false,
@@ -178,7 +179,7 @@ impl Cloud for S3 {
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {
         let request = self.request(Op::Presign, key)?;
         let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
-        let credentials = self.keys.get(Op::Presign).await?;
+        let credentials = self.credentials.get(Op::Presign).await?;
         let now = SystemTime::now();
         sign::url(request.uri, self.bucket.endpoint(), &credentials, &self.bucket.region, ttl, now)
             .map(Secret::new)

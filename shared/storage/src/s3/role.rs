@@ -3,8 +3,7 @@
 //! This asks STS itself instead of going through `AssumeRoleProvider`, which keeps to itself why STS
 //! refused: the user has to know that from other failures.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
@@ -18,8 +17,8 @@ use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
 use longshore_model::{FailureReason, S3sConnection};
 use tokio::sync::OnceCell;
 
-use super::credentials::{Ambient, sdk_client};
-use super::held::Held;
+use super::ambient::{Ambient, sdk_client};
+use crate::wire::{Entries, Expiring, Fresh, Idle};
 use crate::{ErrorKind, InvalidSetting, Op, StorageError};
 
 /// Whom the owner of the role sees in the logs of the account.
@@ -31,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// The roles that this process has assumed. One for a process: opened storages come and go.
 pub(crate) struct Roles {
     sts: Arc<Sts>,
-    known: Mutex<HashMap<RoleName, Arc<Role>>>,
+    known: Entries<RoleName, Role>,
 }
 
 /// A role as a storage names it. Who does not know the external id does not get the credentials of
@@ -48,7 +47,7 @@ struct RoleName {
 pub(crate) struct Role {
     name: RoleName,
     sts: Arc<Sts>,
-    held: Held,
+    credentials: Expiring<Credentials>,
 }
 
 struct Sts {
@@ -58,7 +57,7 @@ struct Sts {
 
 impl Roles {
     pub(crate) fn new(ambient: Arc<Ambient>) -> Self {
-        Self { sts: Arc::new(Sts { ambient, config: OnceCell::new() }), known: Mutex::default() }
+        Self { sts: Arc::new(Sts { ambient, config: OnceCell::new() }), known: Entries::default() }
     }
 
     /// The role of a storage; asks nobody yet.
@@ -70,16 +69,9 @@ impl Roles {
             external_id: external_id(connection).map(str::to_owned),
             region: region.unwrap_or(default_region).to_owned(),
         };
-        // The map is whole after every statement, so a panic elsewhere does not spoil it.
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(role) = known.get(&name) {
-            return Ok(Arc::clone(role));
-        }
-        // Names that were tried once and never worked do not pile up.
-        known.retain(|_, role| Arc::strong_count(role) > 1 || !role.held.is_empty());
-        let role = Arc::new(Role { name: name.clone(), sts: Arc::clone(&self.sts), held: Held::default() });
-        known.insert(name, Arc::clone(&role));
-        Ok(role)
+        self.known.get(name, |name| {
+            Ok(Role { name: name.clone(), sts: Arc::clone(&self.sts), credentials: Expiring::default() })
+        })
     }
 
     /// Roles from an STS at this address.
@@ -87,7 +79,7 @@ impl Roles {
     pub(crate) async fn at(ambient: Arc<Ambient>, endpoint: &str) -> Self {
         let config = loader().endpoint_url(endpoint).load().await;
         let sts = Sts { ambient, config: OnceCell::new_with(Some(config)) };
-        Self { sts: Arc::new(sts), known: Mutex::default() }
+        Self { sts: Arc::new(sts), known: Entries::default() }
     }
 }
 
@@ -95,22 +87,28 @@ impl Role {
     /// The role's credentials, good for some minutes.
     pub(super) async fn get(&self, op: Op) -> Result<Credentials, StorageError> {
         // Boxed once an hour: the SDK's future is large, and every request would carry it.
-        self.held.get(async { Box::pin(self.sts.assume(op, &self.name)).await }).await
+        self.credentials.get(async { Box::pin(self.sts.assume(op, &self.name)).await }).await
     }
 
-    pub(super) fn held(&self) -> &Held {
-        &self.held
+    pub(super) fn cache(&self) -> &Expiring<Credentials> {
+        &self.credentials
+    }
+}
+
+impl Idle for Role {
+    fn is_idle(&self) -> bool {
+        self.credentials.is_empty()
     }
 }
 
 impl Sts {
-    async fn assume(&self, op: Op, name: &RoleName) -> Result<Credentials, StorageError> {
+    async fn assume(&self, op: Op, name: &RoleName) -> Result<Fresh<Credentials>, StorageError> {
         let identity = self.identity(op).await?;
         let used = identity.access_key_id().to_owned();
         match self.ask(op, name, identity).await {
             // Replaced before its time: the next one may serve.
             Err(error) if error.reason == FailureReason::ExpiredCredentials => {
-                self.ambient.held().forget(&used).await;
+                self.ambient.cache().forget(|held| held.access_key_id() == used).await;
                 let identity = self.identity(op).await?;
                 self.ask(op, name, identity).await.map_err(|error| match error.reason {
                     FailureReason::ExpiredCredentials => as_identity(error),
@@ -128,7 +126,7 @@ impl Sts {
         })
     }
 
-    async fn ask(&self, op: Op, name: &RoleName, identity: Credentials) -> Result<Credentials, StorageError> {
+    async fn ask(&self, op: Op, name: &RoleName, identity: Credentials) -> Result<Fresh<Credentials>, StorageError> {
         let config = self.config.get_or_init(|| loader().load()).await;
         let config = Builder::from(config).region(Region::new(name.region.clone())).credentials_provider(identity);
         let answer = aws_sdk_sts::Client::from_conf(config.build())
@@ -160,11 +158,13 @@ fn loader() -> aws_config::ConfigLoader {
         .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
 }
 
-fn credentials(answer: AssumeRoleOutput) -> Option<Credentials> {
+fn credentials(answer: AssumeRoleOutput) -> Option<Fresh<Credentials>> {
     let credentials = answer.credentials?;
     let end = SystemTime::try_from(credentials.expiration).ok()?;
     let token = Some(credentials.session_token);
-    Some(Credentials::new(credentials.access_key_id, credentials.secret_access_key, token, Some(end), "AssumeRole"))
+    let value =
+        Credentials::new(credentials.access_key_id, credentials.secret_access_key, token, Some(end), "AssumeRole");
+    Some(Fresh { value, end: Some(end) })
 }
 
 /// STS's own word for a refusal. Its message is left out: it names the operator's identity.

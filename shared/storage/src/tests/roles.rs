@@ -6,7 +6,7 @@ use longshore_model::S3sConnection;
 
 use super::*;
 use crate::cloud::CloudStorage;
-use crate::s3::{Ambient, Keys, Roles, S3};
+use crate::s3::{Ambient, CredentialSource, Roles, S3};
 use crate::wire::Wire;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
@@ -51,8 +51,8 @@ fn open_role(roles: &Roles, bucket: &Server, external_id: &str) -> CloudStorage<
     };
     let metrics = StorageMetrics::register(&Registry::new()).expect("a fresh registry");
     let wire = Arc::new(Wire::new(options(), metrics).expect("a client"));
-    let keys = Keys::Role(roles.role(&connection, "us-east-1").expect("a role"));
-    S3::open(&connection.s3, String::new(), keys, wire, "us-east-1").expect("good settings")
+    let credentials = CredentialSource::Role(roles.role(&connection, "us-east-1").expect("a role"));
+    S3::open(&connection.s3, String::new(), credentials, wire, "us-east-1").expect("good settings")
 }
 
 fn page() -> String {

@@ -7,6 +7,7 @@
 mod address;
 mod browse;
 mod connect;
+mod expiring;
 mod failure;
 mod limit;
 mod range;
@@ -34,6 +35,7 @@ pub use retry::RetryPolicy;
 
 use crate::{ErrorKind, ObjectMeta, Op, StorageError, StorageMetrics};
 use connect::Connector;
+pub(crate) use expiring::{Entries, Expiring, Fresh, Idle};
 pub(crate) use failure::{no_answer, plain};
 use limit::{Limits, Place};
 pub(crate) use range::{check_range, range_header};

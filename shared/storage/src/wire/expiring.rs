@@ -1,0 +1,246 @@
+//! Tokens and temporary credentials, kept until shortly before they expire.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Mutex;
+
+use crate::StorageError;
+
+/// A value is renewed this long before it expires: AWS hands out new credentials at least five minutes before, and a
+/// request signed now may wait in a queue and be tried again.
+const MARGIN: Duration = Duration::from_secs(5 * 60);
+
+/// After a failed renewal, the old value serves this long before the next: each try keeps callers waiting.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// A value that never expires has this much time left.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A value as it was handed out.
+pub(crate) struct Fresh<T> {
+    pub(crate) value: T,
+    /// `None` where it never expires.
+    pub(crate) end: Option<SystemTime>,
+}
+
+/// A value that is renewed before it expires, by one caller at a time.
+///
+/// Times are those of the system's clock, as issuers state them: unlike the time since a start, they go on while a
+/// machine sleeps.
+pub(crate) struct Expiring<T> {
+    cached: Mutex<Option<Cached<T>>>,
+}
+
+struct Cached<T> {
+    value: T,
+    end: Option<SystemTime>,
+    renew_at: Option<SystemTime>,
+}
+
+impl<T: Clone> Expiring<T> {
+    /// The value, or what `renew` gives once that is about to expire.
+    ///
+    /// # Errors
+    /// `renew` failed, and the old value has expired.
+    pub(crate) async fn get(
+        &self,
+        renew: impl Future<Output = Result<Fresh<T>, StorageError>>,
+    ) -> Result<T, StorageError> {
+        let mut cached = self.cached.lock().await;
+        if let Some(cached) = cached.as_ref()
+            && cached.renew_at.is_none_or(|time| SystemTime::now() < time)
+        {
+            return Ok(cached.value.clone());
+        }
+        match renew.await {
+            Ok(fresh) => Ok(cached.insert(fresh.into()).value.clone()),
+            Err(error) => match cached.as_mut().and_then(|cached| Some((cached.time_left()?, cached))) {
+                // The issuer is unavailable for a moment: the old value still serves.
+                Some((left, cached)) => {
+                    cached.renew_at = Some(SystemTime::now() + PAUSE.min(left / 4));
+                    Ok(cached.value.clone())
+                }
+                None => {
+                    *cached = None;
+                    Err(error)
+                }
+            },
+        }
+    }
+
+    /// Forgets the value if it is the one that was refused; another, renewed since, stays.
+    pub(crate) async fn forget(&self, is_refused: impl Fn(&T) -> bool) {
+        let mut cached = self.cached.lock().await;
+        if cached.as_ref().is_some_and(|cached| is_refused(&cached.value)) {
+            *cached = None;
+        }
+    }
+
+    /// Whether there is nothing to keep this for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cached.try_lock().is_ok_and(|cached| cached.as_ref().is_none_or(|cached| cached.time_left().is_none()))
+    }
+
+    /// Starts with a value.
+    #[cfg(test)]
+    pub(crate) fn holding(fresh: Fresh<T>) -> Self {
+        Self { cached: Mutex::new(Some(fresh.into())) }
+    }
+}
+
+impl<T> Default for Expiring<T> {
+    fn default() -> Self {
+        Self { cached: Mutex::default() }
+    }
+}
+
+impl<T> From<Fresh<T>> for Cached<T> {
+    fn from(Fresh { value, end }: Fresh<T>) -> Self {
+        // A short-lived value is used for three quarters of its time.
+        let renewal = |end: SystemTime| {
+            let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+            end - MARGIN.min(left / 4)
+        };
+        Self { value, renew_at: end.map(renewal), end }
+    }
+}
+
+impl<T> Cached<T> {
+    /// How long the value is still good; `None` once it is not.
+    fn time_left(&self) -> Option<Duration> {
+        let Some(end) = self.end else { return Some(A_DAY) };
+        end.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero())
+    }
+}
+
+/// What may be dropped while nobody uses it.
+pub(crate) trait Idle {
+    /// Whether it holds nothing worth keeping.
+    fn is_idle(&self) -> bool;
+}
+
+/// Values by key, one for all who name the same key.
+///
+/// Bounded by what is in use: before a value is added, unused ones that hold nothing are dropped. So keys that were
+/// tried once and never worked do not pile up.
+pub(crate) struct Entries<K, V> {
+    known: std::sync::Mutex<HashMap<K, Arc<V>>>,
+}
+
+impl<K: Eq + Hash, V: Idle> Entries<K, V> {
+    /// The value of a key; `make` gives the first.
+    ///
+    /// # Errors
+    /// `make` failed.
+    pub(crate) fn get<E>(&self, key: K, make: impl FnOnce(&K) -> Result<V, E>) -> Result<Arc<V>, E> {
+        // Poisoning is harmless: no statement leaves the map half-updated.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = known.get(&key) {
+            return Ok(Arc::clone(value));
+        }
+        let value = Arc::new(make(&key)?);
+        known.retain(|_, value| Arc::strong_count(value) > 1 || !value.is_idle());
+        known.insert(key, Arc::clone(&value));
+        Ok(value)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl<K, V> Default for Entries<K, V> {
+    fn default() -> Self {
+        Self { known: std::sync::Mutex::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_model::FailureReason;
+
+    use super::*;
+    use crate::{ErrorKind, Op};
+
+    type Renewed = Result<Fresh<&'static str>, StorageError>;
+
+    fn lasting(value: &'static str, seconds: u64) -> Renewed {
+        Ok(Fresh { value, end: Some(SystemTime::now() + Duration::from_secs(seconds)) })
+    }
+
+    fn unavailable() -> Renewed {
+        Err(StorageError::new(Op::Connect, ErrorKind::Unavailable, FailureReason::Unavailable))
+    }
+
+    async fn got(expiring: &Expiring<&'static str>, renewed: Renewed) -> Result<&'static str, StorageError> {
+        expiring.get(async { renewed }).await
+    }
+
+    /// As if this many seconds had passed.
+    async fn pass(expiring: &Expiring<&'static str>, seconds: u64) {
+        let mut cached = expiring.cached.lock().await;
+        let Cached { end: Some(end), renew_at: Some(renew_at), .. } = cached.as_mut().expect("a value") else {
+            panic!("a value that expires")
+        };
+        *end -= Duration::from_secs(seconds);
+        *renew_at -= Duration::from_secs(seconds);
+    }
+
+    #[tokio::test]
+    async fn a_value_serves_until_shortly_before_it_expires() {
+        let expiring = Expiring::default();
+        assert!(expiring.is_empty());
+        assert_eq!(got(&expiring, lasting("a", 3_600)).await.unwrap(), "a");
+        assert_eq!(got(&expiring, unavailable()).await.unwrap(), "a", "nobody is asked while it lasts");
+        pass(&expiring, 3_200).await;
+        assert_eq!(got(&expiring, lasting("b", 3_600)).await.unwrap(), "a");
+        pass(&expiring, 101).await;
+        assert_eq!(got(&expiring, lasting("b", 400)).await.unwrap(), "b");
+        pass(&expiring, 200).await;
+        assert_eq!(got(&expiring, lasting("c", 3_600)).await.unwrap(), "b");
+        pass(&expiring, 101).await;
+        assert!(!expiring.is_empty());
+        assert_eq!(got(&expiring, lasting("c", 3_600)).await.unwrap(), "c");
+        pass(&expiring, 3_600).await;
+        assert!(expiring.is_empty());
+    }
+
+    #[test]
+    fn the_margin_is_five_minutes_or_a_quarter_of_a_short_life() {
+        let ahead = |seconds| {
+            let cached = Cached::from(lasting("value", seconds).unwrap());
+            cached.end.unwrap().duration_since(cached.renew_at.unwrap()).unwrap().as_secs_f64().round()
+        };
+        assert_eq!(ahead(3_600), 300.0);
+        assert_eq!(ahead(8), 2.0);
+        let endless = Cached::from(Fresh { value: "value", end: None });
+        assert!(endless.renew_at.is_none() && endless.time_left().is_some());
+    }
+
+    #[tokio::test]
+    async fn the_old_value_serves_while_it_cannot_be_renewed_and_until_it_expires() {
+        let expiring = Expiring::default();
+        assert!(got(&expiring, unavailable()).await.is_err());
+        got(&expiring, lasting("old", 3_600)).await.unwrap();
+        pass(&expiring, 3_301).await;
+        assert_eq!(got(&expiring, unavailable()).await.unwrap(), "old");
+        assert_eq!(got(&expiring, lasting("new", 60)).await.unwrap(), "old", "and is not renewed at once again");
+        pass(&expiring, 299).await;
+        assert!(got(&expiring, unavailable()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_value_is_forgotten_by_those_who_used_it_only() {
+        let expiring = Expiring::default();
+        got(&expiring, lasting("a", 3_600)).await.unwrap();
+        expiring.forget(|value| *value == "a").await;
+        assert_eq!(got(&expiring, lasting("b", 3_600)).await.unwrap(), "b");
+        expiring.forget(|value| *value == "a").await;
+        assert_eq!(got(&expiring, unavailable()).await.unwrap(), "b", "it has been renewed since");
+        assert!(!expiring.is_empty());
+    }
+}
