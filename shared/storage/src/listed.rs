@@ -128,3 +128,25 @@ impl From<ObjectMeta> for Listed {
         Self { meta, fault: None }
     }
 }
+
+/// A key that is not text, with `\xff` for each byte that is none.
+pub(crate) fn describe(key: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in key.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_not_text_is_shown_with_its_bytes() {
+        assert_eq!(describe(b"tasks:\xff\xfe1"), "tasks:\\xff\\xfe1");
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use longshore_model::{Connection, FailureReason, Secrets, StorageSettings};
 
 use crate::azure::Azure;
-use crate::gcs::{Accounts, Gcs, Service};
+use crate::gcs::{self, Accounts, Gcs};
 use crate::localfiles::LocalFiles;
 use crate::redis::{Connections, Redis};
 use crate::s3::{Ambient, CredentialSource, Roles, S3, own};
@@ -104,7 +104,7 @@ impl Stores {
             (Connection::Gcs(connection), Secrets::Gcs(secrets)) => {
                 let file = self.operator.google_application_credentials.as_deref();
                 let account = self.accounts.account(secrets.google_application_credentials.as_ref(), file)?;
-                let service = Service::of(self.operator.storage_emulator_host.as_deref())?;
+                let service = gcs::service(self.operator.storage_emulator_host.as_deref())?;
                 Ok(Arc::new(Gcs::open(connection, prefix, service, account, wire)?))
             }
             _ => Err(InvalidSetting::new("kind", UNKNOWN_KIND).into()),
@@ -131,6 +131,6 @@ pub fn check_settings(settings: &StorageSettings) -> Result<(), InvalidSetting> 
         Connection::Redis(connection) => crate::redis::check(connection),
         Connection::Localfiles(connection) => crate::localfiles::check(connection),
         Connection::Azure(connection) => crate::azure::check(connection),
-        Connection::Gcs(connection) => crate::gcs::check(connection),
+        Connection::Gcs(connection) => gcs::check(connection),
     }
 }

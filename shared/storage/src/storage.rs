@@ -90,7 +90,7 @@ pub struct ListRequest<'a> {
     pub after: Option<&'a str>,
     /// The `next` of the page before.
     pub cursor: Option<&'a str>,
-    /// At most so many keys and prefixes, 1 to 1,000; a storage may give fewer.
+    /// At most this many keys and prefixes, 1 to 1,000; a storage may give fewer.
     pub limit: u16,
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Account {
 impl Account {
     /// The storage's own account where it names one, else the operator's.
     ///
-    /// A signature does not cover the host, so whoever receives a request can send it on to the
+    /// A signature does not cover the host, so a server that receives a request can send it on to the
     /// account. The operator's key therefore signs for the operator's endpoint only.
     pub(super) fn of(
         connection: &AzureConnection,

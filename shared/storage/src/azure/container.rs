@@ -1,18 +1,18 @@
 //! Where a container is, and the exact URI of each of its blobs.
 
-use std::fmt::Write;
-
 use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{Authority, Scheme};
 use longshore_model::AzureConnection;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{Endpoint, InvalidSetting};
+use crate::InvalidSetting;
+use crate::wire::{BaseUri, EndpointSetting};
 
-/// What needs no escape in a query.
-pub(super) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The same for a path, where `/` stands for itself.
-const PATH: &AsciiSet = &QUERY.remove(b'/');
+const ENDPOINT: EndpointSetting = EndpointSetting {
+    field: "endpoint",
+    not_a_url: "an endpoint is a URL such as https://myaccount.blob.core.chinacloudapi.cn",
+    has_user: "an endpoint has no user and password: use account name and account key",
+    has_query: "an endpoint has no query: a shared access signature cannot be used here",
+};
 
 /// Azure allows no longer names, in characters.
 const LONGEST_KEY: usize = 1_024;
@@ -24,10 +24,8 @@ const SPECIAL: [&str; 3] = ["$root", "$web", "$logs"];
 #[derive(Debug, Clone)]
 pub(super) struct Container {
     pub(super) name: String,
-    scheme: Scheme,
-    authority: Authority,
-    /// The endpoint's own path, and the container.
-    base: String,
+    /// The endpoint with its own path, and the container.
+    pub(super) base: BaseUri,
 }
 
 /// The endpoint that the user gives, if there is one.
@@ -50,13 +48,15 @@ impl Container {
                 "a container name has 3 to 63 lower-case letters, digits and single hyphens, and begins and ends with a letter or digit",
             ));
         }
-        match endpoint(connection).or(operators_endpoint) {
-            Some(endpoint) => Self::at(endpoint, name),
-            None => Self::on_public_cloud(account, name),
-        }
+        let service = match endpoint(connection).or(operators_endpoint) {
+            Some(endpoint) => BaseUri::parse(endpoint, &ENDPOINT)?,
+            None => Self::public_cloud(account)?,
+        };
+        let base = service.below(&name);
+        Ok(Self { name, base })
     }
 
-    fn on_public_cloud(account: &str, name: String) -> Result<Self, InvalidSetting> {
+    fn public_cloud(account: &str) -> Result<BaseUri, InvalidSetting> {
         let fits =
             (3..=24).contains(&account.len()) && account.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let refused =
@@ -65,49 +65,7 @@ impl Container {
             return Err(refused());
         }
         let authority = Authority::try_from(format!("{account}.blob.core.windows.net")).map_err(|_| refused())?;
-        let base = format!("/{name}");
-        Ok(Self { name, scheme: Scheme::HTTPS, authority, base })
-    }
-
-    fn at(endpoint: &str, name: String) -> Result<Self, InvalidSetting> {
-        let odd = |message: &'static str| InvalidSetting::new("endpoint", message);
-        let uri: Uri = endpoint
-            .parse()
-            .map_err(|_| odd("an endpoint is a URL such as https://myaccount.blob.core.chinacloudapi.cn"))?;
-        let parts = uri.into_parts();
-        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(odd("an endpoint begins with https:// or http://"));
-        };
-        if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
-            return Err(odd("an endpoint begins with https:// or http://"));
-        }
-        if authority.as_str().contains('@') {
-            return Err(odd("an endpoint has no user and password: use account name and account key"));
-        }
-        if parts.path_and_query.as_ref().is_some_and(|path| path.query().is_some()) {
-            return Err(odd("an endpoint has no query: a shared access signature cannot be used here"));
-        }
-        let path = parts.path_and_query.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/');
-        let base = format!("{path}/{name}");
-        Ok(Self { name, scheme, authority, base })
-    }
-
-    /// Host and port as they stand in the URI and in the `Host` header.
-    pub(super) fn endpoint(&self) -> &str {
-        self.authority.as_str()
-    }
-
-    /// The server behind it.
-    pub(super) fn place(&self) -> Endpoint {
-        let is_encrypted = self.is_encrypted();
-        let port = self.authority.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
-        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        Endpoint { host, port, is_encrypted }
-    }
-
-    /// Whether TLS protects what is sent.
-    pub(super) fn is_encrypted(&self) -> bool {
-        self.scheme == Scheme::HTTPS
+        Ok(BaseUri::new(Scheme::HTTPS, authority))
     }
 
     /// The URI of a blob. `None` for a key that no container has: an empty one would name the
@@ -116,27 +74,12 @@ impl Container {
         if key.is_empty() || key.contains('\\') || key.chars().count() > LONGEST_KEY {
             return None;
         }
-        self.uri(format!("{}/{}", self.base, utf8_percent_encode(key, PATH)))
+        self.base.key(key)
     }
 
     /// The URI of the container with these parameters.
     pub(super) fn query(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
-        let mut text = self.base.clone();
-        for (index, (name, value)) in parameters.iter().enumerate() {
-            let separator = if index == 0 { '?' } else { '&' };
-            write!(text, "{separator}{name}={}", utf8_percent_encode(value, QUERY)).ok()?;
-        }
-        self.uri(text)
-    }
-
-    /// The path goes to the server as these bytes: nothing resolves `..`, joins `//` or decodes.
-    fn uri(&self, path_and_query: String) -> Option<Uri> {
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(path_and_query)
-            .build()
-            .ok()
+        self.base.uri("", parameters)
     }
 }
 
@@ -188,7 +131,8 @@ mod tests {
                 endpoint: Some(endpoint.into()),
                 ..AzureConnection::default()
             };
-            Container::new(&connection, "myaccount", Some("https://operators.example.com")).unwrap().authority
+            let container = Container::new(&connection, "myaccount", Some("https://operators.example.com")).unwrap();
+            container.base.authority().to_owned()
         };
         assert_eq!(at(""), "operators.example.com");
         assert_eq!(at("https://users.example.com"), "users.example.com");
@@ -242,7 +186,7 @@ mod tests {
             for endpoint in [None, Some("http://h:1/base")] {
                 let container = container("con", endpoint).unwrap();
                 let uri = container.object(&key).unwrap();
-                let path = uri.path().strip_prefix(container.base.as_str()).and_then(|path| path.strip_prefix('/'));
+                let path = uri.path().strip_prefix(container.base.path()).and_then(|path| path.strip_prefix('/'));
                 prop_assert_eq!(percent_decode_str(path.unwrap()).decode_utf8().unwrap(), key.as_str());
                 prop_assert!(uri.query().is_none());
             }

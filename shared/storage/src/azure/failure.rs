@@ -2,24 +2,12 @@
 
 use http::StatusCode;
 use longshore_model::FailureReason;
-use quick_xml::Reader;
-use quick_xml::events::Event;
 
-use crate::wire::{Answer, plain};
+use crate::wire::{Answer, THROTTLED, by_status, first_texts, missing, plain};
 use crate::{ErrorKind, Op, StorageError};
 
-/// Azure's own word for a refusal, kept as the cause. Its message is left out: it may quote a name.
-#[derive(Debug, thiserror::Error)]
-#[error("the server answered {status} {code}, request id {request_id}")]
-struct Refusal {
-    status: StatusCode,
-    code: String,
-    request_id: String,
-}
-
 /// What the body of a refusal says.
-#[derive(Default)]
-struct Told {
+struct RefusalBody {
     code: String,
     message: String,
     /// Why a request was not authenticated.
@@ -28,28 +16,19 @@ struct Told {
 
 /// Turns an answer other than a success into an error.
 pub(super) fn refused(op: Op, answer: &Answer) -> StorageError {
-    let told = told(&answer.body);
+    let [code, message, detail] = first_texts(&answer.body, ["Code", "Message", "AuthenticationErrorDetail"]);
+    let body = RefusalBody { code, message, detail };
     // The header is there for answers without a body too.
-    let code = plain(answer.header("x-ms-error-code").unwrap_or(&told.code));
-    let (mut kind, reason) = meaning(op, answer.status, &code, &told);
-    if let ErrorKind::Throttled { retry_after } = &mut kind {
-        *retry_after = answer.retry_after();
-    }
-    let request_id = plain(answer.header("x-ms-request-id").unwrap_or("none"));
-    StorageError::caused(op, kind, reason, Refusal { status: answer.status, code, request_id })
+    let code = plain(answer.header("x-ms-error-code").unwrap_or(&body.code));
+    crate::wire::refused(op, answer, meaning(op, answer.status, &code, &body), &code, "x-ms-request-id")
 }
 
-fn meaning(op: Op, status: StatusCode, code: &str, told: &Told) -> (ErrorKind, FailureReason) {
-    use ErrorKind::{Denied, Invalid, NotFound, Unavailable};
-    let throttled = (ErrorKind::Throttled { retry_after: None }, FailureReason::Throttled);
-    let nothing_there = match op {
-        Op::Get | Op::Head | Op::Delete | Op::Presign => (NotFound, FailureReason::NoSuchObject),
-        Op::Connect | Op::List | Op::Put => (Invalid, FailureReason::NoSuchBucket),
-    };
+fn meaning(op: Op, status: StatusCode, code: &str, body: &RefusalBody) -> (ErrorKind, FailureReason) {
+    use ErrorKind::{Denied, Invalid, Unavailable};
     match code {
-        "AuthenticationFailed" => (Denied, unauthenticated(told)),
+        "AuthenticationFailed" => (Denied, unauthenticated(body)),
         // Azure says so of networks and rights, its emulator of wrong keys.
-        "AuthorizationFailure" if told.message.contains("failed to authenticate") => (Denied, unauthenticated(told)),
+        "AuthorizationFailure" if body.message.contains("failed to authenticate") => (Denied, unauthenticated(body)),
         "AuthorizationFailure"
         | "AuthorizationPermissionMismatch"
         | "AuthorizationResourceTypeMismatch"
@@ -69,60 +48,28 @@ fn meaning(op: Op, status: StatusCode, code: &str, told: &Told) -> (ErrorKind, F
         | "LeaseIdMissing" => (Denied, FailureReason::AccessDenied),
         "InvalidAuthenticationInfo" => (Denied, FailureReason::WrongSecretKey),
         "ContainerNotFound" | "ContainerBeingDeleted" => (Invalid, FailureReason::NoSuchBucket),
-        "BlobNotFound" => nothing_there,
+        "BlobNotFound" => missing(op),
         // A container or blob that is not there has a code of its own.
         "ResourceNotFound" if matches!(op, Op::Connect | Op::List | Op::Put) => {
             (Denied, FailureReason::UnknownAccessKey)
         }
-        "ServerBusy" => throttled,
+        "ServerBusy" => THROTTLED,
         "InternalError" | "OperationTimedOut" | "AccountBeingCreated" | "Md5Mismatch" => {
             (Unavailable, FailureReason::Unavailable)
         }
         "InvalidRange" => (Invalid, FailureReason::NoSuchRange),
         // An older server does not know the version that is spoken here.
         "InvalidHeaderValue" | "UnsupportedHeader" => (Invalid, FailureReason::BadAnswer),
-        _ => match status.as_u16() {
-            429 | 503 => throttled,
-            408 | 500 | 502 | 504 => (Unavailable, FailureReason::Unavailable),
-            300..=399 => (Invalid, FailureReason::BadAnswer),
-            401 | 403 => (Denied, FailureReason::AccessDenied),
-            404 => nothing_there,
-            416 => (Invalid, FailureReason::NoSuchRange),
-            400..=499 => (Invalid, FailureReason::InvalidSettings),
-            500..=599 => (Unavailable, FailureReason::Unavailable),
-            _ => (Invalid, FailureReason::BadAnswer),
-        },
+        _ => by_status(op, status),
     }
 }
 
 /// A date that is too old is refused by the same code as a wrong signature.
-fn unauthenticated(told: &Told) -> FailureReason {
-    if told.detail.starts_with("Request date header") {
+fn unauthenticated(body: &RefusalBody) -> FailureReason {
+    if body.detail.starts_with("Request date header") {
         FailureReason::ClockSkew
     } else {
         FailureReason::WrongSecretKey
-    }
-}
-
-/// Reads what is there; a body that is none of Azure's says nothing.
-fn told(body: &[u8]) -> Told {
-    let mut told = Told::default();
-    let Ok(text) = std::str::from_utf8(body) else { return told };
-    let mut reader = Reader::from_str(text.trim_start_matches('\u{FEFF}'));
-    let mut element = String::new();
-    loop {
-        match reader.read_event() {
-            Ok(Event::Start(start)) => element = start.local_name().as_ref().to_owned(),
-            Ok(Event::Text(text)) => match element.as_str() {
-                "Code" if told.code.is_empty() => told.code = text.to_string(),
-                "Message" if told.message.is_empty() => told.message = text.to_string(),
-                "AuthenticationErrorDetail" if told.detail.is_empty() => told.detail = text.to_string(),
-                _ => {}
-            },
-            Ok(Event::End(_)) => element.clear(),
-            Ok(Event::Eof) | Err(_) => return told,
-            Ok(_) => {}
-        }
     }
 }
 

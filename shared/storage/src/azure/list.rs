@@ -1,16 +1,14 @@
-//! `List Blobs`: its answer read event by event, and the key that continues it.
+//! `List Blobs`: its answer read token by token, and the key that continues it.
 //!
 //! The cursor is the last name of a page, given back as `startFrom`, which includes it. A marker
-//! would be good for some time and one server only; a name is good for ever and for any process.
+//! would be good for some time and one server only; a name is good at any time and for any process.
 
 mod start;
 
-use chrono::{DateTime, Utc};
 use percent_encoding::percent_decode_str;
-use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
 
-use crate::cloud::{ListingError, bare_etag};
+use crate::cloud::{ListingError, bare_etag, listing_text};
+use crate::wire::{Scanner, Token, http_date, resolve};
 use crate::{ListPage, Listed, ObjectMeta};
 pub(super) use start::{Start, is_unambiguous};
 
@@ -29,7 +27,7 @@ pub(super) struct Listing {
 
 /// The elements that are read; all others are passed over.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Leaf {
+enum Element {
     Name { encoded: bool },
     Size,
     ETag,
@@ -47,41 +45,28 @@ enum Entry {
 
 /// Reads a whole answer. One without its last closing tag is [`ListingError::CutShort`], never a short page.
 pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
-    let text = match std::str::from_utf8(body) {
-        Ok(text) => text,
-        Err(error) if error.error_len().is_none() => return Err(ListingError::CutShort),
-        Err(_) => return Err(ListingError::NotAListing),
-    };
+    let text = listing_text(body)?;
     // Azure begins with a byte order mark.
-    let mut reader = Reader::from_str(text.trim_start_matches('\u{FEFF}'));
-    reader.config_mut().expand_empty_elements = true;
+    let mut scanner = Scanner::new(text.trim_start_matches('\u{FEFF}'));
     let mut parser = Parser::default();
-    loop {
-        // Whatever is wrong with the grammar after a listing's first tag came with the transport.
-        match reader.read_event().map_err(|_| parser.broken())? {
-            Event::Start(element) => parser.open(&element)?,
-            Event::End(_) => parser.close()?,
-            Event::Text(text) if parser.leaf != Leaf::Other => parser.text.push_str(&text),
-            Event::CData(text) if parser.leaf != Leaf::Other => parser.text.push_str(&text),
-            Event::GeneralRef(name) if parser.leaf != Leaf::Other => match name.resolve_char_ref() {
-                Ok(Some(character)) => parser.text.push(character),
-                Ok(None) => {
-                    let entity = quick_xml::escape::resolve_xml_entity(&name).ok_or(ListingError::Lacks("entity"))?;
-                    parser.text.push_str(entity);
-                }
-                Err(_) => return Err(ListingError::Lacks("character")),
-            },
-            Event::Eof => return parser.finish(),
-            _ => {}
+    // Whatever is wrong with the grammar after a listing's first tag came with the transport.
+    while let Some(token) = scanner.next().map_err(|_| parser.broken())? {
+        match token {
+            Token::Open(name) => parser.open(name, &scanner)?,
+            Token::Close => parser.close()?,
+            Token::Text(_) | Token::Literal(_) if parser.element == Element::Other => {}
+            Token::Text(text) => resolve(text, &mut parser.text).map_err(|_| parser.broken())?,
+            Token::Literal(text) => parser.text.push_str(text),
         }
     }
+    parser.finish()
 }
 
 struct Parser {
     depth: usize,
     in_blobs: bool,
     in_properties: bool,
-    leaf: Leaf,
+    element: Element,
     text: String,
     listing: Listing,
     entry: Option<Entry>,
@@ -95,7 +80,7 @@ impl Default for Parser {
             depth: 0,
             in_blobs: false,
             in_properties: false,
-            leaf: Leaf::Other,
+            element: Element::Other,
             text: String::new(),
             listing: Listing::default(),
             entry: None,
@@ -110,19 +95,17 @@ impl Parser {
         if self.is_listing { ListingError::CutShort } else { ListingError::NotAListing }
     }
 
-    fn open(&mut self, element: &BytesStart<'_>) -> Result<(), ListingError> {
+    fn open(&mut self, name: &str, scanner: &Scanner<'_>) -> Result<(), ListingError> {
         self.depth += 1;
-        self.leaf = Leaf::Other;
+        self.element = Element::Other;
         self.text.clear();
-        let name = element.local_name();
-        let name: &str = name.as_ref();
         match self.depth {
             1 if name == "EnumerationResults" => self.is_listing = true,
             1 => return Err(ListingError::NotAListing),
             2 => {
                 self.in_blobs = name == "Blobs";
                 if name == "NextMarker" {
-                    self.leaf = Leaf::NextMarker;
+                    self.element = Element::NextMarker;
                 }
             }
             3 if self.in_blobs => {
@@ -135,16 +118,16 @@ impl Parser {
             4 if self.entry.is_some() => {
                 self.in_properties = name == "Properties";
                 if name == "Name" {
-                    self.leaf = Leaf::Name { encoded: is_encoded(element) };
+                    self.element = Element::Name { encoded: scanner.attribute("Encoded") == Some("true") };
                 }
             }
             5 if self.in_properties => {
-                self.leaf = match name {
-                    "Content-Length" => Leaf::Size,
-                    "Etag" => Leaf::ETag,
-                    "Last-Modified" => Leaf::LastModified,
-                    "ResourceType" => Leaf::ResourceType,
-                    _ => Leaf::Other,
+                self.element = match name {
+                    "Content-Length" => Element::Size,
+                    "Etag" => Element::ETag,
+                    "Last-Modified" => Element::LastModified,
+                    "ResourceType" => Element::ResourceType,
+                    _ => Element::Other,
                 };
             }
             _ => {}
@@ -154,16 +137,16 @@ impl Parser {
 
     fn close(&mut self) -> Result<(), ListingError> {
         let text = std::mem::take(&mut self.text);
-        match (std::mem::replace(&mut self.leaf, Leaf::Other), &mut self.entry) {
-            (Leaf::NextMarker, _) => self.marker = Some(text),
-            (Leaf::Name { encoded }, Some(Entry::Blob { object, .. })) => object.key = name(text, encoded)?,
-            (Leaf::Name { encoded }, Some(Entry::Prefix { name: prefix })) => *prefix = name(text, encoded)?,
-            (Leaf::Size, Some(Entry::Blob { object, .. })) => {
+        match (std::mem::replace(&mut self.element, Element::Other), &mut self.entry) {
+            (Element::NextMarker, _) => self.marker = Some(text),
+            (Element::Name { encoded }, Some(Entry::Blob { object, .. })) => object.key = name(text, encoded)?,
+            (Element::Name { encoded }, Some(Entry::Prefix { name: prefix })) => *prefix = name(text, encoded)?,
+            (Element::Size, Some(Entry::Blob { object, .. })) => {
                 object.size = text.trim().parse().map_err(|_| ListingError::Lacks("size"))?;
             }
-            (Leaf::ETag, Some(Entry::Blob { object, .. })) => object.etag = bare_etag(&text),
-            (Leaf::LastModified, Some(Entry::Blob { object, .. })) => object.modified_at = time(&text),
-            (Leaf::ResourceType, entry) => {
+            (Element::ETag, Some(Entry::Blob { object, .. })) => object.etag = bare_etag(&text),
+            (Element::LastModified, Some(Entry::Blob { object, .. })) => object.modified_at = http_date(&text),
+            (Element::ResourceType, entry) => {
                 self.listing.is_hierarchical = true;
                 if let Some(Entry::Blob { is_folder, .. }) = entry {
                     *is_folder = text.trim() == "directory";
@@ -193,14 +176,7 @@ impl Parser {
     }
 }
 
-/// Whether the name is escaped, as those are that XML cannot hold.
-fn is_encoded(element: &BytesStart<'_>) -> bool {
-    element.attributes().flatten().any(|attribute| {
-        let (name, value): (&str, &str) = (attribute.key.as_ref(), attribute.value.as_ref());
-        name == "Encoded" && value == "true"
-    })
-}
-
+/// A name, which is escaped where XML cannot hold it.
 fn name(text: String, encoded: bool) -> Result<String, ListingError> {
     let name = if encoded {
         percent_decode_str(&text).decode_utf8().map_err(|_| ListingError::Lacks("name"))?.into_owned()
@@ -208,10 +184,6 @@ fn name(text: String, encoded: bool) -> Result<String, ListingError> {
         text
     };
     if name.is_empty() { Err(ListingError::Lacks("name")) } else { Ok(name) }
-}
-
-fn time(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc2822(text.trim()).ok().map(|time| time.to_utc())
 }
 
 impl Listing {
@@ -254,7 +226,7 @@ impl Listing {
         // Azure does not say which order its names are in; within a page it is made that of their bytes.
         self.objects.sort_unstable_by(|a, b| a.key().cmp(b.key()));
         self.prefixes.sort_unstable();
-        // Who goes on where the page began gets the same page for ever.
+        // To go on where the page began would bring the same page again and again.
         if next.as_deref().is_some_and(|next| start.is_done(next)) {
             return Err(ListingError::IgnoresStart);
         }

@@ -70,11 +70,11 @@ impl Cloud for Azure {
     }
 
     fn authority(&self) -> &str {
-        self.container.endpoint()
+        self.container.base.authority()
     }
 
     fn endpoint(&self) -> Endpoint {
-        self.container.place()
+        self.container.base.endpoint()
     }
 
     async fn grant(&self, _: &Wire) -> Result<(), StorageError> {

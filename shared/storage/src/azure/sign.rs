@@ -4,17 +4,17 @@
 //! before they are escaped.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::header::InvalidHeaderValue;
 use http::{HeaderName, HeaderValue, Request, header};
-use percent_encoding::{percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
 use super::account::Account;
-use super::container::{Container, QUERY};
+use super::container::Container;
+use crate::wire::push_query;
 
 /// The version of the service that is spoken: the first with `startFrom` in listings.
 pub(super) const VERSION: &str = "2026-02-06";
@@ -44,7 +44,7 @@ pub(super) fn headers(
     account: &Account,
     now: DateTime<Utc>,
 ) -> Result<(), InvalidHeaderValue> {
-    let date = now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let date = httpdate::fmt_http_date(now.into());
     request.headers_mut().insert("x-ms-date", HeaderValue::from_str(&date)?);
     request.headers_mut().insert("x-ms-version", HeaderValue::from_static(VERSION));
     let signature = account.sign(&string_to_sign(request, &account.name));
@@ -107,7 +107,7 @@ pub(super) fn url(
 ) -> Option<String> {
     let uri = container.object(key)?;
     let expiry = now.checked_add_signed(TimeDelta::from_std(ttl).ok()?)?.format("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let protocol = if container.is_encrypted() { "https" } else { "https,http" };
+    let protocol = if container.base.is_encrypted() { "https" } else { "https,http" };
     let resource = format!("/blob/{}/{}/{key}", account.name, container.name);
     // Permission, start, end, resource, stored policy, addresses, protocol, version, kind of resource,
     // snapshot, encryption scope, and five headers of the answer.
@@ -115,12 +115,10 @@ pub(super) fn url(
     let signature = account.sign(&signed.join("\n"));
 
     let mut url = uri.to_string();
-    let parameters =
-        [("sv", SAS_VERSION), ("spr", protocol), ("se", &expiry), ("sr", "b"), ("sp", "r"), ("sig", &signature)];
-    for (index, (name, value)) in parameters.into_iter().enumerate() {
-        let separator = if index == 0 { '?' } else { '&' };
-        write!(url, "{separator}{name}={}", utf8_percent_encode(value, QUERY)).ok()?;
-    }
+    push_query(
+        &mut url,
+        &[("sv", SAS_VERSION), ("spr", protocol), ("se", &expiry), ("sr", "b"), ("sp", "r"), ("sig", &signature)],
+    )?;
     Some(url)
 }
 

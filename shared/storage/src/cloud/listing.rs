@@ -46,3 +46,21 @@ impl From<ListingError> for StorageError {
         Self::caused(Op::List, kind, reason, error)
     }
 }
+
+/// Sorts after every key below a prefix, since no character is greater; keys do not hold it. A cursor that ends with it
+/// means "after all that starts like this".
+pub(crate) const LAST_CHAR: char = '\u{10FFFF}';
+
+/// An answer as text. One cut in the middle of a character is told from one of another kind.
+pub(crate) fn listing_text(body: &[u8]) -> Result<&str, ListingError> {
+    std::str::from_utf8(body).map_err(|error| match error.error_len() {
+        None => ListingError::CutShort,
+        Some(_) => ListingError::NotAListing,
+    })
+}
+
+/// Whether each key is greater than the one before it, byte by byte, and the first greater than `after`.
+pub(crate) fn ascends<'a>(after: Option<&'a str>, mut keys: impl Iterator<Item = &'a str>) -> bool {
+    let mut before = after;
+    keys.all(|key| Some(key) > before.replace(key))
+}

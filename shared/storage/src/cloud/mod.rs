@@ -18,7 +18,7 @@ use longshore_model::{Secret, StorageKind};
 use crate::wire::{Answer, Wire};
 use crate::{Endpoint, ListRequest, ObjectMeta, Op, PutOptions, StorageError};
 pub(crate) use client::CloudStorage;
-pub(crate) use listing::{ListingAnswer, ListingError};
+pub(crate) use listing::{LAST_CHAR, ListingAnswer, ListingError, ascends, listing_text};
 pub(crate) use request::CloudRequest;
 
 /// What is one cloud's own.

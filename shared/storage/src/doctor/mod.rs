@@ -5,7 +5,7 @@
 //! for a signed URL without any. It leaves nothing behind that it could remove.
 
 mod browser;
-mod road;
+mod reach;
 mod snippet;
 mod step;
 
@@ -47,7 +47,7 @@ impl Stores {
         match self.open(settings, secrets) {
             Ok(storage) => {
                 examination.ok(Check::Settings, "can be understood");
-                if examination.road(storage.as_ref()).await {
+                if examination.reach(storage.as_ref()).await {
                     match direction {
                         Direction::Import => examination.read(storage.as_ref()).await,
                         Direction::Export => examination.write(storage.as_ref()).await,

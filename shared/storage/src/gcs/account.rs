@@ -28,7 +28,7 @@ pub(crate) struct Account {
     token: Expiring<HeaderValue>,
 }
 
-/// What is wrong with the operator's file; its content and place are not the users'.
+/// What is wrong with the operator's file; its content and path are not for users.
 #[derive(Debug, thiserror::Error)]
 enum OperatorFile {
     #[error("the file that GOOGLE_APPLICATION_CREDENTIALS names cannot be read")]
@@ -38,7 +38,7 @@ enum OperatorFile {
 }
 
 impl Accounts {
-    /// The account of a storage; asks nobody yet.
+    /// The account of a storage. Makes no request yet.
     ///
     /// # Errors
     /// The storage's own credentials are unusable, or it has none and neither has the operator.
@@ -113,19 +113,19 @@ mod tests {
     #[test]
     fn a_storage_without_credentials_uses_the_operators_and_says_what_is_wrong_with_them() {
         let accounts = Accounts::default();
-        let place = std::env::temp_dir().join(format!("longshore-gcs-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("longshore-gcs-{}", std::process::id()));
         let reason = |operator: Option<&Path>| {
             let error = accounts.account(Some(&Secret::new(" ")), operator).err().unwrap();
             assert_eq!((error.kind, error.reason), (ErrorKind::Denied, FailureReason::MissingCredentials));
             error.source().map(ToString::to_string).unwrap_or_default()
         };
         assert_eq!(reason(None), "");
-        assert!(reason(Some(&place)).ends_with("cannot be read"));
-        fs::write(&place, "hunter2").unwrap();
-        let unusable = reason(Some(&place));
+        assert!(reason(Some(&path)).ends_with("cannot be read"));
+        fs::write(&path, "hunter2").unwrap();
+        let unusable = reason(Some(&path));
         assert!(unusable.contains("is unusable: this is not the JSON") && !unusable.contains("hunter2"), "{unusable}");
-        fs::write(&place, service_account().to_string()).unwrap();
-        assert!(accounts.account(None, Some(&place)).unwrap().signer().is_some());
-        fs::remove_file(&place).unwrap();
+        fs::write(&path, service_account().to_string()).unwrap();
+        assert!(accounts.account(None, Some(&path)).unwrap().signer().is_some());
+        fs::remove_file(&path).unwrap();
     }
 }

@@ -1,92 +1,56 @@
 //! Where Cloud Storage is, and the exact URI of each bucket and key there.
 
-use std::fmt::Write;
-
 use http::Uri;
 use http::uri::{Authority, Scheme};
 use longshore_model::FailureReason;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
-use crate::{Endpoint, ErrorKind, InvalidSetting, Op, StorageError};
-
-/// What stays unescaped in a query and in one segment of a path.
-pub(super) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The same for a path, where `/` stands for itself.
-const PATH: &AsciiSet = &QUERY.remove(b'/');
+use crate::wire::{BaseUri, PATH, QUERY};
+use crate::{ErrorKind, InvalidSetting, Op, StorageError};
 
 /// Cloud Storage allows no longer keys.
 const LONGEST_KEY: usize = 1_024;
-
-/// The service: Google's, or one that the operator names in its place.
-#[derive(Debug, Clone)]
-pub(crate) struct Service {
-    scheme: Scheme,
-    authority: Authority,
-}
 
 /// A bucket's address, checked.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     pub(super) name: String,
-    service: Service,
+    pub(super) service: BaseUri,
 }
 
-/// An address from the operator that is none; the users cannot mend it.
+/// An address from the operator that is none. Only the operator can fix it.
 #[derive(Debug, thiserror::Error)]
 #[error("STORAGE_EMULATOR_HOST is neither host:port nor a URL without a path")]
 struct InvalidHost;
 
-impl Service {
-    /// The one that the operator names, or else Google's own.
-    pub(crate) fn of(operator: Option<&str>) -> Result<Self, StorageError> {
-        let invalid =
-            |error| StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::InvalidSettings, error);
-        operator.map_or_else(|| Ok(Self::google()), |text| Self::parse(text).map_err(invalid))
-    }
+/// Where the service listens: the address that the operator names, or else Google's own.
+pub(crate) fn service(operator: Option<&str>) -> Result<BaseUri, StorageError> {
+    let invalid = |error| StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::InvalidSettings, error);
+    operator.map_or_else(|| Ok(google()), |text| parse(text).map_err(invalid))
+}
 
-    /// Google's own.
-    pub(super) fn google() -> Self {
-        Self { scheme: Scheme::HTTPS, authority: Authority::from_static("storage.googleapis.com") }
-    }
+fn google() -> BaseUri {
+    BaseUri::new(Scheme::HTTPS, Authority::from_static("storage.googleapis.com"))
+}
 
-    /// Reads `http://host:port`, `https://host` or, for http, `host:port`.
-    fn parse(text: &str) -> Result<Self, InvalidHost> {
-        let text = text.trim();
-        let (scheme, authority) = match text.split_once("://") {
-            Some(("https", authority)) => (Scheme::HTTPS, authority),
-            Some(("http", authority)) => (Scheme::HTTP, authority),
-            Some(_) => return Err(InvalidHost),
-            None => (Scheme::HTTP, text),
-        };
-        // Signed URLs cover the host as browsers send it, and they leave the usual port out.
-        let usual = if scheme == Scheme::HTTPS { ":443" } else { ":80" };
-        let authority = authority.trim_end_matches('/');
-        let authority = authority.strip_suffix(usual).unwrap_or(authority);
-        let authority: Authority = authority.parse().map_err(|_| InvalidHost)?;
-        if authority.as_str().contains('@') || authority.host().is_empty() {
-            return Err(InvalidHost);
-        }
-        Ok(Self { scheme, authority })
+/// Reads `http://host:port`, `https://host` or, for http, `host:port`.
+fn parse(text: &str) -> Result<BaseUri, InvalidHost> {
+    let text = text.trim();
+    let (scheme, authority) = match text.split_once("://") {
+        Some(("https", authority)) => (Scheme::HTTPS, authority),
+        Some(("http", authority)) => (Scheme::HTTP, authority),
+        Some(_) => return Err(InvalidHost),
+        None => (Scheme::HTTP, text),
+    };
+    // Signed URLs cover the host as browsers send it, and they leave the usual port out.
+    let usual = if scheme == Scheme::HTTPS { ":443" } else { ":80" };
+    let authority = authority.trim_end_matches('/');
+    let authority = authority.strip_suffix(usual).unwrap_or(authority);
+    let authority: Authority = authority.parse().map_err(|_| InvalidHost)?;
+    if authority.as_str().contains('@') || authority.host().is_empty() {
+        return Err(InvalidHost);
     }
-
-    /// Host and port as they stand in the URI and in the `Host` header.
-    pub(super) fn authority(&self) -> &str {
-        self.authority.as_str()
-    }
-
-    pub(super) fn scheme(&self) -> &str {
-        self.scheme.as_str()
-    }
-
-    /// Where it listens.
-    pub(super) fn place(&self) -> Endpoint {
-        let is_encrypted = self.scheme == Scheme::HTTPS;
-        Endpoint {
-            host: self.authority.host().trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port: self.authority.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 }),
-            is_encrypted,
-        }
-    }
+    Ok(BaseUri::new(scheme, authority))
 }
 
 /// Checks a bucket's name.
@@ -107,49 +71,31 @@ pub(super) fn check_name(name: &str) -> Result<(), InvalidSetting> {
 }
 
 impl Bucket {
-    pub(super) fn new(name: &str, service: Service) -> Result<Self, InvalidSetting> {
+    pub(super) fn new(name: &str, service: BaseUri) -> Result<Self, InvalidSetting> {
         check_name(name)?;
         Ok(Self { name: name.to_owned(), service })
     }
 
-    pub(super) fn service(&self) -> &Service {
-        &self.service
-    }
-
     /// The URI of the bucket's objects with these parameters.
     pub(super) fn objects(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
-        self.uri(format!("/storage/v1/b/{}/o", self.name), parameters)
+        self.service.uri(&format!("/storage/v1/b/{}/o", self.name), parameters)
     }
 
     /// The URI that takes new objects.
     pub(super) fn upload(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
-        self.uri(format!("/upload/storage/v1/b/{}/o", self.name), parameters)
+        self.service.uri(&format!("/upload/storage/v1/b/{}/o", self.name), parameters)
     }
 
     /// The URI of an object, whose key is one segment of the path. `None` for a key that no bucket has:
     /// an empty one would name the bucket's list.
     pub(super) fn object(&self, key: &str, parameters: &[(&str, &str)]) -> Option<Uri> {
         let path = format!("/storage/v1/b/{}/o/{}", self.name, utf8_percent_encode(fitting(key)?, QUERY));
-        self.uri(path, parameters)
+        self.service.uri(&path, parameters)
     }
 
     /// The path by which browsers know an object, and which signed URLs are made of.
     pub(super) fn public_path(&self, key: &str) -> Option<String> {
         Some(format!("/{}/{}", self.name, utf8_percent_encode(fitting(key)?, PATH)))
-    }
-
-    /// The path goes to the server as these bytes: nothing resolves `..`, joins `//` or decodes.
-    fn uri(&self, mut text: String, parameters: &[(&str, &str)]) -> Option<Uri> {
-        for (index, (name, value)) in parameters.iter().enumerate() {
-            let separator = if index == 0 { '?' } else { '&' };
-            write!(text, "{separator}{name}={}", utf8_percent_encode(value, QUERY)).ok()?;
-        }
-        Uri::builder()
-            .scheme(self.service.scheme.clone())
-            .authority(self.service.authority.clone())
-            .path_and_query(text)
-            .build()
-            .ok()
     }
 }
 
@@ -165,7 +111,7 @@ mod tests {
     use super::*;
 
     fn bucket() -> Bucket {
-        Bucket::new("b-1", Service::google()).unwrap()
+        Bucket::new("b-1", google()).unwrap()
     }
 
     #[test]
@@ -214,11 +160,11 @@ mod tests {
             ("https://gcs.example.com:443", "https", "gcs.example.com"),
             (" http://[::1]:80", "http", "[::1]"),
         ] {
-            let service = Service::parse(text).unwrap();
+            let service = parse(text).unwrap();
             assert_eq!((service.scheme(), service.authority()), (scheme, authority), "{text:?}");
         }
         for text in ["", "ftp://h", "http://u@h", "http://", "h/path", "a b"] {
-            assert!(Service::parse(text).is_err(), "{text:?}");
+            assert!(parse(text).is_err(), "{text:?}");
         }
     }
 

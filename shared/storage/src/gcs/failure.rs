@@ -4,20 +4,11 @@ use http::StatusCode;
 use longshore_model::FailureReason;
 use serde::Deserialize;
 
-use crate::wire::{Answer, plain};
+use crate::wire::{Answer, THROTTLED, by_status};
 use crate::{ErrorKind, Op, StorageError};
 
 /// How a refusal begins where not only the object is missing but its bucket.
 const NO_BUCKET: &str = "The specified bucket does not exist";
-
-/// Google's own word for a refusal, kept as the cause. Its message is left out: it names keys and accounts.
-#[derive(Debug, thiserror::Error)]
-#[error("the server answered {status} {code}, request id {request_id}")]
-struct Refusal {
-    status: StatusCode,
-    code: String,
-    request_id: String,
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -44,38 +35,22 @@ pub(super) fn refused(op: Op, answer: &Answer) -> StorageError {
     let code = errors.into_iter().next().unwrap_or_default().reason;
     // Where an object's bytes were asked for, the message comes as it is.
     let has_bucket = !message.starts_with(NO_BUCKET) && !answer.body.starts_with(NO_BUCKET.as_bytes());
-    let (mut kind, reason) = meaning(op, answer.status, &code, has_bucket);
-    if let ErrorKind::Throttled { retry_after } = &mut kind {
-        *retry_after = answer.retry_after();
-    }
-    let request_id = plain(answer.header("x-guploader-uploadid").unwrap_or("none"));
-    StorageError::caused(op, kind, reason, Refusal { status: answer.status, code: plain(&code), request_id })
+    let meaning = meaning(op, answer.status, &code, has_bucket);
+    crate::wire::refused(op, answer, meaning, &code, "x-guploader-uploadid")
 }
 
 fn meaning(op: Op, status: StatusCode, code: &str, has_bucket: bool) -> (ErrorKind, FailureReason) {
-    use ErrorKind::{Denied, Invalid, NotFound, Unavailable};
-    let throttled = (ErrorKind::Throttled { retry_after: None }, FailureReason::Throttled);
-    match code {
+    use ErrorKind::{Denied, Invalid, Unavailable};
+    match (code, status.as_u16()) {
         // Some limits are told as a 403.
-        "rateLimitExceeded" | "userRateLimitExceeded" => return throttled,
-        "accountDisabled" => return (Denied, FailureReason::UnknownAccessKey),
-        _ => {}
-    }
-    match status.as_u16() {
-        429 | 503 => throttled,
-        // A conflict with a request under way, or a proxy on the way: another try may pass.
-        408 | 409 | 500 | 502 | 504 => (Unavailable, FailureReason::Unavailable),
+        ("rateLimitExceeded" | "userRateLimitExceeded", _) => THROTTLED,
+        ("accountDisabled", _) => (Denied, FailureReason::UnknownAccessKey),
+        // A conflict with a request under way: another try may pass.
+        (_, 409) => (Unavailable, FailureReason::Unavailable),
         // Google tells of a wrong account when the token is asked for: this one is too old or revoked.
-        401 => (Denied, FailureReason::ExpiredCredentials),
-        403 => (Denied, FailureReason::AccessDenied),
-        404 => match op {
-            Op::Get | Op::Head | Op::Delete | Op::Presign if has_bucket => (NotFound, FailureReason::NoSuchObject),
-            _ => (Invalid, FailureReason::NoSuchBucket),
-        },
-        416 => (Invalid, FailureReason::NoSuchRange),
-        400..=499 => (Invalid, FailureReason::InvalidSettings),
-        500..=599 => (Unavailable, FailureReason::Unavailable),
-        _ => (Invalid, FailureReason::BadAnswer),
+        (_, 401) => (Denied, FailureReason::ExpiredCredentials),
+        (_, 404) if !has_bucket => (Invalid, FailureReason::NoSuchBucket),
+        _ => by_status(op, status),
     }
 }
 

@@ -11,10 +11,9 @@ use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::bucket::QUERY;
 use super::key_file::{AuthorizedUser, KeyFile, ServiceAccount, Unsignable};
 use super::token::bearer;
-use crate::wire::{Answer, Call, Fresh, Wire, plain};
+use crate::wire::{Answer, Call, Fresh, QUERY, Wire, plain};
 use crate::{ErrorKind, Op, StorageError};
 
 /// Objects may be listed, read, written and deleted, as far as the account's roles go.
@@ -51,7 +50,7 @@ pub(super) async fn ask(wire: &Wire, file: &KeyFile) -> Result<Fresh<HeaderValue
     };
     let host = uri.authority().map_or("", |authority| authority.as_str());
     let call = Call { kind: StorageKind::Gcs, op: Op::Connect, endpoint: host, max_bytes: LONGEST_ANSWER };
-    // Signed anew for each try: an assertion is good from now on.
+    // Signed for each try: an assertion is good from now on.
     let prepare = || async { request(uri, host, form(file)?) };
     wire.call(call, prepare, |answer| granted(file, &answer)).await
 }

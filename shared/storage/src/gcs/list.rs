@@ -1,7 +1,7 @@
 //! A page of objects: the answer read straight into what the caller gets, and the cursor that goes on.
 //!
 //! The cursor is the last key of a page, given back as `startOffset`. A page token would bind a job to
-//! a few hours; a key is good for ever and for any process. `startOffset` includes the key it names, so
+//! a few hours; a key is good at any time and for any process. `startOffset` includes the key it names, so
 //! one more is asked for and the first is left out if it is that one.
 
 use std::fmt;
@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::cloud::{ListingAnswer, ListingError};
+use crate::cloud::{LAST_CHAR, ListingAnswer, ListingError, ascends};
 use crate::{ListPage, ObjectMeta};
 
 /// What is asked for of each object: answers without access lists are a fifth of the size.
@@ -21,9 +21,6 @@ pub(super) const OBJECT_FIELDS: &str = "name,size,generation,updated";
 
 /// More than Cloud Storage gives at once.
 const LARGEST: u16 = 1_000;
-
-/// Sorts after every key below a prefix, since no character is greater.
-const LAST_CHAR: char = '\u{10FFFF}';
 
 /// What a listing's answer says.
 #[derive(Deserialize)]
@@ -113,12 +110,6 @@ impl From<Item> for ObjectMeta {
     fn from(item: Item) -> Self {
         Self { key: item.name, size: item.size, etag: item.generation, modified_at: item.updated }
     }
-}
-
-/// Whether each key is greater than the one before it, byte by byte.
-fn ascends<'a>(after: Option<&'a str>, mut keys: impl Iterator<Item = &'a str>) -> bool {
-    let mut before = after;
-    keys.all(|key| Some(key) > before.replace(key))
 }
 
 /// Google writes 64-bit numbers as texts.

@@ -25,11 +25,11 @@ use longshore_model::{FailureReason, GcsConnection, Secret, StorageKind};
 #[cfg(feature = "conformance")]
 use crate::ListPage;
 use crate::cloud::{Cloud, CloudRequest, CloudStorage, ListingAnswer};
-use crate::wire::{Answer, Wire};
+use crate::wire::{Answer, BaseUri, Wire};
 use crate::{Endpoint, ErrorKind, InvalidSetting, ListRequest, ObjectMeta, Op, PutOptions, StorageError};
 pub(crate) use account::{Account, Accounts};
 use bucket::Bucket;
-pub(crate) use bucket::Service;
+pub(crate) use bucket::service;
 use list::Item;
 
 /// V4 allows no longer validity of a signed URL: seven days.
@@ -62,7 +62,7 @@ impl Gcs {
     pub(crate) fn open(
         connection: &GcsConnection,
         prefix: String,
-        service: Service,
+        service: BaseUri,
         account: Arc<Account>,
         wire: Arc<Wire>,
     ) -> Result<CloudStorage<Self>, InvalidSetting> {
@@ -82,11 +82,11 @@ impl Cloud for Gcs {
     }
 
     fn authority(&self) -> &str {
-        self.bucket.service().authority()
+        self.bucket.service.authority()
     }
 
     fn endpoint(&self) -> Endpoint {
-        self.bucket.service().place()
+        self.bucket.service.endpoint()
     }
 
     async fn grant(&self, wire: &Wire) -> Result<HeaderValue, StorageError> {
@@ -173,7 +173,7 @@ impl Cloud for Gcs {
         // A person has no key, only a token: that never belongs into a URL.
         let account = self.account.signer().ok_or_else(|| refused(ErrorKind::Denied, FailureReason::NoSignedUrls))?;
         let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
-        let service = self.bucket.service();
+        let service = &self.bucket.service;
         sign::url(account, service.scheme(), service.authority(), &path, ttl, Utc::now()).map(Secret::new).map_err(
             |error| StorageError::caused(Op::Presign, ErrorKind::Invalid, FailureReason::WrongSecretKey, error),
         )

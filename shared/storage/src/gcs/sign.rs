@@ -7,8 +7,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use chrono::{DateTime, Utc};
 use percent_encoding::utf8_percent_encode;
 
-use super::bucket::QUERY;
 use super::key_file::{ServiceAccount, Unsignable};
+use crate::wire::QUERY;
 
 const ALGORITHM: &str = "GOOG4-RSA-SHA256";
 

@@ -4,7 +4,6 @@
 //! largest of them. A name that is a folder sorts as if it ended in `/`, for so its keys go on.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::DirEntry;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,6 +17,7 @@ use nix::sys::stat::{SFlag, fstat, fstatat};
 use super::failure::{failed, outside};
 use super::folder::{Folder, UNFINISHED, kind, read_dir};
 use super::object::object;
+use crate::listed::describe;
 use crate::{ErrorKind, ListPage, ListRequest, Listed, ListingFault, Op, StorageError};
 
 /// A listing that is asked for.
@@ -256,7 +256,7 @@ impl Name {
         };
         Ok(match entry.file_name().into_string() {
             Ok(text) => Self { text, sort },
-            Err(bytes) => Self { text: shown(bytes), sort: Sort::NotUtf8 },
+            Err(bytes) => Self { text: describe(&bytes.into_vec()), sort: Sort::NotUtf8 },
         })
     }
 
@@ -265,17 +265,4 @@ impl Name {
         let slash = (self.sort == Sort::Folder).then_some(b'/');
         self.text.bytes().chain(slash)
     }
-}
-
-/// A name that is not text, with `\xff` for each byte that is none.
-fn shown(name: OsString) -> String {
-    let name = name.into_vec();
-    let mut shown = String::new();
-    for chunk in name.utf8_chunks() {
-        shown.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            shown.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    shown
 }

@@ -17,21 +17,22 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::task::TaskTracker;
 
+use super::address::RedisAddress;
 use super::answers::Answers;
 use super::counted::Counted;
 use super::failure::{broken, cluster};
-use super::place::Place;
+
 use crate::wire::{Wire, no_answer};
 use crate::{ErrorKind, Op, StorageError};
 
-/// How long a connection that nobody uses is kept.
+/// How long an unused connection is kept.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// The connections of a process. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Connections {
     wire: Arc<Wire>,
-    slots: Arc<Mutex<HashMap<Place, Arc<Slot>>>>,
+    slots: Arc<Mutex<HashMap<RedisAddress, Arc<Slot>>>>,
     drivers: TaskTracker,
 }
 
@@ -109,9 +110,9 @@ impl Connections {
         &self.wire
     }
 
-    /// The connection to a place; opened if there is none that works.
-    pub(super) async fn get(&self, op: Op, place: &Place) -> Result<Live, StorageError> {
-        let (slot, asked_at) = (self.slot(place), Instant::now());
+    /// The connection to a database; opened if there is none that works.
+    pub(super) async fn get(&self, op: Op, address: &RedisAddress) -> Result<Live, StorageError> {
+        let (slot, asked_at) = (self.slot(address), Instant::now());
         let mut state = slot.state.lock().await;
         if let Some(live) = state.live.as_ref().filter(|live| live.works()) {
             return Ok(live.clone());
@@ -120,7 +121,7 @@ impl Connections {
         if let Some((_, kind, reason)) = state.failed.filter(|(at, ..)| *at >= asked_at) {
             return Err(StorageError::new(op, kind, reason));
         }
-        match self.fresh(op, place).await {
+        match self.fresh(op, address).await {
             Ok(fresh) => Ok(state.live.insert(fresh).clone()),
             Err(error) => {
                 state.failed = Some((Instant::now(), error.kind, error.reason));
@@ -129,40 +130,40 @@ impl Connections {
         }
     }
 
-    fn slot(&self, place: &Place) -> Arc<Slot> {
+    fn slot(&self, address: &RedisAddress) -> Arc<Slot> {
         let now = Instant::now();
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|_, slot| now.duration_since(*slot.used_at()) < KEPT);
         let slot = slots
-            .entry(place.clone())
+            .entry(address.clone())
             .or_insert_with(|| Arc::new(Slot { state: tokio::sync::Mutex::default(), used_at: Mutex::new(now) }));
         *slot.used_at() = now;
         Arc::clone(slot)
     }
 
     /// Opens a connection of its own, as far as the first answers.
-    pub(super) async fn fresh(&self, op: Op, place: &Place) -> Result<Live, StorageError> {
+    pub(super) async fn fresh(&self, op: Op, address: &RedisAddress) -> Result<Live, StorageError> {
         let patience = self.wire.timeouts().head;
-        let stream = self.wire.tcp(op, &place.host, place.port).await?;
+        let stream = self.wire.tcp(op, &address.host, address.port).await?;
         let moved = Arc::new(AtomicU64::new(0));
-        if !place.tls {
-            return self.enter(op, place, Counted::new(stream, &moved), moved).await;
+        if !address.tls {
+            return self.enter(op, address, Counted::new(stream, &moved), moved).await;
         }
-        let name = ServerName::try_from(place.host.clone())
+        let name = ServerName::try_from(address.host.clone())
             .map_err(|error| StorageError::caused(op, ErrorKind::Invalid, FailureReason::Tls, error))?;
         let connector = TlsConnector::from(Arc::new(self.wire.tls().clone()));
         let stream = timeout(patience, connector.connect(name, stream))
             .await
             .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
             .map_err(|error| no_answer(op, error))?;
-        self.enter(op, place, Counted::new(stream, &moved), moved).await
+        self.enter(op, address, Counted::new(stream, &moved), moved).await
     }
 
     /// Says who we are and which database is meant, and asks which run of the server this is.
     async fn enter<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         op: Op,
-        place: &Place,
+        address: &RedisAddress,
         stream: S,
         moved: Arc<AtomicU64>,
     ) -> Result<Live, StorageError> {
@@ -180,11 +181,11 @@ impl Connections {
             patience: self.wire.timeouts().head,
             driver: Arc::new(Driver(self.drivers.spawn(driver))),
         };
-        if place.password.is_some() || place.username.is_some() {
-            let password = place.password.as_ref().map_or("", |password| password.expose());
-            live.tell(op, redis::cmd("AUTH").arg(place.username.as_deref()).arg(password)).await?;
+        if address.password.is_some() || address.username.is_some() {
+            let password = address.password.as_ref().map_or("", |password| password.expose());
+            live.tell(op, redis::cmd("AUTH").arg(address.username.as_deref()).arg(password)).await?;
         }
-        live.tell(op, redis::cmd("SELECT").arg(place.db)).await?;
+        live.tell(op, redis::cmd("SELECT").arg(address.db)).await?;
         let mut asked = Pipeline::new();
         asked.cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
         let mut answers = live.ask(op, &asked).await?;

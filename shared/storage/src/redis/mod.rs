@@ -3,11 +3,11 @@
 //! What keeps no times and no tags gets them from what is cheap to ask: an etag is the length of a
 //! value and a digest of both its ends.
 
+mod address;
 mod answers;
 mod connection;
 mod counted;
 mod failure;
-mod place;
 mod scan;
 mod value;
 
@@ -24,9 +24,10 @@ use crate::{
     Endpoint, ErrorKind, InvalidSetting, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe,
     PutOptions, Range, Storage, StorageError,
 };
+use address::RedisAddress;
 pub(crate) use connection::Connections;
 use connection::Live;
-use place::Place;
+
 use value::etag_of;
 
 /// Bytes of a piece of a stream.
@@ -45,12 +46,12 @@ pub(crate) struct Redis {
 #[derive(Clone)]
 struct Client {
     connections: Connections,
-    place: Place,
+    address: RedisAddress,
 }
 
 /// Checks settings for what can be known without asking the server.
 pub(crate) fn check(connection: &RedisConnection) -> Result<(), InvalidSetting> {
-    Place::new(connection, None).map(drop)
+    RedisAddress::new(connection, None).map(drop)
 }
 
 impl Redis {
@@ -61,8 +62,8 @@ impl Redis {
         prefix: String,
         connections: Connections,
     ) -> Result<Self, InvalidSetting> {
-        let place = Place::new(connection, secrets.password.clone())?;
-        Ok(Self { client: Client { connections, place }, prefix })
+        let address = RedisAddress::new(connection, secrets.password.clone())?;
+        Ok(Self { client: Client { connections, address }, prefix })
     }
 
     /// Writes what is gone in a minute, and takes it away at once if that is allowed.
@@ -101,9 +102,9 @@ impl Client {
         T: Send,
         Fut: Future<Output = Result<T, StorageError>> + Send,
     {
-        let call = Call { kind: StorageKind::Redis, op, endpoint: &self.place.endpoint, max_bytes: 0 };
+        let call = Call { kind: StorageKind::Redis, op, endpoint: &self.address.endpoint, max_bytes: 0 };
         let wire = self.connections.wire();
-        wire.attempt(call, || async { work(self.connections.get(op, &self.place).await?).await }).await
+        wire.attempt(call, || async { work(self.connections.get(op, &self.address).await?).await }).await
     }
 
     /// Runs one command of which only its success matters.
@@ -214,7 +215,7 @@ impl Storage for Redis {
 
     async fn probe(&self, probe: Probe) -> Result<(), StorageError> {
         // Not one of the connections there are: they were let in with what was right then.
-        let live = self.client.connections.fresh(Op::Connect, &self.client.place).await?;
+        let live = self.client.connections.fresh(Op::Connect, &self.client.address).await?;
         match probe {
             Probe::Read => self.can_read(&live).await,
             Probe::Write => self.can_write(&live).await,
@@ -226,11 +227,11 @@ impl Storage for Redis {
     }
 
     fn uri(&self, key: &str) -> String {
-        format!("redis://{}/{}/{key}", self.client.place.endpoint, self.client.place.db)
+        format!("redis://{}/{}/{key}", self.client.address.endpoint, self.client.address.db)
     }
 
     fn endpoint(&self) -> Option<Endpoint> {
-        let Place { host, port, tls, .. } = &self.client.place;
+        let RedisAddress { host, port, tls, .. } = &self.client.address;
         Some(Endpoint { host: host.clone(), port: *port, is_encrypted: *tls })
     }
 

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::answers::Answers;
 use super::connection::Live;
+use crate::listed::describe;
 use crate::{Listed, ListingFault, ObjectMeta, Op, StorageError};
 
 /// Bytes at each end of a value that its etag covers: a thousand values cost no more than 128 KiB, and a
@@ -45,7 +46,7 @@ pub(super) async fn look(live: &Live, op: Op, keys: Vec<Vec<u8>>) -> Result<Vec<
                 ask(&mut asked, key.as_bytes());
                 texts.push(key);
             }
-            Err(error) => objects.push(ListingFault::KeyNotUtf8.at(shown(error.as_bytes()))),
+            Err(error) => objects.push(ListingFault::KeyNotUtf8.at(describe(error.as_bytes()))),
         }
     }
     if texts.is_empty() {
@@ -99,18 +100,6 @@ async fn tell(live: &Live, op: Op, keys: Vec<String>, objects: &mut Vec<Listed>)
     Ok(())
 }
 
-/// A key that is not text, with `\xff` for each byte that is none.
-fn shown(key: &[u8]) -> String {
-    let mut shown = String::new();
-    for chunk in key.utf8_chunks() {
-        shown.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            shown.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,10 +112,5 @@ mod tests {
         etags.sort();
         etags.dedup();
         assert_eq!(etags.len(), 7);
-    }
-
-    #[test]
-    fn a_key_that_is_not_text_is_shown_with_its_bytes() {
-        assert_eq!(shown(b"tasks:\xff\xfe1"), "tasks:\\xff\\xfe1");
     }
 }

@@ -1,19 +1,21 @@
 //! Where a bucket is, and the exact URI of each of its keys.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{Authority, Scheme};
 use longshore_model::S3Connection;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
-use crate::{Endpoint, InvalidSetting};
+use crate::InvalidSetting;
+use crate::wire::{BaseUri, EndpointSetting, QUERY};
 
-/// What `SigV4` leaves unescaped in a query.
-pub(super) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The same for a path, where `/` stands for itself.
-const PATH: &AsciiSet = &QUERY.remove(b'/');
+const ENDPOINT: EndpointSetting = EndpointSetting {
+    field: "s3_endpoint",
+    not_a_url: "an endpoint is a URL such as https://minio.example.com:9000",
+    has_user: "an endpoint has no user and password: use the key fields",
+    has_query: "an endpoint has no query",
+};
 
 /// S3 allows no longer keys.
 const LONGEST_KEY: usize = 1_024;
@@ -23,10 +25,8 @@ const LONGEST_KEY: usize = 1_024;
 pub(super) struct Bucket {
     pub(super) name: String,
     pub(super) region: String,
-    scheme: Scheme,
-    authority: Authority,
-    /// What comes before `/key`: empty, or the endpoint's own path and the bucket.
-    base: String,
+    /// What comes before `/key`: the host, and on most endpoints the bucket.
+    pub(super) base: BaseUri,
 }
 
 impl Bucket {
@@ -62,18 +62,16 @@ impl Bucket {
         }
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         // AWS's certificate covers one label before the domain, so a name with dots goes into the path.
-        let (host, base) = if name.contains('.') {
-            (format!("s3.{region}.{domain}"), format!("/{name}"))
-        } else {
-            (format!("{name}.s3.{region}.{domain}"), String::new())
-        };
+        let is_dotted = name.contains('.');
+        let host = if is_dotted { format!("s3.{region}.{domain}") } else { format!("{name}.s3.{region}.{domain}") };
         let authority = Authority::try_from(host)
             .map_err(|_| InvalidSetting::new("region_name", "this region does not make a host name"))?;
-        Ok(Self { name, region, scheme: Scheme::HTTPS, authority, base })
+        let base = BaseUri::new(Scheme::HTTPS, authority);
+        let base = if is_dotted { base.below(&name) } else { base };
+        Ok(Self { name, region, base })
     }
 
     fn at(endpoint: &str, name: String, region: String) -> Result<Self, InvalidSetting> {
-        let odd = |message: &'static str| InvalidSetting::new("s3_endpoint", message);
         // Compatible stores allow more names than AWS, but none allows these.
         if name.is_empty()
             || name == "."
@@ -101,49 +99,17 @@ impl Bucket {
             None => Cow::Borrowed(endpoint),
         };
         if endpoint.contains(['{', '}']) {
-            return Err(odd(
+            return Err(InvalidSetting::new(
+                ENDPOINT.field,
                 "the placeholder {bucket} stands at the beginning of the host: https://{bucket}.example.com",
             ));
         }
-        let uri: Uri =
-            endpoint.parse().map_err(|_| odd("an endpoint is a URL such as https://minio.example.com:9000"))?;
-        let parts = uri.into_parts();
-        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(odd("an endpoint begins with https:// or http://"));
-        };
-        if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
-            return Err(odd("an endpoint begins with https:// or http://"));
-        }
-        if authority.as_str().contains('@') {
-            return Err(odd("an endpoint has no user and password: use the key fields"));
-        }
-        let path = parts.path_and_query.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/');
-        if parts.path_and_query.as_ref().is_some_and(|path| path.query().is_some()) {
-            return Err(odd("an endpoint has no query"));
-        }
+        let base = BaseUri::parse(&endpoint, &ENDPOINT)?;
         let base = match host_style {
-            Some(_) => path.to_owned(),
-            None => format!("{path}/{}", utf8_percent_encode(&name, QUERY)),
+            Some(_) => base,
+            None => base.below(&utf8_percent_encode(&name, QUERY).to_string()),
         };
-        Ok(Self { name, region, scheme, authority, base })
-    }
-
-    /// Host and port as they stand in the URI and in the `Host` header.
-    pub(super) fn endpoint(&self) -> &str {
-        self.authority.as_str()
-    }
-
-    /// The server behind it.
-    pub(super) fn place(&self) -> Endpoint {
-        let is_encrypted = self.is_encrypted();
-        let port = self.authority.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
-        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        Endpoint { host, port, is_encrypted }
-    }
-
-    /// Whether TLS protects what is sent.
-    pub(super) fn is_encrypted(&self) -> bool {
-        self.scheme == Scheme::HTTPS
+        Ok(Self { name, region, base })
     }
 
     /// The URI of an object. `None` for a key that no bucket has: an empty one would name the bucket itself.
@@ -151,27 +117,12 @@ impl Bucket {
         if key.is_empty() || key.len() > LONGEST_KEY {
             return None;
         }
-        self.uri(format!("{}/{}", self.base, utf8_percent_encode(key, PATH)))
+        self.base.key(key)
     }
 
     /// The URI of the bucket with these parameters, already in the order of their names.
     pub(super) fn query(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
-        let mut text = if self.base.is_empty() { "/".to_owned() } else { self.base.clone() };
-        for (index, (name, value)) in parameters.iter().enumerate() {
-            let separator = if index == 0 { '?' } else { '&' };
-            write!(text, "{separator}{name}={}", utf8_percent_encode(value, QUERY)).ok()?;
-        }
-        self.uri(text)
-    }
-
-    /// The path goes to the server as these bytes: nothing resolves `..`, joins `//` or decodes.
-    fn uri(&self, path_and_query: String) -> Option<Uri> {
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(path_and_query)
-            .build()
-            .ok()
+        self.base.uri("", parameters)
     }
 }
 
@@ -223,7 +174,7 @@ mod tests {
     fn an_endpoint_with_the_placeholder_is_reached_as_the_buckets_own_host() {
         let own = bucket("photos", Some("https://{bucket}.oss.example.com:8443/base"));
         assert_eq!(own.object("a b").unwrap(), "https://photos.oss.example.com:8443/base/a%20b");
-        assert_eq!(own.endpoint(), "photos.oss.example.com:8443");
+        assert_eq!(own.base.authority(), "photos.oss.example.com:8443");
         let root = bucket("photos", Some("https://{bucket}.oss.example.com"));
         assert_eq!(root.query(&[("list-type", "2")]).unwrap(), "https://photos.oss.example.com/?list-type=2");
         for name in ["Photos", "a_b", "a..b", "x@evil.com"] {
@@ -283,7 +234,7 @@ mod tests {
             for endpoint in [None, Some("http://h:1/base")] {
                 let bucket = bucket("b-1", endpoint);
                 let uri = bucket.object(&key).unwrap();
-                let path = uri.path().strip_prefix(bucket.base.as_str()).and_then(|path| path.strip_prefix('/')).unwrap();
+                let path = uri.path().strip_prefix(bucket.base.path()).and_then(|path| path.strip_prefix('/')).unwrap();
                 prop_assert_eq!(percent_decode_str(path).decode_utf8().unwrap(), key.as_str());
                 prop_assert!(uri.query().is_none());
             }

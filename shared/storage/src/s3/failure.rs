@@ -2,41 +2,24 @@
 
 use http::StatusCode;
 use longshore_model::FailureReason;
-use quick_xml::Reader;
-use quick_xml::events::Event;
 
-use crate::wire::{Answer, plain};
+use crate::wire::{Answer, THROTTLED, by_status, first_texts};
 use crate::{ErrorKind, Op, StorageError};
-
-/// S3's own word for a refusal, kept as the cause. Its message is left out: it may quote a key.
-#[derive(Debug, thiserror::Error)]
-#[error("the server answered {status} {code}, request id {request_id}")]
-struct Refusal {
-    status: StatusCode,
-    code: String,
-    request_id: String,
-}
 
 /// Turns an answer other than a success into an error.
 pub(super) fn refused(op: Op, answer: &Answer) -> StorageError {
-    let code = code(&answer.body).unwrap_or_default();
-    coded(op, answer, code)
+    let [code] = first_texts(&answer.body, ["Code"]);
+    coded(op, answer, &code)
 }
 
 /// The same for a code that came in a success's body.
-pub(super) fn coded(op: Op, answer: &Answer, code: String) -> StorageError {
-    let (mut kind, reason) = meaning(op, answer.status, &code);
-    if let ErrorKind::Throttled { retry_after } = &mut kind {
-        *retry_after = answer.retry_after();
-    }
-    let request_id = plain(answer.header("x-amz-request-id").unwrap_or("none"));
-    StorageError::caused(op, kind, reason, Refusal { status: answer.status, code, request_id })
+pub(super) fn coded(op: Op, answer: &Answer, code: &str) -> StorageError {
+    crate::wire::refused(op, answer, meaning(op, answer.status, code), code, "x-amz-request-id")
 }
 
 /// Codes go first, since S3 and its imitations agree on them more than on statuses.
 fn meaning(op: Op, status: StatusCode, code: &str) -> (ErrorKind, FailureReason) {
     use ErrorKind::{Denied, Invalid, NotFound, Unavailable};
-    let throttled = (ErrorKind::Throttled { retry_after: None }, FailureReason::Throttled);
     match code {
         "InvalidAccessKeyId" | "InvalidClientTokenId" | "NotSignedUp" => (Denied, FailureReason::UnknownAccessKey),
         "SignatureDoesNotMatch" => (Denied, FailureReason::WrongSecretKey),
@@ -58,37 +41,10 @@ fn meaning(op: Op, status: StatusCode, code: &str) -> (ErrorKind, FailureReason)
         | "Throttling"
         | "ThrottlingException"
         | "TooManyRequests"
-        | "BandwidthLimitExceeded" => throttled,
+        | "BandwidthLimitExceeded" => THROTTLED,
         "InternalError" | "RequestTimeout" | "OperationAborted" => (Unavailable, FailureReason::Unavailable),
-        _ => match status.as_u16() {
-            429 | 503 => throttled,
-            // Reached by the first attempt, or a proxy on the way: another try may pass.
-            408 | 500 | 502 | 504 => (Unavailable, FailureReason::Unavailable),
-            300..=399 => (Invalid, FailureReason::WrongRegion),
-            401 | 403 => (Denied, FailureReason::AccessDenied),
-            404 => match op {
-                Op::Get | Op::Head | Op::Delete | Op::Presign => (NotFound, FailureReason::NoSuchObject),
-                Op::Connect | Op::List | Op::Put => (Invalid, FailureReason::NoSuchBucket),
-            },
-            416 => (Invalid, FailureReason::NoSuchRange),
-            400..=499 => (Invalid, FailureReason::InvalidSettings),
-            500..=599 => (Unavailable, FailureReason::Unavailable),
-            _ => (Invalid, FailureReason::BadAnswer),
-        },
-    }
-}
-
-/// The text of the first `Code` element.
-fn code(body: &[u8]) -> Option<String> {
-    let mut reader = Reader::from_str(std::str::from_utf8(body).ok()?);
-    let mut inside = false;
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(element) => inside = element.local_name().as_ref() == "Code",
-            Event::Text(text) if inside => return Some(plain(&text)),
-            Event::Eof => return None,
-            _ => {}
-        }
+        _ if status.is_redirection() => (Invalid, FailureReason::WrongRegion),
+        _ => by_status(op, status),
     }
 }
 

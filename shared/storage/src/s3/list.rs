@@ -1,24 +1,19 @@
 //! `ListObjectsV2`: its answer read token by token, and the cursor that continues it.
 //!
 //! The cursor is the last key of a page, given back as `start-after`. A continuation token would
-//! bind a job to one server and a few hours; a key is good for ever and for any process.
-
-mod scan;
+//! bind a job to one server and a few hours; a key is good at any time and for any process.
 
 use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use percent_encoding::percent_decode_str;
 
-use crate::cloud::{ListingError, bare_etag};
+use crate::cloud::{LAST_CHAR, ListingError, ascends, bare_etag, listing_text};
+use crate::wire::{Scanner, Token, resolve};
 use crate::{ListPage, Listed, ObjectMeta};
-use scan::{Scanner, Token, resolve};
 
 /// About as much of an answer as goes to one object, so that a page grows its list once or never.
 const BYTES_PER_OBJECT: usize = 200;
-
-/// Sorts after every key below a prefix, since no character is greater.
-const LAST_CHAR: char = '\u{10FFFF}';
 
 /// What a listing's answer says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,7 +25,7 @@ pub(super) struct Listing {
 
 /// The elements that are read; all others are passed over.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Leaf {
+enum Element {
     Key,
     Size,
     ETag,
@@ -51,11 +46,7 @@ enum Section {
 
 /// Reads a whole answer. One without its last closing tag is [`ListingError::CutShort`], never a short page.
 pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
-    let text = match std::str::from_utf8(body) {
-        Ok(text) => text,
-        Err(error) if error.error_len().is_none() => return Err(ListingError::CutShort),
-        Err(_) => return Err(ListingError::NotAListing),
-    };
+    let text = listing_text(body)?;
     let mut scanner = Scanner::new(text);
     let mut parser = Parser::default();
     parser.listing.objects.reserve(text.len() / BYTES_PER_OBJECT);
@@ -64,7 +55,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
         match token {
             Token::Open(name) => parser.open(name)?,
             Token::Close => parser.close()?,
-            Token::Text(_) | Token::Literal(_) if parser.leaf == Leaf::Other => {}
+            Token::Text(_) | Token::Literal(_) if parser.element == Element::Other => {}
             Token::Text(text) => resolve(text, &mut parser.text).map_err(|_| parser.broken())?,
             Token::Literal(text) => parser.text.push_str(text),
         }
@@ -82,7 +73,7 @@ pub fn read_listing(body: &[u8]) -> Option<ListPage> {
 struct Parser {
     depth: usize,
     section: Section,
-    leaf: Leaf,
+    element: Element,
     text: String,
     listing: Listing,
     object: Option<ObjectMeta>,
@@ -97,7 +88,7 @@ impl Default for Parser {
         Self {
             depth: 0,
             section: Section::Other,
-            leaf: Leaf::Other,
+            element: Element::Other,
             text: String::new(),
             listing: Listing::default(),
             object: None,
@@ -116,7 +107,7 @@ impl Parser {
 
     fn open(&mut self, name: &str) -> Result<(), ListingError> {
         self.depth += 1;
-        self.leaf = Leaf::Other;
+        self.element = Element::Other;
         self.text.clear();
         match (self.depth, self.section) {
             (1, _) => {
@@ -133,22 +124,22 @@ impl Parser {
                         self.object = Some(ObjectMeta::default());
                     }
                     "CommonPrefixes" => self.section = Section::Prefixes,
-                    "IsTruncated" => self.leaf = Leaf::IsTruncated,
-                    "EncodingType" => self.leaf = Leaf::EncodingType,
-                    "Code" => self.leaf = Leaf::ErrorCode,
+                    "IsTruncated" => self.element = Element::IsTruncated,
+                    "EncodingType" => self.element = Element::EncodingType,
+                    "Code" => self.element = Element::ErrorCode,
                     _ => {}
                 }
             }
             (3, Section::Object) => {
-                self.leaf = match name {
-                    "Key" => Leaf::Key,
-                    "Size" => Leaf::Size,
-                    "ETag" => Leaf::ETag,
-                    "LastModified" => Leaf::LastModified,
-                    _ => Leaf::Other,
+                self.element = match name {
+                    "Key" => Element::Key,
+                    "Size" => Element::Size,
+                    "ETag" => Element::ETag,
+                    "LastModified" => Element::LastModified,
+                    _ => Element::Other,
                 };
             }
-            (3, Section::Prefixes) if name == "Prefix" => self.leaf = Leaf::Prefix,
+            (3, Section::Prefixes) if name == "Prefix" => self.element = Element::Prefix,
             _ => {}
         }
         Ok(())
@@ -156,18 +147,20 @@ impl Parser {
 
     fn close(&mut self) -> Result<(), ListingError> {
         let text = self.text.as_str();
-        match (self.leaf, self.object.as_mut()) {
-            (Leaf::Key, Some(object)) => object.key.push_str(text),
-            (Leaf::Size, Some(object)) => object.size = text.trim().parse().map_err(|_| ListingError::Lacks("size"))?,
-            (Leaf::ETag, Some(object)) => object.etag = bare_etag(text),
-            (Leaf::LastModified, Some(object)) => object.modified_at = time(text),
-            (Leaf::Prefix, _) => self.listing.prefixes.push(text.to_owned()),
-            (Leaf::IsTruncated, _) => self.truncated = text.trim().parse().ok(),
-            (Leaf::EncodingType, _) => self.url_encoded = text.trim() == "url",
-            (Leaf::ErrorCode, _) => self.code.push_str(text),
+        match (self.element, self.object.as_mut()) {
+            (Element::Key, Some(object)) => object.key.push_str(text),
+            (Element::Size, Some(object)) => {
+                object.size = text.trim().parse().map_err(|_| ListingError::Lacks("size"))?
+            }
+            (Element::ETag, Some(object)) => object.etag = bare_etag(text),
+            (Element::LastModified, Some(object)) => object.modified_at = time(text),
+            (Element::Prefix, _) => self.listing.prefixes.push(text.to_owned()),
+            (Element::IsTruncated, _) => self.truncated = text.trim().parse().ok(),
+            (Element::EncodingType, _) => self.url_encoded = text.trim() == "url",
+            (Element::ErrorCode, _) => self.code.push_str(text),
             _ => {}
         }
-        self.leaf = Leaf::Other;
+        self.element = Element::Other;
         self.depth -= 1;
         if self.depth == 1
             && let Some(object) = self.object.take()
@@ -255,12 +248,6 @@ impl Listing {
         }
         Ok(ListPage { objects: self.objects, prefixes: self.prefixes, next })
     }
-}
-
-/// Whether each key is greater than the one before it, byte by byte.
-fn ascends<'a>(after: Option<&'a str>, mut keys: impl Iterator<Item = &'a str>) -> bool {
-    let mut before = after;
-    keys.all(|key| Some(key) > before.replace(key))
 }
 
 #[cfg(test)]

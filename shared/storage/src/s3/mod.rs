@@ -90,11 +90,11 @@ impl Cloud for S3 {
     }
 
     fn authority(&self) -> &str {
-        self.bucket.endpoint()
+        self.bucket.base.authority()
     }
 
     fn endpoint(&self) -> Endpoint {
-        self.bucket.place()
+        self.bucket.base.endpoint()
     }
 
     /// Nothing yet. Credentials are fetched for each try, so that a hiccup of the service that hands them out is
@@ -106,7 +106,7 @@ impl Cloud for S3 {
     async fn authorize(&self, op: Op, request: &mut Request<Bytes>, used: &UsedKey) -> Result<(), StorageError> {
         let credentials = self.credentials.get(op).await?;
         *used.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials.access_key_id().to_owned());
-        let payload = if self.bucket.is_encrypted() { Payload::Unsigned } else { Payload::Signed };
+        let payload = if self.bucket.base.is_encrypted() { Payload::Unsigned } else { Payload::Signed };
         sign::headers(request, &credentials, &self.bucket.region, payload, SystemTime::now())
             .map_err(|error| unsignable(op, error))
     }
@@ -167,7 +167,7 @@ impl Cloud for S3 {
     fn read_listing(&self, request: &ListRequest<'_>, answer: &Answer) -> Result<ListingAnswer, StorageError> {
         match list::parse(&answer.body).and_then(|listing| listing.into_page(request.start())) {
             Ok(page) => Ok(ListingAnswer::Page(page)),
-            Err(ListingError::Refused(code)) => Err(failure::coded(Op::List, answer, code)),
+            Err(ListingError::Refused(code)) => Err(failure::coded(Op::List, answer, &code)),
             Err(error) => Err(error.into()),
         }
     }
@@ -181,7 +181,7 @@ impl Cloud for S3 {
         let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
         let credentials = self.credentials.get(Op::Presign).await?;
         let now = SystemTime::now();
-        sign::url(request.uri, self.bucket.endpoint(), &credentials, &self.bucket.region, ttl, now)
+        sign::url(request.uri, self.bucket.base.authority(), &credentials, &self.bucket.region, ttl, now)
             .map(Secret::new)
             .map_err(|error| unsignable(Op::Presign, error))
     }

@@ -60,7 +60,7 @@ impl Roles {
         Self { sts: Arc::new(Sts { ambient, config: OnceCell::new() }), known: Entries::default() }
     }
 
-    /// The role of a storage; asks nobody yet.
+    /// The role of a storage. Makes no request yet.
     pub(crate) fn role(&self, connection: &S3sConnection, default_region: &str) -> Result<Arc<Role>, InvalidSetting> {
         check_role(connection)?;
         let region = connection.s3.region_name.as_deref().map(str::trim).filter(|region| !region.is_empty());
@@ -206,7 +206,7 @@ fn refused(op: Op, error: SdkError<AssumeRoleError>) -> StorageError {
     StorageError::caused(op, kind, reason, refusal)
 }
 
-/// What is wrong with credentials of this process is nothing that a user of the storage can mend.
+/// Credentials of this process that do not serve: only the operator can fix them.
 fn as_identity(error: StorageError) -> StorageError {
     StorageError::caused(error.op, ErrorKind::Denied, FailureReason::NoIdentity, error)
 }

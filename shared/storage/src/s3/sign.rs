@@ -66,7 +66,7 @@ pub(super) fn url(
     let query: Vec<String> = instructions
         .params()
         .iter()
-        .map(|(name, value)| format!("{name}={}", percent_encoding::utf8_percent_encode(value, super::bucket::QUERY)))
+        .map(|(name, value)| format!("{name}={}", percent_encoding::utf8_percent_encode(value, crate::wire::QUERY)))
         .collect();
     Ok(format!("{text}?{}", query.join("&")))
 }

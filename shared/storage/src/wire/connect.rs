@@ -23,7 +23,7 @@ use super::AllowedEndpoints;
 pub(super) struct Connector {
     allowed: Arc<AllowedEndpoints>,
     patience: Duration,
-    /// Asked anew for every connection, for an answer may change; [`resolve`] but in tests.
+    /// Asked again for every connection, since an answer may change. Tests replace [`resolve`] here.
     resolve: Arc<Resolve>,
 }
 

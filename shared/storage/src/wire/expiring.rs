@@ -116,7 +116,7 @@ impl<T> Cached<T> {
     }
 }
 
-/// What may be dropped while nobody uses it.
+/// What may be dropped while it is not in use.
 pub(crate) trait Idle {
     /// Whether it holds nothing worth keeping.
     fn is_idle(&self) -> bool;
@@ -195,7 +195,7 @@ mod tests {
         let expiring = Expiring::default();
         assert!(expiring.is_empty());
         assert_eq!(got(&expiring, lasting("a", 3_600)).await.unwrap(), "a");
-        assert_eq!(got(&expiring, unavailable()).await.unwrap(), "a", "nobody is asked while it lasts");
+        assert_eq!(got(&expiring, unavailable()).await.unwrap(), "a", "it is not renewed while it lasts");
         pass(&expiring, 3_200).await;
         assert_eq!(got(&expiring, lasting("b", 3_600)).await.unwrap(), "a");
         pass(&expiring, 101).await;

@@ -35,14 +35,14 @@ pub(super) struct Limits {
 
 /// The limit of one endpoint.
 struct Gate {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     ceiling: usize,
     state: Mutex<State>,
 }
 
 struct State {
     limit: usize,
-    /// Places to take away as soon as they are given back.
+    /// Permits to take away as soon as they are given back.
     owed: usize,
     /// Answers since the limit last changed.
     answers: usize,
@@ -50,8 +50,8 @@ struct State {
     round: u64,
 }
 
-/// A place among the requests of an endpoint, given back when dropped.
-pub(super) struct Place {
+/// The right to send one request to an endpoint, given back when dropped.
+pub(super) struct Permit {
     gate: Arc<Gate>,
     permit: Option<OwnedSemaphorePermit>,
     round: u64,
@@ -62,13 +62,13 @@ impl Limits {
         Self { concurrency, gates: Mutex::default() }
     }
 
-    /// Waits for a place at an endpoint, first come, first served.
-    pub(super) async fn enter(&self, endpoint: &str) -> Place {
+    /// Waits for a permit of an endpoint, first come, first served.
+    pub(super) async fn enter(&self, endpoint: &str) -> Permit {
         let gate = self.gate(endpoint);
         // The semaphore is never closed; without a permit the request would run unlimited, not fail.
-        let permit = Arc::clone(&gate.places).acquire_owned().await.ok();
+        let permit = Arc::clone(&gate.permits).acquire_owned().await.ok();
         let round = lock(&gate.state).round;
-        Place { gate, permit, round }
+        Permit { gate, permit, round }
     }
 
     fn gate(&self, endpoint: &str) -> Arc<Gate> {
@@ -81,7 +81,7 @@ impl Limits {
         }
         let limit = self.concurrency.start.max(1);
         let gate = Arc::new(Gate {
-            places: Arc::new(Semaphore::new(limit)),
+            permits: Arc::new(Semaphore::new(limit)),
             ceiling: self.concurrency.ceiling.max(limit),
             state: Mutex::new(State { limit, owed: 0, answers: 0, round: 0 }),
         });
@@ -90,7 +90,7 @@ impl Limits {
     }
 }
 
-impl Place {
+impl Permit {
     /// The endpoint answered as it should.
     pub(super) fn answered(&self) {
         let mut state = lock(&self.gate.state);
@@ -103,7 +103,7 @@ impl Place {
         if state.owed > 0 {
             state.owed -= 1;
         } else {
-            self.gate.places.add_permits(1);
+            self.gate.permits.add_permits(1);
         }
     }
 
@@ -117,13 +117,13 @@ impl Place {
         }
         let fewer = state.limit / 2;
         state.limit -= fewer;
-        state.owed += fewer - self.gate.places.forget_permits(fewer);
+        state.owed += fewer - self.gate.permits.forget_permits(fewer);
         state.answers = 0;
         state.round += 1;
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = lock(&self.gate.state);
         if state.owed > 0
@@ -146,20 +146,20 @@ mod tests {
 
     use super::*;
 
-    /// How many places can be taken at once.
+    /// How many permits can be had at once.
     fn free(limits: &Limits, endpoint: &str) -> usize {
-        let mut places = Vec::new();
-        while let Some(place) = limits.enter(endpoint).now_or_never() {
-            places.push(place);
+        let mut permits = Vec::new();
+        while let Some(permit) = limits.enter(endpoint).now_or_never() {
+            permits.push(permit);
         }
-        places.len()
+        permits.len()
     }
 
     #[test]
     fn a_burst_of_refusals_halves_the_limit_once() {
         let limits = Limits::new(Concurrency { start: 8, ceiling: 16 });
-        let burst: Vec<Place> = (0..8).filter_map(|_| limits.enter("a").now_or_never()).collect();
-        burst.iter().for_each(Place::throttled);
+        let burst: Vec<Permit> = (0..8).filter_map(|_| limits.enter("a").now_or_never()).collect();
+        burst.iter().for_each(Permit::throttled);
         drop(burst);
         assert_eq!(free(&limits, "a"), 4);
         assert_eq!(free(&limits, "b"), 8, "another endpoint is not slowed");

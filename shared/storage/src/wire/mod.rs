@@ -5,40 +5,48 @@
 //! answer like every other. URIs are sent byte for byte as they were built.
 
 mod address;
+mod answer;
+mod base_uri;
+mod body;
 mod browse;
 mod connect;
 mod expiring;
 mod failure;
 mod limit;
+mod options;
 mod range;
+mod refusal;
 mod retry;
 mod stream;
+mod xml;
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, Utc};
-use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use longshore_model::{FailureReason, StorageKind};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
+use crate::{ErrorKind, Op, StorageError, StorageMetrics};
 pub use address::{AllowedEndpoints, InvalidEndpoint};
-pub use limit::Concurrency;
-pub use retry::RetryPolicy;
-
-use crate::{ErrorKind, ObjectMeta, Op, StorageError, StorageMetrics};
+pub(crate) use answer::{Answer, http_date};
+pub(crate) use base_uri::{BaseUri, EndpointSetting, PATH, QUERY, push_query};
 use connect::Connector;
 pub(crate) use expiring::{Entries, Expiring, Fresh, Idle};
 pub(crate) use failure::{no_answer, plain};
-use limit::{Limits, Place};
+pub use limit::Concurrency;
+use limit::{Limits, Permit};
+pub use options::{Timeouts, WireOptions};
 pub(crate) use range::{check_range, range_header};
+pub(crate) use refusal::{THROTTLED, by_status, missing, refused};
+pub use retry::RetryPolicy;
+pub(crate) use xml::{Scanner, Token, first_texts, resolve};
 
 /// Servers drop idle connections after 20 s or more; one dropped by us first is never raced for.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);
@@ -47,44 +55,9 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 /// for as long as it is open, and a worker may have hundreds: by default it would grow to 400 KiB.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// As much of a refusal as is read; the code stands in its first lines.
-const REFUSAL_BYTES: u64 = 64 * 1024;
-
 /// Bytes a second that a usable connection moves at least. A body goes out before its answer comes, so the wait for the
 /// head grows with it; and one that comes in is given up once it has fallen behind.
 const SLOWEST: u64 = 64 * 1024;
-
-/// How far an incoming body may fall behind, in times of [`Timeouts::idle`]. Less, and small objects that share a slow
-/// line would be given up; more, and a server that sends a byte now and then keeps the memory that waits for the rest.
-const SLACK: u32 = 2;
-
-/// How long each step of a request may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Name resolution and TCP connect.
-    pub connect: Duration,
-    /// From the request to the head of its answer, TLS handshake included.
-    pub head: Duration,
-    /// Between two pieces of a body.
-    pub idle: Duration,
-}
-
-impl Default for Timeouts {
-    /// Connecting across the world takes under a second, so 5 s is a dead host. A listing of a bucket
-    /// with millions of delete markers can take 20 s to its first byte, so 30 s is a dead server.
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(5), head: Duration::from_secs(30), idle: Duration::from_secs(30) }
-    }
-}
-
-/// Everything about the client that an operator or a test decides.
-#[derive(Debug, Clone, Default)]
-pub struct WireOptions {
-    pub allowed: AllowedEndpoints,
-    pub retry: RetryPolicy,
-    pub timeouts: Timeouts,
-    pub concurrency: Concurrency,
-}
 
 /// The client. One for a process: it holds the connections.
 pub(crate) struct Wire {
@@ -106,13 +79,6 @@ pub(crate) struct Call<'a> {
     pub(crate) endpoint: &'a str,
     /// As much of a successful answer's body as is held.
     pub(crate) max_bytes: u64,
-}
-
-/// A whole answer.
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
 }
 
 impl Wire {
@@ -166,8 +132,8 @@ impl Wire {
         Fut: Future<Output = Result<T, StorageError>> + Send,
     {
         let attempt = || async {
-            let place = self.limits.enter(call.endpoint).await;
-            self.judged(call, &place, ask()).await
+            let permit = self.limits.enter(call.endpoint).await;
+            self.judged(call, &permit, ask()).await
         };
         self.retry.run(attempt, || self.metrics.retried(call.kind, call.op)).await
     }
@@ -203,10 +169,10 @@ impl Wire {
         Received: Future<Output = Result<A, StorageError>> + Send,
     {
         let attempt = || async {
-            let place = self.limits.enter(call.endpoint).await;
+            let permit = self.limits.enter(call.endpoint).await;
             let request = prepare().await?;
             let exchanged = async { receive(self.exchange(call.op, request).await?).await.and_then(&read) };
-            self.judged(call, &place, exchanged).await
+            self.judged(call, &permit, exchanged).await
         };
         self.retry.run(attempt, || self.metrics.retried(call.kind, call.op)).await
     }
@@ -215,15 +181,15 @@ impl Wire {
     async fn judged<T>(
         &self,
         call: Call<'_>,
-        place: &Place,
+        permit: &Permit,
         request: impl Future<Output = Result<T, StorageError>> + Send,
     ) -> Result<T, StorageError> {
         let running = self.metrics.start(call.kind, call.op);
         let result = request.await;
         match result.as_ref().map_err(|error| error.kind) {
-            Err(ErrorKind::Throttled { .. }) => place.throttled(),
+            Err(ErrorKind::Throttled { .. }) => permit.throttled(),
             Err(ErrorKind::Unavailable | ErrorKind::Cancelled) => {}
-            Ok(_) | Err(ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid) => place.answered(),
+            Ok(_) | Err(ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid) => permit.answered(),
         }
         running.ended(&result);
         result
@@ -238,115 +204,5 @@ impl Wire {
             .await
             .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
             .map_err(|error| no_answer(op, error))
-    }
-
-    async fn whole(&self, call: Call<'_>, response: Response<Incoming>) -> Result<Answer, StorageError> {
-        let (head, body) = response.into_parts();
-        let body = if head.status.is_success() {
-            self.body(call.op, &head.headers, body, call.max_bytes).await?
-        } else {
-            self.refusal(body).await
-        };
-        Ok(Answer { status: head.status, headers: head.headers, body })
-    }
-
-    /// Reads a body to its end, or fails with [`FailureReason::TooLarge`] as soon as that is certain.
-    async fn body(&self, op: Op, headers: &HeaderMap, body: Incoming, max: u64) -> Result<Bytes, StorageError> {
-        let too_large = || StorageError::new(op, ErrorKind::Invalid, FailureReason::TooLarge);
-        if op != Op::Head && body.size_hint().lower() > max {
-            return Err(too_large());
-        }
-        check_end(op, headers)?;
-        let expected = usize::try_from(body.size_hint().lower()).unwrap_or_default();
-        let mut held = BytesMut::with_capacity(expected);
-        let mut body = body;
-        let begun = Instant::now();
-        while let Some(piece) = piece(op, &mut body, self.patience(begun, held.len())).await? {
-            self.metrics.received(piece.len() as u64);
-            if (held.len() + piece.len()) as u64 > max {
-                return Err(too_large());
-            }
-            held.extend_from_slice(&piece);
-        }
-        Ok(held.freeze())
-    }
-
-    /// How long the next piece of a body may take, of which so much came since it began.
-    fn patience(&self, begun: Instant, came: usize) -> Duration {
-        let slowest = self.timeouts.idle * SLACK + Duration::from_secs(came as u64 / SLOWEST);
-        slowest.saturating_sub(begun.elapsed()).min(self.timeouts.idle)
-    }
-
-    /// The first part of a refusal's body; whatever goes wrong here, the status still speaks.
-    async fn refusal(&self, mut body: Incoming) -> Bytes {
-        let mut held = BytesMut::new();
-        let begun = Instant::now();
-        while (held.len() as u64) < REFUSAL_BYTES
-            && let Ok(Some(piece)) = piece(Op::Get, &mut body, self.patience(begun, held.len())).await
-        {
-            held.extend_from_slice(&piece);
-        }
-        held.freeze()
-    }
-}
-
-/// The next piece of a body, or `None` after the last.
-async fn piece(op: Op, body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, StorageError> {
-    loop {
-        let frame = timeout(patience, body.frame())
-            .await
-            .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?;
-        match frame {
-            None => return Ok(None),
-            Some(Err(error)) => return Err(no_answer(op, error)),
-            // Trailers carry nothing that is used here.
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-        }
-    }
-}
-
-/// Refuses an object without a length or chunks: its body ends when the connection does, and a cut
-/// one looks whole.
-fn check_end(op: Op, headers: &HeaderMap) -> Result<(), StorageError> {
-    let has_end = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
-    if op == Op::Get && !has_end {
-        return Err(StorageError::new(op, ErrorKind::Unavailable, FailureReason::BadAnswer));
-    }
-    Ok(())
-}
-
-impl Answer {
-    /// A header as text, if it is there and is text.
-    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// Reads an object's size and time of change from the headers of a HEAD answer. Each kind reads its own etag.
-    ///
-    /// # Errors
-    /// The headers have no size.
-    pub(crate) fn object(&self, key: &str, etag: Option<String>) -> Result<ObjectMeta, StorageError> {
-        let size = self.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
-        let modified = self.header(header::LAST_MODIFIED).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
-        Ok(ObjectMeta {
-            key: key.to_owned(),
-            size: size.ok_or_else(|| StorageError::new(Op::Head, ErrorKind::Invalid, FailureReason::BadAnswer))?,
-            etag,
-            modified_at: modified.map(|time| time.to_utc()),
-        })
-    }
-
-    /// How long the server asks to wait, given in seconds or as a date.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let text = self.header(header::RETRY_AFTER)?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = DateTime::parse_from_rfc2822(text).ok()?;
-        Some((date.to_utc() - Utc::now()).to_std().unwrap_or_default())
     }
 }

@@ -1,15 +1,16 @@
 //! Answers whose bodies are passed on piece by piece instead of being held.
 
 use bytes::Bytes;
-use chrono::DateTime;
 use futures::stream::{self, BoxStream, StreamExt};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-
-use super::range::ContentRange;
-use super::{Answer, Call, Wire, check_end, piece};
-use crate::{ErrorKind, ObjectStream, Op, StorageError};
 use longshore_model::FailureReason;
+
+use super::answer::http_date;
+use super::body::{check_end, piece};
+use super::range::ContentRange;
+use super::{Answer, Call, Wire};
+use crate::{ErrorKind, ObjectStream, Op, StorageError};
 
 /// A successful answer whose body is still on its way.
 pub(crate) struct Flow {
@@ -70,14 +71,13 @@ impl Flow {
     pub(crate) fn object(self, etag: Option<String>) -> Result<ObjectStream, StorageError> {
         let (size, part) =
             self.extent().ok_or_else(|| StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::BadAnswer))?;
-        let modified = self.header(header::LAST_MODIFIED).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
         Ok(ObjectStream {
             size,
             part,
             etag,
             content_type: self.header(header::CONTENT_TYPE).map(str::to_owned),
             content_encoding: self.header(header::CONTENT_ENCODING).map(str::to_owned),
-            modified_at: modified.map(|time| time.to_utc()),
+            modified_at: self.header(header::LAST_MODIFIED).and_then(http_date),
             body: self.body,
         })
     }

@@ -2,9 +2,7 @@
 
 use std::cmp::Ordering;
 
-/// Sorts after every name below a prefix, since no character is greater. Callers end a text with it
-/// that means "after all that starts like this"; names do not hold it.
-const LAST_CHAR: char = '\u{10FFFF}';
+use crate::cloud::LAST_CHAR;
 
 /// Where a listing starts.
 #[derive(Debug, PartialEq, Eq)]

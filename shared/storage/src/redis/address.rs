@@ -9,9 +9,9 @@ use crate::InvalidSetting;
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
 
-/// Where a database is, and as whom it is entered. Equal places share a connection.
+/// Where a database is, and as whom it is entered. Equal addresses share a connection.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RedisAddress {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) db: u16,
@@ -23,13 +23,13 @@ pub(super) struct Place {
 }
 
 /// Secrets have no hash: two passwords for one user are rare.
-impl Hash for Place {
+impl Hash for RedisAddress {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.endpoint, self.db, &self.username).hash(state);
     }
 }
 
-impl Place {
+impl RedisAddress {
     pub(super) fn new(connection: &RedisConnection, password: Option<Secret>) -> Result<Self, InvalidSetting> {
         let host = given(connection.host.as_deref()).unwrap_or(DEFAULT_HOST);
         let is_host = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
@@ -66,15 +66,15 @@ fn given(text: Option<&str>) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn place(host: &str, port: &str) -> Result<Place, InvalidSetting> {
+    fn address(host: &str, port: &str) -> Result<RedisAddress, InvalidSetting> {
         let connection =
             RedisConnection { host: Some(host.into()), port: Some(port.into()), ..RedisConnection::default() };
-        Place::new(&connection, None)
+        RedisAddress::new(&connection, None)
     }
 
     #[test]
     fn host_and_port_have_defaults_and_v6_addresses_their_brackets() {
-        let endpoint = |host, port| place(host, port).unwrap().endpoint;
+        let endpoint = |host, port| address(host, port).unwrap().endpoint;
         assert_eq!(endpoint(" ", ""), "localhost:6379");
         assert_eq!(endpoint("redis.lan", " 6380 "), "redis.lan:6380");
         assert_eq!(endpoint("::1", "1"), "[::1]:1");
@@ -84,10 +84,10 @@ mod tests {
     #[test]
     fn what_is_no_host_or_no_port_is_named() {
         for host in ["redis://h", "h/0", "user@h", "a b", "h\r\nx"] {
-            assert_eq!(place(host, "1").err().unwrap().field, "host", "{host:?}");
+            assert_eq!(address(host, "1").err().unwrap().field, "host", "{host:?}");
         }
         for port in ["0", "65536", "-1", "redis"] {
-            assert_eq!(place("h", port).err().unwrap().field, "port", "{port:?}");
+            assert_eq!(address("h", port).err().unwrap().field, "port", "{port:?}");
         }
     }
 }

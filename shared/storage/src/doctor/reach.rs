@@ -1,4 +1,4 @@
-//! The road to a storage: its name, its port, its certificate.
+//! Whether a storage can be reached: its name, its port, its certificate.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{Endpoint, ErrorKind, Op, Storage, StorageError};
 
 impl Examination<'_> {
     /// Resolves, connects and shakes hands. Whether the storage can be asked.
-    pub(super) async fn road(&mut self, storage: &dyn Storage) -> bool {
+    pub(super) async fn reach(&mut self, storage: &dyn Storage) -> bool {
         let Some(endpoint) = storage.endpoint() else {
             for check in [Check::Resolve, Check::Connect, Check::Tls] {
                 self.skipped(check, "storages of this kind are not reached over a network");

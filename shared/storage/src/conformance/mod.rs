@@ -3,30 +3,20 @@
 //! Each works below a prefix of its own and cleans nothing up, so a fresh bucket is best but not
 //! needed. They panic with what differs, as tests do.
 
+mod subject;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use longshore_model::FailureReason;
 
-use crate::{ErrorKind, ListRequest, ObjectMeta, Probe, PutOptions, Range, Storage};
-
-/// A storage to be tried.
-pub struct Subject<'a> {
-    pub storage: &'a dyn Storage,
-    /// Makes an object exist by other means than the storage, where there are any.
-    pub seed: Option<Seed<'a>>,
-    /// Whether the server behind can hold a key at all; `|_| true` for a good one.
-    pub holds: fn(&str) -> bool,
-}
-
-/// Writes one object, key and content.
-pub type Seed<'a> = &'a (dyn Fn(String, Bytes) -> BoxFuture<'a, ()> + Send + Sync);
+use crate::{ErrorKind, ListRequest, Probe, PutOptions, Range};
+pub use subject::{Seed, Subject};
 
 /// Runs every case in turn.
 pub async fn all(subject: &Subject<'_>) {
@@ -258,51 +248,6 @@ pub async fn probes_pass_and_leave_nothing(subject: &Subject<'_>) {
     subject.storage.probe(Probe::Read).await.expect("may list");
     subject.storage.probe(Probe::Write).await.expect("may write");
     assert_eq!(subject.keys("", 1_000).await, before);
-}
-
-impl Subject<'_> {
-    async fn make(&self, key: &str, content: &str) {
-        let content = Bytes::copy_from_slice(content.as_bytes());
-        match self.seed {
-            Some(seed) => seed(key.to_owned(), content).await,
-            None => {
-                let put = self.storage.put(key, content, &PutOptions::default()).await;
-                put.unwrap_or_else(|error| panic!("put of {key:?}: {error:?}"));
-            }
-        }
-    }
-
-    async fn read(&self, key: &str) -> Bytes {
-        let body = self.storage.get(key, None, 1 << 20).await;
-        body.unwrap_or_else(|error| panic!("get of {key:?}: {error:?}")).bytes
-    }
-
-    async fn keys(&self, prefix: &str, limit: u16) -> Vec<String> {
-        self.walk(prefix, None, limit).await.0.into_iter().map(|object| object.key).collect()
-    }
-
-    /// All pages of a listing; checks that each one keeps to the limit and the order, if there is one.
-    async fn walk(&self, prefix: &str, delimiter: Option<&str>, limit: u16) -> (Vec<ObjectMeta>, Vec<String>) {
-        let (mut objects, mut prefixes) = (Vec::<ObjectMeta>::new(), Vec::new());
-        let mut cursor: Option<String> = None;
-        loop {
-            let request = ListRequest { prefix, delimiter, after: None, cursor: cursor.as_deref(), limit };
-            let page = self.storage.list_page(request).await.unwrap_or_else(|error| panic!("list: {error:?}"));
-            let listed = page.objects.len() + page.prefixes.len();
-            objects.extend(page.objects.into_iter().map(|listed| listed.meta));
-            prefixes.extend(page.prefixes);
-            if self.storage.is_ordered() {
-                assert!(listed <= usize::from(limit), "a page over its limit");
-                assert!(objects.is_sorted_by(|a, b| a.key < b.key), "keys come in ascending order");
-            }
-            cursor = page.next;
-            if cursor.is_none() {
-                objects.sort_by(|a, b| a.key.cmp(&b.key));
-                objects.dedup_by(|a, b| a.key == b.key);
-                return (objects, prefixes);
-            }
-        }
-    }
 }
 
 /// Reads a URL as it is: other clients would tidy its path first.

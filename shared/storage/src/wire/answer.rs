@@ -1,0 +1,53 @@
+//! A whole answer, and what its usual headers say.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, StatusCode, header};
+use longshore_model::FailureReason;
+
+use crate::{ErrorKind, ObjectMeta, Op, StorageError};
+
+/// A whole answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// A header as text, if it is there and is text.
+    pub(crate) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Reads an object's size and time of change from the headers of a HEAD answer. Each kind reads its own etag.
+    ///
+    /// # Errors
+    /// The headers have no size.
+    pub(crate) fn object(&self, key: &str, etag: Option<String>) -> Result<ObjectMeta, StorageError> {
+        let size = self.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+        Ok(ObjectMeta {
+            key: key.to_owned(),
+            size: size.ok_or_else(|| StorageError::new(Op::Head, ErrorKind::Invalid, FailureReason::BadAnswer))?,
+            etag,
+            modified_at: self.header(header::LAST_MODIFIED).and_then(http_date),
+        })
+    }
+
+    /// How long the server asks to wait, given in seconds or as a date.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let text = self.header(header::RETRY_AFTER)?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let date = httpdate::parse_http_date(text).ok()?;
+        Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+}
+
+/// A date as HTTP writes it.
+pub(crate) fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    httpdate::parse_http_date(text.trim()).ok().map(DateTime::from)
+}
