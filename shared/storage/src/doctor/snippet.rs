@@ -3,7 +3,7 @@
 //! Written from the connection alone, which holds no secret; what only the reader knows stands in
 //! angle brackets.
 
-use longshore_model::{Connection, FailureReason, S3Connection};
+use longshore_model::{Connection, FailureReason, RedisConnection, S3Connection};
 use serde_json::{Value, json};
 
 use super::Check;
@@ -66,30 +66,8 @@ pub(super) fn write(
         (Connection::Gcs(gcs), Need::Cors) => cors_gcs(&gcs.bucket, origin),
         (Connection::Azure(azure), Need::Read) => vec![sas(&azure.container, "rl")],
         (Connection::Azure(azure), Need::Write) => vec![sas(&azure.container, if can_delete { "cwd" } else { "cw" })],
-        (Connection::Azure(_), Need::Cors) => vec![Snippet {
-            title: "CORS rule of the storage account",
-            text: format!(
-                "az storage cors add --account-name '<account>' --services b --methods GET HEAD OPTIONS \\\n  \
-                 --origins {} --allowed-headers '*' --exposed-headers '*' --max-age 3600",
-                quoted(origin)
-            ),
-        }],
-        (Connection::Redis(redis), Need::Read | Need::Write) => {
-            let rights = match need {
-                Need::Write if can_delete => "+set +del +select",
-                Need::Write => "+set +select",
-                _ => "+scan +getrange +strlen +type +select +client|id +info",
-            };
-            let user = redis.username.as_deref().filter(|user| !user.is_empty()).unwrap_or("<user>");
-            vec![Snippet {
-                title: "ACL of the Redis user",
-                text: format!(
-                    "ACL SETUSER {} on '><password>' {} {rights}",
-                    quoted(user),
-                    quoted(&format!("~{prefix}*"))
-                ),
-            }]
-        }
+        (Connection::Azure(_), Need::Cors) => vec![cors_azure(origin)],
+        (Connection::Redis(redis), Need::Read | Need::Write) => vec![acl_redis(redis, &prefix, need, can_delete)],
         (Connection::Localfiles(files), Need::LocalFiles) => vec![Snippet {
             title: "Environment of scheduler and workers",
             text: format!(
@@ -107,6 +85,26 @@ pub(super) fn write(
         }],
         _ => Vec::new(),
     }
+}
+
+fn cors_azure(origin: &str) -> Snippet {
+    let text = format!(
+        "az storage cors add --account-name '<account>' --services b --methods GET HEAD OPTIONS \\\n  \
+         --origins {} --allowed-headers '*' --exposed-headers '*' --max-age 3600",
+        quoted(origin)
+    );
+    Snippet { title: "CORS rule of the storage account", text }
+}
+
+fn acl_redis(redis: &RedisConnection, prefix: &str, need: Need, can_delete: bool) -> Snippet {
+    let rights = match need {
+        Need::Write if can_delete => "+set +del +select",
+        Need::Write => "+set +select",
+        _ => "+scan +getrange +strlen +type +select +client|id +info",
+    };
+    let user = redis.username.as_deref().filter(|user| !user.is_empty()).unwrap_or("<user>");
+    let text = format!("ACL SETUSER {} on '><password>' {} {rights}", quoted(user), quoted(&format!("~{prefix}*")));
+    Snippet { title: "ACL of the Redis user", text }
 }
 
 fn policy(statements: &[Value]) -> Snippet {
