@@ -73,7 +73,7 @@ fn main() -> Result<ExitCode> {
 }
 
 async fn measure(args: &Args) -> Result<ExitCode> {
-    let started = chrono::Utc::now().format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let started = format!("{:.0}", Timestamp::now());
     let world = World::start(&args.dir, args.scale).await?;
     let conditions = machine::conditions(&world::connect(world.stack.postgres.url()).await?, args.scale).await?;
     println!("{}\n", machine::said(&conditions));

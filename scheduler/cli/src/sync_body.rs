@@ -1,6 +1,6 @@
 //! A sync as the API shows it, and in one line for people.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_model::{Direction, SyncStatus};
 use serde::Deserialize;
 
@@ -16,8 +16,8 @@ pub(crate) struct Sync {
     pub(crate) status: SyncStatus,
     reason: Option<String>,
     detail: Option<String>,
-    started_at: Option<DateTime<Utc>>,
-    finished_at: Option<DateTime<Utc>>,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
     #[serde(default)]
     pub(crate) counts: Counts,
 }
@@ -84,7 +84,7 @@ impl Sync {
     pub(crate) fn summary(&self) -> String {
         let mut text = format!("Sync {} {}: {}", self.id, self.status.as_str().replace('_', " "), self.counted());
         if let (Some(started), Some(finished)) = (self.started_at, self.finished_at)
-            && let Ok(took) = (finished - started).to_std()
+            && let Ok(took) = std::time::Duration::try_from(finished.duration_since(started))
         {
             text.push_str(&format!(" in {}", duration(took)));
             let (moved, what) = match self.direction {

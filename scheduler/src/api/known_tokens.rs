@@ -187,7 +187,7 @@ mod tests {
             name: "host".to_owned(),
             role: "sync".to_owned(),
             projects: None,
-            created_at: chrono::Utc::now(),
+            created_at: jiff::Timestamp::now(),
             last_used_at: None,
         }
     }

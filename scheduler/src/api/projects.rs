@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_db::projects::{self, ProjectRow};
 use longshore_db::{Bounded, Error, audit};
 use longshore_model::MAX_LABEL_CONFIG;
@@ -34,8 +34,8 @@ struct ProjectBody {
     title: String,
     /// Empty if it is left out.
     label_config: String,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
     /// Why `label_config` is empty in a list: the answer is full. Absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<LeftOut>,

@@ -1,7 +1,7 @@
 //! Quarantine: what could not be moved and why, to be tried again or given up.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_db::lifecycle::{RequestedBy, enqueue};
 use longshore_db::quarantine::{self, Decision, QuarantineFilter, QuarantineRow};
 use longshore_db::{Bounded, Client, Error, audit};
@@ -64,8 +64,8 @@ struct QuarantineBody {
     row_index: Option<i32>,
     excerpt: Option<String>,
     state: String,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
 }
 
 impl From<QuarantineRow> for QuarantineBody {

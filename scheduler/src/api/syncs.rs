@@ -3,7 +3,7 @@
 mod body;
 
 use axum::extract::State;
-use chrono::Utc;
+use jiff::Timestamp;
 use longshore_db::syncs::{self, SyncFilter, SyncRow};
 use longshore_db::{Bounded, Client, Error, GenericClient, audit, jobs, lifecycle};
 use serde::Serialize;
@@ -64,7 +64,7 @@ async fn list(
         if more {
             rows.rows.pop();
         }
-        let now = Utc::now();
+        let now = Timestamp::now();
         let list = SyncList {
             next_before: rows.rows.last().filter(|_| more || rows.is_cut).map(|row| row.id),
             syncs: rows.rows.into_iter().map(|row| SyncBody::new(row, None, now)).collect(),
@@ -172,7 +172,7 @@ async fn jobs_after(client: &impl GenericClient, row: SyncRow, after: i64) -> Re
         jobs.rows.pop();
         jobs.is_cut = true;
     }
-    Ok(SyncBody::new(row, Some(jobs), Utc::now()))
+    Ok(SyncBody::new(row, Some(jobs), Timestamp::now()))
 }
 
 fn entry<'a>(caller: &'a Caller, action: &'static str, row: &SyncRow) -> audit::Entry<'a> {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_db::tokens::{self, TokenRow};
 use longshore_db::{Bounded, Error, audit};
 use longshore_model::Secret;
@@ -42,8 +42,8 @@ struct TokenBody {
     role: String,
     /// Projects it may touch; null is all.
     projects: Option<Vec<i64>>,
-    created_at: DateTime<Utc>,
-    last_used_at: Option<DateTime<Utc>>,
+    created_at: Timestamp,
+    last_used_at: Option<Timestamp>,
 }
 
 /// A new token. It is shown this once.

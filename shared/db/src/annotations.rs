@@ -2,7 +2,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use crate::{Error, GenericClient, RawJson, Result, Transaction, tasks};
@@ -25,9 +25,9 @@ pub struct AnnotationRow {
     /// ID of the user who made it. `None` if not known. Written by users and import.
     pub completed_by: Option<i64>,
     /// When it was made, by the database clock.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
     /// When it was last changed, by the database clock. Exports compare it.
-    pub updated_at: DateTime<Utc>,
+    pub updated_at: Timestamp,
     /// Bytes of `result` as it is stored, compressed.
     pub stored_bytes: i64,
 }

@@ -3,7 +3,7 @@
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::GenericClient;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 
 use crate::{Result, Transaction};
 
@@ -19,7 +19,7 @@ pub struct ExportRecord {
     /// SHA-256 of the body without its time-dependent fields.
     pub digest: Vec<u8>,
     /// The unit's `updated_at` at the time of writing.
-    pub unit_updated_at: DateTime<Utc>,
+    pub unit_updated_at: Timestamp,
 }
 
 /// An object whose annotation or task was deleted.

@@ -4,8 +4,8 @@
 
 mod lookup;
 
-use chrono::{DateTime, Utc};
 use futures::pin_mut;
+use jiff::Timestamp;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 
@@ -27,7 +27,7 @@ pub struct NewObject<'a> {
     /// Stored bytes of the object.
     pub size: i64,
     /// When the object was written, by the storage. `None` where the storage does not say.
-    pub modified_at: Option<DateTime<Utc>>,
+    pub modified_at: Option<Timestamp>,
 }
 
 /// Copies rows into the ledger.

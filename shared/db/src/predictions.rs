@@ -2,7 +2,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 
 use crate::{GenericClient, Result};
 
@@ -20,9 +20,9 @@ pub struct PredictionRow {
     /// Cut to [`MAX_MODEL_VERSION`] characters.
     pub model_version: String,
     /// When it was made, by the database clock.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
     /// When it was last changed, by the database clock.
-    pub updated_at: DateTime<Utc>,
+    pub updated_at: Timestamp,
     /// Bytes of `result` as it is stored, compressed.
     pub stored_bytes: i64,
 }

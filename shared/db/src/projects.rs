@@ -3,7 +3,7 @@
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::GenericClient;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use crate::Result;
@@ -18,9 +18,9 @@ pub struct ProjectRow {
     /// The label config as the user wrote it: XML, or not. `None` if it did not fit into the result page.
     pub label_config: Option<String>,
     /// When it was added, by the database clock.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
     /// When it was last changed, by the database clock.
-    pub updated_at: DateTime<Utc>,
+    pub updated_at: Timestamp,
 }
 
 const COLUMNS: &str = "id, title, label_config, created_at, updated_at";

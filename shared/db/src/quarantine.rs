@@ -5,7 +5,7 @@
 mod lookup;
 mod object;
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_model::{QuarantineReason, StorageKind};
 use tokio_postgres::Row;
 
@@ -50,9 +50,9 @@ pub struct QuarantineRow {
     /// A word of column `state`: `open` (written by `insert`), `replay` or `discarded` (written by [`decide`]).
     pub state: String,
     /// When it was first quarantined, by the database clock.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
     /// When it was last quarantined or decided about, by the database clock.
-    pub updated_at: DateTime<Utc>,
+    pub updated_at: Timestamp,
 }
 
 /// What a user decides about a row.

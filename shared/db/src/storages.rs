@@ -5,7 +5,7 @@
 mod secrets;
 mod write;
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_model::{Direction, StorageKind, StorageSettings, SyncStatus};
 use tokio_postgres::Row;
 
@@ -40,7 +40,7 @@ pub struct StorageRow {
     pub status: SyncStatus,
     /// When the latest sync that completed (with errors or without) ended. `None` before the first. Written by the
     /// reporter.
-    pub last_sync: Option<DateTime<Utc>>,
+    pub last_sync: Option<Timestamp>,
     /// Tasks made, or annotations exported, by the latest sync. `None` before the first. Written by the reporter.
     pub last_sync_count: Option<i64>,
     /// ID of the latest sync as text, as Label Studio shows it. `None` before the first. Written by `enqueue` and the
@@ -51,7 +51,7 @@ pub struct StorageRow {
     /// Times and counts of the latest sync under Label Studio's names. Written by `enqueue` and the reporter.
     pub meta: serde_json::Value,
     /// When it was added, by the database clock.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
 }
 
 /// Which storages to list; oldest first.

@@ -6,7 +6,7 @@ mod end;
 mod list;
 mod report;
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_model::{Direction, ExportOptions, StorageKind, SyncStatus};
 use tokio_postgres::Row;
 
@@ -44,11 +44,11 @@ pub struct SyncRow {
     /// The reason in a sentence for users. `None` where `reason` is.
     pub detail: Option<String>,
     /// When it was enqueued, by the database clock.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
     /// When its first job was claimed, by the database clock. `None` while it is queued. Written by `claim`.
-    pub started_at: Option<DateTime<Utc>>,
+    pub started_at: Option<Timestamp>,
     /// When it ended, by the database clock. `None` while it is live. Written with the final status.
-    pub finished_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<Timestamp>,
     /// Sums over its jobs.
     pub counts: Counts,
 }

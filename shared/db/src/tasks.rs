@@ -7,7 +7,7 @@
 mod summary;
 mod totals;
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -32,9 +32,9 @@ pub struct TaskRow {
     /// Predictions. Written by import.
     pub total_predictions: i32,
     /// When it was made, by the database clock.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
     /// When it or one of its annotations was last changed, by the database clock.
-    pub updated_at: DateTime<Utc>,
+    pub updated_at: Timestamp,
     /// Bytes of `data` and `meta` as they are stored, compressed.
     pub stored_bytes: i64,
 }

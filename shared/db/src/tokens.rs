@@ -3,7 +3,7 @@
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::GenericClient;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
@@ -26,10 +26,10 @@ pub struct TokenRow {
     /// Projects it may touch; `None` is all.
     pub projects: Option<Vec<i64>>,
     /// When it was made, by the database clock.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
     /// When it was used last, by the database clock, exact to a minute. `None` if it never was. Written by
     /// [`find_all`].
-    pub last_used_at: Option<DateTime<Utc>>,
+    pub last_used_at: Option<Timestamp>,
 }
 
 const COLUMNS: &str = "id, name, role, projects, created_at, last_used_at";

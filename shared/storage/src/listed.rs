@@ -1,6 +1,6 @@
 //! What a listing says: a page of objects, and why some of them cannot be imported.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_model::{FailureReason, QuarantineReason};
 
 use crate::{ErrorKind, Op, StorageError};
@@ -32,7 +32,7 @@ pub struct ObjectMeta {
     pub size: u64,
     /// As the storage gives it, without the quotes.
     pub etag: Option<String>,
-    pub modified_at: Option<DateTime<Utc>>,
+    pub modified_at: Option<Timestamp>,
 }
 
 /// Why a listed object cannot be imported.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
+use jiff::Timestamp;
 use longshore_model::Secret;
 
 use crate::{ListPage, ObjectMeta, StorageError};
@@ -119,7 +119,7 @@ pub struct ObjectStream {
     pub content_type: Option<String>,
     /// How the bytes are packed, as the object is stored: who gets them has to unpack them.
     pub content_encoding: Option<String>,
-    pub modified_at: Option<DateTime<Utc>>,
+    pub modified_at: Option<Timestamp>,
     /// The pieces, in order. One that fails is the last.
     pub body: BoxStream<'static, Result<Bytes, StorageError>>,
 }

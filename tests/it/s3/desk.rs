@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{SecondsFormat, Utc};
+use jiff::Timestamp;
 use longshore_local::s3::{AccessKey, Options, S3Server};
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -124,7 +124,7 @@ fn ok(body: String) -> Answer {
 }
 
 fn end() -> String {
-    (Utc::now() + HOUR).to_rfc3339_opts(SecondsFormat::Secs, true)
+    format!("{:.0}", Timestamp::now() + HOUR)
 }
 
 /// As the container's endpoint and the metadata service write them.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::{SecondsFormat, Utc};
+use jiff::Timestamp;
 use longshore_local::s3::{AccessKey, Fault, Options, S3ErrorCode, S3Server, When};
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -126,7 +126,7 @@ impl Desk {
         if let Some(old) = old.filter(|_| self.lifetime < Duration::from_secs(60)) {
             self.s3.fail(When::any().access_key(&old), Fault::Error(S3ErrorCode::ExpiredToken));
         }
-        let end = (Utc::now() + self.lifetime).to_rfc3339_opts(SecondsFormat::Millis, true);
+        let end = format!("{:.3}", Timestamp::now() + self.lifetime);
         format!(
             "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult>\
              <AssumedRoleUser><AssumedRoleId>AROA:longshore</AssumedRoleId>\

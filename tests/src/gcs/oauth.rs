@@ -11,7 +11,7 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use chrono::Utc;
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -131,7 +131,7 @@ impl Oauth {
 
     /// Seconds since 1970, as the server has them.
     pub(super) fn now(&self) -> i64 {
-        Utc::now().timestamp() + self.clock.load(Ordering::Relaxed)
+        Timestamp::now().as_second() + self.clock.load(Ordering::Relaxed)
     }
 
     pub(super) fn revoke(&self) {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use chrono::NaiveDateTime;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use http::HeaderMap;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
@@ -43,8 +44,8 @@ pub(super) fn check(oauth: &Oauth, parts: &Parts) -> Result<String, Refused> {
     let (account, scope) = value("X-Goog-Credential")?.split_once('/').ok_or(malformed)?;
     let date = value("X-Goog-Date")?;
     let day = scope.strip_suffix("/auto/storage/goog4_request").ok_or(malformed)?;
-    let signed_at = NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ").map_err(|_| malformed)?;
-    let signed_at = signed_at.and_utc().timestamp();
+    let signed_at = DateTime::strptime("%Y%m%dT%H%M%SZ", date).map_err(|_| malformed)?;
+    let signed_at = Offset::UTC.to_timestamp(signed_at).map_err(|_| malformed)?.as_second();
     let seconds: i64 = value("X-Goog-Expires")?.parse().map_err(|_| malformed)?;
     if !date.starts_with(day) || !(1..=LONGEST).contains(&seconds) {
         return Err(malformed);

@@ -1,6 +1,7 @@
 //! A time span in the words of the host.
 
-use chrono::{DateTime, Months, Utc};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _, Zoned};
 
 /// Stands between number and unit, so that a line never breaks there.
 const NO_BREAK_SPACE: char = '\u{a0}';
@@ -10,11 +11,15 @@ const UNITS: [&str; 6] = ["year", "month", "week", "day", "hour", "minute"];
 /// How long ago `then` was: its largest unit and the one below it, as in `2 days, 3 hours`.
 ///
 /// Less than a minute, and times to come, are `0 minutes`.
-pub(super) fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let months = now.years_since(then).map_or(0, |years| years * 12);
-    let months = (months..months + 12).rev().find(|&count| months_later(then, count).is_some_and(|at| at <= now));
+pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
+    let (then, now) = (then.to_zoned(TimeZone::UTC), now.to_zoned(TimeZone::UTC));
+    let calendar_months =
+        12 * (i32::from(now.year()) - i32::from(then.year())) + i32::from(now.month()) - i32::from(then.month());
+    // The last of these months may not be over yet.
+    let months = [calendar_months, calendar_months - 1];
+    let months = months.into_iter().find(|&count| count > 0 && months_later(&then, count).is_some_and(|at| at <= now));
     let months = months.unwrap_or(0);
-    let rest = months_later(then, months).map_or(0, |at| (now - at).num_minutes().max(0));
+    let rest = months_later(&then, months).map_or(0, |at| now.duration_since(&at).as_mins().max(0));
 
     let counts = [
         i64::from(months / 12),
@@ -34,6 +39,6 @@ pub(super) fn ago(then: DateTime<Utc>, now: DateTime<Utc>) -> String {
     if parts.is_empty() { format!("0{NO_BREAK_SPACE}minutes") } else { parts.join(", ") }
 }
 
-fn months_later(then: DateTime<Utc>, months: u32) -> Option<DateTime<Utc>> {
-    then.checked_add_months(Months::new(months))
+fn months_later(then: &Zoned, months: i32) -> Option<Zoned> {
+    then.checked_add(months.months()).ok()
 }

@@ -1,7 +1,7 @@
 //! The default unit: one annotation with its task inside.
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -15,12 +15,7 @@ pub(crate) fn measure_annotation(annotation: &AnnotationRow, task: &TaskRow) -> 
 }
 
 /// The object of an annotation: one line of JSON in ASCII. `now` shows only in `created_ago`.
-pub(crate) fn annotation_body(
-    annotation: &AnnotationRow,
-    task: &TaskRow,
-    now: DateTime<Utc>,
-    measured: Measured,
-) -> Bytes {
+pub(crate) fn annotation_body(annotation: &AnnotationRow, task: &TaskRow, now: Timestamp, measured: Measured) -> Bytes {
     /// `"created_ago": "11\u00a0months, 3\u00a0weeks", `
     const AGO_BYTES: usize = 64;
     let mut document = Document::new(annotation, task);
@@ -41,9 +36,9 @@ struct Document<'a> {
     was_cancelled: bool,
     ground_truth: bool,
     #[serde(serialize_with = "time")]
-    created_at: DateTime<Utc>,
+    created_at: Timestamp,
     #[serde(serialize_with = "time")]
-    updated_at: DateTime<Utc>,
+    updated_at: Timestamp,
     draft_created_at: (),
     lead_time: Option<f64>,
     import_id: (),
@@ -90,9 +85,9 @@ struct Task<'a> {
     data: &'a RawValue,
     meta: &'a RawValue,
     #[serde(serialize_with = "time")]
-    created_at: DateTime<Utc>,
+    created_at: Timestamp,
     #[serde(serialize_with = "time")]
-    updated_at: DateTime<Utc>,
+    updated_at: Timestamp,
     is_labeled: bool,
     allow_skip: bool,
     overlap: i32,

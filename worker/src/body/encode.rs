@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use chrono::{DateTime, SecondsFormat, Timelike, Utc};
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 use sha2::{Digest, Sha256};
@@ -49,9 +49,9 @@ impl Write for Digester {
 }
 
 /// A time as the host writes it: microseconds where there are any, and `Z`.
-pub(super) fn time<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
-    let format = if at.nanosecond() < 1_000 { SecondsFormat::Secs } else { SecondsFormat::Micros };
-    serializer.serialize_str(&at.to_rfc3339_opts(format, true))
+pub(super) fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    let digits = if at.subsec_nanosecond() < 1_000 { 0 } else { 6 };
+    serializer.serialize_str(&format!("{at:.digits$}"))
 }
 
 struct OneLine;

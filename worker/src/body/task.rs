@@ -1,7 +1,7 @@
 //! The other unit: one task with all its annotations.
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -29,9 +29,9 @@ struct Document<'a> {
     data: &'a RawValue,
     meta: &'a RawValue,
     #[serde(serialize_with = "time")]
-    created_at: DateTime<Utc>,
+    created_at: Timestamp,
     #[serde(serialize_with = "time")]
-    updated_at: DateTime<Utc>,
+    updated_at: Timestamp,
     allow_skip: bool,
     inner_id: (),
     total_annotations: i32,
@@ -79,9 +79,9 @@ struct Annotation<'a> {
     was_cancelled: bool,
     ground_truth: bool,
     #[serde(serialize_with = "time")]
-    created_at: DateTime<Utc>,
+    created_at: Timestamp,
     #[serde(serialize_with = "time")]
-    updated_at: DateTime<Utc>,
+    updated_at: Timestamp,
     draft_created_at: (),
     lead_time: Option<f64>,
     prediction: (),

@@ -1,6 +1,6 @@
 //! Literal bodies, spelled after what the host was seen to write.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -16,7 +16,7 @@ struct Body {
     digest: [u8; 32],
 }
 
-fn annotation_body(annotation: &AnnotationRow, task: &TaskRow, now: DateTime<Utc>) -> Body {
+fn annotation_body(annotation: &AnnotationRow, task: &TaskRow, now: Timestamp) -> Body {
     let measured = super::measure_annotation(annotation, task);
     let bytes = super::annotation_body(annotation, task, now, measured);
     assert!((measured.length..measured.length + 64).contains(&bytes.len()));
@@ -30,7 +30,7 @@ fn task_body(task: &TaskRow, annotations: &[AnnotationRow]) -> Body {
     Body { bytes, digest: measured.digest }
 }
 
-fn at(time: &str) -> DateTime<Utc> {
+fn at(time: &str) -> Timestamp {
     time.parse().unwrap()
 }
 

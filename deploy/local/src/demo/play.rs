@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -218,8 +218,9 @@ fn is_of_image(task: &Value) -> bool {
 /// What a sync did, in words.
 fn summarize(sync: &Value) {
     let count = |name: &str| number(&sync["counts"][name]);
-    let time = |name: &str| sync[name].as_str().and_then(|time| time.parse::<DateTime<Utc>>().ok());
-    let took = time("finished_at").zip(time("started_at")).map_or(0.0, |(to, from)| (to - from).as_seconds_f64());
+    let time = |name: &str| sync[name].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+    let took =
+        time("finished_at").zip(time("started_at")).map_or(0.0, |(to, from)| to.duration_since(from).as_secs_f64());
     let (moved, what, text) = if sync["direction"] == "export" {
         let moved = count("exported");
         (moved, "objects", format!("exported {}", grouped(moved)))

@@ -1,6 +1,6 @@
 //! Annotations as answers, with as much of their results as fits.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_db::Client;
 use longshore_db::annotations::{self, AnnotationRow};
 use longshore_db::printed::JsonTable;
@@ -33,8 +33,8 @@ pub(in crate::api) struct AnnotationBody<'a> {
     ground_truth: bool,
     lead_time: Option<f64>,
     completed_by: Option<i64>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
     /// Why `result` is empty; absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<LeftOut>,

@@ -1,7 +1,7 @@
 //! Conditions of a request: what the caller has of the object already.
 
 use axum::http::{HeaderMap, HeaderName, header};
-use chrono::{DateTime, SubsecRound, Utc};
+use jiff::Timestamp;
 use longshore_storage::ObjectMeta;
 
 /// What a caller has.
@@ -36,7 +36,7 @@ impl<'a> Conditions<'a> {
                 now.etag.is_some() && unquoted(tag.strip_prefix("W/").unwrap_or(tag)) == now.etag.as_deref()
             }),
             (None, Some(since)) => match (date(since), now.modified_at) {
-                (Some(since), Some(modified)) => modified.trunc_subsecs(0) <= since,
+                (Some(since), Some(modified)) => modified.as_second() <= since.as_second(),
                 _ => false,
             },
             (None, None) => false,
@@ -49,18 +49,18 @@ impl<'a> Conditions<'a> {
         match unquoted(has) {
             Some(tag) => Some(tag) == now.etag.as_deref(),
             // By date only if exactly; a weak tag is no date and never fits.
-            None => date(has).is_some_and(|has| now.modified_at.map(|modified| modified.trunc_subsecs(0)) == Some(has)),
+            None => date(has).is_some_and(|has| now.modified_at.map(Timestamp::as_second) == Some(has.as_second())),
         }
     }
 }
 
 /// As `Last-Modified` has it.
-pub(super) fn http_date(time: DateTime<Utc>) -> String {
-    time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+pub(super) fn http_date(time: Timestamp) -> String {
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-fn date(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc2822(text).ok().map(|date| date.to_utc())
+fn date(text: &str) -> Option<Timestamp> {
+    httpdate::parse_http_date(text).ok()?.try_into().ok()
 }
 
 fn unquoted(tag: &str) -> Option<&str> {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn meta() -> ObjectMeta {
-        let modified_at = DateTime::parse_from_rfc3339("2026-05-04T03:02:01.5Z").unwrap().to_utc();
+        let modified_at = "2026-05-04T03:02:01.5Z".parse().unwrap();
         ObjectMeta { key: "k".to_owned(), size: 1, etag: Some("tag".to_owned()), modified_at: Some(modified_at) }
     }
 

@@ -1,6 +1,6 @@
 //! A storage as an answer, the same for all kinds: what all have, how it is reached, what it is used for.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_db::storages::StorageRow;
 use longshore_model::{
     AzureConnection, Connection, Direction, GcsConnection, LocalfilesConnection, RedisConnection, S3Connection,
@@ -16,7 +16,7 @@ pub(crate) struct StorageBody {
     #[serde(rename = "type")]
     kind: StorageKind,
     synchronizable: bool,
-    last_sync: Option<DateTime<Utc>>,
+    last_sync: Option<Timestamp>,
     last_sync_count: Option<i64>,
     /// The id of the last sync, see `/api/syncs`.
     last_sync_job: Option<String>,
@@ -26,7 +26,7 @@ pub(crate) struct StorageBody {
     meta: serde_json::Value,
     title: Option<String>,
     description: Option<String>,
-    created_at: DateTime<Utc>,
+    created_at: Timestamp,
     #[serde(flatten)]
     connection: ConnectionBody,
     regex_filter: Option<String>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_model::{Direction, FailureReason, KeyFilter, Secrets, Skip, StorageSettings};
 use longshore_storage::{
     ErrorKind, InvalidSetting, ListRequest, Listed, ListingFault, Op, Probe, Storage, StorageError, Stores, filtered,
@@ -76,7 +76,7 @@ pub(crate) struct Preview {
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct PreviewFile {
     key: Option<String>,
-    last_modified: Option<DateTime<Utc>>,
+    last_modified: Option<Timestamp>,
     size: Option<u64>,
 }
 

@@ -1,6 +1,6 @@
 //! A sync as an answer and as an event, and how much memory that takes.
 
-use chrono::{DateTime, Utc};
+use jiff::{SignedDuration, Timestamp};
 use longshore_db::jobs::JobRow;
 use longshore_db::syncs::SyncRow;
 use longshore_db::{Bounded, Counts};
@@ -38,9 +38,9 @@ pub(in crate::api) struct SyncBody {
     reason: Option<String>,
     /// Why it failed and what to do, for people.
     detail: Option<String>,
-    created_at: DateTime<Utc>,
-    started_at: Option<DateTime<Utc>>,
-    finished_at: Option<DateTime<Utc>>,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
     /// What it did so far, by counter.
     #[schema(value_type = std::collections::BTreeMap<String, i64>)]
     counts: Counts,
@@ -71,7 +71,7 @@ struct JobBody {
 }
 
 impl SyncBody {
-    pub(super) fn new(row: SyncRow, jobs: Option<Bounded<JobRow>>, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(row: SyncRow, jobs: Option<Bounded<JobRow>>, now: Timestamp) -> Self {
         Self {
             id: row.id,
             storage: row.storage_id,
@@ -79,7 +79,9 @@ impl SyncBody {
             kind: row.kind,
             direction: row.direction,
             status: row.status,
-            rate: row.started_at.and_then(|started| rate(&row.counts, row.finished_at.unwrap_or(now) - started)),
+            rate: row
+                .started_at
+                .and_then(|started| rate(&row.counts, row.finished_at.unwrap_or(now).duration_since(started))),
             options: Some(row.options),
             requested_by: row.requested_by,
             idempotency_key: row.idempotency_key,
@@ -133,22 +135,21 @@ impl JobBody {
 }
 
 /// Objects a second, once there is time to divide by.
-fn rate(counts: &Counts, elapsed: chrono::TimeDelta) -> Option<f64> {
+fn rate(counts: &Counts, elapsed: SignedDuration) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "a rate is read by people, not counted with")]
     let objects = (counts.matched + counts.exported + counts.unchanged + counts.deleted + counts.kept) as f64;
-    let seconds = elapsed.as_seconds_f64();
+    let seconds = elapsed.as_secs_f64();
     (seconds > 0.0).then(|| objects / seconds)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::TimeDelta;
 
     #[test]
     fn a_rate_counts_what_passed_and_needs_time() {
         let counts = Counts { listed: 100, matched: 30, exported: 10, ..Counts::default() };
-        assert_eq!(rate(&counts, TimeDelta::seconds(4)), Some(10.0));
-        assert_eq!(rate(&counts, TimeDelta::zero()), None);
+        assert_eq!(rate(&counts, SignedDuration::from_secs(4)), Some(10.0));
+        assert_eq!(rate(&counts, SignedDuration::ZERO), None);
     }
 }

@@ -1,6 +1,6 @@
 //! A task as an answer, in Label Studio's fields and their order.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_db::predictions::PredictionRow;
 use longshore_db::tasks::{Summary, TaskRow};
 use serde::Serialize;
@@ -37,7 +37,7 @@ pub(super) struct TaskBody<'a> {
     cancelled_annotations: i32,
     total_annotations: i32,
     total_predictions: i32,
-    completed_at: Option<DateTime<Utc>>,
+    completed_at: Option<Timestamp>,
     annotations_results: &'static str,
     predictions_results: &'static str,
     predictions_score: Option<f64>,
@@ -57,13 +57,13 @@ pub(super) struct TaskBody<'a> {
     data: &'a RawValue,
     #[schema(value_type = Object)]
     meta: &'a RawValue,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
     is_labeled: bool,
     overlap: i32,
     comment_count: i32,
     unresolved_comment_count: i32,
-    last_comment_updated_at: Option<DateTime<Utc>>,
+    last_comment_updated_at: Option<Timestamp>,
     project: i64,
     #[schema(value_type = Vec<Object>)]
     comment_authors: [(); 0],
@@ -83,8 +83,8 @@ pub(super) struct PredictionBody<'a> {
     result: &'a RawValue,
     score: Option<f64>,
     model_version: String,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
     /// Why `result` is empty; absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<LeftOut>,

@@ -6,7 +6,7 @@
 mod native;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_model::{ExportOptions, Secrets, StorageSettings};
 use serde_json::value::RawValue;
 
@@ -140,9 +140,9 @@ pub struct AnnotationRow {
     /// ID of the user who made it. `None` if not known.
     pub completed_by: Option<i64>,
     /// When it was made, by the database clock.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
     /// When it was last changed, by the database clock.
-    pub updated_at: DateTime<Utc>,
+    pub updated_at: Timestamp,
 }
 
 /// The task of exported annotations.
@@ -163,9 +163,9 @@ pub struct TaskRow {
     /// Predictions.
     pub total_predictions: i32,
     /// When it was made, by the database clock.
-    pub created_at: DateTime<Utc>,
+    pub created_at: Timestamp,
     /// When it or one of its annotations was last changed, by the database clock.
-    pub updated_at: DateTime<Utc>,
+    pub updated_at: Timestamp,
 }
 
 /// One object to write: an annotation, or a task with all of its annotations.

@@ -5,7 +5,7 @@ mod rows;
 mod select;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_model::{Direction, Secrets, SyncStatus};
 use serde_json::json;
 
@@ -94,10 +94,10 @@ impl Host for Native {
         let failed = sync.status == SyncStatus::Failed;
         let times = json!({
             "time_in_progress": sync.started_at.map(host_time),
-            "time_last_ping": sync.finished_at.is_none().then(|| host_time(Utc::now())),
+            "time_last_ping": sync.finished_at.is_none().then(|| host_time(Timestamp::now())),
             "time_completed": sync.finished_at.filter(|_| !failed).map(host_time),
             "time_failure": sync.finished_at.filter(|_| failed).map(host_time),
-            "duration": sync.started_at.map(|start| (sync.finished_at.unwrap_or_else(Utc::now) - start).as_seconds_f64()),
+            "duration": sync.started_at.map(|start| sync.finished_at.unwrap_or_else(Timestamp::now).duration_since(start).as_secs_f64()),
             "tasks_failed_validation": (counts.quarantined > 0).then_some(counts.quarantined),
         });
         let trouble = match sync.status {
@@ -145,6 +145,6 @@ impl Host for Native {
 }
 
 /// A time as Label Studio spells it in `meta`: with a space and an offset.
-fn host_time(time: DateTime<Utc>) -> String {
-    time.format("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
+fn host_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
 }

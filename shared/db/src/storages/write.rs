@@ -2,7 +2,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_model::{Direction, StorageSettings, SyncStatus};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -117,7 +117,7 @@ pub(crate) struct Shown<'a> {
     /// What went wrong, for users; `None` clears it.
     pub(crate) trouble: Option<&'a str>,
     /// `None` while the sync runs.
-    pub(crate) finished_at: Option<DateTime<Utc>>,
+    pub(crate) finished_at: Option<Timestamp>,
     /// Added to `meta`, where null removes a key.
     pub(crate) progress: &'a Value,
     /// As `progress`.

@@ -2,7 +2,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 
 use crate::predictions::MAX_MODEL_VERSION;
 use crate::{GenericClient, Result};
@@ -23,7 +23,7 @@ pub struct Summary {
     /// Mean time of its annotations in seconds. `None` if none has one.
     pub mean_lead_time: Option<f64>,
     /// When the last annotation that was not cancelled was made. `None` without one.
-    pub completed_at: Option<DateTime<Utc>>,
+    pub completed_at: Option<Timestamp>,
     /// Mean score of its predictions. `None` if none has one.
     pub mean_score: Option<f64>,
     /// Model versions of its predictions, comma-separated.

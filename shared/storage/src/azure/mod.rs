@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::Utc;
 use http::{HeaderName, HeaderValue, Method, Request, header};
+use jiff::Timestamp;
 use longshore_model::{AzureConnection, AzureSecrets, FailureReason, Secret, StorageKind};
 
 #[cfg(feature = "conformance")]
@@ -82,7 +82,7 @@ impl Cloud for Azure {
     }
 
     async fn authorize(&self, op: Op, request: &mut Request<Bytes>, (): &()) -> Result<(), StorageError> {
-        sign::headers(request, &self.account, Utc::now())
+        sign::headers(request, &self.account, Timestamp::now())
             .map_err(|error| StorageError::caused(op, ErrorKind::Invalid, FailureReason::Internal, error))
     }
 
@@ -153,7 +153,7 @@ impl Cloud for Azure {
             return Err(refused(FailureReason::NoSignedUrls));
         }
         let ttl = ttl.max(Duration::from_secs(1));
-        sign::url(&self.container, &self.account, key, ttl, Utc::now())
+        sign::url(&self.container, &self.account, key, ttl, Timestamp::now())
             .map(Secret::new)
             .ok_or_else(|| refused(FailureReason::InvalidSettings))
     }

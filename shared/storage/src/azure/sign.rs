@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
 use http::header::InvalidHeaderValue;
 use http::{HeaderName, HeaderValue, Request, header};
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use super::account::Account;
@@ -42,7 +42,7 @@ const PLACED: [HeaderName; 11] = [
 pub(super) fn headers(
     request: &mut Request<Bytes>,
     account: &Account,
-    now: DateTime<Utc>,
+    now: Timestamp,
 ) -> Result<(), InvalidHeaderValue> {
     let date = httpdate::fmt_http_date(now.into());
     request.headers_mut().insert("x-ms-date", HeaderValue::from_str(&date)?);
@@ -103,10 +103,10 @@ pub(super) fn url(
     account: &Account,
     key: &str,
     ttl: Duration,
-    now: DateTime<Utc>,
+    now: Timestamp,
 ) -> Option<String> {
     let uri = container.object(key)?;
-    let expiry = now.checked_add_signed(TimeDelta::from_std(ttl).ok()?)?.format("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let expiry = format!("{:.0}", now.checked_add(ttl).ok()?);
     let protocol = if container.base.is_encrypted() { "https" } else { "https,http" };
     let resource = format!("/blob/{}/{}/{key}", account.name, container.name);
     // Permission, start, end, resource, stored policy, addresses, protocol, version, kind of resource,

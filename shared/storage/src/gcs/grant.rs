@@ -4,8 +4,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use chrono::Utc;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use jiff::Timestamp;
 use longshore_model::{FailureReason, StorageKind};
 use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
@@ -58,7 +58,7 @@ pub(super) async fn ask(wire: &Wire, file: &KeyFile) -> Result<Fresh<HeaderValue
 fn form(file: &KeyFile) -> Result<String, StorageError> {
     match file {
         KeyFile::Service(account) => {
-            let assertion = assertion(account, Utc::now().timestamp()).map_err(|error| {
+            let assertion = assertion(account, Timestamp::now().as_second()).map_err(|error| {
                 StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::WrongSecretKey, error)
             })?;
             Ok(format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}"))

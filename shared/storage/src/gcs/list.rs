@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -41,7 +41,7 @@ pub(super) struct Item {
     #[serde(deserialize_with = "number")]
     size: u64,
     generation: Option<String>,
-    updated: Option<DateTime<Utc>>,
+    updated: Option<Timestamp>,
 }
 
 /// How many entries a page has, and how many are asked for so that as many remain.

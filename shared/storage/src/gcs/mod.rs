@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::Utc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use jiff::Timestamp;
 use longshore_model::{FailureReason, GcsConnection, Secret, StorageKind};
 
 #[cfg(feature = "conformance")]
@@ -174,9 +174,11 @@ impl Cloud for Gcs {
         let account = self.account.signer().ok_or_else(|| refused(ErrorKind::Denied, FailureReason::NoSignedUrls))?;
         let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
         let service = &self.bucket.service;
-        sign::url(account, service.scheme(), service.authority(), &path, ttl, Utc::now()).map(Secret::new).map_err(
-            |error| StorageError::caused(Op::Presign, ErrorKind::Invalid, FailureReason::WrongSecretKey, error),
-        )
+        sign::url(account, service.scheme(), service.authority(), &path, ttl, Timestamp::now())
+            .map(Secret::new)
+            .map_err(|error| {
+                StorageError::caused(Op::Presign, ErrorKind::Invalid, FailureReason::WrongSecretKey, error)
+            })
     }
 
     fn uri(&self, key: &str) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use percent_encoding::utf8_percent_encode;
 
 use super::key_file::{ServiceAccount, Unsignable};
@@ -19,11 +19,11 @@ pub(super) fn url(
     host: &str,
     path: &str,
     ttl: Duration,
-    now: DateTime<Utc>,
+    now: Timestamp,
 ) -> Result<String, Unsignable> {
-    let time = now.format("%Y%m%dT%H%M%SZ");
+    let time = now.strftime("%Y%m%dT%H%M%SZ");
     // Cloud Storage finds the bucket's region by itself.
-    let scope = format!("{}/auto/storage/goog4_request", now.format("%Y%m%d"));
+    let scope = format!("{}/auto/storage/goog4_request", now.strftime("%Y%m%d"));
     let credential = format!("{}/{scope}", account.email);
     let credential = utf8_percent_encode(&credential, QUERY);
     // In the order of the parameters' names, as the signature covers them.

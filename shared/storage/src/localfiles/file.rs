@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use nix::sys::stat::{FileStat, fstat};
 
 use super::failure::failed;
@@ -18,7 +18,7 @@ pub(super) struct File {
     file: fs::File,
     pub(super) size: u64,
     pub(super) etag: String,
-    pub(super) modified_at: Option<DateTime<Utc>>,
+    pub(super) modified_at: Option<Timestamp>,
 }
 
 impl File {

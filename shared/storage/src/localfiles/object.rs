@@ -1,6 +1,6 @@
 //! What is known of a regular file.
 
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use nix::sys::stat::FileStat;
 
 use crate::ObjectMeta;
@@ -20,6 +20,6 @@ pub(super) fn etag(stat: &FileStat) -> String {
     format!("{:x}.{:x}-{:x}-{:x}", stat.st_mtime, stat.st_mtime_nsec, stat.st_size, stat.st_ino)
 }
 
-pub(super) fn modified_at(stat: &FileStat) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(stat.st_mtime, u32::try_from(stat.st_mtime_nsec).ok()?)
+pub(super) fn modified_at(stat: &FileStat) -> Option<Timestamp> {
+    Timestamp::new(stat.st_mtime, i32::try_from(stat.st_mtime_nsec).ok()?).ok()
 }

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use percent_encoding::percent_decode_str;
 
 use crate::cloud::{LAST_CHAR, ListingError, ascends, bare_etag, listing_text};
@@ -204,21 +206,23 @@ fn decode(key: &mut String) -> Result<(), ListingError> {
     Ok(())
 }
 
-fn time(text: &str) -> Option<DateTime<Utc>> {
+fn time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    usual_time(text).or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()))
+    usual_time(text).or_else(|| text.parse().ok())
 }
 
 /// The one way in which S3 and nearly all servers write a time: `2026-01-02T03:04:05.678Z`.
-fn usual_time(text: &str) -> Option<DateTime<Utc>> {
+fn usual_time(text: &str) -> Option<Timestamp> {
     let text: &[u8; 24] = text.as_bytes().try_into().ok()?;
     let mut layout = b"0000-00-00T00:00:00.000Z".iter().zip(text);
     if !layout.all(|(sign, byte)| if *sign == b'0' { byte.is_ascii_digit() } else { sign == byte }) {
         return None;
     }
-    let number = |from: usize, to: usize| text[from..to].iter().fold(0, |sum, byte| sum * 10 + u32::from(byte - b'0'));
-    let date = NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)).ok()?, number(5, 7), number(8, 10))?;
-    Some(date.and_hms_milli_opt(number(11, 13), number(14, 16), number(17, 19), number(20, 23))?.and_utc())
+    let number = |from: usize, to: usize| text[from..to].iter().fold(0, |sum, byte| sum * 10 + i16::from(byte - b'0'));
+    let small = |from: usize| i8::try_from(number(from, from + 2)).ok();
+    let nanoseconds = i32::from(number(20, 23)) * 1_000_000;
+    let time = DateTime::new(number(0, 4), small(5)?, small(8)?, small(11)?, small(14)?, small(17)?, nanoseconds);
+    Offset::UTC.to_timestamp(time.ok()?).ok()
 }
 
 impl Listing {

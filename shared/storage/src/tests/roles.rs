@@ -1,7 +1,7 @@
 //! The kind `s3s`: an STS and a bucket that answer by script.
 
 use aws_credential_types::Credentials;
-use chrono::{SecondsFormat, TimeDelta, Utc};
+use jiff::{SignedDuration, Timestamp};
 use longshore_model::S3sConnection;
 
 use super::*;
@@ -12,7 +12,7 @@ use crate::wire::Wire;
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 
 fn handed_out(n: usize, seconds: i64) -> String {
-    let end = (Utc::now() + TimeDelta::seconds(seconds)).to_rfc3339_opts(SecondsFormat::Millis, true);
+    let end = format!("{:.3}", Timestamp::now() + SignedDuration::from_secs(seconds));
     let body = format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
          <AccessKeyId>ASIAROLE{n}</AccessKeyId><SecretAccessKey>role-secret-{n}</SecretAccessKey>\

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, header};
+use jiff::Timestamp;
 use longshore_model::FailureReason;
 
 use crate::{ErrorKind, ObjectMeta, Op, StorageError};
@@ -48,6 +48,6 @@ impl Answer {
 }
 
 /// A date as HTTP writes it.
-pub(crate) fn http_date(text: &str) -> Option<DateTime<Utc>> {
-    httpdate::parse_http_date(text.trim()).ok().map(DateTime::from)
+pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
+    httpdate::parse_http_date(text.trim()).ok()?.try_into().ok()
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use jiff::Timestamp;
 use longshore_db::host::{Host, JobStorage, Selection, Unit};
 use longshore_db::jobs::Lease;
 use longshore_db::lifecycle::Claimed;
@@ -67,7 +67,7 @@ pub(super) struct Selected {
 pub(super) struct Prepared {
     pub(super) unit_id: i64,
     pub(super) key: String,
-    pub(super) updated_at: DateTime<Utc>,
+    pub(super) updated_at: Timestamp,
     pub(super) digest: [u8; 32],
     /// `None` if the same one is there already.
     pub(super) body: Option<Bytes>,
@@ -350,7 +350,7 @@ impl Source {
             return None;
         }
         let body = (!unchanged).then(|| match annotation {
-            Some(annotation) => body::annotation_body(annotation, &unit.task, Utc::now(), measured),
+            Some(annotation) => body::annotation_body(annotation, &unit.task, Timestamp::now(), measured),
             None => body::task_body(&unit.task, &unit.annotations, measured),
         });
         Some(Prepared { unit_id, key, updated_at, digest: measured.digest, body })

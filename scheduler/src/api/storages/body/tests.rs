@@ -23,7 +23,7 @@ fn shown(direction: Direction, settings: &Value) -> Value {
         last_sync_job: None,
         traceback: None,
         meta: json!({}),
-        created_at: DateTime::UNIX_EPOCH,
+        created_at: Timestamp::UNIX_EPOCH,
     };
     serde_json::to_value(StorageBody::from(row)).unwrap()
 }

@@ -14,7 +14,7 @@ use crate::{Operator, Storage, StorageMetrics, WireOptions};
 /// The emulator's account key, which Microsoft publishes.
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-fn time() -> DateTime<Utc> {
+fn time() -> Timestamp {
     "2026-06-26T23:39:12Z".parse().unwrap()
 }
 

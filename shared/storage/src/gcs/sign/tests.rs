@@ -30,7 +30,7 @@ fn urls_are_googles_published_examples_byte_for_byte() {
         let (scheme, rest) = expected.split_once("://").unwrap();
         let host = rest.split_once('/').unwrap().0;
         let (path, _) = rest[host.len()..].split_once('?').unwrap();
-        let now: DateTime<Utc> = text("timestamp").parse().unwrap();
+        let now: Timestamp = text("timestamp").parse().unwrap();
         let ttl = Duration::from_secs(example["expiration"].as_u64().unwrap());
         let url = url(&account, scheme, host, path, ttl, now).unwrap();
         assert_eq!(url, expected, "{}", text("description"));

@@ -77,7 +77,7 @@ proptest! {
             for (n, object) in page.objects.iter().enumerate() {
                 prop_assert_eq!(object.meta.size, n as u64);
                 prop_assert_eq!(object.meta.etag.clone(), Some(format!("e{n}")));
-                prop_assert_eq!(object.meta.modified_at.unwrap().timestamp_millis(), 1_767_323_045_678);
+                prop_assert_eq!(object.meta.modified_at.unwrap().as_millisecond(), 1_767_323_045_678);
             }
         }
     }
