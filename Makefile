@@ -12,17 +12,17 @@ demo: install bins ## the whole thing, on real servers, in a minute
 	$(LOCAL) demo
 
 bench: install ## how fast it is beside the parts below it; BENCH='--rows 1,2 --scale 0.1' for a quick look
-	cargo build --locked --release -p longshore-scheduler -p longshore-cli -p longshore-worker -p longshore-tests --bins
+	cargo build --locked --release -p longshore-scheduler -p longshore-cli -p longshore-worker -p longshore-bench --bins
 	@tests/bench/rivals/install.sh target/local/bench-rivals
 	target/release/longshore-bench $(BENCH)
 
 failover: install-tests ## failovers at many points; LONGSHORE_FAILOVER_SEEDS=20 for more of them
 	cargo build --locked --workspace --bins
-	cargo test --locked -p longshore-tests --test system failover -- --include-ignored --nocapture
+	cargo test --locked -p longshore-it --test system failover -- --include-ignored --nocapture
 
 soak: install-tests ## one tenant does what costs most while another syncs; some ten minutes
 	cargo build --locked --release -p longshore-scheduler -p longshore-cli -p longshore-worker --bins
-	cargo test --locked --release -p longshore-tests --test system soak -- --include-ignored --nocapture
+	cargo test --locked --release -p longshore-it --test system soak -- --include-ignored --nocapture
 
 up: install bins ## starts Longshore on private servers and leaves it running
 	$(LOCAL) up

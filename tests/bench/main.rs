@@ -73,7 +73,7 @@ fn main() -> Result<ExitCode> {
 }
 
 async fn measure(args: &Args) -> Result<ExitCode> {
-    let started = format!("{:.0}", Timestamp::now());
+    let started = format!("{:.0}", jiff::Timestamp::now());
     let world = World::start(&args.dir, args.scale).await?;
     let conditions = machine::conditions(&world::connect(world.stack.postgres.url()).await?, args.scale).await?;
     println!("{}\n", machine::said(&conditions));

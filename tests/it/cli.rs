@@ -180,7 +180,7 @@ async fn what_goes_wrong_is_said_in_words_and_by_the_exit_code() {
     let nobody = format!("http://127.0.0.1:{}", longshore_local::ports::free().expect("a port"));
     let unreachable = run(command(&nobody, rig.token(), "project list")).await;
     assert_eq!(unreachable.code, 1);
-    assert!(unreachable.err.contains("is the scheduler up"), "{}", unreachable.err);
+    assert!(unreachable.err.contains("check that the scheduler runs"), "{}", unreachable.err);
     let other = run(command(&rig.s3.endpoint(), rig.token(), "project list")).await;
     assert!(other.code == 1 && other.err.contains("not a Longshore response"), "{}", other.err);
 

@@ -1,11 +1,11 @@
 //! The README promises only what a test shows.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+
+use longshore_tests::installed::workspace;
 
 fn readme() -> String {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
-    std::fs::read_to_string(workspace.join("README.md")).expect("a README")
+    std::fs::read_to_string(workspace().join("README.md")).expect("a README")
 }
 
 #[test]
@@ -19,14 +19,13 @@ fn the_table_of_settings_in_the_readme_is_the_one_that_the_programs_read() {
 
 #[test]
 fn every_promise_of_the_readme_names_tests_that_exist() {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
     let readme = readme();
     let promises = readme.split("\n## ").find(|section| section.starts_with("Promises")).expect("its promises");
     let rows: Vec<&str> = promises.lines().filter(|line| line.starts_with("| **")).collect();
     assert!(rows.len() > 5, "a table of promises");
 
     let mut tests = String::new();
-    let mut folders = vec![workspace.join("tests/it")];
+    let mut folders = vec![workspace().join("tests/it")];
     while let Some(folder) = folders.pop() {
         for file in std::fs::read_dir(folder).expect("the tests") {
             let path = file.expect("a file").path();

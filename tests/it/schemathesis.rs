@@ -12,7 +12,7 @@ async fn run(rig: &Rig, token: &str) -> (bool, String) {
     let folder = rig.place.root().to_owned();
     let output = tokio::task::spawn_blocking(move || {
         let python = installed::python("schemathesis").expect("Schemathesis is installed");
-        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/schemathesis/schemathesis.toml");
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemathesis/schemathesis.toml");
         let mut command = Command::new(python.with_file_name("st"));
         command.args(["--config-file", config, "--no-color", "run", &document, "--header", &token]);
         // One thread: its generators trip over each other in two.

@@ -129,7 +129,7 @@ async fn tokens(rig: &Rig) -> Vec<String> {
 /// Runs the client's script and gives what it printed.
 fn drive(order: &Value) -> String {
     let python = installed::python("sdk").expect("the client is installed");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/sdk/drive.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk/drive.py");
     let mut process = Command::new(python)
         .arg(script)
         .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -17,7 +17,7 @@ use crate::world::World;
 /// Made by `rivals/install.sh`.
 const PYTHON: &str = "target/local/bench-rivals/bin/python";
 
-const LOOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bench/rivals/loop.py");
+const LOOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rivals/loop.py");
 
 pub async fn measure(world: &World) -> Result<Vec<Figure>> {
     let mut figures = listings(world).await?;

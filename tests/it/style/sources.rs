@@ -1,6 +1,6 @@
 //! The source files of the workspace.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The folders of the crates.
 pub(crate) const CRATES: [&str; 9] = [
@@ -26,7 +26,7 @@ pub(crate) struct Source {
 
 /// The workspace's folder.
 pub(crate) fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace").to_owned()
+    longshore_tests::installed::workspace().to_owned()
 }
 
 /// All files of a crate, without those of crates inside its folder.

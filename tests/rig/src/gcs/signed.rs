@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use jiff::civil::DateTime;
-use jiff::tz::Offset;
 use http::HeaderMap;
 use http::request::Parts;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use percent_encoding::percent_decode_str;
 
 use super::oauth::{Oauth, Right, verify};

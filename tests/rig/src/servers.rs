@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use longshore_local::{Options, Stack};
 use tokio::sync::OnceCell;
 
+use crate::installed::workspace;
+
 static SHARED: OnceCell<Arc<Stack>> = OnceCell::const_new();
 
 /// Numbers databases, virtual hosts and folders of this run.
@@ -35,6 +37,5 @@ pub(crate) fn unique(what: &str) -> String {
 
 /// A folder below the workspace's target folder.
 pub(crate) fn folder(name: &str) -> PathBuf {
-    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the workspace");
-    workspace.join("target/local/tests").join(format!("{}-{name}", std::process::id()))
+    workspace().join("target/local/tests").join(format!("{}-{name}", std::process::id()))
 }

@@ -191,8 +191,8 @@ async fn exporting(plans: &mut Plans<'_>) -> Result<()> {
         async |client: &mut Client| Ok(exports::digests(&*client, TARGET, "annotation", &units).await.map(drop)?);
     plans.step("digests of five hundred annotations", 3_000, digests).await?;
     let wanted: [(&str, &str); 2] = [
-        ("a page of annotations to export", include_str!("../../../shared/db/src/host/annotations_to_export.sql")),
-        ("a page of tasks to export", include_str!("../../../shared/db/src/host/tasks_to_export.sql")),
+        ("a page of annotations to export", include_str!("../../../../shared/db/src/host/annotations_to_export.sql")),
+        ("a page of tasks to export", include_str!("../../../../shared/db/src/host/tasks_to_export.sql")),
     ];
     for (name, text) in wanted {
         // Everything behind the middle of the ids; the cursor that the product reads it by is not explained.

@@ -39,13 +39,19 @@ pub fn node(name: &str) -> Result<PathBuf> {
     Ok(folder.join("node_modules"))
 }
 
+/// The folder of the workspace.
+pub fn workspace() -> &'static Path {
+    let rig = Path::new(env!("CARGO_MANIFEST_DIR"));
+    rig.ancestors().nth(2).expect("the rig is in `tests/rig`")
+}
+
 fn source(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+    workspace().join("tests").join(name)
 }
 
 /// Fills `target/local/<name>` by `install`, unless these very pins have filled it already.
 fn once(name: &str, pins: &[&PathBuf], install: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let place = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("find the workspace")?.join("target/local");
+    let place = workspace().join("target/local");
     let (folder, installed) = (place.join(name), place.join(name).join("installed.txt"));
     let mut wanted = Vec::new();
     for pin in pins {
