@@ -1,39 +1,61 @@
-# Everything needs a Rust toolchain; the servers are installed where apt is, or pointed at by
-# DATABASE_URL, AMQP_URL and REDIS_URL.
+# Everything needs a Rust toolchain. Servers are installed where apt is, or DATABASE_URL, AMQP_URL and REDIS_URL point to
+# running ones.
 .DEFAULT_GOAL := help
-.PHONY: help demo bench failover soak test up down install install-tests fmt lint doc deny bins
+.PHONY: help demo check it test bench failover soak up down dist fmt lint unit doc deny install install-tests
 
-LOCAL = target/release/longshore-local
+LOCAL = target/demo/longshore-local
+PROGRAMS = -p longshore-scheduler -p longshore-cli -p longshore-worker
+# cargo-nextest runs each test in its own process, and says more about those that fail or hang. Where it is missing, cargo
+# runs the same tests.
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+SYSTEM = cargo test --locked -p longshore-it --test system
 
 help: ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-demo: install bins ## the whole thing, on real servers, in a minute
+demo: install ## builds Longshore and plays the whole job on real servers
+	cargo build --locked --profile demo --no-default-features $(PROGRAMS) -p longshore-local --bins
 	$(LOCAL) demo
 
+check: ## format, clippy and unit tests: no servers, under a minute when warm
+	@$(MAKE) --no-print-directory lint unit
+
+it: install-tests ## one system test, or all whose names contain T: make it T=a_name
+	cargo build --locked --workspace --bins
+	$(SYSTEM) -- $(T)
+
+test: install-tests lint doc ## everything that must pass, as in CI
+	cargo build --locked --workspace --bins
+ifeq ($(NEXTEST),yes)
+	target/debug/longshore-local --dir target/local/test-run beside -- cargo nextest run --locked --workspace --no-fail-fast
+	cargo test --locked --workspace --doc
+else
+	cargo test --locked --workspace --no-fail-fast
+endif
+	@$(MAKE) --no-print-directory deny
+
 bench: install ## how fast it is beside the parts below it; BENCH='--rows 1,2 --scale 0.1' for a quick look
-	cargo build --locked --release -p longshore-scheduler -p longshore-cli -p longshore-worker -p longshore-bench --bins
+	cargo build --locked --release $(PROGRAMS) -p longshore-bench --bins
 	@tests/bench/rivals/install.sh target/local/bench-rivals
 	target/release/longshore-bench $(BENCH)
 
 failover: install-tests ## failovers at many points; LONGSHORE_FAILOVER_SEEDS=20 for more of them
 	cargo build --locked --workspace --bins
-	cargo test --locked -p longshore-it --test system failover -- --include-ignored --nocapture
+	$(SYSTEM) failover -- --include-ignored --nocapture
 
 soak: install-tests ## one tenant does what costs most while another syncs; some ten minutes
-	cargo build --locked --release -p longshore-scheduler -p longshore-cli -p longshore-worker --bins
+	cargo build --locked --release $(PROGRAMS) --bins
 	cargo test --locked --release -p longshore-it --test system soak -- --include-ignored --nocapture
 
-up: install bins ## starts Longshore on private servers and leaves it running
+up: install ## starts Longshore on private servers and leaves it running
+	cargo build --locked --profile demo --no-default-features $(PROGRAMS) -p longshore-local --bins
 	$(LOCAL) up
 
 down: ## stops what `make up` started and removes its data
 	$(LOCAL) down
 
-test: install-tests lint doc ## everything that must pass
-	cargo build --locked --workspace --bins
-	cargo test --locked --workspace --no-fail-fast
-	@$(MAKE) --no-print-directory deny
+dist: ## the programs to ship, stripped: target/dist
+	cargo build --locked --profile dist $(PROGRAMS) --bins
 
 fmt: ## formats the code
 	cargo fmt --all
@@ -42,18 +64,22 @@ lint: ## format and clippy, warnings denied
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
+unit: ## unit tests of all crates
+ifeq ($(NEXTEST),yes)
+	cargo nextest run --locked --workspace --lib --bins
+else
+	cargo test --locked --workspace --lib --bins
+endif
+
 doc: ## the code's documentation, warnings denied
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 
-deny: ## licences, bans and sources of dependencies
+deny: ## licenses, bans and sources of dependencies
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny --locked --config .deny.toml check licenses bans sources; \
-	else echo 'cargo-deny is not here: licences, bans and sources of dependencies were not checked.'; fi
+	else echo 'cargo-deny is missing: licenses, bans and sources of dependencies were not checked.'; fi
 
 install:
 	@deploy/local/install.sh
 
 install-tests:
 	@deploy/local/install.sh tests
-
-bins:
-	cargo build --locked --release -p longshore-scheduler -p longshore-cli -p longshore-worker -p longshore-local --bins

@@ -15,14 +15,52 @@ pub struct Existing {
     pub redis_url: Option<String>,
 }
 
+/// Precedes the names of variables that tell the test processes of one run which servers they share.
+const TEST_RUN: &str = "LONGSHORE_TEST_";
+
 impl Existing {
+    /// The servers that the operator names.
     pub fn from_env() -> Self {
+        Self::prefixed("")
+    }
+
+    /// The servers that [`crate::beside`] started for all test processes of one run. Each server that it did not start is
+    /// `None`.
+    pub fn of_test_run() -> Self {
+        Self::prefixed(TEST_RUN)
+    }
+
+    /// These servers; where there is none, that of `others`.
+    #[must_use]
+    pub fn or(self, others: Self) -> Self {
         Self {
-            database_url: var("DATABASE_URL"),
-            amqp_url: var("AMQP_URL"),
-            amqp_management_url: var("AMQP_MANAGEMENT_URL"),
-            redis_url: var("REDIS_URL"),
+            database_url: self.database_url.or(others.database_url),
+            amqp_url: self.amqp_url.or(others.amqp_url),
+            amqp_management_url: self.amqp_management_url.or(others.amqp_management_url),
+            redis_url: self.redis_url.or(others.redis_url),
         }
+    }
+
+    fn prefixed(prefix: &str) -> Self {
+        let named = |name: &str| var(&format!("{prefix}{name}"));
+        Self {
+            database_url: named("DATABASE_URL"),
+            amqp_url: named("AMQP_URL"),
+            amqp_management_url: named("AMQP_MANAGEMENT_URL"),
+            redis_url: named("REDIS_URL"),
+        }
+    }
+
+    /// The variables that [`Existing::of_test_run`] reads these servers from.
+    pub(crate) fn variables(self) -> Vec<(String, String)> {
+        let Self { database_url, amqp_url, amqp_management_url, redis_url } = self;
+        let values = [
+            ("DATABASE_URL", database_url),
+            ("AMQP_URL", amqp_url),
+            ("AMQP_MANAGEMENT_URL", amqp_management_url),
+            ("REDIS_URL", redis_url),
+        ];
+        values.into_iter().filter_map(|(name, value)| Some((format!("{TEST_RUN}{name}"), value?))).collect()
     }
 }
 

@@ -7,6 +7,7 @@
 //! Errors are `anyhow`'s: the callers are tests and one command, and none of them branches on what went wrong.
 
 pub mod app;
+pub mod beside;
 pub mod config;
 pub mod fleet;
 pub mod guard;
@@ -22,6 +23,7 @@ pub mod standby;
 pub mod up;
 
 pub use app::App;
+pub use config::Existing;
 pub use fleet::{Fleet, Settings};
 pub use place::Place;
 pub use process::Process;

@@ -4,13 +4,14 @@
 
 mod demo;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use longshore_local::Place;
 use longshore_local::up::{self, Up};
+use longshore_local::{Place, beside};
 
 /// Runs Longshore on this machine, with servers, ports and data of its own.
 #[derive(Parser)]
@@ -30,6 +31,12 @@ enum Sub {
     Down,
     /// Says what runs.
     Status,
+    /// Runs a command beside throwaway servers that its tests share.
+    Beside {
+        /// The command and its arguments.
+        #[arg(required = true, last = true)]
+        command: Vec<OsString>,
+    },
     /// Plays the main job on a stack of its own and checks every count.
     Demo,
 }
@@ -40,6 +47,7 @@ async fn main() -> Result<ExitCode> {
     let dir = args.dir.as_path();
     match args.command {
         Sub::Demo => return demo::run(dir).await,
+        Sub::Beside { command } => return beside::run(dir, &command).await,
         Sub::Up => {
             let how = up::up(dir).await?;
             let word = if how == Up::Already { "Longshore is up already." } else { "Longshore is up." };
