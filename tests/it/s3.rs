@@ -119,6 +119,26 @@ async fn a_profile_of_the_shared_file_imports() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_needs_what_longshore_lacks_is_refused_with_its_name() {
+    let server = bucket_server().await;
+    let file = Scratch::new("[profile tools]\ncredential_process = /bin/false\n");
+    let rig = Rig::with()
+        .workers(0)
+        .env("AWS_CONFIG_FILE", file.path())
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/aws")
+        .env("AWS_PROFILE", "tools")
+        .start()
+        .await;
+    let settings = keyless(rig.project().await, &server.endpoint());
+    // The SDK reports a faulty profile once; every answer has to name it.
+    for _ in 0..2 {
+        let (status, body) = rig.call("POST", IMPORT, Some(settings.clone())).await;
+        assert_eq!((status, &body["code"]), (400, &json!("missing_credentials")), "{body}");
+        assert!(body["detail"].as_str().expect("a text").contains("(`credential_process`)"), "{body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_web_identity_imports() {
     let (server, desk) = (bucket_server().await, Desk::start(Metadata::Forbidden).await);
     let token = Scratch::new(IDENTITY);

@@ -165,7 +165,7 @@ impl ApiError {
             Self::NoMemory { detail, .. } => (*detail).to_owned(),
             Self::Invalid(_) => "Validation error".to_owned(),
             Self::Busy(limit) => limit.detail().to_owned(),
-            Self::Connection { error, .. } | Self::Storage(error) => connection_detail(error),
+            Self::Connection { error, .. } | Self::Storage(error) => error.advice(),
             Self::SlowBody => "The body was sent too slowly. Send all of it within 30 seconds.".to_owned(),
             Self::TimedOut => {
                 "This took too long, most likely for a database that is silent; try again in a moment.".to_owned()
@@ -193,7 +193,7 @@ impl ApiError {
     fn into_fields(self) -> Option<FieldErrors> {
         match self {
             Self::Invalid(fields) => Some(fields),
-            Self::Connection { field, error } => Some(FieldErrors::from([(field, vec![connection_detail(&error)])])),
+            Self::Connection { field, error } => Some(FieldErrors::from([(field, vec![error.advice()])])),
             _ => None,
         }
     }
@@ -228,12 +228,6 @@ fn storage_status(kind: ErrorKind) -> StatusCode {
         ErrorKind::Denied | ErrorKind::Invalid => StatusCode::FAILED_DEPENDENCY,
         ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
     }
-}
-
-/// What is wrong with a connection and what to do about it; never the storage's own words, which may
-/// hold addresses or keys.
-fn connection_detail(error: &StorageError) -> String {
-    error.reason.advice().to_owned()
 }
 
 impl From<longshore_db::Error> for ApiError {

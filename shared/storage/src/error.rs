@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use longshore_model::FailureReason;
 
+use crate::InvalidSetting;
+use crate::s3::UnsupportedProfile;
+
 /// The call that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
@@ -80,6 +83,16 @@ impl StorageError {
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         Self { op, kind, reason, source: Some(source.into()) }
+    }
+
+    /// What to do about it, in full sentences for the user. Names the setting or the AWS profile that cannot work.
+    ///
+    /// Never holds the storage's own words, which may contain addresses or keys.
+    pub fn advice(&self) -> String {
+        let source = self.source.as_deref();
+        let setting = source.and_then(|cause| cause.downcast_ref::<InvalidSetting>()).map(ToString::to_string);
+        let profile = || source.and_then(|cause| cause.downcast_ref::<UnsupportedProfile>()).map(ToString::to_string);
+        setting.or_else(profile).unwrap_or_else(|| self.reason.advice().to_owned())
     }
 
     /// Whether the same call could succeed later.

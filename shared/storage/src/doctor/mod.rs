@@ -200,7 +200,7 @@ impl Examination<'_> {
             "doctor check failed"
         );
         let need = Need::of(check, error.reason);
-        self.failed_as(check, error.reason.as_str(), step::advice(error), need);
+        self.failed_as(check, error.reason.as_str(), error.advice(), need);
     }
 
     fn failed_as(&mut self, check: Check, code: &'static str, advice: String, need: Option<Need>) {

@@ -1,11 +1,8 @@
 //! The steps of an examination and what came of them.
 
-use std::error::Error;
-
 use longshore_model::{Direction, FailureReason};
 
 use super::Snippet;
-use crate::{InvalidSetting, StorageError};
 
 /// What is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,12 +101,4 @@ pub(super) fn is_about_credentials(reason: FailureReason) -> bool {
             | FailureReason::NoIdentity
             | FailureReason::ClockSkew
     )
-}
-
-/// What to do about a failure. A setting that cannot work is named.
-pub(super) fn advice(error: &StorageError) -> String {
-    match error.source().and_then(|cause| cause.downcast_ref::<InvalidSetting>()) {
-        Some(setting) => setting.to_string(),
-        None => error.reason.advice().to_owned(),
-    }
 }

@@ -15,8 +15,9 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use longshore_model::FailureReason;
 use longshore_telemetry::causes;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
+use super::profile::UnsupportedProfile;
 use crate::wire::{Expiring, Fresh};
 use crate::{ErrorKind, Op, StorageError};
 
@@ -24,20 +25,27 @@ use crate::{ErrorKind, Op, StorageError};
 ///
 /// One for a process. Credentials are fetched once, by one caller at a time, and again before they expire.
 pub(crate) struct Ambient {
-    chain: OnceCell<DefaultCredentialsChain>,
+    /// `None` before the first use and after a failure: the chain reports a faulty profile only once, and a new one reads
+    /// the files again.
+    chain: Mutex<Option<DefaultCredentialsChain>>,
     cache: Expiring<Credentials>,
 }
 
 impl Ambient {
     pub(crate) fn new() -> Self {
-        Self { chain: OnceCell::new(), cache: Expiring::default() }
+        Self { chain: Mutex::default(), cache: Expiring::default() }
     }
 
     /// Credentials that are good for some minutes.
     pub(super) async fn get(&self, op: Op) -> Result<Credentials, StorageError> {
         let renew = async {
-            let chain = self.chain.get_or_init(default_chain).await;
+            let mut kept = self.chain.lock().await;
+            let chain = match kept.take() {
+                Some(chain) => chain,
+                None => default_chain().await,
+            };
             let credentials = chain.provide_credentials().await.map_err(|error| failed(op, error))?;
+            *kept = Some(chain);
             Ok(Fresh { end: credentials.expiry(), value: credentials })
         };
         self.cache.get(renew).await
@@ -50,7 +58,7 @@ impl Ambient {
     #[cfg(test)]
     pub(crate) fn holding(credentials: Credentials) -> Self {
         let fresh = Fresh { end: credentials.expiry(), value: credentials };
-        Self { chain: OnceCell::new(), cache: Expiring::holding(fresh) }
+        Self { chain: Mutex::default(), cache: Expiring::holding(fresh) }
     }
 }
 
@@ -68,6 +76,9 @@ async fn default_chain() -> DefaultCredentialsChain {
 }
 
 fn failed(op: Op, error: CredentialsError) -> StorageError {
+    if let Some(profile) = UnsupportedProfile::of(&error) {
+        return StorageError::caused(op, ErrorKind::Denied, FailureReason::MissingCredentials, profile);
+    }
     let (kind, reason) = match &error {
         CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
             (ErrorKind::Denied, FailureReason::MissingCredentials)

@@ -5,6 +5,7 @@ mod bucket;
 mod credentials;
 mod failure;
 mod list;
+mod profile;
 mod role;
 mod sign;
 
@@ -23,6 +24,7 @@ pub(crate) use ambient::Ambient;
 use bucket::Bucket;
 pub(crate) use credentials::{CredentialSource, own};
 pub use list::read_listing;
+pub(crate) use profile::UnsupportedProfile;
 pub(crate) use role::Roles;
 use sign::{Payload, Unsignable};
 

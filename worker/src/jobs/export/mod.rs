@@ -198,7 +198,7 @@ impl Writes {
 }
 
 fn set_aside(unit_id: i64, key: String, reason: QuarantineReason, error: &StorageError) -> QuarantinedObject {
-    QuarantinedObject::unit(unit_id, key, reason, format!("{} ({error})", error.reason.advice()))
+    QuarantinedObject::unit(unit_id, key, reason, format!("{} ({error})", error.advice()))
 }
 
 /// A count of a page's things, which are few.

@@ -187,7 +187,7 @@ fn set_aside(object: &ObjectMeta, unusable: Unusable) -> QuarantinedObject {
 }
 
 fn refused(object: &ObjectMeta, reason: QuarantineReason, error: &StorageError) -> QuarantinedObject {
-    let detail = format!("{} ({error})", error.reason.advice());
+    let detail = format!("{} ({error})", error.advice());
     QuarantinedObject::object(&object.key, object.etag.clone(), object.size, reason, detail)
 }
 
