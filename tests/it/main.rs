@@ -13,6 +13,7 @@ mod connections;
 mod database_faults;
 mod doctor;
 mod enqueue;
+mod examples;
 mod export;
 mod failover;
 mod fence;

@@ -1,29 +1,68 @@
-//! The README promises only what a test shows.
+//! The README and the pages promise only what a test shows, and list the settings that the programs read.
 
 use std::collections::BTreeSet;
 
+use longshore_telemetry::settings;
 use longshore_tests::installed::workspace;
 
-fn readme() -> String {
-    std::fs::read_to_string(workspace().join("README.md")).expect("a README")
+/// A first reading takes minutes, not an hour.
+const README_LINES: usize = 150;
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(workspace().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 #[test]
-fn the_table_of_settings_in_the_readme_is_the_one_that_the_programs_read() {
-    let table = longshore_telemetry::settings::markdown();
-    assert!(
-        readme().contains(&table),
-        "replace the table under Configuration with what `longshore-scheduler settings` prints:\n{table}"
-    );
+fn the_tables_of_settings_are_those_that_the_programs_read() {
+    for (name, table) in
+        [("README.md", settings::required_markdown()), ("deploy/operations/settings.md", settings::markdown())]
+    {
+        assert!(
+            page(name).contains(&table),
+            "replace the table in {name} with what `longshore-scheduler settings` prints:\n{table}"
+        );
+    }
+}
+
+#[test]
+fn the_readme_names_label_studio_first_and_is_short() {
+    let readme = page("README.md");
+    let first = readme.lines().find(|line| !line.is_empty() && !line.starts_with('#')).expect("a first sentence");
+    assert!(first.contains("Label Studio"), "{first}");
+    let lines = readme.lines().count();
+    assert!(lines <= README_LINES, "{lines} lines: at most {README_LINES}");
+}
+
+/// The rows of the table of promises: the promise and the names of its tests.
+fn rows(page: &str) -> Vec<(&str, Vec<&str>)> {
+    let rows = page.lines().filter(|line| line.starts_with("| **"));
+    rows.map(|row| {
+        let mut columns = row.split(" | ");
+        let promise = columns.next().expect("a promise").trim_start_matches("| ");
+        (promise, columns.next().unwrap_or_default().split('`').skip(1).step_by(2).collect())
+    })
+    .collect()
 }
 
 #[test]
 fn every_promise_of_the_readme_names_tests_that_exist() {
-    let readme = readme();
+    let (readme, tests_page) = (page("README.md"), page("tests/README.md"));
     let promises = readme.split("\n## ").find(|section| section.starts_with("Promises")).expect("its promises");
-    let rows: Vec<&str> = promises.lines().filter(|line| line.starts_with("| **")).collect();
-    assert!(rows.len() > 5, "a table of promises");
+    let promises: Vec<&str> = promises.lines().filter_map(|line| line.strip_prefix("* ")).collect();
+    let rows = rows(&tests_page);
+    assert!(promises.len() > 5, "a list of promises");
+    assert_eq!(promises, rows.iter().map(|(promise, _)| *promise).collect::<Vec<_>>(), "README.md and tests/README.md");
 
+    let tests = sources();
+    for (promise, names) in rows {
+        assert!(!names.is_empty(), "a promise without a test: {promise}");
+        let missing: BTreeSet<_> = names.into_iter().filter(|name| !tests.contains(&format!("fn {name}()"))).collect();
+        assert!(missing.is_empty(), "tests/README.md names tests that do not exist: {missing:?}");
+    }
+}
+
+/// The text of all system tests.
+fn sources() -> String {
     let mut tests = String::new();
     let mut folders = vec![workspace().join("tests/it")];
     while let Some(folder) = folders.pop() {
@@ -36,12 +75,5 @@ fn every_promise_of_the_readme_names_tests_that_exist() {
             }
         }
     }
-    let mut missing = BTreeSet::new();
-    for row in rows {
-        let shown_by = row.split('|').nth(2).expect("a second column");
-        let names: Vec<&str> = shown_by.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty(), "a promise without a test: {row}");
-        missing.extend(names.into_iter().filter(|name| !tests.contains(&format!("fn {name}()"))));
-    }
-    assert!(missing.is_empty(), "the README names tests that do not exist: {missing:?}");
+    tests
 }

@@ -62,9 +62,18 @@ impl Setting {
     }
 }
 
-/// All settings as a Markdown table, as the README shows them.
+/// All settings as a Markdown table, as `deploy/operations/settings.md` shows them.
 pub fn markdown() -> String {
-    let rows = table::ALL.iter().map(|setting| {
+    markdown_of(|_| true)
+}
+
+/// The settings that have to be set, as the README shows them.
+pub fn required_markdown() -> String {
+    markdown_of(|setting| matches!(setting.default, Default::Required))
+}
+
+fn markdown_of(is_shown: impl Fn(&Setting) -> bool) -> String {
+    let rows = table::ALL.iter().filter(|setting| is_shown(setting)).map(|setting| {
         let readers = match setting.readers {
             Readers::Scheduler => "scheduler",
             Readers::Worker => "worker",

@@ -1,4 +1,4 @@
-//! The table of all settings. The README shows them in this order.
+//! The table of all settings. `deploy/operations/settings.md` shows them in this order.
 
 use super::Default::{Computed, Each, None, Required, Value};
 use super::Readers::{Both, Scheduler, Worker};
@@ -33,7 +33,7 @@ settings! {
     CONNECTIONS = "LONGSHORE_CONNECTIONS", Both, Each { scheduler: "1024", worker: "256" },
         "open client sockets; at most half of the limit of open files";
     PEER_CONNECTIONS = "LONGSHORE_PEER_CONNECTIONS", Both, Computed("three quarters of them"),
-        "open sockets of one address; see [limits](deploy/operations/security.md#limits)";
+        "open sockets of one address; see [limits](security.md#limits)";
     REQUESTS = "LONGSHORE_REQUESTS", Scheduler, Value("512"), "concurrent requests of all tokens";
     TOKEN_REQUESTS = "LONGSHORE_TOKEN_REQUESTS", Scheduler, Value("128"), "concurrent requests of one token";
     STREAMS = "LONGSHORE_STREAMS", Scheduler, Value("256"), "open event streams of all tokens";
