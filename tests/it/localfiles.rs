@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use longshore_model::Secrets;
+use longshore_model::{NoSecrets, Secrets};
 use longshore_storage::{Operator, Storage, StorageMetrics, Stores, WireOptions};
 use longshore_tests::oracle::one_each;
 use longshore_tests::rig::{Rig, StorageHandle, rows, until};
@@ -44,7 +44,7 @@ impl Root {
         let operator = Operator { local_files_serving: true, local_files_root: self.0.clone(), ..Operator::default() };
         let metrics = StorageMetrics::register(&Registry::new()).expect("a fresh registry");
         let stores = Stores::new(WireOptions::default(), operator, metrics).expect("a client");
-        stores.open(&settings.expect("settings"), &Secrets::Localfiles).expect("good settings")
+        stores.open(&settings.expect("settings"), &Secrets::Localfiles(NoSecrets {})).expect("good settings")
     }
 
     async fn rig(&self) -> Rig {

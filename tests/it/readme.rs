@@ -1,7 +1,8 @@
-//! The README and the pages promise only what a test shows, and list the settings that the programs read.
+//! The README and the pages promise only what a test shows, and list the settings and fields that the programs read.
 
 use std::collections::BTreeSet;
 
+use longshore_model::{StorageKind, kinds};
 use longshore_telemetry::settings;
 use longshore_tests::installed::workspace;
 
@@ -42,6 +43,17 @@ fn rows(page: &str) -> Vec<(&str, Vec<&str>)> {
         (promise, columns.next().unwrap_or_default().split('`').skip(1).step_by(2).collect())
     })
     .collect()
+}
+
+#[test]
+fn the_table_of_fields_in_the_page_of_a_kind_is_the_one_that_the_programs_read() {
+    for kind in StorageKind::ALL {
+        let (name, table) = (format!("deploy/storages/{kind}.md"), kinds::markdown(*kind));
+        assert!(
+            page(&name).contains(&table),
+            "replace the table in {name} with what `longshore-scheduler fields {kind}` prints:\n{table}"
+        );
+    }
 }
 
 #[test]

@@ -5,9 +5,8 @@ use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::{MethodRouter, get};
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder, Schema};
+use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -78,22 +77,7 @@ pub(super) fn parts() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
             add_refusals(path, operation);
         }
     }
-    let schemas = &mut document.components.get_or_insert_default().schemas;
-    for name in ["ConnectionBody", "Purpose"] {
-        if let Some(schema) = schemas.get_mut(name) {
-            allow_several(schema);
-        }
-    }
     (router, document)
-}
-
-/// Kinds of storages share fields, so an answer that is one of them may read as others, too.
-fn allow_several(schema: &mut RefOr<Schema>) {
-    if let RefOr::T(Schema::OneOf(one_of)) = schema {
-        let items = std::mem::take(&mut one_of.items).into_iter();
-        let any_of = items.fold(AnyOfBuilder::new(), AnyOfBuilder::item).description(one_of.description.take());
-        *schema = RefOr::T(Schema::AnyOf(any_of.build()));
-    }
 }
 
 /// Adds the errors that come from what surrounds every route.

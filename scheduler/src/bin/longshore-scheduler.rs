@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use longshore_model::StorageKind;
 use longshore_scheduler::config::{Config, RotationConfig};
 use longshore_scheduler::rotation;
 
@@ -23,6 +24,11 @@ enum Command {
     RotateKeys,
     /// Prints the table of all settings of both programs, as Markdown.
     Settings,
+    /// Prints the table of the fields of storages of a kind, as Markdown.
+    Fields {
+        /// The kind, such as `s3`.
+        kind: StorageKind,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -37,6 +43,13 @@ async fn serve() -> anyhow::Result<ExitCode> {
             #[expect(clippy::print_stdout, reason = "this is what the command is for")]
             {
                 print!("{}", longshore_telemetry::settings::markdown());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Fields { kind }) => {
+            #[expect(clippy::print_stdout, reason = "this is what the command is for")]
+            {
+                print!("{}", longshore_model::kinds::markdown(kind));
             }
             Ok(ExitCode::SUCCESS)
         }

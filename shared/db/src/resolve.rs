@@ -52,9 +52,10 @@ pub const SMALL_DATA: i64 = 64 * 1024;
 /// with more than some 8,000 storages resolves by its oldest.
 const MAX_SETTINGS: i64 = 4 * 1024 * 1024;
 
-/// Which storages of a project may count. Of Redis all do: what stands for its bucket is no one setting.
+/// Which storages of a project may count: of these kinds, and with this value of the setting that is the bucket of the
+/// URI. Where no single setting is (`$5` is null), all of these kinds do.
 const FITTING: &str = "s.direction = 'import' AND s.kind = ANY ($2)
-    AND ($3 = '' OR s.kind = 'redis' OR coalesce(s.settings ->> 'bucket', s.settings ->> 'container') = $3)";
+    AND ($5::text IS NULL OR s.settings ->> $5 = $3)";
 
 const STORAGE: &str = "s.id AS storage, s.settings::text AS settings, s.secrets, s.secrets_key_id";
 
@@ -83,7 +84,8 @@ pub async fn by_task(
           WHERE t.id = $1",
         printed("t.data")
     );
-    let rows = ask(client, &text, &[&task, &kinds(uri), &uri.bucket, &with_data]).await?;
+    let setting = uri.form().bucket_setting();
+    let rows = ask(client, &text, &[&task, &kinds(uri), &uri.bucket, &with_data, &setting]).await?;
     found(&rows)
 }
 
@@ -137,7 +139,8 @@ pub async fn by_project(
           ORDER BY s.id LIMIT 1",
         printed("t.data")
     );
-    let rows = ask(client, &text, &[&project, &kinds(uri), &uri.bucket, &key]).await?;
+    let setting = uri.form().bucket_setting();
+    let rows = ask(client, &text, &[&project, &kinds(uri), &uri.bucket, &key, &setting]).await?;
     found(&rows)
 }
 
@@ -172,7 +175,7 @@ async fn ask(client: &impl GenericClient, text: &str, values: &[&(dyn ToSql + Sy
 }
 
 fn kinds(uri: &ObjectUri<'_>) -> Vec<&'static str> {
-    uri.kinds().iter().copied().map(StorageKind::as_str).collect()
+    StorageKind::ALL.iter().filter(|kind| uri.may_be_on(**kind)).map(|kind| kind.as_str()).collect()
 }
 
 fn found(rows: &[Row]) -> Result<Option<(Holder, Vec<Candidate>)>> {

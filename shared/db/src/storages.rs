@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 
 use crate::bounded::{bounded, settings_bytes};
 use crate::row::word;
-use crate::{Bounded, Error, GenericClient, Result, Transaction};
+use crate::{Bounded, Error, GenericClient, Result};
 
 pub use secrets::{reseal, seal_name, secrets, secrets_after};
 pub(crate) use write::{Shown, delete, show};
@@ -52,6 +52,9 @@ pub struct StorageRow {
     pub meta: serde_json::Value,
     /// When it was added, by the database clock.
     pub created_at: Timestamp,
+    /// When users last wrote it, by the database clock. Grows with each `update`, so it is the version of what users
+    /// write.
+    pub updated_at: Timestamp,
 }
 
 /// Which storages to list; oldest first.
@@ -69,7 +72,7 @@ pub struct StorageFilter<'a> {
 
 pub(crate) const COLUMNS: &str =
     "id, project_id, kind, direction, title, description, settings::text AS settings, synchronizable,
-     status, last_sync, last_sync_count, last_sync_job, traceback, meta, created_at";
+     status, last_sync, last_sync_count, last_sync_job, traceback, meta, created_at, updated_at";
 
 pub(crate) fn read(row: &Row) -> Result<StorageRow> {
     Ok(StorageRow {
@@ -89,6 +92,7 @@ pub(crate) fn read(row: &Row) -> Result<StorageRow> {
         traceback: row.get("traceback"),
         meta: row.get("meta"),
         created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
     })
 }
 
@@ -103,15 +107,6 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<StorageRow> {
 
 fn found(row: Option<&Row>, id: i64) -> Result<StorageRow> {
     row.map(read).transpose()?.ok_or_else(|| Error::NotFound(format!("storage {id}")))
-}
-
-/// One storage, locked against changes by others until the transaction ends.
-///
-/// # Errors
-/// [`Error::NotFound`] without such a storage.
-pub async fn lock(tx: &Transaction<'_>, id: i64) -> Result<StorageRow> {
-    let row = tx.query_opt(&format!("SELECT {COLUMNS} FROM storages WHERE id = $1 FOR NO KEY UPDATE"), &[&id]).await?;
-    found(row.as_ref(), id)
 }
 
 /// Storages with a larger ID than `after`, oldest first, as far as they fit into `most` bytes.

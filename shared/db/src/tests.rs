@@ -80,3 +80,15 @@ fn only_a_tables_own_file_and_the_life_cycle_write_it() {
     assert!(strangers.is_empty(), "move these statements to the tables' files:\n{}", strangers.join("\n"));
     assert_eq!(seen, tables, "a table without a statement that writes it: does this test still read them?");
 }
+
+#[test]
+fn every_kind_may_be_stored() {
+    let migrations = texts("migrations");
+    let check = "CHECK (kind IN ('s3'";
+    let (_, latest) = migrations.iter().filter(|(_, text)| text.contains(check)).max().expect("a check of the kinds");
+    let allowed = latest.split(check).nth(1).and_then(|rest| rest.split(')').next()).expect("its list");
+    for kind in longshore_model::StorageKind::ALL {
+        let is_first = kind.as_str() == "s3";
+        assert!(is_first || allowed.contains(&format!("'{kind}'")), "a migration must allow {kind} beside s3{allowed}");
+    }
+}

@@ -5,6 +5,7 @@
 
 mod filter;
 pub mod json;
+pub mod kinds;
 mod label_config;
 mod message;
 mod reason;
@@ -14,13 +15,13 @@ pub mod uri;
 mod word;
 
 pub use filter::{FilterError, KeyFilter, Matched, Skip};
+pub use kinds::{
+    AzureConnection, AzureSecrets, Connection, GcsConnection, GcsSecrets, LocalfilesConnection, NoSecrets,
+    RedisConnection, RedisSecrets, S3Connection, S3Secrets, S3sConnection, Secrets, StorageKind, UnreadableSecrets,
+};
 pub use label_config::{DataKey, MAX_LABEL_CONFIG, UNDEFINED_KEY};
 pub use message::{JobMessage, MESSAGE_VERSION, SyncRequest};
 pub use reason::{FailureReason, QuarantineReason};
 pub use secret::Secret;
-pub use settings::{
-    AzureConnection, AzureSecrets, Connection, ExportMode, ExportOptions, GcsConnection, GcsSecrets,
-    LocalfilesConnection, RedisConnection, RedisSecrets, S3Connection, S3Secrets, S3sConnection, Secrets,
-    StorageSettings, UnreadableSecrets,
-};
-pub use word::{Direction, JobKind, JobState, StorageKind, SyncStatus, UnknownWord};
+pub use settings::{ExportMode, ExportOptions, StorageSettings};
+pub use word::{Direction, JobKind, JobState, SyncStatus, UnknownWord};

@@ -51,19 +51,6 @@ macro_rules! words {
 pub(crate) use words;
 
 words! {
-    /// What a storage is kept on. The spellings are Label Studio's.
-    StorageKind {
-        S3 = "s3",
-        /// S3 through an assumed IAM role.
-        S3s = "s3s",
-        Gcs = "gcs",
-        Azure = "azure",
-        Redis = "redis",
-        Localfiles = "localfiles",
-    }
-}
-
-words! {
     /// Which way a storage moves data: objects to tasks, or annotations to objects.
     Direction {
         Import = "import",
@@ -145,7 +132,7 @@ mod tests {
         for state in JobState::ALL {
             assert_eq!(state.as_str().parse::<JobState>().as_ref(), Ok(state));
         }
-        for kind in StorageKind::ALL {
+        for kind in crate::StorageKind::ALL {
             assert_eq!(serde_json::to_string(kind).unwrap(), format!("\"{kind}\""));
         }
     }

@@ -88,14 +88,14 @@ impl Stores {
                 };
                 Ok(Arc::new(S3::open(connection, prefix, credentials, wire, self.region())?))
             }
-            (Connection::S3s(connection), Secrets::S3s) => {
+            (Connection::S3s(connection), Secrets::S3s(_)) => {
                 let credentials = CredentialSource::Role(self.roles.role(connection, self.region())?);
                 Ok(Arc::new(S3::open(&connection.s3, prefix, credentials, wire, self.region())?))
             }
             (Connection::Azure(connection), Secrets::Azure(secrets)) => {
                 Ok(Arc::new(Azure::open(connection, prefix, secrets, &self.operator, wire)?))
             }
-            (Connection::Localfiles(connection), Secrets::Localfiles) => {
+            (Connection::Localfiles(connection), Secrets::Localfiles(_)) => {
                 Ok(Arc::new(LocalFiles::new(connection, &self.operator, wire)?))
             }
             (Connection::Redis(connection), Secrets::Redis(secrets)) => {

@@ -1,6 +1,6 @@
 //! Storages as rows: what is shown, what a request changes, what deletion leaves.
 
-use longshore_local::s3::{AccessKey, Options, S3Server};
+use longshore_local::s3::{AccessKey, Op, Options, S3Server};
 use longshore_tests::oracle::one_each;
 use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
 use serde_json::{Value, json};
@@ -160,6 +160,29 @@ async fn a_patch_keeps_what_it_does_not_send_and_clears_what_it_sends_empty() {
         check_stored_secrets(&rig, &storage).await;
     }
     assert_eq!(rig.get(&format!("{}/{}", storage.path, storage.id)).await, expected);
+}
+
+/// Goal: of two changes that read the same storage the later is refused. Method: hold the probe of one, then make the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_what_another_request_has_changed_is_refused() {
+    let rig = Rig::with().workers(0).start().await;
+    rig.s3.create_bucket("pics");
+    let project = rig.project().await;
+    let (_, made) = called(&rig, "POST", "/api/storages/s3", Some(&least(&rig, project))).await;
+    let path = format!("/api/storages/s3/{}", made["id"]);
+
+    let probe = rig.s3.hold(Op::List);
+    let (moved, renamed) = (json!({"prefix": "train"}), json!({"title": "renamed"}));
+    let (refused, _) = tokio::join!(called(&rig, "PATCH", &path, Some(&moved)), async {
+        probe.reached().await;
+        assert_eq!(called(&rig, "PATCH", &path, Some(&renamed)).await.0, 200);
+        probe.release();
+    });
+    assert_eq!((refused.0, &refused.1["code"]), (400, &json!("conflict")), "{}", refused.1);
+    let shown = rig.get(&path).await;
+    assert_eq!((&shown["title"], &shown["prefix"]), (&json!("renamed"), &Value::Null));
+    assert_eq!(called(&rig, "PATCH", &path, Some(&moved)).await.0, 200);
+    assert_eq!(rig.get(&path).await["title"], "renamed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ pub struct ResolveOptions {
 impl ResolveOptions {
     /// The key under which the storage knows the object.
     pub(super) fn key<'a>(&self, uri: &'a ObjectUri<'_>) -> Cow<'a, str> {
-        if uri.kinds() == [StorageKind::Localfiles] {
+        if uri.may_be_on(StorageKind::Localfiles) {
             return Cow::Owned(self.local_file(&uri.key));
         }
         Cow::Borrowed(&uri.key)

@@ -1,11 +1,10 @@
 //! Where a URI leads: which of a project's storages holds its object.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use longshore_db::resolve::Candidate;
 use longshore_model::uri::ObjectUri;
-use longshore_model::{Connection, FailureReason, Secret, StorageKind, StorageSettings};
+use longshore_model::{FailureReason, Secret, StorageKind, StorageSettings};
 use longshore_storage::Storage;
 
 use crate::api::error::{ApiError, ApiResult};
@@ -23,8 +22,8 @@ pub(super) fn choose<'a>(
 ) -> Option<&'a Candidate> {
     let fitting = storages.iter().filter(|storage| {
         let connection = &storage.settings.connection;
-        uri.kinds().contains(&connection.kind())
-            && bucket(connection) == uri.bucket
+        uri.may_be_on(connection.kind())
+            && connection.bucket() == uri.bucket
             && (connection.kind() != StorageKind::Localfiles || matching(storage, key).is_some())
     });
     fitting.max_by_key(|storage| (matching(storage, key), Some(storage.id) == own, std::cmp::Reverse(storage.id)))
@@ -34,17 +33,6 @@ pub(super) fn choose<'a>(
 fn matching(storage: &Candidate, key: &str) -> Option<usize> {
     let prefix = storage.settings.connection.prefix();
     key.starts_with(&prefix).then_some(prefix.len())
-}
-
-fn bucket(connection: &Connection) -> Cow<'_, str> {
-    match connection {
-        Connection::S3(s3) => Cow::Borrowed(&s3.bucket),
-        Connection::S3s(s3s) => Cow::Borrowed(&s3s.s3.bucket),
-        Connection::Gcs(gcs) => Cow::Borrowed(&gcs.bucket),
-        Connection::Azure(azure) => Cow::Borrowed(&azure.container),
-        Connection::Redis(redis) => Cow::Owned(format!("{}/{}", redis.endpoint(), redis.db)),
-        Connection::Localfiles(_) => Cow::Borrowed(""),
-    }
 }
 
 /// A signed URL of the object, or `None` where it is to be streamed: the user said so, or there are none.

@@ -1,39 +1,42 @@
-//! A storage as an answer, the same for all kinds: what all have, how it is reached, what it is used for.
+//! A storage as an answer: what Longshore knows of it, and the fields that its kind declares. Secrets never come.
 
 use jiff::Timestamp;
 use longshore_db::storages::StorageRow;
-use longshore_model::{
-    AzureConnection, Connection, Direction, GcsConnection, LocalfilesConnection, RedisConnection, S3Connection,
-    S3sConnection, StorageKind, StorageSettings, SyncStatus,
-};
-use serde::Serialize;
+use longshore_model::{Direction, StorageKind, SyncStatus};
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// A storage as an answer, in Label Studio's words. Secrets never come.
+use super::user_fields::UserFields;
+
+/// A storage as an answer, in Label Studio's words.
+#[derive(Debug)]
+pub(super) struct StorageBody {
+    direction: Direction,
+    server: ServerFields,
+    user: UserFields,
+}
+
+/// What Longshore writes of a storage.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct StorageBody {
+pub(super) struct ServerFields {
     id: i64,
     #[serde(rename = "type")]
     kind: StorageKind,
-    synchronizable: bool,
+    /// When the last sync that completed ended.
     last_sync: Option<Timestamp>,
+    /// Tasks or objects that the last sync made.
     last_sync_count: Option<i64>,
-    /// The id of the last sync, see `/api/syncs`.
+    /// The ID of the last sync, see `/api/syncs`.
     last_sync_job: Option<String>,
     status: SyncStatus,
+    /// What went wrong in the last sync.
     traceback: Option<String>,
+    /// Times and counts of the last sync.
     #[schema(value_type = Object)]
-    meta: serde_json::Value,
-    title: Option<String>,
-    description: Option<String>,
+    meta: Value,
     created_at: Timestamp,
-    #[serde(flatten)]
-    connection: ConnectionBody,
-    regex_filter: Option<String>,
-    use_blob_urls: bool,
-    #[serde(flatten)]
-    purpose: Purpose,
-    project: i64,
     /// In answers to PUT and PATCH: `next_sync`. A sync that is queued or running keeps the settings of its start; only
     /// changed credentials reach it too.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,99 +45,44 @@ pub(crate) struct StorageBody {
 
 impl StorageBody {
     /// The same as the answer to a change.
-    pub(crate) fn changed(self) -> Self {
-        Self { applies_from: Some("next_sync"), ..self }
+    pub(super) fn changed(mut self) -> Self {
+        self.server.applies_from = Some("next_sync");
+        self
     }
-}
-
-/// How a storage is reached, by its `type`.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-enum ConnectionBody {
-    S3s(S3sConnection),
-    S3(S3Connection),
-    Gcs(GcsConnection),
-    Azure(AzureConnection),
-    Redis(RedisConnection),
-    Localfiles(LocalfilesConnection),
-}
-
-/// What only import or only export has. A field is absent from kinds that have no such thing.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-enum Purpose {
-    Import {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        presign: Option<bool>,
-        /// Minutes.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        presign_ttl: Option<u16>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        recursive_scan: Option<bool>,
-    },
-    Export {
-        can_delete_objects: Option<bool>,
-        /// One object per task instead of one per annotation.
-        export_tasks: bool,
-        /// Annotation objects are named `<id>.json` instead of `<id>`.
-        json_suffix: bool,
-    },
 }
 
 impl From<StorageRow> for StorageBody {
-    fn from(row: StorageRow) -> Self {
-        let purpose = Purpose::of(row.direction, &row.settings);
-        Self {
+    fn from(mut row: StorageRow) -> Self {
+        let server = ServerFields {
             id: row.id,
             kind: row.kind,
-            synchronizable: row.synchronizable,
             last_sync: row.last_sync,
             last_sync_count: row.last_sync_count,
-            last_sync_job: row.last_sync_job,
+            last_sync_job: row.last_sync_job.take(),
             status: row.status,
-            traceback: row.traceback,
-            meta: row.meta,
-            title: row.title,
-            description: row.description,
+            traceback: row.traceback.take(),
+            meta: row.meta.take(),
             created_at: row.created_at,
-            connection: row.settings.connection.into(),
-            regex_filter: row.settings.regex_filter,
-            use_blob_urls: row.settings.use_blob_urls,
-            purpose,
-            project: row.project_id,
             applies_from: None,
-        }
+        };
+        Self { direction: row.direction, server, user: row.into() }
     }
 }
 
-impl Purpose {
-    fn of(direction: Direction, settings: &StorageSettings) -> Self {
-        let (signs, has_folders) = (settings.connection.signs_urls(), settings.connection.has_folders());
-        match direction {
-            Direction::Import => Self::Import {
-                presign: signs.then_some(settings.presign),
-                presign_ttl: signs.then_some(settings.presign_ttl),
-                recursive_scan: has_folders.then_some(settings.recursive_scan),
-            },
-            Direction::Export => Self::Export {
-                can_delete_objects: settings.can_delete_objects,
-                export_tasks: settings.export_tasks,
-                json_suffix: settings.json_suffix,
-            },
+impl Serialize for StorageBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Flat<'a> {
+            #[serde(flatten)]
+            server: &'a ServerFields,
+            #[serde(flatten)]
+            user: Map<String, Value>,
         }
-    }
-}
-
-impl From<Connection> for ConnectionBody {
-    fn from(connection: Connection) -> Self {
-        match connection {
-            Connection::S3(s3) => Self::S3(s3),
-            Connection::S3s(s3s) => Self::S3s(s3s),
-            Connection::Gcs(gcs) => Self::Gcs(gcs),
-            Connection::Azure(azure) => Self::Azure(azure),
-            Connection::Redis(redis) => Self::Redis(redis),
-            Connection::Localfiles(files) => Self::Localfiles(files),
-        }
+        let mut stored = self.user.to_map().map_err(S::Error::custom)?;
+        let fields = self.server.kind.data().fields();
+        let shown = fields.filter(|field| field.secrecy().is_none() && field.is_part_of(self.direction));
+        let user = shown.map(|field| (field.name.to_owned(), stored.remove(field.name).unwrap_or_default()));
+        Flat { server: &self.server, user: user.collect() }.serialize(serializer)
     }
 }
 

@@ -1,10 +1,10 @@
-//! Tries a storage out: whether it can be reached, and what a sync would take from it.
+//! Probes a storage: whether it can be reached, and what a sync would take from it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use longshore_model::{Direction, FailureReason, KeyFilter, Secrets, Skip, StorageSettings};
+use longshore_model::{Direction, FailureReason, KeyFilter, Secrets, Skip, StorageKind, StorageSettings};
 use longshore_storage::{
     ErrorKind, InvalidSetting, ListRequest, Listed, ListingFault, Op, Probe, Storage, StorageError, Stores, filtered,
 };
@@ -12,10 +12,9 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
-use super::draft::Draft;
-use super::kind::Kind;
+use super::change::Draft;
 use crate::api::ApiState;
-use crate::api::error::{ApiError, ApiResult};
+use crate::api::error::{ApiError, ApiResult, NON_FIELD};
 
 /// Makes a storage of its settings and secrets, without asking it anything yet.
 pub type OpenStorage = dyn Fn(&StorageSettings, &Secrets) -> Result<Arc<dyn Storage>, StorageError> + Send + Sync;
@@ -41,25 +40,29 @@ const PAGE: u16 = 1_000;
 ///
 /// # Errors
 /// Says what is wrong and what to do about it.
-pub(super) async fn probe(state: &ApiState, kind: &dyn Kind, direction: Direction, draft: &Draft) -> ApiResult<()> {
+pub(super) async fn probe(state: &ApiState, direction: Direction, draft: &Draft) -> ApiResult<()> {
     let probe = match direction {
         Direction::Import => Probe::Read,
         Direction::Export => Probe::Write,
     };
-    let probed = async { (state.open)(&draft.settings, &draft.secrets)?.probe(probe).await };
-    timeout(PROBE_TIME, probed).await.unwrap_or_else(|_| Err(too_slow())).map_err(|error| failed(kind, error))
+    let settings = &draft.fields.settings;
+    let probed = async { (state.open)(settings, &draft.secrets)?.probe(probe).await };
+    timeout(PROBE_TIME, probed)
+        .await
+        .unwrap_or_else(|_| Err(too_slow()))
+        .map_err(|error| failed(settings.kind(), error))
 }
 
 fn too_slow() -> StorageError {
     StorageError::new(Op::Connect, ErrorKind::Unavailable, FailureReason::Unavailable)
 }
 
-fn failed(kind: &dyn Kind, error: StorageError) -> ApiError {
+fn failed(kind: StorageKind, error: StorageError) -> ApiError {
     let setting = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<InvalidSetting>());
     if let Some(InvalidSetting { field, message }) = setting {
         return ApiError::invalid(field, *message);
     }
-    ApiError::Connection { field: kind.field(error.reason), error }
+    ApiError::Connection { field: kind.data().blamed_field(error.reason).unwrap_or(NON_FIELD), error }
 }
 
 /// What a sync would take from a storage.
@@ -86,14 +89,16 @@ struct PreviewSkip {
     rule: &'static str,
 }
 
-/// Lists as a sync would, up to so many keys or half a minute.
+/// Lists as a sync would, up to `limit` keys or half a minute.
 ///
 /// # Errors
 /// The storage cannot be listed.
-pub(super) async fn preview(state: &ApiState, kind: &dyn Kind, draft: &Draft, limit: usize) -> ApiResult<Preview> {
-    let filter = draft.settings.key_filter().map_err(|error| ApiError::invalid("regex_filter", error.to_string()))?;
-    let storage = (state.open)(&draft.settings, &draft.secrets).map_err(|error| failed(kind, error))?;
-    list(storage.as_ref(), &Arc::new(filter), limit).await.map_err(|error| failed(kind, error))
+pub(super) async fn preview(state: &ApiState, draft: &Draft, limit: usize) -> ApiResult<Preview> {
+    let settings = &draft.fields.settings;
+    let failed = |error| failed(settings.kind(), error);
+    let filter = settings.key_filter().map_err(|error| ApiError::invalid("regex_filter", error.to_string()))?;
+    let storage = (state.open)(settings, &draft.secrets).map_err(failed)?;
+    list(storage.as_ref(), &Arc::new(filter), limit).await.map_err(failed)
 }
 
 async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> Result<Preview, StorageError> {
@@ -160,7 +165,7 @@ impl Preview {
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use longshore_model::{Connection, LocalfilesConnection};
+    use longshore_model::{Connection, LocalfilesConnection, NoSecrets};
     use longshore_storage::{Operator, StorageMetrics, WireOptions};
     use prometheus::Registry;
 
@@ -179,7 +184,7 @@ mod tests {
         let operator = Operator { local_files_serving: true, local_files_root: root.clone(), ..Operator::default() };
         let metrics = StorageMetrics::register(&Registry::new()).unwrap();
         let stores = Stores::new(WireOptions::default(), operator, metrics).unwrap();
-        let storage = stores.open(&settings, &Secrets::Localfiles).unwrap();
+        let storage = stores.open(&settings, &Secrets::Localfiles(NoSecrets {})).unwrap();
         let preview = list(storage.as_ref(), &Arc::new(settings.key_filter().unwrap()), 10).await.unwrap();
         std::fs::remove_dir_all(&root).unwrap();
 

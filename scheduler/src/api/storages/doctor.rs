@@ -1,22 +1,17 @@
 //! The examination of a stored storage: every step of the way to it, and what to paste where one fails.
 
+use axum::Extension;
 use axum::extract::State;
 use longshore_model::{Direction, StorageKind};
 use longshore_storage::{Outcome, Snippet, Step};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-use super::actions::Collection;
+use super::collection::Collection;
 use crate::api::ApiState;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiError, ApiResult, ErrorBody};
 use crate::api::extract::{Json, OptionalJson, Path};
-
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(import)).routes(routes!(export))
-}
 
 /// What an examination is told.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -49,7 +44,7 @@ struct StepBody {
     code: Option<&'static str>,
     /// What to do about it.
     advice: Option<String>,
-    /// What to paste to mend it.
+    /// What to paste to fix it.
     snippets: Vec<SnippetBody>,
 }
 
@@ -86,48 +81,22 @@ impl From<Step> for StepBody {
     }
 }
 
-/// Goes the whole way to an import storage: name, connection, TLS, credentials, list, get, signed URL, CORS.
+/// Runs every check of an import storage, from its host name to the rights that a sync needs.
 #[utoipa::path(
-    post, path = "/api/storages/{kind}/{id}/doctor", operation_id = "import_storages_doctor",
-    tag = "import storages", params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)),
+    post, path = "/{kind}/{id}/doctor", operation_id = "import_storages_doctor",
+    tag = "import storages", params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)),
     request_body = Option<Examine>,
     responses((status = 200, body = Examination), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
-async fn import(
+pub(super) async fn examine(
     State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
     caller: Caller,
     Path((kind, id)): Path<(String, i64)>,
     OptionalJson(body): OptionalJson<Examine>,
-) -> ApiResult<Json<Examination>> {
-    examine(&state, &caller, &kind, Direction::Import, id, body).await
-}
-
-/// Goes the whole way to an export storage: name, connection, TLS, credentials, put, delete.
-#[utoipa::path(
-    post, path = "/api/storages/export/{kind}/{id}/doctor", operation_id = "export_storages_doctor",
-    tag = "export storages", params(("kind" = String, Path, example = "s3"), ("id" = i64, Path)),
-    request_body = Option<Examine>,
-    responses((status = 200, body = Examination), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
-)]
-async fn export(
-    State(state): State<ApiState>,
-    caller: Caller,
-    Path((kind, id)): Path<(String, i64)>,
-    OptionalJson(body): OptionalJson<Examine>,
-) -> ApiResult<Json<Examination>> {
-    examine(&state, &caller, &kind, Direction::Export, id, body).await
-}
-
-async fn examine(
-    state: &ApiState,
-    caller: &Caller,
-    kind: &str,
-    direction: Direction,
-    id: i64,
-    body: Examine,
 ) -> ApiResult<Json<Examination>> {
     let origin = body.origin.as_deref().map(plain_origin).transpose()?;
-    let (settings, secrets) = Collection::new(kind, direction)?.stored(state, caller, id).await?;
+    let (settings, secrets) = Collection::new(&kind, direction)?.stored(&state, &caller, id).await?;
     // Boxed: the futures of every kind and step are in it.
     let steps = Box::pin(state.stores.examine(&settings, &secrets, direction, origin)).await;
     let steps: Vec<StepBody> = steps.into_iter().map(StepBody::from).collect();

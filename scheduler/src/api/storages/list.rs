@@ -2,12 +2,11 @@
 
 use longshore_db::Bounded;
 use longshore_db::storages::{self, StorageFilter, StorageRow};
-use longshore_model::Direction;
+use longshore_model::{Direction, StorageKind};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::body::StorageBody;
-use super::kind;
 use crate::api::ApiState;
 use crate::api::answer::Answer;
 use crate::api::auth::Caller;
@@ -56,7 +55,7 @@ pub(super) async fn listed(
             format!("{path}?{project}after={}", row.id)
         });
         if filter.kind.is_none() {
-            rows.rows.sort_by_key(|row| kind::KINDS.iter().position(|kind| kind.kind() == row.kind));
+            rows.rows.sort_by_key(|row| StorageKind::ALL.iter().position(|kind| *kind == row.kind));
         }
         (rows.rows.into_iter().map(StorageBody::from).collect::<Vec<_>>(), next)
     };

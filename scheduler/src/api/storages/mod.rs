@@ -1,88 +1,77 @@
 //! Storages: Label Studio's routes for every kind, import and export.
 //!
-//! A kind is a file that says which fields it has ([`kind::Kind`]); routes and actions are shared.
+//! The fields of a kind are declared in `longshore_model::kinds`; everything here reads them from there. A request is
+//! read by `values` and `change`, an answer is written by `body`, both are described by `schema` and `document`.
 
-mod actions;
-mod azure;
 mod body;
+mod change;
+mod collection;
 mod connect;
 mod doctor;
-mod draft;
-mod export;
-mod fields;
-mod gcs;
-mod import;
-mod kind;
+mod document;
 mod list;
-mod localfiles;
-mod redis;
-mod s3;
-mod s3s;
+mod routes;
+mod schema;
 mod secrets;
 mod start;
+mod user_fields;
+mod values;
 
-use axum::extract::State;
 use longshore_model::Direction;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::ApiState;
-use super::answer::Answer;
-use super::auth::Caller;
-use super::error::ApiResult;
-use super::extract::{Json, UrlQuery};
-use body::StorageBody;
-use kind::KindBody;
-use list::ProjectQuery;
 
 pub use connect::OpenStorage;
 pub(super) use connect::open_storage;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
-        .routes(routes!(import_kinds))
-        .routes(routes!(export_kinds))
-        .routes(routes!(import_storages))
-        .routes(routes!(export_storages))
-        .merge(import::routes())
-        .merge(export::routes())
-        .merge(doctor::routes())
+        .nest("/api/storages", routes::routes(Direction::Import))
+        .nest("/api/storages/export", routes::routes(Direction::Export))
 }
 
-/// Lists the kinds of import storages.
-#[utoipa::path(get, path = "/api/storages/types", tag = "storages", responses((status = 200, body = [KindBody])))]
-async fn import_kinds() -> Json<Vec<KindBody>> {
-    Json(kind::all())
-}
+#[cfg(test)]
+mod tests {
+    use longshore_model::StorageKind;
+    use serde_json::{Value, json};
 
-/// Lists the kinds of export storages.
-#[utoipa::path(get, path = "/api/storages/export/types", tag = "storages", responses((status = 200, body = [KindBody])))]
-async fn export_kinds() -> Json<Vec<KindBody>> {
-    Json(kind::all())
-}
+    use super::*;
 
-/// Lists import storages of all kinds, of one project or of all.
-#[utoipa::path(
-    get, path = "/api/storages", tag = "storages", params(ProjectQuery),
-    responses((status = 200, body = [StorageBody]))
-)]
-async fn import_storages(
-    State(state): State<ApiState>,
-    caller: Caller,
-    UrlQuery(query): UrlQuery<ProjectQuery>,
-) -> ApiResult<Answer> {
-    list::list_all(&state, &caller, Direction::Import, query).await
-}
+    fn document() -> Value {
+        serde_json::to_value(routes().into_openapi()).unwrap()
+    }
 
-/// Lists export storages of all kinds, of one project or of all.
-#[utoipa::path(
-    get, path = "/api/storages/export", tag = "storages", params(ProjectQuery),
-    responses((status = 200, body = [StorageBody]))
-)]
-async fn export_storages(
-    State(state): State<ApiState>,
-    caller: Caller,
-    UrlQuery(query): UrlQuery<ProjectQuery>,
-) -> ApiResult<Answer> {
-    list::list_all(&state, &caller, Direction::Export, query).await
+    #[test]
+    fn both_directions_are_described_by_their_own_schemas() {
+        let document = document();
+        for (start, word, other) in
+            [("/api/storages/export", "Export", "Import"), ("/api/storages/{kind}", "Import", "Export")]
+        {
+            let paths = document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with(start));
+            let text: String = paths.map(|(path, item)| format!("{path} {item}\n")).collect();
+            for name in ["Storage", "StorageRequest", "StorageChange"] {
+                assert!(text.contains(&format!("\"#/components/schemas/{word}{name}\"")), "{word}{name} in {text}");
+            }
+            assert!(!text.contains(&format!("schemas/{other}")), "{text}");
+            assert!(text.contains(&format!("\"operationId\":\"{}_storages_sync\"", word.to_lowercase())), "{text}");
+        }
+        assert!(document["paths"]["/api/storages/export/{kind}/files"].is_null());
+    }
+
+    #[test]
+    fn a_kind_is_one_object_for_each_use_and_no_composition() {
+        let schemas = &document()["components"]["schemas"];
+        for kind in StorageKind::ALL {
+            for name in ["Storage", "StorageRequest", "StorageChange"] {
+                let mut own = kind.as_str().to_owned();
+                own[..1].make_ascii_uppercase();
+                for direction in ["Import", "Export"] {
+                    let schema = &schemas[format!("{own}{direction}{name}")];
+                    assert_eq!(schema["type"], json!("object"), "{own}{direction}{name}: {schema}");
+                    assert!(!schema.to_string().contains("allOf"), "{schema}");
+                }
+            }
+        }
+    }
 }

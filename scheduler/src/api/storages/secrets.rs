@@ -1,42 +1,43 @@
-//! The secret fields of a storage, between the draft and its sealed column.
+//! The secret fields of a storage, between a draft and the sealed column.
 
-use longshore_db::Sealed;
-use longshore_db::storages::seal_name;
+use longshore_db::storages::{self, StorageRow, seal_name};
+use longshore_db::{Client, Sealed};
 use longshore_model::{FailureReason, Secrets};
-use serde_json::{Map, Value};
 
-use super::kind::Kind;
+use super::change::Draft;
 use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult};
 
 /// Seals the secrets of a storage for its row; `None` if there are none.
-pub(super) fn seal(state: &ApiState, id: i64, secrets: &Secrets, none: &Secrets) -> ApiResult<Option<Sealed>> {
-    if secrets == none {
+pub(super) fn seal(state: &ApiState, id: i64, secrets: &Secrets) -> ApiResult<Option<Sealed>> {
+    if *secrets == Secrets::none(secrets.kind()) {
         return Ok(None);
     }
     Ok(Some(state.sealer.seal(&seal_name(id), &secrets.write())?))
 }
 
-/// Opens what was sealed.
+/// A storage as it is stored, with its secrets opened.
 ///
-/// Where the keys at hand do not open it, a request that brings secrets of its own starts from none:
-/// this is how a storage is mended after its key was lost.
-pub(super) fn open(
-    state: &ApiState,
-    kind: &dyn Kind,
-    id: i64,
-    sealed: Option<Sealed>,
-    sent: &Map<String, Value>,
-) -> ApiResult<Secrets> {
-    let none = Secrets::none(kind.kind());
-    let Some(sealed) = sealed else { return Ok(none) };
-    let opened = state.sealer.open(&seal_name(id), &sealed);
-    match opened.ok().and_then(|json| Secrets::read(kind.kind(), &json).ok()) {
-        Some(secrets) => Ok(secrets),
-        None if kind.secret_fields().iter().any(|field| sent.contains_key(*field)) => Ok(none),
-        None => {
-            let reason = FailureReason::SealedSecrets;
-            Err(ApiError::refused(reason.as_str(), reason.advice()))
+/// If no key of this process opens them, a request that sends secrets (`sends_secrets`) starts from none: in this way a
+/// user repairs a storage whose key is lost.
+///
+/// # Errors
+/// No key of this process opens the secrets.
+pub(super) async fn open(state: &ApiState, client: &Client, row: StorageRow, sends_secrets: bool) -> ApiResult<Draft> {
+    let none = Secrets::none(row.kind);
+    let secrets = match storages::secrets(client, row.id).await? {
+        None => none,
+        Some(sealed) => {
+            let opened = state.sealer.open(&seal_name(row.id), &sealed);
+            match opened.ok().and_then(|json| Secrets::read(row.kind, &json).ok()) {
+                Some(secrets) => secrets,
+                None if sends_secrets => none,
+                None => {
+                    let reason = FailureReason::SealedSecrets;
+                    return Err(ApiError::refused(reason.as_str(), reason.advice()));
+                }
+            }
         }
-    }
+    };
+    Ok(Draft { fields: row.into(), secrets })
 }

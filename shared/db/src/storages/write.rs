@@ -7,7 +7,7 @@ use longshore_model::{Direction, StorageSettings, SyncStatus};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{COLUMNS, StorageRow, found, read};
+use super::{COLUMNS, StorageRow, get, read};
 use crate::{Error, GenericClient, RawJson, Result, Sealed, Transaction};
 
 /// The part of a storage that users write.
@@ -78,18 +78,25 @@ pub async fn insert(
     read(&row)
 }
 
-/// Writes everything that users write; what the reporter shows stays.
+/// Writes everything that users write over the version that was read; what the reporter shows stays.
 ///
 /// # Errors
-/// [`Error::NotFound`] without such a storage.
-pub async fn update(client: &impl GenericClient, id: i64, written: &Written<'_>) -> Result<StorageRow> {
+/// [`Error::Conflict`] if users wrote another version since, [`Error::NotFound`] without such a storage.
+pub async fn update(
+    client: &impl GenericClient,
+    id: i64,
+    version: Timestamp,
+    written: &Written<'_>,
+) -> Result<StorageRow> {
+    // A microsecond is the smallest step that the column keeps: the version grows even if the clock stands still.
     let row = client
         .query_opt(
             &format!(
                 "UPDATE storages
                     SET project_id = $2, title = $3, description = $4, settings = $5, synchronizable = $6,
-                        secrets = $7, secrets_key_id = $8, server = $9, updated_at = now()
-                  WHERE id = $1 RETURNING {COLUMNS}"
+                        secrets = $7, secrets_key_id = $8, server = $9,
+                        updated_at = greatest(clock_timestamp(), updated_at + interval '1 microsecond')
+                  WHERE id = $1 AND updated_at = $10 RETURNING {COLUMNS}"
             ),
             &[
                 &id,
@@ -101,10 +108,16 @@ pub async fn update(client: &impl GenericClient, id: i64, written: &Written<'_>)
                 &written.secrets.map(|sealed| &sealed.bytes),
                 &written.secrets.map(|sealed| &sealed.key_id),
                 &server_digest(written),
+                &version,
             ],
         )
         .await?;
-    found(row.as_ref(), id)
+    if let Some(row) = &row {
+        return read(row);
+    }
+    // Fails with `NotFound` if it was deleted meanwhile.
+    get(client, id).await?;
+    Err(Error::Conflict("Another request changed this storage in the meantime. Read it, then try again.".to_owned()))
 }
 
 /// What the reporter shows of a storage's sync.

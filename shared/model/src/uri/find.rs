@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{LOCAL_FILES, ObjectUri, SCHEMES};
+use super::ObjectUri;
+use crate::kinds::{URI_FORMS, UriForm};
 
 /// What may stand right before a URI inside a text, and what ends it then.
 const DELIMITERS: &[(&str, &str)] =
@@ -86,16 +87,31 @@ pub(super) fn may_hold(text: &str) -> bool {
 }
 
 fn starts_with_uri(text: &str) -> bool {
-    SCHEMES.iter().any(|(scheme, _)| text.starts_with(scheme))
-        || LOCAL_FILES.iter().any(|start| text.starts_with(start))
+    URI_FORMS.iter().flat_map(UriForm::starts).any(|start| text.starts_with(start))
 }
+
+/// Whether a URI of any kind begins with this byte.
+const IS_FIRST_LETTER: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut form = 0;
+    while form < URI_FORMS.len() {
+        let starts = URI_FORMS[form].starts();
+        let mut start = 0;
+        while start < starts.len() {
+            table[starts[start].as_bytes()[0] as usize] = true;
+            start += 1;
+        }
+        form += 1;
+    }
+    table
+};
 
 /// Where the next URI begins, delimited or not.
 fn next_uri(text: &str, from: usize) -> Option<usize> {
     let starts = text.as_bytes().get(from..)?.iter().enumerate();
-    // The first letters of all that `starts_with_uri` knows; each is a character by itself.
+    // Each of these letters is a character by itself.
     starts
-        .filter(|(_, byte)| matches!(byte, b's' | b'g' | b'a' | b'r' | b'/'))
+        .filter(|(_, byte)| IS_FIRST_LETTER[usize::from(**byte)])
         .map(|(at, _)| from + at)
         .find(|&at| starts_with_uri(&text[at..]))
 }

@@ -1,5 +1,5 @@
 //! URIs by which task data names objects: `s3://bucket/key`, `gs://…`, `azure-blob://…`,
-//! `redis://host:port/db/key` and `/data/local-files/?d=…`.
+//! `redis://host:port/db/key` and `/data/local-files/?d=…`. Each kind declares its form.
 //!
 //! A key is everything after the bucket, byte for byte: `?`, `#`, `%` and spaces are part of it.
 
@@ -12,28 +12,15 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::StorageKind;
+use crate::kinds::{URI_FORMS, UriForm};
 
 pub use document::{holds, rewrite, uris, visit};
 pub use fileuri::{decode_fileuri, encode_fileuri};
 
-/// How URIs begin, and the kinds of storages that hold what they name.
-const SCHEMES: &[(&str, &[StorageKind])] = &[
-    ("s3://", &[StorageKind::S3, StorageKind::S3s]),
-    ("gs://", &[StorageKind::Gcs]),
-    ("azure-blob://", &[StorageKind::Azure]),
-    (REDIS, &[StorageKind::Redis]),
-];
-
-/// What stands for the bucket in Redis has two parts: the server and the number of the database.
-const REDIS: &str = "redis://";
-
-/// How links to local files begin, as the host spells them and without its slash.
-const LOCAL_FILES: &[&str] = &["/data/local-files/?", "/data/local-files?"];
-
 /// A URI taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectUri<'a> {
-    kinds: &'static [StorageKind],
+    form: UriForm,
     /// The bucket or container; `host:port/db` of Redis; empty for local files, which have none.
     pub bucket: &'a str,
     /// The key, exactly. Of a local file: its path below the operator's root.
@@ -46,19 +33,27 @@ impl<'a> ObjectUri<'a> {
         if uri.contains('\0') {
             return None;
         }
-        if let Some(query) = LOCAL_FILES.iter().find_map(|start| uri.strip_prefix(start)) {
-            return local_path(query).map(|key| Self { kinds: &[StorageKind::Localfiles], bucket: "", key });
-        }
-        let (scheme, kinds) = SCHEMES.iter().find(|(scheme, _)| uri.starts_with(scheme))?;
-        let place = &uri[scheme.len()..];
-        let slash = place.match_indices('/').nth(usize::from(*scheme == REDIS))?.0;
-        let (bucket, key) = (&place[..slash], &place[slash + 1..]);
-        (!bucket.is_empty() && !key.is_empty()).then_some(Self { kinds, bucket, key: Cow::Borrowed(key) })
+        let rest = |form: &UriForm| form.starts().iter().find_map(|start| uri.strip_prefix(start));
+        let (form, rest) = URI_FORMS.iter().find_map(|form| Some((*form, rest(form)?)))?;
+        // What stands for the bucket of a database has a slash: the server and the number of the database.
+        let bucket_slashes = match form {
+            UriForm::LocalFile => return local_path(rest).map(|key| Self { form, bucket: "", key }),
+            UriForm::Bucket { .. } => 0,
+            UriForm::Database { .. } => 1,
+        };
+        let slash = rest.match_indices('/').nth(bucket_slashes)?.0;
+        let (bucket, key) = (&rest[..slash], &rest[slash + 1..]);
+        (!bucket.is_empty() && !key.is_empty()).then_some(Self { form, bucket, key: Cow::Borrowed(key) })
     }
 
-    /// The kinds of storages that may hold the object.
-    pub fn kinds(&self) -> &'static [StorageKind] {
-        self.kinds
+    /// How it names the object.
+    pub fn form(&self) -> UriForm {
+        self.form
+    }
+
+    /// Whether storages of this kind may hold the object.
+    pub fn may_be_on(&self, kind: StorageKind) -> bool {
+        kind.data().uri == self.form
     }
 }
 
@@ -111,7 +106,7 @@ mod tests {
             ("/data/local-files/?x=1&d=//set/%C3%A9.jpg&y=2#top", "set/é.jpg"),
         ] {
             assert_eq!(parsed(uri), place("", path), "{uri}");
-            assert_eq!(ObjectUri::parse(uri).unwrap().kinds(), [StorageKind::Localfiles]);
+            assert!(ObjectUri::parse(uri).unwrap().may_be_on(StorageKind::Localfiles));
         }
         for other in
             ["/data/local-files/", "/data/local-files/?d=", "/data/local-files/?d=%ff", "/data/local-files/?d=%00"]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use longshore_model::StorageSettings;
+use serde_json::json;
 
 use super::*;
 
@@ -24,6 +25,7 @@ fn shown(direction: Direction, settings: &Value) -> Value {
         traceback: None,
         meta: json!({}),
         created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
     };
     serde_json::to_value(StorageBody::from(row)).unwrap()
 }
@@ -35,7 +37,7 @@ fn names(text: &str) -> BTreeSet<String> {
 const ALL: &str = "id type synchronizable last_sync last_sync_count last_sync_job status traceback meta title \
                    description created_at regex_filter use_blob_urls project";
 
-/// The lists are those of Label Studio 1.23.2, and behind the stroke what Longshore adds.
+/// The lists are those of Label Studio 1.23.2, and what Longshore adds.
 #[test]
 fn every_kind_shows_the_fields_of_label_studio_and_no_others() {
     let s3 = "bucket prefix aws_sse_kms_key_id region_name s3_endpoint";

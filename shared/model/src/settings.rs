@@ -1,15 +1,8 @@
 //! What a user configures of a storage: how to reach it, what to take from it, how to write to it.
 
-mod connection;
-mod secrets;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{FilterError, KeyFilter, StorageKind};
-pub use connection::{
-    AzureConnection, Connection, GcsConnection, LocalfilesConnection, RedisConnection, S3Connection, S3sConnection,
-};
-pub use secrets::{AzureSecrets, GcsSecrets, RedisSecrets, S3Secrets, Secrets, UnreadableSecrets};
+use crate::{Connection, FilterError, KeyFilter, StorageKind};
 
 /// Everything about a storage that is not secret; the `settings` column of table `storages`.
 ///
@@ -81,9 +74,10 @@ impl StorageSettings {
     /// # Errors
     /// The regular expression does not compile.
     pub fn key_filter(&self) -> Result<KeyFilter, FilterError> {
-        let recursive = self.recursive_scan || !self.connection.has_folders();
+        let kind = self.kind().data();
+        let recursive = self.recursive_scan || !kind.has_folders();
         let filter = KeyFilter::new(&self.connection.prefix(), recursive, self.regex_filter.as_deref())?;
-        Ok(filter.matching(self.connection.matched()))
+        Ok(filter.matching(kind.matched))
     }
 }
 

@@ -4,21 +4,33 @@ use axum::http::{HeaderMap, HeaderName};
 use longshore_db::lifecycle::{self, SyncRequest};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
 use longshore_db::{Client, Error, Transaction, audit, projects};
-use longshore_model::{Direction, Secrets, StorageSettings};
+use longshore_model::kinds::Field;
+use longshore_model::{Direction, Secrets, StorageKind, StorageSettings};
 use serde_json::{Map, Value, json};
 
 use super::body::StorageBody;
+use super::change::{Base, Change, Draft};
 use super::connect;
-use super::draft::{Base, Draft};
-use super::fields::Fields;
-use super::kind::{self, Kind};
 use super::list::{ProjectQuery, listed};
 use super::secrets::{open, seal};
 use super::start::{MAX_EXPORT_TASKS, StartSync, idempotency_key};
+use super::values::read_integer;
 use crate::api::ApiState;
 use crate::api::answer::Answer;
 use crate::api::auth::Caller;
 use crate::api::error::{ApiError, ApiResult};
+
+/// `validate` and `files` only.
+pub(super) const STORED_ID: Field = Field::integer(
+    "id",
+    1,
+    i64::MAX,
+    "For `validate` and `files`: the storage whose secrets are used where none are sent",
+);
+
+/// `files` only.
+pub(super) const LIMIT: Field =
+    Field::integer("limit", 1, 10_000, "For `files`: how many keys to show; 100 by default");
 
 /// Keys that a preview shows unless the caller says otherwise; Label Studio's number.
 const PREVIEW_LIMIT: i64 = 100;
@@ -27,19 +39,24 @@ const PREVIEW_LIMIT: i64 = 100;
 /// most have a tenth of that.
 const PREVIEW_KEY_BYTES: usize = 2048;
 
-/// The header that names the sync which answers a request.
+/// The header that names the sync of a request.
 pub(super) const SYNC_ID: HeaderName = HeaderName::from_static("x-longshore-sync");
 
-/// A kind and a direction: what a path says before its id.
+/// A kind and a direction: what a path says before its ID.
 #[derive(Clone, Copy)]
 pub(super) struct Collection {
-    kind: &'static dyn Kind,
+    kind: StorageKind,
     direction: Direction,
 }
 
 impl Collection {
+    /// The storages of the kind that a path names.
+    ///
+    /// # Errors
+    /// There is no such kind, so there is no such route.
     pub(super) fn new(kind: &str, direction: Direction) -> ApiResult<Self> {
-        Ok(Self { kind: kind::find(kind)?, direction })
+        let kind = kind.parse().map_err(|_| ApiError::no_route())?;
+        Ok(Self { kind, direction })
     }
 
     pub(super) async fn list(self, state: &ApiState, caller: &Caller, query: ProjectQuery) -> ApiResult<Answer> {
@@ -51,13 +68,13 @@ impl Collection {
         }
         let filter = StorageFilter {
             direction: Some(self.direction),
-            kind: Some(self.kind.kind()),
+            kind: Some(self.kind),
             project: Some(project),
             projects: None,
         };
         let path = match self.direction {
-            Direction::Import => format!("/api/storages/{}", self.kind.kind()),
-            Direction::Export => format!("/api/storages/export/{}", self.kind.kind()),
+            Direction::Import => format!("/api/storages/{}", self.kind),
+            Direction::Export => format!("/api/storages/export/{}", self.kind),
         };
         listed(state, caller, &filter, query, &path).await
     }
@@ -68,14 +85,14 @@ impl Collection {
         caller: &Caller,
         sent: Map<String, Value>,
     ) -> ApiResult<StorageBody> {
-        let draft = Draft::read(self.kind, self.direction, Base::Nothing, &sent)?;
-        check_project(state, caller, draft.project_id).await?;
-        connect::probe(state, self.kind, self.direction, &draft).await?;
+        let draft = Change::parse(self.kind, self.direction, &sent).apply(Base::Nothing)?;
+        check_project(state, caller, draft.fields.project_id).await?;
+        connect::probe(state, self.direction, &draft).await?;
 
         let mut client = state.db.client().await?;
         let tx = client.transaction().await.map_err(Error::from)?;
         let id = storages::next_id(&tx).await?;
-        let sealed = seal(state, id, &draft.secrets, &Secrets::none(self.kind.kind()))?;
+        let sealed = seal(state, id, &draft.secrets)?;
         let row = storages::insert(&tx, id, self.direction, &draft.written(sealed.as_ref())).await?;
         self.audit(&tx, caller, "storage.create", &row, &sent).await?;
         tx.commit().await.map_err(Error::from)?;
@@ -87,41 +104,36 @@ impl Collection {
         Ok(self.find(&client, caller, id).await?.into())
     }
 
-    /// Writes a storage anew: over what is stored, or (`whole`) over the defaults.
+    /// Changes a storage: over what is stored, or (`is_whole`) over the defaults.
+    ///
+    /// # Errors
+    /// A field is missing or wrong, the storage cannot be reached so, or another request changed it in the meantime.
     pub(super) async fn write(
         self,
         state: &ApiState,
         caller: &Caller,
         id: i64,
         sent: Map<String, Value>,
-        whole: bool,
+        is_whole: bool,
     ) -> ApiResult<StorageBody> {
-        let base = |row: StorageRow, secrets| {
-            let stored = Box::new(Draft::stored(row, secrets));
-            if whole { Base::Secrets(stored) } else { Base::Stored(stored) }
+        let change = Change::parse(self.kind, self.direction, &sent);
+        let must_probe = is_whole || change.reconnects();
+        // Give the database connection back: the probe may take seconds.
+        let (version, stored) = {
+            let client = state.db.client().await?;
+            let row = self.find(&client, caller, id).await?;
+            (row.updated_at, Box::new(open(state, &client, row, change.sends_secrets()).await?))
         };
-        let mut client = state.db.client().await?;
-        let row = self.find(&client, caller, id).await?;
-        let secrets = open(state, self.kind, id, storages::secrets(&client, id).await?, &sent)?;
-        let draft = Draft::read(self.kind, self.direction, base(row, secrets), &sent)?;
-        // Not kept while the storage is asked.
-        drop(client);
-        check_project(state, caller, draft.project_id).await?;
-        if whole || self.reconnects(&sent) {
-            connect::probe(state, self.kind, self.direction, &draft).await?;
+        let draft = change.apply(if is_whole { Base::Secrets(stored) } else { Base::Stored(stored) })?;
+        check_project(state, caller, draft.fields.project_id).await?;
+        if must_probe {
+            connect::probe(state, self.direction, &draft).await?;
         }
 
-        client = state.db.client().await?;
+        let mut client = state.db.client().await?;
         let tx = client.transaction().await.map_err(Error::from)?;
-        let row = storages::lock(&tx, id).await?;
-        let secrets = open(state, self.kind, id, storages::secrets(&tx, id).await?, &sent)?;
-        let tried = draft;
-        let draft = Draft::read(self.kind, self.direction, base(row, secrets), &sent)?;
-        if !draft.connects_like(&tried) {
-            return Err(ApiError::refused("conflict", "Somebody else changed this storage just now; try again."));
-        }
-        let sealed = seal(state, id, &draft.secrets, &Secrets::none(self.kind.kind()))?;
-        let row = storages::update(&tx, id, &draft.written(sealed.as_ref())).await?;
+        let sealed = seal(state, id, &draft.secrets)?;
+        let row = storages::update(&tx, id, version, &draft.written(sealed.as_ref())).await?;
         self.audit(&tx, caller, "storage.update", &row, &sent).await?;
         tx.commit().await.map_err(Error::from)?;
         Ok(StorageBody::from(row).changed())
@@ -142,37 +154,33 @@ impl Collection {
     /// Checks settings without storing them.
     pub(super) async fn validate(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<()> {
         let draft = self.tried(state, caller, sent).await?;
-        connect::probe(state, self.kind, self.direction, &draft).await
+        connect::probe(state, self.direction, &draft).await
     }
 
     /// Shows what a sync with these settings would take, without storing them.
     pub(super) async fn files(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<Answer> {
         let draft = self.tried(state, caller, sent).await?;
-        let mut fields = Fields::new(sent.clone());
-        let limit = fields.integer("limit", 1..=10_000).unwrap_or(PREVIEW_LIMIT);
-        fields.finish()?;
+        let limit = read_integer(&LIMIT, sent.get(LIMIT.name))?.unwrap_or(PREVIEW_LIMIT);
         let limit = usize::try_from(limit).unwrap_or_default();
         let reserved = state.memory.reserve(&caller.name, PREVIEW_KEY_BYTES * limit).await?;
-        let preview = connect::preview(state, self.kind, &draft, limit).await?;
+        let preview = connect::preview(state, &draft, limit).await?;
         state.offload.run(reserved.bytes(), move |_| Answer::write(&preview, 0, reserved)).await
     }
 
     /// Settings to try: those sent, with the stored secrets of storage `id` where none are sent.
     async fn tried(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<Draft> {
-        let mut fields = Fields::new(sent.clone());
-        let id = sent.get("id").filter(|id| !id.is_null()).and_then(|_| fields.integer("id", 1..=i64::MAX));
-        fields.finish()?;
+        let id = read_integer(&STORED_ID, sent.get(STORED_ID.name).filter(|id| !id.is_null()))?;
+        let change = Change::parse(self.kind, self.direction, sent);
         let base = match id {
             None => Base::Nothing,
             Some(id) => {
                 let client = state.db.client().await?;
                 let row = self.find(&client, caller, id).await?;
-                let secrets = open(state, self.kind, id, storages::secrets(&client, id).await?, sent)?;
-                Base::Secrets(Box::new(Draft::stored(row, secrets)))
+                Base::Secrets(Box::new(open(state, &client, row, change.sends_secrets()).await?))
             }
         };
-        let draft = Draft::read(self.kind, self.direction, base, sent)?;
-        check_project(state, caller, draft.project_id).await?;
+        let draft = change.apply(base)?;
+        check_project(state, caller, draft.fields.project_id).await?;
         Ok(draft)
     }
 
@@ -187,7 +195,7 @@ impl Collection {
     ) -> ApiResult<(StorageBody, i64)> {
         let request = SyncRequest {
             storage_id: id,
-            kind: self.kind.kind(),
+            kind: self.kind,
             direction: self.direction,
             projects: caller.scope(),
             token: &caller.name,
@@ -216,12 +224,6 @@ impl Collection {
         Ok((row.into(), enqueued.sync_id))
     }
 
-    /// Whether a request brings a field that says how the storage is reached.
-    fn reconnects(self, sent: &Map<String, Value>) -> bool {
-        let mut fields = self.kind.connection_fields().iter().chain(self.kind.secret_fields());
-        fields.any(|field| sent.contains_key(*field))
-    }
-
     /// The settings and secrets of a storage as it is stored.
     pub(super) async fn stored(
         self,
@@ -231,14 +233,14 @@ impl Collection {
     ) -> ApiResult<(StorageSettings, Secrets)> {
         let client = state.db.client().await?;
         let row = self.find(&client, caller, id).await?;
-        let secrets = open(state, self.kind, id, storages::secrets(&client, id).await?, &Map::new())?;
-        Ok((row.settings, secrets))
+        let stored = open(state, &client, row, false).await?;
+        Ok((stored.fields.settings, stored.secrets))
     }
 
     /// The storage, if it is of this collection and the caller's to see.
     async fn find(self, client: &Client, caller: &Caller, id: i64) -> ApiResult<StorageRow> {
         let row = storages::get(client, id).await?;
-        let is_here = row.kind == self.kind.kind() && row.direction == self.direction;
+        let is_here = row.kind == self.kind && row.direction == self.direction;
         if is_here && caller.sees(row.project_id) { Ok(row) } else { Err(not_found(id)) }
     }
 

@@ -1,0 +1,160 @@
+//! A change of a storage: what a request sends, by the fields that the kind declares, and the storage that it makes.
+//!
+//! [`Change::parse`] reads the body once, [`Change::apply`] makes of it and of what is stored the storage to probe and to
+//! write. Everything that is wrong is collected and refused at once.
+
+use std::collections::BTreeMap;
+
+use longshore_db::Sealed;
+use longshore_db::storages::Written;
+use longshore_model::kinds::Field;
+use longshore_model::{Direction, Secret, Secrets, StorageKind};
+use longshore_storage::check_settings;
+use serde_json::{Map, Value};
+
+use super::user_fields::UserFields;
+use super::values::{REQUIRED, read};
+use crate::api::error::{ApiError, ApiResult, FieldErrors, NON_FIELD};
+
+/// Stored settings that are not those of the kind they are stored as; not the caller's fault.
+const OTHER_KIND: &str = "The stored settings are those of another kind of storage. Create the storage again.";
+
+/// A storage that is not written yet.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub(super) fields: UserFields,
+    pub(super) secrets: Secrets,
+}
+
+/// What a change is applied to.
+#[derive(Debug, Clone)]
+pub(super) enum Base {
+    /// The defaults; required fields must be sent.
+    Nothing,
+    /// The defaults, with the secrets of what is stored unless others are sent.
+    Secrets(Box<Draft>),
+    /// What is stored: only what is sent changes.
+    Stored(Box<Draft>),
+}
+
+/// The fields of a request. Not printable: some are secrets.
+pub(super) struct Change {
+    kind: StorageKind,
+    direction: Direction,
+    values: Map<String, Value>,
+    secrets: BTreeMap<&'static str, Option<Secret>>,
+    errors: FieldErrors,
+}
+
+impl Change {
+    /// Reads the fields of the kind. Fields that users do not write, such as `status`, are ignored.
+    pub(super) fn parse(kind: StorageKind, direction: Direction, sent: &Map<String, Value>) -> Self {
+        let mut change =
+            Self { kind, direction, values: Map::new(), secrets: BTreeMap::new(), errors: FieldErrors::new() };
+        for field in kind.data().fields().filter(|field| field.is_part_of(direction)) {
+            let Some(value) = sent.get(field.name) else { continue };
+            match (read(field, value), field.secrecy()) {
+                (Err(message), _) => change.refuse(field.name, message),
+                (Ok(value), None) => drop(change.values.insert(field.name.to_owned(), value)),
+                (Ok(Value::String(text)), Some(_)) => drop(change.secrets.insert(field.name, Some(Secret::new(text)))),
+                (Ok(_), Some(_)) => drop(change.secrets.insert(field.name, None)),
+            }
+        }
+        change
+    }
+
+    fn refuse(&mut self, field: &'static str, message: impl Into<String>) {
+        self.errors.entry(field).or_default().push(message.into());
+    }
+
+    /// Whether the request brings this field, right or wrong.
+    fn sends(&self, field: &Field) -> bool {
+        self.values.contains_key(field.name)
+            || self.secrets.contains_key(field.name)
+            || self.errors.contains_key(field.name)
+    }
+
+    /// Whether the request brings a secret.
+    pub(super) fn sends_secrets(&self) -> bool {
+        self.kind.data().secret_fields().any(|field| self.sends(field))
+    }
+
+    /// Whether the request brings a field that says how the storage is reached.
+    pub(super) fn reconnects(&self) -> bool {
+        self.kind.data().connection_fields().any(|field| self.sends(field))
+    }
+
+    /// The storage that the change makes of its base.
+    ///
+    /// # Errors
+    /// Names every field that is missing or wrong.
+    pub(super) fn apply(mut self, base: Base) -> ApiResult<Draft> {
+        let blank = || UserFields::blank(self.kind, self.direction);
+        let (is_whole, stored, fields) = match base {
+            Base::Nothing => (true, None, blank()),
+            Base::Secrets(stored) => (true, Some(stored), blank()),
+            Base::Stored(stored) => {
+                let fields = stored.fields.clone();
+                (false, Some(stored), fields)
+            }
+        };
+        if stored.as_ref().is_some_and(|stored| stored.fields.settings.kind() != self.kind) {
+            return Err(ApiError::invalid(NON_FIELD, OTHER_KIND));
+        }
+        if is_whole {
+            self.refuse_missing();
+        }
+        let fields = fields.with(std::mem::take(&mut self.values))?;
+        if let Some(stored) = &stored {
+            self.refuse_stored_secrets_elsewhere(stored, &fields);
+        }
+        if let Err(error) = fields.settings.key_filter() {
+            self.refuse("regex_filter", error.to_string());
+        }
+        if !self.errors.is_empty() {
+            return Err(ApiError::Invalid(self.errors));
+        }
+        check_settings(&fields.settings).map_err(|setting| ApiError::invalid(setting.field, setting.message))?;
+        let secrets = stored.map_or_else(|| Secrets::none(self.kind), |stored| stored.secrets);
+        Ok(Draft { fields, secrets: secrets.with(&self.secrets).map_err(ApiError::internal)? })
+    }
+
+    fn refuse_missing(&mut self) {
+        for field in self.kind.data().fields() {
+            if field.is_required && field.is_part_of(self.direction) && !self.sends(field) {
+                self.refuse(field.name, REQUIRED);
+            }
+        }
+    }
+
+    /// Stored secrets that their server could use elsewhere go to no other server than the one they were entered for.
+    fn refuse_stored_secrets_elsewhere(&mut self, stored: &Draft, fields: &UserFields) {
+        let has_moved = stored.fields.settings.connection.address() != fields.settings.connection.address();
+        if !has_moved || stored.secrets == Secrets::none(self.kind) {
+            return;
+        }
+        for field in self.kind.data().secret_fields().filter(|field| field.is_bound()) {
+            if !self.sends(field) {
+                self.refuse(field.name, "Enter it again: the address changed.");
+            }
+        }
+    }
+}
+
+impl Draft {
+    /// The columns to write.
+    pub(super) fn written<'a>(&'a self, secrets: Option<&'a Sealed>) -> Written<'a> {
+        Written {
+            project_id: self.fields.project_id,
+            title: self.fields.title.as_deref(),
+            description: self.fields.description.as_deref(),
+            settings: &self.fields.settings,
+            synchronizable: self.fields.synchronizable,
+            secrets,
+            server: self.fields.settings.connection.server(&self.secrets),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

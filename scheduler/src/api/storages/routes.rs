@@ -1,0 +1,225 @@
+//! The routes of storages, written once for both directions.
+//!
+//! A handler learns its direction from an extension of the router that it is mounted on. The document is written in the
+//! words of imports; [`document::describe`] turns it into that of exports.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use longshore_model::{Direction, StorageKind};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::body::StorageBody;
+use super::collection::{Collection, SYNC_ID};
+use super::connect::Preview;
+use super::doctor;
+use super::document::{self, ImportStorage, ImportStorageChange, ImportStorageRequest};
+use super::list::{ProjectQuery, list_all};
+use super::start::StartSync;
+use crate::api::ApiState;
+use crate::api::answer::Answer;
+use crate::api::auth::Caller;
+use crate::api::error::{ApiResult, ErrorBody};
+use crate::api::extract::{Json, Object, OptionalJson, Path, UrlQuery};
+
+/// The routes of one direction.
+pub(super) fn routes(direction: Direction) -> OpenApiRouter<ApiState> {
+    let both = OpenApiRouter::new()
+        .routes(routes!(all))
+        .routes(routes!(kinds))
+        .routes(routes!(list, create))
+        .routes(routes!(get, patch, put, delete))
+        .routes(routes!(validate))
+        .routes(routes!(sync))
+        .routes(routes!(doctor::examine));
+    let mut router = match direction {
+        // Label Studio's preview is of imports alone.
+        Direction::Import => both.routes(routes!(files)),
+        Direction::Export => both,
+    };
+    document::describe(direction, router.get_openapi_mut());
+    router.layer(Extension(direction))
+}
+
+/// A kind, by its word in paths and its name for people.
+#[derive(Debug, Serialize, ToSchema)]
+struct KindBody {
+    name: StorageKind,
+    title: &'static str,
+}
+
+/// Lists the kinds of import storages.
+#[utoipa::path(
+    get, path = "/types", operation_id = "import_kinds", tag = "storages",
+    responses((status = 200, body = [KindBody]))
+)]
+async fn kinds() -> Json<Vec<KindBody>> {
+    let body = |kind: &StorageKind| KindBody { name: *kind, title: kind.data().title };
+    Json(StorageKind::ALL.iter().map(body).collect())
+}
+
+/// Lists import storages of all kinds, of one project or of all.
+#[utoipa::path(
+    get, path = "/", operation_id = "import_storages", tag = "storages", params(ProjectQuery),
+    responses((status = 200, body = [ImportStorage]))
+)]
+async fn all(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    UrlQuery(query): UrlQuery<ProjectQuery>,
+) -> ApiResult<Answer> {
+    list_all(&state, &caller, direction, query).await
+}
+
+/// Lists a project's import storages of one kind.
+#[utoipa::path(
+    get, path = "/{kind}", operation_id = "import_storages_list", tag = "import storages",
+    params(("kind" = StorageKind, Path, example = "s3"), ProjectQuery),
+    responses((status = 200, body = [ImportStorage]), (status = 404, body = ErrorBody))
+)]
+async fn list(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    Path(kind): Path<String>,
+    UrlQuery(query): UrlQuery<ProjectQuery>,
+) -> ApiResult<Answer> {
+    Collection::new(&kind, direction)?.list(&state, &caller, query).await
+}
+
+/// Creates an import storage after probing its connection.
+#[utoipa::path(
+    post, path = "/{kind}", operation_id = "import_storages_create", tag = "import storages",
+    params(("kind" = StorageKind, Path, example = "s3")), request_body = ImportStorageRequest,
+    responses((status = 201, body = ImportStorage), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+async fn create(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    Path(kind): Path<String>,
+    Object(sent): Object,
+) -> ApiResult<(StatusCode, Json<StorageBody>)> {
+    Ok((StatusCode::CREATED, Json(Collection::new(&kind, direction)?.create(&state, &caller, sent).await?)))
+}
+
+/// Shows an import storage.
+#[utoipa::path(
+    get, path = "/{kind}/{id}", operation_id = "import_storages_get", tag = "import storages",
+    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)),
+    responses((status = 200, body = ImportStorage), (status = 404, body = ErrorBody))
+)]
+async fn get(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    Path((kind, id)): Path<(String, i64)>,
+) -> ApiResult<Json<StorageBody>> {
+    Ok(Json(Collection::new(&kind, direction)?.get(&state, &caller, id).await?))
+}
+
+/// Changes the fields that are sent. Secrets that are not sent stay; empty ones are removed.
+#[utoipa::path(
+    patch, path = "/{kind}/{id}", operation_id = "import_storages_update", tag = "import storages",
+    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)), request_body = ImportStorageChange,
+    responses((status = 200, body = ImportStorage), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+async fn patch(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    Path((kind, id)): Path<(String, i64)>,
+    Object(sent): Object,
+) -> ApiResult<Json<StorageBody>> {
+    Ok(Json(Collection::new(&kind, direction)?.write(&state, &caller, id, sent, false).await?))
+}
+
+/// Replaces all fields. Secrets that are not sent stay.
+#[utoipa::path(
+    put, path = "/{kind}/{id}", operation_id = "import_storages_replace", tag = "import storages",
+    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)), request_body = ImportStorageRequest,
+    responses((status = 200, body = ImportStorage), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+async fn put(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    Path((kind, id)): Path<(String, i64)>,
+    Object(sent): Object,
+) -> ApiResult<Json<StorageBody>> {
+    Ok(Json(Collection::new(&kind, direction)?.write(&state, &caller, id, sent, true).await?))
+}
+
+/// Removes an import storage with its history; tasks and objects stay.
+#[utoipa::path(
+    delete, path = "/{kind}/{id}", operation_id = "import_storages_delete", tag = "import storages",
+    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)),
+    responses((status = 204), (status = 404, body = ErrorBody))
+)]
+async fn delete(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    Path((kind, id)): Path<(String, i64)>,
+) -> ApiResult<StatusCode> {
+    Collection::new(&kind, direction)?.delete(&state, &caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Probes the connection of settings without storing them. With `id`, stored secrets are used where none are sent.
+#[utoipa::path(
+    post, path = "/{kind}/validate", operation_id = "import_storages_validate",
+    tag = "import storages", params(("kind" = StorageKind, Path, example = "s3")), request_body = ImportStorageRequest,
+    responses((status = 200), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+async fn validate(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    Path(kind): Path<String>,
+    Object(sent): Object,
+) -> ApiResult<StatusCode> {
+    Collection::new(&kind, direction)?.validate(&state, &caller, &sent).await?;
+    Ok(StatusCode::OK)
+}
+
+/// Shows which objects a sync with these settings would take, and which it skips by which rule.
+#[utoipa::path(
+    post, path = "/{kind}/files", operation_id = "import_storages_files", tag = "import storages",
+    params(("kind" = StorageKind, Path, example = "s3")), request_body = ImportStorageRequest,
+    responses((status = 200, body = Preview), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+)]
+async fn files(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    Path(kind): Path<String>,
+    Object(sent): Object,
+) -> ApiResult<Answer> {
+    Collection::new(&kind, direction)?.files(&state, &caller, &sent).await
+}
+
+/// Starts a sync and answers at once with the storage; header `X-Longshore-Sync` names the sync.
+///
+/// While a sync of the storage is under way, no second one starts.
+#[utoipa::path(
+    post, path = "/{kind}/{id}/sync", operation_id = "import_storages_sync",
+    tag = "import storages", params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)),
+    request_body = Option<StartSync>,
+    responses((status = 200, body = ImportStorage), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
+)]
+async fn sync(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    Path((kind, id)): Path<(String, i64)>,
+    headers: HeaderMap,
+    OptionalJson(body): OptionalJson<StartSync>,
+) -> ApiResult<([(HeaderName, HeaderValue); 1], Json<StorageBody>)> {
+    let (storage, sync) = Collection::new(&kind, direction)?.sync(&state, &caller, id, &headers, &body).await?;
+    Ok(([(SYNC_ID, HeaderValue::from(sync))], Json(storage)))
+}

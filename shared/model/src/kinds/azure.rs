@@ -1,0 +1,91 @@
+//! Azure Blob Storage.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::field::{Field, Secrecy};
+use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
+use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
+use crate::{FailureReason, Matched, Secret};
+
+/// The key is bound to the endpoint: a signature covers the account and the path, and no host, so another server could
+/// use it at the account.
+const CONNECTION: &[Field] = &[
+    Field::word("container", "Name of the container")
+        .required()
+        .example("\"my-container\"")
+        .flag("container")
+        .blamed_for(&[FailureReason::NoSuchBucket]),
+    PREFIX,
+    Field::secret("account_name", Secrecy::Plain, "Name of the storage account")
+        .flag_or_env("account-name", "AZURE_BLOB_ACCOUNT_NAME")
+        .blamed_for(&[FailureReason::UnknownAccessKey]),
+    Field::secret("account_key", Secrecy::Bound, "Key of the storage account")
+        .flag_or_env("account-key", "AZURE_BLOB_ACCOUNT_KEY")
+        .blamed_for(&[FailureReason::WrongSecretKey]),
+    Field::word("endpoint", "Base URL of an emulator or of another cloud; the public cloud without it")
+        .flag("endpoint")
+        .blamed_for(&[FailureReason::BlockedAddress, FailureReason::Tls]),
+];
+
+/// How to reach a container of Azure Blob Storage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AzureConnection {
+    /// Its name.
+    pub container: String,
+    /// Exactly what the user typed. See [`super::Connection::prefix`] for what it becomes.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// Base URL of an emulator or of a sovereign cloud; `None` is the public cloud.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+}
+
+/// A storage account; absent means the environment's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct AzureSecrets {
+    /// Its name.
+    #[serde(default)]
+    pub account_name: Option<Secret>,
+    /// One of its two keys, in base64.
+    #[serde(default)]
+    pub account_key: Option<Secret>,
+}
+
+impl KindConnection for AzureConnection {
+    const DATA: KindData = KindData {
+        title: "Microsoft Azure",
+        about: "Azure Blob Storage",
+        connection: &[CONNECTION],
+        shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
+        place: "container",
+        uri: UriForm::Bucket { scheme: "azure-blob://", setting: "container" },
+        matched: Matched::Key,
+    };
+
+    type Secrets = AzureSecrets;
+
+    fn prefix(&self) -> String {
+        folder(self.prefix.as_deref())
+    }
+
+    fn bucket(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.container)
+    }
+
+    fn address(&self) -> String {
+        self.endpoint.clone().unwrap_or_default()
+    }
+
+    fn server(&self, secrets: &AzureSecrets) -> String {
+        let account = secrets.account_name.as_ref().map(Secret::expose).unwrap_or_default();
+        format!("{}\n{account}", self.address())
+    }
+}
+
+impl KindSecrets for AzureSecrets {
+    fn texts(&self) -> Vec<(&'static str, Option<&Secret>)> {
+        vec![("account_name", self.account_name.as_ref()), ("account_key", self.account_key.as_ref())]
+    }
+}

@@ -1,0 +1,81 @@
+//! Google Cloud Storage.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::field::{Field, Secrecy};
+use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
+use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
+use crate::{FailureReason, Matched, Secret};
+
+const CONNECTION: &[Field] = &[
+    Field::word("bucket", "Name of the bucket, without `gs://`")
+        .required()
+        .example("\"my-bucket\"")
+        .flag("bucket")
+        .blamed_for(&[FailureReason::NoSuchBucket]),
+    PREFIX,
+    Field::secret(
+        "google_application_credentials",
+        Secrecy::KeyFile,
+        "JSON of a service account's key file; without it the identity of the servers is used",
+    )
+    .flag_value("credentials-file", "FILE")
+    .blamed_for(&[
+        FailureReason::UnknownAccessKey,
+        FailureReason::WrongSecretKey,
+        FailureReason::MissingCredentials,
+    ]),
+    Field::word("google_project_id", "Kept and shown without effect: the name of the bucket is enough to reach it")
+        .flag_value("google-project", "ID"),
+];
+
+/// How to reach a bucket of Google Cloud Storage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GcsConnection {
+    /// Its name.
+    pub bucket: String,
+    /// Exactly what the user typed. See [`super::Connection::prefix`] for what it becomes.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// Kept for the host, which has such a field; a bucket's name is enough to reach it.
+    #[serde(default)]
+    pub google_project_id: Option<String>,
+}
+
+/// The JSON text of a service account; absent means the process's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct GcsSecrets {
+    /// The text of its key file.
+    #[serde(default)]
+    pub google_application_credentials: Option<Secret>,
+}
+
+impl KindConnection for GcsConnection {
+    const DATA: KindData = KindData {
+        title: "Google Cloud Storage",
+        about: "Google Cloud Storage",
+        connection: &[CONNECTION],
+        shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
+        place: "bucket",
+        uri: UriForm::Bucket { scheme: "gs://", setting: "bucket" },
+        matched: Matched::Key,
+    };
+
+    type Secrets = GcsSecrets;
+
+    fn prefix(&self) -> String {
+        folder(self.prefix.as_deref())
+    }
+
+    fn bucket(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.bucket)
+    }
+}
+
+impl KindSecrets for GcsSecrets {
+    fn texts(&self) -> Vec<(&'static str, Option<&Secret>)> {
+        vec![("google_application_credentials", self.google_application_credentials.as_ref())]
+    }
+}

@@ -1,0 +1,100 @@
+//! Local files: a folder of the machines that Longshore runs on.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::field::Field;
+use super::kind::{KindConnection, KindData, UriForm, folder};
+use super::no_secrets::NoSecrets;
+use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, REGEX_FILTER, USE_BLOB_URLS};
+use crate::{FailureReason, Matched};
+
+const CONNECTION: &[Field] = &[Field::path(
+    "path",
+    "Absolute path of a folder below the servers' document root; `\\`, repeated slashes, `.` and `..` are resolved first",
+)
+.required()
+.example("\"/data/dataset1\"")
+.flag("path")
+.blamed_for(&[
+    FailureReason::NoSuchFolder,
+    FailureReason::RootItself,
+    FailureReason::OutsideRoot,
+    FailureReason::AccessDenied,
+])];
+
+/// Expressions are matched against names: keys begin with the folder's own path, which users do not want to repeat.
+const IMPORT: &[Field] = &[
+    Field { about: "Python regular expression, matched at the start of the file's **name**", ..REGEX_FILTER },
+    USE_BLOB_URLS,
+];
+
+/// A folder below the root that the operator opens.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalfilesConnection {
+    /// Absolute.
+    pub path: String,
+}
+
+impl KindConnection for LocalfilesConnection {
+    const DATA: KindData = KindData {
+        title: "Local files",
+        about: "A folder of the machines that Longshore runs on",
+        connection: &[CONNECTION],
+        shared: &[FOLDERS, IMPORT, EXPORT, IDENTITY],
+        place: "path",
+        uri: UriForm::LocalFile,
+        matched: Matched::Name,
+    };
+
+    type Secrets = NoSecrets;
+
+    /// Keys are whole paths.
+    fn prefix(&self) -> String {
+        folder(Some(&self.path))
+    }
+
+    fn bucket(&self) -> Cow<'_, str> {
+        Cow::Borrowed("")
+    }
+}
+
+/// A path without the spellings that mean the same: backslashes, repeated slashes, `.` and `..`.
+///
+/// Whether the path may be reached is checked afterwards.
+pub fn plain_path(path: &str) -> String {
+    let path = path.trim().replace('\\', "/");
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
+            ".." if path.starts_with('/') => {}
+            part => parts.push(part),
+        }
+    }
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_kept_in_its_plain_spelling_and_cannot_hide_where_it_leads() {
+        for (typed, plain) in [
+            (" /data/pics/ ", "/data/pics"),
+            ("/data//pics/./a", "/data/pics/a"),
+            ("/data/pics/../../etc", "/etc"),
+            ("/data/pics\\..\\..\\..\\etc", "/etc"),
+            ("/../..", "/"),
+            ("C:\\data", "C:/data"),
+            ("../data", "../data"),
+            ("", ""),
+        ] {
+            assert_eq!(plain_path(typed), plain, "{typed:?}");
+        }
+    }
+}

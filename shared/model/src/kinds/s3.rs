@@ -1,0 +1,122 @@
+//! Amazon S3 and compatible stores.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::field::{Field, Scope, Secrecy};
+use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
+use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
+use crate::{Direction, FailureReason, Matched, Secret};
+
+/// Which bucket it is and where, however its credentials come.
+pub(super) const BUCKET: &[Field] = &[
+    Field::word("bucket", "Name of the bucket")
+        .required()
+        .example("\"my-bucket\"")
+        .flag("bucket")
+        .blamed_for(&[FailureReason::NoSuchBucket]),
+    PREFIX,
+    Field::word(
+        "region_name",
+        "Region of the bucket. Without it `AWS_REGION` or `AWS_DEFAULT_REGION` of the servers, then `us-east-1`",
+    )
+    .example("\"eu-central-1\"")
+    .flag("region")
+    .blamed_for(&[FailureReason::WrongRegion]),
+    Field::word("s3_endpoint", "Base URL of a compatible store; Amazon without it")
+        .example("\"https://minio.example.com\"")
+        .flag_or_env("endpoint", "S3_ENDPOINT")
+        .blamed_for(&[FailureReason::BlockedAddress, FailureReason::Unreachable, FailureReason::Tls]),
+    Field::word("aws_sse_kms_key_id", "KMS key that written objects are encrypted with (SSE-KMS)")
+        .scope(Scope::UsedBy(Direction::Export))
+        .flag("sse-kms-key-id"),
+];
+
+/// Long-lived or temporary keys. S3 only gets signatures that are good for itself, so no key is bound to its server.
+const KEYS: &[Field] = &[
+    Field::secret("aws_access_key_id", Secrecy::Plain, "Access key ID")
+        .flag_or_env("access-key-id", "S3_ACCESS_KEY_ID")
+        .blamed_for(&[FailureReason::UnknownAccessKey]),
+    Field::secret("aws_secret_access_key", Secrecy::Plain, "Secret access key")
+        .flag_or_env("secret-access-key", "S3_SECRET_ACCESS_KEY")
+        .blamed_for(&[FailureReason::WrongSecretKey]),
+    Field::secret("aws_session_token", Secrecy::Plain, "Session token of temporary keys")
+        .flag_or_env("session-token", "S3_SESSION_TOKEN"),
+];
+
+/// How task data names an object of S3, however it is reached.
+pub(super) const URI: UriForm = UriForm::Bucket { scheme: "s3://", setting: "bucket" };
+
+/// How to reach a bucket of S3 or of a compatible store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct S3Connection {
+    /// Its name.
+    pub bucket: String,
+    /// Exactly what the user typed. See [`super::Connection::prefix`] for what it becomes.
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// Defaults to `us-east-1`, or what the environment says.
+    #[serde(default)]
+    pub region_name: Option<String>,
+    /// Base URL of a compatible store; `None` is AWS.
+    #[serde(default)]
+    pub s3_endpoint: Option<String>,
+    /// Key ID for SSE-KMS on written objects.
+    #[serde(default)]
+    pub aws_sse_kms_key_id: Option<String>,
+}
+
+/// Long-lived or temporary keys; all absent means the environment or the default chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct S3Secrets {
+    /// Access key ID.
+    #[serde(default)]
+    pub aws_access_key_id: Option<Secret>,
+    /// Secret access key.
+    #[serde(default)]
+    pub aws_secret_access_key: Option<Secret>,
+    /// Session token of temporary keys.
+    #[serde(default)]
+    pub aws_session_token: Option<Secret>,
+}
+
+impl KindConnection for S3Connection {
+    const DATA: KindData = KindData {
+        title: "AWS S3",
+        about: "Amazon S3 or a compatible store, by keys or as the servers themselves",
+        connection: &[BUCKET, KEYS],
+        shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
+        place: "bucket",
+        uri: URI,
+        matched: Matched::Key,
+    };
+
+    type Secrets = S3Secrets;
+
+    fn prefix(&self) -> String {
+        folder(self.prefix.as_deref())
+    }
+
+    fn bucket(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.bucket)
+    }
+
+    fn address(&self) -> String {
+        self.s3_endpoint.clone().unwrap_or_default()
+    }
+
+    fn kms_key_id(&self) -> Option<&str> {
+        self.aws_sse_kms_key_id.as_deref()
+    }
+}
+
+impl KindSecrets for S3Secrets {
+    fn texts(&self) -> Vec<(&'static str, Option<&Secret>)> {
+        vec![
+            ("aws_access_key_id", self.aws_access_key_id.as_ref()),
+            ("aws_secret_access_key", self.aws_secret_access_key.as_ref()),
+            ("aws_session_token", self.aws_session_token.as_ref()),
+        ]
+    }
+}
