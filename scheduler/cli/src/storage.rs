@@ -1,6 +1,7 @@
 //! `longshore storage`.
 
 use clap::Subcommand;
+use longshore_model::StorageKind;
 use serde_json::{Value, json};
 
 use crate::client::{Client, storage_path};
@@ -10,7 +11,7 @@ use crate::show::{Output, rows};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Creates a storage after trying its connection.
+    /// Creates a storage after probing its connection.
     #[command(subcommand)]
     Create(Create),
     /// Lists storages of both directions.
@@ -20,7 +21,7 @@ pub(crate) enum Command {
     },
     /// Shows a storage, without its secrets.
     Show { id: i64 },
-    /// Tries the connection of a storage as it is stored.
+    /// Probes the connection of a storage as it is stored.
     Validate { id: i64 },
     /// Deletes a storage; its tasks and its bucket stay.
     Delete { id: i64 },
@@ -65,10 +66,10 @@ impl Command {
     }
 }
 
-/// What its kind calls the place where a storage's objects are.
+/// What its kind says best where a storage's objects are.
 fn place(storage: &Value) -> Value {
-    let named = ["bucket", "container", "path"].into_iter().find(|name| storage[*name].is_string());
-    named.map_or(Value::Null, |name| storage[name].clone())
+    let kind = storage["type"].as_str().and_then(|kind| kind.parse::<StorageKind>().ok());
+    kind.map_or(Value::Null, |kind| storage[kind.data().place].clone())
 }
 
 /// The storages of both directions, each with its `direction`.
@@ -99,9 +100,9 @@ mod tests {
 
     #[test]
     fn a_place_is_a_bucket_a_container_or_a_path() {
-        assert_eq!(place(&json!({"bucket": "b", "prefix": "p"})), "b");
-        assert_eq!(place(&json!({"container": "c"})), "c");
-        assert_eq!(place(&json!({"path": "/data", "host": null})), "/data");
-        assert_eq!(place(&json!({"path": null})), Value::Null);
+        assert_eq!(place(&json!({"type": "s3", "bucket": "b", "prefix": "p"})), "b");
+        assert_eq!(place(&json!({"type": "azure", "container": "c"})), "c");
+        assert_eq!(place(&json!({"type": "redis", "path": "t:", "host": null})), "t:");
+        assert_eq!(place(&json!({"type": "a later kind", "path": "/data"})), Value::Null);
     }
 }

@@ -1,0 +1,161 @@
+//! `longshore storage create`: a command for each kind, a flag for each field that the kind declares.
+//!
+//! Secrets come from the environment, a file or standard input; a list of processes shows the rest.
+
+mod flags;
+
+use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
+use longshore_model::StorageKind;
+use longshore_model::kinds::Field;
+use serde_json::{Map, Value};
+
+use crate::client::{Client, storage_path};
+use crate::error::Result;
+use crate::show::Output;
+use flags::{DRY_RUN, EXPORT, Given};
+
+/// A storage to create. What was not given is left to the API's defaults.
+#[derive(Debug)]
+pub(crate) struct Create {
+    kind: StorageKind,
+    is_export: bool,
+    is_dry_run: bool,
+    fields: Vec<(&'static Field, Given)>,
+}
+
+impl Subcommand for Create {
+    fn augment_subcommands(command: Command) -> Command {
+        command
+            .subcommand_required(true)
+            .arg_required_else_help(true)
+            .subcommands(StorageKind::ALL.iter().map(flags::command))
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        name.parse::<StorageKind>().is_ok()
+    }
+}
+
+impl FromArgMatches for Create {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        let chosen =
+            matches.subcommand().and_then(|(name, matches)| Some((name.parse::<StorageKind>().ok()?, matches)));
+        let (kind, matches) = chosen.ok_or_else(|| clap::Error::new(clap::error::ErrorKind::MissingSubcommand))?;
+        let fields = kind.data().fields().filter_map(|field| Some((field, flags::given(field, matches)?)));
+        Ok(Self {
+            kind,
+            is_export: matches.get_flag(EXPORT),
+            is_dry_run: matches.get_flag(DRY_RUN),
+            fields: fields.collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Create {
+    /// The body of the request. Reads the secrets that come from files or standard input.
+    fn body(self) -> Result<Value> {
+        let mut body = Map::new();
+        for (field, given) in self.fields {
+            body.insert(field.name.to_owned(), given.into_json()?);
+        }
+        Ok(Value::Object(body))
+    }
+
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
+        let base = storage_path(if self.is_export { "export" } else { "import" }, self.kind.as_str());
+        let is_dry_run = self.is_dry_run;
+        let body = self.body()?;
+        if is_dry_run {
+            let answer = client.post(&format!("{base}/validate"), &body).await?;
+            output.one(&answer, |_| "The connection works.".to_owned());
+        } else {
+            output.fields(&client.post(&base, &body).await?);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(subcommand)]
+        create: Create,
+    }
+
+    fn line(words: &str) -> Create {
+        Line::try_parse_from(["create"].into_iter().chain(words.split(' '))).unwrap().create
+    }
+
+    #[test]
+    fn flags_become_label_studios_fields_and_what_is_not_given_stays_out() {
+        for (words, kind, body) in [
+            ("s3 --project 2 --bucket b --endpoint http://h", "s3", json!({"bucket": "b", "s3_endpoint": "http://h"})),
+            (
+                "s3s --project 2 --bucket b --endpoint http://h --role-arn arn --external-id ours --region r",
+                "s3s",
+                json!({"bucket": "b", "s3_endpoint": "http://h", "role_arn": "arn", "external_id": "ours",
+                       "region_name": "r"}),
+            ),
+            (
+                "gcs --project 2 --bucket b --google-project p --recursive --blob",
+                "gcs",
+                json!({"bucket": "b", "google_project_id": "p", "recursive_scan": true, "use_blob_urls": true}),
+            ),
+            (
+                "azure --project 2 --container c --prefix in/ --no-presign --presign-ttl 5 --account-name n --account-key k",
+                "azure",
+                json!({"container": "c", "prefix": "in/", "presign": false, "presign_ttl": 5, "account_name": "n",
+                       "account_key": "k"}),
+            ),
+            (
+                "redis --project 2 --path t: --host h --port 6380 --db 0 --tls --username u --password pw --export --can-delete",
+                "redis",
+                json!({"path": "t:", "host": "h", "port": "6380", "db": 0, "tls": true, "username": "u",
+                       "password": "pw", "can_delete_objects": true}),
+            ),
+            (
+                "localfiles --project 2 --path /data/a --recursive --regex .*json --title T",
+                "localfiles",
+                json!({"path": "/data/a", "recursive_scan": true, "regex_filter": ".*json", "title": "T"}),
+            ),
+        ] {
+            let create = line(words);
+            let mut expected = body;
+            expected["project"] = json!(2);
+            assert_eq!((create.kind.as_str(), create.body().unwrap()), (kind, expected), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_and_a_flag_of_the_other_direction_is_refused() {
+        let create = line("s3 --project 2 --bucket b --access-key-id id --secret-access-key hunter2");
+        assert!(!format!("{create:?}").contains("hunter2"));
+        assert_eq!(create.body().unwrap()["aws_secret_access_key"], "hunter2");
+        for words in [
+            "s3 --project 2 --bucket b --can-delete",
+            "s3 --project 2 --bucket b --sse-kms-key-id k",
+            "gcs --project 2 --bucket b --export --recursive",
+            "gcs --project 2 --bucket b --export --blob",
+            "gcs --bucket b",
+            "gcs --project 2",
+            "redis --project 2 --db 70000",
+        ] {
+            assert!(Line::try_parse_from(["create"].into_iter().chain(words.split(' '))).is_err(), "{words}");
+        }
+    }
+}
