@@ -29,6 +29,9 @@ use crate::{ErrorKind, Op, StorageError};
 const KEPT: Duration = Duration::from_secs(60);
 
 /// The connections of a process. Clones share them.
+///
+/// The map drops only slots that no storage uses. A cache from a library would also evict those in use, and open a second
+/// connection to their server.
 #[derive(Clone)]
 pub(crate) struct Connections {
     wire: Arc<Wire>,

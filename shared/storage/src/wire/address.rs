@@ -1,9 +1,12 @@
 //! Which addresses user-given endpoints may reach.
 //!
-//! The guard judges the address a connection is really made to, after resolving, so neither a DNS
-//! answer that changes nor an odd spelling of an address (decimal, octal, hexadecimal) slips past.
+//! The guard checks the address of the connection itself, after resolving, so neither a DNS answer that changes nor an
+//! odd spelling of an address (decimal, octal, hexadecimal) bypasses it. The arithmetic of networks is `ipnet`'s; which
+//! networks are closed is decided here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// What the operator opens beyond the public internet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,7 +19,7 @@ enum Entry {
     /// A host by the name users write, whatever it resolves to.
     Host { name: String, port: Option<u16> },
     /// Every address of a network; a single address is a network of one.
-    Network { address: IpAddr, bits: u8, port: Option<u16> },
+    Network { network: IpNet, port: Option<u16> },
 }
 
 /// An entry of the allow-list that is none of its four forms.
@@ -51,7 +54,7 @@ impl Entry {
     fn covers(&self, host: &str, ip: IpAddr, port: u16) -> bool {
         let (matches, only) = match self {
             Self::Host { name, port } => (plain_host(host).eq_ignore_ascii_case(name), port),
-            Self::Network { address, bits, port } => (same_network(*address, ip, *bits), port),
+            Self::Network { network, port } => (network.contains(&ip), port),
         };
         matches && only.is_none_or(|only| only == port)
     }
@@ -59,11 +62,10 @@ impl Entry {
 
 fn parse_entry(entry: &str) -> Option<Entry> {
     if let Some((address, bits)) = entry.split_once('/') {
-        let address: IpAddr = address.parse().ok()?;
-        let bits = bits.parse().ok().filter(|bits| *bits <= width(address))?;
-        return Some(Entry::Network { address, bits, port: None });
+        let network = IpNet::new(address.parse().ok()?, bits.parse().ok()?).ok()?;
+        return Some(Entry::Network { network, port: None });
     }
-    let single = |address: IpAddr, port| Entry::Network { address, bits: width(address), port };
+    let single = |address: IpAddr, port| Entry::Network { network: address.into(), port };
     if let Ok(address) = entry.trim_start_matches('[').trim_end_matches(']').parse() {
         return Some(single(address, None));
     }
@@ -83,66 +85,50 @@ fn plain_host(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-fn width(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
-    }
-}
-
-fn same_network(network: IpAddr, ip: IpAddr, bits: u8) -> bool {
-    match (network, ip) {
-        (IpAddr::V4(network), IpAddr::V4(ip)) => {
-            let differing = u32::from(network) ^ u32::from(ip);
-            differing.leading_zeros() >= u32::from(bits)
-        }
-        (IpAddr::V6(network), IpAddr::V6(ip)) => {
-            let differing = u128::from(network) ^ u128::from(ip);
-            differing.leading_zeros() >= u32::from(bits)
-        }
-        _ => false,
-    }
-}
-
 /// Networks of IPv4 that are not the public internet (IANA's special-purpose registry).
-const CLOSED_V4: &[(Ipv4Addr, u8)] = &[
-    (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network: Linux connects 0.0.0.0 to itself
-    (Ipv4Addr::new(10, 0, 0, 0), 8),      // private
-    (Ipv4Addr::new(100, 64, 0, 0), 10),   // carrier-grade NAT, and some clouds' metadata
-    (Ipv4Addr::new(127, 0, 0, 0), 8),     // loopback
-    (Ipv4Addr::new(169, 254, 0, 0), 16),  // link-local, with the metadata service
-    (Ipv4Addr::new(172, 16, 0, 0), 12),   // private
-    (Ipv4Addr::new(192, 0, 0, 0), 24),    // protocol assignments
-    (Ipv4Addr::new(192, 0, 2, 0), 24),    // documentation
-    (Ipv4Addr::new(192, 88, 99, 0), 24),  // 6to4 relays
-    (Ipv4Addr::new(192, 168, 0, 0), 16),  // private
-    (Ipv4Addr::new(198, 18, 0, 0), 15),   // benchmarking
-    (Ipv4Addr::new(198, 51, 100, 0), 24), // documentation
-    (Ipv4Addr::new(203, 0, 113, 0), 24),  // documentation
-    (Ipv4Addr::new(224, 0, 0, 0), 4),     // multicast
-    (Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, broadcast
+const CLOSED_V4: &[Ipv4Net] = &[
+    v4([0, 0, 0, 0], 8),       // this network: Linux connects 0.0.0.0 to itself
+    v4([10, 0, 0, 0], 8),      // private
+    v4([100, 64, 0, 0], 10),   // carrier-grade NAT, and some clouds' metadata
+    v4([127, 0, 0, 0], 8),     // loopback
+    v4([169, 254, 0, 0], 16),  // link-local, with the metadata service
+    v4([172, 16, 0, 0], 12),   // private
+    v4([192, 0, 0, 0], 24),    // protocol assignments
+    v4([192, 0, 2, 0], 24),    // documentation
+    v4([192, 88, 99, 0], 24),  // 6to4 relays
+    v4([192, 168, 0, 0], 16),  // private
+    v4([198, 18, 0, 0], 15),   // benchmarking
+    v4([198, 51, 100, 0], 24), // documentation
+    v4([203, 0, 113, 0], 24),  // documentation
+    v4([224, 0, 0, 0], 4),     // multicast
+    v4([240, 0, 0, 0], 4),     // reserved, broadcast
 ];
 
 /// The one block of IPv6 that is handed out for the public internet; loopback, mapped IPv4, NAT64,
 /// unique-local, link-local and multicast all lie outside it.
-const GLOBAL_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 3);
 
 /// Networks inside [`GLOBAL_V6`] that are not public all the same.
-const CLOSED_V6: &[(Ipv6Addr, u8)] = &[
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, Teredo
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4: carries any IPv4 address inside
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
+const CLOSED_V6: &[Ipv6Net] = &[
+    v6(0x2001, 0, 23),     // protocol assignments, Teredo
+    v6(0x2001, 0xdb8, 32), // documentation
+    v6(0x2002, 0, 16),     // 6to4: carries any IPv4 address inside
+    v6(0x3fff, 0, 20),     // documentation
 ];
 
+const fn v4([a, b, c, d]: [u8; 4], bits: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), bits)
+}
+
+/// A network by the first two groups of its address.
+const fn v6(first: u16, second: u16, bits: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0), bits)
+}
+
 fn is_public(ip: IpAddr) -> bool {
-    let within = |(network, bits): (IpAddr, u8)| same_network(network, ip, bits);
     match ip {
-        IpAddr::V4(_) => !CLOSED_V4.iter().any(|(network, bits)| within(((*network).into(), *bits))),
-        IpAddr::V6(_) => {
-            within((GLOBAL_V6.0.into(), GLOBAL_V6.1))
-                && !CLOSED_V6.iter().any(|(network, bits)| within(((*network).into(), *bits)))
-        }
+        IpAddr::V4(ip) => !CLOSED_V4.iter().any(|network| network.contains(&ip)),
+        IpAddr::V6(ip) => GLOBAL_V6.contains(&ip) && !CLOSED_V6.iter().any(|network| network.contains(&ip)),
     }
 }
 

@@ -125,7 +125,8 @@ pub(crate) trait Idle {
 /// Values by key, one for all who name the same key.
 ///
 /// Bounded by what is in use: before a value is added, unused ones that hold nothing are dropped. So keys that were
-/// tried once and never worked do not pile up.
+/// tried once and never worked do not pile up. A cache from a library would also evict values in use, and two users of one
+/// key would then renew its credentials twice.
 pub(crate) struct Entries<K, V> {
     known: std::sync::Mutex<HashMap<K, Arc<V>>>,
 }

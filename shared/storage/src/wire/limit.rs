@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Endpoints remembered before idle ones are forgotten; keeps users who try out endpoints from
-/// filling the memory.
+/// Endpoints remembered before idle ones are forgotten; keeps users who try many endpoints from filling the memory.
+/// Not a cache from a library: that would also evict endpoints in use, whose next request would then get a second set of
+/// permits.
 const REMEMBERED: usize = 1_024;
 
 /// Where the limit of an endpoint starts and how far it grows.
