@@ -20,7 +20,7 @@ use crate::text::grouped;
 /// Between the first looks, so that a short sync is seen to move.
 const QUICK: Duration = Duration::from_millis(100);
 
-/// Between looks later; the scheduler sums the counters anew for each.
+/// Between looks later; the scheduler sums the counters again for each.
 const CALM: Duration = Duration::from_secs(1);
 
 /// Between lines where there is no bar.
@@ -138,7 +138,7 @@ impl Display {
         let is_done = matches!(sync.status, SyncStatus::Completed | SyncStatus::CompletedWithErrors);
         self.bar.set_position(if is_done { total } else { sync.done().min(total) });
         self.bar.abandon_with_message(sync.progress());
-        // The bar ends without a line break of its own.
+        // The bar ends without a line break.
         note("");
     }
 }

@@ -10,7 +10,7 @@ use crate::show::Output;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Lists what was set aside, newest first.
+    /// Lists quarantined objects, newest first.
     List(List),
     /// Lets the next sync try again.
     Replay(Decide),
@@ -38,7 +38,7 @@ pub(crate) struct Decide {
     /// All open rows of this storage.
     #[arg(long, value_name = "ID")]
     storage: Option<i64>,
-    /// Only those set aside for this reason.
+    /// Only those with this reason.
     #[arg(long, requires = "storage")]
     reason: Option<QuarantineReason>,
 }

@@ -1,5 +1,7 @@
 //! Text for people: tables, fields, numbers. No colours and no escape codes, wherever it goes.
 
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde_json::Value;
 
 use crate::error::CliError;
@@ -38,7 +40,7 @@ impl Output {
     }
 }
 
-/// Prints a line to standard output. One that nobody reads any more is dropped.
+/// Prints a line to standard output. If the reader of a pipe has gone, the line is dropped.
 fn line(text: &str) {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{text}").ok();
@@ -79,28 +81,19 @@ fn table(rows: &[Value], columns: &[(&str, &str)]) -> String {
         return "(none)".to_owned();
     }
     let nothing = Value::Null;
-    let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|(heading, _)| (*heading).to_owned()).collect()];
-    lines.extend(
-        rows.iter().map(|row| columns.iter().map(|(_, field)| cell(row.pointer(field).unwrap_or(&nothing))).collect()),
-    );
-    let is_number: Vec<bool> = columns
-        .iter()
-        .map(|(_, field)| rows.iter().all(|row| row.pointer(field).is_some_and(Value::is_number)))
-        .collect();
-    let width: Vec<usize> = (0..columns.len())
-        .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default())
-        .collect();
-    let lines: Vec<String> = lines
-        .iter()
-        .map(|line| {
-            let padded = line.iter().enumerate().map(|(column, text)| {
-                let width = width[column];
-                if is_number[column] { format!("{text:>width$}") } else { format!("{text:<width$}") }
-            });
-            padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        })
-        .collect();
-    lines.join("\n")
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(columns.iter().map(|(heading, _)| *heading));
+    for row in rows {
+        table.add_row(columns.iter().map(|(_, field)| cell(row.pointer(field).unwrap_or(&nothing))));
+    }
+    for (column, (_, field)) in table.column_iter_mut().zip(columns) {
+        column.set_padding((0, 2));
+        if rows.iter().all(|row| row.pointer(field).is_some_and(Value::is_number)) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt()
 }
 
 fn fields(object: &Value) -> String {
@@ -121,6 +114,8 @@ mod tests {
         let rows = [json!({"id": 7, "a": {"b": "x\ny"}}), json!({"id": 12, "a": {}})];
         let text = table(&rows, &[("ID", "/id"), ("KEY", "/a/b")]);
         assert_eq!(text, "ID  KEY\n 7  x\\ny\n12  -");
+        let wide = [json!({"a": "画像", "b": "x"}), json!({"a": "cat", "b": "y"})];
+        assert_eq!(table(&wide, &[("A", "/a"), ("B", "/b")]), "A     B\n画像  x\ncat   y");
         assert_eq!(table(&[], &[("ID", "/id")]), "(none)");
     }
 

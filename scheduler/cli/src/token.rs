@@ -19,7 +19,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Create {
-    /// How the audit will call whoever uses it.
+    /// Name of its user in the audit.
     #[arg(long)]
     name: String,
     #[arg(long, value_enum, default_value_t = Role::Read)]
