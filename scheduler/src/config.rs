@@ -102,7 +102,7 @@ impl RotationConfig {
     }
 }
 
-/// Whoever guesses the first token owns everything; a generated one is longer.
+/// The first token gives access to everything, so it must be hard to guess. A generated one is longer.
 const SHORTEST_TOKEN: usize = 16;
 
 impl Config {

@@ -139,7 +139,7 @@ fn health(db: &Db, broker: &Broker, tasks: &Tasks, prepared: &Arc<AtomicBool>) -
             let connected = broker.is_connected();
             async move { if connected { Ok(()) } else { Err("not connected") } }
         })
-        // A migrated schema is not enough: without the first token nobody gets in.
+        // A migrated schema is not enough: without the first token no caller gets in.
         .with("token", move || {
             let prepared = prepared.load(Ordering::Relaxed);
             async move { if prepared { Ok(()) } else { Err("not stored yet") } }

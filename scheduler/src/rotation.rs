@@ -1,6 +1,6 @@
 //! Key rotation: every sealed secret encrypted again, with the key that seals now.
 //!
-//! One statement a storage, which writes only over what was read, so it disturbs nobody: a user who
+//! One statement a storage, which writes only over what was read, so it disturbs no other work: a user who
 //! changes a storage meanwhile wins. Killed at any point it has done a part; run again, it does the rest.
 
 use std::fmt;
@@ -19,18 +19,18 @@ const PAGE: i64 = 100;
 pub struct Rotation {
     /// The id of the key that seals.
     pub key_id: String,
-    /// Storages whose secrets are sealed anew.
+    /// Storages whose secrets are sealed again.
     pub resealed: usize,
     /// Storages whose secrets the key had sealed before.
     pub current: usize,
-    /// Storages whose secrets no key at hand opens, as they were, with the id of the key they name.
+    /// Storages whose secrets no current key opens, unchanged, with the id of the key they name.
     pub unopened: Vec<(i64, String)>,
 }
 
 /// Rotates as the environment says.
 ///
 /// # Errors
-/// The database is away, or the keys cannot be understood. What was done stays done.
+/// The database is unavailable, or the keys cannot be read. Storages that were sealed before stay so.
 pub async fn run(config: &RotationConfig) -> Result<Rotation> {
     let sealer = Sealer::parse(&config.secret_keys)?;
     let db = Db::new(&config.database_url, "longshore-rotate-keys", 1, config.database_patience, Check::Always)?;
@@ -54,7 +54,7 @@ pub async fn run(config: &RotationConfig) -> Result<Rotation> {
 }
 
 impl Rotation {
-    /// Seals one storage's secrets anew if they need it.
+    /// Seals one storage's secrets again if they need it.
     async fn take(
         &mut self,
         client: &Client,

@@ -217,6 +217,12 @@ async fn every_route_refuses_whoever_may_not_use_it_and_nothing_changes() {
             let body: Value = answer.json().await.expect("a JSON body");
             assert_eq!(body["code"], "unauthorized", "{what}");
         }
+        // A signature that Longshore did not make is no way in, whether the route takes links or not.
+        let forged = [("signature", "anything"), ("expires", "99999999999")];
+        let (status, body) = answered(all.request(route).query(&forged)).await;
+        let linked = matches!(route.path, "/tasks/{id}/resolve" | "/tasks/{id}/presign");
+        let expected = if linked { (403, json!("invalid_link")) } else { (401, json!("unauthorized")) };
+        assert_eq!((status, body["code"].clone()), expected, "{what}");
         for (token, role) in [(&read, Read), (&sync, Sync)] {
             if route.needs > role {
                 let (status, body) = answered(all.request(route).bearer_auth(token)).await;

@@ -1,31 +1,35 @@
 //! Annotations: what a host needs to try export, and deletion that reaches exported objects.
 
+mod answer;
 mod fields;
-mod shown;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use longshore_db::annotations::{self, AnnotationRow, Written};
 use longshore_db::{Client, Error, Transaction, audit, lifecycle, storages, tasks};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::access::{Caller, Policy, Role, Routes};
 use super::answer::Answer;
-use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
 use super::memory::Reserved;
 use super::offload::Stop;
 use super::query::AfterQuery;
-use super::tasks::LeftOut;
+use super::texts::Omission;
+use answer::{memory_of, read, shown, stored_bytes};
 use fields::AnnotationFields;
-use shown::{memory_of, read, shown, stored_bytes};
 
-pub(super) use shown::{AnnotationBody, ROW_BYTES};
+pub(super) use answer::{AnnotationBody, ROW_BYTES};
 
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, delete))
+pub(super) fn routes() -> Routes {
+    let write = Policy::from(Role::Sync).with_large_body();
+    Routes::default()
+        .route(Role::Read, routes!(list))
+        .route(write, routes!(create))
+        .route(Role::Read, routes!(get))
+        .route(write, routes!(update, delete))
 }
 
 /// Annotations of one answer, without their results about 250 bytes each.
@@ -55,7 +59,7 @@ async fn list(
         let (texts, bytes) = read(&client, &rows, &mut reserved).await?;
         drop(client);
         // Those that do not fit are the start of the next page; one that never fits is shown without its result.
-        if let Some(fitting) = rows.iter().position(|row| texts.get(row.id).err() == Some(LeftOut::AnswerFull)) {
+        if let Some(fitting) = rows.iter().position(|row| texts.get(row.id).err() == Some(Omission::AnswerFull)) {
             is_cut = true;
             rows.truncate(fitting.max(1));
         }

@@ -7,7 +7,7 @@ use longshore_db::Bounded;
 use serde::Serialize;
 
 use super::ApiState;
-use super::auth::Caller;
+use super::access::Caller;
 use super::error::{ApiError, ApiResult};
 use super::memory::Reserved;
 use super::offload::Stop;
@@ -30,7 +30,7 @@ pub(super) const BYTES_PER_ROW_BYTE: usize = 4;
 /// Memory for a list of [`MOST_BYTES`].
 const LONG_LIST: usize = BYTES_PER_ROW_BYTE * MOST_BYTES;
 
-/// Memory for texts of so many bytes: rows as Postgres sent them, in a buffer that may be twice their size, and the answer.
+/// Memory for texts of this many bytes: rows as Postgres sent them, in a buffer that may be twice their size, and the answer.
 pub(super) fn texts_memory(bytes: usize) -> usize {
     // A single row comes in a buffer that grows by copying: 185 MB were measured for one of 38 MB.
     if bytes > MOST_BYTES { 4 * bytes } else { 3 * bytes }
@@ -44,7 +44,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Answers with a list: `read` reads its rows up to so many bytes, and `show` makes of them what is written, and the
+    /// Answers with a list: `read` reads its rows up to this many bytes, and `show` makes the value to write from them, and the
     /// URL of what did not fit.
     ///
     /// # Errors
@@ -112,12 +112,12 @@ fn written(value: &impl Serialize, expected: usize) -> ApiResult<Vec<u8>> {
 }
 
 /// Bytes of an answer, and the memory that they take.
-struct Held {
+struct CountedBytes {
     json: Vec<u8>,
     _reserved: Reserved,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for CountedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.json
     }
@@ -129,7 +129,7 @@ impl IntoResponse for Answer {
         let link = self.next.and_then(|url| HeaderValue::try_from(format!("<{url}>; rel=\"next\"")).ok());
         headers.extend(link.map(|link| (header::LINK, link)));
         // The memory is given back with the bytes: a body that is handed over whole may wait in a buffer for long.
-        let bytes = Bytes::from_owner(Held { json: self.json, _reserved: self.reserved });
+        let bytes = Bytes::from_owner(CountedBytes { json: self.json, _reserved: self.reserved });
         (headers, Body::from(bytes)).into_response()
     }
 }

@@ -1,81 +1,86 @@
-//! Every failure of the API as one JSON body: what happened, in words and in a stable `code`.
-//!
-//! What only an operator should know is logged once, with the same id that the caller sees.
+//! Every failure of the API: its status, its stable `code`, and what it tells the caller.
 
-use longshore_telemetry::error_chain;
+mod body;
+
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 
-use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, StorageError};
-use serde::Serialize;
-use utoipa::ToSchema;
-use uuid::Uuid;
 
-use super::load::Limit;
+use super::load_limits::Limit;
 
-/// Messages by field; what belongs to no field is under [`NON_FIELD`].
+pub(crate) use body::ErrorBody;
+
+/// Messages by field; those that belong to no single field are under [`NON_FIELD`].
 pub(crate) type FieldErrors = BTreeMap<&'static str, Vec<String>>;
 
-/// Label Studio's name for what belongs to no single field.
+/// Label Studio's name for messages that belong to no single field.
 pub(crate) const NON_FIELD: &str = "non_field_errors";
 
 /// The result of every handler.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
-/// A request that cannot be answered as asked.
+/// A request that is refused or failed.
 #[derive(Debug)]
 pub(crate) enum ApiError {
-    /// No token, or one that nobody has.
+    /// The token is missing or unknown.
     Unauthorized(&'static str),
     /// The token may not do this.
     Forbidden(String),
-    /// There is no such row, or it lies outside the token's projects.
+    /// There is no such row, or it is outside the token's projects.
     NotFound(String),
     /// There is no such route, page or method.
     Route { status: StatusCode, code: &'static str, detail: String },
     /// The request cannot be read.
     Unreadable { status: StatusCode, code: &'static str, detail: String },
-    /// Fields of the body or the query are not as they must be.
+    /// Fields of the body or the query are invalid.
     Invalid(FieldErrors),
-    /// The rows do not allow it now.
+    /// The current state of the rows does not allow it.
     Refused { code: &'static str, detail: String },
     /// The storage cannot be used with these settings.
     Connection { field: &'static str, error: StorageError },
-    /// The storage did not give what was asked of it.
+    /// A request to the storage failed.
     Storage(StorageError),
-    /// There is no memory for the answer or the body now.
+    /// The memory for answers and bodies is in use.
     NoMemory { code: &'static str, detail: &'static str },
-    /// It took longer than anybody should wait.
+    /// It took longer than its time limit.
     TimedOut,
-    /// The client takes too long to send its body.
+    /// The client took too long to send its body.
     SlowBody,
-    /// As much as the token or the process may do at once is being done.
+    /// The token or the process has reached a limit on what it does at the same time.
     Busy(Limit),
-    /// The database failed or is away.
+    /// The database failed or is unavailable.
     Database(longshore_db::Error),
-    /// Longshore's own fault.
+    /// A fault in Longshore.
     Internal(Box<dyn StdError + Send + Sync>),
 }
 
 impl ApiError {
+    /// The request brings no token, nor a link where one would do.
+    pub(crate) fn no_token() -> Self {
+        Self::Unauthorized("This needs a token. Send it as `Authorization: Token …` or `X-Api-Key: …`.")
+    }
+
+    pub(crate) fn unknown_token() -> Self {
+        Self::Unauthorized("Unknown token. Check it, or create another one.")
+    }
+
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::Forbidden(detail.into())
     }
 
     /// `what` is a noun with its id, such as `storage 7`.
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
-        Self::NotFound(format!("There is no {what}, or it is not yours to see."))
+        Self::NotFound(format!("There is no {what}, or this token cannot access it."))
     }
 
     pub(crate) fn no_route() -> Self {
         Self::Route {
             status: StatusCode::NOT_FOUND,
             code: "no_such_route",
-            detail: "There is no such route; see /docs.".to_owned(),
+            detail: "There is no such route. See /docs for all routes.".to_owned(),
         }
     }
 
@@ -87,7 +92,7 @@ impl ApiError {
         Self::Route {
             status: StatusCode::METHOD_NOT_ALLOWED,
             code: "method_not_allowed",
-            detail: "This route does not take this method; see /docs.".to_owned(),
+            detail: "This route does not take this method. See /docs for those it takes.".to_owned(),
         }
     }
 
@@ -168,18 +173,20 @@ impl ApiError {
             Self::Connection { error, .. } | Self::Storage(error) => error.advice(),
             Self::SlowBody => "The body was sent too slowly. Send all of it within 30 seconds.".to_owned(),
             Self::TimedOut => {
-                "This took too long, most likely for a database that is silent; try again in a moment.".to_owned()
+                "This took too long, most likely because the database does not answer. Try again in a moment."
+                    .to_owned()
             }
             Self::Database(error) if error.is_unavailable() => {
-                "The database does not answer; try again in a moment.".to_owned()
+                "The database does not answer. Try again in a moment.".to_owned()
             }
             Self::Database(_) | Self::Internal(_) => {
-                "Something went wrong inside Longshore; the log has more under this id.".to_owned()
+                "Something went wrong inside Longshore. Send the operator this `id`: the log has the cause under it."
+                    .to_owned()
             }
         }
     }
 
-    /// The limit that the request reached, if it is refused for one.
+    /// The limit that the request reached, if it is refused because of one.
     fn limit(&self) -> Option<Limit> {
         match self {
             Self::Busy(limit) => Some(*limit),
@@ -189,39 +196,9 @@ impl ApiError {
             _ => None,
         }
     }
-
-    fn into_fields(self) -> Option<FieldErrors> {
-        match self {
-            Self::Invalid(fields) => Some(fields),
-            Self::Connection { field, error } => Some(FieldErrors::from([(field, vec![error.advice()])])),
-            _ => None,
-        }
-    }
-
-    /// Logs what the caller is not told.
-    fn log(&self, id: Uuid) {
-        match self {
-            Self::Database(error) => {
-                tracing::error!(event = "request_failed", error.id = %id, error = error_chain(error), "request failed in Postgres");
-            }
-            Self::TimedOut => tracing::error!(event = "request_timed_out", error.id = %id, "request timed out"),
-            // Nothing of ours is wrong, and any client could fill the log with it.
-            Self::SlowBody => tracing::debug!(event = "body_too_slow", error.id = %id, "request body sent too slowly"),
-            Self::Internal(error) => {
-                tracing::error!(event = "request_failed", error.id = %id, error = error_chain(error.as_ref()), "request failed");
-            }
-            Self::Connection { error, .. } => {
-                tracing::info!(event = "storage_unusable", error.id = %id, error = error_chain(error), "storage does not work as configured");
-            }
-            Self::Storage(error) => {
-                tracing::info!(event = "storage_request_failed", error.id = %id, error = error_chain(error), "storage request failed");
-            }
-            _ => {}
-        }
-    }
 }
 
-/// 424 is the host's word for a storage that does not give an object.
+/// The status of a failed request to a storage. 424 is what the host answers for a storage that refuses an object.
 fn storage_status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
@@ -238,55 +215,6 @@ impl From<longshore_db::Error> for ApiError {
             longshore_db::Error::ShareInUse => Self::Busy(Limit::TokenDatabase),
             error => Self::Database(error),
         }
-    }
-}
-
-/// The body of every error.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ErrorBody {
-    /// Names this one failure, here and in the log.
-    #[schema(value_type = String)]
-    id: Uuid,
-    status_code: u16,
-    /// Longshore's version.
-    version: &'static str,
-    /// What happened and what to do, for people.
-    detail: String,
-    /// Always null.
-    exc_info: Option<&'static str>,
-    /// Messages by field.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<BTreeMap<String, Vec<String>>>)]
-    validation_errors: Option<FieldErrors>,
-    /// What happened, for programs: a word that does not change.
-    code: &'static str,
-}
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let id = Uuid::new_v4();
-        self.log(id);
-        let status = self.status();
-        let limit = self.limit();
-        let body = ErrorBody {
-            id,
-            status_code: status.as_u16(),
-            version: env!("CARGO_PKG_VERSION"),
-            detail: self.detail(),
-            exc_info: None,
-            code: self.code(),
-            validation_errors: self.into_fields(),
-        };
-        let mut response = (status, Json(body)).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
-        }
-        if let Some(limit) = limit {
-            response.headers_mut().insert(header::RETRY_AFTER, limit.retry_after_seconds().into());
-            // Counted where all answers are.
-            response.extensions_mut().insert(limit);
-        }
-        response
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lists of IDs in bodies, which may not be longer than so many.
+//! Lists of IDs in bodies, of a limited length.
 
 use std::fmt::{self, Formatter};
 

@@ -1,16 +1,15 @@
-//! How much of the API one token may use at once, and all of them together.
+//! How much of the API one token, and all tokens together, may use at the same time.
 //!
-//! A request counts until its answer is sent, an event stream until it ends. The database work of a token runs in
-//! a share of the pool, so that one caller's slow statements leave database connections to the others. Requests by
-//! a resolve link bring no token; those of one project count as one.
-
-mod limit;
+//! A request counts until its answer is sent, an event stream until it ends. The database work of a token runs in a
+//! share of the pool, so that one caller's slow statements leave database connections to the others. Requests with a
+//! resolve link have no token; those of one project count together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::Extension;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use longshore_db::Share;
@@ -19,14 +18,11 @@ use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::auth::{Caller, MISSING};
+use super::ApiState;
+use super::access::{Access, Policy, Work};
+use super::body_limit::Lingering;
 use super::error::{ApiError, ApiResult};
-use super::limits::Lingering;
-use super::resolve::CheckedLink;
-use super::{ApiState, limits, sync_events};
-
-pub(crate) use limit::Limit;
-pub use limit::LoadLimits;
+use super::load_limits::{Limit, LoadLimits};
 
 /// The share of the API's pool that one token may use: half. More would let one caller stop the others; less would
 /// slow a host that sends everything by one token.
@@ -37,7 +33,7 @@ const SHARE: usize = super::CONNECTIONS / 2;
 const DELETIONS: usize = 4;
 
 /// How long a deletion waits for the ones before it. Small storages take milliseconds; a caller that waits longer is
-/// told to come again, rather than left to wonder.
+/// told to try again later.
 const DELETION_WAIT: Duration = Duration::from_secs(10);
 
 /// What counts towards a limit.
@@ -57,12 +53,11 @@ enum Consumer {
 }
 
 impl Consumer {
-    /// Whose request it is.
-    fn of(request: &Request) -> ApiResult<Self> {
-        let token = request.extensions().get::<Caller>().map(|caller| Self::Token(caller.id));
-        let links = || request.extensions().get::<CheckedLink>().map(|link| Self::Links(link.project));
-        // Missing only if a route was added outside the authenticated part of the router.
-        token.or_else(links).ok_or(ApiError::Unauthorized(MISSING))
+    fn of(access: &Access) -> Self {
+        match access {
+            Access::Token(caller) => Self::Token(caller.id),
+            Access::Link(link) => Self::Links(link.project()),
+        }
     }
 }
 
@@ -94,8 +89,8 @@ struct ConsumerLoad {
     deletion: Arc<Semaphore>,
 }
 
-/// A place among the requests or the streams. Dropped, it is free again.
-struct Place {
+/// A slot among the requests or the streams, free again when dropped.
+struct Slot {
     load: Load,
     consumer: Consumer,
     used: Use,
@@ -110,8 +105,8 @@ impl Load {
         Self(Arc::new(Inner { limits, deletions, streams, table: Mutex::default() }))
     }
 
-    /// Takes a place, or says which limit does not allow it.
-    fn take(&self, used: Use, consumer: Consumer) -> Result<Place, Limit> {
+    /// Takes a slot, or names the limit that does not allow it.
+    fn take(&self, used: Use, consumer: Consumer) -> Result<Slot, Limit> {
         let (limits, mut table) = (self.0.limits, self.0.lock());
         let own = table.consumers.get(&consumer);
         let (of_all, own) = match used {
@@ -146,12 +141,12 @@ impl Load {
             Use::Stream => load.streams += 1,
         }
         let (share, deletion) = (load.share.clone(), Arc::clone(&load.deletion));
-        Ok(Place { load: self.clone(), consumer, used, share, deletion })
+        Ok(Slot { load: self.clone(), consumer, used, share, deletion })
     }
 }
 
 impl Inner {
-    /// The table is right after every statement, so a panic elsewhere does not spoil it.
+    /// Poisoning is harmless: no statement leaves the table half-updated.
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,7 +158,7 @@ impl ConsumerLoad {
     }
 }
 
-impl Place {
+impl Slot {
     /// Waits until a deletion may start: after the other ones of its token, and few at once in all.
     async fn deletion(&self) -> Result<[OwnedSemaphorePermit; 2], Limit> {
         let turns = async {
@@ -175,7 +170,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = self.load.0.lock();
         match self.used {
@@ -197,31 +192,29 @@ impl Drop for Place {
     }
 }
 
-/// Lets a request in, if its token and the process have a place for it, and runs its database work in the share
-/// of its token.
+/// Lets a request in if its token and the process have a slot for it, and runs its database work in the share of its
+/// token.
 pub(super) async fn admit(
     State(state): State<ApiState>,
-    route: MatchedPath,
+    Extension(policy): Extension<Policy>,
+    access: Access,
     request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let consumer = Consumer::of(&request)?;
-    let used = if route.as_str() == sync_events::ROUTE { Use::Stream } else { Use::Request };
-    let place = state.load.take(used, consumer).map_err(ApiError::Busy)?;
-    // From here on its socket is not closed for another client's.
-    let held = request.extensions().get::<ClientConnection>().map(ClientConnection::hold);
-    let deletion = if limits::is_unhurried(request.method(), &route) {
-        Some(place.deletion().await.map_err(ApiError::Busy)?)
-    } else {
-        None
-    };
-    let answer = place.share.scope(next.run(request)).await;
+    let consumer = Consumer::of(&access);
+    let used = if policy.work == Work::Stream { Use::Stream } else { Use::Request };
+    let slot = state.load.take(used, consumer).map_err(ApiError::Busy)?;
+    // From here on its socket is not closed to make room for another client.
+    let socket = request.extensions().get::<ClientConnection>().map(ClientConnection::hold);
+    let deletion =
+        if policy.work == Work::WholeTables { Some(slot.deletion().await.map_err(ApiError::Busy)?) } else { None };
+    let answer = slot.share.scope(next.run(request)).await;
     drop(deletion);
     if answer.extensions().get::<Lingering>().is_some() {
-        // The refusal is told. While the rest of its body is thrown away, others have its place and its socket.
+        // The refusal is sent. While the rest of its body is discarded, others may use its slot and its socket.
         return Ok(answer);
     }
-    Ok(answer.map(|body| keep_until_sent(body, (place, held))))
+    Ok(answer.map(|body| keep_until_sent(body, (slot, socket))))
 }
 
 #[cfg(test)]
@@ -235,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn one_token_has_a_part_of_the_places_and_leaves_the_rest_to_others() {
+    fn one_token_has_a_part_of_the_slots_and_leaves_the_rest_to_others() {
         let load = load(LIMITS);
-        let own: Vec<Place> = (0..3).map(|_| load.take(Use::Request, Consumer::Token(1)).ok().unwrap()).collect();
+        let own: Vec<Slot> = (0..3).map(|_| load.take(Use::Request, Consumer::Token(1)).ok().unwrap()).collect();
         assert_eq!(load.take(Use::Request, Consumer::Token(1)).err(), Some(Limit::TokenRequests));
         let other = load.take(Use::Request, Consumer::Token(2)).ok().unwrap();
         assert_eq!(load.take(Use::Request, Consumer::Token(2)).err(), Some(Limit::Requests));
-        // Streams have places of their own.
-        let streams: Vec<Place> = (0..2).map(|_| load.take(Use::Stream, Consumer::Token(1)).ok().unwrap()).collect();
+        // Streams have their own slots.
+        let streams: Vec<Slot> = (0..2).map(|_| load.take(Use::Stream, Consumer::Token(1)).ok().unwrap()).collect();
         assert_eq!(load.take(Use::Stream, Consumer::Token(1)).err(), Some(Limit::TokenStreams));
         assert!(load.take(Use::Stream, Consumer::Token(2)).is_ok());
         assert_eq!(load.0.streams.get(), 2, "the other one was dropped");
@@ -252,9 +245,9 @@ mod tests {
     }
 
     #[test]
-    fn links_of_one_project_have_as_many_places_as_a_token_and_leave_the_rest_to_others() {
+    fn links_of_one_project_have_as_many_slots_as_a_token_and_leave_the_rest_to_others() {
         let load = load(LIMITS);
-        let own: Vec<Place> = (0..3).map(|_| load.take(Use::Request, Consumer::Links(1)).ok().unwrap()).collect();
+        let own: Vec<Slot> = (0..3).map(|_| load.take(Use::Request, Consumer::Links(1)).ok().unwrap()).collect();
         assert_eq!(load.take(Use::Request, Consumer::Links(1)).err(), Some(Limit::LinkRequests));
         assert!(load.take(Use::Request, Consumer::Links(2)).is_ok());
         assert!(load.take(Use::Request, Consumer::Token(1)).is_ok(), "a token with the same number is another one");
@@ -264,17 +257,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_deletes_one_storage_at_a_time_and_all_together_a_few() {
         let load = load(LoadLimits { requests: 100, token_requests: 100, ..LIMITS });
-        let places: Vec<Place> =
+        let slots: Vec<Slot> =
             (0..=DELETIONS as i64).map(|token| load.take(Use::Request, Consumer::Token(token)).ok().unwrap()).collect();
-        let first = places[0].deletion().await.unwrap();
+        let first = slots[0].deletion().await.unwrap();
         let second = load.take(Use::Request, Consumer::Token(0)).ok().unwrap();
         assert_eq!(second.deletion().await.err(), Some(Limit::Deletions));
         let mut others = Vec::new();
-        for place in &places[1..DELETIONS] {
-            others.push(place.deletion().await.unwrap());
+        for slot in &slots[1..DELETIONS] {
+            others.push(slot.deletion().await.unwrap());
         }
-        assert_eq!(places[DELETIONS].deletion().await.err(), Some(Limit::Deletions));
+        assert_eq!(slots[DELETIONS].deletion().await.err(), Some(Limit::Deletions));
         drop(first);
-        assert!(places[DELETIONS].deletion().await.is_ok());
+        assert!(slots[DELETIONS].deletion().await.is_ok());
     }
 }

@@ -1,6 +1,6 @@
-//! The limits of what may be used at once, and what a client is told that reaches one.
+//! The limits on concurrent use of the API, and what a client that reaches one is told.
 
-/// How much of the API may be used at once. Every number is a count of requests or streams.
+/// How much of the API may be used at the same time. Every number is a count of requests or streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoadLimits {
     /// Requests of all tokens.
@@ -14,8 +14,8 @@ pub struct LoadLimits {
 }
 
 impl LoadLimits {
-    /// The same, but no more than these sockets serve: half of them for requests and a quarter for streams, so
-    /// that a quarter is left to clients that are not let in yet, and to health.
+    /// The same limits, lowered to what these sockets serve: half of them for requests and a quarter for streams. The
+    /// last quarter is for clients before authentication, and for health.
     #[must_use]
     pub fn within(self, sockets: usize) -> Self {
         let (requests, streams) = (self.requests.min(sockets / 2).max(1), self.streams.min(sockets / 4).max(1));
@@ -84,20 +84,18 @@ impl Limit {
     /// What happened and what to do.
     pub(crate) const fn detail(self) -> &'static str {
         match self {
-            Self::Requests => "Too many requests are being answered; try again in a moment.",
+            Self::Requests => "Too many requests are being answered. Try again in a moment.",
             Self::TokenRequests => {
                 "Too many requests of this token are being answered. Wait for their answers, then try again."
             }
-            Self::LinkRequests => "Too many objects of this project are being loaded by links; try again in a moment.",
-            Self::Streams => "Too many event streams are open; try again later, or read the sync itself.",
+            Self::LinkRequests => "Too many objects of this project are being loaded by links. Try again in a moment.",
+            Self::Streams => "Too many event streams are open. Try again later, or read the sync itself.",
             Self::TokenStreams => "Too many event streams of this token are open. Close one, then try again.",
             Self::Deletions => "Other storages are being deleted. Wait until they are, then try again.",
-            Self::TokenDatabase => {
-                "Other requests of this token keep the database busy. Try again when they have ended."
-            }
-            Self::Bytes => "The API has too many bytes of answers and bodies under way; try again in a moment.",
+            Self::TokenDatabase => "Other requests of this token use the database. Try again when they have ended.",
+            Self::Bytes => "The API has too many bytes of answers and bodies in progress. Try again in a moment.",
             Self::TokenBytes => {
-                "This token has too many bytes of answers and bodies under way. Read the answers, or try again in a \
+                "This token has too many bytes of answers and bodies in progress. Read the answers, or try again in a \
                  moment."
             }
         }
@@ -120,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_sockets_mean_few_places() {
+    fn few_sockets_lower_the_limits() {
         let limits = LoadLimits { requests: 512, token_requests: 128, streams: 256, token_streams: 64 };
         assert_eq!(limits.within(1_024), limits);
         let few = LoadLimits { requests: 50, token_requests: 50, streams: 25, token_streams: 25 };

@@ -116,7 +116,7 @@ impl Memory {
         Ok(work(reserved).await?)
     }
 
-    /// KiB that so many bytes are, and those of them that are counted: no more than a share.
+    /// This many bytes in KiB, and how many of those are counted: at most a share.
     fn kib(&self, bytes: usize) -> (u32, u32) {
         let wanted = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
         (wanted, wanted.min(self.share_kib))
@@ -148,7 +148,7 @@ fn too_many_bytes() -> ApiError {
 fn too_busy() -> ApiError {
     ApiError::NoMemory {
         code: "too_busy",
-        detail: "The API has too many bytes of answers and bodies under way; try again in a moment.",
+        detail: "The API has too many bytes of answers and bodies in progress. Try again in a moment.",
     }
 }
 

@@ -7,7 +7,7 @@ use axum::response::Response;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use tokio::time::Instant;
 
-use super::load::Limit;
+use super::load_limits::Limit;
 
 /// Upper bounds in seconds: a row takes milliseconds, a connection probe up to ten seconds.
 const BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];

@@ -1,23 +1,24 @@
 //! The HTTP API: Label Studio's storage routes, and Longshore's own beside them.
 //!
 //! A resource is a file. Handlers read rows, decide and write rows in one transaction; what moves
-//! data is enqueued and happens elsewhere. Who may call what stands in `auth` alone.
+//! data is enqueued and happens elsewhere. Who may call what is decided in `access` alone.
 
+mod access;
 mod annotations;
 mod answer;
-mod auth;
-mod bookmarks;
+mod body_limit;
+mod body_size;
 mod error;
 mod extract;
 mod id_list;
-mod known_tokens;
-mod limits;
 mod load;
+mod load_limits;
 mod memory;
 mod metrics;
 mod offload;
 mod openapi;
 mod page;
+mod page_cursors;
 mod personal_tokens;
 mod projects;
 mod quarantine;
@@ -30,10 +31,11 @@ mod sync_events;
 mod syncs;
 mod tasks;
 mod texts;
+mod time_limit;
 mod tokens;
 
-pub(crate) use known_tokens::LOOKUPS;
-pub use load::LoadLimits;
+pub(crate) use access::LOOKUPS;
+pub use load_limits::LoadLimits;
 pub use resolve::{Origins, ResolveOptions};
 pub use router::router;
 pub use state::ApiState;

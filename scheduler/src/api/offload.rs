@@ -1,4 +1,4 @@
-//! Work on large texts, off the threads that serve everybody.
+//! Work on large texts, off the threads that serve requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,7 @@
 //! All routes that need a token, and the document that describes them.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
@@ -8,8 +10,8 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
-use utoipa_axum::router::OpenApiRouter;
 
+use super::access::{Policies, Routes};
 use super::error::ErrorBody;
 use super::{ApiState, annotations, projects, quarantine, resolve, storages, sync_events, syncs, tasks, tokens};
 
@@ -47,8 +49,8 @@ impl Modify for Tokens {
 }
 
 /// Every route that needs a token.
-fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(Document::openapi())
+fn routes() -> Routes {
+    Routes::with_openapi(Document::openapi())
         .merge(projects::routes())
         .merge(storages::routes())
         .merge(tasks::routes())
@@ -68,16 +70,16 @@ pub(super) fn served<S: Clone + Send + Sync + 'static>(
     Ok(get(async move || ([(CONTENT_TYPE, "application/json")], json)))
 }
 
-/// The router of these routes, and their document.
-pub(super) fn parts() -> (Router<ApiState>, utoipa::openapi::OpenApi) {
-    let (router, mut document) = routes().split_for_parts();
+/// The router of these routes, their document, and their policies.
+pub(super) fn parts() -> (Router<ApiState>, utoipa::openapi::OpenApi, Arc<Policies>) {
+    let (router, mut document, policies) = routes().into_parts();
     for (path, item) in &mut document.paths.paths {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
         for operation in operations.into_iter().flatten() {
             add_refusals(path, operation);
         }
     }
-    (router, document)
+    (router, document, policies)
 }
 
 /// Adds the errors that come from what surrounds every route.
@@ -86,7 +88,7 @@ fn add_refusals(path: &str, operation: &mut Operation) {
     let has_place = path.contains('{');
     let refusals = [
         ("400", true, "The request cannot be read, or a field or a parameter is not as it must be."),
-        ("401", true, "There is no token, or nobody has it."),
+        ("401", true, "Missing or unknown token."),
         ("403", true, "The token may not do this."),
         ("404", has_place, "It is not there, or not this token's to see."),
         ("413", takes_body, "The body is too large."),

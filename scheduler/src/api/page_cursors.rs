@@ -1,48 +1,42 @@
-//! Where numbered pages ended, so that whoever turns them in order never counts rows off.
+//! Remembers where numbered pages ended, so that page n+1 is a keyset query instead of OFFSET.
 //!
-//! Page numbers alone make a reader of ten million rows read all rows before each page. A page that was
-//! answered here is remembered by its last row, and the page after it starts there. A number out of order,
-//! or one whose page before was answered by another scheduler, is counted off as ever.
+//! With OFFSET, a reader of ten million rows makes the database read all rows before each page. A page number out of
+//! order, or whose page before another scheduler answered, still uses OFFSET.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 
-/// Pages remembered: as many readers at once can turn pages in order.
-const REMEMBERED: usize = 256;
+/// Pages remembered: this many readers at once can read pages in order. More would cost memory for readers that stopped;
+/// fewer would send some of many readers back to OFFSET.
+const CAPACITY: u64 = 256;
 
 /// A page as a request names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Leaf {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PageKey {
     pub(super) project: i64,
     pub(super) size: i64,
     pub(super) number: i64,
 }
 
-impl Leaf {
-    fn next(self) -> Self {
-        Self { number: self.number + 1, ..self }
+/// The last rows of recent pages, each by the key of the page after it.
+pub(super) struct PageCursorCache(Cache<PageKey, i64>);
+
+impl Default for PageCursorCache {
+    fn default() -> Self {
+        // By time of use: a cursor is read once, so how often it was read says nothing about whether it will be.
+        Self(Cache::builder().max_capacity(CAPACITY).eviction_policy(EvictionPolicy::lru()).build())
     }
 }
 
-/// The pages read last. Clones share it.
-#[derive(Clone, Default)]
-pub(super) struct Bookmarks(Arc<Mutex<VecDeque<(Leaf, i64)>>>);
-
-impl Bookmarks {
-    /// The last row before a page, if the page before it was read here lately.
-    pub(super) fn before(&self, page: Leaf) -> Option<i64> {
-        let marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        marks.iter().rev().find(|(read, _)| read.next() == page).map(|(_, last)| *last)
+impl PageCursorCache {
+    /// The last row before a page, if the page before it was read here recently.
+    pub(super) fn before(&self, page: PageKey) -> Option<i64> {
+        self.0.get(&page)
     }
 
     /// Remembers the last row of a page.
-    pub(super) fn put(&self, page: Leaf, last: i64) {
-        let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        marks.retain(|(read, _)| *read != page);
-        if marks.len() == REMEMBERED {
-            marks.pop_front();
-        }
-        marks.push_back((page, last));
+    pub(super) fn put(&self, page: PageKey, last: i64) {
+        self.0.insert(PageKey { number: page.number.saturating_add(1), ..page }, last);
     }
 }
 
@@ -50,29 +44,30 @@ impl Bookmarks {
 mod tests {
     use super::*;
 
-    fn leaf(project: i64, number: i64) -> Leaf {
-        Leaf { project, size: 100, number }
+    fn page(project: i64, number: i64) -> PageKey {
+        PageKey { project, size: 100, number }
     }
 
     #[test]
     fn a_page_starts_where_the_one_before_ended() {
-        let marks = Bookmarks::default();
-        marks.put(leaf(1, 1), 100);
-        marks.put(leaf(2, 1), 7);
-        assert_eq!(marks.before(leaf(1, 2)), Some(100));
-        for other in [leaf(1, 1), leaf(1, 3), leaf(3, 2), Leaf { size: 50, ..leaf(1, 2) }] {
-            assert_eq!(marks.before(other), None, "{other:?}");
+        let cursors = PageCursorCache::default();
+        cursors.put(page(1, 1), 100);
+        cursors.put(page(2, 1), 7);
+        assert_eq!(cursors.before(page(1, 2)), Some(100));
+        for other in [page(1, 1), page(1, 3), page(3, 2), PageKey { size: 50, ..page(1, 2) }] {
+            assert_eq!(cursors.before(other), None, "{other:?}");
         }
-        marks.put(leaf(1, 1), 103);
-        assert_eq!(marks.before(leaf(1, 2)), Some(103), "read anew");
+        cursors.put(page(1, 1), 103);
+        assert_eq!(cursors.before(page(1, 2)), Some(103), "read again");
     }
 
     #[test]
-    fn the_oldest_mark_goes_first() {
-        let marks = Bookmarks::default();
-        for project in 0..=REMEMBERED as i64 {
-            marks.put(leaf(project, 1), project);
+    fn the_oldest_cursor_goes_first() {
+        let cursors = PageCursorCache::default();
+        for project in 0..=i64::try_from(CAPACITY).unwrap() {
+            cursors.put(page(project, 1), project);
         }
-        assert_eq!((marks.before(leaf(0, 2)), marks.before(leaf(1, 2))), (None, Some(1)));
+        cursors.0.run_pending_tasks();
+        assert_eq!((cursors.before(page(0, 2)), cursors.before(page(1, 2))), (None, Some(1)));
     }
 }

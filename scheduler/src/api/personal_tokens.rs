@@ -1,9 +1,8 @@
-//! Tokens in the form of Label Studio's personal access tokens, for clients that tell by a token's form
-//! how to send it.
+//! Tokens in the form of Label Studio's personal access tokens. Some clients decide by a token's form how to send it.
 //!
-//! The official client takes a key that reads as a JWT to a route that gives it a short-lived one, and
-//! sends that as `Bearer`. Here the form is all there is to it: the text is a secret like any other, nobody
-//! reads its claims, it ends when it is deleted, and the route gives back what it was given.
+//! The official client exchanges a key that reads as a JWT for a short-lived one, and sends that as `Bearer`. Here only
+//! the form is a JWT's: the text is a secret like any other, Longshore does not read its claims, it is valid until it is
+//! deleted, and the route returns the token that it received.
 
 use axum::extract::State;
 use base64::Engine;
@@ -17,10 +16,10 @@ use super::ApiState;
 use super::error::{ApiError, ApiResult};
 use super::extract::Json;
 
-/// Where clients ask; without a token, for theirs is in the body.
+/// The route of the exchange. It needs no token in a header: the body holds it.
 pub(super) const REFRESH: &str = "/api/token/refresh";
 
-/// 2100: clients refuse a token without an end, and the true one is its deletion.
+/// The year 2100: clients refuse a token without an expiry, and this one is valid until it is deleted.
 const END: u64 = 4_102_444_800;
 
 /// A token's text in the form of a JWT, its secret in the place of the signature.
@@ -41,14 +40,14 @@ pub(super) struct Refreshed {
     access: String,
 }
 
-/// Gives a token that is known back to whoever has it.
+/// Returns a known token to the client that sent it.
 ///
 /// # Errors
-/// Nobody has this token.
+/// The token is unknown.
 pub(super) async fn refresh(State(state): State<ApiState>, Json(body): Json<Refresh>) -> ApiResult<Json<Refreshed>> {
     match state.tokens.find(&state.system, tokens::digest(&body.refresh)).await? {
         Some(_) => Ok(Json(Refreshed { access: body.refresh.expose().to_owned() })),
-        None => Err(ApiError::Unauthorized("Invalid token.")),
+        None => Err(ApiError::unknown_token()),
     }
 }
 

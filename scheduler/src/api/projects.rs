@@ -8,23 +8,25 @@ use longshore_db::{Bounded, Error, audit};
 use longshore_model::MAX_LABEL_CONFIG;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::access::{Caller, Policy, Role, Routes};
 use super::answer::{Answer, BYTES_PER_ROW_BYTE};
-use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
 use super::memory::Reserved;
 use super::page::{Page, PageQuery};
-use super::tasks::LeftOut;
+use super::texts::Omission;
 
 /// As long as a storage's title may be.
 const MAX_TITLE: usize = 256;
 
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .route(Role::Read, routes!(list))
+        .route(Policy::from(Role::Admin).with_large_body(), routes!(create))
+        .route(Role::Read, routes!(get))
 }
 
 /// A project.
@@ -38,7 +40,7 @@ struct ProjectBody {
     updated_at: Timestamp,
     /// Why `label_config` is empty in a list: the answer is full. Absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    left_out: Option<LeftOut>,
+    left_out: Option<Omission>,
 }
 
 impl From<ProjectRow> for ProjectBody {
@@ -46,7 +48,7 @@ impl From<ProjectRow> for ProjectBody {
         Self {
             id: row.id,
             title: row.title,
-            left_out: row.label_config.is_none().then_some(LeftOut::AnswerFull),
+            left_out: row.label_config.is_none().then_some(Omission::AnswerFull),
             label_config: row.label_config.unwrap_or_default(),
             created_at: row.created_at,
             updated_at: row.updated_at,

@@ -8,12 +8,11 @@ use longshore_db::{Bounded, Client, Error, audit};
 use longshore_model::{QuarantineReason, StorageKind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::access::{Caller, Role, Routes};
 use super::answer::Answer;
-use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody, NON_FIELD};
 use super::extract::{Json, Path, UrlQuery};
 use super::query::{QuarantineQuery, QuarantineState};
@@ -24,13 +23,13 @@ const DEFAULT_LIMIT: i64 = 100;
 /// More would only make one slow answer of several quick ones.
 const MAX_LIMIT: i64 = 1_000;
 
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(replay_one))
-        .routes(routes!(discard_one))
-        .routes(routes!(replay_many))
-        .routes(routes!(discard_many))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .route(Role::Read, routes!(list))
+        .route(Role::Sync, routes!(replay_one))
+        .route(Role::Sync, routes!(discard_one))
+        .route(Role::Sync, routes!(replay_many))
+        .route(Role::Sync, routes!(discard_many))
 }
 
 /// One page of quarantine, newest first.

@@ -1,4 +1,4 @@
-//! What lists can be asked.
+//! The query parameters of lists.
 
 use longshore_model::{QuarantineReason, SyncStatus};
 use serde::{Deserialize, Serialize};
@@ -32,11 +32,11 @@ pub(super) struct QuarantineQuery {
     pub(super) limit: Option<i64>,
 }
 
-/// Where a row stands.
+/// The state of a quarantined object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum QuarantineState {
-    /// Set aside.
+    /// In quarantine.
     Open,
     /// The next sync tries again.
     Replay,

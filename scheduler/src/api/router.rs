@@ -2,12 +2,12 @@
 
 use std::any::Any;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, Uri};
 use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use axum::{Extension, Router};
 use tower::ServiceBuilder;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -16,37 +16,43 @@ use tower_http::trace::{DefaultOnFailure, DefaultOnResponse, TraceLayer};
 use tracing::Level;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::access::{attach_policy, authenticate};
+use super::body_size::MaxBody;
 use super::error::ApiError;
-use super::{ApiState, auth, limits, load, metrics, openapi, personal_tokens};
+use super::time_limit::in_time;
+use super::{ApiState, body_limit, load, metrics, openapi, personal_tokens};
 
 /// Longer request ids are replaced: they go into every log line of their request.
 const MAX_REQUEST_ID: usize = 128;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Everything that the scheduler answers over HTTP.
+/// Everything that the scheduler serves over HTTP.
 ///
-/// `open` are routes that need no token and are not measured: health and metrics.
+/// `open` holds the routes that need no token and are not measured: health and metrics.
 ///
 /// # Errors
 /// The document of the API cannot be written.
 pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
-    let (routes, document) = openapi::parts();
-    let refresh = post(personal_tokens::refresh).layer(from_fn_with_state(state.clone(), limits::in_time));
+    let (routes, document, policies) = openapi::parts();
+    let around_refresh =
+        ServiceBuilder::new().layer(Extension(MaxBody::TOKEN)).layer(from_fn_with_state(state.clone(), in_time));
+    let refresh = post(personal_tokens::refresh).layer(around_refresh);
     let api = routes
-        .route_layer(from_fn_with_state(state.clone(), limits::check_body))
+        .route_layer(from_fn_with_state(state.clone(), body_limit::check_body))
         .route_layer(from_fn_with_state(state.clone(), load::admit))
-        // On routes alone: an unknown path is a 404 to everybody.
-        .route_layer(from_fn_with_state(state.clone(), auth::authenticate))
-        .route_layer(from_fn_with_state(state.clone(), limits::in_time))
+        // On routes alone: every caller gets 404 for an unknown path.
+        .route_layer(from_fn_with_state(state.clone(), authenticate))
+        .route_layer(from_fn_with_state(state.clone(), in_time))
+        .route_layer(from_fn_with_state(policies, attach_policy))
         .route(personal_tokens::REFRESH, refresh)
         .route(openapi::DOCUMENT, openapi::served(&document)?)
         .merge(SwaggerUi::new(openapi::PAGE).config(Config::from(openapi::DOCUMENT)))
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        // For what axum reads by itself, which is forms that `extract` has read before it.
-        .layer(DefaultBodyLimit::max(limits::MAX_BODY))
-        // Around the question for a token: a browser asks first without one.
+        // For bodies that axum reads itself: forms, which `extract` has read before it.
+        .layer(DefaultBodyLimit::max(MaxBody::LARGE.0))
+        // Outside of authentication: a browser sends its preflight request without a token.
         .layer(option_layer(state.resolve.allowed_origins.layer()))
         .layer(
             ServiceBuilder::new()
@@ -81,7 +87,7 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 /// Takes the slash off the end of the path, so that both spellings reach one route, and drops a
-/// request id that nobody should have to read.
+/// request ID that would be unreadable in a log.
 async fn plain_request(mut request: Request) -> Request {
     if let Some(uri) = without_slash(request.uri()) {
         *request.uri_mut() = uri;

@@ -8,13 +8,14 @@ use longshore_storage::Stores;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
-use super::bookmarks::Bookmarks;
-use super::known_tokens::KnownTokens;
-use super::load::{Load, LoadLimits};
+use super::access::KnownTokens;
+use super::load::Load;
+use super::load_limits::LoadLimits;
 use super::memory::Memory;
 use super::metrics::ApiMetrics;
 use super::offload::Offload;
-use super::resolve::{Opened, ResolveOptions};
+use super::page_cursors::PageCursorCache;
+use super::resolve::{ResolveOptions, StorageCache};
 use super::storages::{OpenStorage, open_storage};
 use super::sync_events::Feeds;
 
@@ -40,7 +41,7 @@ pub struct Parts {
     pub(super) stores: Stores,
     pub(super) open: Arc<OpenStorage>,
     pub(super) resolve: Arc<ResolveOptions>,
-    pub(super) opened: Arc<Opened>,
+    pub(super) open_storages: StorageCache,
     /// Memory for answers: three quarters of what an operator gives.
     pub(super) memory: Memory,
     /// Memory for bodies that are read: the rest. Apart, so that no request holds one while it waits for the other
@@ -49,7 +50,7 @@ pub struct Parts {
     pub(super) offload: Offload,
     pub(super) metrics: ApiMetrics,
     pub(super) tokens: KnownTokens,
-    pub(super) bookmarks: Bookmarks,
+    pub(super) page_cursors: PageCursorCache,
     pub(super) load: Load,
     pub(super) feeds: Feeds,
     /// Ends event streams, which would otherwise hold up the end of the process.
@@ -74,9 +75,9 @@ impl ApiState {
         registry: &Registry,
         stopping: CancellationToken,
     ) -> prometheus::Result<Self> {
-        let (tokens, bookmarks) = (KnownTokens::register(registry)?, Bookmarks::default());
+        let tokens = KnownTokens::register(registry)?;
         let metrics = ApiMetrics::register(registry)?;
-        let (resolve, opened) = (Arc::new(resolve), Arc::default());
+        let resolve = Arc::new(resolve);
         Ok(Self(Arc::new(Parts {
             db,
             system,
@@ -84,14 +85,14 @@ impl ApiState {
             open: open_storage(stores.clone()),
             stores,
             resolve,
-            opened,
+            open_storages: StorageCache::default(),
             load: Load::new(limits, metrics.streams.clone()),
             memory: Memory::new(memory_bytes / 4 * 3),
             bodies: Memory::new(memory_bytes / 4),
             offload: Offload::default(),
             metrics,
             tokens,
-            bookmarks,
+            page_cursors: PageCursorCache::default(),
             feeds: Feeds::default(),
             stopping,
         })))

@@ -15,17 +15,13 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use longshore_db::{Share, syncs};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::auth::Caller;
+use super::access::{Caller, Policy, Role, Routes, Work};
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::Path;
 use super::syncs::with_jobs;
-
-/// The one route that streams events.
-pub(super) const ROUTE: &str = "/api/syncs/{id}/events";
 
 /// How often a stream shows something. People watch it; a worker commits several pages a second.
 const EVERY: Duration = Duration::from_secs(1);
@@ -41,8 +37,8 @@ const CONNECTIONS: usize = 2;
 /// Shown while there is nothing to show, so that clients and proxies see that the stream is alive.
 const NOTHING: Bytes = Bytes::from_static(b": the database does not answer\n\n");
 
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(events))
+pub(super) fn routes() -> Routes {
+    Routes::default().route(Policy::from(Role::Read).with_work(Work::Stream), routes!(events))
 }
 
 /// Streams a sync once a second as server-sent events: `progress`, and at last `end`. They have all of a sync but its
@@ -88,7 +84,7 @@ impl Watch {
             _ = self.ticks.tick() => {}
         }
         // The token first: what it may see now is what it is shown.
-        let caller = match self.caller.again(&self.state).await {
+        let caller = match self.caller.refreshed(&self.state).await {
             Ok(caller) => caller?,
             Err(_) => return Some((Ok(NOTHING), self)),
         };

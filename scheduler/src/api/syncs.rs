@@ -8,12 +8,11 @@ use longshore_db::syncs::{self, SyncFilter, SyncRow};
 use longshore_db::{Bounded, Client, Error, GenericClient, audit, jobs, lifecycle};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::access::{Caller, Role, Routes};
 use super::answer::Answer;
-use super::auth::Caller;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Path, UrlQuery};
 use super::memory::Reserved;
@@ -26,8 +25,12 @@ const DEFAULT_LIMIT: i64 = 50;
 /// More would only make one slow answer of several quick ones.
 const MAX_LIMIT: i64 = 500;
 
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(cancel)).routes(routes!(retry))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .route(Role::Read, routes!(list))
+        .route(Role::Read, routes!(get))
+        .route(Role::Sync, routes!(cancel))
+        .route(Role::Sync, routes!(retry))
 }
 
 /// One page of syncs, newest first.

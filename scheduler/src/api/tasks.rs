@@ -11,25 +11,22 @@ use longshore_db::tasks::{self, From, TaskRow};
 use longshore_db::{Client, projects};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::access::{Caller, Role, Routes};
 use super::answer::Answer;
-use super::auth::Caller;
-use super::bookmarks::Leaf;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Path, UrlQuery};
 use super::memory::Reserved;
 use super::page::PageQuery;
+use super::page_cursors::PageKey;
 use super::query::{TaskQuery, TaskView};
 use body::TaskBody;
 use view::View;
 
-pub(super) use body::{LeftOut, Shown, raw};
-
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get))
+pub(super) fn routes() -> Routes {
+    Routes::default().route(Role::Read, routes!(list)).route(Role::Read, routes!(get))
 }
 
 /// One page of a project's tasks.
@@ -95,15 +92,15 @@ async fn page(
     if query.after.is_none() && page.is_past(if totals.exact { totals.tasks } else { i64::MAX }) {
         return Err(ApiError::no_page());
     }
-    let leaf = Leaf { project, size: page.limit(), number: query.page.unwrap_or(1) };
-    let from = match query.after.or_else(|| state.bookmarks.before(leaf)) {
+    let key = PageKey { project, size: page.limit(), number: query.page.unwrap_or(1) };
+    let from = match query.after.or_else(|| state.page_cursors.before(key)) {
         Some(id) => From::After(id),
         None => From::Offset(page.offset()),
     };
     let rows = tasks::page(client, project, from, page.limit()).await?;
     if query.after.is_none() {
         match rows.last() {
-            Some(last) => state.bookmarks.put(leaf, last.id),
+            Some(last) => state.page_cursors.put(key, last.id),
             None if page.offset() > 0 => return Err(ApiError::no_page()),
             None => {}
         }

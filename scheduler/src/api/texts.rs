@@ -4,10 +4,31 @@ use std::collections::HashMap;
 
 use longshore_db::Client;
 use longshore_db::printed::{self, JsonTable, JsonText, SizedRow};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::answer::{LARGEST_TEXT, MOST_BYTES};
-use super::error::ApiResult;
-use super::tasks::{LeftOut, Shown};
+use super::error::{ApiError, ApiResult};
+
+/// Why JSON of a row is not in an answer: empty JSON stands in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Omission {
+    /// The answer holds 16 MiB already. Ask for the task or the annotation by its ID, or for the next ones.
+    AnswerFull,
+    /// It is more than any answer may hold, or Postgres cannot print it.
+    TooLarge,
+}
+
+/// JSON text, or why there is none.
+pub(super) type ShownText<'a> = Result<&'a str, Omission>;
+
+/// JSON text as it is, or `empty` and why.
+pub(super) fn raw<'a>(text: ShownText<'a>, empty: &'static str) -> ApiResult<(&'a RawValue, Option<Omission>)> {
+    let (text, left_out) = text.map_or_else(|left_out| (empty, Some(left_out)), |text| (text, None));
+    Ok((serde_json::from_str(text).map_err(ApiError::internal)?, left_out))
+}
 
 /// Rows of one table whose JSON goes into an answer, by the bytes as which it prints.
 #[derive(Debug, Default)]
@@ -49,27 +70,27 @@ impl Chosen {
 
 /// What an answer has room for.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct AnswerBudget {
     taken: i64,
     /// Whether the next row is chosen however large it is.
     takes_any: bool,
     is_full: bool,
 }
 
-impl Default for Room {
-    /// Room for a separate answer: the first row always fits.
+impl Default for AnswerBudget {
+    /// For a separate answer: the first row always fits.
     fn default() -> Self {
         Self { taken: 0, takes_any: true, is_full: false }
     }
 }
 
-impl Room {
-    /// Room for what comes besides something else.
+impl AnswerBudget {
+    /// For rows that accompany others.
     pub(super) fn besides() -> Self {
         Self { takes_any: false, ..Self::default() }
     }
 
-    /// Room for nothing more.
+    /// For nothing more.
     pub(super) fn full() -> Self {
         Self { is_full: true, ..Self::default() }
     }
@@ -105,18 +126,18 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    pub(super) fn get(&self, id: i64) -> Result<&JsonText, LeftOut> {
-        let unread = || if self.sizes.is_too_large(id) { LeftOut::TooLarge } else { LeftOut::AnswerFull };
+    pub(super) fn get(&self, id: i64) -> Result<&JsonText, Omission> {
+        let unread = || if self.sizes.is_too_large(id) { Omission::TooLarge } else { Omission::AnswerFull };
         self.texts.get(&id).ok_or_else(unread)
     }
 
     /// `result` of an annotation or prediction.
-    pub(super) fn result(&self, id: i64) -> Shown<'_> {
+    pub(super) fn result(&self, id: i64) -> ShownText<'_> {
         self.get(id).map(JsonText::first)
     }
 
     /// `meta` of a task.
-    pub(super) fn meta(&self, id: i64) -> Shown<'_> {
+    pub(super) fn meta(&self, id: i64) -> ShownText<'_> {
         self.get(id).map(JsonText::second)
     }
 }

@@ -8,11 +8,10 @@ use longshore_db::{Bounded, Error, audit};
 use longshore_model::Secret;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::access::{Caller, Role, Routes};
 use super::answer::Answer;
-use super::auth::{Caller, Role};
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
 use super::id_list::IdList;
@@ -29,8 +28,8 @@ const MAX_NAME: usize = 256;
 /// may as well see all.
 const MAX_PROJECTS: usize = 1_000;
 
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(delete))
+pub(super) fn routes() -> Routes {
+    Routes::default().route(Role::Admin, routes!(list, create)).route(Role::Admin, routes!(delete))
 }
 
 /// A token, without the token.
@@ -158,13 +157,13 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
     let detail = serde_json::json!({"token": row.id, "name": row.name});
     audit::write(&tx, &audit::Entry { detail, ..caller.did("token.delete") }).await?;
     let committed = tx.commit().await.map_err(Error::from);
-    // Also if nobody told how that ended: it may be done.
+    // Also after an error: the commit may have succeeded.
     state.tokens.forget();
     committed?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Whoever is limited to projects could otherwise make a token that is not.
+/// A caller who is limited to projects could otherwise make a token that is not.
 fn check(caller: &Caller) -> ApiResult<()> {
     if caller.scope().is_some() {
         return Err(ApiError::forbidden("A token that is limited to projects cannot manage tokens."));

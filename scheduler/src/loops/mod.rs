@@ -35,7 +35,7 @@ impl Wake {
         let wait = async {
             if self.listener.is_none() {
                 self.listener = db.listen(self.channel).await.ok();
-                // Something may have been said before anybody listened: look at once.
+                // A notification may have been sent before this loop listened, so it looks at once.
                 if self.listener.is_some() {
                     return;
                 }

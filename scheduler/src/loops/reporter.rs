@@ -15,8 +15,8 @@ use tracing::{debug, info};
 
 use super::{Wake, round_failed};
 
-/// Syncs per transaction. Their storages are locked meanwhile, and whoever asks for a sync of one waits: with
-/// more, for longer; with fewer, a thousand live syncs take more transactions a second.
+/// Syncs per transaction. Their storages are locked meanwhile, and a caller who asks for a sync of one waits: longer
+/// with more; with fewer, a thousand live syncs take more transactions a second.
 const BATCH: i64 = 50;
 
 /// How often progress is shown; the end of a sync wakes the loop at once.

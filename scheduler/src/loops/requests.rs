@@ -1,7 +1,7 @@
 //! Requests: hosts that ask for syncs over AMQP.
 //!
 //! A request that cannot be followed goes to the dead letters with the reason in the log; nothing
-//! is answered, as nobody waits.
+//! is answered, because no caller waits.
 
 use longshore_telemetry::error_chain;
 use std::time::Duration;

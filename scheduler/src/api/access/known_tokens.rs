@@ -1,55 +1,66 @@
-//! Tokens found a moment ago, and how the others are looked up: many at a time.
+//! Caches tokens for a second, and looks up many others with one query.
 //!
-//! A token that is removed through this scheduler is refused from then on; another scheduler refuses it
-//! within a second, as it trusts what it remembers no longer than that. Changed scopes likewise.
+//! A token that is removed through this scheduler is refused from then on; another scheduler refuses it within a second,
+//! because it trusts its cache no longer than that. The same holds for changed scopes.
 //!
-//! Anybody can send a token that does not exist, so a look-up must not cost a query each. Requests that need one
-//! at the same time share a query, and queries start a few milliseconds apart: guessing costs the database a
-//! bounded number of them, and a caller with a good token waits no longer than one who guesses.
+//! Anyone can send a token that does not exist, so a look-up must not cost a query each. Requests that need one at the
+//! same time share a query, and queries start a few milliseconds apart: guessing costs the database a bounded number of
+//! them, and a caller with a valid token waits no longer than one who guesses. `moka` could share the look-ups of one
+//! token, but not those of many.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use longshore_db::tokens::{self, TokenDigest, TokenRow};
 use longshore_db::{Db, Error, Result};
+use moka::sync::Cache;
 use prometheus::{IntCounter, Registry};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Longer would let a token live on at the other schedulers after its end; shorter would hardly save a look-up.
+/// How long a row is trusted. Longer would let other schedulers accept a deleted token; shorter would hardly save a
+/// look-up.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Tokens that are cached, each some hundred bytes. Hosts use a few; with more than this in use within a second, some
+/// are looked up again.
+const CAPACITY: u64 = 10_000;
 
 /// Queries at once. More than one, so that a database connection that went silent stops no other look-up; more
 /// would take database connections from the loops.
 pub(crate) const LOOKUPS: usize = 3;
 
-/// Between the starts of two queries: a hundred a second at most. Longer would delay requests that come with a
-/// token for the first time; shorter would let guesses cost more.
+/// Time between the starts of two queries: a hundred a second at most. Longer would delay requests with a token that
+/// is not cached; shorter would let guesses cost more.
 const PACE: Duration = Duration::from_millis(10);
 
 /// How long a query may take. It finds a few rows by their key; a database that is silent for longer is
 /// unavailable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Digests of tokens that exist; guesses fill nothing.
+/// Tokens that exist, by their digests; guesses take no space. Clones share them.
 #[derive(Clone)]
-pub(super) struct KnownTokens(Arc<Inner>);
+pub(in crate::api) struct KnownTokens(Arc<Inner>);
 
 struct Inner {
-    known: Mutex<Known>,
-    turns: Semaphore,
+    found: Cache<TokenDigest, FoundToken>,
+    /// Counts removals. A row that was read before the last one may be missing by now, and is not trusted.
+    removals: AtomicU64,
+    /// Look-ups that wait for the next query.
+    waiting: Mutex<Vec<(TokenDigest, Answer)>>,
+    queries: Semaphore,
     next: Mutex<Instant>,
     lookups: IntCounter,
 }
 
-#[derive(Default)]
-struct Known {
-    found: HashMap<TokenDigest, (TokenRow, Instant)>,
-    /// Counts the removals: what was read before one may be gone after it.
+#[derive(Clone)]
+struct FoundToken {
+    row: TokenRow,
+    found_at: Instant,
+    /// The removals before it was read.
     removals: u64,
-    /// Those that wait for the next query.
-    asked: Vec<(TokenDigest, Answer)>,
 }
 
 /// What a query found; `Err` if it failed.
@@ -60,12 +71,14 @@ impl KnownTokens {
     ///
     /// # Errors
     /// It is registered already.
-    pub(super) fn register(registry: &Registry) -> prometheus::Result<Self> {
+    pub(in crate::api) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let lookups = IntCounter::new("longshore_token_queries_total", "Queries that looked tokens up.")?;
         registry.register(Box::new(lookups.clone()))?;
         Ok(Self(Arc::new(Inner {
-            known: Mutex::default(),
-            turns: Semaphore::new(LOOKUPS),
+            found: Cache::builder().max_capacity(CAPACITY).time_to_live(FRESH).build(),
+            removals: AtomicU64::new(0),
+            waiting: Mutex::default(),
+            queries: Semaphore::new(LOOKUPS),
             next: Mutex::new(Instant::now()),
             lookups,
         })))
@@ -75,14 +88,14 @@ impl KnownTokens {
     ///
     /// # Errors
     /// The database is unavailable.
-    pub(super) async fn find(&self, db: &Db, digest: TokenDigest) -> Result<Option<TokenRow>> {
+    pub(in crate::api) async fn find(&self, db: &Db, digest: TokenDigest) -> Result<Option<TokenRow>> {
         if let Some(row) = self.known(&digest) {
             return Ok(Some(row));
         }
         let answer = Answer::default();
-        self.lock().asked.push((digest, Arc::clone(&answer)));
+        self.0.waiting().push((digest, Arc::clone(&answer)));
         // Never closed.
-        let _turn = self.0.turns.acquire().await;
+        let _permit = self.0.queries.acquire().await;
         if answer.get().is_none() {
             self.paced().await;
         }
@@ -92,27 +105,26 @@ impl KnownTokens {
         self.look_up(db, digest, &answer).await
     }
 
-    /// Asks for all that wait, this one among them. If it is given up half-way, the others ask by themselves.
+    /// Looks up all tokens that wait, this one among them. If this is cancelled, the others make their own queries.
     async fn look_up(&self, db: &Db, digest: TokenDigest, own: &Answer) -> Result<Option<TokenRow>> {
-        let (removals, mut asked) = {
-            let mut known = self.lock();
-            (known.removals, std::mem::take(&mut known.asked))
-        };
-        // Callers that hung up wait no more.
-        asked.retain(|(_, answer)| Arc::strong_count(answer) > 1);
-        let mut digests: Vec<TokenDigest> = asked.iter().map(|(digest, _)| *digest).collect();
-        // Another query may have taken it along, and not come back yet.
+        // Before the query: a removal during it makes the rows untrusted.
+        let removals = self.0.removals.load(Ordering::SeqCst);
+        let mut waiting = std::mem::take(&mut *self.0.waiting());
+        // Callers that hung up no longer wait.
+        waiting.retain(|(_, answer)| Arc::strong_count(answer) > 1);
+        let mut digests: Vec<TokenDigest> = waiting.iter().map(|(digest, _)| *digest).collect();
+        // Another query may have included it and not returned yet.
         digests.push(digest);
         self.0.lookups.inc();
         let query = async {
-            // The pool replaces connections that went silent, which takes seconds, and may be waited for.
+            // Not within the time limit: the pool replaces silent connections, which takes seconds.
             let client = db.client().await?;
             timeout(PATIENCE, tokens::find_all(&client, &digests)).await.unwrap_or(Err(Error::Silent))
         };
         let rows = match query.await {
             Ok(rows) => rows.into_iter().collect::<HashMap<_, _>>(),
             Err(error) => {
-                for (_, answer) in &asked {
+                for (_, answer) in &waiting {
                     answer.set(Err(())).ok();
                 }
                 return Err(error);
@@ -121,7 +133,7 @@ impl KnownTokens {
         for (digest, row) in &rows {
             self.remember(*digest, row.clone(), removals);
         }
-        for (digest, answer) in &asked {
+        for (digest, answer) in &waiting {
             answer.set(Ok(rows.get(digest).cloned())).ok();
         }
         own.set(Ok(rows.get(&digest).cloned())).ok();
@@ -141,30 +153,30 @@ impl KnownTokens {
         }
     }
 
-    /// Forgets every token: one was removed. Call it once that is committed.
-    pub(super) fn forget(&self) {
-        let mut known = self.lock();
-        known.found.clear();
-        known.removals += 1;
+    /// Forgets every token, because one was removed. Call it after the commit of the removal.
+    pub(in crate::api) fn forget(&self) {
+        self.0.removals.fetch_add(1, Ordering::SeqCst);
+        // Frees memory. That no cached row is trusted any more follows from the count alone.
+        self.0.found.invalidate_all();
     }
 
     fn known(&self, digest: &TokenDigest) -> Option<TokenRow> {
-        let known = self.lock();
-        let (row, found) = known.found.get(digest)?;
-        (found.elapsed() < FRESH).then(|| row.clone())
+        let found = self.0.found.get(digest)?;
+        // By tokio's clock too: `moka` has its own, which tests cannot pause.
+        let is_fresh = found.found_at.elapsed() < FRESH;
+        (is_fresh && found.removals == self.0.removals.load(Ordering::SeqCst)).then_some(found.row)
     }
 
-    /// Remembers a row that was read after this many removals, unless there has been another since.
+    /// Remembers a row that was read after this many removals.
     fn remember(&self, digest: TokenDigest, row: TokenRow, removals: u64) {
-        let mut known = self.lock();
-        if known.removals == removals {
-            known.found.insert(digest, (row, Instant::now()));
-        }
+        self.0.found.insert(digest, FoundToken { row, found_at: Instant::now(), removals });
     }
+}
 
-    /// The map is right after every statement, so a panic elsewhere does not spoil it.
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+impl Inner {
+    /// Poisoning is harmless: no statement leaves the list half-updated.
+    fn waiting(&self) -> MutexGuard<'_, Vec<(TokenDigest, Answer)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

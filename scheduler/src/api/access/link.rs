@@ -1,81 +1,115 @@
-//! Links: a URL with its own proof, for browsers that load an image and cannot send a token.
+//! Resolve links: URLs that carry their own signature, for browsers that load an image and cannot send a token.
 //!
-//! A link gives one object of one task until it expires, and whoever has it may use it. It is made only
-//! for a URI that the task holds, by and for a caller who may see the task.
+//! A link gives one object of one task until it expires, to anyone who has it. It is made only for a URI that the
+//! task holds, on the request of a caller who may see the task.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::RequestExt;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use longshore_model::uri::encode_fileuri;
+use longshore_model::uri::{decode_fileuri, encode_fileuri};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::query::LinkQuery;
 use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::{Path, UrlQuery};
 
-/// The routes that take a link in place of a token.
-const LINKED: &[&str] = &["/tasks/{id}/resolve", "/tasks/{id}/presign"];
+/// Which object, perhaps by a link.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct LinkQuery {
+    /// The URI in base64, standard or URL-safe; unencoded works too.
+    pub(in crate::api) fileuri: Option<String>,
+    /// Of a link: the project of the task.
+    project: Option<i64>,
+    /// Of a link: when it expires, in seconds since 1970.
+    expires: Option<i64>,
+    /// Of a link: its signature.
+    signature: Option<String>,
+}
 
-/// A link to an object of a task. It names the project, so that those who open it are counted without a query.
-pub(super) fn make(state: &ApiState, project: i64, task: i64, uri: &str) -> ApiResult<String> {
+/// Makes a link to an object of a task. It names the project, so that links are counted by project without a query.
+///
+/// # Errors
+/// The signature cannot be computed.
+pub(in crate::api) fn make_link(state: &ApiState, project: i64, task: i64, uri: &str) -> ApiResult<String> {
     let expires = expiry(now(), state.resolve.link_lifetime);
-    let signature = URL_SAFE_NO_PAD.encode(state.sealer.sign(&signed(project, task, uri, expires))?);
+    let signature = URL_SAFE_NO_PAD.encode(state.sealer.sign(&signed_text(project, task, uri, expires))?);
     let (start, uri) = (&state.resolve.public_url, encode_fileuri(uri));
     Ok(format!("{start}/tasks/{task}/resolve/?fileuri={uri}&project={project}&expires={expires}&signature={signature}"))
 }
 
-/// A link that was made here, for the very object that is asked for, and is still good. Found among the extensions
-/// of its request.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::api) struct CheckedLink {
-    /// The project of its task.
-    pub(in crate::api) project: i64,
+/// A link that Longshore made for the task and the URI of its request, and that has not expired.
+///
+/// Only [`VerifiedLink::of`] makes one, so a handler that works with its fields cannot serve anything that was not
+/// signed.
+#[derive(Debug, Clone)]
+pub(in crate::api) struct VerifiedLink {
+    project: i64,
+    task: i64,
+    uri: String,
 }
 
-impl CheckedLink {
-    /// The link that a request brings, or `None` if it brings none. Asks nothing of the database.
+impl VerifiedLink {
+    /// The link of a request to `/tasks/{id}/…`, or `None` if the request has no signature. Makes no database query.
     ///
     /// # Errors
-    /// It is not good.
-    pub(in crate::api) async fn of(
-        state: &ApiState,
-        route: &MatchedPath,
-        request: &mut Request,
-    ) -> ApiResult<Option<Self>> {
-        let is_signed = request.uri().query().is_some_and(|query| query.contains("signature="));
-        if !is_signed || !LINKED.contains(&route.as_str()) {
+    /// Longshore did not make this link, or it has expired.
+    pub(super) async fn of(state: &ApiState, request: &mut Request) -> ApiResult<Option<Self>> {
+        if !request.uri().query().is_some_and(|query| query.contains("signature=")) {
             return Ok(None);
         }
-        let Path(task) = request.extract_parts::<Path<i64>>().await?;
-        let UrlQuery(query) = request.extract_parts::<UrlQuery<LinkQuery>>().await?;
-        let uri = super::read(query.fileuri.as_deref())?;
+        let task = request.extract_parts::<Path<i64>>().await;
+        let query = request.extract_parts::<UrlQuery<LinkQuery>>().await;
+        // A link that cannot be read is not one that Longshore made.
+        let (Ok(Path(task)), Ok(UrlQuery(query))) = (task, query) else { return Err(invalid_link()) };
+        let uri = query.fileuri.as_deref().and_then(decode_fileuri).ok_or_else(invalid_link)?;
         let (project, expires) = (query.project.unwrap_or_default(), query.expires.unwrap_or_default());
         let signature = URL_SAFE_NO_PAD.decode(query.signature.unwrap_or_default()).unwrap_or_default();
-        if !state.sealer.has_signed(&signed(project, task, &uri, expires), &signature) {
-            return Err(refused("invalid_link", "This link is not one that Longshore has made."));
+        if !state.sealer.has_signed(&signed_text(project, task, &uri, expires), &signature) {
+            return Err(invalid_link());
         }
         if expires <= now() {
-            return Err(refused("expired_link", "This link has expired: ask for the task again."));
+            return Err(refused("expired_link", "This link has expired. Load the task again to get a new one."));
         }
-        Ok(Some(Self { project }))
+        Ok(Some(Self { project, task, uri }))
     }
+
+    /// The project of the task.
+    pub(in crate::api) fn project(&self) -> i64 {
+        self.project
+    }
+
+    /// The task whose data holds the URI.
+    pub(in crate::api) fn task(&self) -> i64 {
+        self.task
+    }
+
+    /// The URI of the object.
+    pub(in crate::api) fn uri(&self) -> &str {
+        &self.uri
+    }
+}
+
+fn invalid_link() -> ApiError {
+    refused("invalid_link", "Longshore did not make this link. Load the task again to get a valid one.")
 }
 
 fn refused(code: &'static str, detail: &str) -> ApiError {
     ApiError::Route { status: StatusCode::FORBIDDEN, code, detail: detail.to_owned() }
 }
 
-/// What a link's signature is for. The URI comes last: it may hold anything.
-fn signed(project: i64, task: i64, uri: &str, expires: i64) -> String {
+/// What a link's signature covers. The URI comes last, because it may hold line breaks.
+fn signed_text(project: i64, task: i64, uri: &str, expires: i64) -> String {
     format!("link\n{project}\n{task}\n{expires}\n{uri}")
 }
 
-/// The second next full lifetime: links made soon after each other are the same, so that a browser has
-/// the image already.
+/// When a link made `now` expires. Rounded up to a multiple of the lifetime, so that repeated requests give the same
+/// URL and browsers can cache its object.
 fn expiry(now: i64, lifetime: Duration) -> i64 {
     let lifetime = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX).max(1);
     (now / lifetime + 2).saturating_mul(lifetime)
@@ -91,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_is_good_for_one_to_two_lifetimes_and_stays_the_same_for_one() {
+    fn a_link_is_valid_for_one_to_two_lifetimes_and_stays_the_same_for_one() {
         let hour = Duration::from_secs(3_600);
         assert_eq!(expiry(7_200, hour), 14_400);
         assert_eq!(expiry(10_799, hour), 14_400);
@@ -100,9 +134,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_signed_reads_as_something_else() {
-        assert_ne!(signed(7, 1, "s3://b/k", 23), signed(7, 12, "s3://b/k", 3));
-        assert_ne!(signed(7, 1, "s3://b/k", 2), signed(71, 1, "s3://b/k", 2));
-        assert_ne!(signed(7, 1, "s3://b/k", 2), signed(7, 1, "2\ns3://b/k", 2));
+    fn no_two_links_have_the_same_signed_text() {
+        assert_ne!(signed_text(7, 1, "s3://b/k", 23), signed_text(7, 12, "s3://b/k", 3));
+        assert_ne!(signed_text(7, 1, "s3://b/k", 2), signed_text(71, 1, "s3://b/k", 2));
+        assert_ne!(signed_text(7, 1, "s3://b/k", 2), signed_text(7, 1, "2\ns3://b/k", 2));
     }
 }

@@ -13,8 +13,7 @@ use crate::api::answer::{Answer, texts_memory};
 use crate::api::error::ApiResult;
 use crate::api::memory::{Reserved, Unfinished};
 use crate::api::offload::Stop;
-use crate::api::tasks::{LeftOut, Shown, raw};
-use crate::api::texts::{Chosen, Room, Sizes, Texts};
+use crate::api::texts::{AnswerBudget, Chosen, Omission, ShownText, Sizes, Texts, raw};
 
 /// Bytes of an annotation or prediction without its result: its rows, and as it is written. Measured: 250 as it is
 /// written, and about as much in each of two rows.
@@ -37,11 +36,11 @@ pub(in crate::api) struct AnnotationBody<'a> {
     updated_at: Timestamp,
     /// Why `result` is empty; absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    left_out: Option<LeftOut>,
+    left_out: Option<Omission>,
 }
 
 impl<'a> AnnotationBody<'a> {
-    pub(in crate::api) fn new(row: &AnnotationRow, result: Shown<'a>) -> ApiResult<Self> {
+    pub(in crate::api) fn new(row: &AnnotationRow, result: ShownText<'a>) -> ApiResult<Self> {
         let (result, left_out) = raw(result, "[]")?;
         Ok(Self {
             id: row.id,
@@ -70,12 +69,12 @@ pub(super) async fn read(
     rows: &[AnnotationRow],
     reserved: &mut Reserved,
 ) -> Result<(Texts, usize), Unfinished> {
-    let (mut chosen, mut room) = (Chosen::new(sizes(client, rows).await?), Room::default());
+    let (mut chosen, mut budget) = (Chosen::new(sizes(client, rows).await?), AnswerBudget::default());
     for row in rows {
-        room.choose(&mut chosen, row.id);
+        budget.choose(&mut chosen, row.id);
     }
-    reserved.grow_to(memory_of(room.taken(), rows.len()))?;
-    Ok((chosen.texts(client, JsonTable::Annotations).await?, room.taken()))
+    reserved.grow_to(memory_of(budget.taken(), rows.len()))?;
+    Ok((chosen.texts(client, JsonTable::Annotations).await?, budget.taken()))
 }
 
 /// An annotation as an answer.
@@ -97,9 +96,10 @@ pub(super) async fn shown(
 pub(super) async fn stored_bytes(state: &ApiState, id: i64) -> ApiResult<usize> {
     let client = state.db.client().await?;
     let Some(row) = annotations::get(&client, id).await? else { return Ok(0) };
-    let (mut chosen, mut room) = (Chosen::new(sizes(&client, std::slice::from_ref(&row)).await?), Room::default());
-    room.choose(&mut chosen, id);
-    Ok(room.taken())
+    let (mut chosen, mut budget) =
+        (Chosen::new(sizes(&client, std::slice::from_ref(&row)).await?), AnswerBudget::default());
+    budget.choose(&mut chosen, id);
+    Ok(budget.taken())
 }
 
 /// The sizes of the results of annotations.

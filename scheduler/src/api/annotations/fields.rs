@@ -33,7 +33,7 @@ const MAX_DEPTH: usize = 100;
 /// Bytes of a result as the database prints it, as of items that are imported: the API and exports read this text.
 const MAX_PRINTED: usize = 32 * 1024 * 1024;
 
-/// Whether lists and objects of a JSON text lie deeper within each other than so many levels.
+/// Whether lists and objects of a JSON text are nested deeper than this many levels.
 fn is_deeper(json: &str, levels: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     json.bytes().any(|byte| {
@@ -61,7 +61,7 @@ impl AnnotationFields {
     }
 
     /// Checks the regions, and gives the bytes as which they print. Large ones are read off the threads that serve
-    /// everybody: some 16 MiB, three times.
+    /// requests: some 16 MiB, three times.
     ///
     /// # Errors
     /// They are not a list, or the database or its readers could not hold them.
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_result_is_checked_off_the_threads_that_serve_everybody() {
+    async fn a_large_result_is_checked_off_the_threads_that_serve_requests() {
         let small = fields(r#"{"result": [1]}"#).checked(&Offload::busy()).now_or_never();
         assert!(small.is_some_and(|checked| checked.is_ok()), "what is small is not kept waiting");
         let large = fields(&format!(r#"{{"result": ["{}"]}}"#, "x".repeat(1024 * 1024)));

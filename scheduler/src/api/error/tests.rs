@@ -1,3 +1,6 @@
+use axum::http::header;
+use axum::response::IntoResponse as _;
+
 use super::*;
 use longshore_storage::Op;
 
@@ -16,7 +19,7 @@ async fn a_field_error_names_its_field_under_label_studios_words() {
     assert_eq!(body["validation_errors"]["bucket"][0], "This field is required.");
     assert_eq!((&body["code"], &body["exc_info"]), (&"validation_error".into(), &serde_json::Value::Null));
     assert_eq!(body["status_code"], 400);
-    assert!(body["id"].as_str().unwrap().parse::<Uuid>().is_ok());
+    assert!(body["id"].as_str().unwrap().parse::<uuid::Uuid>().is_ok());
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub(in crate::api) struct Reserved {
 /// Why work on an answer ended early.
 #[derive(Debug)]
 pub(in crate::api) enum Unfinished {
-    /// There is no memory for so many bytes now.
+    /// There is no memory for this many bytes now.
     NoMemory { bytes: usize, error: ApiError },
     /// Anything else.
     Failed(ApiError),

@@ -1,4 +1,4 @@
-//! Where a URI leads: which of a project's storages holds its object.
+//! Which of a project's storages holds the object of a URI, and whether it can presign.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use longshore_storage::Storage;
 
 use crate::api::error::{ApiError, ApiResult};
 
-/// The storage that holds the object: of those with its bucket the one whose prefix says most about the
-/// key, and among equals the one that the task came from.
+/// The storage that holds the object: of those with its bucket the one with the longest prefix that matches the key,
+/// and among equals the one that the task came from.
 ///
-/// A prefix is no limit: a storage that reads task files below `tasks/` gives their images elsewhere
-/// in the bucket too. The folder of local files is one.
+/// A prefix does not restrict which URIs resolve: a storage that reads task files below `tasks/` also gives their
+/// images elsewhere in the bucket. The folder of local files does restrict them.
 pub(super) fn choose<'a>(
     storages: &'a [Candidate],
     uri: &ObjectUri<'_>,
@@ -29,16 +29,19 @@ pub(super) fn choose<'a>(
     fitting.max_by_key(|storage| (matching(storage, key), Some(storage.id) == own, std::cmp::Reverse(storage.id)))
 }
 
-/// The length of a prefix that the key has.
+/// The length of the storage's prefix, if the key starts with it.
 fn matching(storage: &Candidate, key: &str) -> Option<usize> {
     let prefix = storage.settings.connection.prefix();
     key.starts_with(&prefix).then_some(prefix.len())
 }
 
-/// A signed URL of the object, or `None` where it is to be streamed: the user said so, or there are none.
-///
-/// Kinds without signed URLs say so themselves, and so do credentials that cannot sign.
-pub(super) async fn signed(storage: &dyn Storage, settings: &StorageSettings, key: &str) -> ApiResult<Option<Secret>> {
+/// A presigned URL of the object, or `None` where it is to be streamed: the user switched `presign` off, or the kind or
+/// the credentials cannot sign.
+pub(super) async fn presigned(
+    storage: &dyn Storage,
+    settings: &StorageSettings,
+    key: &str,
+) -> ApiResult<Option<Secret>> {
     if !settings.presign {
         return Ok(None);
     }
@@ -48,7 +51,7 @@ pub(super) async fn signed(storage: &dyn Storage, settings: &StorageSettings, ke
     }
 }
 
-/// How long a signed URL is good.
+/// How long a presigned URL is valid.
 pub(super) fn ttl(settings: &StorageSettings) -> Duration {
     Duration::from_secs(u64::from(settings.presign_ttl) * 60)
 }
@@ -74,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_matching_prefix_wins_and_no_prefix_is_a_limit() {
+    fn the_longest_matching_prefix_wins_and_no_prefix_restricts() {
         let all = [
             r#"{"kind":"s3","bucket":"b"}"#,
             r#"{"kind":"s3","bucket":"b","prefix":"train"}"#,

@@ -1,74 +1,85 @@
-//! Conditions of a request: what the caller has of the object already.
+//! Conditions of a request: which version of the object the caller has already.
 
-use axum::http::{HeaderMap, HeaderName, header};
-use jiff::Timestamp;
+use std::time::SystemTime;
+
+use axum::http::{HeaderMap, header};
+use headers::{ETag, Header, HeaderMapExt, IfModifiedSince, IfNoneMatch, LastModified};
 use longshore_storage::ObjectMeta;
 
-/// What a caller has.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Conditions<'a> {
-    if_none_match: Option<&'a str>,
-    if_modified_since: Option<&'a str>,
-    if_range: Option<&'a str>,
+/// Which version of the object the caller has.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Conditions {
+    if_none_match: Option<IfNoneMatch>,
+    if_modified_since: Option<IfModifiedSince>,
+    if_range: Option<Version>,
 }
 
-impl<'a> Conditions<'a> {
-    pub(super) fn of(headers: &'a HeaderMap) -> Self {
-        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+/// The version that `If-Range` names. Not `headers::IfRange`: that accepts a date after the last change, where RFC 9110
+/// (13.1.5) asks for the same date.
+#[derive(Debug, Clone)]
+enum Version {
+    Tag(ETag),
+    Date(LastModified),
+    /// Neither, so it is not the current one.
+    Unreadable,
+}
+
+impl Conditions {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         Self {
-            if_none_match: text(header::IF_NONE_MATCH),
-            if_modified_since: text(header::IF_MODIFIED_SINCE),
-            if_range: text(header::IF_RANGE),
+            if_none_match: headers.typed_get(),
+            if_modified_since: headers.typed_get(),
+            if_range: headers.get(header::IF_RANGE).map(|value| {
+                let tag = ETag::decode(&mut std::iter::once(value)).map(Version::Tag);
+                let version = tag.or_else(|_| LastModified::decode(&mut std::iter::once(value)).map(Version::Date));
+                version.unwrap_or(Version::Unreadable)
+            }),
         }
     }
 
-    /// Whether the answer hangs on what the object is now.
+    /// Whether the answer depends on the current version of the object.
     pub(super) fn any(&self) -> bool {
         self.if_none_match.is_some() || self.if_modified_since.is_some() || self.if_range.is_some()
     }
 
-    /// Whether the caller has the object as it is now.
-    pub(super) fn are_up_to_date(&self, now: &ObjectMeta) -> bool {
-        match (self.if_none_match, self.if_modified_since) {
-            (Some("*"), _) => true,
-            (Some(tags), _) => tags.split(',').any(|tag| {
-                let tag = tag.trim();
-                now.etag.is_some() && unquoted(tag.strip_prefix("W/").unwrap_or(tag)) == now.etag.as_deref()
-            }),
-            (None, Some(since)) => match (date(since), now.modified_at) {
-                (Some(since), Some(modified)) => modified.as_second() <= since.as_second(),
-                _ => false,
-            },
+    /// Whether the caller has the current version. A tag decides before a date.
+    pub(super) fn are_up_to_date(&self, current: &ObjectMeta) -> bool {
+        match (&self.if_none_match, &self.if_modified_since) {
+            (Some(tags), _) if *tags == IfNoneMatch::any() => true,
+            (Some(tags), _) => etag(current).is_some_and(|tag| !tags.precondition_passes(&tag)),
+            (None, Some(since)) => {
+                current.modified_at.is_some_and(|modified| !since.is_modified(SystemTime::from(modified)))
+            }
             (None, None) => false,
         }
     }
 
-    /// Whether a part would fit what the caller has; else the whole is needed.
-    pub(super) fn allow_part(&self, now: &ObjectMeta) -> bool {
-        let Some(has) = self.if_range else { return true };
-        match unquoted(has) {
-            Some(tag) => Some(tag) == now.etag.as_deref(),
-            // By date only if exactly; a weak tag is no date and never fits.
-            None => date(has).is_some_and(|has| now.modified_at.map(Timestamp::as_second) == Some(has.as_second())),
+    /// Whether a part fits what the caller has; otherwise it needs the whole object.
+    pub(super) fn allow_part(&self, current: &ObjectMeta) -> bool {
+        match &self.if_range {
+            None => true,
+            // Equal tags are both strong, because `etag` gives no weak ones.
+            Some(Version::Tag(tag)) => etag(current).as_ref() == Some(tag),
+            Some(Version::Date(date)) => last_modified(current) == Some(*date),
+            Some(Version::Unreadable) => false,
         }
     }
 }
 
-/// As `Last-Modified` has it.
-pub(super) fn http_date(time: Timestamp) -> String {
-    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+/// `ETag` of an object: its storage's tag as a strong one.
+pub(super) fn etag(object: &ObjectMeta) -> Option<ETag> {
+    object.etag.as_deref().and_then(|tag| format!("\"{tag}\"").parse().ok())
 }
 
-fn date(text: &str) -> Option<Timestamp> {
-    httpdate::parse_http_date(text).ok()?.try_into().ok()
-}
-
-fn unquoted(tag: &str) -> Option<&str> {
-    tag.strip_prefix('"')?.strip_suffix('"')
+/// `Last-Modified` of an object.
+pub(super) fn last_modified(object: &ObjectMeta) -> Option<LastModified> {
+    object.modified_at.map(|time| SystemTime::from(time).into())
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderName;
+
     use super::*;
 
     fn meta() -> ObjectMeta {
@@ -76,7 +87,7 @@ mod tests {
         ObjectMeta { key: "k".to_owned(), size: 1, etag: Some("tag".to_owned()), modified_at: Some(modified_at) }
     }
 
-    fn holds(name: HeaderName, value: &str, check: fn(&Conditions<'_>, &ObjectMeta) -> bool) -> bool {
+    fn holds(name: HeaderName, value: &str, check: fn(&Conditions, &ObjectMeta) -> bool) -> bool {
         check(&Conditions::of(&HeaderMap::from_iter([(name, value.parse().unwrap())])), &meta())
     }
 
@@ -88,23 +99,25 @@ mod tests {
             ("\"a\", \"tag\"", true),
             ("*", true),
             ("\"other\"", false),
+            ("\"a,tag\"", false),
             ("tag", false),
         ] {
-            assert_eq!(holds(header::IF_NONE_MATCH, tags, |has, now| has.are_up_to_date(now)), expected, "{tags}");
+            assert_eq!(holds(header::IF_NONE_MATCH, tags, Conditions::are_up_to_date), expected, "{tags}");
         }
-        for (since, expected) in
-            [("Mon, 04 May 2026 03:02:01 GMT", true), ("Mon, 04 May 2026 03:02:00 GMT", false), ("x", false)]
-        {
-            assert_eq!(
-                holds(header::IF_MODIFIED_SINCE, since, |has, now| has.are_up_to_date(now)),
-                expected,
-                "{since}"
-            );
+        for (since, expected) in [
+            ("Mon, 04 May 2026 03:02:01 GMT", true),
+            ("Mon, 04 May 2026 03:02:00 GMT", false),
+            // The two obsolete forms of HTTP dates.
+            ("Monday, 04-May-26 03:02:01 GMT", true),
+            ("Mon May  4 03:02:01 2026", true),
+            ("x", false),
+        ] {
+            assert_eq!(holds(header::IF_MODIFIED_SINCE, since, Conditions::are_up_to_date), expected, "{since}");
         }
-        assert_eq!(http_date(meta().modified_at.unwrap()), "Mon, 04 May 2026 03:02:01 GMT");
         let untagged = ObjectMeta { etag: None, ..meta() };
-        let headers = HeaderMap::from_iter([(header::IF_NONE_MATCH, "tag".parse().unwrap())]);
-        assert!(!Conditions::of(&headers).are_up_to_date(&untagged));
+        let headers = |value: &str| HeaderMap::from_iter([(header::IF_NONE_MATCH, value.parse().unwrap())]);
+        assert!(!Conditions::of(&headers("\"tag\"")).are_up_to_date(&untagged));
+        assert!(Conditions::of(&headers("*")).are_up_to_date(&untagged));
     }
 
     #[test]
@@ -115,9 +128,16 @@ mod tests {
             ("\"other\"", false),
             ("Mon, 04 May 2026 03:02:01 GMT", true),
             ("Mon, 04 May 2026 03:02:02 GMT", false),
+            ("tag", false),
         ] {
-            assert_eq!(holds(header::IF_RANGE, has, |has, now| has.allow_part(now)), expected, "{has}");
+            assert_eq!(holds(header::IF_RANGE, has, Conditions::allow_part), expected, "{has}");
         }
         assert!(Conditions::default().allow_part(&meta()));
+    }
+
+    #[test]
+    fn a_tag_that_is_no_http_tag_is_left_out() {
+        assert_eq!(etag(&ObjectMeta { etag: Some("a\"b".to_owned()), ..meta() }), None);
+        assert!(etag(&meta()).is_some());
     }
 }

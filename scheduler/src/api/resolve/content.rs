@@ -1,11 +1,11 @@
-//! What an object is, and whether a browser may show it as a page of this site.
+//! The content type of an object, and whether a browser may show it as a page of this site.
 
 use axum::http::HeaderValue;
 
-/// What storages call objects of which they know nothing.
+/// The types that storages give to objects whose type they do not know.
 const UNKNOWN: &[&str] = &["", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"];
 
-/// Types beside images, sound and video that run nothing.
+/// Types besides images, audio and video that run no scripts.
 const PASSIVE: &[&str] = &[
     "application/json",
     "application/pdf",
@@ -15,14 +15,14 @@ const PASSIVE: &[&str] = &[
     "text/tab-separated-values",
 ];
 
-/// The type of an object: as the storage has it in plain words, or else by the key's extension.
+/// The type of an object: the stored one if it is a single type, otherwise by the key's extension.
 pub(super) fn of(stored: Option<&str>, key: &str) -> HeaderValue {
-    let stored = stored.filter(|stored| is_plain(stored) && !UNKNOWN.contains(&essence(stored).as_str()));
+    let stored = stored.filter(|stored| is_single(stored) && !UNKNOWN.contains(&essence(stored).as_str()));
     let guessed = || mime_guess::from_path(key).first_raw().unwrap_or("application/octet-stream");
     stored.and_then(|stored| HeaderValue::from_str(stored).ok()).unwrap_or_else(|| HeaderValue::from_static(guessed()))
 }
 
-/// Whether nothing of this type runs scripts: a page of a bucket shall not run as one of this site.
+/// Whether this type runs no scripts: a page of a bucket must not run as one of this site.
 pub(super) fn is_passive(content_type: &HeaderValue) -> bool {
     let essence = essence(content_type.to_str().unwrap_or_default());
     let is_media = ["image/", "audio/", "video/"].iter().any(|kind| essence.starts_with(kind));
@@ -31,15 +31,15 @@ pub(super) fn is_passive(content_type: &HeaderValue) -> bool {
 
 /// Whether this is `type/subtype`, perhaps with parameters like `; charset=utf-8`, and nothing more.
 ///
-/// Whoever may write to a bucket chooses its types. A list such as `image/png, text/html` is one thing
-/// here and another in a browser, and quotes and angle brackets are not for pages that embed the object.
-fn is_plain(content_type: &str) -> bool {
+/// Everyone who may write to a bucket chooses its types. A browser reads a list such as `image/png, text/html` in
+/// another way than this module, and quotes and angle brackets could break out of a page that embeds the object.
+fn is_single(content_type: &str) -> bool {
     let is_pair = |text: &str, mid| text.trim().split_once(mid).is_some_and(|(a, b)| is_token(a) && is_token(b));
     let mut parts = content_type.split(';');
     parts.next().is_some_and(|essence| is_pair(essence, '/')) && parts.all(|parameter| is_pair(parameter, '='))
 }
 
-/// HTTP's tokens without those characters that mean something in HTML.
+/// HTTP's tokens without the characters that have a meaning in HTML.
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%*+-.^_|~".contains(&byte))
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_extension_says_what_the_storage_does_not() {
+    fn the_extension_decides_where_the_storage_has_no_type() {
         for (stored, key, expected) in [
             (Some("image/webp"), "a.jpg", "image/webp"),
             (Some("binary/octet-stream"), "a/b.JPG", "image/jpeg"),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_type_that_says_more_than_one_type_counts_as_none() {
+    fn a_stored_type_that_is_not_a_single_type_counts_as_none() {
         for stored in [
             "image/png, text/html",
             "image/png,text/html",
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_run_scripts_is_not_passive() {
+    fn a_type_that_could_run_scripts_is_not_passive() {
         let passive = |text: &'static str| is_passive(&HeaderValue::from_static(text));
         for text in [
             "image/png",

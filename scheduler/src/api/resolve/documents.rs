@@ -1,4 +1,4 @@
-//! Whole documents: every URI of a task turned at once.
+//! Whole documents: every URI of a task resolved at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,55 +16,56 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::links::Room;
+use super::links::ReplacementBudget;
 use super::search::{check_size, data_of, held_of, unreadable, uris_of};
-use super::{content, link, place};
+use super::{choose, content};
 use crate::api::ApiState;
+use crate::api::access::{Caller, Policy, Role, Routes, make_link};
 use crate::api::answer::Answer;
-use crate::api::auth::Caller;
 use crate::api::error::{ApiError, ApiResult, ErrorBody};
 use crate::api::extract::Json;
 use crate::api::offload::Stop;
 
-/// Bytes of an object that may stand in a document. As text it is a third more.
+/// Bytes of the largest object that is inlined in a document. As base64 it is a third more.
 const LARGEST_INLINED: u64 = 1024 * 1024;
 
-/// Bytes of all objects that may stand in a document together.
+/// Bytes of all objects that are inlined in one document.
 const MOST_INLINED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes that take the place of URIs in one answer: a document may name one object a million times. All inlined
-/// objects fit once, as base64.
+/// Bytes that replace URIs in one answer: a document may name one object a million times. All inlined objects fit
+/// once, as base64.
 const MOST_REPLACED_BYTES: usize = 32 * 1024 * 1024;
 
-/// Objects that are tried to be put into a document.
+/// Objects of a document that are candidates for inlining.
 const MOST_INLINED: usize = 100;
 
-/// Objects that are read at once for one request.
+/// Objects that are read at the same time for one request.
 const READS: usize = 8;
 
-/// A small object comes in well under a second; a page waits for all of them.
+/// How long one object may take. A small one takes well under a second, and a page waits for all of them.
 const READ_TIME: Duration = Duration::from_secs(10);
 
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(resolve_document))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        // It changes nothing. The document is in the body because of its length.
+        .route(Policy::from(Role::Read).with_large_body(), routes!(resolve_document))
 }
 
 /// What URIs become.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
-    /// A signed URL where the storage's `presign` is on, else a link to `/tasks/{id}/resolve`.
+    /// A presigned URL where the storage's `presign` is on, otherwise a link to `/tasks/{id}/resolve`.
     #[default]
     Presign,
-    /// A `data:` URL with the object itself: of up to 100 objects of 1 MiB each and 16 MiB together.
-    /// The others as with `presign`.
+    /// A `data:` URL with the object itself, for up to 100 objects of 1 MiB each and 16 MiB together.
+    /// Other objects as with `presign`.
     Base64,
 }
 
-/// The document of a task, and how to turn it.
+/// The document of a task, and what its URIs become.
 #[derive(Debug, Deserialize, ToSchema)]
 struct ResolveRequest {
     /// The task that holds the URIs: others in the document stay as they are.
@@ -77,30 +78,30 @@ struct ResolveRequest {
     mode: Mode,
 }
 
-/// The document with its URIs turned. Nothing else of it is changed.
+/// The document with its URIs replaced. The rest of it is unchanged.
 #[derive(Debug, Serialize, ToSchema)]
-struct Resolved {
+struct ResolvedDocument {
     task: i64,
     #[schema(value_type = Object)]
     document: Box<RawValue>,
-    /// Distinct URIs that were turned, …
+    /// Distinct URIs that were replaced.
     resolved: usize,
-    /// … and how many of those into `data:` URLs.
+    /// How many of those by `data:` URLs.
     inlined: usize,
-    /// Those that were not.
-    left: Vec<Left>,
+    /// Those that were not replaced.
+    left: Vec<UnresolvedUri>,
 }
 
-/// A URI that stayed as it is.
+/// A URI that was not replaced.
 #[derive(Debug, Serialize, ToSchema)]
-struct Left {
+struct UnresolvedUri {
     uri: String,
     /// Why: `uri_not_held`, `no_storage`, or what the storage said.
     code: &'static str,
 }
 
-/// What became of a URI.
-type Turned = Result<(String, Form), &'static str>;
+/// The text that replaces a URI, or the code that says why there is none.
+type Replacement = Result<(String, Form), &'static str>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -108,12 +109,12 @@ enum Form {
     Inlined { bytes: usize },
 }
 
-/// Turns all URIs of a document, however deep and however many in one piece of HTML.
+/// Resolves all URIs of a document, at any depth and also within HTML.
 ///
-/// Only URIs are turned that the task holds and whose bucket a storage of its project imports from.
+/// Only URIs are resolved that the task holds and whose bucket a storage of its project imports from.
 #[utoipa::path(
     post, path = "/api/resolve", operation_id = "resolve_document", tag = "resolve", request_body = ResolveRequest,
-    responses((status = 200, body = Resolved), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
+    responses((status = 200, body = ResolvedDocument), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn resolve_document(
     State(state): State<ApiState>,
@@ -148,13 +149,13 @@ async fn resolve_document(
     };
 
     let inlining = if request.mode == Mode::Base64 { MOST_INLINED } else { 0 };
-    let turner = Turner { state: &state, task: &task, storages: &storages };
+    let resolver = UriResolver { state: &state, task: &task, storages: &storages };
     let mut spent = 0;
-    let mut turned = BTreeMap::new();
+    let mut replacements = BTreeMap::new();
     let each = asked.into_iter().enumerate().map(|(index, uri)| {
-        let (turner, is_held) = (&turner, held.contains(&uri));
+        let (resolver, is_held) = (&resolver, held.contains(&uri));
         async move {
-            let result = if is_held { turner.turn(&uri, index < inlining).await } else { Err("uri_not_held") };
+            let result = if is_held { resolver.resolve(&uri, index < inlining).await } else { Err("uri_not_held") };
             (uri, result)
         }
     });
@@ -163,17 +164,17 @@ async fn resolve_document(
         if let Ok((_, Form::Inlined { bytes })) = result {
             spent += bytes;
             if spent > MOST_INLINED_BYTES {
-                result = turner.turn(&uri, false).await;
+                result = resolver.resolve(&uri, false).await;
             }
         }
-        turned.insert(uri, result);
+        replacements.insert(uri, result);
     }
     drop(each);
     let document = sent.unwrap_or(data);
     let write = move |stop: &Stop| {
-        let resolved = answer(task.id, &document, own_key.as_deref(), &turned, stop)?;
+        let resolved = answer(task.id, &document, own_key.as_deref(), &replacements, stop)?;
         drop(document);
-        let expected = resolved.document.get().len() + 256 * turned.len();
+        let expected = resolved.document.get().len() + 256 * replacements.len();
         Answer::write(&resolved, expected, reserved)
     };
     state.offload.run(document_bytes, write).await
@@ -183,25 +184,27 @@ fn answer(
     task: i64,
     document: &str,
     own_key: Option<&str>,
-    turned: &BTreeMap<String, Turned>,
+    replacements: &BTreeMap<String, Replacement>,
     stop: &Stop,
-) -> ApiResult<Resolved> {
-    let mut room = Room::new(MOST_REPLACED_BYTES);
+) -> ApiResult<ResolvedDocument> {
+    let mut budget = ReplacementBudget::new(MOST_REPLACED_BYTES);
     let text = |uri: &str| {
-        if room.is_full() || stop.is_set() {
+        if budget.is_spent() || stop.is_set() {
             return None;
         }
-        let (text, _) = turned.get(uri)?.as_ref().ok()?;
-        room.take(text).then(|| text.clone())
+        let (text, _) = replacements.get(uri)?.as_ref().ok()?;
+        budget.take(text).then(|| text.clone())
     };
     let document = uri::rewrite(document, own_key, text).into_owned();
-    if room.is_full() {
+    if budget.is_spent() {
         let detail = format!("The URIs' replacements would take more than {MOST_REPLACED_BYTES} bytes.");
         return Err(ApiError::unreadable("too_many_uris", detail));
     }
-    let forms = turned.values().filter_map(|result| result.as_ref().ok().map(|(_, form)| form));
-    let left = turned.iter().filter_map(|(uri, result)| Some(Left { uri: uri.clone(), code: result.as_ref().err()? }));
-    Ok(Resolved {
+    let forms = replacements.values().filter_map(|result| result.as_ref().ok().map(|(_, form)| form));
+    let left = replacements
+        .iter()
+        .filter_map(|(uri, result)| Some(UnresolvedUri { uri: uri.clone(), code: result.as_ref().err()? }));
+    Ok(ResolvedDocument {
         task,
         document: RawValue::from_string(document).map_err(ApiError::internal)?,
         resolved: forms.clone().count(),
@@ -210,20 +213,20 @@ fn answer(
     })
 }
 
-/// Turns the URIs of one task.
-struct Turner<'a> {
+/// Resolves the URIs of one task.
+struct UriResolver<'a> {
     state: &'a ApiState,
     task: &'a Holder,
     storages: &'a [Candidate],
 }
 
-impl Turner<'_> {
-    async fn turn(&self, uri: &str, inline: bool) -> Turned {
+impl UriResolver<'_> {
+    async fn resolve(&self, uri: &str, inline: bool) -> Replacement {
         let Some(parsed) = ObjectUri::parse(uri) else { return Err("no_storage") };
         let key = self.state.resolve.key(&parsed);
-        let chosen = place::choose(self.storages, &parsed, &key, self.task.storage_id).ok_or("no_storage")?;
-        let turned = async {
-            let storage = self.state.opened.get(self.state, chosen)?;
+        let chosen = choose::choose(self.storages, &parsed, &key, self.task.storage_id).ok_or("no_storage")?;
+        let resolved = async {
+            let storage = self.state.open_storages.get(self.state, chosen)?;
             if inline {
                 let read = timeout(READ_TIME, storage.get(&key, None, LARGEST_INLINED)).await.unwrap_or_else(|_| {
                     Err(StorageError::new(Op::Get, ErrorKind::Unavailable, FailureReason::Unavailable))
@@ -239,13 +242,13 @@ impl Turner<'_> {
                     Err(error) => return Err(ApiError::Storage(error)),
                 }
             }
-            let url = match place::signed(storage.as_ref(), &chosen.settings, &key).await? {
+            let url = match choose::presigned(storage.as_ref(), &chosen.settings, &key).await? {
                 Some(url) => url.expose().to_owned(),
-                None => link::make(self.state, self.task.project_id, self.task.id, uri)?,
+                None => make_link(self.state, self.task.project_id, self.task.id, uri)?,
             };
             Ok((url, Form::Url))
         };
-        turned.await.map_err(|error: ApiError| error.code())
+        resolved.await.map_err(|error: ApiError| error.code())
     }
 }
 
@@ -253,15 +256,15 @@ impl Turner<'_> {
 mod tests {
     use super::*;
 
-    /// One object that is named so often.
-    fn answered(times: usize) -> ApiResult<Resolved> {
-        let turned = Ok(("x".repeat(1024 * 1024), Form::Inlined { bytes: 0 }));
+    /// One object that is named this many times.
+    fn answered(times: usize) -> ApiResult<ResolvedDocument> {
+        let replacement = Ok(("x".repeat(1024 * 1024), Form::Inlined { bytes: 0 }));
         let document = serde_json::to_string(&vec!["s3://b/1"; times]).unwrap();
-        answer(1, &document, None, &BTreeMap::from([("s3://b/1".to_owned(), turned)]), &Stop::default())
+        answer(1, &document, None, &BTreeMap::from([("s3://b/1".to_owned(), replacement)]), &Stop::default())
     }
 
     #[test]
-    fn an_object_that_a_document_names_again_and_again_takes_room_each_time() {
+    fn an_object_that_a_document_names_repeatedly_counts_each_time() {
         assert_eq!(answered(32).unwrap().document.get().len(), 32 * (1024 * 1024 + 3) + 1);
         assert_eq!(answered(33).unwrap_err().code(), "too_many_uris");
     }

@@ -1,25 +1,23 @@
 //! Local files by their path below the operator's folder, as the host links to them.
 
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use longshore_db::resolve;
 use longshore_model::uri::ObjectUri;
 use longshore_storage::{ErrorKind, StorageError};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::place;
-use super::proxy::{self, Asked};
+use super::choose::choose;
+use super::proxy::{self, ObjectRequest};
 use crate::api::ApiState;
-use crate::api::auth::Caller;
+use crate::api::access::{Caller, Role, Routes};
 use crate::api::error::{ApiError, ApiResult, ErrorBody};
 
 const NOT_SERVED: &str = "Local files are not served: the operator has to set LOCAL_FILES_SERVING_ENABLED to true and \
     LOCAL_FILES_DOCUMENT_ROOT to a folder.";
 
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(local_file))
+pub(super) fn routes() -> Routes {
+    Routes::default().route(Role::Read, routes!(local_file))
 }
 
 /// Gives a local file, whole or in parts, from a folder that is connected to a project of the caller.
@@ -27,8 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
     get, path = "/data/local-files", operation_id = "local_files_get", tag = "resolve",
     params(("d" = Option<String>, Query, description = "The path below the operator's folder.")),
     responses(
-        (status = 200, description = "The file."), (status = 206, description = "The part of it that was asked for."),
-        (status = 304, description = "It is still what the caller has."), (status = 400, body = ErrorBody),
+        (status = 200, description = "The file."), (status = 206, description = "The requested part of it."),
+        (status = 304, description = "The caller has the current object."), (status = 400, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 416, body = ErrorBody)
     )
 )]
@@ -36,17 +34,16 @@ async fn local_file(
     State(state): State<ApiState>,
     caller: Caller,
     RawQuery(query): RawQuery,
-    method: Method,
-    headers: HeaderMap,
+    request: ObjectRequest,
 ) -> ApiResult<Response> {
     if !state.resolve.local_files_serving {
         return Err(ApiError::forbidden(NOT_SERVED));
     }
     let link = format!("/data/local-files?{}", query.unwrap_or_default());
     let uri = ObjectUri::parse(&link)
-        .ok_or_else(|| ApiError::unreadable("missing_path", "Query parameter \"d\" has to be a file's path."))?;
+        .ok_or_else(|| ApiError::unreadable("missing_path", "Query parameter `d` has to be a file's path."))?;
     let not_found = || ApiError::not_found("connected file with this path");
-    // The storage would look where such a path leads; a connected folder never needs one.
+    // The storage would follow such a path; a connected folder never needs one.
     if uri.key.split('/').any(|part| matches!(part, "." | "..")) {
         return Err(not_found());
     }
@@ -54,10 +51,10 @@ async fn local_file(
     let folders = resolve::local_files(&client, caller.scope()).await?;
     drop(client);
     let key = state.resolve.key(&uri);
-    let folder = place::choose(&folders, &uri, &key, None).ok_or_else(not_found)?;
-    let storage = state.opened.get(&state, folder)?;
-    match proxy::serve(&storage, folder.id, &key, &Asked::of(&method, &headers)).await {
-        // A folder, and a link that leads out of the root, are not there either.
+    let folder = choose(&folders, &uri, &key, None).ok_or_else(not_found)?;
+    let storage = state.open_storages.get(&state, folder)?;
+    match proxy::serve(&storage, folder.id, &key, &request).await {
+        // To the caller, a folder and a link that leads out of the root are missing too.
         Err(ApiError::Storage(StorageError {
             kind: ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid,
             ..

@@ -1,68 +1,82 @@
-//! Streams an object through: whole or in part, with no limit of time and no more held than a piece.
+//! Streams an object through the scheduler: whole or in part, without a time limit, one piece in memory at a time.
 
-use longshore_telemetry::error_chain;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt;
+use headers::HeaderMapExt;
 use longshore_model::FailureReason;
 use longshore_storage::{ObjectMeta, ObjectStream, Range, Storage, StorageError};
+use longshore_telemetry::error_chain;
 
-use super::conditions::{Conditions, http_date};
+use super::conditions::{Conditions, etag, last_modified};
 use super::content;
-use super::range::{self, Wanted};
+use super::range::{self, RequestedRange};
 use crate::api::error::{ApiError, ApiResult};
 
-/// The host's: browsers keep an object for an hour and then ask whether it is still the same.
+/// The host's value: browsers cache an object for an hour and then ask whether it has changed.
 const CACHING: HeaderValue = HeaderValue::from_static("private, max-age=3600, must-revalidate");
 
-/// What of an object a request wants.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
-    head: bool,
-    wanted: Option<Wanted>,
-    conditions: Conditions<'a>,
+/// Which part of an object a request asks for, and on which conditions.
+#[derive(Debug, Clone)]
+pub(super) struct ObjectRequest {
+    is_head: bool,
+    range: Option<RequestedRange>,
+    conditions: Conditions,
 }
 
-impl<'a> Asked<'a> {
-    pub(super) fn of(method: &Method, headers: &'a HeaderMap) -> Self {
-        let head = method == Method::HEAD;
-        // HTTP knows parts for GET alone.
-        let range = headers.get(header::RANGE).filter(|_| !head).and_then(|value| value.to_str().ok());
-        Self { head, wanted: range.and_then(range::read), conditions: Conditions::of(headers) }
+impl ObjectRequest {
+    fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let is_head = method == Method::HEAD;
+        // HTTP defines ranges for GET only.
+        let range = headers.get(header::RANGE).filter(|_| !is_head).and_then(|value| value.to_str().ok());
+        Self { is_head, range: range.and_then(range::read), conditions: Conditions::of(headers) }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ObjectRequest {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.method, &parts.headers))
     }
 }
 
 /// Answers with an object.
 ///
-/// The caller hangs up, and the storage is not read on. The storage breaks off, and so does the answer:
-/// its length was promised, so that nobody takes a part for the whole.
+/// When the caller hangs up, the storage is not read further. When the storage fails, the answer breaks off: its length
+/// was announced, so no client takes a part for the whole.
 pub(super) async fn serve(
     storage: &Arc<dyn Storage>,
     storage_id: i64,
     key: &str,
-    asked: &Asked<'_>,
+    request: &ObjectRequest,
 ) -> ApiResult<Response> {
-    // A small question first, where the answer may be small.
-    let looks_first = asked.conditions.any() || matches!(asked.wanted, Some(Wanted::Last(_)));
-    let now = if looks_first { Some(storage.head(key).await.map_err(ApiError::Storage)?) } else { None };
-    let mut wanted = asked.wanted;
-    if let Some(now) = &now {
-        if asked.conditions.are_up_to_date(now) {
-            return Ok((StatusCode::NOT_MODIFIED, validators(now)).into_response());
+    // A HEAD request first where it may save the object, or where the range counts from the end.
+    let needs_head = request.conditions.any() || matches!(request.range, Some(RequestedRange::Last(_)));
+    let current = if needs_head { Some(storage.head(key).await.map_err(ApiError::Storage)?) } else { None };
+    let mut requested = request.range;
+    if let Some(current) = &current {
+        if request.conditions.are_up_to_date(current) {
+            return Ok((StatusCode::NOT_MODIFIED, validators(current)).into_response());
         }
-        wanted = wanted.filter(|_| asked.conditions.allow_part(now));
+        requested = requested.filter(|_| request.conditions.allow_part(current));
     }
-    if asked.head {
+    if request.is_head {
         return head(storage, key).await;
     }
-    let range = match (wanted, &now) {
-        (Some(Wanted::Last(0)), Some(now)) => return Ok(no_such_range(now.size)),
-        (Some(Wanted::Last(count)), Some(now)) => Some(Range { first: now.size.saturating_sub(count), last: None }),
-        (Some(Wanted::From(range)), _) => Some(range),
-        (Some(Wanted::Last(_)) | None, _) => None,
+    let range = match (requested, &current) {
+        (Some(RequestedRange::Last(0)), Some(current)) => return Ok(no_such_range(current.size)),
+        (Some(RequestedRange::Last(count)), Some(current)) => {
+            Some(Range { first: current.size.saturating_sub(count), last: None })
+        }
+        (Some(RequestedRange::From(range)), _) => Some(range),
+        (Some(RequestedRange::Last(_)) | None, _) => None,
     };
     let mut stream = match storage.stream(key, range).await {
         Err(error) if error.reason == FailureReason::NoSuchRange => {
@@ -70,18 +84,18 @@ pub(super) async fn serve(
         }
         stream => stream.map_err(ApiError::Storage)?,
     };
-    // Changed since it was looked at: a part of something else fits nothing.
-    if now.is_some_and(|now| now.etag != stream.etag) && stream.part.is_some() {
+    // It changed after the HEAD request: a part of another version fits nothing that the caller has.
+    if current.is_some_and(|current| current.etag != stream.etag) && stream.part.is_some() {
         stream = storage.stream(key, None).await.map_err(ApiError::Storage)?;
     }
     Ok(streamed(stream, storage_id, key))
 }
 
-/// The head of an answer with the whole object. One byte tells what a listing does not: its type.
+/// Answers HEAD. Reads one byte, because the answer to that has the content type, which a listing has not.
 async fn head(storage: &Arc<dyn Storage>, key: &str) -> ApiResult<Response> {
     let (meta, content_type) = match storage.stream(key, Some(Range { first: 0, last: Some(0) })).await {
         Ok(stream) => (meta_of(&stream, key), stream.content_type),
-        // It has no byte.
+        // The object is empty.
         Err(error) if error.reason == FailureReason::NoSuchRange => {
             (storage.head(key).await.map_err(ApiError::Storage)?, None)
         }
@@ -95,7 +109,7 @@ async fn head(storage: &Arc<dyn Storage>, key: &str) -> ApiResult<Response> {
 fn streamed(stream: ObjectStream, storage_id: i64, key: &str) -> Response {
     let meta = meta_of(&stream, key);
     let mut headers = described(&meta, stream.content_type.as_deref());
-    // The bytes go out as they are stored: without this, what is packed would look like nonsense.
+    // The bytes go out as they are stored, so the client has to know how to unpack them.
     let encoding = stream.content_encoding.as_deref().and_then(|encoding| HeaderValue::try_from(encoding).ok());
     headers.extend(encoding.map(|encoding| (header::CONTENT_ENCODING, encoding)));
     let (status, length) = match stream.part {
@@ -123,7 +137,7 @@ fn meta_of(stream: &ObjectStream, key: &str) -> ObjectMeta {
     ObjectMeta { key: key.to_owned(), size, etag, modified_at }
 }
 
-/// What the headers of every answer with an object say of it.
+/// The headers that describe the object.
 fn described(meta: &ObjectMeta, stored_type: Option<&str>) -> HeaderMap {
     let content_type = content::of(stored_type, &meta.key);
     let mut headers = validators(meta);
@@ -137,13 +151,15 @@ fn described(meta: &ObjectMeta, stored_type: Option<&str>) -> HeaderMap {
     headers
 }
 
-/// By what a browser recognizes the object when it asks again.
+/// The headers by which a browser asks later whether the object has changed.
 fn validators(meta: &ObjectMeta) -> HeaderMap {
     let mut headers = HeaderMap::from_iter([(header::CACHE_CONTROL, CACHING)]);
-    let etag = meta.etag.as_deref().filter(|etag| !etag.contains('"')).map(|etag| format!("\"{etag}\""));
-    headers.extend(etag.and_then(|etag| HeaderValue::try_from(etag).ok()).map(|etag| (header::ETAG, etag)));
-    let modified = meta.modified_at.and_then(|time| HeaderValue::try_from(http_date(time)).ok());
-    headers.extend(modified.map(|modified| (header::LAST_MODIFIED, modified)));
+    if let Some(etag) = etag(meta) {
+        headers.typed_insert(etag);
+    }
+    if let Some(modified) = last_modified(meta) {
+        headers.typed_insert(modified);
+    }
     headers
 }
 

@@ -1,37 +1,40 @@
-//! The `Range` of a request.
+//! The `Range` header of a request.
+//!
+//! Not `headers::Range`: it gives ranges only for an object of known size, and here the first request to the storage
+//! carries the range already.
 
 use longshore_storage::Range;
 
-/// The bytes that a caller wants.
+/// The bytes that a caller asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum RequestedRange {
     From(Range),
-    /// So many from the end.
+    /// This many from the end.
     Last(u64),
 }
 
-/// No object reaches so far, and no storage reads larger numbers.
+/// No object is this large, and no storage accepts larger numbers.
 const FARTHEST: u64 = i64::MAX as u64;
 
-/// Reads a header. What is not one range of bytes means the whole object, as HTTP has it.
-pub(super) fn read(header: &str) -> Option<Wanted> {
+/// Reads a header; `None` unless it is one range of bytes, and then HTTP wants the whole object.
+pub(super) fn read(header: &str) -> Option<RequestedRange> {
     let (unit, range) = header.split_once('=')?;
     let (first, last) = range.trim().split_once('-')?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return None;
     }
     match (first.trim(), last.trim()) {
-        ("", last) => Some(Wanted::Last(number(last)?)),
-        (first, "") => Some(Wanted::From(Range { first: number(first)?, last: None })),
+        ("", last) => Some(RequestedRange::Last(number(last)?)),
+        (first, "") => Some(RequestedRange::From(Range { first: number(first)?, last: None })),
         (first, last) => {
             let (first, last) = (number(first)?, number(last)?);
             let until = (last < FARTHEST).then_some(last);
-            (first <= last).then_some(Wanted::From(Range { first, last: until }))
+            (first <= last).then_some(RequestedRange::From(Range { first, last: until }))
         }
     }
 }
 
-/// A number of any length.
+/// A number of any length, at most [`FARTHEST`].
 fn number(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(FARTHEST).min(FARTHEST))
@@ -42,17 +45,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_range_of_bytes_is_understood_and_everything_else_is_the_whole() {
-        let from = |first, last| Some(Wanted::From(Range { first, last }));
-        for (header, wanted) in [
+    fn one_range_of_bytes_is_read_and_everything_else_means_the_whole_object() {
+        let from = |first, last| Some(RequestedRange::From(Range { first, last }));
+        for (header, requested) in [
             ("bytes=0-", from(0, None)),
             ("bytes=5-9", from(5, Some(9))),
             ("Bytes = 5 - 5", from(5, Some(5))),
-            ("bytes=-5", Some(Wanted::Last(5))),
-            ("bytes=-0", Some(Wanted::Last(0))),
+            ("bytes=-5", Some(RequestedRange::Last(5))),
+            ("bytes=-0", Some(RequestedRange::Last(0))),
             ("bytes=0-99999999999999999999999", from(0, None)),
         ] {
-            assert_eq!(read(header), wanted, "{header}");
+            assert_eq!(read(header), requested, "{header}");
         }
         for header in
             ["", "bytes", "bytes=", "bytes=-", "bytes=9-5", "bytes=a-b", "items=0-1", "bytes=0-1,3-4", "bytes=+1-2"]

@@ -1,4 +1,4 @@
-//! What task data holds: read once there is memory for it, and searched off the threads that serve everybody.
+//! Which URIs task data holds. Data is read once there is memory for it, and searched off the threads that serve requests.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -8,16 +8,16 @@ use longshore_db::resolve::{self, Holder};
 use longshore_model::uri::visit;
 
 use crate::api::ApiState;
+use crate::api::access::Caller;
 use crate::api::answer::LARGEST_TEXT;
-use crate::api::auth::Caller;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::offload::Stop;
 
-/// URIs of one document; one that holds more is no task that people look at.
+/// URIs of one document. People do not look at tasks with more.
 const MOST_URIS: usize = 10_000;
 
 /// Whether a task's data holds a URI. Large data is read once there is memory for it, and searched off the threads
-/// that serve everybody; the search ends at the URI, or when the client hangs up.
+/// that serve requests; the search ends at the URI, or when the client hangs up.
 pub(super) async fn holds(state: &ApiState, caller: &Caller, task: &mut Holder, uri: &str) -> ApiResult<bool> {
     let bytes = check_size(task)?;
     // Data as Postgres sent it, and as text.
@@ -84,7 +84,7 @@ pub(super) async fn uris_of(
     state.offload.run(bytes, search).await
 }
 
-/// Which of the URIs that are asked for a task's data holds. All of the data is read only if one is missing.
+/// The requested URIs, and those of them that a task's data holds. The whole data is searched only if one is missing.
 pub(super) async fn held_of(
     state: &ApiState,
     data: &Arc<String>,
@@ -95,7 +95,7 @@ pub(super) async fn held_of(
     let bytes = data.len();
     let search = move |stop: &Stop| {
         let mut held = BTreeSet::new();
-        // Broken off or not, it knows enough.
+        // Stopped early or not, the result is complete.
         let _searched: ControlFlow<()> = visit(&data, own_key.as_deref(), |uri| {
             if asked.contains(uri) && !held.contains(uri) {
                 held.insert(uri.to_owned());

@@ -1,7 +1,6 @@
-//! Storages kept open for seconds: one that signs with a private key takes longer to open than to use.
+//! Open storages, cached for seconds: one that signs with a private key takes longer to open than to use.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use longshore_db::Sealed;
@@ -9,52 +8,48 @@ use longshore_db::resolve::Candidate;
 use longshore_db::storages::seal_name;
 use longshore_model::{FailureReason, Secrets};
 use longshore_storage::{ErrorKind, Op, Storage, StorageError};
-use tokio::time::Instant;
+use moka::sync::Cache;
 
 use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult};
 
-/// Long enough that opening does not show, short enough that secrets are not kept for nothing.
-const KEPT: Duration = Duration::from_secs(30);
+/// How long a storage stays open. Longer would keep secrets in memory that are no longer used; much shorter would show
+/// in the time that a page of images takes.
+const LIFETIME: Duration = Duration::from_secs(30);
 
-/// As many are kept. Each is some kilobytes.
-const MOST: usize = 1_000;
+/// Storages that are open at once, each a few kilobytes. Fewer would make the pages of more projects than this open
+/// theirs for every image.
+const CAPACITY: u64 = 1_000;
 
-/// Opened storages by id.
-#[derive(Default)]
-pub(crate) struct Opened {
-    kept: Mutex<HashMap<i64, Kept>>,
-}
+/// Open storages by ID.
+pub(in crate::api) struct StorageCache(Cache<i64, OpenStorage>);
 
-struct Kept {
-    /// What it was opened with: a row that says something else is opened anew.
+#[derive(Clone)]
+struct OpenStorage {
+    /// What it was opened with. A row that differs opens the storage again.
     settings: String,
     secrets: Option<Sealed>,
     storage: Arc<dyn Storage>,
-    since: Instant,
 }
 
-impl Opened {
+impl Default for StorageCache {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(CAPACITY).time_to_live(LIFETIME).build())
+    }
+}
+
+impl StorageCache {
     /// The storage of a row that was just read.
     pub(super) fn get(&self, state: &ApiState, row: &Candidate) -> ApiResult<Arc<dyn Storage>> {
-        let now = Instant::now();
-        let fresh = |kept: &Kept| now.duration_since(kept.since) < KEPT;
-        if let Some(kept) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&row.id)
-            && fresh(kept)
-            && kept.settings == row.settings_text
-            && kept.secrets == row.secrets
+        if let Some(open) = self.0.get(&row.id)
+            && open.settings == row.settings_text
+            && open.secrets == row.secrets
         {
-            return Ok(Arc::clone(&kept.storage));
+            return Ok(open.storage);
         }
         let storage = open(state, row)?;
         let (settings, secrets) = (row.settings_text.clone(), row.secrets.clone());
-        let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        // Not only those that are asked for again: each holds secrets.
-        all.retain(|_, kept| fresh(kept));
-        if all.len() >= MOST {
-            all.clear();
-        }
-        all.insert(row.id, Kept { settings, secrets, storage: Arc::clone(&storage), since: now });
+        self.0.insert(row.id, OpenStorage { settings, secrets, storage: Arc::clone(&storage) });
         Ok(storage)
     }
 }

@@ -16,8 +16,8 @@ use super::secrets::{open, seal};
 use super::start::{MAX_EXPORT_TASKS, StartSync, idempotency_key};
 use super::values::read_integer;
 use crate::api::ApiState;
+use crate::api::access::Caller;
 use crate::api::answer::Answer;
-use crate::api::auth::Caller;
 use crate::api::error::{ApiError, ApiResult};
 
 /// `validate` and `files` only.

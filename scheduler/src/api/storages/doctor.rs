@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::collection::Collection;
 use crate::api::ApiState;
-use crate::api::auth::Caller;
+use crate::api::access::Caller;
 use crate::api::error::{ApiError, ApiResult, ErrorBody};
 use crate::api::extract::{Json, OptionalJson, Path};
 

@@ -8,8 +8,8 @@ use utoipa::IntoParams;
 
 use super::body::StorageBody;
 use crate::api::ApiState;
+use crate::api::access::Caller;
 use crate::api::answer::Answer;
-use crate::api::auth::Caller;
 use crate::api::error::ApiResult;
 
 /// What the list of a kind needs.

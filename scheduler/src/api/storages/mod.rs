@@ -18,15 +18,14 @@ mod user_fields;
 mod values;
 
 use longshore_model::Direction;
-use utoipa_axum::router::OpenApiRouter;
 
-use super::ApiState;
+use super::access::Routes;
 
 pub use connect::OpenStorage;
 pub(super) use connect::open_storage;
 
-pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new()
+pub(super) fn routes() -> Routes {
+    Routes::default()
         .nest("/api/storages", routes::routes(Direction::Import))
         .nest("/api/storages/export", routes::routes(Direction::Export))
 }
@@ -39,7 +38,7 @@ mod tests {
     use super::*;
 
     fn document() -> Value {
-        serde_json::to_value(routes().into_openapi()).unwrap()
+        serde_json::to_value(routes().into_parts().1).unwrap()
     }
 
     #[test]

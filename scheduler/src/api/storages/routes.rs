@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use longshore_model::{Direction, StorageKind};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::body::StorageBody;
@@ -20,28 +19,31 @@ use super::document::{self, ImportStorage, ImportStorageChange, ImportStorageReq
 use super::list::{ProjectQuery, list_all};
 use super::start::StartSync;
 use crate::api::ApiState;
+use crate::api::access::{Caller, Policy, Role, Routes, Work};
 use crate::api::answer::Answer;
-use crate::api::auth::Caller;
 use crate::api::error::{ApiResult, ErrorBody};
 use crate::api::extract::{Json, Object, OptionalJson, Path, UrlQuery};
 
 /// The routes of one direction.
-pub(super) fn routes(direction: Direction) -> OpenApiRouter<ApiState> {
-    let both = OpenApiRouter::new()
-        .routes(routes!(all))
-        .routes(routes!(kinds))
-        .routes(routes!(list, create))
-        .routes(routes!(get, patch, put, delete))
-        .routes(routes!(validate))
-        .routes(routes!(sync))
-        .routes(routes!(doctor::examine));
-    let mut router = match direction {
+pub(super) fn routes(direction: Direction) -> Routes {
+    let both = Routes::default()
+        .route(Role::Read, routes!(all))
+        .route(Role::Read, routes!(kinds))
+        .route(Role::Read, routes!(list))
+        .route(Role::Admin, routes!(create))
+        .route(Role::Read, routes!(get))
+        .route(Role::Admin, routes!(patch, put))
+        .route(Policy::from(Role::Admin).with_work(Work::WholeTables), routes!(delete))
+        .route(Role::Admin, routes!(validate))
+        .route(Role::Sync, routes!(sync))
+        .route(Role::Admin, routes!(doctor::examine));
+    let mut routes = match direction {
         // Label Studio's preview is of imports alone.
-        Direction::Import => both.routes(routes!(files)),
+        Direction::Import => both.route(Role::Admin, routes!(files)),
         Direction::Export => both,
     };
-    document::describe(direction, router.get_openapi_mut());
-    router.layer(Extension(direction))
+    document::describe(direction, routes.document_mut());
+    routes.with_extension(direction)
 }
 
 /// A kind, by its word in paths and its name for people.

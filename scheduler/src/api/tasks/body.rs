@@ -8,17 +8,8 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::api::annotations::AnnotationBody;
-use crate::api::error::{ApiError, ApiResult};
-
-/// Why JSON of a row is not in an answer: empty JSON stands in its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::api) enum LeftOut {
-    /// The answer holds 16 MiB already. Ask for the task or the annotation by its ID, or for the next ones.
-    AnswerFull,
-    /// It is more than any answer may hold, or Postgres cannot print it.
-    TooLarge,
-}
+use crate::api::error::ApiResult;
+use crate::api::texts::{Omission, ShownText, raw};
 
 /// A task. Keys and their order are Label Studio's; what Longshore does not keep is empty.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,7 +60,7 @@ pub(super) struct TaskBody<'a> {
     comment_authors: [(); 0],
     /// Why `data` and `meta` are empty; absent if they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    left_out: Option<LeftOut>,
+    left_out: Option<Omission>,
 }
 
 /// A prediction of a task.
@@ -87,16 +78,7 @@ pub(super) struct PredictionBody<'a> {
     updated_at: Timestamp,
     /// Why `result` is empty; absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    left_out: Option<LeftOut>,
-}
-
-/// JSON text, or why there is none.
-pub(in crate::api) type Shown<'a> = Result<&'a str, LeftOut>;
-
-/// JSON text as it is, or `empty` and why.
-pub(in crate::api) fn raw<'a>(text: Shown<'a>, empty: &'static str) -> ApiResult<(&'a RawValue, Option<LeftOut>)> {
-    let (text, left_out) = text.map_or_else(|left_out| (empty, Some(left_out)), |text| (text, None));
-    Ok((serde_json::from_str(text).map_err(ApiError::internal)?, left_out))
+    left_out: Option<Omission>,
 }
 
 impl<'a> TaskBody<'a> {
@@ -104,7 +86,7 @@ impl<'a> TaskBody<'a> {
     pub(super) fn new(
         row: TaskRow,
         summary: Summary,
-        (data, meta): (Shown<'a>, Shown<'a>),
+        (data, meta): (ShownText<'a>, ShownText<'a>),
         inner: Option<(Vec<AnnotationBody<'a>>, Vec<PredictionBody<'a>>)>,
     ) -> ApiResult<Self> {
         let ((data, left_out), (meta, _)) = (raw(data, "{}")?, raw(meta, "{}")?);
@@ -148,7 +130,7 @@ impl<'a> TaskBody<'a> {
 }
 
 impl<'a> PredictionBody<'a> {
-    pub(super) fn new(row: PredictionRow, result: Shown<'a>) -> ApiResult<Self> {
+    pub(super) fn new(row: PredictionRow, result: ShownText<'a>) -> ApiResult<Self> {
         let (result, left_out) = raw(result, "[]")?;
         Ok(Self {
             id: row.id,

@@ -9,7 +9,7 @@ use longshore_db::printed::JsonTable;
 use longshore_db::tasks::{self, MAX_SUMMARY_IDS, Summary, TaskRow};
 
 use super::ListHead;
-use super::body::{LeftOut, PredictionBody, TaskBody};
+use super::body::{PredictionBody, TaskBody};
 use crate::api::ApiState;
 use crate::api::annotations::{AnnotationBody, ROW_BYTES};
 use crate::api::answer::{Answer, MOST_BYTES, texts_memory};
@@ -17,7 +17,7 @@ use crate::api::error::{ApiError, ApiResult};
 use crate::api::memory::{Reserved, Unfinished};
 use crate::api::offload::Stop;
 use crate::api::resolve::{Links, MOST_LINK_BYTES};
-use crate::api::texts::{Chosen, Room, Sizes, Texts};
+use crate::api::texts::{AnswerBudget, Chosen, Omission, Sizes, Texts};
 
 /// Annotations and predictions of one answer, each. They take about 300 bytes without their results, so this is 3 MiB.
 const MOST_INNER: i64 = 10_000;
@@ -74,24 +74,24 @@ impl View {
         let stored = rows.stored(&rows.predictions, |row| (row.id, row.stored_bytes));
         let mut chosen_predictions = Chosen::new(Sizes::of(&client, JsonTable::Predictions, stored).await?);
 
-        let (mut room, mut task_bytes) = (Room::default(), 0);
+        let (mut budget, mut task_bytes) = (AnswerBudget::default(), 0);
         for task in &rows.tasks {
-            let before = room.taken();
-            room.choose(&mut chosen_tasks, task.id);
-            task_bytes += room.taken() - before;
+            let before = budget.taken();
+            budget.choose(&mut chosen_tasks, task.id);
+            task_bytes += budget.taken() - before;
             if self.of_list.is_none() {
                 // A task of an ordinary size does not keep its own annotations out. Beside a larger one they would make
                 // an answer that takes more memory than is counted for it.
-                room = if task_bytes > MOST_BYTES { Room::full() } else { Room::besides() };
+                budget = if task_bytes > MOST_BYTES { AnswerBudget::full() } else { AnswerBudget::besides() };
             }
             for row in rows.annotations.get(&task.id).into_iter().flatten() {
-                room.choose(&mut chosen_annotations, row.id);
+                budget.choose(&mut chosen_annotations, row.id);
             }
             for row in rows.predictions.get(&task.id).into_iter().flatten() {
-                room.choose(&mut chosen_predictions, row.id);
+                budget.choose(&mut chosen_predictions, row.id);
             }
         }
-        let bytes = if self.of_list.is_some() { room.taken() } else { task_bytes + room.taken() };
+        let bytes = if self.of_list.is_some() { budget.taken() } else { task_bytes + budget.taken() };
         let links = if self.is_linked { MOST_LINK_BYTES.min(task_bytes.saturating_mul(8)) } else { 0 };
         reserved.grow_to(texts_memory(bytes) + links + heads)?;
         let texts = chosen_tasks.texts(&client, JsonTable::Tasks).await?;
@@ -102,7 +102,7 @@ impl View {
         if self.of_list.is_none() && rows.tasks.iter().any(|task| texts.get(task.id).is_err()) {
             return Err(ApiError::task_too_large().into());
         }
-        let first_left_out = rows.tasks.iter().position(|task| texts.get(task.id).err() == Some(LeftOut::AnswerFull));
+        let first_left_out = rows.tasks.iter().position(|task| texts.get(task.id).err() == Some(Omission::AnswerFull));
         let next_after = first_left_out.and_then(|first| rows.tasks.get(first.checked_sub(1)?)).map(|task| task.id);
         let write = move |stop: &Stop| {
             // Task by task: the links of one are gone before the next.

@@ -1,0 +1,102 @@
+//! Checks the token or the resolve link of a request.
+
+use axum::Extension;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use longshore_model::Secret;
+
+use super::caller::Caller;
+use super::link::VerifiedLink;
+use super::policy::Policy;
+use crate::api::ApiState;
+use crate::api::error::{ApiError, ApiResult};
+
+/// What lets a request in. As an extractor, it is for handlers that take resolve links; others take a [`Caller`].
+#[derive(Debug, Clone)]
+pub(in crate::api) enum Access {
+    Token(Caller),
+    Link(VerifiedLink),
+}
+
+impl Access {
+    /// Checks what a request brings: its token if there is one, or else its link where the route takes one. Only a
+    /// token costs a database query, and only once a second.
+    ///
+    /// # Errors
+    /// The request brings neither; the token is unknown or its role not enough; the link is not valid for this very
+    /// request; the database is unavailable.
+    async fn verify(state: &ApiState, policy: Policy, request: &mut Request) -> ApiResult<Self> {
+        if let Some(token) = token_of(request.headers()) {
+            return Caller::verify(state, &token, policy.role).await.map(Self::Token);
+        }
+        let link = if policy.takes_link { VerifiedLink::of(state, request).await? } else { None };
+        link.map(Self::Link).ok_or_else(ApiError::no_token)
+    }
+}
+
+/// Lets a request pass if its token or link satisfies the policy of its route, before it takes a slot: requests without
+/// valid credentials must not keep others out.
+pub(in crate::api) async fn authenticate(
+    State(state): State<ApiState>,
+    Extension(policy): Extension<Policy>,
+    mut request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let access = Access::verify(&state, policy, &mut request).await?;
+    request.extensions_mut().insert(access);
+    Ok(next.run(request).await)
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Access {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        // Missing only if a route was added outside the authenticated part of the router.
+        parts.extensions.get::<Self>().cloned().ok_or_else(ApiError::no_token)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Access::from_request_parts(parts, state).await? {
+            Access::Token(caller) => Ok(caller),
+            // A route that takes links, with a handler that does not: a link must not stand for a token.
+            Access::Link(_) => Err(ApiError::no_token()),
+        }
+    }
+}
+
+/// The token of a request: `X-Api-Key`, which goes first, or `Authorization: Token` or `Bearer`.
+fn token_of(headers: &HeaderMap) -> Option<Secret> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let token = text(HeaderName::from_static("x-api-key")).or_else(|| {
+        let (scheme, token) = text(header::AUTHORIZATION)?.split_once(' ')?;
+        ["token", "bearer"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(token)
+    })?;
+    let token = token.trim();
+    (!token.is_empty()).then(|| Secret::new(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn a_token_comes_in_any_of_three_ways() {
+        for (name, value) in [("authorization", "Token abc"), ("authorization", "bearer abc"), ("x-api-key", "abc")] {
+            assert_eq!(token_of(&headers(name, value)), Some(Secret::new("abc")), "{name}: {value}");
+        }
+        for (name, value) in [("authorization", "Basic abc"), ("authorization", "abc"), ("authorization", "Token ")] {
+            assert_eq!(token_of(&headers(name, value)), None, "{name}: {value}");
+        }
+    }
+}

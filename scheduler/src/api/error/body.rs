@@ -1,0 +1,92 @@
+//! Every failure as one JSON body. What only an operator should know is logged once, with the ID that the caller sees.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use longshore_telemetry::error_chain;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{ApiError, FieldErrors};
+
+/// The body of every error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// Identifies this failure, here and in the log.
+    #[schema(value_type = String)]
+    id: Uuid,
+    status_code: u16,
+    /// Longshore's version.
+    version: &'static str,
+    /// What happened and what to do, for people.
+    detail: String,
+    /// Always null.
+    exc_info: Option<&'static str>,
+    /// Messages by field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, Vec<String>>>)]
+    validation_errors: Option<FieldErrors>,
+    /// What happened, for programs: a stable word.
+    code: &'static str,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let id = Uuid::new_v4();
+        self.log(id);
+        let status = self.status();
+        let limit = self.limit();
+        let body = ErrorBody {
+            id,
+            status_code: status.as_u16(),
+            version: env!("CARGO_PKG_VERSION"),
+            detail: self.detail(),
+            exc_info: None,
+            code: self.code(),
+            validation_errors: self.into_fields(),
+        };
+        let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
+        }
+        if let Some(limit) = limit {
+            response.headers_mut().insert(header::RETRY_AFTER, limit.retry_after_seconds().into());
+            // The metrics of answers count it.
+            response.extensions_mut().insert(limit);
+        }
+        response
+    }
+}
+
+impl ApiError {
+    fn into_fields(self) -> Option<FieldErrors> {
+        match self {
+            Self::Invalid(fields) => Some(fields),
+            Self::Connection { field, error } => Some(FieldErrors::from([(field, vec![error.advice()])])),
+            _ => None,
+        }
+    }
+
+    /// Logs the cause, which the caller does not see.
+    fn log(&self, id: Uuid) {
+        match self {
+            Self::Database(error) => {
+                tracing::error!(event = "request_failed", error.id = %id, error = error_chain(error), "request failed in Postgres");
+            }
+            Self::TimedOut => tracing::error!(event = "request_timed_out", error.id = %id, "request timed out"),
+            // Not a fault in Longshore, and any client could fill the log with it.
+            Self::SlowBody => tracing::debug!(event = "body_too_slow", error.id = %id, "request body sent too slowly"),
+            Self::Internal(error) => {
+                tracing::error!(event = "request_failed", error.id = %id, error = error_chain(error.as_ref()), "request failed");
+            }
+            Self::Connection { error, .. } => {
+                tracing::info!(event = "storage_unusable", error.id = %id, error = error_chain(error), "storage does not work as configured");
+            }
+            Self::Storage(error) => {
+                tracing::info!(event = "storage_request_failed", error.id = %id, error = error_chain(error), "storage request failed");
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Reads the body of a request: bounded in size and time.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use http_body_util::BodyExt as _;
+use tokio::time::timeout;
+
+use super::unreadable;
+use crate::api::body_size::MaxBody;
+use crate::api::error::ApiError;
+
+/// How long a body may take to arrive. Memory is reserved for it meanwhile; 16 MiB take as long at 5 Mbit/s.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// The body of a request, as long as its route allows, in one piece.
+pub(super) async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
+    let MaxBody(most) = request.extensions().get().copied().unwrap_or(MaxBody::SMALL);
+    let mut body = request.into_body();
+    let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(most));
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| unreadable(StatusCode::BAD_REQUEST, error.to_string()))?;
+            let Ok(piece) = frame.into_data() else { continue };
+            if bytes.len() + piece.len() > most {
+                drop(std::mem::take(&mut bytes));
+                discard(&mut body, most).await;
+                return Err(ApiError::body_too_large());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    };
+    timeout(BODY_TIME, reading).await.map_err(|_| ApiError::SlowBody)?
+}
+
+/// How long the rest of a body that is too large is read.
+const LINGER_TIME: Duration = Duration::from_secs(5);
+
+/// Reads on for a while, up to `most` bytes, and discards them. Most clients read their answer only after they have sent
+/// everything, and closing the connection earlier would lose the answer.
+async fn discard(body: &mut Body, most: usize) {
+    let mut left = most;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(fewer) => left = fewer,
+                None => return,
+            }
+        }
+    };
+    // Whatever ended it: the refusal is sent now.
+    drop(timeout(LINGER_TIME, reading).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+    use futures::{StreamExt as _, stream};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up_as_too_slow() {
+        let pieces = stream::iter([Ok::<_, std::io::Error>("{")]).chain(stream::pending());
+        let request = Request::new(Body::from_stream(pieces));
+        let error = read(request).await.unwrap_err();
+        assert_eq!((error.code(), error.into_response().status()), ("body_too_slow", StatusCode::REQUEST_TIMEOUT));
+    }
+}

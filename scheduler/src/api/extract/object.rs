@@ -1,0 +1,129 @@
+//! A body of fields, as a JSON object or as a form.
+
+use std::fmt::{self, Formatter};
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::header;
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::body::read;
+use super::{Json, unreadable};
+use crate::api::ApiState;
+use crate::api::error::ApiError;
+
+/// A body of fields, as JSON object or as a form.
+pub(in crate::api) struct Object(pub(in crate::api) Map<String, Value>);
+
+impl FromRequest<ApiState> for Object {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
+        let is_form = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        if !is_form {
+            return Ok(Self(Json::<FlatObject>::from_request(request, state).await?.0.0));
+        }
+        let (head, sent) = request.into_parts();
+        let bytes = read(Request::from_parts(head.clone(), sent)).await?;
+        let form = axum::Form::<FlatObject>::from_request(Request::from_parts(head, Body::from(bytes)), state).await;
+        form.map(|axum::Form(fields)| Self(fields.0))
+            .map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))
+    }
+}
+
+/// Fields of one request. A storage has about 40.
+const MOST_FIELDS: usize = 256;
+
+/// An object of few fields. Values that are lists or objects come out empty: no field takes one, and a tree of 4 MiB
+/// takes 100 MiB.
+struct FlatObject(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for FlatObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = FlatObject;
+
+            fn expecting(&self, out: &mut Formatter<'_>) -> fmt::Result {
+                out.write_str("one object of fields")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FlatObject, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, FlatValue(value))) = map.next_entry::<String, FlatValue>()? {
+                    fields.insert(name, value);
+                    if fields.len() > MOST_FIELDS {
+                        return Err(A::Error::custom(format!("more than {MOST_FIELDS} fields")));
+                    }
+                }
+                Ok(FlatObject(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// A value that is not looked into.
+struct FlatValue(Value);
+
+impl<'de> Deserialize<'de> for FlatValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = FlatValue;
+
+            fn expecting(&self, out: &mut Formatter<'_>) -> fmt::Result {
+                out.write_str("a value")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_string<E>(self, value: String) -> Result<FlatValue, E> {
+                Ok(FlatValue(value.into()))
+            }
+
+            fn visit_unit<E>(self) -> Result<FlatValue, E> {
+                Ok(FlatValue(Value::Null))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<FlatValue, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(FlatValue(Value::Array(Vec::new())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<FlatValue, A::Error> {
+                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(FlatValue(Value::Object(Map::new())))
+            }
+        }
+
+        deserializer.deserialize_any(Any)
+    }
+}

@@ -1,0 +1,88 @@
+//! In which rows a URI must stand for its object to be served.
+
+use axum::http::StatusCode;
+use longshore_db::resolve::{self, Candidate, Holder};
+use longshore_model::uri::ObjectUri;
+
+use super::read_fileuri;
+use super::search::{holds, unreadable};
+use crate::api::ApiState;
+use crate::api::access::{Access, Caller};
+use crate::api::error::{ApiError, ApiResult};
+
+/// In which rows a URI must stand for its object to be served.
+pub(super) enum Scope {
+    /// This task holds the URI.
+    Task { id: i64, caller: Caller },
+    /// The task of a verified link. Longshore made the link because the task held the URI.
+    LinkedTask { id: i64 },
+    /// The object with this URI became a task of the project, and the task holds the URI.
+    Project { id: i64, caller: Caller },
+}
+
+impl Scope {
+    /// The scope and the URI of a request for a task. Those of a link are taken from the link itself, so that nothing
+    /// is served that was not signed.
+    pub(super) fn task(access: Access, id: i64, fileuri: Option<String>) -> ApiResult<(Self, String)> {
+        match access {
+            Access::Token(caller) => Ok((Self::Task { id, caller }, read_fileuri(fileuri)?)),
+            Access::Link(link) => Ok((Self::LinkedTask { id: link.task() }, link.uri().to_owned())),
+        }
+    }
+
+    /// The task that holds the URI, and the storages of its project that fit the URI.
+    ///
+    /// # Errors
+    /// The caller cannot access the task or the project, or it does not hold the URI.
+    pub(super) async fn holder(
+        &self,
+        state: &ApiState,
+        uri: &str,
+        parsed: &ObjectUri<'_>,
+    ) -> ApiResult<(Holder, Vec<Candidate>)> {
+        let client = state.db.client().await?;
+        let (caller, found) = match self {
+            Self::Task { id, caller } => {
+                let found = resolve::by_task(&client, *id, parsed, true).await.map_err(unreadable)?;
+                let found = found.filter(|(task, _)| caller.sees(task.project_id));
+                (Some(caller), Some(found.ok_or_else(|| no_task(*id))?))
+            }
+            Self::LinkedTask { id } => {
+                let found = resolve::by_task(&client, *id, parsed, false).await.map_err(unreadable)?;
+                (None, Some(found.ok_or_else(|| no_task(*id))?))
+            }
+            Self::Project { id, caller } => {
+                if !caller.sees(*id) || longshore_db::projects::size(&client, *id).await?.is_none() {
+                    return Err(ApiError::not_found(format!("project {id}")));
+                }
+                let key = state.resolve.key(parsed);
+                (Some(caller), resolve::by_project(&client, *id, parsed, &key).await.map_err(unreadable)?)
+            }
+        };
+        // A search of large data takes a while and needs no database connection.
+        drop(client);
+        let (mut task, storages) = found.ok_or_else(|| self.not_held())?;
+        if let Some(caller) = caller
+            && !holds(state, caller, &mut task, uri).await?
+        {
+            return Err(self.not_held());
+        }
+        Ok((task, storages))
+    }
+
+    fn not_held(&self) -> ApiError {
+        let what = match self {
+            Self::Task { .. } | Self::LinkedTask { .. } => "task",
+            Self::Project { .. } => "project",
+        };
+        ApiError::Route {
+            status: StatusCode::NOT_FOUND,
+            code: "uri_not_held",
+            detail: format!("The {what} does not hold this URI."),
+        }
+    }
+}
+
+fn no_task(id: i64) -> ApiError {
+    ApiError::not_found(format!("task {id}"))
+}
