@@ -60,11 +60,12 @@ impl Azurite {
     }
 
     async fn start() -> Result<Self> {
-        let modules = tokio::task::spawn_blocking(|| installed::node("azurite")).await??;
+        let installing = || anyhow::Ok((installed::node()?, installed::node_modules("azurite")?));
+        let (node, modules) = tokio::task::spawn_blocking(installing).await??;
         let place = Place::open(servers::folder(&servers::unique("azurite")))?;
         let guard = Guard::watch(&place, Folder::Remove)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
-        let mut command = Command::new("node");
+        let mut command = Command::new(node);
         command.arg(modules.join("azurite/dist/src/blob/main.js"));
         command.args(["--blobHost", "127.0.0.1", "--blobPort", &address.port().to_string()]);
         command.args(["--inMemoryPersistence", "--silent", "--disableTelemetry"]);
