@@ -1,4 +1,18 @@
-//! All routes that need a token, and the document that describes them.
+//! All routes that need a token, the document that describes them, and the page that shows it.
+//!
+//! Handlers say what is special about them; `complete` adds what many have in common, from tables.
+
+mod answers;
+mod complete;
+mod events;
+mod examples;
+mod flat;
+mod headers;
+mod kinds;
+mod page;
+mod refusals;
+mod unused;
+mod walk;
 
 use std::sync::Arc;
 
@@ -6,45 +20,62 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::{MethodRouter, get};
-use utoipa::openapi::path::Operation;
+use serde_json::Value;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::access::{Policies, Routes};
 use super::error::ErrorBody;
-use super::{ApiState, annotations, projects, quarantine, resolve, storages, sync_events, syncs, tasks, tokens};
+use super::{
+    ApiState, annotations, personal_tokens, projects, quarantine, resolve, storages, sync_events, syncs, tasks, tokens,
+};
 
 /// Where the document is.
-pub(super) const DOCUMENT: &str = "/api/openapi.json";
+const DOCUMENT: &str = "/api/openapi.json";
 
 /// Where the page is that shows it.
-pub(super) const PAGE: &str = "/docs";
+const PAGE: &str = "/docs";
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Longshore", description = "Storage sync for labeling. Paths may end in a slash or not."),
+    servers((url = "/", description = "The scheduler that serves this document.")),
+    tags(
+        (name = "projects", description = "Projects own storages and tasks."),
+        (name = "storages", description = "Storages of all kinds."),
+        (name = "import storages", description = "Buckets, containers, folders and databases whose objects become tasks."),
+        (name = "export storages", description = "Buckets, containers, folders and databases that annotations are written to."),
+        (name = "syncs", description = "One run of one storage each: progress, cancel, retry."),
+        (name = "quarantine", description = "Objects and annotations that could not be moved, with the reason."),
+        (name = "tasks", description = "What imports made, as Label Studio shows it."),
+        (name = "annotations", description = "What exports write."),
+        (name = "resolve", description = "From a URI in the data of a task to something that a browser can load."),
+        (name = "tokens", description = "Tokens with a role, for some projects or for all."),
+    ),
+    // Its router is another one: its caller has no token yet.
+    paths(personal_tokens::refresh),
     components(schemas(ErrorBody)),
-    modifiers(&Tokens),
+    modifiers(&Access),
     security(("token" = []), ("bearer" = []), ("api_key" = []))
 )]
 struct Document;
 
-/// The three ways to send a token.
-struct Tokens;
+/// The three ways to send a token, and the links that bring their own proof.
+struct Access;
 
-impl Modify for Tokens {
+impl Modify for Access {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let header = |name: &str, description: &str| {
             SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)))
         };
+        let signature = "The signature of a resolve link, with its `project` and `expires`.";
+        let link = SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description("signature", signature)));
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The token as `Bearer`."));
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("token", header("Authorization", "The word Token, a space, and the token."));
+        components.add_security_scheme("token", header("Authorization", "The word `Token`, a space, and the token."));
         components.add_security_scheme("api_key", header("X-Api-Key", "The token alone."));
-        components.add_security_scheme(
-            "bearer",
-            SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()),
-        );
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        components.add_security_scheme("link", link);
     }
 }
 
@@ -62,115 +93,32 @@ fn routes() -> Routes {
         .merge(tokens::routes())
 }
 
-/// Serves the document, which is written once: anybody may ask for it.
+/// The router of these routes, what their handlers say of themselves, and their policies.
+pub(super) fn parts() -> (Router<ApiState>, utoipa::openapi::OpenApi, Arc<Policies>) {
+    routes().into_parts()
+}
+
+/// The routes of the document and of its page, which need no token. Both are written once.
+///
+/// # Errors
+/// The document cannot be written as JSON.
 pub(super) fn served<S: Clone + Send + Sync + 'static>(
     document: &utoipa::openapi::OpenApi,
-) -> serde_json::Result<MethodRouter<S>> {
+) -> serde_json::Result<Router<S>> {
+    let document = complete::completed(document)?;
+    Ok(Router::new().route(DOCUMENT, served_json(&document)?).route(PAGE, page::served(&document, DOCUMENT)))
+}
+
+fn served_json<S: Clone + Send + Sync + 'static>(document: &Value) -> serde_json::Result<MethodRouter<S>> {
     let json = Bytes::from(serde_json::to_vec(document)?);
     Ok(get(async move || ([(CONTENT_TYPE, "application/json")], json)))
 }
 
-/// The router of these routes, their document, and their policies.
-pub(super) fn parts() -> (Router<ApiState>, utoipa::openapi::OpenApi, Arc<Policies>) {
-    let (router, mut document, policies) = routes().into_parts();
-    for (path, item) in &mut document.paths.paths {
-        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-        for operation in operations.into_iter().flatten() {
-            add_refusals(path, operation);
-        }
-    }
-    (router, document, policies)
-}
-
-/// Adds the errors that come from what surrounds every route.
-fn add_refusals(path: &str, operation: &mut Operation) {
-    let takes_body = operation.request_body.is_some();
-    let has_place = path.contains('{');
-    let refusals = [
-        ("400", true, "The request cannot be read, or a field or a parameter is not as it must be."),
-        ("401", true, "Missing or unknown token."),
-        ("403", true, "The token may not do this."),
-        ("404", has_place, "It is not there, or not this token's to see."),
-        ("413", takes_body, "The body is too large."),
-        ("415", takes_body, "The body is of another type than is read here."),
-        ("422", path.contains("/resolve") || path.contains("/presign"), "The task's data is too large to be read."),
-        ("429", true, "Too many requests or bytes at once; try again after the seconds of `Retry-After`."),
-        ("503", true, "The database does not answer; try again in a moment."),
-    ];
-    for (status, is_possible, description) in refusals {
-        if is_possible {
-            let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
-            let response = ResponseBuilder::new().description(description).content("application/json", body).build();
-            operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
-        }
-    }
-}
-
-/// The document alone.
+/// What handlers say of themselves.
 #[cfg(test)]
 pub(super) fn document() -> utoipa::openapi::OpenApi {
     parts().1
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::Value;
-
-    fn json() -> Value {
-        serde_json::to_value(document()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn the_document_is_written_once_and_every_answer_shows_that() {
-        use tower::ServiceExt as _;
-
-        let router: Router = Router::new().route(DOCUMENT, served(&document()).unwrap());
-        let asked = async || {
-            let request = axum::extract::Request::get(DOCUMENT).body(axum::body::Body::empty()).unwrap();
-            let answer = router.clone().oneshot(request).await.unwrap();
-            assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
-            axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap()
-        };
-        let (first, second) = (asked().await, asked().await);
-        assert_eq!(first.as_ptr(), second.as_ptr(), "the same bytes, and no copy of them");
-        assert_eq!(serde_json::from_slice::<Value>(&first).unwrap(), json());
-    }
-
-    #[test]
-    fn the_document_spells_words_as_answers_do() {
-        let document = json();
-        let words = |name: &str| document["components"]["schemas"][name]["enum"].clone();
-        assert_eq!(words("StorageKind")[0], "s3");
-        assert_eq!(words("SyncStatus")[4], "completed_with_errors");
-        assert_eq!(words("QuarantineReason")[1], "invalid_json");
-    }
-
-    #[test]
-    fn every_operation_has_its_own_name_and_every_reference_a_schema() {
-        fn walk(value: &Value, visit: &mut impl FnMut(&str, &Value)) {
-            match value {
-                Value::Object(fields) => fields.iter().for_each(|(name, field)| {
-                    visit(name, field);
-                    walk(field, visit);
-                }),
-                Value::Array(items) => items.iter().for_each(|item| walk(item, visit)),
-                _ => {}
-            }
-        }
-        let document = json();
-        let (mut names, mut references) = (Vec::new(), Vec::new());
-        walk(&document["paths"], &mut |name, field| match (name, field.as_str()) {
-            ("operationId", Some(id)) => names.push(id.to_owned()),
-            ("$ref", Some(reference)) => references.push(reference.to_owned()),
-            _ => {}
-        });
-        assert!(names.len() > 30, "{names:?}");
-        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
-        assert_eq!(distinct.len(), names.len(), "{names:?}");
-        for reference in references {
-            let pointer = reference.trim_start_matches('#');
-            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
-        }
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use longshore_db::tokens;
 use longshore_model::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::ApiState;
 use super::error::{ApiError, ApiResult};
@@ -30,13 +31,18 @@ pub(super) fn in_form(secret: &[u8]) -> String {
     format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode(secret))
 }
 
-#[derive(Deserialize)]
+/// A token to exchange.
+#[derive(Deserialize, ToSchema)]
 pub(super) struct Refresh {
+    /// The token, in the form of a JWT.
+    #[schema(value_type = String)]
     refresh: Secret,
 }
 
-#[derive(Serialize)]
+/// What to send as `Bearer`.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Refreshed {
+    /// The same token.
     access: String,
 }
 
@@ -44,6 +50,10 @@ pub(super) struct Refreshed {
 ///
 /// # Errors
 /// The token is unknown.
+#[utoipa::path(
+    post, path = "/api/token/refresh", operation_id = "tokens_refresh", tag = "tokens", request_body = Refresh,
+    responses((status = 200, body = Refreshed)), security()
+)]
 pub(super) async fn refresh(State(state): State<ApiState>, Json(body): Json<Refresh>) -> ApiResult<Json<Refreshed>> {
     match state.tokens.find(&state.system, tokens::digest(&body.refresh)).await? {
         Some(_) => Ok(Json(Refreshed { access: body.refresh.expose().to_owned() })),

@@ -14,7 +14,6 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::{DefaultOnFailure, DefaultOnResponse, TraceLayer};
 use tracing::Level;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::access::{attach_policy, authenticate};
 use super::body_size::MaxBody;
@@ -46,8 +45,7 @@ pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
         .route_layer(from_fn_with_state(state.clone(), in_time))
         .route_layer(from_fn_with_state(policies, attach_policy))
         .route(personal_tokens::REFRESH, refresh)
-        .route(openapi::DOCUMENT, openapi::served(&document)?)
-        .merge(SwaggerUi::new(openapi::PAGE).config(Config::from(openapi::DOCUMENT)))
+        .merge(openapi::served(&document)?)
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         // For bodies that axum reads itself: forms, which `extract` has read before it.
@@ -102,12 +100,11 @@ async fn plain_request(mut request: Request) -> Request {
     request
 }
 
-/// The URI without trailing slashes, or `None` if it has none to lose. The documentation page keeps
-/// its own: relative links hang on it.
+/// The URI without trailing slashes, or `None` if it has none to lose.
 fn without_slash(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let trimmed = path.trim_end_matches('/');
-    if trimmed.is_empty() || trimmed.len() == path.len() || path.starts_with(openapi::PAGE) {
+    if trimmed.is_empty() || trimmed.len() == path.len() {
         return None;
     }
     let path_and_query = match uri.query() {
@@ -139,6 +136,6 @@ mod tests {
         assert_eq!(plain("/api/tasks/7//").as_deref(), Some("/api/tasks/7"));
         assert_eq!(plain("/api/storages/s3"), None);
         assert_eq!(plain("/"), None);
-        assert_eq!(plain("/docs/"), None);
+        assert_eq!(plain("/docs/").as_deref(), Some("/docs"));
     }
 }

@@ -7,7 +7,8 @@ use tokio_postgres::Row;
 macro_rules! counts {
     ($($(#[$meta:meta])* $name:ident,)+) => {
         /// Counters of table `jobs`, one field a column. Never null; `record_page` adds to them.
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+        #[schema(description = "What it did so far, by counter.")]
         pub struct Counts { $($(#[$meta])* pub $name: i64,)+ }
 
         impl Counts {

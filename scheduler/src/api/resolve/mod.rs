@@ -62,6 +62,7 @@ struct ResolveQuery {
 /// carry `project`, `expires` and `signature`.
 #[utoipa::path(
     get, path = "/tasks/{id}/resolve", operation_id = "tasks_resolve", tag = "resolve",
+    security(("token" = []), ("bearer" = []), ("api_key" = []), ("link" = [])),
     params(("id" = i64, Path), LinkQuery),
     responses(
         (status = 200, description = "The object."), (status = 206, description = "The requested part of it."),
@@ -85,6 +86,7 @@ async fn task_resolve(
 /// The older name of `/tasks/{id}/resolve`.
 #[utoipa::path(
     get, path = "/tasks/{id}/presign", operation_id = "tasks_presign", tag = "resolve",
+    security(("token" = []), ("bearer" = []), ("api_key" = []), ("link" = [])),
     params(("id" = i64, Path), LinkQuery),
     responses((status = 200, description = "As of `/tasks/{id}/resolve`."), (status = 404, body = ErrorBody))
 )]

@@ -42,7 +42,6 @@ pub(in crate::api) struct SyncBody {
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
     /// What it did so far, by counter.
-    #[schema(value_type = std::collections::BTreeMap<String, i64>)]
     counts: Counts,
     /// Objects a second since it started.
     rate: Option<f64>,
@@ -66,7 +65,6 @@ struct JobBody {
     failures: i32,
     reason: Option<String>,
     detail: Option<String>,
-    #[schema(value_type = std::collections::BTreeMap<String, i64>)]
     counts: Counts,
 }
 

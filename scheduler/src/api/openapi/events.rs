@@ -1,0 +1,49 @@
+//! The events of a sync, whose payload is in the text of a stream, out of reach of ordinary schemas.
+
+use serde_json::{Value, json};
+
+use super::walk::{components, reference};
+use crate::api::sync_events;
+
+/// What stands in `data`: a sync without its options.
+const PROGRESS: &str = "SyncProgress";
+const EVENT: &str = "SyncEvent";
+
+/// Adds the schemas of the events, and says that the stream carries them.
+pub(super) fn add(document: &mut Value) {
+    let schemas = components(document, "schemas");
+    let Some(mut progress) = schemas.get("SyncBody").cloned() else { return };
+    progress["description"] = json!("A sync without its `options`, which do not change.");
+    for part in ["properties", "required"] {
+        match &mut progress[part] {
+            Value::Object(fields) => drop(fields.remove("options")),
+            Value::Array(names) => names.retain(|name| name != "options"),
+            _ => {}
+        }
+    }
+    schemas.insert(PROGRESS.to_owned(), progress);
+    let data = json!({
+        "type": "string",
+        "description": "A `SyncProgress` as JSON.",
+        "contentMediaType": "application/json",
+        "contentSchema": reference("schemas", PROGRESS),
+    });
+    let event = json!({
+        "type": "object",
+        "description": "One event of a stream.",
+        "required": ["event", "data"],
+        "properties": {"event": {"type": "string", "enum": ["progress", "end"]}, "data": data},
+    });
+    schemas.insert(EVENT.to_owned(), event);
+    let stream = &mut document["paths"][sync_events::ROUTE]["get"]["responses"]["200"];
+    stream["description"] = json!(
+        "Server-sent events: `progress` once a second, then one `end`. Lines that start with `:` keep the connection \
+         open while the database does not answer."
+    );
+    // Some readers validate each event by this schema, others the text of the whole stream.
+    let each_or_all = json!([reference("schemas", EVENT), {"type": "string"}]);
+    stream["content"]["text/event-stream"] = json!({
+        "schema": {"oneOf": each_or_all},
+        "example": "event: progress\ndata: {\"id\": 7, \"status\": \"in_progress\"}\n\n",
+    });
+}
