@@ -26,6 +26,7 @@ mod localfiles;
 mod main_job;
 mod memory;
 mod metrics;
+mod openapi;
 mod overload;
 mod plans;
 mod poison;
