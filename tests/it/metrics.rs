@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_broker::Queue;
 use longshore_local::App;
-use longshore_local::s3::{Op, When};
+use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
 use longshore_model::{JobKind, JobState, QuarantineReason, StorageKind};
 use longshore_storage::Op as StorageOp;
 use longshore_tests::rig::{Rig, until};
@@ -250,6 +250,43 @@ async fn every_process_counts_what_it_did_in_a_known_run() {
     assert_eq!(scheduler.sum("longshore_api_request_duration_seconds_count", &sync_route[..2]), 1.0);
     assert_eq!(scheduler.sum("longshore_api_requests_total", &[("status", "5xx")]), 0.0);
     assert!(scheduler.sum("longshore_messages_sent_total", &[]) >= 3.0);
+}
+
+/// Goal: an attempt is counted by what it wrote, also where a page's failure decided it. Method: one export whose
+/// objects the storage denies, and one whose storage is unavailable once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_discarded_through_the_failure_of_its_page_counts_as_discarded() {
+    let rig = Rig::with().env("LONGSHORE_LEASE_SECONDS", "60").start().await;
+    rig.s3.put("tasks", "a.json", r#"{"image": 1}"#);
+    rig.s3.create_bucket("out");
+    let project = rig.project().await;
+    let import = rig.import_storage(project, "tasks", json!({})).await;
+    rig.sync_to_end(&import).await;
+    let task = rig.get(&format!("/api/tasks?project={project}")).await["tasks"][0]["id"].clone();
+    let export = rig.export_storage(project, "out", json!({})).await;
+
+    for (fault, status, expected) in [
+        (S3ErrorCode::InternalError, "completed", [("retried", 1.0), ("completed", 1.0), ("discarded", 0.0)]),
+        (S3ErrorCode::AccessDenied, "failed", [("retried", 1.0), ("completed", 1.0), ("discarded", 1.0)]),
+    ] {
+        // Four requests are one failure of an object.
+        rig.s3.fail(When::op(Op::Put).times(4), Fault::Error(fault));
+        rig.post(&format!("/api/tasks/{task}/annotations"), json!({"result": []})).await;
+        let sync = rig.sync_to_end(&export).await;
+        assert_eq!(sync["status"], status, "{sync}");
+        rig.s3.clear_faults();
+        // The sync ends with the commit, a moment before its attempt does.
+        let attempts: f64 = expected.iter().map(|(_, count)| count).sum();
+        let scrape = until("the attempts are counted", || async {
+            let scrape = Scrape::of(&rig.workers[0]).await;
+            (scrape.sum("longshore_job_attempts_total", &[("kind", "export")]) == attempts).then_some(scrape)
+        })
+        .await;
+        for (ending, count) in expected {
+            let labels = [("kind", "export"), ("ending", ending)];
+            assert_eq!(scrape.sum("longshore_job_attempts_total", &labels), count, "{ending} after {status}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,15 +99,14 @@ async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result
         let ahead: OptionFuture<_> = is_ahead.then(|| perform(context, claimed, quantum, handler.as_mut())).into();
         // The page goes with its commit: one ahead may wait for the memory that this one holds.
         let (committed, next) = tokio::join!(commit_or_isolate(context, claimed, &fence, page, &step), ahead);
-        committed?;
+        if let Some(ending) = committed? {
+            return Ok(ending);
+        }
         fence.committed(cursor.as_deref());
         committed_at = Instant::now();
-        page = match (step, next) {
-            (Step::Continue, Some(next)) => next?,
-            (Step::Continue, None) => perform(context, claimed, quantum, handler.as_mut()).await?,
-            (Step::Complete, _) => return Ok(Ending::Completed),
-            (Step::Retry(_), _) => return Ok(Ending::Retried),
-            (Step::Release, _) => return Ok(Ending::Released),
+        page = match next {
+            Some(next) => next?,
+            None => perform(context, claimed, quantum, handler.as_mut()).await?,
         };
     }
 }
@@ -145,14 +144,14 @@ async fn perform(
 }
 
 /// Commits a page. If the database refuses a value in it, the object it came from goes to quarantine and
-/// the rest is committed.
+/// the rest is committed. Returns how the attempt ended with it; `None` if it goes on.
 async fn commit_or_isolate(
     context: &Context,
     claimed: &Claimed,
     fence: &Fence,
     mut page: Page,
     step: &Step,
-) -> Result<(), JobError> {
+) -> Result<Option<Ending>, JobError> {
     match commit(context, claimed, fence, &page, step).await {
         Err(JobError::Db(error)) if error.is_data_exception() => {
             info!(
@@ -170,7 +169,13 @@ async fn commit_or_isolate(
     }
 }
 
-async fn commit(context: &Context, claimed: &Claimed, fence: &Fence, page: &Page, step: &Step) -> Result<(), JobError> {
+async fn commit(
+    context: &Context,
+    claimed: &Claimed,
+    fence: &Fence,
+    page: &Page,
+    step: &Step,
+) -> Result<Option<Ending>, JobError> {
     let started = Instant::now();
     let mut client = context.db.client().await?;
     let committing = commit_on(context, claimed, fence, page, step, &mut client);
@@ -184,7 +189,7 @@ async fn commit(context: &Context, claimed: &Claimed, fence: &Fence, page: &Page
         );
         return Err(JobError::Db(DbError::Silent));
     };
-    committed?;
+    let ending = committed?;
     context.metrics.commit.observe(started.elapsed().as_secs_f64());
     context.metrics.committed(&page.counts, page.reasons());
     info!(
@@ -199,7 +204,7 @@ async fn commit(context: &Context, claimed: &Claimed, fence: &Fence, page: &Page
         quarantined = page.counts.quarantined,
         "page committed"
     );
-    Ok(())
+    Ok(ending)
 }
 
 async fn commit_on(
@@ -209,7 +214,7 @@ async fn commit_on(
     page: &Page,
     step: &Step,
     client: &mut Client,
-) -> Result<(), JobError> {
+) -> Result<Option<Ending>, JobError> {
     let lease = claimed.lease;
     let tx = client.transaction().await.map_err(DbError::from)?;
     let failures = jobs::hold_at(&tx, fence).await?;
@@ -223,17 +228,24 @@ async fn commit_on(
         passed_keys: page.passed,
     };
     lifecycle::record_page(&tx, lease, &progress, &page.split).await?;
-    match step {
-        Step::Continue => {}
-        Step::Complete => lifecycle::complete(&tx, lease).await?,
-        Step::Release => lifecycle::release(&tx, lease, Duration::ZERO).await?,
+    let ending = match step {
+        Step::Continue => None,
+        Step::Complete => {
+            lifecycle::complete(&tx, lease).await?;
+            Some(Ending::Completed)
+        }
+        Step::Release => {
+            lifecycle::release(&tx, lease, Duration::ZERO).await?;
+            Some(Ending::Released)
+        }
         Step::Retry(error) => {
             let end = End::of(context, if progressed { 0 } else { failures }, error);
             end.write(lease, &tx, error).await?;
             tx.commit().await.map_err(DbError::from)?;
             end.log(claimed, error);
-            return Ok(());
+            return Ok(Some(end.ending()));
         }
-    }
-    Ok(tx.commit().await.map_err(DbError::from)?)
+    };
+    tx.commit().await.map_err(DbError::from)?;
+    Ok(ending)
 }

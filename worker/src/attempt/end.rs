@@ -92,7 +92,8 @@ impl End {
         }
     }
 
-    fn ending(&self) -> Ending {
+    /// The same for the metrics.
+    pub(super) fn ending(&self) -> Ending {
         match self {
             Self::Left => Ending::Left,
             Self::Released { .. } => Ending::Released,
