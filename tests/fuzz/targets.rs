@@ -2,7 +2,7 @@
 
 mod damage;
 
-use longshore_model::{KeyFilter, StorageSettings, uri};
+use longshore_model::{KeyFilter, StorageSettings};
 use longshore_storage::{AllowedEndpoints, ListPage, check_settings};
 use serde_json::{Value, json};
 
@@ -82,16 +82,16 @@ mod targets {
     /// What is decoded comes back when it is encoded.
     pub(super) fn fileuri(input: &[u8]) {
         let Ok(text) = std::str::from_utf8(input) else { return };
-        if let Some(decoded) = uri::decode_fileuri(text) {
-            assert_eq!(uri::decode_fileuri(&uri::encode_fileuri(&decoded)), Some(decoded));
+        if let Some(decoded) = longshore_uri::decode_fileuri(text) {
+            assert_eq!(longshore_uri::decode_fileuri(&longshore_uri::encode_fileuri(&decoded)), Some(decoded));
         }
     }
 
     /// A document in which nothing is turned stays as it is, and one that is turned stays JSON.
     pub(super) fn document_uris(input: &[u8]) {
         let Ok(text) = std::str::from_utf8(input) else { return };
-        assert_eq!(uri::rewrite(text, Some("k"), |_| None), text);
-        let turned = uri::rewrite(text, Some("k"), |_| Some("https://x/\"\\".to_owned()));
+        assert_eq!(longshore_uri::rewrite(text, Some("k"), |_| None), text);
+        let turned = longshore_uri::rewrite(text, Some("k"), |_| Some("https://x/\"\\".to_owned()));
         let is_json = |text: &str| serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
         assert!(!is_json(text) || is_json(&turned), "{turned}");
     }

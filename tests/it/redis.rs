@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use longshore_model::uri::encode_fileuri;
 use longshore_model::{RedisSecrets, Secret, Secrets};
 use longshore_storage::conformance::{self, Seed, Subject};
 use longshore_storage::{AllowedEndpoints, Operator, Storage, StorageMetrics, Stores, WireOptions};
 use longshore_tests::oracle::one_each;
 use longshore_tests::redis::{PASSWORD, RedisServer};
 use longshore_tests::rig::{Rig, StorageHandle, rows};
+use longshore_uri::encode_fileuri;
 use prometheus::Registry;
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};

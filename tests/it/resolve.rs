@@ -5,10 +5,10 @@ mod links;
 pub(crate) mod local_files;
 mod streams;
 
-use longshore_model::uri::encode_fileuri;
 use longshore_storage::conformance::odd_keys;
 use longshore_tests::plain;
 use longshore_tests::rig::{FRESH_ACCESS_KEY_ID, Rig, StorageHandle, Wishes};
+use longshore_uri::encode_fileuri;
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};

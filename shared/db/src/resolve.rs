@@ -4,8 +4,8 @@
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::GenericClient;
-use longshore_model::uri::ObjectUri;
 use longshore_model::{StorageKind, StorageSettings};
+use longshore_uri::ObjectUri;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 

@@ -11,7 +11,6 @@ mod message;
 mod reason;
 mod secret;
 mod settings;
-pub mod uri;
 mod word;
 
 pub use filter::{FilterError, KeyFilter, Matched, Skip};

@@ -1,7 +1,7 @@
 //! Links that need no token, and pages of other sites.
 
-use longshore_model::uri::encode_fileuri;
 use longshore_tests::rig::{Rig, until};
+use longshore_uri::encode_fileuri;
 use serde_json::json;
 
 use super::{Resolving, check_refused, header};

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use longshore_model::uri::encode_fileuri;
 use longshore_tests::rig::{Rig, StorageHandle};
+use longshore_uri::encode_fileuri;
 use serde_json::json;
 
 use super::{Resolving, check_refused, header};

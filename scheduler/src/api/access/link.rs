@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use longshore_model::uri::{decode_fileuri, encode_fileuri};
+use longshore_uri::{decode_fileuri, encode_fileuri};
 use serde::Deserialize;
 use utoipa::IntoParams;
 

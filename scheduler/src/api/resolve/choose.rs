@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use longshore_db::resolve::Candidate;
-use longshore_model::uri::ObjectUri;
 use longshore_model::{FailureReason, Secret, StorageKind, StorageSettings};
 use longshore_storage::Storage;
+use longshore_uri::ObjectUri;
 
 use crate::api::error::{ApiError, ApiResult};
 

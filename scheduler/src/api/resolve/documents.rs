@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, stream};
 use longshore_db::resolve::{self, Candidate, Holder};
 use longshore_model::FailureReason;
-use longshore_model::uri::{self, ObjectUri};
 use longshore_storage::{ErrorKind, Op, StorageError};
+use longshore_uri::ObjectUri;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
@@ -195,7 +195,7 @@ fn answer(
         let (text, _) = replacements.get(uri)?.as_ref().ok()?;
         budget.take(text).then(|| text.clone())
     };
-    let document = uri::rewrite(document, own_key, text).into_owned();
+    let document = longshore_uri::rewrite(document, own_key, text).into_owned();
     if budget.is_spent() {
         let detail = format!("The URIs' replacements would take more than {MOST_REPLACED_BYTES} bytes.");
         return Err(ApiError::unreadable("too_many_uris", detail));

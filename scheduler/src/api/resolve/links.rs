@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use longshore_db::Client;
 use longshore_db::resolve::{self, Candidate};
-use longshore_model::uri::{self, ObjectUri};
+use longshore_uri::ObjectUri;
 
 use super::choose::choose;
 use crate::api::ApiState;
@@ -66,7 +66,7 @@ impl Links {
         stop: &Stop,
     ) -> ApiResult<Option<String>> {
         let mut failed = None;
-        let linked = uri::rewrite(data, own_key, |uri| {
+        let linked = longshore_uri::rewrite(data, own_key, |uri| {
             if self.budget.is_spent() || stop.is_set() {
                 return None;
             }

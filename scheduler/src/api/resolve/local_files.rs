@@ -3,7 +3,6 @@
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use longshore_db::resolve;
-use longshore_model::uri::ObjectUri;
 use longshore_storage::{ErrorKind, StorageError};
 use utoipa_axum::routes;
 

@@ -21,7 +21,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use longshore_db::resolve::{Candidate, Holder};
-use longshore_model::uri::{self, ObjectUri};
+use longshore_uri::ObjectUri;
 use serde::Deserialize;
 use utoipa_axum::routes;
 
@@ -167,7 +167,7 @@ async fn answer(
 fn read_fileuri(fileuri: Option<String>) -> ApiResult<String> {
     let text = fileuri.filter(|text| !text.is_empty());
     let text = text.ok_or_else(|| ApiError::unreadable("missing_fileuri", "Query parameter `fileuri` is required."))?;
-    uri::decode_fileuri(&text).ok_or_else(invalid_fileuri)
+    longshore_uri::decode_fileuri(&text).ok_or_else(invalid_fileuri)
 }
 
 fn invalid_fileuri() -> ApiError {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use longshore_model::StorageKind;
-use longshore_model::uri::ObjectUri;
+use longshore_uri::ObjectUri;
 use tower_http::cors::{Any, CorsLayer};
 
 /// Everything about resolving that an operator decides.

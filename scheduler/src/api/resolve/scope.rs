@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use longshore_db::resolve::{self, Candidate, Holder};
-use longshore_model::uri::ObjectUri;
+use longshore_uri::ObjectUri;
 
 use super::read_fileuri;
 use super::search::{holds, unreadable};

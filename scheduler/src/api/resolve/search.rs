@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use longshore_db::resolve::{self, Holder};
-use longshore_model::uri::visit;
+use longshore_uri::visit;
 
 use crate::api::ApiState;
 use crate::api::access::Caller;

@@ -7,7 +7,7 @@ use longshore_db::syncs::{self, SyncFilter};
 use longshore_db::tasks::{self, From};
 use longshore_db::{Client, annotations, jobs, predictions, resolve};
 use longshore_model::SyncStatus;
-use longshore_model::uri::ObjectUri;
+use longshore_uri::ObjectUri;
 
 use super::{GIANT, PROJECT, Plans, key};
 

@@ -1,3 +1,5 @@
+//! Object URIs in task data. See `README.md`.
+//!
 //! URIs by which task data names objects: `s3://bucket/key`, `gs://…`, `azure-blob://…`,
 //! `redis://host:port/db/key` and `/data/local-files/?d=…`. Each kind declares its form.
 //!
@@ -11,8 +13,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use crate::StorageKind;
-use crate::kinds::{URI_FORMS, UriForm};
+use longshore_model::StorageKind;
+use longshore_model::kinds::{URI_FORMS, UriForm};
 
 pub use document::{holds, rewrite, uris, visit};
 pub use fileuri::{decode_fileuri, encode_fileuri};
@@ -75,7 +77,7 @@ mod tests {
         ObjectUri::parse(uri).map(|uri| (uri.bucket.to_owned(), uri.key.into_owned()))
     }
 
-    fn place(bucket: &str, key: &str) -> Option<(String, String)> {
+    fn named(bucket: &str, key: &str) -> Option<(String, String)> {
         Some((bucket.to_owned(), key.to_owned()))
     }
 
@@ -83,7 +85,7 @@ mod tests {
     fn a_key_is_everything_after_the_bucket() {
         for key in ["k", "/lead", "a//b", "../x", "x?y=1&z#w", "100%25", " a ", "dir/", "quote\"'", "😀\n"] {
             for scheme in ["s3", "gs", "azure-blob"] {
-                assert_eq!(parsed(&format!("{scheme}://b/{key}")), place("b", key));
+                assert_eq!(parsed(&format!("{scheme}://b/{key}")), named("b", key));
             }
         }
         for other in ["", "s3://", "s3://b", "s3://b/", "s3:///k", "S3://b/k", "http://b/k", " s3://b/k", "s3://b/\0"] {
@@ -93,8 +95,8 @@ mod tests {
 
     #[test]
     fn a_value_of_redis_is_named_by_server_database_and_key() {
-        assert_eq!(parsed("redis://h:6379/0/a/b"), place("h:6379/0", "a/b"));
-        assert_eq!(parsed("redis://[::1]:1/12//k"), place("[::1]:1/12", "/k"));
+        assert_eq!(parsed("redis://h:6379/0/a/b"), named("h:6379/0", "a/b"));
+        assert_eq!(parsed("redis://[::1]:1/12//k"), named("[::1]:1/12", "/k"));
         assert_eq!([parsed("redis://h:6379/0"), parsed("redis://h:6379/0/"), parsed("redis://k")], [None, None, None]);
     }
 
@@ -105,7 +107,7 @@ mod tests {
             ("/data/local-files?d=set/a+b.jpg", "set/a b.jpg"),
             ("/data/local-files/?x=1&d=//set/%C3%A9.jpg&y=2#top", "set/é.jpg"),
         ] {
-            assert_eq!(parsed(uri), place("", path), "{uri}");
+            assert_eq!(parsed(uri), named("", path), "{uri}");
             assert!(ObjectUri::parse(uri).unwrap().may_be_on(StorageKind::Localfiles));
         }
         for other in

@@ -1,7 +1,7 @@
 //! URIs in JSON texts: found and replaced without touching anything else.
 //!
-//! A document is neither parsed nor written again: the order of its fields, the spelling of its
-//! numbers and its depth are nobody's business here. Only strings that are values are looked into.
+//! A document is neither parsed nor written again: the order of its fields, the spelling of its numbers and its depth
+//! stay as they are. Only strings that are values are searched.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::ops::{ControlFlow, Range};
 
 use super::find::{find, may_hold};
 
-/// Shows the URIs of a JSON text to `see`, in their order and as often as they come, until it breaks. See [`rewrite`]
+/// Calls `see` with each URI of a JSON text, in their order and as often as they occur, until it breaks. See [`rewrite`]
 /// for `own_key`.
 ///
 /// `see` decides how long this takes: without a break it takes time in proportion to the text.
@@ -17,8 +17,8 @@ pub fn visit<B>(json: &str, own_key: Option<&str>, mut see: impl FnMut(&str) -> 
     if !may_hold(json) && !json.contains('\\') {
         return ControlFlow::Continue(());
     }
-    for place in Values::of(json) {
-        let Some(text) = unescaped(json, place) else { continue };
+    for range in Values::of(json) {
+        let Some(text) = unescaped(json, range) else { continue };
         for found in find(&text, own_key) {
             see(&found.uri)?;
         }
@@ -44,22 +44,25 @@ pub fn uris(json: &str, own_key: Option<&str>, most: usize) -> Option<BTreeSet<S
     counted.is_continue().then_some(uris)
 }
 
-/// Replaces the URIs of a JSON text by what `turn` gives for them; `None` leaves one as it is.
+/// Replaces the URIs of a JSON text by what `replace` returns for them; `None` leaves one as it is.
 ///
 /// `own_key` is the key of the object that the task is, if it is one: its URI is taken as it is
-/// spelled, where others lose white space around them. A text that is not JSON comes back as some
-/// other text that is not.
-pub fn rewrite<'a>(json: &'a str, own_key: Option<&str>, mut turn: impl FnMut(&str) -> Option<String>) -> Cow<'a, str> {
+/// spelled, where others lose white space around them. A text that is not JSON stays one that is not.
+pub fn rewrite<'a>(
+    json: &'a str,
+    own_key: Option<&str>,
+    mut replace: impl FnMut(&str) -> Option<String>,
+) -> Cow<'a, str> {
     if !may_hold(json) && !json.contains('\\') {
         return Cow::Borrowed(json);
     }
     let (mut rewritten, mut copied) = (String::new(), 0);
-    for place in Values::of(json) {
-        let Some(text) = unescaped(json, place.clone()) else { continue };
-        let Some(turned) = turned(&text, own_key, &mut turn) else { continue };
-        rewritten.push_str(&json[copied..place.start - 1]);
-        rewritten.push_str(&serde_json::Value::String(turned).to_string());
-        copied = place.end + 1;
+    for range in Values::of(json) {
+        let Some(text) = unescaped(json, range.clone()) else { continue };
+        let Some(replaced) = replaced(&text, own_key, &mut replace) else { continue };
+        rewritten.push_str(&json[copied..range.start - 1]);
+        rewritten.push_str(&serde_json::Value::String(replaced).to_string());
+        copied = range.end + 1;
     }
     if copied == 0 {
         return Cow::Borrowed(json);
@@ -69,23 +72,23 @@ pub fn rewrite<'a>(json: &'a str, own_key: Option<&str>, mut turn: impl FnMut(&s
 }
 
 /// The text with its URIs replaced, or `None` if none was.
-fn turned(text: &str, own_key: Option<&str>, turn: &mut impl FnMut(&str) -> Option<String>) -> Option<String> {
-    let (mut turned, mut copied) = (String::new(), 0);
+fn replaced(text: &str, own_key: Option<&str>, replace: &mut impl FnMut(&str) -> Option<String>) -> Option<String> {
+    let (mut replaced, mut copied) = (String::new(), 0);
     for found in find(text, own_key) {
-        let Some(new) = turn(&found.uri) else { continue };
-        turned.push_str(&text[copied..found.place.start]);
+        let Some(new) = replace(&found.uri) else { continue };
+        replaced.push_str(&text[copied..found.range.start]);
         if found.in_html {
-            push_escaped(&mut turned, &new);
+            push_escaped(&mut replaced, &new);
         } else {
-            turned.push_str(&new);
+            replaced.push_str(&new);
         }
-        copied = found.place.end;
+        copied = found.range.end;
     }
     if copied == 0 {
         return None;
     }
-    turned.push_str(&text[copied..]);
-    Some(turned)
+    replaced.push_str(&text[copied..]);
+    Some(replaced)
 }
 
 /// Writes a text such that it stays in its attribute, with quotes around it or without.
@@ -103,14 +106,14 @@ fn push_escaped(html: &mut String, text: &str) {
     }
 }
 
-/// What a JSON string says, given where it stands between its quotes; `None` if it is not one.
-fn unescaped(json: &str, place: Range<usize>) -> Option<Cow<'_, str>> {
-    let written = &json[place.clone()];
+/// The text of a JSON string, given the range between its quotes; `None` if it is not one.
+fn unescaped(json: &str, range: Range<usize>) -> Option<Cow<'_, str>> {
+    let written = &json[range.clone()];
     if !written.contains('\\') {
         return Some(Cow::Borrowed(written));
     }
     // With its quotes, from the document itself: a string may be as long as that.
-    serde_json::from_str(json.get(place.start - 1..place.end + 1)?).ok().map(Cow::Owned)
+    serde_json::from_str(json.get(range.start - 1..range.end + 1)?).ok().map(Cow::Owned)
 }
 
 /// The strings of a JSON text that are values and not names: what stands between their quotes.
@@ -179,9 +182,19 @@ mod tests {
     #[test]
     fn nothing_that_takes_the_place_of_a_uri_in_html_gets_out_of_its_attribute() {
         let html = r#""<img src='s3://b/1'><img src=s3://b/2>""#;
-        let turned = rewrite(html, None, |_| Some("x' \"\n><i>&".to_owned()));
+        let rewritten = rewrite(html, None, |_| Some("x' \"\n><i>&".to_owned()));
         let escaped = "x&#39;&#32;&quot;&#10;&gt;&lt;i&gt;&amp;";
-        assert_eq!(turned, format!("\"<img src='{escaped}'><img src={escaped}>\""));
+        assert_eq!(rewritten, format!("\"<img src='{escaped}'><img src={escaped}>\""));
+    }
+
+    #[test]
+    fn a_key_with_an_apostrophe_is_found_and_replaced_however_html_escapes_it() {
+        for written in ["s3://b/it&#x27;s", "s3://b/it&#39;s", "s3://b/it&apos;s", "s3:&#x2F;&#x2F;b/it&#x27;s"] {
+            let html = format!(r#"{{"h": "<p id=\"a\"><img src=\"{written}\" alt='s'> &amp;"}}"#);
+            assert!(holds(&html, None, "s3://b/it's"), "{html}");
+            let expected = r#"{"h": "<p id=\"a\"><img src=\"/r?a=1&amp;b=&#39;\" alt='s'> &amp;"}"#;
+            assert_eq!(rewrite(&html, None, |_| Some("/r?a=1&b='".to_owned())), expected, "{html}");
+        }
     }
 
     #[test]
