@@ -2,7 +2,8 @@
 
 mod damage;
 
-use longshore_model::{KeyFilter, StorageSettings};
+use longshore_filter::{KeyFilter, Skip};
+use longshore_model::StorageSettings;
 use longshore_storage::{AllowedEndpoints, ListPage, check_settings};
 use serde_json::{Value, json};
 
@@ -75,7 +76,7 @@ mod targets {
         let Ok(filter) = KeyFilter::new("p", true, Some(pattern)) else { return };
         let skipped = filter.skips(key);
         // Undecided may be decided the next time, from what was found out in this one.
-        assert!(skipped == filter.skips(key) || skipped == Some(longshore_model::Skip::RegexTooSlow));
+        assert!(skipped == filter.skips(key) || skipped == Some(Skip::RegexTooSlow));
         assert!(skipped.is_some() || (key.starts_with('p') && !key.ends_with('/')), "{key}");
     }
 

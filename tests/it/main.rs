@@ -31,6 +31,7 @@ mod overload;
 mod plans;
 mod poison;
 mod printed;
+mod python_filters;
 mod quarantine;
 mod readme;
 mod recovery;

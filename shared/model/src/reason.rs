@@ -1,7 +1,6 @@
 //! Why something could not be moved: closed sets, so that they can be labels and be acted on.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::word::words;
 
@@ -97,7 +96,7 @@ words! {
         ExpiredCredentials = "expired_credentials",
         /// The role may not be assumed: its name, the external id or its trust policy does not fit.
         RoleDenied = "role_denied",
-        /// This process has no identity of its own that could assume a role.
+        /// This process has no AWS identity that could assume a role.
         NoIdentity = "no_identity",
         /// The credentials are fine but may not do this.
         AccessDenied = "access_denied",
@@ -110,7 +109,7 @@ words! {
         Tls = "tls",
         /// The address is private, loopback, link-local or metadata, and not allowed by the operator.
         BlockedAddress = "blocked_address",
-        /// The host name does not resolve, or nobody listens there.
+        /// The host name does not resolve, or nothing listens there.
         Unreachable = "unreachable",
         /// No answer in time, a reset connection, a 5xx.
         Unavailable = "unavailable",
@@ -142,7 +141,7 @@ words! {
         OutsideRoot = "outside_root",
         /// The operator has not opened files of this machine.
         LocalFilesDisabled = "local_files_disabled",
-        /// The secrets of the storage cannot be opened with the keys at hand.
+        /// The secrets of the storage cannot be opened with the keys of this process.
         SealedSecrets = "sealed_secrets",
         /// The storage's server or account changed while a sync ran.
         StorageMoved = "storage_moved",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Connection, FilterError, KeyFilter, StorageKind};
+use crate::{Connection, StorageKind};
 
 /// Everything about a storage that is not secret; the `settings` column of table `storages`.
 ///
@@ -68,21 +68,11 @@ impl StorageSettings {
     pub fn kind(&self) -> StorageKind {
         self.connection.kind()
     }
-
-    /// The filter that decides which listed keys a sync takes.
-    ///
-    /// # Errors
-    /// The regular expression does not compile.
-    pub fn key_filter(&self) -> Result<KeyFilter, FilterError> {
-        let kind = self.kind().data();
-        let recursive = self.recursive_scan || !kind.has_folders();
-        let filter = KeyFilter::new(&self.connection.prefix(), recursive, self.regex_filter.as_deref())?;
-        Ok(filter.matching(kind.matched))
-    }
 }
 
 /// Which annotations an export sync writes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExportOptions {
     #[serde(default)]
     pub mode: ExportMode,
@@ -92,7 +82,8 @@ pub struct ExportOptions {
 }
 
 /// How an export sync chooses.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ExportMode {
     /// Only what is new or changed since its last export.
@@ -128,7 +119,7 @@ mod tests {
     fn a_prefix_ends_in_exactly_one_slash_where_keys_have_folders() {
         let prefix = |json: String| -> String {
             let settings: StorageSettings = serde_json::from_str(&json).unwrap();
-            settings.key_filter().unwrap().prefix().to_owned()
+            settings.connection.prefix()
         };
         for typed in ["train", "train/", "train//"] {
             assert_eq!(prefix(format!(r#"{{"kind":"s3","bucket":"b","prefix":"{typed}"}}"#)), "train/");
@@ -140,11 +131,5 @@ mod tests {
             assert_eq!(prefix(format!(r#"{{"kind":"s3","bucket":"b","prefix":"{typed}"}}"#)), "");
         }
         assert_eq!(prefix(r#"{"kind":"s3","bucket":"b","prefix":null}"#.into()), "");
-    }
-
-    #[test]
-    fn a_flat_store_is_always_taken_whole() {
-        let redis: StorageSettings = serde_json::from_str(r#"{"kind":"redis","path":"t:"}"#).unwrap();
-        assert_eq!(redis.key_filter().unwrap().skips("t:a/b"), None);
     }
 }

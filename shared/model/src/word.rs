@@ -1,7 +1,6 @@
 //! The closed sets of words, each spelled the same everywhere.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// A text that is not one of the words of its set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +16,8 @@ pub struct UnknownWord {
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:tt,)+ }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant,)+ }
 
         impl $name {
@@ -65,7 +65,7 @@ words! {
         Import = "import",
         /// Writes the annotations of an id range as objects.
         Export = "export",
-        /// Removes the objects of annotations that are gone.
+        /// Removes the objects of deleted annotations.
         Delete = "delete",
     }
 }

@@ -1,4 +1,4 @@
-//! Holding a page of listed keys against a file filter, off the threads that others wait for.
+//! Matching a page of listed keys against a file filter, off the threads that others wait for.
 //!
 //! A match costs up to a millisecond, which the user who wrote the filter decides. So a page is matched in
 //! slices on blocking threads. Between slices the caller may drop the future: on a deadline, a lost lease, SIGTERM
@@ -7,7 +7,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use longshore_model::{KeyFilter, Skip};
+use longshore_filter::{KeyFilter, Skip};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use longshore_db::Sealed;
 use longshore_db::storages::Written;
+use longshore_filter::KeyFilter;
 use longshore_model::kinds::Field;
 use longshore_model::{Direction, Secret, Secrets, StorageKind};
 use longshore_storage::check_settings;
@@ -108,7 +109,7 @@ impl Change {
         if let Some(stored) = &stored {
             self.refuse_stored_secrets_elsewhere(stored, &fields);
         }
-        if let Err(error) = fields.settings.key_filter() {
+        if let Err(error) = KeyFilter::of(&fields.settings) {
             self.refuse("regex_filter", error.to_string());
         }
         if !self.errors.is_empty() {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use longshore_model::{Direction, FailureReason, KeyFilter, Secrets, Skip, StorageKind, StorageSettings};
+use longshore_filter::{KeyFilter, Skip};
+use longshore_model::{Direction, FailureReason, Secrets, StorageKind, StorageSettings};
 use longshore_storage::{
     ErrorKind, InvalidSetting, ListRequest, Listed, ListingFault, Op, Probe, Storage, StorageError, Stores, filtered,
 };
@@ -96,7 +97,7 @@ struct PreviewSkip {
 pub(super) async fn preview(state: &ApiState, draft: &Draft, limit: usize) -> ApiResult<Preview> {
     let settings = &draft.fields.settings;
     let failed = |error| failed(settings.kind(), error);
-    let filter = settings.key_filter().map_err(|error| ApiError::invalid("regex_filter", error.to_string()))?;
+    let filter = KeyFilter::of(settings).map_err(|error| ApiError::invalid("regex_filter", error.to_string()))?;
     let storage = (state.open)(settings, &draft.secrets).map_err(failed)?;
     list(storage.as_ref(), &Arc::new(filter), limit).await.map_err(failed)
 }
@@ -185,7 +186,7 @@ mod tests {
         let metrics = StorageMetrics::register(&Registry::new()).unwrap();
         let stores = Stores::new(WireOptions::default(), operator, metrics).unwrap();
         let storage = stores.open(&settings, &Secrets::Localfiles(NoSecrets {})).unwrap();
-        let preview = list(storage.as_ref(), &Arc::new(settings.key_filter().unwrap()), 10).await.unwrap();
+        let preview = list(storage.as_ref(), &Arc::new(KeyFilter::of(&settings).unwrap()), 10).await.unwrap();
         std::fs::remove_dir_all(&root).unwrap();
 
         let files: Vec<_> = preview.files.iter().filter_map(|file| file.key.clone()).collect();

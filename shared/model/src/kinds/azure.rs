@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::field::{Field, Secrecy};
 use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
-use crate::{FailureReason, Matched, Secret};
+use crate::{FailureReason, Secret};
 
 /// The key is bound to the endpoint: a signature covers the account and the path, and no host, so another server could
 /// use it at the account.
@@ -61,7 +61,7 @@ impl KindConnection for AzureConnection {
         shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
         place: "container",
         uri: UriForm::Bucket { scheme: "azure-blob://", setting: "container" },
-        matched: Matched::Key,
+        filters_names: false,
     };
 
     type Secrets = AzureSecrets;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::field::{Field, Secrecy};
 use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
-use crate::{FailureReason, Matched, Secret};
+use crate::{FailureReason, Secret};
 
 const CONNECTION: &[Field] = &[
     Field::word("bucket", "Name of the bucket, without `gs://`")
@@ -60,7 +60,7 @@ impl KindConnection for GcsConnection {
         shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
         place: "bucket",
         uri: UriForm::Bucket { scheme: "gs://", setting: "bucket" },
-        matched: Matched::Key,
+        filters_names: false,
     };
 
     type Secrets = GcsSecrets;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::field::Field;
 use super::shared_fields::{PRESIGN, RECURSIVE_SCAN};
-use crate::{Direction, FailureReason, Matched, Secret};
+use crate::{Direction, FailureReason, Secret};
 
 /// A kind as data.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,8 +24,9 @@ pub struct KindData {
     pub place: &'static str,
     /// How task data names an object.
     pub uri: UriForm,
-    /// What the filter expression is matched against.
-    pub matched: Matched,
+    /// Whether the file filter is matched against names of files instead of whole keys: keys of local files begin with
+    /// the path of the folder, which users do not write into an expression.
+    pub filters_names: bool,
 }
 
 /// How task data names an object.

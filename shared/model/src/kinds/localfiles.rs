@@ -8,7 +8,7 @@ use super::field::Field;
 use super::kind::{KindConnection, KindData, UriForm, folder};
 use super::no_secrets::NoSecrets;
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, REGEX_FILTER, USE_BLOB_URLS};
-use crate::{FailureReason, Matched};
+use crate::FailureReason;
 
 const CONNECTION: &[Field] = &[Field::path(
     "path",
@@ -45,7 +45,7 @@ impl KindConnection for LocalfilesConnection {
         shared: &[FOLDERS, IMPORT, EXPORT, IDENTITY],
         place: "path",
         uri: UriForm::LocalFile,
-        matched: Matched::Name,
+        filters_names: true,
     };
 
     type Secrets = NoSecrets;

@@ -25,7 +25,6 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use utoipa::ToSchema;
 
 use crate::word::words;
 use crate::{Direction, Secret};
@@ -59,7 +58,7 @@ macro_rules! kinds {
         pub enum Secrets { $($(#[$meta])* $kind($secrets),)+ }
 
         /// The forms of URIs, by kind.
-        pub(crate) const URI_FORMS: &[UriForm] = &[$($connection::DATA.uri),+];
+        pub const URI_FORMS: &[UriForm] = &[$($connection::DATA.uri),+];
 
         impl StorageKind {
             /// What the kind declares of itself.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::field::{Field, Secrecy};
 use super::kind::{KindConnection, KindData, KindSecrets, UriForm};
 use super::shared_fields::{EXPORT, IDENTITY, IMPORT};
-use crate::{Direction, FailureReason, Matched, Secret};
+use crate::{Direction, FailureReason, Secret};
 
 /// Redis numbers its databases from 0, and operators rarely allow more than 16.
 const LAST_DB: i64 = 65_535;
@@ -83,7 +83,7 @@ impl KindConnection for RedisConnection {
         shared: &[IMPORT, EXPORT, IDENTITY],
         place: "path",
         uri: UriForm::Database { scheme: "redis://" },
-        matched: Matched::Key,
+        filters_names: false,
     };
 
     type Secrets = RedisSecrets;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::field::{Field, Scope, Secrecy};
 use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
-use crate::{Direction, FailureReason, Matched, Secret};
+use crate::{Direction, FailureReason, Secret};
 
 /// Which bucket it is and where, however its credentials come.
 pub(super) const BUCKET: &[Field] = &[
@@ -89,7 +89,7 @@ impl KindConnection for S3Connection {
         shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
         place: "bucket",
         uri: URI,
-        matched: Matched::Key,
+        filters_names: false,
     };
 
     type Secrets = S3Secrets;

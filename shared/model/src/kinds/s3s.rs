@@ -9,7 +9,6 @@ use super::kind::{KindConnection, KindData};
 use super::no_secrets::NoSecrets;
 use super::s3::{BUCKET, S3Connection, URI};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, SIGNING};
-use crate::Matched;
 
 /// The role. AWS does not say whether its name or the external ID is wrong, so no field is blamed.
 const ROLE: &[Field] = &[
@@ -48,7 +47,7 @@ impl KindConnection for S3sConnection {
         shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
         place: "bucket",
         uri: URI,
-        matched: Matched::Key,
+        filters_names: false,
     };
 
     type Secrets = NoSecrets;

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_model::{Direction, FailureReason, Secrets, Skip, StorageSettings};
+use longshore_filter::{KeyFilter, Skip};
+use longshore_model::{Direction, FailureReason, Secrets, StorageSettings};
 use tokio::time::timeout;
 
 use crate::wire::Wire;
@@ -83,7 +84,7 @@ impl Examination<'_> {
 
     /// Lists as a sync would. `None` if that failed; else an object with content, if there is one.
     async fn list(&mut self, storage: &dyn Storage) -> Option<Option<ObjectMeta>> {
-        let filter = match self.settings.key_filter() {
+        let filter = match KeyFilter::of(self.settings) {
             Ok(filter) => Arc::new(filter),
             Err(error) => {
                 let error = StorageError::caused(Op::List, ErrorKind::Invalid, FailureReason::InvalidSettings, error);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use longshore_db::Counts;
 use longshore_db::objects::{self, KeyStatus, LookupMode};
 use longshore_db::quarantine::QuarantinedObject;
-use longshore_model::Skip;
+use longshore_filter::Skip;
 use longshore_storage::{ListPage, ListRequest, StorageError, filtered};
 
 use super::faulty::Found;

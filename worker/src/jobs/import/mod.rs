@@ -4,6 +4,7 @@
 //! mode), and the result is committed at once; where the objects of a page are large, in several
 //! parts, of which only the last moves the cursor. Run a page twice and the second adds nothing.
 
+mod data_key;
 mod faulty;
 mod fetch;
 mod list;
@@ -19,15 +20,15 @@ use longshore_db::Counts;
 use longshore_db::host::JobStorage;
 use longshore_db::lifecycle::Claimed;
 use longshore_db::quarantine::QuarantinedObject;
-use longshore_model::{DataKey, KeyFilter, MAX_LABEL_CONFIG};
+use longshore_filter::KeyFilter;
 use longshore_storage::{ObjectMeta, Storage};
 
 use crate::context::Context;
 use crate::items::{Item, Limits};
 use crate::job_error::JobError;
-use crate::jobs::ahead::Ahead;
 use crate::jobs::{Handler, Page, Writes as PageWrites};
 use crate::places::Quantum;
+use data_key::{DataKey, data_key};
 use list::Listing;
 
 /// Memory for one part of a page, unless a single object takes more.
@@ -97,7 +98,7 @@ impl<'a> Import<'a> {
         storage: JobStorage,
         store: Arc<dyn Storage>,
     ) -> Result<Self, JobError> {
-        let filter = storage.settings.key_filter().map_err(|error| JobError::Settings(error.to_string()))?;
+        let filter = KeyFilter::of(&storage.settings).map_err(|error| JobError::Settings(error.to_string()))?;
         let data_key = data_key(&storage.label_config).await?;
         Ok(Self {
             context,
@@ -142,23 +143,6 @@ impl<'a> Import<'a> {
             return 0;
         }
         expected(&pending.object, pending.tries).min(most)
-    }
-}
-
-/// Reads the data key off a label config.
-///
-/// # Errors
-/// It is larger than any that the API takes.
-async fn data_key(label_config: &str) -> Result<DataKey, JobError> {
-    /// What is read at once: about 50 microseconds.
-    const SMALL: usize = 16 * 1024;
-    match label_config.len() {
-        0..=SMALL => Ok(DataKey::of(label_config)),
-        length if length <= MAX_LABEL_CONFIG => {
-            let label_config = label_config.to_owned();
-            Ok(Ahead::compute(move |_| DataKey::of(&label_config)).result().await)
-        }
-        _ => Err(JobError::Settings(format!("the project's label config has more than {MAX_LABEL_CONFIG} bytes"))),
     }
 }
 

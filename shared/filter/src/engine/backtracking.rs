@@ -1,13 +1,14 @@
 //! Matching of compiled expressions by trying one way after the other, as Python does, every step counted.
 
-use fancy_regex::Assertion;
+use super::MAX_STEPS;
+use super::program::{Program, Step};
+use crate::chars::{Case, is_same, is_word};
+use crate::error::FilterError;
+use crate::syntax::{Assertion, Node};
 
-use super::program::{Class, Program, Step};
-use super::{FilterError, MAX_STEPS};
-
-/// An expression with look-around or back-references.
+/// An expression with look-around, references or the like.
 #[derive(Debug)]
-pub(super) struct Backtracking(Program);
+pub(crate) struct Backtracking(Program);
 
 /// A way that was not tried yet, or what to undo before it is.
 enum Later {
@@ -28,13 +29,13 @@ struct Machine<'a> {
 
 impl Backtracking {
     /// # Errors
-    /// It is no valid expression, uses what Python's have not, or compiles to too much.
-    pub(super) fn compile(pattern: &str) -> Result<Self, FilterError> {
-        Ok(Self(Program::compile(pattern)?))
+    /// It compiles to too much.
+    pub(crate) fn compile(tree: &Node) -> Result<Self, FilterError> {
+        Ok(Self(Program::compile(tree)?))
     }
 
     /// Whether the expression matches at the start of the text, or `None` if that takes too many steps to say.
-    pub(super) fn is_match(&self, text: &str) -> Option<bool> {
+    pub(crate) fn is_match(&self, text: &str) -> Option<bool> {
         let slots = vec![None; self.0.slots];
         let mut machine = Machine { program: &self.0, text, slots, later: Vec::new(), left: MAX_STEPS };
         machine.run(0, 0, None).ok().map(|end| end.is_some())
@@ -72,12 +73,7 @@ impl Machine<'_> {
         let next = step + 1;
         Ok(match taken {
             Step::Char(char) => self.char_at(at).filter(|found| found == char).map(|c| (next, at + c.len_utf8())),
-            Step::Class(class) => {
-                self.char_at(at).filter(|found| contains(class, *found)).map(|c| (next, at + c.len_utf8()))
-            }
-            Step::Any { newline } => {
-                self.char_at(at).filter(|found| *newline || *found != '\n').map(|c| (next, at + c.len_utf8()))
-            }
+            Step::Set(set) => self.char_at(at).filter(|found| set.contains(*found)).map(|c| (next, at + c.len_utf8())),
             Step::Assert(assertion) => self.holds(*assertion, at).then_some((next, at)),
             Step::Split(first, second) => {
                 self.later.push(Later::Way { step: *second, at });
@@ -88,17 +84,22 @@ impl Machine<'_> {
                 self.save(*slot, Some(at));
                 Some((next, at))
             }
-            Step::Moved(slot) => (self.slots[*slot] != Some(at)).then_some((next, at)),
-            Step::Backref { group, any_case } => self.repeats(*group, *any_case, at)?.map(|end| (next, end)),
+            Step::IfMoved { slot, otherwise } => {
+                Some((if self.slots[*slot] != Some(at) { next } else { *otherwise }, at))
+            }
+            Step::Reference { group, case } => self.repeats(*group, *case, at)?.map(|end| (next, end)),
             Step::IfGroup { group, otherwise } => {
-                Some((if self.slots[2 * group + 1].is_some() { next } else { *otherwise }, at))
+                Some((if self.group(*group).is_some() { next } else { *otherwise }, at))
             }
             Step::Atomic { end } => self.run(next, at, None)?.map(|position| (*end, position)),
             Step::Look { behind, negative, end } => {
                 let undo = self.later.len();
                 let found = match behind {
                     None => self.run(next, at, None)?.is_some(),
-                    Some(longest) => self.ends_here(next, at, *longest)?,
+                    Some(width) => match self.before(at, *width)? {
+                        Some(start) => self.run(next, start, Some(at))?.is_some(),
+                        None => false,
+                    },
                 };
                 if *negative && found {
                     self.back(undo);
@@ -109,16 +110,13 @@ impl Machine<'_> {
         })
     }
 
-    /// Whether a look-behind matches from some place before and ends here.
-    fn ends_here(&mut self, step: usize, at: usize, longest: usize) -> Result<bool, TooSlow> {
-        let text = self.text;
-        let starts = text[..at].char_indices().rev().map(|(start, _)| start);
-        for start in std::iter::once(at).chain(starts).take(longest.saturating_add(1)) {
-            if self.run(step, start, Some(at))?.is_some() {
-                return Ok(true);
-            }
+    /// The position `width` characters before another; `None` if the text begins after that.
+    fn before(&mut self, at: usize, width: usize) -> Result<Option<usize>, TooSlow> {
+        self.left = self.left.checked_sub(width.min(at) / 16).ok_or(TooSlow)?;
+        match width.checked_sub(1) {
+            None => Ok(Some(at)),
+            Some(nth) => Ok(self.text[..at].char_indices().rev().nth(nth).map(|(start, _)| start)),
         }
-        Ok(false)
     }
 
     fn save(&mut self, slot: usize, value: Option<usize>) {
@@ -149,23 +147,23 @@ impl Machine<'_> {
         self.later.truncate(kept);
     }
 
+    /// What a group matched. A loop may have begun it again without ending it: then it has matched nothing.
+    fn group(&self, group: usize) -> Option<&str> {
+        self.text.get(self.slots[2 * group]?..self.slots[2 * group + 1]?)
+    }
+
     /// Where a repetition of a group's text ends, if it is there.
-    fn repeats(&mut self, group: usize, any_case: bool, at: usize) -> Result<Option<usize>, TooSlow> {
-        let (Some(start), Some(end)) = (self.slots[2 * group], self.slots[2 * group + 1]) else { return Ok(None) };
-        let text = self.text;
-        let Some(group) = text.get(start..end) else { return Ok(None) };
-        self.left = self.left.checked_sub(group.len() / 16).ok_or(TooSlow)?;
-        if text[at..].starts_with(group) {
-            return Ok(Some(at + group.len()));
+    fn repeats(&mut self, group: usize, case: Case, at: usize) -> Result<Option<usize>, TooSlow> {
+        let Some(length) = self.group(group).map(str::len) else { return Ok(None) };
+        let cost = if case == Case::Exact { length / 16 } else { length };
+        self.left = self.left.checked_sub(cost).ok_or(TooSlow)?;
+        let Some(group) = self.group(group) else { return Ok(None) };
+        if case == Case::Exact {
+            return Ok(self.text[at..].starts_with(group).then_some(at + length));
         }
-        if !any_case {
-            return Ok(None);
-        }
-        self.left = self.left.checked_sub(group.len()).ok_or(TooSlow)?;
-        let mut rest = text[at..].chars();
-        let equal = |(one, other): (char, char)| one == other || one.to_lowercase().eq(other.to_lowercase());
-        let repeated = group.chars().all(|char| rest.next().is_some_and(|other| equal((char, other))));
-        Ok(repeated.then(|| text.len() - rest.as_str().len()))
+        let mut rest = self.text[at..].chars();
+        let repeated = group.chars().all(|char| rest.next().is_some_and(|other| is_same(char, other, case)));
+        Ok(repeated.then(|| self.text.len() - rest.as_str().len()))
     }
 
     fn char_at(&self, at: usize) -> Option<char> {
@@ -174,28 +172,16 @@ impl Machine<'_> {
 
     fn holds(&self, assertion: Assertion, at: usize) -> bool {
         let (before, after) = (self.text[..at].chars().next_back(), self.char_at(at));
-        let (left, right) = (before.is_some_and(is_word), after.is_some_and(is_word));
         match assertion {
-            Assertion::StartText => at == 0,
-            Assertion::EndText => at == self.text.len(),
-            Assertion::EndTextIgnoreTrailingNewlines { .. } => self.text[at..].chars().all(|char| char == '\n'),
-            Assertion::StartLine { .. } | Assertion::StartLineOniguruma { .. } => before.is_none_or(|c| c == '\n'),
-            Assertion::EndLine { .. } => after.is_none_or(|char| char == '\n'),
-            Assertion::LeftWordBoundary => !left && right,
-            Assertion::LeftWordHalfBoundary => !left,
-            Assertion::RightWordBoundary => left && !right,
-            Assertion::RightWordHalfBoundary => !right,
-            Assertion::WordBoundary => left != right,
-            Assertion::NotWordBoundary => left == right,
+            Assertion::Start => at == 0,
+            Assertion::StartLine => before.is_none_or(|char| char == '\n'),
+            Assertion::End => after.is_none(),
+            Assertion::EndOrLastLineFeed => matches!(&self.text[at..], "" | "\n"),
+            Assertion::EndLine => after.is_none_or(|char| char == '\n'),
+            Assertion::Word { ascii, negative } => {
+                let is_word = |char: Option<char>| char.is_some_and(|char| is_word(char, ascii));
+                (is_word(before) != is_word(after)) != negative
+            }
         }
     }
-}
-
-fn is_word(char: char) -> bool {
-    char.is_alphanumeric() || char == '_'
-}
-
-fn contains(class: &Class, char: char) -> bool {
-    let at = class.partition_point(|(_, last)| *last < char);
-    class.get(at).is_some_and(|(first, _)| *first <= char)
 }

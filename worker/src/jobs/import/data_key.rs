@@ -1,27 +1,25 @@
-//! The label config, as far as a sync needs it.
+//! Which key of a task holds the URI of its object in blob mode: the label config says.
 
+use longshore_model::MAX_LABEL_CONFIG;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-/// The data key of a blob task when the label config names none. Label Studio's word.
-pub const UNDEFINED_KEY: &str = "$undefined$";
+use crate::job_error::JobError;
+use crate::jobs::ahead::Ahead;
 
-/// Bytes of a label config, the most that a project may have.
-///
-/// The largest that people make, with thousands of choices, take some hundred kilobytes. Each job of the project reads
-/// it: much more would take time from others.
-pub const MAX_LABEL_CONFIG: usize = 1024 * 1024;
+/// The data key of a blob task when the label config names none. Label Studio's word.
+const UNDEFINED_KEY: &str = "$undefined$";
 
 /// The key under which a blob task holds the URI of its object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataKey(String);
+pub(super) struct DataKey(String);
 
 impl DataKey {
     /// Finds the `$variable` of the first element with both `name` and `value`, in document order.
     ///
     /// A config without such an element, or that is not XML, gives [`UNDEFINED_KEY`]. Takes time in proportion to
     /// the config's length, whatever is in it.
-    pub fn of(label_config: &str) -> Self {
+    pub(super) fn of(label_config: &str) -> Self {
         let mut reader = Reader::from_str(label_config);
         loop {
             match reader.read_event() {
@@ -50,8 +48,25 @@ impl DataKey {
     }
 
     /// The key itself.
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Reads the data key of a label config; a large one on a blocking thread.
+///
+/// # Errors
+/// It is larger than any that the API takes.
+pub(super) async fn data_key(label_config: &str) -> Result<DataKey, JobError> {
+    /// Bytes that are read on the caller's thread: about 50 microseconds.
+    const SMALL: usize = 16 * 1024;
+    match label_config.len() {
+        0..=SMALL => Ok(DataKey::of(label_config)),
+        length if length <= MAX_LABEL_CONFIG => {
+            let label_config = label_config.to_owned();
+            Ok(Ahead::compute(move |_| DataKey::of(&label_config)).result().await)
+        }
+        _ => Err(JobError::Settings(format!("the project's label config has more than {MAX_LABEL_CONFIG} bytes"))),
     }
 }
 

@@ -1,0 +1,134 @@
+//! Which listed keys a sync takes, and why it skips the others. See `README.md` for the decisions.
+
+mod chars;
+mod engine;
+mod error;
+mod pattern;
+mod syntax;
+
+use std::sync::Arc;
+
+use longshore_model::StorageSettings;
+
+pub use error::FilterError;
+use pattern::Pattern;
+
+/// The prefix, recursion switch and regular expression of a storage, ready to use.
+#[derive(Debug, Clone)]
+pub struct KeyFilter {
+    prefix: String,
+    recursive: bool,
+    regex: Option<Arc<Pattern>>,
+    matched: Matched,
+}
+
+/// What the expression of a storage is matched against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matched {
+    /// The whole key.
+    Key,
+    /// What stands after its last `/`.
+    Name,
+}
+
+/// The rule by which a key is skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skip {
+    /// The key ends in `/`: a folder placeholder.
+    Folder,
+    /// The regular expression does not match at the start of the key.
+    Regex,
+    /// The regular expression does not match at the start of the file's name.
+    RegexOfName,
+    /// Undecided: the regular expression takes too many steps on this key. A sync quarantines the key.
+    RegexTooSlow,
+    /// The key lies deeper than a scan without recursion looks.
+    TooDeep,
+    /// The key does not start with the prefix.
+    Prefix,
+}
+
+impl Skip {
+    /// The rule in words that a user understands.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Folder => "ends with /: a folder, not an object with content",
+            Self::Regex => "the file filter does not match at the start of the key",
+            Self::RegexOfName => "the file filter does not match at the start of the file's name",
+            Self::RegexTooSlow => "undecided: the file filter takes too many steps on this key, a sync quarantines it",
+            Self::TooDeep => "lies in a sub-folder, and recursive scan is off",
+            Self::Prefix => "does not start with the prefix",
+        }
+    }
+}
+
+impl KeyFilter {
+    /// The filter of a storage: which of the keys that are listed a sync takes.
+    ///
+    /// # Errors
+    /// As those of [`KeyFilter::new`].
+    pub fn of(settings: &StorageSettings) -> Result<Self, FilterError> {
+        let kind = settings.kind().data();
+        let recursive = settings.recursive_scan || !kind.has_folders();
+        let filter = Self::new(&settings.connection.prefix(), recursive, settings.regex_filter.as_deref())?;
+        Ok(filter.matching(if kind.filters_names { Matched::Name } else { Matched::Key }))
+    }
+
+    /// Prepares a filter.
+    ///
+    /// The prefix is what keys start with, exactly. The expression selects the keys that Python's
+    /// `re.match(regex, key)` selects: anchored at the start, not at the end.
+    ///
+    /// # Errors
+    /// Python does not take the expression, it uses one of few constructs that are not supported, or its length,
+    /// nesting or program is larger than a limit.
+    pub fn new(prefix: &str, recursive: bool, regex: Option<&str>) -> Result<Self, FilterError> {
+        let regex = regex.filter(|pattern| !pattern.is_empty()).map(Pattern::compile).transpose()?.map(Arc::new);
+        Ok(Self { prefix: prefix.to_owned(), recursive, regex, matched: Matched::Key })
+    }
+
+    /// The same filter with its expression matched against something else.
+    #[must_use]
+    pub fn matching(self, matched: Matched) -> Self {
+        Self { matched, ..self }
+    }
+
+    /// The prefix to list with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The delimiter to list with: `/` unless the scan is recursive.
+    pub fn delimiter(&self) -> Option<&'static str> {
+        if self.recursive { None } else { Some("/") }
+    }
+
+    /// Whether there is an expression, so that matching a page of keys takes noticeable time.
+    pub fn has_regex(&self) -> bool {
+        self.regex.is_some()
+    }
+
+    /// Why this key is skipped, or `None` if it is taken. Takes about a millisecond at most, see `engine::MAX_STEPS`:
+    /// many keys belong on a blocking thread.
+    pub fn skips(&self, key: &str) -> Option<Skip> {
+        let Some(rest) = key.strip_prefix(self.prefix.as_str()) else { return Some(Skip::Prefix) };
+        if key.ends_with('/') {
+            return Some(Skip::Folder);
+        }
+        if !self.recursive && rest.contains('/') {
+            return Some(Skip::TooDeep);
+        }
+        let (text, unmatched) = match self.matched {
+            Matched::Key => (key, Skip::Regex),
+            Matched::Name => (key.rsplit('/').next().unwrap_or(key), Skip::RegexOfName),
+        };
+        match self.regex.as_ref().map(|regex| regex.is_match(text)) {
+            None | Some(Some(true)) => None,
+            Some(Some(false)) => Some(unmatched),
+            Some(None) => Some(Skip::RegexTooSlow),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

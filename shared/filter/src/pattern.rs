@@ -1,0 +1,37 @@
+//! An expression, compiled by the engine that fits it.
+
+use crate::engine::{Automaton, Backtracking};
+use crate::error::{FilterError, MAX_PATTERN};
+use crate::syntax::parse;
+
+/// A compiled expression. Both engines count their steps: [`crate::engine::MAX_STEPS`].
+#[derive(Debug)]
+pub(crate) enum Pattern {
+    /// What automata can match.
+    Automaton(Box<Automaton>),
+    /// Look-around, references and the like need backtracking.
+    Backtracking(Backtracking),
+}
+
+impl Pattern {
+    /// # Errors
+    /// Python does not take the expression, or it compiles to more than a limit.
+    pub(crate) fn compile(pattern: &str) -> Result<Self, FilterError> {
+        if pattern.len() > MAX_PATTERN {
+            return Err(FilterError::TooLong);
+        }
+        let tree = parse(pattern)?;
+        match Automaton::compile(&tree)? {
+            Some(automaton) => Ok(Self::Automaton(Box::new(automaton))),
+            None => Backtracking::compile(&tree).map(Self::Backtracking),
+        }
+    }
+
+    /// Whether the expression matches at the start of the text, or `None` if that takes too many steps to say.
+    pub(crate) fn is_match(&self, text: &str) -> Option<bool> {
+        match self {
+            Self::Automaton(automaton) => automaton.is_match(text),
+            Self::Backtracking(backtracking) => backtracking.is_match(text),
+        }
+    }
+}
