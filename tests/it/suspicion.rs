@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use longshore_db::jobs::{self, Progress};
-use longshore_db::lifecycle::{self, Claim, Claimant, Claimed};
+use longshore_db::lifecycle::{self, Claim, Claimant, ClaimedJob};
 use longshore_db::{Check, Client, Counts, Db, PATIENCE};
 use longshore_model::Secret;
 use longshore_tests::rig::Rig;
@@ -37,10 +37,10 @@ impl Case {
         Self { client, job: row.get(0) }
     }
 
-    async fn claim(&self) -> Box<Claimed> {
+    async fn claim(&self) -> Box<ClaimedJob> {
         let who = Claimant { worker: "w", process: Uuid::nil() };
         match lifecycle::claim(&self.client, self.job, who, LEASE).await.expect("the database answers") {
-            Claim::Claimed(claimed) => claimed,
+            Claim::Job(claimed) => claimed,
             other => panic!("claimed: {other:?}"),
         }
     }
@@ -52,7 +52,7 @@ impl Case {
         assert_eq!(lifecycle::rescue_expired(&self.client).await.expect("the database answers"), 1);
     }
 
-    async fn commit(&mut self, claimed: &Claimed, passed: i64) {
+    async fn commit(&mut self, claimed: &ClaimedJob, passed: i64) {
         let tx = self.client.transaction().await.expect("a transaction");
         let passed = i32::try_from(passed).expect("few");
         let lease = claimed.lease;
@@ -67,7 +67,7 @@ impl Case {
         tx.commit().await.expect("committed");
     }
 
-    async fn release(&mut self, claimed: &Claimed) {
+    async fn release(&mut self, claimed: &ClaimedJob) {
         let tx = self.client.transaction().await.expect("a transaction");
         lifecycle::release(&tx, claimed.lease, Duration::ZERO).await.expect("released");
         tx.commit().await.expect("committed");

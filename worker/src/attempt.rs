@@ -6,13 +6,13 @@
 
 mod end;
 
-use longshore_telemetry::error_chain;
 use std::time::Duration;
 
 use futures::future::OptionFuture;
 use longshore_db::jobs::{self, Fence, Progress};
-use longshore_db::lifecycle::{self, Claimed};
+use longshore_db::lifecycle::{self, ClaimedJob};
 use longshore_db::{Client, Error as DbError};
+use longshore_telemetry::error_chain;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -21,13 +21,13 @@ use crate::context::Context;
 use crate::job_error::JobError;
 use crate::jobs::{Handler, Page, open};
 use crate::metrics::Ending;
-use crate::places::Quantum;
+use crate::slots::Quantum;
 
 use end::End;
 pub(crate) use end::give_back;
 
-/// How often an attempt commits that finds nothing to write. A commit for each such page would cost
-/// more than its listing; too rarely would let progress and cancellation wait.
+/// How often an attempt commits while it finds nothing to write. A commit for each such page would cost
+/// more than its listing; if commits were rarer, progress and cancellation would be late.
 const IDLE_COMMITS: Duration = Duration::from_secs(1);
 
 /// What happens to the job with a page.
@@ -38,22 +38,22 @@ enum Step {
     Continue,
     /// More to do, later: the quantum is used or the worker drains.
     Release,
-    /// Some of the page failed in a way that may pass.
-    Retry(JobError),
+    /// Some of the page failed. The failure says whether the job is tried again or discarded.
+    Fail(JobError),
 }
 
 /// Runs a claimed job and says how the attempt ended.
 ///
 /// Never fails: what cannot be written while this process lives is found by the rescuer once the lease expires.
-pub(crate) async fn run(context: &Context, claimed: &Claimed, quantum: &Quantum, lost: &CancellationToken) -> Ending {
+pub(crate) async fn run(context: &Context, job: &ClaimedJob, quantum: &Quantum, lost: &CancellationToken) -> Ending {
     let worked = tokio::select! {
-        worked = work(context, claimed, quantum) => worked,
+        worked = work(context, job, quantum) => worked,
         () = lost.cancelled() => Err(JobError::Db(DbError::LeaseLost)),
         () = drained(context) => Err(JobError::Draining),
     };
     match worked {
         Ok(ending) => ending,
-        Err(error) => give_back(context, claimed, &error, lost).await,
+        Err(error) => give_back(context, job, &error, lost).await,
     }
 }
 
@@ -63,22 +63,22 @@ async fn drained(context: &Context) {
     sleep(context.config.drain).await;
 }
 
-async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result<Ending, JobError> {
-    if claimed.is_lost_for_good() {
+async fn work(context: &Context, job: &ClaimedJob, quantum: &Quantum) -> Result<Ending, JobError> {
+    if job.is_lost_for_good() {
         return Err(JobError::WorkerLost);
     }
-    if let Some(keys) = claimed.page_limit() {
-        context.db.in_time(async { jobs::runs_alone(&context.db.client().await?, claimed.lease, keys).await }).await?;
+    if let Some(keys) = job.page_limit() {
+        context.db.in_time(async { jobs::runs_alone(&context.db.client().await?, job.lease, keys).await }).await?;
     }
     let mut committed_at = Instant::now();
-    let mut fence = claimed.fence();
-    let mut suspicion = Suspicion::of(claimed);
-    let mut handler = open(context, claimed).await?;
-    let mut page = perform(context, claimed, quantum, handler.as_mut()).await?;
+    let mut fence = job.fence();
+    let mut suspicion = Suspicion::of(job);
+    let mut handler = open(context, job).await?;
+    let mut page = perform(context, job, quantum, handler.as_mut()).await?;
     loop {
         let cleared = suspicion.is_cleared_by(page.passed);
         let step = match page.failure.take() {
-            Some(error) => Step::Retry(error),
+            Some(error) => Step::Fail(error),
             None if page.last => Step::Complete,
             // The next attempt need not run alone.
             None if quantum.is_over() || cleared => Step::Release,
@@ -88,7 +88,7 @@ async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result
         if go_on && page.is_idle() && committed_at.elapsed() < IDLE_COMMITS && suspicion.is_none() {
             // The next page may wait for the whole budget, which this one would be a part of.
             drop(page.reserved.take());
-            let mut next = perform(context, claimed, quantum, handler.as_mut()).await?;
+            let mut next = perform(context, job, quantum, handler.as_mut()).await?;
             next.absorb(page);
             page = next;
             continue;
@@ -96,9 +96,9 @@ async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result
         let cursor = page.cursor.clone();
         // Under suspicion one page after the other: if this worker dies, it was of a known page.
         let is_ahead = go_on && suspicion.is_none();
-        let ahead: OptionFuture<_> = is_ahead.then(|| perform(context, claimed, quantum, handler.as_mut())).into();
+        let ahead: OptionFuture<_> = is_ahead.then(|| perform(context, job, quantum, handler.as_mut())).into();
         // The page goes with its commit: one ahead may wait for the memory that this one holds.
-        let (committed, next) = tokio::join!(commit_or_isolate(context, claimed, &fence, page, &step), ahead);
+        let (committed, next) = tokio::join!(commit_or_isolate(context, job, &fence, page, &step), ahead);
         if let Some(ending) = committed? {
             return Ok(ending);
         }
@@ -106,7 +106,7 @@ async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result
         committed_at = Instant::now();
         page = match next {
             Some(next) => next?,
-            None => perform(context, claimed, quantum, handler.as_mut()).await?,
+            None => perform(context, job, quantum, handler.as_mut()).await?,
         };
     }
 }
@@ -115,8 +115,8 @@ async fn work(context: &Context, claimed: &Claimed, quantum: &Quantum) -> Result
 struct Suspicion(Option<i32>);
 
 impl Suspicion {
-    fn of(claimed: &Claimed) -> Self {
-        Self(claimed.suspects)
+    fn of(job: &ClaimedJob) -> Self {
+        Self(job.suspects)
     }
 
     fn is_none(&self) -> bool {
@@ -133,13 +133,13 @@ impl Suspicion {
 
 async fn perform(
     context: &Context,
-    claimed: &Claimed,
+    job: &ClaimedJob,
     quantum: &Quantum,
     handler: &mut dyn Handler,
 ) -> Result<Page, JobError> {
     let started = Instant::now();
     let page = handler.perform(quantum).await?;
-    context.metrics.page(claimed.kind, started);
+    context.metrics.page(job.kind, started);
     Ok(page)
 }
 
@@ -147,23 +147,23 @@ async fn perform(
 /// the rest is committed. Returns how the attempt ended with it; `None` if it goes on.
 async fn commit_or_isolate(
     context: &Context,
-    claimed: &Claimed,
+    job: &ClaimedJob,
     fence: &Fence,
     mut page: Page,
     step: &Step,
 ) -> Result<Option<Ending>, JobError> {
-    match commit(context, claimed, fence, &page, step).await {
+    match commit(context, job, fence, &page, step).await {
         Err(JobError::Db(error)) if error.is_data_exception() => {
             info!(
                 event = "page_value_refused",
-                job.id = claimed.lease.job,
+                job.id = job.lease.job,
                 error = error_chain(&error),
                 "Postgres rejected a value of the page; quarantining its object"
             );
             let mut client = context.db.client().await?;
-            page.isolate(context, claimed, &mut client).await?;
+            page.writes.isolate(context, job, &mut client, &mut page.counts).await?;
             drop(client);
-            commit(context, claimed, fence, &page, step).await
+            commit(context, job, fence, &page, step).await
         }
         committed => committed,
     }
@@ -171,33 +171,33 @@ async fn commit_or_isolate(
 
 async fn commit(
     context: &Context,
-    claimed: &Claimed,
+    job: &ClaimedJob,
     fence: &Fence,
     page: &Page,
     step: &Step,
 ) -> Result<Option<Ending>, JobError> {
     let started = Instant::now();
     let mut client = context.db.client().await?;
-    let committing = commit_on(context, claimed, fence, page, step, &mut client);
+    let committing = commit_on(context, job, fence, page, step, &mut client);
     let Ok(committed) = timeout(context.db.patience(), committing).await else {
         // The connection may be half-open: it must not go back to the pool.
         drop(Client::take(client));
         warn!(
             event = "commit_timed_out",
-            job.id = claimed.lease.job,
+            job.id = job.lease.job,
             "page commit timed out; its database connection is closed"
         );
         return Err(JobError::Db(DbError::Silent));
     };
     let ending = committed?;
     context.metrics.commit.observe(started.elapsed().as_secs_f64());
-    context.metrics.committed(&page.counts, page.reasons());
+    context.metrics.committed(&page.counts, page.writes.quarantined());
     info!(
         event = "page_committed",
-        sync.id = claimed.sync_id,
-        job.id = claimed.lease.job,
-        job.attempt = claimed.lease.attempt,
-        storage.id = claimed.storage_id,
+        sync.id = job.sync_id,
+        job.id = job.lease.job,
+        job.attempt = job.lease.attempt,
+        storage.id = job.storage_id,
         created = page.counts.created,
         existed = page.counts.existed,
         exported = page.counts.exported,
@@ -209,17 +209,17 @@ async fn commit(
 
 async fn commit_on(
     context: &Context,
-    claimed: &Claimed,
+    job: &ClaimedJob,
     fence: &Fence,
     page: &Page,
     step: &Step,
     client: &mut Client,
 ) -> Result<Option<Ending>, JobError> {
-    let lease = claimed.lease;
+    let lease = job.lease;
     let tx = client.transaction().await.map_err(DbError::from)?;
     let failures = jobs::hold_at(&tx, fence).await?;
-    page.record(context, claimed, &tx).await?;
-    let progressed = !matches!(step, Step::Retry(_)) || page.counts.imported + page.counts.exported > 0;
+    page.writes.record(context, job, &tx).await?;
+    let progressed = !matches!(step, Step::Fail(_)) || page.counts.imported + page.counts.exported > 0;
     let progress = Progress {
         extend_by: context.config.lease,
         cursor: page.cursor.as_deref(),
@@ -238,11 +238,11 @@ async fn commit_on(
             lifecycle::release(&tx, lease, Duration::ZERO).await?;
             Some(Ending::Released)
         }
-        Step::Retry(error) => {
+        Step::Fail(error) => {
             let end = End::of(context, if progressed { 0 } else { failures }, error);
             end.write(lease, &tx, error).await?;
             tx.commit().await.map_err(DbError::from)?;
-            end.log(claimed, error);
+            end.log(job, error);
             return Ok(Some(end.ending()));
         }
     };

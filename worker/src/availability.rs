@@ -1,7 +1,7 @@
 //! Whether the database can do the worker's work.
 //!
-//! A worker that lost its database can do nothing with a message, while another worker may be idle. So it stops
-//! consuming until its database answers, and gives back the jobs it holds as soon as it does.
+//! A worker without its database can do nothing with a message, while another worker may be idle. So it stops consuming
+//! until the database answers, and then gives back the jobs that it holds.
 
 use longshore_telemetry::error_chain;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::leases::Leases;
+use crate::leases::{Leases, log_released};
 
-/// Between two looks at an unavailable database. Each costs a connection: shorter would add to the load of a server
+/// Between two checks of an unavailable database. Each costs a connection: shorter would add to the load of a server
 /// that is starting, longer would be added to every recovery.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long one look may take once it has a connection. One that says nothing for this long does no work either.
-const LOOK: Duration = Duration::from_secs(3);
+/// How long one check may take once it has a connection. A database that is silent for this long does no work either.
+const CHECK_TIME: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -41,7 +41,7 @@ impl Availability {
         Self(Arc::new(watch::Sender::new(State::Up)))
     }
 
-    /// Says that a call failed because the database is unavailable. It is looked at next.
+    /// Says that a call failed because the database is unavailable. It is checked next.
     pub(crate) fn doubt(&self) {
         self.0.send_if_modified(|state| {
             let doubted = *state == State::Up;
@@ -52,7 +52,7 @@ impl Availability {
         });
     }
 
-    /// Says that a call failed, and waits for the next look. Returns whether the database is available after all.
+    /// Says that a call failed, and waits for the next check. Returns whether the database is available after all.
     pub(crate) async fn is_up_after_all(&self) -> bool {
         self.doubt();
         self.wait_for(|state| state != State::Doubtful).await == State::Up
@@ -74,10 +74,10 @@ impl Availability {
         states.wait_for(|state| is_right(*state)).await.map_or(State::Down, |state| *state)
     }
 
-    /// Looks at the database whenever somebody doubts it, until stopped.
+    /// Checks the database whenever a caller doubts it, until stopped.
     pub(crate) async fn run(&self, db: &Db, process: Uuid, leases: &Leases, stop: CancellationToken) {
         while stop.run_until_cancelled(self.wait_for(|state| state != State::Up)).await.is_some() {
-            match look(db, process, leases).await {
+            match check(db, process, leases).await {
                 Ok(()) => {
                     if self.0.send_replace(State::Up) == State::Down {
                         info!(event = "database_available", "database available again");
@@ -95,26 +95,22 @@ impl Availability {
 }
 
 /// Whether the database takes writes. Jobs that it leases to this process without its knowledge become due.
-async fn look(db: &Db, process: Uuid, leases: &Leases) -> Result<()> {
+async fn check(db: &Db, process: Uuid, leases: &Leases) -> Result<()> {
     let client = match db.client().await {
-        // All connections are in use. That says nothing of the database: if it is silent, their users find out.
+        // All connections are in use. That says nothing of the database: if it is silent, their users will notice.
         Err(error) if error.is_pool_full() => return Ok(()),
         client => client?,
     };
-    let looked = async {
+    let checked = async {
         workers::can_write(&client).await?;
-        // Of claims whose answers were lost. One whose answer is on the way at this moment is lost to its attempt,
-        // which finds that out at its first heartbeat or commit.
-        let unknown = jobs::unknown_leases(&client, process, &leases.held()).await?;
+        // Of claims whose answers were lost. An attempt whose answer is on the way at this moment loses its job too, and
+        // finds that out at its first heartbeat or commit.
+        let unknown = jobs::unknown_leases(&client, process, &leases.all()).await?;
         lifecycle::release_unknown(&client, &unknown).await
     };
-    let released = timeout(LOOK, looked).await.unwrap_or(Err(Error::Silent))?;
+    let released = timeout(CHECK_TIME, checked).await.unwrap_or(Err(Error::Silent))?;
     if released > 0 {
-        info!(
-            event = "unknown_claims_released",
-            jobs = released,
-            "claims whose answers were lost are released; their jobs are due"
-        );
+        log_released(released);
     }
     Ok(())
 }
@@ -124,17 +120,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_doubt_is_settled_by_the_next_look() {
+    async fn a_doubt_is_settled_by_the_next_check() {
         let database = Availability::new();
         assert_eq!(*database.0.borrow(), State::Up);
         let settled = |state| {
-            let (asking, looking) = (database.clone(), database.clone());
+            let (caller, checker) = (database.clone(), database.clone());
             async move {
-                let look = async move {
-                    looking.wait_for(|state| state == State::Doubtful).await;
-                    looking.0.send_replace(state);
+                let check = async move {
+                    checker.wait_for(|state| state == State::Doubtful).await;
+                    checker.0.send_replace(state);
                 };
-                tokio::join!(asking.is_up_after_all(), look).0
+                tokio::join!(caller.is_up_after_all(), check).0
             }
         };
         assert!(settled(State::Up).await);

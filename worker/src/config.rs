@@ -45,8 +45,8 @@ pub struct Config {
     pub lease: Duration,
     /// `LONGSHORE_QUANTUM_SECONDS`: how long a job runs before it goes to the back of the queue.
     pub quantum: Duration,
-    /// `LONGSHORE_SPLIT_AFTER_PAGES`: after so many pages a job with more ahead gives parts of its
-    /// range to idle workers; 0 is never. Small buckets are not worth the probes, which are LIST requests.
+    /// `LONGSHORE_SPLIT_AFTER_PAGES`: after this many pages a job that has more splits its
+    /// range for idle workers; 0 is never. Small buckets are not worth the probes, which are LIST requests.
     pub split_after_pages: u32,
     /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`: how long the database may be silent in the middle of
     /// some work, such as the commit of a page, before its connection counts as dead.

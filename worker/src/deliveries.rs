@@ -1,10 +1,9 @@
 //! From a message to an attempt: claim, run, acknowledge.
 //!
-//! A message is acknowledged after the attempt has written how it ended, so a worker that dies in
-//! between leaves it to the broker, and the row, which is the truth, to the rescuer. A worker whose database is
-//! unavailable takes no messages: another worker's may be available.
+//! A message is acknowledged after the attempt has written how it ended: if the worker dies in between, the broker delivers
+//! the message again, and the rescuer frees the row, which is the truth. A worker whose database is unavailable takes no
+//! messages: that of another worker may be available.
 
-use longshore_telemetry::error_chain;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use longshore_db::Client;
 use longshore_db::Error as DbError;
 use longshore_db::lifecycle::{self, Claim, Claimant};
 use longshore_model::JobMessage;
-use longshore_telemetry::Tasks;
+use longshore_telemetry::{Tasks, error_chain};
 use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,14 +22,14 @@ use crate::attempt;
 use crate::context::Context;
 use crate::job_error::JobError;
 use crate::metrics::Ending;
-use crate::places::Places;
+use crate::slots::Slots;
 
 /// How long a claim may take before its connection counts as dead.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Quanta that a job which has to run alone waits for the other attempts to end. Nothing new begins meanwhile, so one
-/// quantum would do if pages took no time; for longer, one slow page would idle the worker.
-const ROOM_QUANTA: u32 = 2;
+/// Quanta that a job which has to run alone waits for the other attempts to end. No other attempt starts meanwhile, so
+/// one quantum would do if pages took no time; with more, one slow page would idle the worker.
+const TURN_QUANTA: u32 = 2;
 
 /// Pause between claims of a job whose row is locked or whose claim failed.
 const CLAIM_PAUSE: Duration = Duration::from_millis(500);
@@ -38,8 +37,8 @@ const CLAIM_PAUSE: Duration = Duration::from_millis(500);
 /// Takes messages of one queue until the worker stops.
 pub(crate) async fn consume(context: Arc<Context>, broker: Broker, queue: Queue, tasks: Tasks) {
     let jobs = context.config.jobs;
-    let places = Places::new(jobs, context.config.quantum, context.stop.clone());
-    let mut consumer = broker.consumer(queue, Places::at_once(jobs), context.stop.clone());
+    let slots = Slots::new(jobs, context.config.quantum, context.stop.clone());
+    let mut consumer = broker.consumer(queue, Slots::total(jobs), context.stop.clone());
     loop {
         let next = tokio::select! {
             next = consumer.next_message::<JobMessage>() => next,
@@ -54,18 +53,18 @@ pub(crate) async fn consume(context: Arc<Context>, broker: Broker, queue: Queue,
             }
         };
         let Some((message, delivery)) = next else { return };
-        let (context, places) = (Arc::clone(&context), places.clone());
-        tasks.spawn("attempt", async move { deliver(&context, &places, &message, delivery).await });
+        let (context, slots) = (Arc::clone(&context), slots.clone());
+        tasks.spawn("attempt", async move { deliver(&context, &slots, &message, delivery).await });
     }
 }
 
-async fn deliver(context: &Context, places: &Places, message: &JobMessage, delivery: Delivery) {
-    // Before the claim: a job whose attempt has to wait for one that runs alone can be another worker's meanwhile.
+async fn deliver(context: &Context, slots: &Slots, message: &JobMessage, delivery: Delivery) {
+    // Before the claim: while this waits for an attempt that runs alone, another worker can take the job.
     let Some(shared) = context.stop.run_until_cancelled(context.alone.read()).await else {
         return delivery.requeue().await;
     };
-    let claimed = match claim(context, message.job).await {
-        Some(Claim::Claimed(claimed)) => claimed,
+    let job = match claim(context, message.job).await {
+        Some(Claim::Job(job)) => job,
         Some(Claim::Nothing | Claim::Busy) => {
             debug!(
                 event = "nothing_to_claim",
@@ -76,26 +75,26 @@ async fn deliver(context: &Context, places: &Places, message: &JobMessage, deliv
         }
         None => return delivery.requeue().await,
     };
-    let held = context.leases.hold(claimed.lease);
-    if claimed.begins_sync {
+    let lease = context.leases.add(job.lease);
+    if job.begins_sync {
         context.db.wake_reporter();
     }
     let span = info_span!(
         "attempt",
-        job.id = claimed.lease.job,
-        job.attempt = claimed.lease.attempt,
-        sync.id = claimed.sync_id,
-        storage.id = claimed.storage_id
+        job.id = job.lease.job,
+        job.attempt = job.lease.attempt,
+        sync.id = job.sync_id,
+        storage.id = job.storage_id
     );
     let attempt = async {
-        let room = room(context, shared, claimed.page_limit().is_some(), &held.lost).await;
-        let running = context.metrics.start(claimed.kind);
-        let quantum = places.take();
-        let ending = match &room {
-            Ok(_) => attempt::run(context, &claimed, &quantum, &held.lost).await,
-            Err(error) => attempt::give_back(context, &claimed, error, &held.lost).await,
+        let turn = turn(context, shared, job.page_limit().is_some(), &lease.lost).await;
+        let running = context.metrics.start(job.kind);
+        let quantum = slots.take();
+        let ending = match &turn {
+            Ok(_) => attempt::run(context, &job, &quantum, &lease.lost).await,
+            Err(error) => attempt::give_back(context, &job, error, &lease.lost).await,
         };
-        drop((quantum, room));
+        drop((quantum, turn));
         // The job's end may be the sync's.
         match ending {
             Ending::Completed | Ending::Retried | Ending::Discarded => context.db.wake_reporter(),
@@ -104,12 +103,12 @@ async fn deliver(context: &Context, places: &Places, message: &JobMessage, deliv
         running.end(ending);
     };
     attempt.instrument(span).await;
-    drop(held);
+    drop(lease);
     delivery.ack().await;
 }
 
-/// The room of an attempt among those of this worker; the guard is all that counts.
-enum Room<'a> {
+/// The right of an attempt to run beside the others of this worker, or alone. Dropped, it is given back.
+enum Turn<'a> {
     Shared { _guard: RwLockReadGuard<'a, ()> },
     Alone { _guard: RwLockWriteGuard<'a, ()> },
 }
@@ -118,20 +117,20 @@ enum Room<'a> {
 ///
 /// # Errors
 /// Other attempts did not end in time, the lease is lost, or the worker stops: the job is given back.
-async fn room<'a>(
+async fn turn<'a>(
     context: &'a Context,
     shared: RwLockReadGuard<'a, ()>,
     alone: bool,
     lost: &CancellationToken,
-) -> Result<Room<'a>, JobError> {
+) -> Result<Turn<'a>, JobError> {
     if !alone {
-        return Ok(Room::Shared { _guard: shared });
+        return Ok(Turn::Shared { _guard: shared });
     }
     drop(shared);
     info!(event = "job_runs_alone", "job lost its worker several times; it runs alone, in small pages");
     tokio::select! {
-        guard = context.alone.write() => Ok(Room::Alone { _guard: guard }),
-        () = sleep(context.config.quantum * ROOM_QUANTA) => Err(JobError::NoRoom),
+        guard = context.alone.write() => Ok(Turn::Alone { _guard: guard }),
+        () = sleep(context.config.quantum * TURN_QUANTA) => Err(JobError::NotAlone),
         () = lost.cancelled() => Err(JobError::Db(DbError::LeaseLost)),
         () = context.stop.cancelled() => Err(JobError::Draining),
     }

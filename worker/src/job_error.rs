@@ -6,11 +6,11 @@ use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, StorageError};
 use longshore_telemetry::Backoff;
 
-/// How long a job waits that could not run alone: the worker begins the attempts that waited with it. Less, and its
-/// next wait would keep them waiting again.
-const AFTER_NO_ROOM: Duration = Duration::from_secs(5);
+/// How long a job waits that could not run alone. Meanwhile the worker starts the attempts that waited for it; with less,
+/// they would soon wait for it again.
+const AFTER_NOT_ALONE: Duration = Duration::from_secs(5);
 
-/// A failure of an attempt, by who failed.
+/// A failure of an attempt, by its origin.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JobError {
     /// The storage.
@@ -27,7 +27,7 @@ pub(crate) enum JobError {
     WorkerLost,
     /// Other attempts of the worker went on for too long for this one to run alone.
     #[error("other jobs of the worker did not end in time for this one to run alone")]
-    NoRoom,
+    NotAlone,
     /// The worker stops and the page could not end in time.
     #[error("the worker is stopping")]
     Draining,
@@ -42,7 +42,7 @@ pub(crate) enum Verdict {
     Release { delay: Duration },
     /// May work later; at the earliest after this long.
     Retry { reason: FailureReason, at_least: Duration },
-    /// Will not work until somebody changes something.
+    /// Will not work until a user changes something.
     Discard { reason: FailureReason },
 }
 
@@ -51,7 +51,7 @@ impl JobError {
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
             Self::Draining => Verdict::Release { delay: Duration::ZERO },
-            Self::NoRoom => Verdict::Release { delay: AFTER_NO_ROOM },
+            Self::NotAlone => Verdict::Release { delay: AFTER_NOT_ALONE },
             Self::WorkerLost => Verdict::Discard { reason: FailureReason::WorkerLost },
             Self::Settings(_) => Verdict::Discard { reason: FailureReason::InvalidSettings },
             Self::Storage(error) => match error.kind {
@@ -65,7 +65,8 @@ impl JobError {
                 }
             },
             Self::Db(longshore_db::Error::LeaseLost) => Verdict::Leave,
-            // Done or not: the lease tells. At once, for it is nobody's fault, but not without end.
+            // Committed or not, the lease will tell. It counts as a failure, or a database that always stalls would
+            // keep the job forever.
             Self::Db(longshore_db::Error::Silent) => {
                 Verdict::Retry { reason: FailureReason::Internal, at_least: Duration::ZERO }
             }
@@ -87,10 +88,10 @@ fn after_unavailable() -> Duration {
 }
 
 /// How long a job waits after its nth failure in a row: doubling from one second to five minutes,
-/// half of it by chance, so that the jobs of one broken storage do not come back together.
+/// half of it random, so that the jobs of one broken storage do not return together.
 pub(crate) fn backoff(failures: i32, at_least: Duration) -> Duration {
     const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
-    /// What a storage may ask for at most: longer would look like a stuck sync.
+    /// The longest wait that a storage may ask for: longer would look like a stuck sync.
     const PATIENCE: Duration = Duration::from_secs(900);
     BACKOFF.wait(u32::try_from(failures).unwrap_or_default()).max(at_least.min(PATIENCE))
 }

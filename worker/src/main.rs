@@ -3,7 +3,7 @@
 use longshore_worker::config::Config;
 
 /// Threads for what blocks: name look-ups, files, and as many computations as there are processors. Each keeps some
-/// memory of its own; with fewer, slow name servers of one storage would keep others waiting.
+/// memory; with fewer, slow name servers of one storage would keep others waiting.
 const BLOCKING_THREADS: usize = 32;
 
 fn main() -> anyhow::Result<()> {

@@ -1,8 +1,8 @@
-//! What this process did. What the tables hold is the scheduler's to report.
+//! Metrics of this process. The scheduler reports what the tables hold.
 //!
-//! Labels are made from enums alone, so every series is known when the code compiles: no key, no
-//! bucket, no error text.
+//! Labels come from enums alone, so every series is known at compile time: no key, no bucket, no error text.
 
+use longshore_db::quarantine::QuarantinedObject;
 use longshore_db::{Counts, Db};
 use longshore_model::{JobKind, QuarantineReason};
 use prometheus::{
@@ -17,7 +17,7 @@ pub(crate) enum Ending {
     Released,
     Retried,
     Discarded,
-    /// The lease was lost, or the database could not be told.
+    /// The lease was lost, or the end could not be written.
     Left,
     /// Dropped early, by a panic or a cancelled task.
     Abandoned,
@@ -67,71 +67,84 @@ impl JobMetrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let histogram = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
         let metrics = Self {
-            running: IntGaugeVec::new(Opts::new("longshore_jobs_running", "Attempts running now."), &["kind"])?,
+            running: IntGaugeVec::new(Opts::new("longshore_jobs_running", "Attempts that run now."), &["kind"])?,
             attempts: IntCounterVec::new(
-                Opts::new("longshore_job_attempts_total", "Attempts by kind of job and ending."),
+                Opts::new("longshore_job_attempts_total", "Attempts ended, by kind of job and ending."),
                 &["kind", "ending"],
             )?,
             duration: HistogramVec::new(
-                histogram("longshore_job_attempt_duration_seconds", "How long attempts ran."),
+                histogram("longshore_job_attempt_duration_seconds", "Duration of attempts."),
                 &["kind"],
             )?,
             pages: HistogramVec::new(
-                histogram("longshore_page_duration_seconds", "How long a page took to list, read and prepare."),
+                histogram("longshore_page_duration_seconds", "Time to list, read and prepare a page."),
                 &["kind"],
             )?,
             tasks: IntCounter::new("longshore_tasks_created_total", "Tasks committed.")?,
             objects: IntCounterVec::new(
-                Opts::new("longshore_objects_total", "Objects by what became of them."),
+                Opts::new("longshore_objects_total", "Objects processed, by outcome."),
                 &["outcome"],
             )?,
             quarantined: IntCounterVec::new(
-                Opts::new("longshore_quarantined_total", "Objects and annotations set aside, by reason."),
+                Opts::new("longshore_quarantined_total", "Objects, annotations and tasks quarantined, by reason."),
                 &["reason"],
             )?,
             leases_lost: IntCounter::new(
                 "longshore_leases_lost_total",
-                "Attempts ended because their lease was lost.",
+                "Attempts ended because they lost their lease.",
             )?,
             commits_lost: IntCounter::new(
                 "longshore_commits_lost_total",
-                "Attempts ended because the database lacked commits that it had confirmed, as after a failover.",
+                "Attempts ended because Postgres lost commits that it had confirmed, as after a failover.",
             )?,
             commit: Histogram::with_opts(histogram(
                 "longshore_page_commit_duration_seconds",
-                "How long a page took to commit.",
+                "Time to commit a page.",
             ))?,
             pool: IntGaugeVec::new(
-                Opts::new("longshore_database_connections", "Connections of the pool by state."),
+                Opts::new(
+                    "longshore_database_connections",
+                    "Database connections of the pool, by state, and callers that wait for one (waited_for).",
+                ),
                 &["state"],
             )?,
-            memory: IntGauge::new("longshore_object_memory_bytes", "Bytes of objects reserved by running pages.")?,
+            memory: IntGauge::new("longshore_object_memory_bytes", "Object bytes that running pages have reserved.")?,
         };
-        for kind in JobKind::ALL {
-            metrics.running.with_label_values(&[kind.as_str()]);
-            for ending in Ending::ALL {
-                metrics.attempts.with_label_values(&[kind.as_str(), ending.as_str()]);
-            }
-        }
-        for reason in QuarantineReason::ALL {
-            metrics.quarantined.with_label_values(&[reason.as_str()]);
-        }
-        registry.register(Box::new(metrics.running.clone()))?;
-        registry.register(Box::new(metrics.attempts.clone()))?;
-        registry.register(Box::new(metrics.duration.clone()))?;
-        registry.register(Box::new(metrics.pages.clone()))?;
-        registry.register(Box::new(metrics.tasks.clone()))?;
-        registry.register(Box::new(metrics.objects.clone()))?;
-        registry.register(Box::new(metrics.quarantined.clone()))?;
-        registry.register(Box::new(metrics.leases_lost.clone()))?;
-        registry.register(Box::new(metrics.commits_lost.clone()))?;
-        registry.register(Box::new(metrics.commit.clone()))?;
-        registry.register(Box::new(metrics.pool.clone()))?;
-        registry.register(Box::new(metrics.memory.clone()))?;
+        metrics.add_to(registry)?;
+        metrics.begin_at_zero();
         Ok(metrics)
     }
 
-    /// Counts an attempt as running until the guard ends or is dropped.
+    fn add_to(&self, registry: &Registry) -> prometheus::Result<()> {
+        registry.register(Box::new(self.running.clone()))?;
+        registry.register(Box::new(self.attempts.clone()))?;
+        registry.register(Box::new(self.duration.clone()))?;
+        registry.register(Box::new(self.pages.clone()))?;
+        registry.register(Box::new(self.tasks.clone()))?;
+        registry.register(Box::new(self.objects.clone()))?;
+        registry.register(Box::new(self.quarantined.clone()))?;
+        registry.register(Box::new(self.leases_lost.clone()))?;
+        registry.register(Box::new(self.commits_lost.clone()))?;
+        registry.register(Box::new(self.commit.clone()))?;
+        registry.register(Box::new(self.pool.clone()))?;
+        registry.register(Box::new(self.memory.clone()))?;
+        Ok(())
+    }
+
+    /// Makes series of all labels, so that zero is reported and not omitted.
+    fn begin_at_zero(&self) {
+        for kind in JobKind::ALL {
+            self.running.with_label_values(&[kind.as_str()]);
+            for ending in Ending::ALL {
+                self.attempts.with_label_values(&[kind.as_str(), ending.as_str()]);
+            }
+        }
+        for reason in QuarantineReason::ALL {
+            self.quarantined.with_label_values(&[reason.as_str()]);
+        }
+    }
+
+    /// Counts an attempt as running until the guard is dropped.
     pub(crate) fn start(&self, kind: JobKind) -> RunningJob {
         self.running.with_label_values(&[kind.as_str()]).inc();
         RunningJob { metrics: self.clone(), kind, ending: Ending::Abandoned, started: Instant::now() }
@@ -143,7 +156,7 @@ impl JobMetrics {
     }
 
     /// Counts a committed page.
-    pub(crate) fn committed(&self, counts: &Counts, reasons: impl Iterator<Item = QuarantineReason>) {
+    pub(crate) fn committed(&self, counts: &Counts, quarantined: &[QuarantinedObject]) {
         self.tasks.inc_by(unsigned(counts.created));
         for (outcome, count) in [
             ("imported", counts.imported),
@@ -157,12 +170,12 @@ impl JobMetrics {
         ] {
             self.objects.with_label_values(&[outcome]).inc_by(unsigned(count));
         }
-        for reason in reasons {
-            self.quarantined.with_label_values(&[reason.as_str()]).inc();
+        for object in quarantined {
+            self.quarantined.with_label_values(&[object.reason.as_str()]).inc();
         }
     }
 
-    /// Shows how the pool stands.
+    /// Shows the state of the connection pool.
     pub(crate) fn observe_pool(&self, db: &Db) {
         let status = db.pool_status();
         for (state, count) in [("open", status.size), ("idle", status.available), ("waited_for", status.waiting)] {

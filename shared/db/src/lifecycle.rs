@@ -18,7 +18,7 @@ mod remove;
 mod rescue;
 
 pub use cancel::cancel;
-pub use claim::{Claim, Claimant, Claimed, claim};
+pub use claim::{Claim, Claimant, ClaimedJob, claim};
 pub use delete_job::add_delete_job;
 pub use enqueue::{Enqueued, RequestedBy, SyncRequest, enqueue, enqueue_request, retry};
 pub use finish::{complete, discard, release, retry_later};

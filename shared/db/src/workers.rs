@@ -8,8 +8,8 @@ use crate::GenericClient;
 
 use crate::{Error, Result};
 
-/// Notes that a worker is running, with this many slots for import jobs.
-pub async fn seen(client: &impl GenericClient, name: &str, slots: i32) -> Result<()> {
+/// Writes that a worker is running, with this many slots for import jobs.
+pub async fn register(client: &impl GenericClient, name: &str, slots: i32) -> Result<()> {
     client
         .execute(
             "INSERT INTO workers (name, slots) VALUES ($1, $2)
@@ -21,7 +21,7 @@ pub async fn seen(client: &impl GenericClient, name: &str, slots: i32) -> Result
 }
 
 /// Removes a worker that stops, and those that were last seen an hour ago.
-pub async fn gone(client: &impl GenericClient, name: &str) -> Result<()> {
+pub async fn remove(client: &impl GenericClient, name: &str) -> Result<()> {
     client.execute("DELETE FROM workers WHERE name = $1 OR seen_at < now() - interval '1 hour'", &[&name]).await?;
     Ok(())
 }

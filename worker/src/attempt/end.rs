@@ -1,12 +1,12 @@
-//! How an attempt ends that could not go on: what becomes of its job, written as soon as the database takes it.
+//! How an attempt ends that failed: what happens to its job, written as soon as the database accepts it.
 
-use longshore_telemetry::error_chain;
 use std::time::Duration;
 
 use longshore_db::jobs::{self, Lease};
-use longshore_db::lifecycle::{self, Claimed};
+use longshore_db::lifecycle::{self, ClaimedJob};
 use longshore_db::{Client, Error as DbError, Transaction};
 use longshore_model::FailureReason;
+use longshore_telemetry::error_chain;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -16,14 +16,14 @@ use crate::context::Context;
 use crate::job_error::{JobError, Verdict, backoff};
 use crate::metrics::Ending;
 
-/// Pause before the end of an attempt is written again that could not be.
+/// Pause between tries to write the end of an attempt.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often the end of an attempt may be refused by a database that is available, before the job is left to its lease:
-/// a value that it does not take stays one, and the attempt keeps a slot.
+/// How often an available database may refuse the end of an attempt before the job is left to its lease: a value that it
+/// refuses now it will refuse again, and the attempt keeps a slot.
 const MOST_REFUSALS: u32 = 20;
 
-/// What becomes of the job after a failure.
+/// What happens to the job after a failure.
 pub(super) enum End {
     Left,
     Released { delay: Duration },
@@ -58,8 +58,8 @@ impl End {
     }
 
     /// Logs it. Call it once the transaction has committed.
-    pub(super) fn log(&self, claimed: &Claimed, error: &JobError) {
-        let (sync, lease) = (claimed.sync_id, claimed.lease);
+    pub(super) fn log(&self, job: &ClaimedJob, error: &JobError) {
+        let (sync, lease) = (job.sync_id, job.lease);
         match *self {
             Self::Left => {}
             Self::Released { .. } => info!(
@@ -105,20 +105,19 @@ impl End {
 
 /// Gives a job back after a failure outside of a page's commit.
 ///
-/// A job whose worker lives does not wait for its lease to expire: while the database is unavailable this waits, and
-/// the heartbeat keeps the lease once it can.
+/// While the database is unavailable this waits, so that a job whose worker lives does not wait for its lease to expire.
 pub(crate) async fn give_back(
     context: &Context,
-    claimed: &Claimed,
+    job: &ClaimedJob,
     error: &JobError,
     lost: &CancellationToken,
 ) -> Ending {
-    let lease = claimed.lease;
+    let lease = job.lease;
     if matches!(error, JobError::Db(DbError::CommitsLost)) {
         context.metrics.commits_lost.inc();
         warn!(
             event = "commits_lost",
-            sync.id = claimed.sync_id,
+            sync.id = job.sync_id,
             job.id = lease.job,
             job.attempt = lease.attempt,
             "Postgres lost commits that it had confirmed, as after a failover; attempt ended without writing"
@@ -136,7 +135,7 @@ pub(crate) async fn give_back(
     }
     let mut refusals = 0;
     loop {
-        match write_end(context, claimed, error).await {
+        match write_end(context, job, error).await {
             Ok(ending) => return ending,
             Err(JobError::Db(DbError::LeaseLost)) => return Ending::Left,
             Err(second) => {
@@ -169,16 +168,16 @@ pub(crate) async fn give_back(
     }
 }
 
-/// Writes what becomes of the job.
-async fn write_end(context: &Context, claimed: &Claimed, error: &JobError) -> Result<Ending, JobError> {
+/// Writes what happens to the job.
+async fn write_end(context: &Context, job: &ClaimedJob, error: &JobError) -> Result<Ending, JobError> {
     let mut client = context.db.client().await?;
     let writing = async {
         let tx = client.transaction().await.map_err(DbError::from)?;
-        let failures = jobs::hold(&tx, claimed.lease).await?;
+        let failures = jobs::hold(&tx, job.lease).await?;
         let end = End::of(context, failures, error);
-        end.write(claimed.lease, &tx, error).await?;
+        end.write(job.lease, &tx, error).await?;
         tx.commit().await.map_err(DbError::from)?;
-        end.log(claimed, error);
+        end.log(job, error);
         Ok(end.ending())
     };
     timeout(context.db.patience(), writing).await.unwrap_or_else(|_| {

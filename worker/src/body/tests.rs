@@ -113,7 +113,7 @@ fn a_task_is_written_with_its_annotations_as_the_host_writes_it() {
 }
 
 #[test]
-fn nobody_completed_an_annotation_without_user() {
+fn an_annotation_without_user_has_no_completed_by() {
     let annotation = AnnotationRow { completed_by: None, ..annotation() };
     let body = text(annotation_body(&annotation, &task(), annotation.created_at).bytes);
     assert!(body.contains(r#""created_username": "", "created_ago": "0\u00a0minutes", "completed_by": null, "#));

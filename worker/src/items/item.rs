@@ -62,7 +62,7 @@ pub(crate) struct AnnotationItem {
     pub(crate) ground_truth: bool,
     /// Seconds.
     pub(crate) lead_time: Option<f64>,
-    /// A user of the host; nobody has checked that there is one.
+    /// A user of the host; not checked.
     pub(crate) completed_by: Option<i64>,
 }
 
@@ -160,7 +160,7 @@ impl Reading<'_> {
         })
     }
 
-    /// A text of its own, which is counted.
+    /// A separate text, which is counted.
     fn own(&mut self, text: String) -> Result<Text, Trouble<'static>> {
         self.budget.take(text.len()).map_err(Trouble::Other)?;
         Ok(text.into())

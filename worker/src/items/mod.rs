@@ -49,7 +49,7 @@ pub(crate) fn read(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budget
     Ok(items)
 }
 
-/// The data of an object's items as JSON texts, for tests that give the reader what nobody would store.
+/// The data of an object's items as JSON texts, for tests that give the reader unusual objects.
 ///
 /// # Errors
 /// Why the object cannot be imported.
@@ -60,7 +60,7 @@ pub fn data_of_items(key: &str, bytes: &[u8]) -> Result<Vec<String>, QuarantineR
     Ok(items.into_iter().map(|item| item.data.to_string()).collect())
 }
 
-/// Whether an object can be worth reading with so many bytes of memory, as far as its key and size say.
+/// Whether an object can be imported with this many bytes of memory, as far as its key and size say.
 ///
 /// # Errors
 /// It cannot, for the reason that [`read`] would give; the object need not be fetched.

@@ -31,7 +31,7 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Starts at the beginning of a text whose values may each be printed in so many bytes.
+    /// Starts at the beginning of a text whose values may each be printed in this many bytes.
     pub(super) fn new(text: &'a [u8], max_depth: usize, max_printed: usize) -> Self {
         Self { text, at: 0, open: Vec::new(), max_depth, growth: 0, max_growth: max_printed }
     }

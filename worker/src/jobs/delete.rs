@@ -1,8 +1,7 @@
-//! Delete: objects whose annotation or task is gone are removed, where the storage may delete.
+//! Delete: objects of deleted annotations and tasks are removed, where the storage allows it.
 //!
-//! What is gone is read off the tables, so it does not matter how the annotation was deleted, and a
-//! deletion that a crash cut short is simply found again. Without the permission the object stays
-//! and its row in `exports` says so.
+//! The tables say which ones are missing, so it does not matter how an annotation was deleted, and the next job finds what
+//! a crash left. Without the permission the object stays, and its row in `exports` says so.
 
 use std::sync::Arc;
 
@@ -10,20 +9,20 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 use longshore_db::exports::{self, Orphan};
 use longshore_db::host::JobStorage;
-use longshore_db::lifecycle::Claimed;
+use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::{Counts, Transaction};
 use longshore_storage::{ErrorKind, Storage};
 
 use crate::context::Context;
 use crate::job_error::JobError;
-use crate::jobs::{Handler, Page, Writes as PageWrites};
-use crate::places::Quantum;
+use crate::jobs::{Handler, Page, Writes};
+use crate::slots::Quantum;
 
 /// Objects that a page looks at; few of them are to be removed.
 const PAGE_OBJECTS: i64 = 1_000;
 
-/// What a page of deletion writes.
-pub(crate) struct Writes {
+/// What the commit of a page writes.
+struct DeleteWrites {
     storage_id: i64,
     deleted: Vec<Orphan>,
     kept: Vec<Orphan>,
@@ -41,12 +40,12 @@ pub(crate) struct Delete<'a> {
 
 impl<'a> Delete<'a> {
     /// Prepares a claimed job. Its cursor reads `unit:id`.
-    pub(crate) fn new(context: &'a Context, claimed: &Claimed, storage: JobStorage, store: Arc<dyn Storage>) -> Self {
-        let after = claimed.cursor.as_deref().and_then(|cursor| {
+    pub(crate) fn new(context: &'a Context, job: &ClaimedJob, storage: JobStorage, store: Arc<dyn Storage>) -> Self {
+        let after = job.cursor.as_deref().and_then(|cursor| {
             let (unit, id) = cursor.split_once(':')?;
             Some((unit.to_owned(), id.parse().ok()?))
         });
-        let page_objects = claimed.page_limit().map_or(PAGE_OBJECTS, |limit| PAGE_OBJECTS.min(limit.into()));
+        let page_objects = job.page_limit().map_or(PAGE_OBJECTS, |limit| PAGE_OBJECTS.min(limit.into()));
         Self { context, storage, store, after: after.unwrap_or_default(), page_objects }
     }
 }
@@ -91,21 +90,20 @@ impl Handler for Delete<'_> {
             cursor: failure.is_none().then(|| format!("{}:{}", self.after.0, self.after.1)),
             last: last && failure.is_none(),
             failure,
-            writes: PageWrites::Delete(Writes { storage_id: self.storage.id, deleted, kept }),
+            writes: Box::new(DeleteWrites { storage_id: self.storage.id, deleted, kept }),
             split: Vec::new(),
             reserved: None,
         })
     }
 }
 
-impl Writes {
-    /// Whether there is nothing to write.
-    pub(crate) fn is_empty(&self) -> bool {
+#[async_trait]
+impl Writes for DeleteWrites {
+    fn is_empty(&self) -> bool {
         self.deleted.is_empty() && self.kept.is_empty()
     }
 
-    /// Writes everything in the caller's transaction.
-    pub(crate) async fn record(&self, _: &Claimed, tx: &Transaction<'_>) -> Result<(), JobError> {
+    async fn record(&self, _: &Context, _: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
         exports::settle(tx, self.storage_id, &self.deleted, "deleted").await?;
         exports::settle(tx, self.storage_id, &self.kept, "kept").await?;
         Ok(())

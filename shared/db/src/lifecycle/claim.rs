@@ -33,7 +33,7 @@ pub struct Claimant<'a> {
 
 /// A job as its attempt starts.
 #[derive(Debug, Clone)]
-pub struct Claimed {
+pub struct ClaimedJob {
     /// The right to write to the job.
     pub lease: Lease,
     /// The sync that the job belongs to.
@@ -65,7 +65,7 @@ pub struct Claimed {
     pub poison: Option<String>,
 }
 
-impl Claimed {
+impl ClaimedJob {
     /// What the first commit of this attempt states.
     pub fn fence(&self) -> Fence {
         Fence { lease: self.lease, commits: self.commits, cursor: self.cursor.clone() }
@@ -86,7 +86,7 @@ impl Claimed {
 #[derive(Debug, Clone)]
 pub enum Claim {
     /// The worker has the job.
-    Claimed(Box<Claimed>),
+    Job(Box<ClaimedJob>),
     /// Finished, cancelled, leased or not yet due. A message that led here is acknowledged and forgotten.
     Nothing,
     /// Another transaction works on the job's row: ask again.
@@ -141,7 +141,7 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
         Err(error) => return Err(error.into()),
     };
     let Some(row) = row else { return Ok(Claim::Nothing) };
-    Ok(Claim::Claimed(Box::new(Claimed {
+    Ok(Claim::Job(Box::new(ClaimedJob {
         lease: Lease { job: row.get("id"), attempt: row.get("attempt"), token: row.get("token") },
         sync_id: row.get("sync_id"),
         storage_id: row.get("storage_id"),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use longshore_db::exports::Orphan;
 use longshore_db::host::{Host, Native};
 use longshore_db::jobs::{self, Progress};
-use longshore_db::lifecycle::{self, Claim, Claimant, Claimed, SyncRequest};
+use longshore_db::lifecycle::{self, Claim, Claimant, ClaimedJob, SyncRequest};
 use longshore_db::objects::{self, KeyStatus, LookupMode};
 use longshore_db::quarantine::{self, QuarantinedObject};
 use longshore_db::{Client, Counts, Sealer, Transaction, exports, outbox, storages, syncs, tokens, workers};
@@ -72,10 +72,10 @@ async fn asking(plans: &mut Plans<'_>) -> Result<()> {
     plans.step("storage", 20, async |client| Ok(storages::get(&*client, GIANT).await.map(drop)?)).await
 }
 
-async fn claimed(tx: &Transaction<'_>, job: i64) -> Result<Box<Claimed>> {
+async fn claimed(tx: &Transaction<'_>, job: i64) -> Result<Box<ClaimedJob>> {
     let who = Claimant { worker: "worker", process: Uuid::nil() };
     match lifecycle::claim(tx, job, who, LEASE).await? {
-        Claim::Claimed(claimed) => Ok(claimed),
+        Claim::Job(claimed) => Ok(claimed),
         other => anyhow::bail!("no job to claim: {other:?}"),
     }
 }

@@ -124,12 +124,12 @@ fn frame(header: &[u8], bytes: usize) -> Vec<u8> {
 
 const MIB: usize = 1024 * 1024;
 
-/// The header of a frame with a window of so many times 2 MiB by doubling, its size not said.
+/// The header of a frame with a window of 2 MiB, doubled this many times, its size not said.
 fn windowed(doublings: u8) -> Vec<u8> {
     vec![0, (11 + doublings) << 3]
 }
 
-/// The header of a frame whose window is its content, of so many bytes.
+/// The header of a frame whose window is its content, of this many bytes.
 fn single_segment(bytes: usize) -> Vec<u8> {
     [&[0xa0][..], &(bytes as u32).to_le_bytes()].concat()
 }

@@ -1,4 +1,4 @@
-//! What holds for every text, with `serde_json` as the other opinion.
+//! What holds for every text, compared with `serde_json`.
 
 use proptest::prelude::*;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};

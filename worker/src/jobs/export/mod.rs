@@ -1,7 +1,7 @@
 //! Export: every new or changed annotation of a project becomes an object.
 //!
-//! The row in `exports` is written only after the storage confirmed the object, so a crash between
-//! the two writes the same object again under the same key, and nothing is lost or doubled.
+//! The row in `exports` is written only after the storage has confirmed the object: after a crash between the two the
+//! same object is written again under the same key, and nothing is lost or doubled.
 
 mod selection;
 mod size;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use longshore_db::exports::{self, ExportRecord};
 use longshore_db::host::JobStorage;
-use longshore_db::lifecycle::Claimed;
+use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::{self, QuarantinedObject};
 use longshore_db::{Counts, Transaction};
 use longshore_model::{FailureReason, QuarantineReason};
@@ -21,17 +21,18 @@ use longshore_storage::{ErrorKind, Probe, PutOptions, Storage, StorageError};
 
 use crate::context::Context;
 use crate::job_error::JobError;
-use crate::jobs::ahead::Ahead;
-use crate::jobs::{Handler, Page, Writes as PageWrites};
-use crate::places::Quantum;
+use crate::jobs::prefetch::Prefetch;
+use crate::jobs::{Handler, Page, Writes};
+use crate::quarantine::refused_unit;
+use crate::slots::Quantum;
 use selection::{Prepared, Selected, Source};
 
-/// What a page of export writes.
-pub(crate) struct Writes {
+/// What the commit of a page writes.
+struct ExportWrites {
     storage_id: i64,
     unit: &'static str,
     written: Vec<ExportRecord>,
-    pub(crate) aside: Vec<QuarantinedObject>,
+    quarantined: Vec<QuarantinedObject>,
     /// Keys that left quarantine because they could be written now.
     released: Vec<String>,
 }
@@ -39,38 +40,38 @@ pub(crate) struct Writes {
 /// The export of one id range.
 pub(crate) struct Export<'a> {
     context: &'a Context,
-    claimed: &'a Claimed,
+    job: &'a ClaimedJob,
     source: Arc<Source>,
     store: Arc<dyn Storage>,
     put: PutOptions,
     after: i64,
     /// The page after the one that is being written.
-    ahead: Option<Ahead<Result<Selected, JobError>>>,
+    prefetched: Option<Prefetch<Result<Selected, JobError>>>,
 }
 
 impl<'a> Export<'a> {
     /// Prepares the export of a claimed job's range.
     ///
     /// # Errors
-    /// The database is away, or the sync's options cannot be read.
+    /// The database is unavailable, or the sync's options cannot be read.
     pub(crate) async fn new(
         context: &'a Context,
-        claimed: &'a Claimed,
+        job: &'a ClaimedJob,
         storage: JobStorage,
         store: Arc<dyn Storage>,
     ) -> Result<Self, JobError> {
         let id = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<i64>().ok());
-        let after = id(&claimed.cursor).or_else(|| id(&claimed.range_after)).unwrap_or_default();
-        let until = id(&claimed.range_until);
+        let after = id(&job.cursor).or_else(|| id(&job.range_after)).unwrap_or_default();
+        let until = id(&job.range_until);
         let kms_key_id = storage.settings.connection.kms_key_id().map(str::to_owned);
         let put = PutOptions { content_type: Some("application/json"), kms_key_id };
-        let source = Arc::new(Source::new(context, claimed, storage, until).await?);
-        Ok(Self { context, claimed, source, store, put, after, ahead: None })
+        let source = Arc::new(Source::new(context, job, storage, until).await?);
+        Ok(Self { context, job, source, store, put, after, prefetched: None })
     }
 
-    fn begin_selection(&self, after: i64) -> Ahead<Result<Selected, JobError>> {
+    fn start_selection(&self, after: i64) -> Prefetch<Result<Selected, JobError>> {
         let source = Arc::clone(&self.source);
-        Ahead::begin(async move { source.select(after).await })
+        Prefetch::start(async move { source.select(after).await })
     }
 
     /// Writes an object unless the same one is there already.
@@ -88,35 +89,11 @@ impl<'a> Export<'a> {
         Put { row, unchanged, bytes }
     }
 
-    /// Whether objects that fail now are to be set aside: it is the job's last try, and the storage
-    /// as a whole takes objects.
-    async fn gives_up_on_objects(&self) -> bool {
-        self.claimed.failures + 1 >= self.context.config.max_failures && self.store.probe(Probe::Write).await.is_ok()
-    }
-}
-
-/// What became of one object.
-struct Put {
-    row: Result<ExportRecord, (i64, String, StorageError)>,
-    unchanged: bool,
-    bytes: usize,
-}
-
-#[async_trait]
-impl Handler for Export<'_> {
-    async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
-        let selection = self.ahead.take().unwrap_or_else(|| self.begin_selection(self.after));
-        let selected = selection.result().await?;
-        // Under suspicion one page after the other: if this worker dies, it was of a known page.
-        if selected.more && !quantum.is_over() && self.claimed.suspects.is_none() {
-            self.ahead = Some(self.begin_selection(selected.until));
-        }
-        let units = selected.prepared.len() + usize::from(selected.aside.is_some());
-        let mut counts = Counts { pages: 1, matched: count(units), ..Counts::default() };
-        let (mut written, mut failed) = (Vec::with_capacity(units), Vec::new());
-        let mut puts = stream::iter(selected.prepared)
-            .map(|prepared| self.put(prepared))
-            .buffer_unordered(self.context.config.transfers);
+    /// Writes the objects of a page, many at once.
+    async fn write(&self, prepared: Vec<Prepared>, counts: &mut Counts) -> Written {
+        let (mut written, mut failed) = (Vec::with_capacity(prepared.len()), Vec::new());
+        let mut puts =
+            stream::iter(prepared).map(|prepared| self.put(prepared)).buffer_unordered(self.context.config.transfers);
         while let Some(put) = puts.next().await {
             match put.row {
                 Ok(row) => {
@@ -131,11 +108,14 @@ impl Handler for Export<'_> {
                 Err(failure) => failed.push(failure),
             }
         }
-        drop(puts);
-
         counts.failed = count(failed.len());
+        Written { written, failed }
+    }
+
+    /// Decides what happens to objects that could not be written: quarantine, or a failure of the page.
+    async fn judge(&self, failed: Vec<FailedPut>, quarantined: &mut Vec<QuarantinedObject>) -> Option<JobError> {
         let gives_up = failed.iter().any(|(_, _, error)| error.is_transient()) && self.gives_up_on_objects().await;
-        let (mut aside, mut failure) = (Vec::from_iter(selected.aside), None);
+        let mut failure = None;
         for (unit_id, key, error) in failed {
             let reason = match error.kind {
                 ErrorKind::Throttled { .. } | ErrorKind::Unavailable if gives_up => QuarantineReason::Unavailable,
@@ -144,36 +124,74 @@ impl Handler for Export<'_> {
                     failure = Some(JobError::from(error));
                     continue;
                 }
-                // Wrong credentials, a bucket that is gone, a stop: not this object's fault.
+                // Wrong credentials, a missing bucket, a stop: not the fault of this object.
                 ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::Cancelled => {
                     failure = Some(JobError::from(error));
                     break;
                 }
             };
-            aside.push(set_aside(unit_id, key, reason, &error));
+            quarantined.push(refused_unit(unit_id, key, reason, &error));
         }
-        if failure.is_some() {
-            // The page comes again, and with it what is to be set aside: once, when the cursor moves.
-            aside.clear();
-            counts.matched = counts.exported + counts.unchanged;
-        }
-        counts.quarantined = count(aside.len());
+        failure
+    }
 
-        if failure.is_none() {
+    /// Whether objects that fail now go to quarantine: it is the job's last try, and the storage as a whole takes
+    /// objects.
+    async fn gives_up_on_objects(&self) -> bool {
+        self.job.failures + 1 >= self.context.config.max_failures && self.store.probe(Probe::Write).await.is_ok()
+    }
+}
+
+/// A unit whose object could not be written, with its key.
+type FailedPut = (i64, String, StorageError);
+
+/// The result of one object.
+struct Put {
+    row: Result<ExportRecord, FailedPut>,
+    unchanged: bool,
+    bytes: usize,
+}
+
+/// The result of a page's objects.
+struct Written {
+    written: Vec<ExportRecord>,
+    failed: Vec<FailedPut>,
+}
+
+#[async_trait]
+impl Handler for Export<'_> {
+    async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
+        let selection = self.prefetched.take().unwrap_or_else(|| self.start_selection(self.after));
+        let selected = selection.result().await?;
+        // Under suspicion one page after the other: if this worker dies, it was of a known page.
+        if selected.more && !quantum.is_over() && self.job.suspects.is_none() {
+            self.prefetched = Some(self.start_selection(selected.until));
+        }
+        let units = selected.prepared.len() + usize::from(selected.quarantined.is_some());
+        let mut counts = Counts { pages: 1, matched: count(units), ..Counts::default() };
+        let Written { written, failed } = self.write(selected.prepared, &mut counts).await;
+        let mut quarantined = Vec::from_iter(selected.quarantined);
+        let failure = self.judge(failed, &mut quarantined).await;
+        if failure.is_some() {
+            // The page comes again. Its quarantine is written once, when the cursor moves.
+            quarantined.clear();
+            counts.matched = counts.exported + counts.unchanged;
+        } else {
             self.after = selected.until;
         }
+        counts.quarantined = count(quarantined.len());
         Ok(Page {
             counts,
             passed: i32::try_from(selected.walked).unwrap_or(i32::MAX),
             cursor: failure.is_none().then(|| self.after.to_string()),
             last: failure.is_none() && !selected.more,
             failure,
-            writes: PageWrites::Export(Writes {
+            writes: Box::new(ExportWrites {
                 storage_id: self.source.storage.id,
                 unit: self.source.unit(),
-                released: written.iter().map(|row: &ExportRecord| row.key.clone()).collect(),
+                released: written.iter().map(|row| row.key.clone()).collect(),
                 written,
-                aside,
+                quarantined,
             }),
             split: Vec::new(),
             reserved: None,
@@ -181,27 +199,26 @@ impl Handler for Export<'_> {
     }
 }
 
-impl Writes {
-    /// Whether there is nothing to write.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.written.is_empty() && self.aside.is_empty()
+#[async_trait]
+impl Writes for ExportWrites {
+    fn is_empty(&self) -> bool {
+        self.written.is_empty() && self.quarantined.is_empty()
     }
 
-    /// Writes everything in the caller's transaction.
-    pub(crate) async fn record(&self, claimed: &Claimed, tx: &Transaction<'_>) -> Result<(), JobError> {
-        exports::record(tx, self.storage_id, claimed.sync_id, self.unit, &self.written).await?;
-        quarantine::insert(tx, self.storage_id, claimed.sync_id, &self.aside).await?;
+    async fn record(&self, _: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
+        exports::record(tx, self.storage_id, job.sync_id, self.unit, &self.written).await?;
+        quarantine::insert(tx, self.storage_id, job.sync_id, &self.quarantined).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
         quarantine::remove(tx, self.storage_id, &released).await?;
         Ok(())
     }
+
+    fn quarantined(&self) -> &[QuarantinedObject] {
+        &self.quarantined
+    }
 }
 
-fn set_aside(unit_id: i64, key: String, reason: QuarantineReason, error: &StorageError) -> QuarantinedObject {
-    QuarantinedObject::unit(unit_id, key, reason, format!("{} ({error})", error.advice()))
-}
-
-/// A count of a page's things, which are few.
+/// A count of things of a page, which are few.
 fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,7 @@
 
 const MIB: usize = 1024 * 1024;
 
-/// Bytes of rows per page. Pages of usual annotations stay below; a larger unit is a page of its own.
+/// Bytes of rows per page. Pages of usual annotations stay below; a larger unit is a page by itself.
 pub(super) const PAGE_BYTES: usize = 2 * MIB;
 
 /// The largest unit, as the database prints it: an annotation with its task, or a task with its annotations. An import

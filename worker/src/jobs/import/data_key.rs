@@ -5,7 +5,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::job_error::JobError;
-use crate::jobs::ahead::Ahead;
+use crate::jobs::prefetch::Prefetch;
 
 /// The data key of a blob task when the label config names none. Label Studio's word.
 const UNDEFINED_KEY: &str = "$undefined$";
@@ -64,7 +64,7 @@ pub(super) async fn data_key(label_config: &str) -> Result<DataKey, JobError> {
         0..=SMALL => Ok(DataKey::of(label_config)),
         length if length <= MAX_LABEL_CONFIG => {
             let label_config = label_config.to_owned();
-            Ok(Ahead::compute(move |_| DataKey::of(&label_config)).result().await)
+            Ok(Prefetch::compute(move |_| DataKey::of(&label_config)).result().await)
         }
         _ => Err(JobError::Settings(format!("the project's label config has more than {MAX_LABEL_CONFIG} bytes"))),
     }

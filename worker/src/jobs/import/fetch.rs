@@ -4,28 +4,29 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::{FailureReason, QuarantineReason};
-use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
+use longshore_storage::{ErrorKind, StorageError};
 use tokio_util::sync::CancellationToken;
 
 use super::{Import, Imported, Pending, count};
 use crate::items::{self, Budget, Item, Limits, Unusable};
 use crate::job_error::JobError;
-use crate::jobs::ahead::Ahead;
+use crate::jobs::prefetch::Prefetch;
+use crate::quarantine::{refused_object, unusable_object};
 
 /// Plain objects from this size on, and all packed ones, are parsed on a thread of their own: smaller ones take some
 /// 50 microseconds, and up to `LONGSHORE_GETS` of them may be parsed before another task gets its turn.
 const PARSE_APART: usize = 16 * 1024;
 
-/// So many objects denied, and none read, mean that the storage denies reading, not one object.
+/// This many objects denied, and none read, mean that the storage denies reading, not one object.
 const CLEARLY_DENIED: usize = 8;
 
-/// What became of a part of a page.
+/// The result of a part of a page.
 #[derive(Default)]
 pub(super) struct Fetched {
     pub(super) imported: Vec<Imported>,
-    pub(super) aside: Vec<QuarantinedObject>,
+    pub(super) quarantined: Vec<QuarantinedObject>,
     pub(super) released: Vec<String>,
-    /// Nothing became of these yet: they need more memory than was reserved.
+    /// Not read yet: these need more memory than was reserved.
     pub(super) larger: Vec<Pending>,
     pub(super) vanished: i64,
     pub(super) failed: i64,
@@ -34,9 +35,9 @@ pub(super) struct Fetched {
 }
 
 impl Fetched {
-    /// Whether nothing came of it that could be recorded.
+    /// Whether there is nothing to record.
     pub(super) fn is_empty(&self) -> bool {
-        self.imported.is_empty() && self.aside.is_empty() && self.vanished == 0 && self.failure.is_none()
+        self.imported.is_empty() && self.quarantined.is_empty() && self.vanished == 0 && self.failure.is_none()
     }
 }
 
@@ -57,8 +58,8 @@ impl Import<'_> {
     /// JSON mode: reads the objects, many at once, and takes their items.
     ///
     /// # Errors
-    /// The storage as a whole refuses. One object that cannot be read or used is set aside, or, if
-    /// that may pass, named in [`Fetched::failure`] while the others are kept.
+    /// The storage as a whole refuses. One object that cannot be read or used is quarantined; a transient error of one is in
+    /// [`Fetched::failure`], beside the others.
     pub(super) async fn fetch(&self, part: Vec<Pending>) -> Result<Fetched, JobError> {
         let asked = part.len();
         let mut answers = stream::iter(part)
@@ -78,23 +79,23 @@ impl Import<'_> {
                     unanswered = 0;
                 }
                 Err(Unread::Larger) => fetched.larger.push(Pending { object, again, tries: tries + 1 }),
-                Err(Unread::Unusable(unusable)) => fetched.aside.push(set_aside(&object, unusable)),
+                Err(Unread::Unusable(unusable)) => fetched.quarantined.push(unusable_object(&object, unusable)),
                 Err(Unread::Storage(error)) => match error.kind {
                     ErrorKind::NotFound => fetched.vanished += 1,
                     ErrorKind::Denied if is_about_one_object(&error) => {
                         denied += 1;
-                        fetched.aside.push(refused(&object, QuarantineReason::Denied, &error));
+                        fetched.quarantined.push(refused_object(&object, QuarantineReason::Denied, &error));
                     }
                     ErrorKind::Invalid if is_about_one_object(&error) => {
-                        fetched.aside.push(refused(&object, QuarantineReason::Refused, &error));
+                        fetched.quarantined.push(refused_object(&object, QuarantineReason::Refused, &error));
                     }
                     ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Cancelled => return Err(error.into()),
                     ErrorKind::Throttled { .. } | ErrorKind::Unavailable => {
                         fetched.failed += 1;
-                        // The listing answered, so the storage is up; where nothing at all can be read, it is
-                        // not these objects' fault.
+                        // The listing answered, so the storage is available. Where nothing at all can be read, these
+                        // objects are not to blame.
                         if self.is_last_try() && (asked < CLEARLY_DENIED || !fetched.imported.is_empty()) {
-                            fetched.aside.push(refused(&object, QuarantineReason::Unavailable, &error));
+                            fetched.quarantined.push(refused_object(&object, QuarantineReason::Unavailable, &error));
                         } else {
                             fetched.failure = Some(error.into());
                             unanswered += 1;
@@ -102,11 +103,11 @@ impl Import<'_> {
                     }
                 },
             }
-            // All that was under way at once had no answer: the rest would only wait as long.
+            // None of the concurrent requests had an answer: the rest would only wait as long.
             if unanswered >= self.context.config.transfers {
                 break;
             }
-            if denied >= CLEARLY_DENIED && fetched.imported.is_empty() && denied == fetched.aside.len() {
+            if denied >= CLEARLY_DENIED && fetched.imported.is_empty() && denied == fetched.quarantined.len() {
                 let reason = FailureReason::AccessDenied;
                 return Err(StorageError::new(longshore_storage::Op::Get, ErrorKind::Denied, reason).into());
             }
@@ -116,16 +117,17 @@ impl Import<'_> {
 
     /// Whether one more failure would discard the job.
     fn is_last_try(&self) -> bool {
-        self.claimed.failures + 1 >= self.context.config.max_failures
+        self.job.failures + 1 >= self.context.config.max_failures
     }
 
     async fn read(&self, pending: &Pending) -> Result<(usize, Vec<Item>), Unread> {
         let object = &pending.object;
-        items::check(&object.key, object.size, &self.limits, self.context.memory.most()).map_err(Unread::Unusable)?;
+        items::check(&object.key, object.size, &self.limits, self.context.memory.max_bytes())
+            .map_err(Unread::Unusable)?;
         // Many objects are read at once: each only as far as memory is reserved for it, so that neither bombs nor a
         // storage that gives more than it lists take more.
         let reserved = self.memory_of(pending);
-        let bounded = reserved < self.context.memory.most();
+        let bounded = reserved < self.context.memory.max_bytes();
         let max_bytes = reserved.min(self.limits.max_object_bytes as u64);
         let body = self.store.get(&object.key, None, max_bytes).await.map_err(|error| match error.reason {
             FailureReason::TooLarge if bounded && max_bytes == reserved => Unread::Larger,
@@ -153,7 +155,7 @@ async fn parse(key: &str, bytes: Bytes, limits: &Limits, reserved: u64) -> Resul
         return items::read(key, bytes, limits, &mut budget);
     }
     let (key, limits) = (key.to_owned(), limits.clone());
-    let parsing = Ahead::compute(move |abandoned| {
+    let parsing = Prefetch::compute(move |abandoned| {
         let mut budget = Budget::new(reserved, abandoned.clone());
         items::read(&key, bytes, &limits, &mut budget)
     });
@@ -168,27 +170,13 @@ enum Unread {
     Storage(StorageError),
 }
 
-/// Whether a refusal speaks of the object, and not of the credentials, the bucket or the way there.
+/// Whether a refusal is about the object, and not the credentials, the bucket or the connection.
 fn is_about_one_object(error: &StorageError) -> bool {
     use FailureReason as Reason;
     match error.kind {
         ErrorKind::Denied => error.reason == Reason::AccessDenied,
         _ => !matches!(error.reason, Reason::NoSuchBucket | Reason::WrongRegion | Reason::Tls | Reason::BlockedAddress),
     }
-}
-
-fn set_aside(object: &ObjectMeta, unusable: Unusable) -> QuarantinedObject {
-    QuarantinedObject {
-        byte_offset: unusable.byte_offset.and_then(|offset| i64::try_from(offset).ok()),
-        row_index: unusable.row_index,
-        excerpt: unusable.excerpt,
-        ..QuarantinedObject::object(&object.key, object.etag.clone(), object.size, unusable.reason, unusable.detail)
-    }
-}
-
-fn refused(object: &ObjectMeta, reason: QuarantineReason, error: &StorageError) -> QuarantinedObject {
-    let detail = format!("{} ({error})", error.advice());
-    QuarantinedObject::object(&object.key, object.etag.clone(), object.size, reason, detail)
 }
 
 #[cfg(test)]

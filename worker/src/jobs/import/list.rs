@@ -9,22 +9,22 @@ use longshore_db::quarantine::QuarantinedObject;
 use longshore_filter::Skip;
 use longshore_storage::{ListPage, ListRequest, StorageError, filtered};
 
-use super::faulty::Found;
+use super::candidate::Candidate;
 use super::{Import, Pending, count};
 use crate::job_error::JobError;
-use crate::jobs::ahead::Ahead;
-use crate::places::Quantum;
+use crate::jobs::prefetch::Prefetch;
+use crate::slots::Quantum;
 
 /// Keys per page: what S3, GCS and Azure list at most in one answer that all of them give.
 const PAGE_KEYS: u16 = 1_000;
 
 /// A page on its way.
-pub(super) type Listing = Ahead<Result<ListPage, StorageError>>;
+pub(super) type Listing = Prefetch<Result<ListPage, StorageError>>;
 
 impl Import<'_> {
     /// Lists the next page and decides what to do with each of its keys.
     pub(super) async fn list(&mut self, quantum: &Quantum) -> Result<Vec<QuarantinedObject>, JobError> {
-        let listing = self.ahead.take().unwrap_or_else(|| self.begin_listing(self.cursor.clone()));
+        let listing = self.prefetched.take().unwrap_or_else(|| self.start_listing(self.cursor.clone()));
         let page = listing.result().await?;
         let mut objects = page.objects;
         self.next = page.next;
@@ -38,17 +38,17 @@ impl Import<'_> {
         self.last = self.next.is_none();
         self.pages += 1;
         if !self.last && !quantum.is_over() {
-            self.ahead = Some(self.begin_listing(self.next.clone()));
+            self.prefetched = Some(self.start_listing(self.next.clone()));
         }
 
-        let mut found: Vec<Found> = objects.into_iter().map(Found::of).collect();
+        let mut found: Vec<Candidate> = objects.into_iter().map(Candidate::of).collect();
         if !self.store.is_ordered() {
             drop_repeats(&mut found, &self.underway);
         }
         self.listed = Counts { pages: 1, listed: count(found.len()), ..Counts::default() };
         // Dropped with the attempt: after a drain, a cancellation or a lost lease nothing is matched any more.
-        let judged = filtered(&self.filter, found, |found: &Found| &found.object.key).await;
-        let found: Vec<Found> = judged
+        let judged = filtered(&self.filter, found, |found: &Candidate| &found.object.key).await;
+        let found: Vec<Candidate> = judged
             .into_iter()
             .filter_map(|(found, skip)| match skip {
                 None => Some(found),
@@ -57,7 +57,7 @@ impl Import<'_> {
             })
             .collect();
         let statuses = self.look_up(&found).await?;
-        let mut aside = Vec::new();
+        let mut quarantined = Vec::new();
         for (found, status) in found.into_iter().zip(statuses) {
             let again = match status {
                 KeyStatus::New => false,
@@ -73,19 +73,19 @@ impl Import<'_> {
                 KeyStatus::Counted => continue,
             };
             match found.fault {
-                Some(fault) => aside.push(fault),
+                Some(fault) => quarantined.push(fault),
                 None => self.pending.push_back(Pending { object: found.object, again, tries: 0 }),
             }
         }
         self.listed.matched = self.listed.existed + self.listed.still_quarantined;
-        Ok(aside)
+        Ok(quarantined)
     }
 
-    fn begin_listing(&self, cursor: Option<String>) -> Listing {
+    fn start_listing(&self, cursor: Option<String>) -> Listing {
         let store = Arc::clone(&self.store);
         let (prefix, delimiter) = (self.filter.prefix().to_owned(), self.filter.delimiter().map(str::to_owned));
-        let after = self.claimed.range_after.clone();
-        Ahead::begin(async move {
+        let after = self.job.range_after.clone();
+        Prefetch::start(async move {
             let request = ListRequest {
                 prefix: &prefix,
                 delimiter: delimiter.as_deref(),
@@ -97,17 +97,17 @@ impl Import<'_> {
         })
     }
 
-    async fn look_up(&self, found: &[Found]) -> Result<Vec<KeyStatus>, JobError> {
+    async fn look_up(&self, found: &[Candidate]) -> Result<Vec<KeyStatus>, JobError> {
         let keys: Vec<_> = found.iter().map(|found| (found.key(), found.version())).collect();
         let mode = if self.store.is_ordered() { LookupMode::Interval } else { LookupMode::Each };
-        let (db, storage, sync) = (&self.context.db, self.storage.id, self.claimed.sync_id);
+        let (db, storage, sync) = (&self.context.db, self.storage.id, self.job.sync_id);
         Ok(db.in_time(async { objects::look_up(&db.client().await?, storage, sync, &keys, mode).await }).await?)
     }
 }
 
 /// Drops keys that this page names twice, and those that the part before it is just committing.
 /// What repeats a page further back is in the ledger by now.
-fn drop_repeats(found: &mut Vec<Found>, underway: &HashSet<String>) {
+fn drop_repeats(found: &mut Vec<Candidate>, underway: &HashSet<String>) {
     let mut seen = HashSet::with_capacity(found.len());
     found.retain(|found| !underway.contains(found.key()) && seen.insert(found.key().to_owned()));
 }
@@ -118,11 +118,11 @@ mod tests {
     use longshore_model::QuarantineReason;
     use longshore_storage::ObjectMeta;
 
-    use super::{Found, HashSet, drop_repeats};
+    use super::{Candidate, HashSet, drop_repeats};
 
     /// An object that the database knows by another name than its own.
-    fn renamed(key: &str, name: &str) -> Found {
-        Found {
+    fn renamed(key: &str, name: &str) -> Candidate {
+        Candidate {
             object: ObjectMeta { key: key.to_owned(), etag: None, size: 1, modified_at: None },
             fault: Some(QuarantinedObject::object(name, None, 1, QuarantineReason::UnsupportedKey, "")),
         }
@@ -132,6 +132,6 @@ mod tests {
     fn repeats_are_told_by_the_name_that_the_database_knows() {
         let mut found = vec![renamed("a\0", "a…1"), renamed("b\0", "b…2"), renamed("b\0", "b…2")];
         drop_repeats(&mut found, &HashSet::from(["a…1".to_owned()]));
-        assert_eq!(found.iter().map(Found::key).collect::<Vec<_>>(), ["b…2"]);
+        assert_eq!(found.iter().map(Candidate::key).collect::<Vec<_>>(), ["b…2"]);
     }
 }

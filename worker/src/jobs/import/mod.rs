@@ -4,8 +4,8 @@
 //! mode), and the result is committed at once; where the objects of a page are large, in several
 //! parts, of which only the last moves the cursor. Run a page twice and the second adds nothing.
 
+mod candidate;
 mod data_key;
-mod faulty;
 mod fetch;
 mod list;
 mod poison;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use longshore_db::Counts;
 use longshore_db::host::JobStorage;
-use longshore_db::lifecycle::Claimed;
+use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_filter::KeyFilter;
 use longshore_storage::{ObjectMeta, Storage};
@@ -26,23 +26,25 @@ use longshore_storage::{ObjectMeta, Storage};
 use crate::context::Context;
 use crate::items::{Item, Limits};
 use crate::job_error::JobError;
-use crate::jobs::{Handler, Page, Writes as PageWrites};
-use crate::places::Quantum;
+use crate::jobs::{Handler, Page};
+use crate::memory::Reservation;
+use crate::slots::Quantum;
 use data_key::{DataKey, data_key};
+use fetch::Fetched;
 use list::Listing;
 
 /// Memory for one part of a page, unless a single object takes more.
 ///
 /// Large enough that a page of ordinary task files is one part; small enough that eight jobs with
-/// one part in hand and one ahead wait little for each other with the default memory budget.
+/// one current part and one prefetched wait little for each other with the default memory budget.
 const PART_BYTES: u64 = 12 * 1024 * 1024;
 
-/// What one part of a page writes.
-pub(crate) struct Writes {
+/// What the commit of one part of a page writes.
+struct ImportWrites {
     storage: Arc<JobStorage>,
     imported: Vec<Imported>,
-    pub(crate) aside: Vec<QuarantinedObject>,
-    /// Keys that were in quarantine and are not any more.
+    quarantined: Vec<QuarantinedObject>,
+    /// Keys that leave quarantine.
     released: Vec<String>,
 }
 
@@ -55,7 +57,7 @@ struct Imported {
 /// The import of one key range.
 pub(crate) struct Import<'a> {
     context: &'a Context,
-    claimed: &'a Claimed,
+    job: &'a ClaimedJob,
     storage: Arc<JobStorage>,
     store: Arc<dyn Storage>,
     filter: Arc<KeyFilter>,
@@ -65,14 +67,14 @@ pub(crate) struct Import<'a> {
     /// Objects of the listed page that are still to be read.
     pending: VecDeque<Pending>,
     /// The listing of the page after that.
-    ahead: Option<Listing>,
+    prefetched: Option<Listing>,
     /// Keys of the part that may still be on its way into the ledger, where the next page may repeat them.
     underway: HashSet<String>,
     /// What the listed page counts once its last part commits.
     listed: Counts,
     next: Option<String>,
     last: bool,
-    /// The end of the range; moves down when parts are given away.
+    /// The end of the range; moves down with a split.
     until: Option<String>,
     /// Pages listed in this attempt.
     pages: u32,
@@ -91,10 +93,10 @@ impl<'a> Import<'a> {
     /// Prepares the import of a claimed job's range.
     ///
     /// # Errors
-    /// The storage's filter does not compile, or to more than a limit that it was saved before.
+    /// The storage's filter is refused: it was saved by a release with fewer limits.
     pub(crate) async fn new(
         context: &'a Context,
-        claimed: &'a Claimed,
+        job: &'a ClaimedJob,
         storage: JobStorage,
         store: Arc<dyn Storage>,
     ) -> Result<Self, JobError> {
@@ -102,20 +104,20 @@ impl<'a> Import<'a> {
         let data_key = data_key(&storage.label_config).await?;
         Ok(Self {
             context,
-            claimed,
+            job,
             storage: Arc::new(storage),
             store,
             filter: Arc::new(filter),
             data_key,
             limits: Limits::default(),
-            cursor: claimed.cursor.clone(),
+            cursor: job.cursor.clone(),
             pending: VecDeque::new(),
-            ahead: None,
+            prefetched: None,
             underway: HashSet::new(),
             listed: Counts::default(),
             next: None,
             last: false,
-            until: claimed.range_until.clone(),
+            until: job.range_until.clone(),
             pages: 0,
         })
     }
@@ -125,7 +127,7 @@ impl<'a> Import<'a> {
     fn take_part(&mut self) -> Vec<Pending> {
         let mut part = Vec::new();
         let mut bytes = 0;
-        let most = self.claimed.page_limit().map_or(usize::MAX, usize::from);
+        let most = self.job.page_limit().map_or(usize::MAX, usize::from);
         while let Some(pending) = self.pending.front() {
             bytes += self.memory_of(pending);
             if !part.is_empty() && (bytes > PART_BYTES || part.len() >= most) {
@@ -138,16 +140,47 @@ impl<'a> Import<'a> {
 
     /// The memory that reading an object may take: nothing in blob mode, nor for what is not read.
     fn memory_of(&self, pending: &Pending) -> u64 {
-        let (size, most) = (pending.object.size, self.context.memory.most());
+        let (size, most) = (pending.object.size, self.context.memory.max_bytes());
         if self.storage.settings.use_blob_urls || size > most.min(self.limits.max_object_bytes as u64) {
             return 0;
         }
         expected(&pending.object, pending.tries).min(most)
     }
+
+    /// Reads the next part of the page, with the memory for it.
+    async fn fetch_part(
+        &mut self,
+        quarantined: &[QuarantinedObject],
+        is_poison: bool,
+    ) -> Result<(Fetched, Option<Reservation>), JobError> {
+        loop {
+            // Poison is committed with nothing that could end the worker before that.
+            let part = if is_poison { Vec::new() } else { self.take_part() };
+            self.single_out(&part).await?;
+            if !self.store.is_ordered() {
+                let keys = part.iter().map(|pending| &pending.object.key);
+                self.underway = keys.chain(quarantined.iter().map(|object| &object.key)).cloned().collect();
+            }
+            let bytes = part.iter().map(|pending| self.memory_of(pending)).sum();
+            let reserved = if bytes > 0 { Some(self.context.memory.reserve(bytes).await) } else { None };
+            let is_blob = self.storage.settings.use_blob_urls;
+            let mut fetched = if is_blob { self.name(part) } else { self.fetch(part).await? };
+            let larger = std::mem::take(&mut fetched.larger);
+            // Where nothing else came of a part, those that need more follow at once: a quantum might end
+            // here each time, and nothing would ever be done.
+            let goes_on = !larger.is_empty() && fetched.is_empty();
+            for pending in larger.into_iter().rev() {
+                self.pending.push_front(pending);
+            }
+            if !goes_on {
+                return Ok((fetched, reserved));
+            }
+        }
+    }
 }
 
-/// What reading an object is expected to take: its bytes, what they unpack to, and a place for each item; after so
-/// many tries that showed it to be more.
+/// Bytes that reading an object is expected to take: its own, what they unpack to, and memory for each item; more after
+/// each of the `tries` that were not enough.
 ///
 /// A few steps lead from any size to the most that an object may take. Each is no larger than it must be,
 /// so that many objects which compress well share a part still.
@@ -156,11 +189,11 @@ fn expected(object: &ObjectMeta, tries: u32) -> u64 {
     const UNPACKING: u64 = 20;
     /// Small lists compress better, and this much is little for each of a thousand.
     const SMALL: u64 = 16 * 1024;
-    /// Places for the most items that an object may have. Those of fewer bytes than a place takes are rare.
+    /// Memory for the most items that an object may have. Items of fewer bytes than this takes for each are rare.
     const ITEMS: u64 = 10 * 1024 * 1024;
-    /// Places for items of three bytes in an object, for each of its bytes.
+    /// Memory for items of three bytes, for each byte of the object.
     const TINY_ITEMS: u64 = 40;
-    /// A place for the only item of a small object, with labels.
+    /// Memory for the only item of a small object, with labels.
     const ITEM: u64 = 1024;
     const STEP: u64 = 16;
     let packed = |ending: &str| ending.eq_ignore_ascii_case("gz") || ending.eq_ignore_ascii_case("zst");
@@ -177,39 +210,17 @@ fn expected(object: &ObjectMeta, tries: u32) -> u64 {
 #[async_trait]
 impl Handler for Import<'_> {
     async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
-        let mut aside = if self.pending.is_empty() { self.list(quantum).await? } else { Vec::new() };
+        let mut quarantined = if self.pending.is_empty() { self.list(quantum).await? } else { Vec::new() };
         let poison = self.take_poison();
         let is_poison = poison.is_some();
-        aside.extend(poison);
-        let (fetched, reserved) = loop {
-            // Poison is committed with nothing that could end the worker before that.
-            let part = if is_poison { Vec::new() } else { self.take_part() };
-            self.single_out(&part).await?;
-            if !self.store.is_ordered() {
-                let keys = part.iter().map(|pending| &pending.object.key).chain(aside.iter().map(|aside| &aside.key));
-                self.underway = keys.cloned().collect();
-            }
-            let bytes = part.iter().map(|pending| self.memory_of(pending)).sum();
-            let reserved = if bytes > 0 { Some(self.context.memory.reserve(bytes).await) } else { None };
-            let mut fetched =
-                if self.storage.settings.use_blob_urls { self.name(part) } else { self.fetch(part).await? };
-            let larger = std::mem::take(&mut fetched.larger);
-            // Where nothing else came of a part, those that need more follow at once: a quantum might end
-            // here each time, and nothing would ever be done.
-            let goes_on = !larger.is_empty() && fetched.is_empty();
-            for pending in larger.into_iter().rev() {
-                self.pending.push_front(pending);
-            }
-            if !goes_on {
-                break (fetched, reserved);
-            }
-        };
-        aside.extend(fetched.aside);
+        quarantined.extend(poison);
+        let (fetched, reserved) = self.fetch_part(&quarantined, is_poison).await?;
+        quarantined.extend(fetched.quarantined);
         let created = fetched.imported.iter().map(|imported| imported.items.len()).sum();
         let mut counts = Counts {
             imported: count(fetched.imported.len()),
             created: count(created),
-            quarantined: count(aside.len()),
+            quarantined: count(quarantined.len()),
             vanished: fetched.vanished,
             failed: fetched.failed,
             bytes: fetched.bytes,
@@ -218,7 +229,7 @@ impl Handler for Import<'_> {
         let passed = if counts.imported + counts.quarantined + fetched.vanished + fetched.failed > 0 {
             counts.imported + counts.quarantined + fetched.vanished + fetched.failed
         } else {
-            // A page that holds nothing new was gone through all the same.
+            // A page with nothing new covers its keys all the same.
             self.listed.listed.max(1)
         };
         // Here and not with the listing: what has left the bucket by the time that a page is listed
@@ -237,10 +248,10 @@ impl Handler for Import<'_> {
             cursor: if page_done { self.next.clone() } else { None },
             last: page_done && self.last,
             failure: fetched.failure,
-            writes: PageWrites::Import(Writes {
+            writes: Box::new(ImportWrites {
                 storage: Arc::clone(&self.storage),
                 imported: fetched.imported,
-                aside,
+                quarantined,
                 released: fetched.released,
             }),
             split,
@@ -249,7 +260,7 @@ impl Handler for Import<'_> {
     }
 }
 
-/// A count of a page's things, which are few.
+/// A count of things of a page, which are few.
 fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }

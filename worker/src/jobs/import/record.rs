@@ -1,43 +1,80 @@
 //! Writing a part of a page: tasks, ledger, quarantine, by binary `COPY`.
 
+use async_trait::async_trait;
 use longshore_db::host::{NewAnnotation, NewPrediction, NewTask};
 use longshore_db::jobs;
-use longshore_db::lifecycle::Claimed;
+use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::objects::{self, NewObject};
 use longshore_db::quarantine::{self, QuarantinedObject};
 use longshore_db::{Client, Counts, Error as DbError, Transaction};
 use longshore_model::QuarantineReason;
 use longshore_storage::ObjectMeta;
 
-use super::{Imported, Writes, count};
+use super::{ImportWrites, Imported, count};
 use crate::context::Context;
 use crate::items::Item;
 use crate::job_error::JobError;
+use crate::jobs::Writes;
+use crate::quarantine::object;
 
 /// Rows written by one `COPY`: as many as a page has keys, so that pages of objects with one item each are one.
 const CHUNK_ROWS: usize = 1_000;
 
-impl Writes {
-    /// Whether there is nothing to write.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.imported.is_empty() && self.aside.is_empty() && self.released.is_empty()
+#[async_trait]
+impl Writes for ImportWrites {
+    fn is_empty(&self) -> bool {
+        self.imported.is_empty() && self.quarantined.is_empty() && self.released.is_empty()
     }
 
-    /// Writes everything in the caller's transaction.
-    pub(crate) async fn record(
-        &self,
-        context: &Context,
-        claimed: &Claimed,
-        tx: &Transaction<'_>,
-    ) -> Result<(), JobError> {
+    async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
         let all: Vec<&Imported> = self.imported.iter().collect();
-        self.insert(context, claimed, tx, &all).await?;
-        quarantine::insert(tx, self.storage.id, claimed.sync_id, &self.aside).await?;
+        self.insert(context, job, tx, &all).await?;
+        quarantine::insert(tx, self.storage.id, job.sync_id, &self.quarantined).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
         quarantine::remove(tx, self.storage.id, &released).await?;
         Ok(())
     }
 
+    /// Finds the objects with values that the database refuses: each is inserted alone, in a
+    /// transaction that is never committed. They move to quarantine, and the counts follow.
+    ///
+    /// # Errors
+    /// The lease is lost or the database is unavailable.
+    async fn isolate(
+        &mut self,
+        context: &Context,
+        job: &ClaimedJob,
+        client: &mut Client,
+        counts: &mut Counts,
+    ) -> Result<(), JobError> {
+        let mut accepted = Vec::with_capacity(self.imported.len());
+        for imported in std::mem::take(&mut self.imported) {
+            let tx = client.transaction().await.map_err(DbError::from)?;
+            jobs::hold(&tx, job.lease).await?;
+            let tried = self.insert(context, job, &tx, &[&imported]).await;
+            tx.rollback().await.map_err(DbError::from)?;
+            match tried {
+                Ok(()) => accepted.push(imported),
+                Err(JobError::Db(error)) if error.is_data_exception() => {
+                    counts.imported -= 1;
+                    counts.created -= count(imported.items.len());
+                    counts.quarantined += 1;
+                    self.released.retain(|key| *key != imported.object.key);
+                    self.quarantined.push(unsupported_value(&imported, &error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.imported = accepted;
+        Ok(())
+    }
+
+    fn quarantined(&self) -> &[QuarantinedObject] {
+        &self.quarantined
+    }
+}
+
+impl ImportWrites {
     /// Inserts objects' tasks, then their ledger rows with the tasks' ids.
     ///
     /// In chunks, as an object may have 100,000 items: what is made of each for writing takes more than a small
@@ -45,7 +82,7 @@ impl Writes {
     async fn insert(
         &self,
         context: &Context,
-        claimed: &Claimed,
+        job: &ClaimedJob,
         tx: &Transaction<'_>,
         imported: &[&Imported],
     ) -> Result<(), JobError> {
@@ -72,42 +109,8 @@ impl Writes {
                     modified_at: object.modified_at,
                 })
                 .collect();
-            objects::insert(tx, self.storage.id, claimed.sync_id, &rows).await?;
+            objects::insert(tx, self.storage.id, job.sync_id, &rows).await?;
         }
-        Ok(())
-    }
-
-    /// Finds the objects with values that the database refuses: each is inserted alone, in a
-    /// transaction that is never committed. They move to quarantine, and the counts follow.
-    ///
-    /// # Errors
-    /// The lease is lost or the database is away.
-    pub(crate) async fn isolate(
-        &mut self,
-        context: &Context,
-        claimed: &Claimed,
-        client: &mut Client,
-        counts: &mut Counts,
-    ) -> Result<(), JobError> {
-        let mut kept = Vec::with_capacity(self.imported.len());
-        for imported in std::mem::take(&mut self.imported) {
-            let tx = client.transaction().await.map_err(DbError::from)?;
-            jobs::hold(&tx, claimed.lease).await?;
-            let tried = self.insert(context, claimed, &tx, &[&imported]).await;
-            tx.rollback().await.map_err(DbError::from)?;
-            match tried {
-                Ok(()) => kept.push(imported),
-                Err(JobError::Db(error)) if error.is_data_exception() => {
-                    counts.imported -= 1;
-                    counts.created -= count(imported.items.len());
-                    counts.quarantined += 1;
-                    self.released.retain(|key| *key != imported.object.key);
-                    self.aside.push(unsupported_value(&imported, &error));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        self.imported = kept;
         Ok(())
     }
 }
@@ -141,7 +144,6 @@ fn new_task<'a>(key: &'a str, item: &'a Item) -> NewTask<'a> {
 }
 
 fn unsupported_value(imported: &Imported, error: &DbError) -> QuarantinedObject {
-    let object = &imported.object;
     let detail = format!("The database cannot hold a value of this object. Correct it. ({error})");
-    QuarantinedObject::object(&object.key, object.etag.clone(), object.size, QuarantineReason::UnsupportedValue, detail)
+    object(&imported.object, QuarantineReason::UnsupportedValue, detail)
 }

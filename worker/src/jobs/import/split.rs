@@ -1,4 +1,4 @@
-//! Giving parts of a key range away while workers are idle, without hints and without an inventory.
+//! Splitting a key range for idle slots, without an inventory of its keys.
 //!
 //! The storage is probed for where its keys branch: a listing of one key after some text says which
 //! key comes next. A few dozen probes, sent together, take a few round trips and find the characters
@@ -11,14 +11,14 @@ use longshore_storage::{ListRequest, StorageError};
 use tracing::info;
 
 use super::Import;
+use crate::heartbeat::LONGEST_BEAT;
 use crate::job_error::JobError;
-use crate::leases::LONGEST_BEAT;
 
-/// A range is cut into at most so many parts at once; the parts can be cut again.
+/// A range is split into at most this many parts at once; the parts can be split again.
 const MOST_PARTS: i64 = 32;
 
 impl Import<'_> {
-    /// Where to cut the rest of the range after the page at hand; nowhere while nobody is idle.
+    /// Where to split the rest of the range after the current page; nowhere while no slot is idle.
     ///
     /// From here on this attempt stays below the first cut. The cuts are written with the page, so a
     /// page that does not commit leaves the range as it was.
@@ -33,14 +33,9 @@ impl Import<'_> {
         let mut cuts = branches::find(&range, parts, |after| self.key_after(after)).await?;
         cuts.retain(|cut| self.store.can_split_at(cut));
         if let Some(first) = cuts.first() {
-            info!(
-                event = "range_split",
-                job.id = self.claimed.lease.job,
-                parts = cuts.len(),
-                "range split for idle slots"
-            );
+            info!(event = "range_split", job.id = self.job.lease.job, parts = cuts.len(), "range split for idle slots");
             self.until = Some(first.clone());
-            // What is left may be short now: it proves itself before it is cut again.
+            // The rest may be short now: it takes this many pages again before the next split.
             self.pages = 0;
         }
         Ok(cuts)
@@ -48,12 +43,12 @@ impl Import<'_> {
 
     /// How many parts idle workers could take from this job.
     async fn parts_wanted(&self) -> Result<Option<usize>, JobError> {
-        // As long as six heartbeats: a worker unseen for that is gone. Not a lease, which may be an hour.
+        // Six heartbeats: a worker that was not seen for this long has stopped. Not a lease, which may be an hour.
         let seen_within = self.context.config.lease.min(LONGEST_BEAT * 6);
         let db = &self.context.db;
         let load = db.in_time(async { workers::load(&db.client().await?, seen_within).await }).await?;
         let idle = load.slots - load.jobs;
-        // Every running job sees the same idle slots: each takes its share, the remainder by lot.
+        // Every running job sees the same idle slots: each takes its share, and the remainder at random.
         let jobs = load.jobs.max(1);
         let share = idle / jobs + i64::from(rand::random_range(0..jobs) < idle % jobs);
         Ok(usize::try_from(share.min(MOST_PARTS)).ok().filter(|parts| *parts > 0))

@@ -1,17 +1,14 @@
-//! A unit that ends its worker: the attempt says which one it works on, so that the next claim knows.
+//! A unit that ends its worker: the attempt writes down which one it works on, so that the next claim knows.
 
 use longshore_db::jobs::{self, Lease};
-use longshore_db::quarantine::QuarantinedObject;
-use longshore_model::QuarantineReason;
 use tracing::warn;
 
 use super::{Selected, Size, Source};
 use crate::job_error::JobError;
-use crate::jobs::POISON;
+use crate::quarantine::poisoned_unit;
 
 impl Source {
-    /// Writes down which unit the attempt works on next. The one that is known to end its worker is given for the
-    /// quarantine, unread.
+    /// Writes down which unit the attempt works on next. The one that is known to end its worker is quarantined unread.
     pub(super) async fn single_out(&self, lease: Lease, after: i64) -> Result<Option<Selected>, JobError> {
         let selection = self.selection(after, Size::Usual, 1);
         let next = async { self.host.next_unit_id(&self.db.client().await?, &selection, self.per_task()).await };
@@ -22,10 +19,9 @@ impl Source {
             return Ok(None);
         }
         warn!(event = "object_poisoned", unit.id = unit_id, "unit ended its worker repeatedly; quarantined unread");
-        let aside = QuarantinedObject::unit(unit_id, self.key(unit_id), QuarantineReason::Poison, POISON);
         Ok(Some(Selected {
             prepared: Vec::new(),
-            aside: Some(aside),
+            quarantined: Some(poisoned_unit(unit_id, self.key(unit_id))),
             until: unit_id,
             more: true,
             walked: 1,

@@ -163,7 +163,7 @@ where
     Ok(key.filter(|key| range.holds(key)).and_then(|key| key.strip_prefix(stem)?.chars().next()))
 }
 
-/// So many of the cuts, evenly spread.
+/// Up to `parts` of the cuts, evenly spread.
 fn evenly(cuts: Vec<String>, parts: usize) -> Vec<String> {
     let count = cuts.len();
     if count <= parts {

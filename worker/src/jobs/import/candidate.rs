@@ -1,37 +1,39 @@
-//! Listed objects that can be no task's source, as their listing shows already.
+//! Listed objects, and why some of them cannot be imported: a part of that shows in the listing.
 
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::QuarantineReason;
 use longshore_storage::{Listed, ObjectMeta};
 use sha2::{Digest, Sha256};
 
+use crate::quarantine::object;
+
 /// The index of the ledger takes 2,704 bytes; the clouds' own limit is 1,024.
 const LONGEST_KEY: usize = 2_048;
 
-/// As much of a longer key as is shown.
+/// Bytes of a longer key that are shown.
 const SHOWN: usize = 1_000;
 
-/// A listed object, with its fault if it has one.
-pub(super) struct Found {
+/// A listed object, with its row for the quarantine if it cannot be imported.
+pub(super) struct Candidate {
     pub(super) object: ObjectMeta,
     pub(super) fault: Option<QuarantinedObject>,
 }
 
-impl Found {
+impl Candidate {
     pub(super) fn of(listed: Listed) -> Self {
         let fault = fault(&listed);
         Self { object: listed.meta, fault }
     }
 
-    /// The same object, which is quarantined because nothing says whether the filter takes it.
+    /// The same object, quarantined because the filter was too slow to say whether it matches.
     pub(super) fn undecided(self) -> Self {
         let detail = "The file filter takes too many steps on this key to say whether it matches. Simplify the filter, \
                       or rename the object.";
-        let fault = self.fault.unwrap_or_else(|| set_aside(&self.object, QuarantineReason::FilterTooSlow, detail));
+        let fault = self.fault.unwrap_or_else(|| quarantined(&self.object, QuarantineReason::FilterTooSlow, detail));
         Self { object: self.object, fault: Some(fault) }
     }
 
-    /// What tells this state of the object from an earlier one: its etag, or its fault.
+    /// What differs between this state of the object and an earlier one: its etag, or its fault.
     pub(super) fn version(&self) -> Option<&str> {
         self.fault.as_ref().map_or(self.object.etag.as_deref(), |fault| fault.etag.as_deref())
     }
@@ -56,16 +58,16 @@ fn fault(listed: &Listed) -> Option<QuarantinedObject> {
         (fault.reason(), fault.detail())
     };
     let byte_offset = nul.and_then(|at| i64::try_from(at).ok());
-    let mut quarantined = QuarantinedObject { byte_offset, ..set_aside(object, reason, detail) };
+    let mut quarantined = QuarantinedObject { byte_offset, ..quarantined(object, reason, detail) };
     if let Some(fault) = listed.fault {
-        // There is no etag; with the fault in its place a later sync sees that it is another one by now.
+        // There is no etag. With the fault in its place, a later sync sees when it is another one.
         quarantined.etag = Some(format!("!{}", fault.as_str()));
     }
     Some(quarantined)
 }
 
-fn set_aside(object: &ObjectMeta, reason: QuarantineReason, detail: &str) -> QuarantinedObject {
-    QuarantinedObject::object(shown(&object.key), object.etag.clone(), object.size, reason, detail)
+fn quarantined(meta: &ObjectMeta, reason: QuarantineReason, detail: &str) -> QuarantinedObject {
+    QuarantinedObject { key: shown(&meta.key), ..object(meta, reason, detail) }
 }
 
 /// A key as the database can hold it, and different for every key.

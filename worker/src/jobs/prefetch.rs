@@ -1,4 +1,4 @@
-//! Work begun before its result is asked for.
+//! Work that starts before its result is needed.
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,30 +14,30 @@ static COMPUTATIONS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     Arc::new(Semaphore::new(processors))
 });
 
-/// Work that goes on by itself, on any thread, until its result is taken. Dropped, it ends.
-pub(crate) struct Ahead<T> {
+/// Work that runs by itself, on any thread, until its result is taken. Dropped, it ends.
+pub(crate) struct Prefetch<T> {
     running: AbortOnDropHandle<T>,
-    /// Tells a computation that its result is not wanted any more.
+    /// Tells a computation that its result is no longer wanted.
     _wanted: Option<DropGuard>,
 }
 
-impl<T: Send + 'static> Ahead<T> {
-    /// Begins.
-    pub(crate) fn begin(work: impl Future<Output = T> + Send + 'static) -> Self {
+impl<T: Send + 'static> Prefetch<T> {
+    /// Starts the work.
+    pub(crate) fn start(work: impl Future<Output = T> + Send + 'static) -> Self {
         #[expect(clippy::disallowed_methods, reason = "ends with its handle, which belongs to an attempt")]
         let running = tokio::spawn(work.in_current_span());
         Self { running: AbortOnDropHandle::new(running), _wanted: None }
     }
 
-    /// Begins what computes for longer than a task may keep others waiting, once a processor is free for it.
+    /// Starts a computation that takes longer than a tokio task may keep others waiting, once a processor is free.
     ///
-    /// Its token is cancelled when the result is not wanted any more; what may take longer than some
-    /// milliseconds looks at it.
+    /// Its token is cancelled when the result is no longer wanted; a computation of more than some milliseconds checks
+    /// it.
     pub(crate) fn compute(work: impl FnOnce(&CancellationToken) -> T + Send + 'static) -> Self {
         let abandoned = CancellationToken::new();
         let wanted = abandoned.clone().drop_guard();
         let computing = async move {
-            // Never closed.
+            // The semaphore is never closed.
             let permit = Arc::clone(&COMPUTATIONS).acquire_owned().await;
             let computed = tokio::task::spawn_blocking(move || {
                 let computed = work(&abandoned);
@@ -46,7 +46,7 @@ impl<T: Send + 'static> Ahead<T> {
             });
             joined(computed.await).await
         };
-        Self { _wanted: Some(wanted), ..Self::begin(computing) }
+        Self { _wanted: Some(wanted), ..Self::start(computing) }
     }
 
     /// Waits for the result.

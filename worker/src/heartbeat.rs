@@ -1,0 +1,89 @@
+//! The heartbeat: it extends the leases of running attempts, and finds leases that this worker lost or does not know of.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use longshore_db::jobs::{self, Lease};
+use longshore_db::{Client, Error as DbError, lifecycle, workers};
+use longshore_telemetry::error_chain;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::context::Context;
+use crate::leases::log_released;
+
+/// Heartbeats per lease. Five may be missed before a lease expires, so that no worker loses its jobs while the database
+/// restarts.
+const BEATS_PER_LEASE: u32 = 6;
+
+/// The longest time between heartbeats, however long leases are: they also find that the database is unavailable, and
+/// claims whose answers were lost.
+pub(crate) const LONGEST_BEAT: Duration = Duration::from_secs(5);
+
+/// Extends all leases until stopped, and removes the worker then. A lease that no longer holds ends its attempt: the job
+/// was cancelled, or another worker has it because this one was silent for too long.
+pub(crate) async fn run(context: &Context, stop: &CancellationToken) {
+    let lease = context.config.lease;
+    let mut beat = interval((lease / BEATS_PER_LEASE).min(LONGEST_BEAT));
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unknown = HashSet::new();
+    while stop.run_until_cancelled(beat.tick()).await.is_some() {
+        let leases = context.leases.all();
+        // A stalled connection must not cost more beats than this one.
+        match timeout(lease / 2, extend(context, &leases, &mut unknown)).await {
+            Ok(Ok(extended)) => end_lost(context, &leases, &extended),
+            Ok(Err(error)) => {
+                warn!(event = "heartbeat_failed", error = error_chain(&error), "could not extend leases");
+                if error.is_unavailable() {
+                    context.database.doubt();
+                }
+            }
+            Err(_) => {
+                warn!(event = "heartbeat_failed", "could not extend leases: Postgres did not answer in time");
+                context.database.doubt();
+            }
+        }
+    }
+    // No range should be split for a worker that stopped. Where this fails, the row becomes too old to count.
+    let removed = async { workers::remove(&context.db.client().await?, &context.config.name).await };
+    if let Err(error) = removed.await {
+        debug!(event = "sign_off_failed", error = error_chain(&error), "could not deregister the worker");
+    }
+}
+
+/// One beat. Returns the leases that still hold; `unknown` are leases of this process that it did not know at the last
+/// beat, and becomes those of this one.
+async fn extend(context: &Context, leases: &[Lease], unknown: &mut HashSet<Lease>) -> Result<Vec<Lease>, DbError> {
+    let client = context.db.client().await?;
+    workers::register(&client, &context.config.name, context.config.jobs.into()).await?;
+    let extended = jobs::heartbeat(&client, leases, context.config.lease).await?;
+    *unknown = release_unknown(context, &client, leases, unknown).await?;
+    Ok(extended)
+}
+
+fn end_lost(context: &Context, leases: &[Lease], extended: &[Lease]) {
+    for lease in leases.iter().filter(|lease| !extended.contains(lease)) {
+        if context.leases.end(*lease) {
+            info!(event = "lease_lost", job.id = lease.job, job.attempt = lease.attempt, "lease lost; attempt ended");
+            context.metrics.leases_lost.inc();
+        }
+    }
+}
+
+/// Makes jobs due that were leased to this process without its knowledge at the last beat already, and returns those
+/// that are now. At a single beat it may only be that the answer to a claim is on the way.
+async fn release_unknown(
+    context: &Context,
+    client: &Client,
+    leases: &[Lease],
+    before: &HashSet<Lease>,
+) -> Result<HashSet<Lease>, DbError> {
+    let unknown = jobs::unknown_leases(client, context.process, leases).await?;
+    let (lost, new): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|lease| before.contains(lease));
+    let released = if lost.is_empty() { 0 } else { lifecycle::release_unknown(client, &lost).await? };
+    if released > 0 {
+        log_released(released);
+    }
+    Ok(new.into_iter().collect())
+}

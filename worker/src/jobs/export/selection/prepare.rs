@@ -1,0 +1,109 @@
+//! Making the bodies of a page.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use longshore_db::exports;
+use longshore_db::host::Unit;
+use longshore_model::ExportMode;
+
+use super::read::raw_bytes;
+use super::{Size, Source};
+use crate::body;
+use crate::jobs::prefetch::Prefetch;
+
+/// An object to write.
+pub(crate) struct Prepared {
+    pub(crate) unit_id: i64,
+    pub(crate) key: String,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) digest: [u8; 32],
+    /// `None` if the same one is there already.
+    pub(crate) body: Option<Bytes>,
+}
+
+/// Keys and digests of objects written before, by unit.
+type Before = HashMap<i64, (String, Vec<u8>)>;
+
+impl Source {
+    /// Makes the bodies of units that are not there already, as far as there is memory for them. Also returns the first
+    /// unit for which there was none.
+    pub(super) async fn prepare(
+        self: &Arc<Self>,
+        units: Vec<Unit>,
+        size: Size,
+    ) -> Result<(Vec<Prepared>, Option<i64>), longshore_db::Error> {
+        let ids: Vec<i64> = units.iter().map(|unit| self.unit_id(unit)).collect();
+        let digests = async {
+            match self.options.mode {
+                ExportMode::Changed => {
+                    exports::digests(&self.db.client().await?, self.storage.id, self.unit(), &ids).await
+                }
+                ExportMode::All => Ok(Vec::new()),
+            }
+        };
+        let digests = self.db.in_time(digests).await?;
+        let before: Before = digests.into_iter().map(|(id, key, digest)| (id, (key, digest))).collect();
+        let memory = usize::try_from(size.memory(self.memory.max_bytes())).unwrap_or(usize::MAX);
+        let source = Arc::clone(self);
+        let preparing = Prefetch::compute(move |abandoned| {
+            let mut held: usize = units.iter().map(raw_bytes).sum();
+            let mut prepared = Vec::with_capacity(units.len());
+            for unit in units {
+                let raw = raw_bytes(&unit);
+                match source.prepare_one(&unit, &before, memory.saturating_sub(held)) {
+                    Some(one) if !abandoned.is_cancelled() => {
+                        held += one.body.as_ref().map_or(0, Bytes::len);
+                        held -= raw;
+                        prepared.push(one);
+                    }
+                    _ => return (prepared, Some(source.unit_id(&unit))),
+                }
+            }
+            (prepared, None)
+        });
+        Ok(preparing.result().await)
+    }
+
+    /// The key of a unit's object.
+    pub(super) fn key(&self, unit_id: i64) -> String {
+        match self.per_task() {
+            true => body::object_key(&self.prefix, body::Unit::Task, unit_id, true),
+            false => {
+                let json_suffix = self.storage.settings.json_suffix;
+                body::object_key(&self.prefix, body::Unit::Annotation, unit_id, json_suffix)
+            }
+        }
+    }
+
+    fn unit_id(&self, unit: &Unit) -> i64 {
+        unit.annotations.first().filter(|_| !self.per_task()).map_or(unit.task.id, |annotation| annotation.id)
+    }
+
+    /// The object that a unit becomes; `None` if its body takes more than `max_bytes`.
+    fn prepare_one(&self, unit: &Unit, before: &Before, max_bytes: usize) -> Option<Prepared> {
+        let last_change = unit.annotations.iter().map(|annotation| annotation.updated_at).max();
+        let annotation = unit.annotations.first().filter(|_| !self.per_task());
+        let (updated_at, measured) = match annotation {
+            Some(annotation) => (annotation.updated_at, body::measure_annotation(annotation, &unit.task)),
+            None => (
+                last_change.map_or(unit.task.updated_at, |change| change.max(unit.task.updated_at)),
+                body::measure_task(&unit.task, &unit.annotations),
+            ),
+        };
+        let unit_id = self.unit_id(unit);
+        let key = self.key(unit_id);
+        let same = |(old_key, digest): &(String, Vec<u8>)| *old_key == key && *digest == measured.digest;
+        let unchanged = before.get(&unit_id).is_some_and(same);
+        if !unchanged && measured.length > max_bytes {
+            return None;
+        }
+        let body = (!unchanged).then(|| match annotation {
+            Some(annotation) => body::annotation_body(annotation, &unit.task, Timestamp::now(), measured),
+            None => body::task_body(&unit.task, &unit.annotations, measured),
+        });
+        Some(Prepared { unit_id, key, updated_at, digest: measured.digest, body })
+    }
+}
