@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 /// The folders of the crates.
-pub(crate) const CRATES: [&str; 9] = [
+pub(crate) const CRATES: [&str; 11] = [
     "shared/model",
     "shared/telemetry",
     "shared/storage",
     "shared/db",
     "shared/broker",
+    "shared/filter",
+    "shared/uri",
     "worker",
     "scheduler",
     "scheduler/cli",
