@@ -38,7 +38,7 @@ impl Tools {
     fn node(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(&self.node);
         command.arg(self.modules.join(program)).args(arguments).current_dir(&self.folder);
-        printed(&mut command.env("REDOCLY_TELEMETRY", "off").env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true"))
+        printed(command.env("REDOCLY_TELEMETRY", "off").env("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true"))
     }
 
     /// Runs a Python program of the tools.

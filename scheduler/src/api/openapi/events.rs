@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::walk::{components, reference};
-use crate::api::sync_events;
+use super::walk::{components, for_each_operation, id, reference};
 
 /// What stands in `data`: a sync without its options.
 const PROGRESS: &str = "SyncProgress";
 const EVENT: &str = "SyncEvent";
+
+/// The operation that answers with the stream.
+const STREAM: &str = "syncs_events";
 
 /// Adds the schemas of the events, and says that the stream carries them.
 pub(super) fn add(document: &mut Value) {
@@ -35,14 +37,22 @@ pub(super) fn add(document: &mut Value) {
         "properties": {"event": {"type": "string", "enum": ["progress", "end"]}, "data": data},
     });
     schemas.insert(EVENT.to_owned(), event);
-    let stream = &mut document["paths"][sync_events::ROUTE]["get"]["responses"]["200"];
-    stream["description"] = json!(
+    for_each_operation(document, |_, _, operation| {
+        if id(operation) == STREAM {
+            describe(&mut operation["responses"]["200"]);
+        }
+    });
+}
+
+/// Describes the answer of the stream.
+fn describe(answer: &mut Value) {
+    answer["description"] = json!(
         "Server-sent events: `progress` once a second, then one `end`. Lines that start with `:` keep the connection \
          open while the database does not answer."
     );
     // Some readers validate each event by this schema, others the text of the whole stream.
     let each_or_all = json!([reference("schemas", EVENT), {"type": "string"}]);
-    stream["content"]["text/event-stream"] = json!({
+    answer["content"]["text/event-stream"] = json!({
         "schema": {"oneOf": each_or_all},
         "example": "event: progress\ndata: {\"id\": 7, \"status\": \"in_progress\"}\n\n",
     });

@@ -4,6 +4,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use longshore_db::resolve;
 use longshore_storage::{ErrorKind, StorageError};
+use longshore_uri::ObjectUri;
 use utoipa_axum::routes;
 
 use super::choose::choose;
