@@ -62,12 +62,15 @@ pub async fn run(config: Config) -> Result<()> {
     let api_db = pool("longshore-scheduler-api", api::CONNECTIONS)?.waking_through(&db);
     let sealer = Sealer::parse(&config.secret_keys)?;
     let broker = Broker::new(&config.amqp_url, "longshore-scheduler")?;
-    let host: Arc<dyn Host> = Arc::new(Native::new(sealer.clone()));
-    let (sent, rescued, service) = (
-        relay::counter(registry)?,
-        rescuer::RescuerMetrics::register(registry)?,
-        observer::ServiceMetrics::register(registry)?,
-    );
+    let loops = Loops {
+        sent: relay::counter(registry)?,
+        rescued: rescuer::RescuerMetrics::register(registry)?,
+        service: observer::ServiceMetrics::register(registry)?,
+        host: Arc::new(Native::new(sealer.clone())),
+        broker: broker.clone(),
+        db: db.clone(),
+        api_db: api_db.clone(),
+    };
 
     let prepared = Arc::new(AtomicBool::new(false));
     let health = health(&db, &broker, &tasks, &prepared);
@@ -96,32 +99,56 @@ pub async fn run(config: Config) -> Result<()> {
         let clients = ClientConnections::new(sockets, &http, Listening::Metrics);
         tasks.spawn("metrics", serve(listen(address).await?, open, clients, SEND, stop.clone()));
     }
-    tasks.spawn("wake-ups", {
-        let (db, stop) = (db.clone(), stop.clone());
-        async move {
-            stop.run_until_cancelled(db.send_wakeups()).await;
-        }
-    });
-    tasks.spawn("broker", {
-        let (broker, stop) = (broker.clone(), stop.clone());
-        async move { broker.run(&stop).await }
-    });
+    spawn_connections(&tasks, &db, &broker);
 
     // The loops need the schema; the API says "not ready" until it is there.
     if !prepare(&db, &config, &tasks).await {
         return Ok(tasks.wait(DRAIN).await?);
     }
     prepared.store(true, Ordering::Relaxed);
-    tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, stop.clone()));
-    tasks.spawn("rescuer", rescuer::run(db.clone(), config.rescue, rescued, stop.clone()));
-    tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), stop.clone()));
-    tasks.spawn("requests", requests::run(db.clone(), broker.clone(), stop.clone()));
-    tasks.spawn("observer", observer::run(db.clone(), api_db, broker.clone(), service, stop.clone()));
-    tasks.spawn("pruner", pruner::run(db, config.keep_days, stop.clone()));
+    loops.spawn(&tasks, &config);
 
     tasks.wait(DRAIN).await?;
     info!(event = "scheduler_stopped", "scheduler stopped");
     Ok(())
+}
+
+/// What the loops work with.
+struct Loops {
+    sent: prometheus::IntCounter,
+    rescued: rescuer::RescuerMetrics,
+    service: observer::ServiceMetrics,
+    host: Arc<dyn Host>,
+    broker: Broker,
+    db: Db,
+    /// The requests' pool, whose connections the observer counts.
+    api_db: Db,
+}
+
+impl Loops {
+    fn spawn(self, tasks: &Tasks, config: &Config) {
+        let Self { sent, rescued, service, host, broker, db, api_db } = self;
+        let stop = tasks.stopping();
+        tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, stop.clone()));
+        tasks.spawn("rescuer", rescuer::run(db.clone(), config.rescue, rescued, stop.clone()));
+        tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), stop.clone()));
+        tasks.spawn("requests", requests::run(db.clone(), broker.clone(), stop.clone()));
+        tasks.spawn("observer", observer::run(db.clone(), api_db, broker, service, stop.clone()));
+        tasks.spawn("pruner", pruner::run(db, config.keep_days, stop));
+    }
+}
+
+/// Keeps the broker connected, and sends the wake-ups of the other loops.
+fn spawn_connections(tasks: &Tasks, db: &Db, broker: &Broker) {
+    let (db, broker) = (db.clone(), broker.clone());
+    let stop = tasks.stopping();
+    tasks.spawn("wake-ups", {
+        let stop = stop.clone();
+        async move {
+            stop.run_until_cancelled(db.send_wakeups()).await;
+        }
+    });
+    tasks.spawn("broker", async move { broker.run(&stop).await });
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {

@@ -2,6 +2,7 @@
 
 mod imports;
 mod sources;
+mod words;
 
 use sources::{CRATES, Source, sources};
 

@@ -104,36 +104,48 @@ impl View {
         }
         let first_left_out = rows.tasks.iter().position(|task| texts.get(task.id).err() == Some(Omission::AnswerFull));
         let next_after = first_left_out.and_then(|first| rows.tasks.get(first.checked_sub(1)?)).map(|task| task.id);
+        let texts = AllTexts { tasks: texts, annotations: results, predictions: predicted };
+        let expected_bytes = bytes + heads / 2;
         let write = move |stop: &Stop| {
-            // Task by task: the links of one are gone before the next.
-            let mut json = Vec::with_capacity(bytes + heads / 2);
-            if let Some(head) = self.of_list {
-                serde_json::to_writer(&mut json, &head).map_err(ApiError::internal)?;
-                json.pop();
-                json.extend_from_slice(b",\"tasks\":[");
-            }
-            let texts = AllTexts { tasks: texts, annotations: results, predictions: predicted };
-            let (mut rows, mut links) = (rows, links);
-            for (number, task) in std::mem::take(&mut rows.tasks).into_iter().enumerate() {
-                if number > 0 {
-                    json.push(b',');
-                }
-                let linked = match (&mut links, texts.tasks.get(task.id)) {
-                    (Some(links), Ok(text)) => links.link(task.id, task.storage_key.as_deref(), text.first(), stop)?,
-                    _ => None,
-                };
-                let body = rows.body(task, self.is_full, linked.as_deref(), &texts)?;
-                serde_json::to_writer(&mut json, &body).map_err(ApiError::internal)?;
-            }
-            if self.of_list.is_some() {
-                json.push(b']');
-                let next = next_after.map(|id| format!(",\"next_after\":{id}")).unwrap_or_default();
-                json.extend_from_slice(next.as_bytes());
-                json.push(b'}');
-            }
-            Answer::new(json, reserved)
+            Answer::new(self.write(rows, &texts, links, next_after, expected_bytes, stop)?, reserved)
         };
         Ok(state.offload.run(bytes + heads, write).await?)
+    }
+
+    /// Writes the answer task by task: the links of one are dropped before the next.
+    fn write(
+        self,
+        mut rows: Rows,
+        texts: &AllTexts,
+        mut links: Option<Links>,
+        next_after: Option<i64>,
+        expected_bytes: usize,
+        stop: &Stop,
+    ) -> ApiResult<Vec<u8>> {
+        let mut json = Vec::with_capacity(expected_bytes);
+        if let Some(head) = &self.of_list {
+            serde_json::to_writer(&mut json, head).map_err(ApiError::internal)?;
+            json.pop();
+            json.extend_from_slice(b",\"tasks\":[");
+        }
+        for (number, task) in std::mem::take(&mut rows.tasks).into_iter().enumerate() {
+            if number > 0 {
+                json.push(b',');
+            }
+            let linked = match (&mut links, texts.tasks.get(task.id)) {
+                (Some(links), Ok(text)) => links.link(task.id, task.storage_key.as_deref(), text.first(), stop)?,
+                _ => None,
+            };
+            let body = rows.body(task, self.is_full, linked.as_deref(), texts)?;
+            serde_json::to_writer(&mut json, &body).map_err(ApiError::internal)?;
+        }
+        if self.of_list.is_some() {
+            json.push(b']');
+            let next = next_after.map(|id| format!(",\"next_after\":{id}")).unwrap_or_default();
+            json.extend_from_slice(next.as_bytes());
+            json.push(b'}');
+        }
+        Ok(json)
     }
 
     /// Bytes of everything but texts, by what tasks say of themselves.
