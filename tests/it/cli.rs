@@ -159,7 +159,8 @@ async fn what_goes_wrong_is_said_in_words_and_by_the_exit_code() {
 
     let missing = longshore(&rig, &format!("{create} --bucket nowhere")).await;
     assert_eq!(missing.code, 1);
-    let advice = "error: Check the bucket name, the region and the endpoint: there is no such bucket. [no_such_bucket]";
+    let advice =
+        "error: The bucket or container does not exist. Check its name, the region and the endpoint. [no_such_bucket]";
     assert!(missing.err.starts_with(advice), "{}", missing.err);
     let dry = longshore(&rig, &format!("{create} --bucket images --dry-run")).await;
     assert_eq!((dry.code, dry.out.as_str()), (0, "The connection works.\n"));

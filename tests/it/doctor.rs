@@ -120,7 +120,7 @@ async fn a_missing_right_is_named_with_the_policy_that_gives_it() {
     assert_eq!(policy["Statement"][1]["Resource"], "arn:aws:s3:::pics/train/*");
     let said = longshore(&rig, &format!("doctor --storage {}", import.id)).await;
     assert_eq!(said.code, 1);
-    assert!(said.out.contains("failed   list         [access_denied] Grant the missing permission"), "{}", said.out);
+    assert!(said.out.contains("failed   list         [access_denied] The storage denied access"), "{}", said.out);
     assert!(said.out.contains("arn:aws:s3:::pics/train/*"), "{}", said.out);
 
     rig.s3.clear_faults();

@@ -293,9 +293,9 @@ async fn a_target_that_takes_nothing_fails_the_sync_with_a_reason() {
     rig.s3.create_bucket("target");
     let storage = rig.export_storage(labeled.project, "target", json!({})).await;
     for (fault, reason, advice) in [
-        (S3ErrorCode::InternalError, "unavailable", "Try again later"),
-        (S3ErrorCode::AccessDenied, "access_denied", "Grant the missing permission"),
-        (S3ErrorCode::ExpiredToken, "expired_credentials", "Enter fresh credentials"),
+        (S3ErrorCode::InternalError, "unavailable", "The storage did not answer in time"),
+        (S3ErrorCode::AccessDenied, "access_denied", "The storage denied access"),
+        (S3ErrorCode::ExpiredToken, "expired_credentials", "The credentials have expired"),
     ] {
         rig.s3.fail(Op::Put, Fault::Error(fault));
         let ended = sync(&rig, &storage).await;

@@ -175,7 +175,7 @@ async fn credentials_that_expire_in_mid_list_are_told_and_new_ones_go_on_where_i
     rig.s3.fail(expired, Fault::Error(S3ErrorCode::ExpiredToken));
 
     let sync = rig.sync_to_end(&storage).await;
-    check_failed(&rig, &storage, &sync, "expired_credentials", "Enter fresh credentials").await;
+    check_failed(&rig, &storage, &sync, "expired_credentials", "The credentials have expired. Enter new ones.").await;
     assert_eq!(sync["counts"]["created"], 2_000, "{sync}");
     rig.check_import(&storage, &sync, &one_each(images(2_000)), &[]).await;
 
@@ -194,12 +194,12 @@ async fn what_only_the_user_can_mend_fails_the_sync_at_once_with_advice() {
     let expected = put_images(&rig, "images", 3);
     let storage = blobs(&rig, "images").await;
     for (code, reason, advice) in [
-        (S3ErrorCode::SignatureDoesNotMatch, "wrong_secret_key", "Check the secret access key"),
-        (S3ErrorCode::InvalidAccessKeyId, "unknown_access_key", "Check the access key ID"),
-        (S3ErrorCode::AccessDenied, "access_denied", "Grant the missing permission"),
-        (S3ErrorCode::NoSuchBucket, "no_such_bucket", "Check the bucket name"),
-        (S3ErrorCode::RequestTimeTooSkewed, "clock_skew", "Set the clock"),
-        (S3ErrorCode::PermanentRedirect, "wrong_region", "Set the region"),
+        (S3ErrorCode::SignatureDoesNotMatch, "wrong_secret_key", "The secret key does not match"),
+        (S3ErrorCode::InvalidAccessKeyId, "unknown_access_key", "The storage does not know this access key"),
+        (S3ErrorCode::AccessDenied, "access_denied", "The storage denied access"),
+        (S3ErrorCode::NoSuchBucket, "no_such_bucket", "The bucket or container does not exist"),
+        (S3ErrorCode::RequestTimeTooSkewed, "clock_skew", "The clock of"),
+        (S3ErrorCode::PermanentRedirect, "wrong_region", "The bucket is in another region"),
     ] {
         rig.s3.clear_calls();
         rig.s3.fail(Op::List, Fault::Error(code));
@@ -273,7 +273,7 @@ async fn one_denied_object_is_set_aside_but_a_bucket_that_denies_all_fails() {
     rig.s3.clear_calls();
     rig.s3.fail(Op::Get, Fault::Error(S3ErrorCode::AccessDenied));
     let sync = rig.sync_to_end(&storage).await;
-    check_failed(&rig, &storage, &sync, "access_denied", "Grant the missing permission").await;
+    check_failed(&rig, &storage, &sync, "access_denied", "The storage denied access").await;
     rig.check_import(&storage, &sync, &BTreeMap::new(), &[]).await;
     assert!(rig.s3.count(Op::Get) < 100, "it stops once that is clear: {} requests", rig.s3.count(Op::Get));
 
@@ -286,7 +286,10 @@ async fn one_denied_object_is_set_aside_but_a_bucket_that_denies_all_fails() {
     rig.check_first_counts(&sync, &expected, 1);
     let aside = rig.quarantine(&storage).await;
     assert_eq!(aside[0]["reason"], "denied", "{aside:?}");
-    assert!(aside[0]["detail"].as_str().is_some_and(|detail| detail.starts_with("Grant the")), "{aside:?}");
+    assert!(
+        aside[0]["detail"].as_str().is_some_and(|detail| detail.starts_with("The storage denied access")),
+        "{aside:?}"
+    );
 
     rig.s3.clear_faults();
     rig.s3.fail(When::op(Op::Get).key("007.json"), Fault::Error(S3ErrorCode::InvalidRequest));
@@ -315,7 +318,7 @@ async fn a_job_that_never_makes_progress_ends_with_a_reason_a_person_understands
         rig.make_due(sync).await;
     }
     let sync = rig.ended(sync).await;
-    check_failed(&rig, &storage, &sync, "unavailable", "Try again later").await;
+    check_failed(&rig, &storage, &sync, "unavailable", "The storage did not answer in time").await;
     assert_eq!((&sync["jobs"][0]["attempt"], &sync["counts"]["created"]), (&json!(3), &json!(1_000)), "{sync}");
 
     rig.s3.clear_faults();

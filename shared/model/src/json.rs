@@ -1,10 +1,10 @@
-//! How long JSON is once Postgres has kept it as `jsonb` and prints it again.
+//! The length of JSON text after Postgres has stored it as `jsonb` and printed it again.
 //!
-//! It writes numbers out, so that `1e131071` becomes 131,072 digits, and a blank after each comma and colon. What
-//! the API and exports read is this text, so it is what limits count. Blanks, doubled names and escapes that need
-//! not be are dropped; those that are dropped with doubled names are counted here all the same.
+//! The API and exports read the printed text, so limits count its bytes. Postgres prints numbers without exponents
+//! (`1e131071` becomes 131,072 digits) and a space after each comma and colon. It drops other white space, repeated
+//! names and needless escapes. The count here includes the values of repeated names, so it can be too high.
 
-/// The bytes of valid JSON text as Postgres prints it, at most. One pass, no allocation.
+/// The most bytes in which Postgres prints a valid JSON text. One pass, no allocation.
 pub fn printed_size(json: &str) -> usize {
     let text = json.as_bytes();
     let (mut at, mut size) = (0, 0_usize);
@@ -26,7 +26,7 @@ pub fn printed_size(json: &str) -> usize {
     size
 }
 
-/// A string's length with its quotes, and the bytes that it is printed in.
+/// The length of the string at the start of `text` with its quotes, and the bytes in which it is printed.
 fn string(text: &[u8]) -> (usize, usize) {
     let (mut at, mut size) = (1, 2);
     loop {
@@ -43,20 +43,20 @@ fn string(text: &[u8]) -> (usize, usize) {
     }
 }
 
-/// The bytes in which the character of an escape is printed.
+/// The bytes in which the character of a `\u` escape is printed; `digits` are its four hex digits.
 fn escaped(digits: &[u8]) -> usize {
     let code = std::str::from_utf8(digits).ok().and_then(|digits| u32::from_str_radix(digits, 16).ok());
     match code {
         Some(0x08 | 0x09 | 0x0a | 0x0c | 0x0d | 0x22 | 0x5c) => 2,
         Some(0x20..=0x7f) => 1,
-        // Half of a pair, which is four bytes.
+        // The second pattern is one half of a surrogate pair; the pair is printed in four bytes.
         Some(0x80..=0x7ff | 0xd800..=0xdfff) => 2,
         Some(0x800..) => 3,
         Some(_) | None => 6,
     }
 }
 
-/// The bytes in which Postgres prints a number, at most: all of its digits, and never an exponent.
+/// The most bytes in which Postgres prints a number: all of its digits, never an exponent.
 pub fn printed_number(number: &[u8]) -> usize {
     let unsigned = number.strip_prefix(b"-").unwrap_or(number);
     let end = unsigned.iter().position(|byte| matches!(byte, b'e' | b'E')).unwrap_or(unsigned.len());
@@ -76,7 +76,7 @@ pub fn printed_number(number: &[u8]) -> usize {
     usize::try_from(whole.saturating_add(fraction).saturating_add(sign)).unwrap_or(usize::MAX)
 }
 
-/// What the digits after an `e` say; as much as there is where they say more.
+/// The value of the exponent after an `e`, capped to the range of `i64`.
 fn exponent_value(text: &[u8]) -> i64 {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_counted_without_harm() {
+    fn text_that_is_not_json_does_no_harm() {
         for text in ["", "\"", "\"\\", "\"\\u", "\"\\u00", "-", "1e", "1e-", "\u{e9}", "\"\\u00\u{e9}\u{e9}"] {
             assert!(printed_size(text) < 100, "{text}");
         }

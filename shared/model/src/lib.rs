@@ -1,7 +1,7 @@
-//! The words of the domain: kinds, states, settings and messages.
+//! The vocabulary of Longshore: kinds, states, settings and messages.
 //!
-//! Everything here is plain data and pure functions; nothing opens a socket, a file or a
-//! transaction. The same word means the same thing in a table, in JSON, in a log and in a label.
+//! This crate has only data types and pure functions: no sockets, files or database. A kind, state or reason has one
+//! spelling, which tables, JSON, logs and metric labels share.
 
 pub mod json;
 pub mod kinds;

@@ -1,4 +1,5 @@
-//! Why something could not be moved: closed sets, so that they can be labels and be acted on.
+//! Why an object, an annotation or a job failed. The sets are closed, so a reason can be a metric label and code can
+//! decide by it.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ words! {
     QuarantineReason {
         /// The object has no bytes.
         Empty = "empty",
-        /// Not JSON, or cut off in the middle.
+        /// The content is not JSON, or is cut off.
         InvalidJson = "invalid_json",
         /// The bytes are not UTF-8.
         NotUtf8 = "not_utf8",
@@ -17,7 +18,7 @@ words! {
         WrongType = "wrong_type",
         /// Nested deeper than the limit.
         TooDeep = "too_deep",
-        /// Larger than the size limit, as stored or once unpacked.
+        /// Larger than the size limit, as stored or after decompression.
         TooLarge = "too_large",
         /// More items than one object may hold.
         TooManyItems = "too_many_items",
@@ -27,36 +28,36 @@ words! {
         InvalidAnnotations = "invalid_annotations",
         /// `predictions` is not a list of usable predictions.
         InvalidPredictions = "invalid_predictions",
-        /// A `.gz` or `.zst` object that does not unpack.
+        /// A `.gz` or `.zst` object that cannot be decompressed.
         CorruptCompression = "corrupt_compression",
         /// An extension that is neither JSON nor a supported compression of it.
         UnsupportedExtension = "unsupported_extension",
-        /// A value that the database cannot hold, such as `\u0000` in a text.
+        /// A value that Postgres cannot store, such as `\u0000` in a text.
         UnsupportedValue = "unsupported_value",
-        /// A key that the database cannot hold.
+        /// A key that Postgres cannot store.
         UnsupportedKey = "unsupported_key",
-        /// A value of the database that is not a text, such as a list or a hash of Redis.
+        /// A Redis value that is not a string, such as a list or a hash.
         WrongValueType = "wrong_value_type",
-        /// The file filter takes too many steps to say whether it matches the key.
+        /// The file filter needs too many steps to decide whether it matches the key.
         FilterTooSlow = "filter_too_slow",
-        /// What carries the name is no file with content: a pipe, a socket, a device.
+        /// The path is not a regular file but a pipe, a socket or a device.
         NotAFile = "not_a_file",
-        /// The storage refuses this one object.
+        /// The storage denies access to this one object.
         Denied = "denied",
-        /// The storage did not give or take this one object, however often it was asked.
+        /// The storage did not return or accept this one object, even after retries.
         Unavailable = "unavailable",
-        /// The storage says that the request for this one object is wrong.
+        /// The storage rejects the request for this one object as invalid.
         Refused = "refused",
-        /// The worker stopped or stalled whenever it worked on this one object.
+        /// The worker stopped or stalled each time it worked on this one object.
         Poison = "poison",
     }
 }
 
 impl QuarantineReason {
-    /// Whether the next sync tries again although the object did not change.
+    /// Whether the next sync tries the object again even if it has not changed.
     pub const fn is_transient(self) -> bool {
         match self {
-            // The filter may have changed since, which no etag shows.
+            // `FilterTooSlow`: the user may have changed the filter, and no etag shows that.
             Self::Unavailable | Self::FilterTooSlow => true,
             Self::Empty
             | Self::InvalidJson
@@ -82,139 +83,176 @@ impl QuarantineReason {
 }
 
 words! {
-    /// Why a job was discarded, or a connection refused.
+    /// Why a job was discarded, or why a storage connection failed.
     FailureReason {
-        /// The access key is not known to the storage.
+        /// The storage does not know the access key.
         UnknownAccessKey = "unknown_access_key",
-        /// The secret key does not fit the access key.
+        /// The secret key does not match the access key.
         WrongSecretKey = "wrong_secret_key",
-        /// The user name or the password is not right, or one is asked for and none is given.
+        /// The user name or the password is wrong, or the server requires one and none is set.
         WrongPassword = "wrong_password",
-        /// No credentials in the storage, the environment or the default chain.
+        /// There are no credentials in the storage, the environment or the default chain.
         MissingCredentials = "missing_credentials",
         /// The credentials or the session token have expired.
         ExpiredCredentials = "expired_credentials",
-        /// The role may not be assumed: its name, the external id or its trust policy does not fit.
+        /// AWS denies the role: its ARN, the external ID or its trust policy does not match.
         RoleDenied = "role_denied",
-        /// This process has no AWS identity that could assume a role.
+        /// This process has no working AWS credentials with which it could assume a role.
         NoIdentity = "no_identity",
-        /// The credentials are fine but may not do this.
+        /// The credentials are valid but lack the permission.
         AccessDenied = "access_denied",
+        /// The bucket or container does not exist.
         NoSuchBucket = "no_such_bucket",
-        /// The bucket lives in another region.
+        /// The bucket is in another region.
         WrongRegion = "wrong_region",
-        /// The clocks of this machine and the storage differ too much.
+        /// The clock of this machine differs too much from the storage's clock.
         ClockSkew = "clock_skew",
-        /// The storage's certificate is not accepted.
+        /// The storage's TLS certificate was not accepted.
         Tls = "tls",
-        /// The address is private, loopback, link-local or metadata, and not allowed by the operator.
+        /// The address is private, loopback, link-local or a metadata service, and the operator has not allowed it.
         BlockedAddress = "blocked_address",
         /// The host name does not resolve, or nothing listens there.
         Unreachable = "unreachable",
-        /// No answer in time, a reset connection, a 5xx.
+        /// The storage did not answer in time, reset the connection, or answered with a 5xx status.
         Unavailable = "unavailable",
-        /// The storage asks for patience, again and again.
+        /// The storage limited the request rate, even after retries.
         Throttled = "throttled",
-        /// The answer is not what this kind of storage says.
+        /// The answer is not one that this kind of storage gives.
         BadAnswer = "bad_answer",
-        /// A setting of the storage cannot work.
+        /// A setting of the storage is wrong.
         InvalidSettings = "invalid_settings",
-        /// Nothing is stored under the key.
+        /// The storage has no object with this key.
         NoSuchObject = "no_such_object",
-        /// The object ends before the range that was asked for begins.
+        /// The object ends before the requested byte range begins.
         NoSuchRange = "no_such_range",
-        /// The object is larger than the caller takes.
+        /// The object is larger than the caller accepts.
         TooLarge = "too_large",
-        /// The value under the key is not a text.
+        /// The value under the key is not a string.
         WrongValueType = "wrong_value_type",
-        /// This kind of storage has no signed URLs.
+        /// This kind of storage has no presigned URLs, or its credentials cannot sign.
         NoSignedUrls = "no_signed_urls",
-        /// The storage takes nothing at present: a replica, or mounted read-only.
+        /// The storage accepts no writes: it is a replica, or it is mounted read-only.
         ReadOnly = "read_only",
-        /// No room is left for what is to be written.
+        /// The storage has no space left.
         StorageFull = "storage_full",
-        /// There is no such folder on this machine.
+        /// The folder does not exist on this machine.
         NoSuchFolder = "no_such_folder",
         /// The folder is the document root itself.
         RootItself = "root_itself",
-        /// The path is not below the document root, or leaves it by a link.
+        /// The path is not below the document root, or leaves it through a link.
         OutsideRoot = "outside_root",
-        /// The operator has not opened files of this machine.
+        /// The operator has not allowed access to files of this machine.
         LocalFilesDisabled = "local_files_disabled",
-        /// The secrets of the storage cannot be opened with the keys of this process.
+        /// None of this process's keys can decrypt the storage's secrets.
         SealedSecrets = "sealed_secrets",
-        /// The storage's server or account changed while a sync ran.
+        /// A user changed the storage's server or account while a sync ran.
         StorageMoved = "storage_moved",
-        /// The worker stopped or stalled, again and again.
+        /// Too many attempts in a row ended because their worker stopped or stalled.
         WorkerLost = "worker_lost",
-        /// Longshore's own fault: see the log.
+        /// An error inside Longshore; the log has the cause.
         Internal = "internal",
     }
 }
 
 impl FailureReason {
-    /// What the user can do about it, in one sentence.
+    /// What happened, then what the user can do about it, in full sentences.
+    ///
+    /// The API, the CLI and the host show this text unchanged. It never has text from a storage's answer.
+    #[expect(clippy::too_many_lines, reason = "a table with one text per reason")]
     pub const fn advice(self) -> &'static str {
         match self {
             Self::UnknownAccessKey => {
-                "Check the access key ID, on Azure the account name, on Google Cloud the service account of the key: the storage does not know it."
+                "The storage does not know this access key. Check the access key ID, on Azure the account name, on Google Cloud the service account."
             }
             Self::WrongSecretKey => {
-                "Check the secret access key, on Azure the account key, on Google Cloud the service account's key: it does not fit the access key ID or account."
+                "The secret key does not match the access key ID or the account. Check the secret access key, on Azure the account key, on Google Cloud the service account's key."
             }
-            Self::WrongPassword => "Check the user name and the password: the server does not take them.",
+            Self::WrongPassword => {
+                "The server did not accept the user name and the password. Check both; leave them empty if the server requires none."
+            }
             Self::MissingCredentials => {
-                "Enter an access key ID and a secret access key, on Google Cloud the JSON of a service account's key, or give the workers credentials by environment or role."
+                "Longshore found no credentials for this storage. Enter an access key ID and a secret access key, on Google Cloud the JSON key of a service account. Or ask the operator to give the scheduler and the workers credentials through their environment or a role."
             }
-            Self::ExpiredCredentials => "Enter fresh credentials: these have expired.",
+            Self::ExpiredCredentials => "The credentials have expired. Enter new ones.",
             Self::RoleDenied => {
-                "Check the role ARN and the external ID, and that the role's trust policy allows sts:AssumeRole to Longshore's identity with this external ID."
+                "AWS did not let Longshore assume the role. Check the role ARN and the external ID. The role's trust policy must allow Longshore's identity to call `sts:AssumeRole` with this external ID."
             }
             Self::NoIdentity => {
-                "Ask the operator to give scheduler and workers working AWS credentials of their own: roles, and buckets without keys, are used with them."
+                "The AWS credentials of the scheduler and the workers are missing or do not work. Longshore needs them to assume a role, and to read a bucket without access keys. Ask the operator to set them."
             }
             Self::AccessDenied => {
-                "Grant the missing permission (LIST and GET for import, PUT for export) to these credentials."
+                "The storage denied access. Grant these credentials the missing permission: LIST and GET for import, PUT for export, DELETE if the storage may delete objects."
             }
-            Self::NoSuchBucket => "Check the bucket name, the region and the endpoint: there is no such bucket.",
-            Self::WrongRegion => "Set the region the bucket lives in.",
-            Self::ClockSkew => "Set the clock of this machine: it differs too much from the storage's.",
-            Self::Tls => "Check the endpoint's certificate, or add its authority to the system's trusted certificates.",
+            Self::NoSuchBucket => {
+                "The bucket or container does not exist. Check its name, the region and the endpoint."
+            }
+            Self::WrongRegion => "The bucket is in another region. Set the bucket's region.",
+            Self::ClockSkew => {
+                "The clock of the scheduler or worker differs too much from the storage's clock. Ask the operator to set the clock."
+            }
+            Self::Tls => {
+                "The TLS connection failed, because the endpoint's certificate was not accepted. Check the certificate, or ask the operator to add its authority to the trusted certificates of the scheduler and the workers."
+            }
             Self::BlockedAddress => {
-                "Ask the operator to add this endpoint to LONGSHORE_ALLOWED_ENDPOINTS: private and local addresses are blocked."
+                "The endpoint has a private or local address, and Longshore blocks these. Ask the operator to add the endpoint to `LONGSHORE_ALLOWED_ENDPOINTS`."
             }
             Self::Unreachable => {
-                "Check the endpoint, on Azure without one the account name: the host does not resolve or nothing listens there."
+                "The endpoint cannot be reached: its host name does not resolve, or nothing listens there. Check the endpoint, on Azure without an endpoint the account name."
             }
-            Self::Unavailable => "Try again later: the storage does not answer as it should.",
-            Self::Throttled => "Try again later: the storage asks for fewer requests.",
-            Self::BadAnswer => "Check the endpoint: the answer is not that of this kind of storage.",
-            Self::InvalidSettings => "Correct the settings of the storage.",
-            Self::NoSuchObject => "Check the key: there is no such object.",
-            Self::NoSuchRange => "Ask for bytes that the object has.",
-            Self::TooLarge => "Make the object smaller or raise the limit.",
-            Self::WrongValueType => "Store the value as a string: SET key value.",
+            Self::Unavailable => {
+                "The storage did not answer in time, or answered with a server error. Try again later."
+            }
+            Self::Throttled => "The storage limited the request rate. Try again later.",
+            Self::BadAnswer => "The endpoint did not answer like this kind of storage. Check the endpoint.",
+            Self::InvalidSettings => {
+                "A setting of the storage is wrong, or the storage rejected a request as invalid. Check the settings; the log of the scheduler or worker has the details."
+            }
+            Self::NoSuchObject => "The storage has no object with this key. Check the key.",
+            Self::NoSuchRange => {
+                "The requested byte range is past the end of the object. Request bytes that the object has."
+            }
+            Self::TooLarge => "The object is too large. Make it smaller, or ask the operator to raise the limit.",
+            Self::WrongValueType => "The value under this key is not a string. Store it as a string: `SET key value`.",
             Self::NoSignedUrls => {
-                "Switch pre-signed URLs off: this kind of storage has none, or these credentials cannot sign."
+                "This storage has no presigned URLs, because its kind has none or its credentials cannot sign. Switch presigned URLs off."
             }
-            Self::ReadOnly => "Use a server that takes writes: this one is a read-only replica or mounted read-only.",
-            Self::StorageFull => "Make room in the storage: it is full.",
-            Self::NoSuchFolder => "Check the path: there is no such folder on the machines of scheduler and workers.",
+            Self::ReadOnly => {
+                "The storage accepts no writes: it is a read-only replica, or it is mounted read-only. Use a storage that accepts writes."
+            }
+            Self::StorageFull => "The storage is full. Free some space.",
+            Self::NoSuchFolder => {
+                "The folder does not exist on the machines of the scheduler and the workers. Check the path."
+            }
             Self::RootItself => {
-                "Choose a folder below LOCAL_FILES_DOCUMENT_ROOT, such as its sub-folder dataset1: for safety the root itself may not be a storage."
+                "The path is `LOCAL_FILES_DOCUMENT_ROOT` itself, and for safety the root may not be a storage. Choose a folder below it, such as its sub-folder `dataset1`."
             }
             Self::OutsideRoot => {
-                "Choose a folder below LOCAL_FILES_DOCUMENT_ROOT: for safety nothing outside of it, and no link that leads there, may be a storage."
+                "The path is outside `LOCAL_FILES_DOCUMENT_ROOT`, or a link leads out of it, which is blocked for safety. Choose a folder below it."
             }
             Self::LocalFilesDisabled => {
-                "Ask the operator to set LOCAL_FILES_SERVING_ENABLED to true on scheduler and workers: for safety files of these machines are closed."
+                "Local files are switched off, which is the default for safety. Ask the operator to set `LOCAL_FILES_SERVING_ENABLED` to `true` for the scheduler and the workers."
             }
-            Self::SealedSecrets => "Enter the secrets again, or give this process the key they were sealed with.",
-            Self::StorageMoved => "Start a new sync: the storage's server or account changed while this one ran.",
+            Self::SealedSecrets => {
+                "The secrets of the storage cannot be decrypted. Enter them again, or ask the operator to add the key that encrypted them to `LONGSHORE_SECRET_KEYS`."
+            }
+            Self::StorageMoved => "The storage's server or account was changed while this sync ran. Start a new sync.",
             Self::WorkerLost => {
-                "Check the workers' memory limit and logs: they stopped or stalled again and again during this job, whatever its pages held."
+                "Workers stopped or stalled again and again during this job, and Longshore found no single object that causes it. Ask the operator to check the workers' memory limit and logs."
             }
-            Self::Internal => "Look in the log of the process for this id.",
+            Self::Internal => "An error occurred inside Longshore. Ask the operator to look up its cause in the log.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_says_what_happened_and_then_what_to_do() {
+        for reason in FailureReason::ALL {
+            let advice = reason.advice();
+            assert!(advice.ends_with('.') && advice.contains(". "), "{reason} needs at least two sentences: {advice}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Text that must not be shown.
+//! Text that logs and answers must not show.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ impl Secret {
         Self(SecretString::from(text.into()))
     }
 
-    /// The text itself, for the one call that must send or seal it.
+    /// The text itself. Call it only where the text is sent or sealed.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }

@@ -1,4 +1,4 @@
-//! The closed sets of words, each spelled the same everywhere.
+//! The closed sets of words (kinds, directions, states), each with one spelling for tables, JSON, logs and labels.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{word}\" is not one of: {expected}")]
 pub struct UnknownWord {
-    /// The text as it came.
+    /// The text that was read.
     pub word: String,
-    /// The words that would have been understood, comma-separated.
+    /// The words of the set, comma-separated.
     pub expected: String,
 }
 
@@ -21,10 +21,10 @@ macro_rules! words {
         pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant,)+ }
 
         impl $name {
-            /// Every word of the set, in the order of its declaration.
+            /// Every word of the set, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The one spelling.
+            /// The spelling in tables, JSON, logs and labels.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
             }
@@ -61,35 +61,35 @@ words! {
 words! {
     /// What one job does with its range.
     JobKind {
-        /// Turns the objects of a key range into tasks.
+        /// Makes tasks from the objects of a key range.
         Import = "import",
-        /// Writes the annotations of an id range as objects.
+        /// Writes the annotations of an ID range as objects.
         Export = "export",
-        /// Removes the objects of deleted annotations.
+        /// Deletes the objects of annotations that were deleted.
         Delete = "delete",
     }
 }
 
 words! {
-    /// Where a job is in its life.
+    /// The state of a job; `shared/db/README.md` has the chart of transitions.
     JobState {
         /// Waits for a worker.
         Available = "available",
         /// A worker holds its lease.
         Running = "running",
-        /// Waits for its back-off to pass after a transient failure.
+        /// Waits out its back-off after a transient failure.
         Retryable = "retryable",
-        /// Its range is done.
+        /// Its whole range is done.
         Completed = "completed",
-        /// Given up, with a reason.
+        /// Given up with a reason; its sync has failed.
         Discarded = "discarded",
-        /// Stopped by a user.
+        /// Stopped by a user, or because another job of the sync was discarded.
         Cancelled = "cancelled",
     }
 }
 
 impl JobState {
-    /// Whether nothing will change the job any more.
+    /// Whether the job has ended: nothing changes it any more.
     pub const fn is_final(self) -> bool {
         match self {
             Self::Available | Self::Running | Self::Retryable => false,
@@ -99,16 +99,21 @@ impl JobState {
 }
 
 words! {
-    /// The status of a storage or a sync, as the host spells it.
+    /// The status of a sync, or of a storage's latest sync. The spellings are Label Studio's.
     SyncStatus {
         /// The storage was never synced.
         Initialized = "initialized",
+        /// No job was claimed yet.
         Queued = "queued",
+        /// At least one job was claimed.
         InProgress = "in_progress",
+        /// All jobs completed, and none met an object or annotation in quarantine.
         Completed = "completed",
-        /// Everything that could be moved was; the rest is in quarantine.
+        /// All jobs completed, but some objects or annotations are in quarantine.
         CompletedWithErrors = "completed_with_errors",
+        /// A job was discarded.
         Failed = "failed",
+        /// A user stopped the sync.
         Cancelled = "cancelled",
     }
 }

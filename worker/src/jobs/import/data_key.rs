@@ -25,7 +25,7 @@ impl DataKey {
             match reader.read_event() {
                 Ok(Event::Start(element) | Event::Empty(element)) => {
                     let value_of = |wanted: &str| {
-                        // Without the check for doubled names, which compares each with all before it.
+                        // No check for repeated names: it compares each name with all names before it.
                         element.attributes().with_checks(false).flatten().find(|a| a.key.as_ref() == wanted).and_then(
                             |a| {
                                 a.normalized_value(quick_xml::XmlVersion::Implicit1_0)
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(DataKey::of(config).as_str(), "image");
     }
 
-    /// Goal: no config takes longer than its length. With doubled names looked for, this one takes minutes.
+    /// Goal: the time is linear in the length. With the check for repeated names, this config takes minutes.
     #[test]
     fn a_tag_with_a_hundred_thousand_attributes_is_read_in_one_pass() {
         let attributes: String = (0..100_000).map(|n| format!(" a{n}=\"\"")).collect();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_without_one_gives_undefined() {
+    fn a_config_without_an_object_tag_gives_the_undefined_key() {
         for config in ["", "<View></View>", "<View><Header value=\"$title\"/></View>", "not xml <"] {
             assert_eq!(DataKey::of(config).as_str(), UNDEFINED_KEY, "{config}");
         }
