@@ -6,7 +6,7 @@
 use std::fmt;
 
 use anyhow::{Context as _, Result};
-use longshore_db::{Check, Client, Db, Sealed, Sealer, audit, storages};
+use longshore_db::{Check, Client, Db, SealedSecrets, Sealer, audit, storages};
 use serde_json::json;
 
 use crate::config::RotationConfig;
@@ -60,7 +60,7 @@ impl Rotation {
         client: &Client,
         sealer: &Sealer,
         id: i64,
-        mut sealed: Sealed,
+        mut sealed: SealedSecrets,
     ) -> longshore_db::Result<()> {
         let name = storages::seal_name(id);
         loop {

@@ -147,8 +147,8 @@ async fn a_user_who_changes_a_storage_while_keys_rotate_wins() {
     assert!(sealer.open(&name, &sealed).expect("it opens").expose().contains("changed"));
 }
 
-async fn sealed_of(rig: &Rig, id: i64) -> longshore_db::Sealed {
+async fn sealed_of(rig: &Rig, id: i64) -> longshore_db::SealedSecrets {
     let query = "SELECT secrets_key_id, secrets FROM storages WHERE id = $1";
     let row = rig.database().await.query_one(query, &[&id]).await.expect("a storage");
-    longshore_db::Sealed { key_id: row.get(0), bytes: row.get(1) }
+    longshore_db::SealedSecrets { key_id: row.get(0), bytes: row.get(1) }
 }

@@ -85,12 +85,12 @@ impl Case {
             }
             let limit = claimed.page_limit().map_or(PAGE, i64::from);
             if claimed.suspects.is_some() {
-                jobs::runs_alone(&self.client, claimed.lease, limit.try_into().expect("small")).await.expect("marked");
+                jobs::mark_alone(&self.client, claimed.lease, limit.try_into().expect("small")).await.expect("marked");
             }
             let mut suspects = claimed.suspects.map_or(i64::MAX, i64::from);
             loop {
                 if limit == 1 {
-                    jobs::works_on(&self.client, claimed.lease, &position.to_string()).await.expect("marked");
+                    jobs::mark_lone_key(&self.client, claimed.lease, &position.to_string()).await.expect("marked");
                 }
                 if (position..position + limit).contains(&killer) {
                     losses += 1;
@@ -147,8 +147,8 @@ async fn an_object_is_blamed_for_its_own_losses_only() {
     let lost_with = async |case: &Case, key: &str| {
         let claimed = case.claim().await;
         assert_eq!(claimed.poison, None);
-        jobs::runs_alone(&case.client, claimed.lease, 1).await.expect("marked");
-        jobs::works_on(&case.client, claimed.lease, key).await.expect("marked");
+        jobs::mark_alone(&case.client, claimed.lease, 1).await.expect("marked");
+        jobs::mark_lone_key(&case.client, claimed.lease, key).await.expect("marked");
         case.lose().await;
     };
     // Another object comes in between, as after an upload.
@@ -158,7 +158,7 @@ async fn an_object_is_blamed_for_its_own_losses_only() {
     // An attempt that ends in order shows that its object does not end workers.
     let claimed = case.claim().await;
     assert_eq!(claimed.poison, None);
-    jobs::works_on(&case.client, claimed.lease, "m").await.expect("marked");
+    jobs::mark_lone_key(&case.client, claimed.lease, "m").await.expect("marked");
     case.release(&claimed).await;
     lost_with(&case, "m").await;
     lost_with(&case, "m").await;

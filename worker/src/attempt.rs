@@ -68,7 +68,7 @@ async fn work(context: &Context, job: &ClaimedJob, quantum: &Quantum) -> Result<
         return Err(JobError::WorkerLost);
     }
     if let Some(keys) = job.page_limit() {
-        context.db.in_time(async { jobs::runs_alone(&context.db.client().await?, job.lease, keys).await }).await?;
+        context.db.in_time(async { jobs::mark_alone(&context.db.client().await?, job.lease, keys).await }).await?;
     }
     let mut committed_at = Instant::now();
     let mut fence = job.fence();

@@ -46,7 +46,7 @@ pub(crate) async fn run(context: &Context, stop: &CancellationToken) {
         }
     }
     // No range should be split for a worker that stopped. Where this fails, the row becomes too old to count.
-    let removed = async { workers::remove(&context.db.client().await?, &context.config.name).await };
+    let removed = async { workers::deregister(&context.db.client().await?, &context.config.name).await };
     if let Err(error) = removed.await {
         debug!(event = "sign_off_failed", error = error_chain(&error), "could not deregister the worker");
     }

@@ -5,7 +5,7 @@ mod fields;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use longshore_db::annotations::{self, AnnotationRow, Written};
+use longshore_db::annotations::{self, AnnotationRow, AnnotationValues};
 use longshore_db::{Client, Error, Transaction, audit, lifecycle, storages, tasks};
 use utoipa_axum::routes;
 
@@ -99,7 +99,7 @@ async fn create(
     let mut client = state.db.client().await?;
     check_task(&client, &caller, task).await?;
     let tx = client.transaction().await.map_err(Error::from)?;
-    let written = Written {
+    let written = AnnotationValues {
         result: fields.result(),
         was_cancelled: fields.was_cancelled.unwrap_or_default(),
         ground_truth: fields.ground_truth.unwrap_or_default(),
@@ -151,7 +151,7 @@ async fn update(
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     let stored = seen(&tx, &caller, id).await?;
-    let written = Written {
+    let written = AnnotationValues {
         result: fields.result(),
         was_cancelled: fields.was_cancelled.unwrap_or(stored.was_cancelled),
         ground_truth: fields.ground_truth.unwrap_or(stored.ground_truth),

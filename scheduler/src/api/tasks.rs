@@ -7,7 +7,7 @@ mod body;
 mod view;
 
 use axum::extract::State;
-use longshore_db::tasks::{self, From, TaskRow};
+use longshore_db::tasks::{self, PageStart, TaskRow};
 use longshore_db::{Client, projects};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -94,8 +94,8 @@ async fn page(
     }
     let key = PageKey { project, size: page.limit(), number: query.page.unwrap_or(1) };
     let from = match query.after.or_else(|| state.page_cursors.before(key)) {
-        Some(id) => From::After(id),
-        None => From::Offset(page.offset()),
+        Some(id) => PageStart::After(id),
+        None => PageStart::Offset(page.offset()),
     };
     let rows = tasks::page(client, project, from, page.limit()).await?;
     if query.after.is_none() {

@@ -66,7 +66,7 @@ pub(crate) async fn run(db: Db, api: Db, broker: Broker, metrics: ServiceMetrics
 async fn round(db: &Db, api: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()> {
     let counted = async {
         let client = db.client().await?;
-        Ok((jobs::unfinished(&client).await?, outbox::count_due(&client).await?))
+        Ok((jobs::count_unfinished(&client).await?, outbox::count_due(&client).await?))
     };
     let (unfinished, due_messages) = db.in_time(counted).await?;
     // A drained gauge says zero instead of vanishing.

@@ -47,7 +47,7 @@ pub(crate) async fn run(db: Db, host: Arc<dyn Host>, broker: Broker, stop: Cance
 async fn round(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
     let mut client = db.client().await?;
     let tx = client.transaction().await?;
-    let syncs = syncs::to_report(&tx, BATCH).await?;
+    let syncs = syncs::lock_unreported(&tx, BATCH).await?;
     if syncs.is_empty() {
         return Ok(syncs);
     }
@@ -55,7 +55,7 @@ async fn round(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
     let (first, others) = syncs.split_at(1);
     try_join_all(first.iter().map(|sync| host.show_status(&tx, sync))).await?;
     try_join_all(others.iter().map(|sync| host.show_status(&tx, sync))).await?;
-    syncs::reported(&tx, &syncs).await?;
+    syncs::mark_reported(&tx, &syncs).await?;
     tx.commit().await?;
     for sync in syncs.iter().filter(|sync| sync.finished_at.is_some()) {
         info!(

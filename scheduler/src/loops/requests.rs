@@ -7,7 +7,7 @@ use longshore_telemetry::error_chain;
 use std::time::Duration;
 
 use longshore_broker::{Broker, Queue};
-use longshore_db::lifecycle::{Enqueued, RequestedBy, enqueue};
+use longshore_db::lifecycle::{EnqueuedSync, RequestedBy, enqueue};
 use longshore_db::{Db, Error, Result, storages};
 use longshore_model::SyncRequest;
 use tokio::time::sleep;
@@ -58,7 +58,7 @@ pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
     }
 }
 
-async fn follow(db: &Db, request: &SyncRequest) -> Result<Enqueued> {
+async fn follow(db: &Db, request: &SyncRequest) -> Result<EnqueuedSync> {
     let mut client = db.client().await?;
     let tx = client.transaction().await?;
     let storage = storages::get(&tx, request.storage).await?;

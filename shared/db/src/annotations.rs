@@ -1,4 +1,4 @@
-//! The `annotations` table of the native host; every change keeps the counts of its task.
+//! The `annotations` table of the native host. Each change also updates the counts of its task.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -7,43 +7,43 @@ use tokio_postgres::Row;
 
 use crate::{Error, GenericClient, RawJson, Result, Transaction, tasks};
 
-/// An annotation without its result: that is read by [`crate::printed`], as far as it fits into an answer.
+/// An annotation without its result: [`crate::printed`] reads results that fit into an answer.
 #[derive(Debug, Clone)]
 pub struct AnnotationRow {
-    /// Identity of the annotation.
+    /// ID of the annotation.
     pub id: i64,
-    /// The task it belongs to.
+    /// ID of its task.
     pub task_id: i64,
-    /// The task's project.
+    /// ID of the task's project.
     pub project_id: i64,
     /// Whether the annotator skipped the task. Written by users and import.
     pub was_cancelled: bool,
-    /// Whether others are compared with it. Written by users and import.
+    /// Whether it is ground truth: other annotations are compared with it. Written by users and import.
     pub ground_truth: bool,
-    /// Seconds that it took. `None` if not known. Written by users and import.
+    /// Time to make it, in seconds. `None` if unknown. Written by users and import.
     pub lead_time: Option<f64>,
-    /// ID of the user who made it. `None` if not known. Written by users and import.
+    /// ID of the user who made it. `None` if unknown. Written by users and import.
     pub completed_by: Option<i64>,
-    /// When it was made, by the database clock.
+    /// When it was created, by the database clock.
     pub created_at: Timestamp,
-    /// When it was last changed, by the database clock. Exports compare it.
+    /// When it was last changed, by the database clock. Export compares it with the time of its last write.
     pub updated_at: Timestamp,
-    /// Bytes of `result` as it is stored, compressed.
+    /// Bytes of `result` as stored, after compression.
     pub stored_bytes: i64,
 }
 
 /// The part of an annotation that users write.
 #[derive(Debug, Clone)]
-pub struct Written<'a> {
-    /// JSON text; `None` leaves a stored one as it is.
+pub struct AnnotationValues<'a> {
+    /// JSON text. `None` is an empty list in a new annotation, and no change in an existing one.
     pub result: Option<&'a str>,
     /// Whether the annotator skipped the task.
     pub was_cancelled: bool,
-    /// Whether others are compared with it.
+    /// Whether it is ground truth: other annotations are compared with it.
     pub ground_truth: bool,
-    /// Seconds that it took; `None` if not known.
+    /// Time to make it, in seconds. `None` if unknown.
     pub lead_time: Option<f64>,
-    /// ID of the user who made it; `None` if not known.
+    /// ID of the user who made it. `None` if unknown.
     pub completed_by: Option<i64>,
 }
 
@@ -68,8 +68,8 @@ fn read(row: &Row) -> AnnotationRow {
 /// Adds an annotation to a task.
 ///
 /// # Errors
-/// [`Error::NotFound`] without such a task.
-pub async fn insert(tx: &Transaction<'_>, task: i64, written: &Written<'_>) -> Result<AnnotationRow> {
+/// [`Error::NotFound`] if the task does not exist.
+pub async fn insert(tx: &Transaction<'_>, task: i64, values: &AnnotationValues<'_>) -> Result<AnnotationRow> {
     let row = tx
         .query_opt(
             &format!(
@@ -80,11 +80,11 @@ pub async fn insert(tx: &Transaction<'_>, task: i64, written: &Written<'_>) -> R
             ),
             &[
                 &task,
-                &written.result.map(RawJson),
-                &written.was_cancelled,
-                &written.ground_truth,
-                &written.lead_time,
-                &written.completed_by,
+                &values.result.map(RawJson),
+                &values.was_cancelled,
+                &values.ground_truth,
+                &values.lead_time,
+                &values.completed_by,
             ],
         )
         .await?
@@ -93,13 +93,13 @@ pub async fn insert(tx: &Transaction<'_>, task: i64, written: &Written<'_>) -> R
     Ok(read(&row))
 }
 
-/// One annotation, locked until the transaction ends, or `None`.
+/// One annotation, locked until the transaction ends, or `None` if it does not exist.
 pub async fn lock(tx: &Transaction<'_>, id: i64) -> Result<Option<AnnotationRow>> {
     let row = tx.query_opt(&format!("SELECT {COLUMNS} FROM annotations WHERE id = $1 FOR UPDATE"), &[&id]).await?;
     Ok(row.as_ref().map(read))
 }
 
-/// One annotation, or `None`.
+/// One annotation, or `None` if it does not exist.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<AnnotationRow>> {
     let row = client.query_opt(&format!("SELECT {COLUMNS} FROM annotations WHERE id = $1"), &[&id]).await?;
     Ok(row.as_ref().map(read))
@@ -107,8 +107,8 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<Annotati
 
 /// At most `limit` annotations of these tasks after the ID `after`, task by task and by ID.
 ///
-/// Looked up task by task, which `OFFSET` keeps it to: for `ANY` of a hundred tasks a table that has grown since it was
-/// last analyzed is read whole.
+/// `OFFSET 0` forces a look-up per task. With `ANY` of a hundred tasks, Postgres may read a whole table that has grown
+/// since its last analyze.
 pub async fn of_tasks(
     client: &impl GenericClient,
     tasks: &[i64],
@@ -131,8 +131,8 @@ pub async fn of_tasks(
 /// Changes an annotation.
 ///
 /// # Errors
-/// [`Error::NotFound`] without such an annotation.
-pub async fn update(tx: &Transaction<'_>, id: i64, written: &Written<'_>) -> Result<AnnotationRow> {
+/// [`Error::NotFound`] if the annotation does not exist.
+pub async fn update(tx: &Transaction<'_>, id: i64, values: &AnnotationValues<'_>) -> Result<AnnotationRow> {
     let row = tx
         .query_opt(
             &format!(
@@ -143,11 +143,11 @@ pub async fn update(tx: &Transaction<'_>, id: i64, written: &Written<'_>) -> Res
             ),
             &[
                 &id,
-                &written.result.map(RawJson),
-                &written.was_cancelled,
-                &written.ground_truth,
-                &written.lead_time,
-                &written.completed_by,
+                &values.result.map(RawJson),
+                &values.was_cancelled,
+                &values.ground_truth,
+                &values.lead_time,
+                &values.completed_by,
             ],
         )
         .await?;
@@ -156,7 +156,7 @@ pub async fn update(tx: &Transaction<'_>, id: i64, written: &Written<'_>) -> Res
     Ok(annotation)
 }
 
-/// Removes an annotation and returns what it was, or `None`.
+/// Deletes an annotation and returns its row, or `None` if it does not exist.
 pub async fn delete(tx: &Transaction<'_>, id: i64) -> Result<Option<AnnotationRow>> {
     let row = tx.query_opt(&format!("DELETE FROM annotations WHERE id = $1 RETURNING {COLUMNS}"), &[&id]).await?;
     let Some(annotation) = row.as_ref().map(read) else { return Ok(None) };

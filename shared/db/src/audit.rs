@@ -1,26 +1,25 @@
-//! The `audit` table: who changed what, written in the transaction of the change.
+//! The `audit` table: who changed what. Callers write an entry in the transaction of the change.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use crate::GenericClient;
 use serde_json::Value;
 
-use crate::Result;
+use crate::{GenericClient, Result};
 
-/// One change.
+/// The audit entry of one change.
 #[derive(Debug, Clone, Default)]
 pub struct Entry<'a> {
-    /// The name of the token that was used. `None` for a change from the command line of the scheduler.
+    /// The name of the token that was used. `None` for a change from the scheduler's command line.
     pub token: Option<&'a str>,
     /// What was done, such as `storage.create`.
     pub action: &'static str,
-    /// The project that was changed, or that the storage belongs to. `None` for what belongs to no project.
+    /// ID of the changed project, or of the changed storage's project. `None` for a change outside of projects.
     pub project_id: Option<i64>,
-    /// The storage that was changed or synced. `None` for other changes.
+    /// ID of the storage that was changed or synced. `None` for other changes.
     pub storage_id: Option<i64>,
-    /// The sync that was started or changed. `None` for other changes.
+    /// ID of the sync that was started or changed. `None` for other changes.
     pub sync_id: Option<i64>,
-    /// What else a reader wants to know; never a secret. Null is stored as an empty object.
+    /// Further details as JSON, never a secret. Null is stored as an empty object.
     pub detail: Value,
 }
 

@@ -1,20 +1,22 @@
-//! Pages that end where they would be too many bytes.
+//! Pages limited by bytes as well as by rows, so that no answer needs more memory than its caller reserved.
 
-/// Rows of a page, as many as fit.
+/// The rows of a page that fit into a number of bytes.
 #[derive(Debug, Clone)]
 pub struct Bounded<T> {
     /// The first rows of the page: at least one, unless the page is empty.
     pub rows: Vec<T>,
-    /// Whether rows were left out because they did not fit. They follow the last one given.
+    /// Whether rows were left out because they did not fit. They come after the last row of `rows`.
     pub is_cut: bool,
 }
 
-/// SQL that keeps the first rows of `page` (a query, with its own order and limit) that print as at most `most` bytes
-/// together, and always one.
+/// SQL that keeps the first rows of `page` that print as at most `most` bytes together, and always at least one row.
 ///
-/// `bytes` says how large a row is, by columns that need not be unpacked for it; `order` is the page's order. Column
-/// `page_rows` of each row counts the rows of the page, kept or not. What a kept row shows is computed by `shown`,
-/// after the others are left out.
+/// * `page`: a query with its own order and limit.
+/// * `bytes`: an expression for the size of a row, which must not need decompressed columns.
+/// * `order`: the order of the page.
+/// * `shown`: the result columns. They are computed only for the rows that are kept.
+///
+/// Each result row also has column `page_rows`, the number of rows of the page, including those left out.
 pub(crate) fn bounded(page: &str, bytes: &str, order: &str, shown: &str, most: &str) -> String {
     format!(
         "SELECT {shown}, page_rows FROM (
@@ -26,8 +28,10 @@ pub(crate) fn bounded(page: &str, bytes: &str, order: &str, shown: &str, most: &
     )
 }
 
-/// SQL for the most bytes as which a small `jsonb` column can print. TOAST packs a row of more than 2 kB, and at most
-/// about 250 times; the columns that this is for hold no wide numbers.
+/// SQL for the most bytes in which a small `jsonb` column can print.
+///
+/// TOAST compresses rows of more than 2 kB, by a factor of at most about 250. Use it only for columns without long
+/// numbers, which print longer than they are stored.
 pub(crate) fn settings_bytes(column: &str) -> String {
     format!(
         "CASE WHEN pg_column_size({column}) < 2048 THEN octet_length({column}::text)

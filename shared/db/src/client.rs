@@ -1,4 +1,4 @@
-//! A database connection on loan from the pool, and what statements run on.
+//! A database connection lent by the pool, and the trait for what statements run on.
 
 use std::ops::{Deref, DerefMut};
 
@@ -7,20 +7,22 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Error, Row, Statement, ToStatement};
 
-/// A database connection on loan. Dropped, it goes back to the pool, and its place back to its
+/// A database connection lent by the pool. Dropping it returns it to the pool, and its permit to its
 /// [`Share`](crate::Share).
 pub struct Client {
-    // First: the connection is back in the pool before another caller of the share asks for one.
+    // Fields are dropped in order: the connection is back in the pool before another caller of the share gets the
+    // permit.
     lent: deadpool_postgres::Client,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Client {
-    pub(crate) fn new(lent: deadpool_postgres::Client, place: Option<OwnedSemaphorePermit>) -> Self {
-        Self { lent, _place: place }
+    pub(crate) fn new(lent: deadpool_postgres::Client, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { lent, _permit: permit }
     }
 
-    /// Takes the database connection out of the pool for good: one that may be in the middle of something.
+    /// Removes the connection from the pool permanently. For one that may be in the middle of a statement or
+    /// transaction.
     pub fn take(client: Self) -> deadpool_postgres::ClientWrapper {
         deadpool_postgres::Client::take(client.lent)
     }
@@ -42,16 +44,16 @@ impl DerefMut for Client {
 
 /// What a statement runs on: a [`Client`], or a transaction.
 ///
-/// The driver's trait of this name is sealed, so it cannot be given to [`Client`]; this one passes on the
-/// methods that statements here use.
+/// The driver's trait of this name is sealed, so [`Client`] cannot implement it. This trait forwards the methods that
+/// this crate uses.
 pub trait GenericClient: Sync {
-    /// What the driver knows.
+    /// The driver's type.
     type Driver: Driver;
 
-    /// What the calls are passed on to.
+    /// The driver's object that gets the calls.
     fn driver(&self) -> &Self::Driver;
 
-    /// Runs a statement, and gives the number of rows that it touched.
+    /// Runs a statement, and returns the number of affected rows.
     fn execute<'a, T>(
         &'a self,
         statement: &'a T,
@@ -63,7 +65,7 @@ pub trait GenericClient: Sync {
         self.driver().execute(statement, values)
     }
 
-    /// Gives all rows of a statement.
+    /// Returns all rows of a statement.
     fn query<'a, T>(
         &'a self,
         statement: &'a T,
@@ -75,7 +77,10 @@ pub trait GenericClient: Sync {
         self.driver().query(statement, values)
     }
 
-    /// Gives the one row of a statement.
+    /// Returns the only row of a statement.
+    ///
+    /// # Errors
+    /// There is not exactly one row.
     fn query_one<'a, T>(
         &'a self,
         statement: &'a T,
@@ -87,7 +92,10 @@ pub trait GenericClient: Sync {
         self.driver().query_one(statement, values)
     }
 
-    /// Gives the row of a statement, if there is one.
+    /// Returns the row of a statement, or `None`.
+    ///
+    /// # Errors
+    /// There is more than one row.
     fn query_opt<'a, T>(
         &'a self,
         statement: &'a T,
@@ -104,7 +112,7 @@ pub trait GenericClient: Sync {
         self.driver().prepare_cached(statement)
     }
 
-    /// The same with the types of its values.
+    /// Like [`Self::prepare_cached`], with given types of the parameters.
     fn prepare_typed_cached<'a>(
         &'a self,
         statement: &'a str,
@@ -113,7 +121,7 @@ pub trait GenericClient: Sync {
         self.driver().prepare_typed_cached(statement, types)
     }
 
-    /// Runs statements that take no values.
+    /// Runs statements without parameters.
     fn batch_execute<'a>(&'a self, statements: &'a str) -> impl Future<Output = Result<(), Error>> + Send {
         self.driver().batch_execute(statements)
     }

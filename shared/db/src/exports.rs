@@ -1,20 +1,19 @@
-//! Table `exports`: what export wrote, a row an annotation or task.
+//! The `exports` table: what export wrote, one row per unit (an annotation or a task).
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use crate::GenericClient;
 use jiff::Timestamp;
 
-use crate::{Result, Transaction};
+use crate::{GenericClient, Result, Transaction};
 
-/// A confirmed write.
+/// A write that the storage confirmed.
 #[derive(Debug, Clone)]
 pub struct ExportRecord {
-    /// The annotation or task.
+    /// ID of the annotation or task.
     pub unit_id: i64,
     /// Key of the object that was written.
     pub key: String,
-    /// Version that the storage gave it. `None` where the storage gives none.
+    /// Version that the storage returned. `None` if the storage has no versions.
     pub etag: Option<String>,
     /// SHA-256 of the body without its time-dependent fields.
     pub digest: Vec<u8>,
@@ -25,24 +24,24 @@ pub struct ExportRecord {
 /// An object whose annotation or task was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orphan {
-    /// `annotation` or `task`, as the storage was set at the time of writing.
+    /// `annotation` or `task`, by the storage's settings at the time of writing.
     pub unit: String,
-    /// ID of the annotation or task that is missing now.
+    /// ID of the deleted annotation or task.
     pub unit_id: i64,
     /// Key of its object.
     pub key: String,
 }
 
-/// Digests of what was written before, for units of one page.
+/// Unit ID, key and digest of what was written before, for units of one page.
 pub async fn digests(
     client: &impl GenericClient,
     storage_id: i64,
     unit: &str,
     unit_ids: &[i64],
 ) -> Result<Vec<(i64, String, Vec<u8>)>> {
-    // The limit keeps it a look-up by key for each unit. Asked with `ANY`, a table that has grown since it was last
-    // analyzed was read for all units of the storage, for every page. Not cached: a plan made while the table was tiny
-    // would be kept for when it is large.
+    // `LIMIT 1` forces a look-up by key for each unit. With `ANY`, and a table that had grown since its last analyze,
+    // Postgres read all units of the storage for every page. Not prepared: Postgres would keep a plan that it made for
+    // a tiny table.
     let text = "SELECT e.unit_id, e.key, e.digest
                   FROM unnest($3::bigint[]) AS page (unit_id)
                  CROSS JOIN LATERAL (
@@ -53,7 +52,7 @@ pub async fn digests(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
 }
 
-/// Records writes that the storage has confirmed.
+/// Records confirmed writes.
 pub async fn record(
     tx: &Transaction<'_>,
     storage_id: i64,
@@ -92,10 +91,10 @@ pub async fn record(
     Ok(())
 }
 
-/// Objects whose annotation or task was deleted, among the next `limit` that were ever written, in ascending order
-/// of (unit, id); and where to go on, if there may be more.
+/// Objects whose annotation or task was deleted, among the next `limit` rows of the table, in ascending order of
+/// `(unit, unit_id)`. Also returns where the next page starts, or `None` after the last.
 ///
-/// It looks at `limit` of them and no more: a page without deletions takes no longer than another.
+/// It reads only `limit` rows, so a page without deletions takes no longer than another.
 pub async fn orphans(
     client: &impl GenericClient,
     storage_id: i64,
@@ -103,16 +102,16 @@ pub async fn orphans(
     after: (&str, i64),
     limit: i64,
 ) -> Result<(Vec<Orphan>, Option<(String, i64)>)> {
-    // Not cached, as in `digests`.
+    // Not prepared, as in `digests`.
     let text = "WITH page AS (
                  SELECT unit, unit_id, key, state FROM exports
                   WHERE storage_id = $1 AND (unit, unit_id) > ($3, $4) ORDER BY unit, unit_id
-                  -- The planner cannot see this limit: where it expects fewer rows, it would read and sort all of them.
+                  -- A subquery hides the limit from the planner: if it expected fewer rows, it would read and sort all.
                   LIMIT (SELECT $5::bigint)
              ), judged AS (
                  SELECT unit, unit_id, key, row_number() OVER (ORDER BY unit, unit_id) = $5 AS at_end,
                         (state = 'exported' OR (state = 'kept' AND $2))
-                        -- Not `NOT EXISTS`, for which the planner may read all annotations into a hash table.
+                        -- Not `NOT EXISTS`: the planner may read all annotations into a hash table for it.
                         AND CASE unit WHEN 'annotation' THEN (SELECT a.id FROM annotations a WHERE a.id = unit_id LIMIT 1)
                                       ELSE (SELECT a.id FROM annotations a WHERE a.task_id = unit_id LIMIT 1)
                             END IS NULL AS gone
@@ -125,13 +124,13 @@ pub async fn orphans(
     Ok((rows.iter().filter(|row| row.get("gone")).map(orphan).collect(), next))
 }
 
-/// Records what became of orphans: `deleted`, or `kept` where the storage may not delete.
+/// Records the new state of orphans: `deleted`, or `kept` if the storage may not delete objects.
 pub async fn settle(tx: &Transaction<'_>, storage_id: i64, orphans: &[Orphan], state: &str) -> Result<()> {
     if orphans.is_empty() {
         return Ok(());
     }
-    // Each row is found by its key and changed where it is: joined with the list, the table may be read for all
-    // exports of the storage. One statement sees one state of the table, so the places stay good.
+    // Look up each row by its key and update it by its physical location (`ctid`): with a join, Postgres may read all
+    // exports of the storage. The locations stay valid within one statement.
     tx.execute(
         "UPDATE exports SET state = $2 WHERE ctid = ANY (ARRAY(
              SELECT e.place FROM unnest($3::text[], $4::bigint[]) AS o (unit, unit_id)
@@ -149,7 +148,7 @@ pub async fn settle(tx: &Transaction<'_>, storage_id: i64, orphans: &[Orphan], s
     Ok(())
 }
 
-/// Removes the export records of a storage.
+/// Deletes the export records of a storage.
 pub(crate) async fn delete_of_storage(tx: &Transaction<'_>, storage_id: i64) -> Result<()> {
     tx.execute("DELETE FROM exports WHERE storage_id = $1", &[&storage_id]).await?;
     Ok(())

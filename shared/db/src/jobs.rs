@@ -1,7 +1,7 @@
-//! The `jobs` table: one row a key range, one function a statement.
+//! The `jobs` table: one row per key range (import) or ID range (export).
 //!
-//! A running attempt writes through its [`Lease`]; see module `fence` for what a commit states. Time is the database's
-//! alone; no two machines' clocks are compared.
+//! A running attempt writes with its [`Lease`]; module `fence` explains what each commit checks. All times are of the
+//! database clock, so the clocks of two machines are never compared.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -18,40 +18,40 @@ use crate::bounded::bounded;
 use crate::row::word;
 use crate::{Bounded, Counts, GenericClient, Result};
 
-pub use alone::{runs_alone, works_on};
+pub use alone::{mark_alone, mark_lone_key};
 pub(crate) use end::{cancel_unfinished, end, lock_of_storage};
 pub use fence::{Fence, hold, hold_at};
 pub use lease::{Lease, heartbeat, unknown_leases};
 pub use progress::Progress;
 pub(crate) use progress::advance;
-pub use unfinished::{UnfinishedJobs, unfinished};
+pub use unfinished::{UnfinishedJobs, count_unfinished};
 
-/// A job as progress shows it.
+/// A job as the API shows it.
 #[derive(Debug, Clone)]
 pub struct JobRow {
-    /// Identity of the job. Written when the job is made: by `enqueue`, `record_page` (a split) or `add_delete_job`.
+    /// ID of the job. Written by `enqueue`, `record_page` (a split) or `add_delete_job`.
     pub id: i64,
     /// What the job does. Never changes.
     pub kind: JobKind,
-    /// Where the job stands; the README has the chart. Written by the functions of [`crate::lifecycle`].
+    /// State of the job; the README has the chart. Written by the functions of [`crate::lifecycle`].
     pub state: JobState,
-    /// Claims so far. Written by `claim`; only grows.
+    /// Number of claims so far. Written by `claim`; only grows.
     pub attempt: i32,
     /// Failures in a row without progress. Raised by `retry_later`, cleared by a page that made progress.
     pub failures: i32,
-    /// Where the next page starts; opaque above the storage. `None` before the first page. Written by `record_page`.
+    /// Where the next page starts; opaque outside the storage adapter. `None` before the first page. Written by
+    /// `record_page`.
     pub cursor: Option<String>,
-    /// Why the job was discarded, or why its latest attempt ended early: a word of `FailureReason`, or `worker_lost`.
-    /// `None` as long as neither happened. Written by `discard`, `retry_later` and `rescue_expired`, cleared by
-    /// `release` and `complete`.
+    /// Why the job was discarded, or why its latest attempt ended early: a word of `FailureReason`. `None` if neither
+    /// happened. Written by `discard`, `retry_later` and `rescue_expired`, cleared by `release` and `complete`.
     pub reason: Option<String>,
-    /// The reason in a sentence for users. `None` where `reason` is.
+    /// The reason in sentences for users. `None` if `reason` is `None`.
     pub detail: Option<String>,
-    /// What the job did so far. Written by `record_page`.
+    /// What the job did so far, over all attempts. Written by `record_page`.
     pub counts: Counts,
 }
 
-/// At most `limit` jobs of a sync with a larger ID than `after`, in the order of their making, as far as they fit into
+/// At most `limit` jobs of a sync with a larger ID than `after`, in the order of their IDs, as far as they fit into
 /// `most` bytes.
 pub async fn of_sync(
     client: &impl GenericClient,

@@ -1,12 +1,12 @@
-//! The life of a sync and of its jobs: one file a transition, one function a transaction or a part of one.
+//! The state transitions of syncs and jobs: one file per transition, one function per transaction or part of one.
 //!
-//! A job is `available`, `running`, `retryable`, and in the end `completed`, `discarded` or `cancelled`; the README
-//! has the charts. The tables' own files hold the statements that write one table, and the functions here call them
-//! in the order in which locks are taken: `storages`, `jobs`, `syncs`, `outbox`. Statements that write several
-//! tables in one round trip are written here, each with the reason beside it.
+//! A job is `available`, `running` or `retryable`, and finally `completed`, `discarded` or `cancelled`; the README has
+//! the charts. Statements that write one table are in the table's file. The functions here call them in the order in
+//! which locks are taken: `storages`, `jobs`, `syncs`, `outbox`. Statements that write several tables in one round trip
+//! are here, each with the reason for it.
 //!
-//! A running attempt proves first that the job is still its own ([`crate::jobs::hold`],
-//! [`crate::jobs::hold_at`]), in the same transaction.
+//! A running attempt first proves, in the same transaction, that it still owns the job ([`crate::jobs::hold`],
+//! [`crate::jobs::hold_at`]).
 
 mod cancel;
 mod claim;
@@ -20,7 +20,7 @@ mod rescue;
 pub use cancel::cancel;
 pub use claim::{Claim, Claimant, ClaimedJob, claim};
 pub use delete_job::add_delete_job;
-pub use enqueue::{Enqueued, RequestedBy, SyncRequest, enqueue, enqueue_request, retry};
+pub use enqueue::{EnqueuedSync, RequestedBy, SyncRequest, enqueue, enqueue_request, retry};
 pub use finish::{complete, discard, release, retry_later};
 pub use page::record_page;
 pub use remove::remove_storage;

@@ -1,4 +1,7 @@
-//! The ledger, table `objects`: what each key became, and what import adds to it page by page.
+//! The ledger, table `objects`: what each key became. Import adds to it page by page.
+//!
+//! A sync that finds nothing new does not write the ledger: `objects.sync_id` is the sync that inserted the row, not
+//! the latest one that saw the key.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -18,25 +21,25 @@ pub use lookup::{KeyStatus, LookupMode, look_up};
 pub struct NewObject<'a> {
     /// The object's key, its exact bytes.
     pub key: &'a str,
-    /// Number of the item in the object, from 0.
+    /// Number of the item within the object, from 0.
     pub row_index: i32,
-    /// The task that the item became. `None` if the object held no item at all.
+    /// ID of the task that the item became. `None` if the object has no items.
     pub task_id: Option<i64>,
-    /// Version of the object that was read. `None` where the storage has none.
+    /// Version of the object that was read. `None` if the storage has no versions.
     pub etag: Option<&'a str>,
     /// Stored bytes of the object.
     pub size: i64,
-    /// When the object was written, by the storage. `None` where the storage does not say.
+    /// When the object was written, by the storage's clock. `None` if the storage does not report it.
     pub modified_at: Option<Timestamp>,
 }
 
 /// Copies rows into the ledger.
 ///
-/// The caller's job owns the keys by its fence, so there is nothing to conflict with; the primary
-/// key is the last line of defence.
+/// The fence of the caller's job protects its key range, so rows cannot conflict. The primary key would still catch a
+/// bug.
 ///
 /// # Errors
-/// A unique violation if a key is in the ledger already: the page must be read again.
+/// A unique violation if a key is already in the ledger. The caller must read the page again.
 pub async fn insert(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows: &[NewObject<'_>]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
@@ -70,7 +73,7 @@ pub async fn insert(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows: &
     Ok(())
 }
 
-/// Removes the ledger of a storage.
+/// Deletes the ledger rows of a storage.
 pub(crate) async fn delete_of_storage(tx: &Transaction<'_>, storage_id: i64) -> Result<()> {
     tx.execute("DELETE FROM objects WHERE storage_id = $1", &[&storage_id]).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The pool and the listening connection.
+//! The connection pool, and the connection that listens for notifications.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,45 +17,45 @@ use crate::migrate::migrate;
 use crate::wake::Wakeups;
 use crate::{Client, Error, Result, Share};
 
-/// How long to wait for a free or a new connection. Longer than a restart of Postgres would only
-/// pile up callers; shorter would fail a page for a hiccup.
+/// How long to wait for a free or a new connection. A longer wait than a restart of Postgres takes would only collect
+/// waiting callers. A shorter one would fail a page for a brief interruption.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// How long the database may be silent in the middle of some work, unless an operator says otherwise.
+/// How long some work may wait for the database, unless an operator sets another time.
 ///
-/// A page commits in well under a second; shorter would give up on a database that is only slow, longer
-/// would keep a job with a worker whose connection is half-open.
+/// A page commits in well under a second. A shorter time would give up on a database that is only slow. A longer one
+/// would leave a job with a worker whose connection is half-open.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long ago a connection may have been used that [`Check::AfterIdle`] trusts.
+/// [`Check::AfterIdle`] does not check a connection that was used within this time.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// Whether a connection is asked if it still works before it is lent. One whose end was seen never is lent.
+/// When the pool checks that a connection still works before it lends it. It never lends one that is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// For callers that show a failure to a person.
+    /// Each time. For callers that show a failure to a person.
     Always,
-    /// Only one that lay idle for a second: for workers, who repeat what failed, and for whom the question
-    /// would be a good part of what a page costs.
+    /// Only after a second without use. For workers: they repeat failed work, and a check each time would be a good
+    /// part of the cost of a page.
     AfterIdle,
 }
 
-/// How long a doubted connection may take to answer. One that works answers within milliseconds. With a longer wait, a
-/// request that meets twenty silent connections would time out.
+/// How long a doubtful connection may take to answer the check. A working one answers within milliseconds. With a
+/// longer wait, a request that gets twenty silent connections in a row would time out.
 const SHORT_WAIT: Duration = Duration::from_millis(200);
 
-/// The time before which a connection must last have been lent for the pool to doubt it.
+/// The connections that the pool doubts: those last lent before the stored time.
 ///
-/// What silences one connection, such as a firewall that dropped its state, usually silences all older ones. Waiting for
-/// each would take [`WAIT`] times the size of the pool, so they get [`SHORT_WAIT`]. They are not closed unasked: the
-/// silent one may only be busy with a statement that its caller gave up.
+/// If one connection gets no answer, for example because a firewall dropped its state, usually all older ones get none.
+/// To wait [`WAIT`] for each would take that time once per connection of the pool, so they get [`SHORT_WAIT`]. They are
+/// still checked before they are closed: the silent one may only be busy with a statement that its caller gave up.
 #[derive(Clone, Default)]
-struct Doubted(Arc<Mutex<Option<Instant>>>);
+struct DoubtfulConnections(Arc<Mutex<Option<Instant>>>);
 
-impl Doubted {
-    fn all_before(&self, asked: Instant) {
+impl DoubtfulConnections {
+    fn all_before(&self, time: Instant) {
         let mut until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = (*until).max(Some(asked));
+        *until = (*until).max(Some(time));
     }
 
     fn has(&self, lent: Instant) -> bool {
@@ -63,44 +63,44 @@ impl Doubted {
     }
 }
 
-/// The database, shared by all tasks of a process.
+/// The database, shared by all tokio tasks of a process.
 #[derive(Clone)]
 pub struct Db {
     pool: Pool,
-    /// Shared, as a copy is a dozen allocations, and a request makes several.
+    /// In an `Arc`: a copy needs a dozen allocations, and each request clones `Db` several times.
     config: Arc<Config>,
     tls: MakeRustlsConnect,
     patience: Duration,
     pub(crate) wakeups: Wakeups,
 }
 
-/// How the pool stands, for metrics.
+/// The state of the pool, for metrics.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolStatus {
-    /// Open database connections.
+    /// Number of open database connections.
     pub size: usize,
-    /// Those that are idle.
+    /// Number of idle ones among them.
     pub available: usize,
-    /// Callers that wait for one.
+    /// Number of callers that wait for a connection.
     pub waiting: usize,
 }
 
 impl Db {
-    /// Prepares a pool; the first connection is made when it is needed.
+    /// Makes a pool. It opens connections only when callers need them.
     ///
-    /// A connection is checked before it is lent, so one that a restart or a firewall cut is replaced
-    /// and not handed out. `patience` is for [`Self::in_time`]; twice as long, and the
-    /// database itself ends a transaction whose process fell silent.
+    /// The pool checks connections before it lends them, so it replaces one that a restart or a firewall cut.
+    /// `patience` is the time limit of [`Self::in_time`]. After twice that time the database ends a transaction whose
+    /// process sends nothing.
     ///
     /// # Errors
-    /// The URL cannot be understood.
+    /// [`Error::Config`] if the URL cannot be parsed.
     pub fn new(url: &Secret, application: &str, connections: usize, patience: Duration, check: Check) -> Result<Self> {
         let mut config: Config = url
             .expose()
             .parse()
-            .map_err(|_| Error::Config("it should read postgres://user:password@host:5432/database".to_owned()))?;
-        // search_path: every table is Longshore's own. The time-outs free locks that a vanished
-        // process would hold: a process that still runs would have stopped waiting before.
+            .map_err(|_| Error::Config("expected postgres://user:password@host:5432/database".to_owned()))?;
+        // search_path: all tables are in Longshore's own schema. The timeouts free the locks of a process that
+        // disappeared. A process that still runs has stopped waiting before they end.
         let options = format!(
             "-c search_path=longshore -c idle_in_transaction_session_timeout={} -c statement_timeout=120s",
             patience.as_millis() * 2
@@ -117,7 +117,7 @@ impl Db {
             tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
-        let doubted = Doubted::default();
+        let doubted = DoubtfulConnections::default();
         let check = Hook::async_fn(move |client: &mut ClientWrapper, metrics| {
             let doubted = doubted.clone();
             Box::pin(async move {
@@ -126,13 +126,13 @@ impl Db {
                 if check == Check::AfterIdle && !is_doubted && lent.elapsed() < TRUSTED {
                     return Ok(());
                 }
-                let asked = Instant::now();
+                let checked_at = Instant::now();
                 let patience = if is_doubted { SHORT_WAIT } else { WAIT };
                 match tokio::time::timeout(patience, client.simple_query("")).await {
                     Ok(answer) => answer.map(drop).map_err(HookError::Backend),
                     Err(_) => {
-                        doubted.all_before(asked);
-                        Err(HookError::message("silent"))
+                        doubted.all_before(checked_at);
+                        Err(HookError::message("the connection did not answer the check"))
                     }
                 }
             })
@@ -147,68 +147,68 @@ impl Db {
         Ok(Self { pool, config: Arc::new(config), tls, patience, wakeups: Wakeups::default() })
     }
 
-    /// Lends a connection that works, out of the [`Share`] of the current work if it has one.
+    /// Lends a working connection, within the [`Share`] of the current work if it has one.
     ///
     /// # Errors
-    /// None could be had in time: [`Error::ShareInUse`] if the share has none left, else [`Error::Pool`].
+    /// No connection became free in time: [`Error::ShareInUse`] if the share has none left, else [`Error::Pool`].
     pub async fn client(&self) -> Result<Client> {
-        // The share first: a place in the pool's queue is for callers that may have a connection.
-        let place = Share::place(WAIT).await?;
-        Ok(Client::new(self.pool.get().await?, place))
+        // The share first: only callers that may have a connection should wait in the pool's queue.
+        let permit = Share::permit(WAIT).await?;
+        Ok(Client::new(self.pool.get().await?, permit))
     }
 
-    /// Does some work on the database, and gives it up when that takes too long.
+    /// Does some work on the database, with the time limit [`Self::patience`].
     ///
-    /// A half-open connection never answers. One that was given up on in the middle of an
-    /// answer is closed, and not lent again, unless the rest of the answer comes within seconds.
+    /// A half-open connection never answers. If the limit ends in the middle of an answer, the pool closes the
+    /// connection, unless the rest of the answer arrives within seconds.
     ///
     /// # Errors
-    /// Those of the work, and [`Error::Silent`] once the patience has ended: it may be done or not.
+    /// Those of the work, and [`Error::Silent`] after the time limit: then the database may have done the work or not.
     pub async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::time::timeout(self.patience, work).await.unwrap_or(Err(Error::Silent))
     }
 
-    /// How long the database may be silent.
+    /// The time limit of [`Self::in_time`].
     pub fn patience(&self) -> Duration {
         self.patience
     }
 
-    /// Brings the schema up to date. Several processes may call it at once; one does the work.
+    /// Brings the schema up to date. Several processes may call it at the same time; one does the work.
     ///
     /// # Errors
-    /// A migration fails (then nothing of it stays).
+    /// A migration fails. It is rolled back.
     pub async fn migrate(&self) -> Result<()> {
         migrate(&mut self.client().await?).await
     }
 
-    /// Whether the schema is there.
+    /// Checks that the schema exists.
     ///
     /// # Errors
-    /// It was never migrated.
+    /// The database was never migrated.
     pub async fn is_migrated(&self) -> Result<()> {
         self.client().await?.query_opt("SELECT 1 FROM syncs LIMIT 1", &[]).await?;
         Ok(())
     }
 
-    /// How the pool stands.
+    /// The current state of the pool.
     pub fn pool_status(&self) -> PoolStatus {
         let status = self.pool.status();
         PoolStatus { size: status.size, available: status.available, waiting: status.waiting }
     }
 
-    /// Opens another connection, which hears `NOTIFY` on a channel.
+    /// Opens a separate connection that listens to `NOTIFY` on a channel.
     pub async fn listen(&self, channel: &'static str) -> Result<Listener> {
         self.in_time(self.open_listener(channel)).await
     }
 
     async fn open_listener(&self, channel: &'static str) -> Result<Listener> {
         let (client, mut connection) = Box::pin(self.config.connect(self.tls.clone())).await?;
-        let (heard, notifications) = tokio::sync::watch::channel(0_u64);
+        let (counter, notifications) = tokio::sync::watch::channel(0_u64);
         #[expect(clippy::disallowed_methods, reason = "ends with the listener, which aborts it")]
         let driver = tokio::task::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
                 if let AsyncMessage::Notification(_) = message {
-                    heard.send_modify(|count| *count += 1);
+                    counter.send_modify(|count| *count += 1);
                 }
             }
         });
@@ -218,8 +218,8 @@ impl Db {
     }
 }
 
-/// A connection that hears notifications. What they carry does not matter: after a restart there
-/// would be none, so they only say "look now".
+/// A connection that receives notifications. Their payload is ignored. They only mean "look now": a restart loses them,
+/// so each loop must also find its work without them.
 pub struct Listener {
     notifications: tokio::sync::watch::Receiver<u64>,
     client: tokio_postgres::Client,
@@ -227,10 +227,10 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Waits until something was notified since the last call, at most this long.
+    /// Waits for a notification since the last call, for at most `at_most`.
     ///
-    /// Returns false when the connection is lost: listen again. One that was silent is asked whether
-    /// it still works, for a half-open one looks the same.
+    /// Returns false if the connection is lost; the caller must listen again. After a wait without notifications it
+    /// checks the connection, because a half-open one looks the same.
     pub async fn wait(&mut self, at_most: Duration) -> bool {
         match tokio::time::timeout(at_most, self.notifications.changed()).await {
             Ok(Ok(())) => !self.driver.is_finished(),

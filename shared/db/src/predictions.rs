@@ -9,34 +9,33 @@ use crate::{GenericClient, Result};
 /// A prediction of a task, without its result: see [`crate::printed`].
 #[derive(Debug, Clone)]
 pub struct PredictionRow {
-    /// Identity of the prediction.
+    /// ID of the prediction.
     pub id: i64,
-    /// The task it belongs to.
+    /// ID of its task.
     pub task_id: i64,
-    /// The task's project.
+    /// ID of the task's project.
     pub project_id: i64,
-    /// How sure the model was, in its own unit. `None` if it did not say.
+    /// The model's confidence, in the model's unit. `None` if it gave none.
     pub score: Option<f64>,
-    /// Cut to [`MAX_MODEL_VERSION`] characters.
+    /// Version of the model, cut to [`MAX_MODEL_VERSION`] characters.
     pub model_version: String,
-    /// When it was made, by the database clock.
+    /// When it was created, by the database clock.
     pub created_at: Timestamp,
     /// When it was last changed, by the database clock.
     pub updated_at: Timestamp,
-    /// Bytes of `result` as it is stored, compressed.
+    /// Bytes of `result` as stored, after compression.
     pub stored_bytes: i64,
 }
 
-/// Characters of a model version that are shown.
+/// The most characters of a model version that are shown.
 ///
-/// Versions are names such as `yolo-v8-2024-03`; an import may hold
-/// megabytes instead, which would go into every list.
+/// Versions are names such as `yolo-v8-2024-03`. An import may have megabytes instead, and each list would show them.
 pub const MAX_MODEL_VERSION: i32 = 256;
 
 /// At most `limit` predictions of these tasks, task by task and by ID.
 ///
-/// Looked up task by task, which `OFFSET` keeps it to: for `ANY` of a hundred tasks a table that has grown since it was
-/// last analyzed is read whole.
+/// `OFFSET 0` forces a look-up per task. With `ANY` of a hundred tasks, Postgres may read a whole table that has grown
+/// since its last analyze.
 pub async fn of_tasks(client: &impl GenericClient, tasks: &[i64], limit: i64) -> Result<Vec<PredictionRow>> {
     let statement = client
         .prepare_cached(

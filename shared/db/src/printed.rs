@@ -1,7 +1,7 @@
-//! JSON columns by the bytes that they print as: sizes first, then only the texts that fit.
+//! Reads JSON columns in two steps: first the sizes of the printed texts, then only the texts that fit.
 //!
-//! `jsonb` is stored much smaller than it is printed: 80 kB of `1e131071` print as 1 GB, 120 kB of blanks as
-//! 10 MB. So readers ask for sizes, decide, and ask for texts by ID. Neither step prints what is not shown.
+//! `jsonb` can print much longer than it is stored: 80 kB of `1e131071` print as 1 GB, 120 kB of blanks as 10 MB. So a
+//! reader gets the sizes, decides, and gets texts by ID. Neither step prints a text that is not shown.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -14,15 +14,16 @@ use tokio_postgres::Row;
 
 use crate::{Error, Result};
 
-/// Stored bytes of which the sizes are asked in one statement. TOAST compresses at most about 250 times, so
-/// one statement unpacks at most 256 MiB. Lower costs round trips, higher lets one request hold a database core.
-const STORED_AT_ONCE: i64 = 1024 * 1024;
+/// The most stored bytes whose sizes one statement computes. TOAST compresses by a factor of at most about 250, so one
+/// statement decompresses at most 256 MiB. A lower limit costs round trips; a higher one lets one request occupy a
+/// database core.
+const MAX_STORED: i64 = 1024 * 1024;
 
-/// Rows of one table that may turn out unreadable in one answer. Each may cost Postgres a second of printing,
-/// so beyond this the rest counts as unread.
-const UNREADABLE_AT_ONCE: usize = 4;
+/// The most unreadable rows of one table in one answer. Each may cost Postgres a second of printing, so after this many
+/// the rest is not read.
+const MAX_UNREADABLE: usize = 4;
 
-/// The size of a row that cannot be printed at all.
+/// The size of a row that Postgres cannot print.
 pub const UNPRINTABLE: i64 = i64::MAX;
 
 /// A table with JSON columns.
@@ -53,16 +54,16 @@ impl JsonTable {
     }
 }
 
-/// A row by its ID and a size in bytes.
+/// A row's ID and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizedRow {
-    /// Identity of the row.
+    /// ID of the row.
     pub id: i64,
-    /// Stored bytes, or bytes as printed: see the function that gives it.
+    /// Stored or printed bytes, see the function that takes or returns it.
     pub bytes: i64,
 }
 
-/// The printed JSON columns of one row. They are borrowed from what the database sent, not copied.
+/// The printed JSON columns of one row, borrowed from the database's answer, not copied.
 #[derive(Debug, Clone)]
 pub struct JsonText(Row);
 
@@ -72,7 +73,7 @@ impl JsonText {
         self.0.get(0)
     }
 
-    /// `data` of a task, `result` of an annotation or prediction.
+    /// `data` of a task, or `result` of an annotation or prediction.
     pub fn first(&self) -> &str {
         self.0.get::<_, Option<&str>>(1).unwrap_or("null")
     }
@@ -82,29 +83,29 @@ impl JsonText {
         if self.0.len() > 2 { self.0.get::<_, Option<&str>>(2).unwrap_or("null") } else { "null" }
     }
 
-    /// Bytes of all columns.
+    /// Bytes of the whole row.
     pub fn bytes(&self) -> usize {
         self.0.raw_size_bytes()
     }
 }
 
-/// The texts of rows, as far as they fit.
+/// The texts of the rows that fit.
 #[derive(Debug, Clone, Default)]
-pub struct Printed {
-    /// The texts, in the order of the IDs that were asked for.
+pub struct PrintedTexts {
+    /// The texts, in the order of the requested IDs.
     pub texts: Vec<JsonText>,
-    /// Rows that Postgres could not print.
+    /// IDs of rows that Postgres could not print.
     pub unprintable: Vec<i64>,
 }
 
-/// SQL for the bytes as which a `jsonb` column prints, without printing it.
+/// SQL for the printed bytes of a `jsonb` column, without printing it.
 ///
-/// The column unpacked is as long as its text, but for its numbers: those are counted digit by digit. Control
-/// characters print as six bytes and are counted as one, so readers also count what they get. It reads each
-/// element once; 1,000 rows of 200 elements took 230 ms, printing them 95 ms (PostgreSQL 15).
+/// The decompressed column is about as long as its text, except for numbers; their digits are counted. Control
+/// characters print as six bytes but count as one, so readers must also count the bytes that they get. The SQL reads
+/// each element once: 1,000 rows of 200 elements took 230 ms, printing them 95 ms (PostgreSQL 15).
 pub(crate) fn printed(column: &str) -> String {
-    // `#> '{}'` unpacks the column; `OFFSET 0` keeps the planner from doing that again for each use. The numbers
-    // come as an array, since `jsonb_path_query` takes the square of their count.
+    // `#> '{}'` decompresses the column, and `OFFSET 0` prevents that the planner repeats this for each use. The
+    // numbers are read as an array, because `jsonb_path_query` takes quadratic time in their count.
     format!(
         "(SELECT greatest(pg_column_size(raw) - pg_column_size(numbers) + coalesce((
                      SELECT sum(3 + scale(n) + CASE WHEN abs(n) < 1e3 THEN 3 WHEN abs(n) < 1e10 THEN 10
@@ -116,10 +117,10 @@ pub(crate) fn printed(column: &str) -> String {
     )
 }
 
-/// The bytes that rows print as, in the order of `rows`, until they are more than `most` together.
+/// The printed bytes of rows, in the order of `rows`, until they are more than `most` together.
 ///
-/// `rows` come with their stored bytes. The last row given may be the one that is too much; rows after it were
-/// not looked at. A row whose size cannot be told is [`UNPRINTABLE`]; one that is missing is left out.
+/// `rows` have stored bytes. The last returned row may exceed `most`; rows after it were not read. A row whose size
+/// Postgres cannot compute has [`UNPRINTABLE`]; a row that does not exist is left out.
 pub async fn sizes(
     client: &impl GenericClient,
     table: JsonTable,
@@ -134,24 +135,24 @@ pub async fn sizes(
         let mut stored = first.bytes;
         let more = others.iter().take_while(|row| {
             stored = stored.saturating_add(row.bytes);
-            stored <= STORED_AT_ONCE
+            stored <= MAX_STORED
         });
         let (now, later) = rest.split_at(1 + more.count());
         rest = later;
         let ids: Vec<i64> = now.iter().map(|row| row.id).collect();
-        let asked = match sizes_of(client, table, &ids).await {
+        let found = match sizes_of(client, table, &ids).await {
             Err(error) if error.is_unreadable_row() => one_by_one(client, table, &ids).await?,
-            asked => asked?,
+            found => found?,
         };
-        sum = asked.iter().fold(sum, |sum, row| sum.saturating_add(row.bytes));
-        sizes.extend(asked);
+        sum = found.iter().fold(sum, |sum, row| sum.saturating_add(row.bytes));
+        sizes.extend(found);
     }
     Ok(sizes)
 }
 
 async fn sizes_of(client: &impl GenericClient, table: JsonTable, ids: &[i64]) -> Result<Vec<SizedRow>> {
     let bytes: Vec<String> = table.columns().iter().map(|column| printed(&format!("t.{column}"))).collect();
-    // One look-up by key for each ID, whatever the statistics say.
+    // `LIMIT 1` forces one look-up by key for each ID, whatever the statistics are.
     let text = format!(
         "SELECT found.id, found.bytes FROM unnest($1::bigint[]) wanted (id)
           CROSS JOIN LATERAL (SELECT t.id, {} AS bytes FROM {} t WHERE t.id = wanted.id LIMIT 1) found",
@@ -163,13 +164,13 @@ async fn sizes_of(client: &impl GenericClient, table: JsonTable, ids: &[i64]) ->
     Ok(rows.iter().map(|row| SizedRow { id: row.get(0), bytes: row.get(1) }).collect())
 }
 
-/// A row that cannot be sized costs itself, not its neighbors.
+/// Reads the sizes row by row, so that one unreadable row does not hide the sizes of the others.
 async fn one_by_one(client: &impl GenericClient, table: JsonTable, ids: &[i64]) -> Result<Vec<SizedRow>> {
     let mut sizes = Vec::with_capacity(ids.len());
     for id in ids {
         match sizes_of(client, table, &[*id]).await {
             Err(error) if error.is_unreadable_row() => sizes.push(SizedRow { id: *id, bytes: UNPRINTABLE }),
-            asked => sizes.extend(asked?),
+            found => sizes.extend(found?),
         }
     }
     Ok(sizes)
@@ -177,8 +178,8 @@ async fn one_by_one(client: &impl GenericClient, table: JsonTable, ids: &[i64]) 
 
 /// The texts of these rows, in this order, until they are more than `most` bytes together.
 ///
-/// The first row comes however large it is. A row that is missing is left out, and so are those after `most`.
-pub async fn texts(client: &impl GenericClient, table: JsonTable, ids: &[i64], most: usize) -> Result<Printed> {
+/// The first row is returned whatever its size. Rows that do not exist are left out, and so are rows after `most`.
+pub async fn texts(client: &impl GenericClient, table: JsonTable, ids: &[i64], most: usize) -> Result<PrintedTexts> {
     let columns: Vec<String> = table.columns().iter().map(|column| format!("t.{column}::text")).collect();
     let text = format!(
         "SELECT wanted.id, found.* FROM unnest($1::bigint[]) wanted (id)
@@ -187,7 +188,7 @@ pub async fn texts(client: &impl GenericClient, table: JsonTable, ids: &[i64], m
         table.name()
     );
     let statement = client.prepare_cached(&text).await?;
-    let (mut printed, mut sum, mut rest) = (Printed::default(), 0, ids);
+    let (mut printed, mut sum, mut rest) = (PrintedTexts::default(), 0, ids);
     while !rest.is_empty() {
         let mut stream = pin!(client.driver().query_raw(&statement, [&rest]).await?);
         let mut seen = 0;
@@ -205,13 +206,13 @@ pub async fn texts(client: &impl GenericClient, table: JsonTable, ids: &[i64], m
                     }
                 }
                 Ok(None) => return Ok(printed),
-                // Rows come in the order of the IDs, so it is the one after those seen.
+                // Rows arrive in the order of the IDs, so the unreadable row is the one after the rows seen so far.
                 Err(error) if error.is_unreadable_row() => break rest.get(seen),
                 Err(error) => return Err(error),
             }
         };
         printed.unprintable.extend(unprintable);
-        if printed.unprintable.len() > UNREADABLE_AT_ONCE {
+        if printed.unprintable.len() > MAX_UNREADABLE {
             break;
         }
         rest = rest.get(seen + 1..).unwrap_or_default();

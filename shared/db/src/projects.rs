@@ -2,22 +2,21 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use crate::GenericClient;
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use crate::Result;
+use crate::{GenericClient, Result};
 
-/// A project: tasks, and how they are labeled.
+/// A project: a set of tasks, and how they are labeled.
 #[derive(Debug, Clone)]
 pub struct ProjectRow {
-    /// Identity of the project.
+    /// ID of the project.
     pub id: i64,
     /// A name for people. Written by users.
     pub title: String,
-    /// The label config as the user wrote it: XML, or not. `None` if it did not fit into the result page.
+    /// The label config as the user wrote it, not always valid XML. `None` if it did not fit into the result page.
     pub label_config: Option<String>,
-    /// When it was added, by the database clock.
+    /// When it was created, by the database clock.
     pub created_at: Timestamp,
     /// When it was last changed, by the database clock.
     pub updated_at: Timestamp,
@@ -35,7 +34,7 @@ fn read(row: &Row) -> ProjectRow {
     }
 }
 
-/// Adds a project; without a label config it gets the empty one.
+/// Adds a project. Without a label config it gets an empty one.
 pub async fn insert(client: &impl GenericClient, title: &str, label_config: Option<&str>) -> Result<ProjectRow> {
     let row = client
         .query_one(
@@ -49,20 +48,20 @@ pub async fn insert(client: &impl GenericClient, title: &str, label_config: Opti
     Ok(read(&row))
 }
 
-/// One project, or `None`.
+/// One project, or `None` if it does not exist.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<ProjectRow>> {
     let row = client.query_opt(&format!("SELECT {COLUMNS} FROM projects WHERE id = $1"), &[&id]).await?;
     Ok(row.as_ref().map(read))
 }
 
-/// The bytes of a project's label config, or `None` without such a project.
+/// The bytes of a project's label config, or `None` if the project does not exist.
 pub async fn size(client: &impl GenericClient, id: i64) -> Result<Option<i64>> {
     let statement =
         client.prepare_cached("SELECT octet_length(label_config)::bigint FROM projects WHERE id = $1").await?;
     Ok(client.query_opt(&statement, &[&id]).await?.map(|row| row.get(0)))
 }
 
-/// How many projects there are in `scope`; `None` is all.
+/// Number of projects in `scope`; `None` means all projects.
 pub async fn count(client: &impl GenericClient, scope: Option<&[i64]>) -> Result<i64> {
     let row = client
         .query_one("SELECT count(*) FROM projects WHERE $1::bigint[] IS NULL OR id = ANY ($1)", &[&scope])
@@ -70,9 +69,9 @@ pub async fn count(client: &impl GenericClient, scope: Option<&[i64]>) -> Result
     Ok(row.get(0))
 }
 
-/// One page of the projects in `scope` (`None` is all), newest first.
+/// One page of the projects in `scope` (`None` means all), newest first.
 ///
-/// Pages are numbered, so each has all its projects; label configs beyond `most` bytes are left out.
+/// Pages are numbered, so each page has all of its projects. Label configs beyond `most` bytes are left out.
 pub async fn list(
     client: &impl GenericClient,
     scope: Option<&[i64]>,
@@ -80,7 +79,7 @@ pub async fn list(
     limit: i64,
     most: i64,
 ) -> Result<Vec<ProjectRow>> {
-    // `octet_length` and the window look at no more than the lengths of the texts.
+    // `octet_length` reads only the lengths of the texts.
     let rows = client
         .query(
             "SELECT id, title, CASE WHEN number = 1 OR bytes <= $4 THEN label_config END AS label_config,

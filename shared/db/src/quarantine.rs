@@ -1,4 +1,4 @@
-//! The `quarantine` table: objects that could not be imported or exported, as users see and decide about them.
+//! The `quarantine` table: objects that could not be imported or exported. Users list them, and replay or discard them.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -16,36 +16,37 @@ use crate::{Bounded, GenericClient, Result, Transaction};
 pub(crate) use lookup::{Entry, among, between};
 pub use object::{QuarantinedObject, insert, remove};
 
-/// An object or annotation that could not be moved.
+/// An object, annotation or task in quarantine.
 #[derive(Debug, Clone)]
 pub struct QuarantineRow {
-    /// Identity of the row. It stays when the object is quarantined again.
+    /// ID of the row. It stays the same when the object is quarantined again.
     pub id: i64,
-    /// The storage. Written by `insert`.
+    /// ID of the storage. Written by `insert`.
     pub storage_id: i64,
-    /// The project that the storage belongs to now.
+    /// ID of the storage's current project.
     pub project_id: i64,
     /// The storage's kind.
     pub kind: StorageKind,
-    /// The latest sync that put it into quarantine.
+    /// ID of the latest sync that quarantined it.
     pub sync_id: i64,
-    /// Import: the object's key, or a name for one that no text can hold. Export: the key that its object would have.
+    /// Import: the object's key, or a substitute name for a key that Postgres cannot store. Export: the key of the
+    /// object that would have been written.
     pub key: String,
-    /// Version of the object that was read. `None` for a unit, and where the storage has none.
+    /// Version of the object that was read. `None` for a unit, and if the storage has no versions.
     pub etag: Option<String>,
     /// Stored bytes of the object. `None` for a unit.
     pub size: Option<i64>,
-    /// Export: the annotation or task. `None` for an object.
+    /// Export: ID of the annotation or task. `None` for an object.
     pub unit_id: Option<i64>,
-    /// Why it could not be moved.
+    /// Why it could not be imported or exported.
     pub reason: QuarantineReason,
-    /// What is wrong and what to do; no secret, no body.
+    /// What is wrong and what to do, for users. Has no secret and no content.
     pub detail: String,
-    /// Where reading stopped, in bytes of the unpacked object. `None` if it was not read that far.
+    /// Where parsing stopped, in bytes of the decompressed object. `None` if the fault has no position.
     pub byte_offset: Option<i64>,
-    /// The item that is wrong, from 0. `None` if it is not one item.
+    /// Number of the wrong item, from 0. `None` if the fault is not in one item.
     pub row_index: Option<i32>,
-    /// Text around that place. `None` where there is none.
+    /// Text around that position. `None` if there is none.
     pub excerpt: Option<String>,
     /// A word of column `state`: `open` (written by `insert`), `replay` or `discarded` (written by [`decide`]).
     pub state: String,
@@ -55,12 +56,12 @@ pub struct QuarantineRow {
     pub updated_at: Timestamp,
 }
 
-/// What a user decides about a row.
+/// A user's decision about a quarantined object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// The next sync tries again.
+    /// The next sync tries the object again.
     Replay,
-    /// It is not tried again until it changes.
+    /// Syncs skip the object until it changes.
     Discard,
 }
 
@@ -73,24 +74,24 @@ impl Decision {
     }
 }
 
-/// Which rows; newest first.
+/// Which rows to list, or to decide about.
 #[derive(Debug, Clone, Default)]
 pub struct QuarantineFilter<'a> {
-    /// Only this row; `None` is any.
+    /// Only this row; `None` means any.
     pub id: Option<i64>,
-    /// Only this project; `None` is any.
+    /// Only this project; `None` means any.
     pub project: Option<i64>,
-    /// Only these projects; `None` is all.
+    /// Only these projects; `None` means all.
     pub projects: Option<&'a [i64]>,
-    /// Only this storage; `None` is any.
+    /// Only this storage; `None` means any.
     pub storage: Option<i64>,
-    /// Only what this sync put into quarantine; `None` is any.
+    /// Only rows that this sync quarantined; `None` means any.
     pub sync: Option<i64>,
-    /// Only this state; `None` is any.
+    /// Only this state; `None` means any.
     pub state: Option<&'a str>,
-    /// Only this reason; `None` is any.
+    /// Only this reason; `None` means any.
     pub reason: Option<QuarantineReason>,
-    /// Only rows with a smaller ID: the next page. `None` is the first page.
+    /// Only rows with a smaller ID, for the next page. `None` for the first page.
     pub before: Option<i64>,
 }
 
@@ -157,15 +158,15 @@ pub async fn list(
     Bounded::read(&rows, read)
 }
 
-/// One row, or `None`.
+/// One row, or `None` if it does not exist.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<QuarantineRow>> {
     let filter = QuarantineFilter { id: Some(id), ..QuarantineFilter::default() };
     Ok(list(client, &filter, 1, 0).await?.rows.pop())
 }
 
-/// Decides about every row that the filter names and returns how many changed, by storage.
+/// Writes a decision to all rows that match the filter. Returns pairs of storage ID and number of rows.
 ///
-/// A row that already is as decided counts again: deciding twice is the same as once.
+/// Rows that already have this decision count as well, so a second call returns the same numbers.
 pub async fn decide(
     tx: &Transaction<'_>,
     filter: &QuarantineFilter<'_>,
@@ -197,7 +198,7 @@ pub async fn decide(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
-/// Removes the quarantine of a storage.
+/// Deletes the quarantine of a storage.
 pub(crate) async fn delete_of_storage(tx: &Transaction<'_>, storage_id: i64) -> Result<()> {
     tx.execute("DELETE FROM quarantine WHERE storage_id = $1", &[&storage_id]).await?;
     Ok(())

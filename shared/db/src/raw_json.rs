@@ -1,13 +1,13 @@
-//! JSON text as it came, written to `jsonb` without being parsed again.
+//! JSON text that goes to a `jsonb` column unchanged, without being parsed here.
 
 use bytes::{BufMut, BytesMut};
 use postgres_types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
-/// A JSON text for a `jsonb` column, or read from one. Number spelling is kept as Postgres keeps it.
+/// A JSON text to write to a `jsonb` column, or read from one. Numbers are spelled as Postgres stores them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawJson<T>(pub T);
 
-/// The first byte of the binary form of `jsonb`: its version, the only one there is.
+/// The first byte of the binary form of `jsonb`: its version. Only this one exists.
 const JSONB_VERSION: u8 = 1;
 
 impl<T: AsRef<str> + std::fmt::Debug> ToSql for RawJson<T> {

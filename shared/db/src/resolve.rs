@@ -1,5 +1,5 @@
-//! What resolving a URI needs of the rows: the task that holds it, and the storages that may hold its
-//! object. One statement a request, prepared once a connection.
+//! Reads for resolving a URI: the task whose data has the URI, and the storages that may have its object. One statement
+//! per request, prepared once per database connection.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -10,66 +10,66 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::printed::printed;
-use crate::{Error, Result, Sealed};
+use crate::{Error, Result, SealedSecrets};
 
-/// An import storage that a URI may lead to.
+/// An import storage that may have the object of a URI.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    /// Identity of the storage.
+    /// ID of the storage.
     pub id: i64,
-    /// What users set, without secrets.
+    /// Everything that users set, without secrets.
     pub settings: StorageSettings,
-    /// The text that the settings were read from: another text is another storage.
+    /// The JSON text of the settings. A cache of opened storages compares it: another text means that they changed.
     pub settings_text: String,
     /// The sealed secret fields. `None` if it has none.
-    pub secrets: Option<Sealed>,
+    pub secrets: Option<SealedSecrets>,
 }
 
-/// A task, as far as its URIs matter.
+/// A task whose data has URIs to resolve.
 #[derive(Debug, Clone)]
 pub struct Holder {
-    /// Identity of the task.
+    /// ID of the task.
     pub id: i64,
     /// The task's project.
     pub project_id: i64,
-    /// JSON; `None` if it was not asked for, or prints as more than [`SMALL_DATA`]: see [`data`].
+    /// JSON text. `None` if the caller did not request it, or if it is larger than [`SMALL_DATA`]: see [`data`].
     pub data: Option<String>,
-    /// Bytes as which the data prints; `None` if it was not asked for.
+    /// Bytes of the data as printed. `None` if the caller did not request it.
     pub data_bytes: Option<i64>,
-    /// The storage it was imported from. `None` if no storage made it.
+    /// ID of the storage it was imported from. `None` if no import made it.
     pub storage_id: Option<i64>,
-    /// The key it was imported from. `None` where `storage_id` is.
+    /// The key it was imported from. `None` if `storage_id` is `None`.
     pub storage_key: Option<String>,
 }
 
-/// Data up to this many bytes comes with its task; more is asked for once there is memory for it.
+/// Data of at most this many bytes is read together with its task. Larger data is read when the caller has memory for
+/// it.
 ///
-/// Nearly all tasks
-/// are smaller, and 1,000 requests at once hold 64 MiB of it.
+/// Nearly all tasks are smaller, and 1,000 parallel requests hold at most 64 MiB of it.
 pub const SMALL_DATA: i64 = 64 * 1024;
 
-/// The bytes of settings of all storages that one request looks at. A storage has about 500 bytes; a project
-/// with more than some 8,000 storages resolves by its oldest.
+/// The most bytes of storage settings that one request reads. A storage has about 500 bytes, so a project with more
+/// than about 8,000 storages resolves only by its oldest ones.
 const MAX_SETTINGS: i64 = 4 * 1024 * 1024;
 
-/// Which storages of a project may count: of these kinds, and with this value of the setting that is the bucket of the
-/// URI. Where no single setting is (`$5` is null), all of these kinds do.
+/// The storages of a project that may have the object: of these kinds, and with the URI's bucket in setting `$5`. `$5` is
+/// null where no single setting is the bucket.
 const FITTING: &str = "s.direction = 'import' AND s.kind = ANY ($2)
     AND ($5::text IS NULL OR s.settings ->> $5 = $3)";
 
 const STORAGE: &str = "s.id AS storage, s.settings::text AS settings, s.secrets, s.secrets_key_id";
 
-/// The data once, however many storages there are, and only if it is small.
+/// The data, if it is small. Only the first row has it, however many storages the task's project has.
 const DATA: &str = "CASE WHEN row_number() OVER () = 1 AND d.bytes <= 65536 THEN t.data::text END AS data";
 
 const HOLDER: &str = "t.id, t.project_id, t.storage_id, t.storage_key";
 
-/// A task and the import storages of its project that fit a URI; `None` if there is no such task.
+/// A task and the import storages of its project that may have the object of a URI. `None` if the task does not exist.
 ///
-/// Without `with_data` the task's data is not read.
+/// The task's data is only read if `with_data` is true.
 ///
 /// # Errors
-/// The data cannot be printed.
+/// Postgres cannot print the data.
 pub async fn by_task(
     client: &impl GenericClient,
     task: i64,
@@ -85,14 +85,14 @@ pub async fn by_task(
         printed("t.data")
     );
     let setting = uri.form().bucket_setting();
-    let rows = ask(client, &text, &[&task, &kinds(uri), &uri.bucket, &with_data, &setting]).await?;
-    found(&rows)
+    let rows = query(client, &text, &[&task, &kinds(uri), &uri.bucket, &with_data, &setting]).await?;
+    read_task(&rows)
 }
 
-/// A task and all import storages of its project; `None` if there is no such task.
+/// A task and all import storages of its project. `None` if the task does not exist.
 ///
 /// # Errors
-/// The data cannot be printed.
+/// Postgres cannot print the data.
 pub async fn whole_task(client: &impl GenericClient, task: i64) -> Result<Option<(Holder, Vec<Candidate>)>> {
     let text = format!(
         "SELECT {HOLDER}, d.bytes AS data_bytes, {DATA}, {STORAGE}
@@ -101,25 +101,25 @@ pub async fn whole_task(client: &impl GenericClient, task: i64) -> Result<Option
            LEFT JOIN {} s ON true
           WHERE t.id = $1",
         printed("t.data"),
-        connected_to("t.project_id")
+        import_storages_of("t.project_id")
     );
-    found(&ask(client, &text, &[&task]).await?)
+    read_task(&query(client, &text, &[&task]).await?)
 }
 
-/// The data of a task as JSON, however large; `None` if there is no such task.
+/// The data of a task as JSON text, however large. `None` if the task does not exist.
 ///
 /// # Errors
-/// It cannot be printed.
+/// Postgres cannot print it.
 pub async fn data(client: &impl GenericClient, task: i64) -> Result<Option<String>> {
     let row = client.query_opt("SELECT data::text FROM tasks WHERE id = $1", &[&task]).await?;
     Ok(row.map(|row| row.get(0)))
 }
 
-/// The task that an object of a project became, with the storage that it came from; `None` if no import
-/// storage that fits the URI has made a task of it.
+/// The task that was made from an object, with the storage that it was imported from. `None` if no import storage of
+/// the project that fits the URI has made a task from it.
 ///
-/// Found by the ledger's key: `key` is the object's, which for local files is not the URI's. Storage by storage and
-/// item by item, which the limits keep it to: as a plain join it may read all tasks of the project.
+/// `key` is the key in the ledger; for local files it differs from the URI. The limits make Postgres look up each
+/// storage and each item by key. As a plain join, the statement may read all tasks of the project.
 pub async fn by_project(
     client: &impl GenericClient,
     project: i64,
@@ -140,27 +140,27 @@ pub async fn by_project(
         printed("t.data")
     );
     let setting = uri.form().bucket_setting();
-    let rows = ask(client, &text, &[&project, &kinds(uri), &uri.bucket, &key, &setting]).await?;
-    found(&rows)
+    let rows = query(client, &text, &[&project, &kinds(uri), &uri.bucket, &key, &setting]).await?;
+    read_task(&rows)
 }
 
-/// All import storages of a project.
-pub async fn connected(client: &impl GenericClient, project: i64) -> Result<Vec<Candidate>> {
-    let text = format!("SELECT {STORAGE} FROM {} s", connected_to("$1"));
-    candidates(&ask(client, &text, &[&project]).await?)
+/// All import storages of a project, oldest first, up to a limit on the bytes of their settings.
+pub async fn import_storages(client: &impl GenericClient, project: i64) -> Result<Vec<Candidate>> {
+    let text = format!("SELECT {STORAGE} FROM {} s", import_storages_of("$1"));
+    candidates(&query(client, &text, &[&project]).await?)
 }
 
-/// The local files that are connected to projects in `scope`; `None` is all projects.
+/// The import storages of kind `localfiles` in the projects of `scope`; `None` means all projects.
 pub async fn local_files(client: &impl GenericClient, scope: Option<&[i64]>) -> Result<Vec<Candidate>> {
     let text = format!(
         "SELECT {STORAGE} FROM storages s
           WHERE s.kind = 'localfiles' AND s.direction = 'import' AND ($1::bigint[] IS NULL OR s.project_id = ANY ($1))"
     );
-    candidates(&ask(client, &text, &[&scope]).await?)
+    candidates(&query(client, &text, &[&scope]).await?)
 }
 
 /// SQL for the import storages of a project, oldest first, up to [`MAX_SETTINGS`].
-fn connected_to(project: &str) -> String {
+fn import_storages_of(project: &str) -> String {
     format!(
         "LATERAL (SELECT * FROM (
              SELECT *, sum(pg_column_size(settings) + coalesce(octet_length(secrets), 0)) OVER (ORDER BY id) AS bytes
@@ -169,7 +169,7 @@ fn connected_to(project: &str) -> String {
     )
 }
 
-async fn ask(client: &impl GenericClient, text: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+async fn query(client: &impl GenericClient, text: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
     let statement = client.prepare_cached(text).await?;
     Ok(client.query(&statement, values).await?)
 }
@@ -178,7 +178,7 @@ fn kinds(uri: &ObjectUri<'_>) -> Vec<&'static str> {
     StorageKind::ALL.iter().filter(|kind| uri.may_be_on(**kind)).map(|kind| kind.as_str()).collect()
 }
 
-fn found(rows: &[Row]) -> Result<Option<(Holder, Vec<Candidate>)>> {
+fn read_task(rows: &[Row]) -> Result<Option<(Holder, Vec<Candidate>)>> {
     let Some(first) = rows.first() else { return Ok(None) };
     let holder = Holder {
         id: first.get("id"),
@@ -191,7 +191,7 @@ fn found(rows: &[Row]) -> Result<Option<(Holder, Vec<Candidate>)>> {
     Ok(Some((holder, candidates(rows)?)))
 }
 
-/// Reads the storages of rows; a row without one is a task without one.
+/// Reads the storages of the rows. A task without storages has one row without a storage.
 fn candidates(rows: &[Row]) -> Result<Vec<Candidate>> {
     let mut candidates = Vec::with_capacity(rows.len());
     for row in rows {
@@ -200,7 +200,7 @@ fn candidates(rows: &[Row]) -> Result<Vec<Candidate>> {
         let settings =
             serde_json::from_str(&settings_text).map_err(|error| Error::unreadable("storages.settings", error))?;
         let (bytes, key_id): (Option<Vec<u8>>, Option<String>) = (row.get("secrets"), row.get("secrets_key_id"));
-        let secrets = bytes.zip(key_id).map(|(bytes, key_id)| Sealed { key_id, bytes });
+        let secrets = bytes.zip(key_id).map(|(bytes, key_id)| SealedSecrets { key_id, bytes });
         candidates.push(Candidate { id, settings, settings_text, secrets });
     }
     Ok(candidates)
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_statement_and_the_constant_agree_on_what_is_small() {
+    fn the_statement_and_the_constant_have_the_same_limit() {
         assert!(DATA.contains(&format!("d.bytes <= {SMALL_DATA} ")));
     }
 }

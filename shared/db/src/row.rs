@@ -1,4 +1,4 @@
-//! Reading values out of a row.
+//! Reads values from a row.
 
 use std::str::FromStr;
 

@@ -1,5 +1,5 @@
-//! Secrets at rest: AES-256-GCM, bound to their row, with a key id for rotation. And signatures, by
-//! keys that are derived from the same ones.
+//! Encrypts the secrets of storages with AES-256-GCM, bound to their row, with a key ID for rotation. Also signs texts,
+//! with keys that are derived from the same keys.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// Bytes of a random nonce; NIST SP 800-38D recommends 96 bits for GCM.
 const NONCE_BYTES: usize = 12;
 
-/// What the key for signatures is derived for: it never is the key that seals.
+/// The purpose from which the key for signatures is derived, so that it differs from the key that seals.
 const SIGNATURES: &[u8] = b"longshore signatures 1";
 
 /// Seals and opens the secret fields of storages, and signs texts.
@@ -34,7 +34,7 @@ struct Key {
 }
 
 impl Key {
-    /// `None` unless there are 32 bytes.
+    /// `None` unless `bytes` has 32 bytes.
     fn new(id: &str, bytes: &[u8]) -> Option<Self> {
         let cipher = Aes256Gcm::new_from_slice(bytes).ok()?;
         let derived = Hmac::<Sha256>::new_from_slice(bytes).ok()?.chain_update(SIGNATURES).finalize();
@@ -43,12 +43,12 @@ impl Key {
     }
 }
 
-/// What is stored: the id of the key, and nonce plus ciphertext.
+/// Encrypted secrets, as a storage's row has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sealed {
-    /// Which of the keys opens it.
+pub struct SealedSecrets {
+    /// ID of the key that opens them.
     pub key_id: String,
-    /// Nonce and ciphertext.
+    /// The nonce, then the ciphertext.
     pub bytes: Vec<u8>,
 }
 
@@ -59,14 +59,14 @@ impl fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// Reads `id:base64,id:base64,…`: the first key seals, all of them open.
+    /// Parses `id:base64,id:base64,…`. The first key seals; all keys open.
     ///
     /// # Errors
-    /// The text has no key, one that is not 32 bytes of base64 under an id, or two under the same id.
+    /// [`Error::Seal`] if there is no key, a key is not 32 bytes in base64, or an ID is empty or repeated.
     pub fn parse(text: &Secret) -> Result<Self> {
         const SHAPE: Error = Error::Seal(
-            "LONGSHORE_SECRET_KEYS must be id:key,... with each key 32 random bytes in base64 under an id of its own \
-             (make one with: openssl rand -base64 32)",
+            "LONGSHORE_SECRET_KEYS must be id:key,... with a different id for each key, and 32 random bytes in base64 as \
+             key; make one with: openssl rand -base64 32",
         );
         let keys = text
             .expose()
@@ -79,7 +79,7 @@ impl Sealer {
                 Key::new(id.trim(), &key).ok_or(SHAPE)
             })
             .collect::<Result<Vec<_>>>()?;
-        // Of two keys under one id, rows could not say which they need.
+        // A row names its key by ID, so an ID must not have two keys.
         let ids: BTreeSet<&str> = keys.iter().map(|key| key.id.as_str()).collect();
         if keys.is_empty() || ids.len() < keys.len() || ids.contains("") {
             return Err(SHAPE);
@@ -87,50 +87,49 @@ impl Sealer {
         Ok(Self { keys: keys.into() })
     }
 
-    /// The id of the key that seals.
+    /// ID of the key that seals.
     pub fn key_id(&self) -> &str {
         self.keys.first().map_or("", |key| &key.id)
     }
 
-    /// Seals a text for one row: it opens for that row alone.
+    /// Seals a text for one row. [`Self::open`] succeeds only for the same row.
     ///
     /// # Errors
-    /// The cipher refuses, which it does only beyond 64 GiB.
-    pub fn seal(&self, row: &str, plain: &Secret) -> Result<Sealed> {
-        let Some(key) = self.keys.first() else { return Err(Error::Seal("there is no key to seal with")) };
+    /// [`Error::Seal`] if the text is longer than the cipher accepts, 64 GiB.
+    pub fn seal(&self, row: &str, plain: &Secret) -> Result<SealedSecrets> {
+        let Some(key) = self.keys.first() else { return Err(Error::Seal("there is no key to encrypt with")) };
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: plain.expose().as_bytes(), aad: row.as_bytes() };
         let sealed =
-            key.cipher.encrypt(&nonce.into(), payload).map_err(|_| Error::Seal("the secrets cannot be sealed"))?;
-        Ok(Sealed { key_id: key.id.clone(), bytes: [nonce.as_slice(), &sealed].concat() })
+            key.cipher.encrypt(&nonce.into(), payload).map_err(|_| Error::Seal("the secrets cannot be encrypted"))?;
+        Ok(SealedSecrets { key_id: key.id.clone(), bytes: [nonce.as_slice(), &sealed].concat() })
     }
 
-    /// Opens what was sealed for the same row.
+    /// Opens a text that was sealed for the same row.
     ///
     /// # Errors
-    /// The key is missing, or the bytes are not what was sealed.
-    pub fn open(&self, row: &str, sealed: &Sealed) -> Result<Secret> {
+    /// [`Error::Seal`] if the key is missing, or the bytes were sealed for another row or are damaged.
+    pub fn open(&self, row: &str, sealed: &SealedSecrets) -> Result<Secret> {
         let key = self.keys.iter().find(|key| key.id == sealed.key_id).ok_or(Error::Seal(
-            "the storage's secrets are sealed with a key that LONGSHORE_SECRET_KEYS does not hold",
+            "the storage's secrets were encrypted with a key that is not in LONGSHORE_SECRET_KEYS",
         ))?;
-        let corrupt = Error::Seal("the storage's secrets cannot be opened: wrong key or damaged row");
+        let corrupt = Error::Seal("the storage's secrets cannot be decrypted: wrong key or damaged row");
         let Some((nonce, cipher_text)) = sealed.bytes.split_first_chunk::<NONCE_BYTES>() else { return Err(corrupt) };
         let payload = Payload { msg: cipher_text, aad: row.as_bytes() };
         let Ok(plain) = key.cipher.decrypt(&(*nonce).into(), payload) else { return Err(corrupt) };
         String::from_utf8(plain).map(Secret::new).map_err(|_| corrupt)
     }
 
-    /// Signs a text: the signature proves that this deployment wrote it.
+    /// Signs a text. The signature proves that this deployment wrote it.
     ///
     /// # Errors
-    /// There is no key.
+    /// [`Error::Seal`] if there is no key.
     pub fn sign(&self, text: &str) -> Result<[u8; 32]> {
         let key = self.keys.first().ok_or(Error::Seal("there is no key to sign with"))?;
         Ok(key.signer.clone().chain_update(text).finalize().into_bytes().into())
     }
 
-    /// Whether [`Self::sign`] gave this signature for the text, under any of the keys. Takes as long for
-    /// a wrong one.
+    /// Whether [`Self::sign`] made this signature for the text, with any of the keys. Compares in constant time.
     pub fn has_signed(&self, text: &str, signature: &[u8]) -> bool {
         self.keys.iter().any(|key| key.signer.clone().chain_update(text).verify_slice(signature).is_ok())
     }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn sealed_secrets_open_for_their_own_row_alone() {
+    fn sealed_secrets_open_only_for_their_row() {
         let sealer = sealer(&["a"]);
         let sealed = sealer.seal("storage:1", &Secret::new("hunter2")).unwrap();
         assert_eq!(sealer.open("storage:1", &sealed).unwrap().expose(), "hunter2");
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_key_still_opens_and_a_missing_one_is_named() {
+    fn an_older_key_still_opens_and_the_error_for_a_missing_key_names_the_setting() {
         let old = sealer(&["a"]).seal("storage:1", &Secret::new("x")).unwrap();
         assert_eq!(sealer(&["b", "a"]).open("storage:1", &old).unwrap().expose(), "x");
         let error = sealer(&["b"]).open("storage:1", &old).unwrap_err();
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_is_good_for_its_text_alone_and_survives_a_new_key() {
+    fn a_signature_is_valid_only_for_its_text_and_stays_valid_after_a_new_key() {
         let old = sealer(&["a"]).sign("task 1").unwrap();
         assert!(sealer(&["b", "a"]).has_signed("task 1", &old));
         for (keys, text, signature) in [
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_the_wrong_shape_are_refused_with_advice() {
+    fn malformed_keys_are_rejected_with_advice() {
         let key = STANDARD.encode([7; 32]);
         let (nameless, twice) = (format!(":{key}"), format!("a:{key},a:{key}"));
         for text in ["", "nokey", "a:!!!", "a:c2hvcnQ=", &nameless, &twice] {

@@ -1,4 +1,4 @@
-//! Shares of a pool: how many database connections one caller's work may hold at once.
+//! Shares of a pool: the number of database connections that one caller's work may hold at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use tokio::time::timeout;
 use crate::{Error, Result};
 
 tokio::task_local! {
-    /// The share of the work that runs now. Set around a request, so that no function between the request
-    /// and its statements has to pass it on.
+    /// The share of the current work. It is set around a request, so that the functions between the request and its
+    /// statements need no parameter for it.
     static CURRENT: Share;
 }
 
-/// A part of a pool's connections. Clones share it.
+/// A limit on the connections that some work takes from a pool. Clones share the limit.
 ///
-/// Work in [`Self::scope`] that asks [`Db::client`](crate::Db::client) for a connection waits until the share
-/// has a free place, and then for the pool. Work outside of any share waits for the pool alone.
+/// Within [`Self::scope`], [`Db::client`](crate::Db::client) first waits for a permit of the share, then for a
+/// connection of the pool. Outside of any share it waits only for the pool.
 #[derive(Debug, Clone)]
 pub struct Share(Arc<Semaphore>);
 
 impl Share {
-    /// A share of this many connections.
+    /// A share of at most `connections` connections.
     pub fn new(connections: usize) -> Self {
         Self(Arc::new(Semaphore::new(connections)))
     }
@@ -32,11 +32,14 @@ impl Share {
         CURRENT.scope(self.clone(), work).await
     }
 
-    /// Takes a place in the current share; `None` outside of any.
-    pub(crate) async fn place(at_most: Duration) -> Result<Option<OwnedSemaphorePermit>> {
-        let Ok(Share(places)) = CURRENT.try_with(Self::clone) else { return Ok(None) };
-        match timeout(at_most, places.acquire_owned()).await {
-            Ok(place) => Ok(place.ok()),
+    /// Takes a permit of the current share; `None` outside of any share.
+    ///
+    /// # Errors
+    /// [`Error::ShareInUse`] if no permit is free within `at_most`.
+    pub(crate) async fn permit(at_most: Duration) -> Result<Option<OwnedSemaphorePermit>> {
+        let Ok(Share(permits)) = CURRENT.try_with(Self::clone) else { return Ok(None) };
+        match timeout(at_most, permits.acquire_owned()).await {
+            Ok(permit) => Ok(permit.ok()),
             Err(_) => Err(Error::ShareInUse),
         }
     }
@@ -49,14 +52,14 @@ mod tests {
     const WAIT: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
-    async fn work_of_one_share_waits_for_its_own_places_and_other_work_does_not() {
+    async fn work_waits_for_permits_of_its_own_share_only() {
         let (share, other) = (Share::new(1), Share::new(1));
-        let held = share.scope(Share::place(WAIT)).await.unwrap();
-        assert!(held.is_some());
-        assert!(matches!(share.scope(Share::place(WAIT)).await, Err(Error::ShareInUse)));
-        assert!(other.scope(Share::place(WAIT)).await.unwrap().is_some());
-        assert!(Share::place(WAIT).await.unwrap().is_none(), "outside of any share");
-        drop(held);
-        assert!(share.scope(Share::place(WAIT)).await.unwrap().is_some());
+        let permit = share.scope(Share::permit(WAIT)).await.unwrap();
+        assert!(permit.is_some());
+        assert!(matches!(share.scope(Share::permit(WAIT)).await, Err(Error::ShareInUse)));
+        assert!(other.scope(Share::permit(WAIT)).await.unwrap().is_some());
+        assert!(Share::permit(WAIT).await.unwrap().is_none(), "outside of any share");
+        drop(permit);
+        assert!(share.scope(Share::permit(WAIT)).await.unwrap().is_some());
     }
 }

@@ -1,4 +1,8 @@
-//! The `storages` table: what users configured, and what the reporter shows of it.
+//! The `storages` table: what users configured, and the status that the reporter shows there.
+//!
+//! A trigger copies the settings to the live sync when they change, so a sync keeps the settings of its start. Secrets
+//! are always read fresh, so new credentials repair a running sync. If they belong to another server or account, the
+//! sync fails with `storage_moved`.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -14,23 +18,23 @@ use crate::row::word;
 use crate::{Bounded, Error, GenericClient, Result};
 
 pub use secrets::{reseal, seal_name, secrets, secrets_after};
-pub(crate) use write::{Shown, delete, show};
-pub use write::{Written, insert, next_id, update};
+pub(crate) use write::{StatusReport, delete, show};
+pub use write::{StorageValues, insert, next_id, update};
 
 /// A storage as users see it: everything but its secrets.
 #[derive(Debug, Clone)]
 pub struct StorageRow {
-    /// Identity of the storage, taken by `next_id`.
+    /// ID of the storage, from `next_id`.
     pub id: i64,
-    /// The project that tasks come into or annotations come from. Written by users.
+    /// ID of the project that gets the tasks, or has the annotations. Written by users.
     pub project_id: i64,
-    /// Where the objects are. Never changes.
+    /// Storage kind. Never changes.
     pub kind: StorageKind,
     /// Import or export. Never changes.
     pub direction: Direction,
     /// A name for people, at most 256 characters. `None` if the user gave none.
     pub title: Option<String>,
-    /// More about it for people. `None` if the user gave none.
+    /// A description for people. `None` if the user gave none.
     pub description: Option<String>,
     /// Everything that users set, without secrets.
     pub settings: StorageSettings,
@@ -41,7 +45,8 @@ pub struct StorageRow {
     /// When the latest sync that completed (with errors or without) ended. `None` before the first. Written by the
     /// reporter.
     pub last_sync: Option<Timestamp>,
-    /// Tasks made, or annotations exported, by the latest sync. `None` before the first. Written by the reporter.
+    /// Number of tasks created, or annotations exported, by the latest sync. `None` before the first. Written by the
+    /// reporter.
     pub last_sync_count: Option<i64>,
     /// ID of the latest sync as text, as Label Studio shows it. `None` before the first. Written by `enqueue` and the
     /// reporter.
@@ -50,23 +55,23 @@ pub struct StorageRow {
     pub traceback: Option<String>,
     /// Times and counts of the latest sync under Label Studio's names. Written by `enqueue` and the reporter.
     pub meta: serde_json::Value,
-    /// When it was added, by the database clock.
+    /// When it was created, by the database clock.
     pub created_at: Timestamp,
     /// When users last wrote it, by the database clock. Grows with each `update`, so it is the version of what users
     /// write.
     pub updated_at: Timestamp,
 }
 
-/// Which storages to list; oldest first.
+/// Which storages to list.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct StorageFilter<'a> {
-    /// Only this direction; `None` is both.
+    /// Only this direction; `None` means both.
     pub direction: Option<Direction>,
-    /// Only this kind; `None` is any.
+    /// Only this kind; `None` means any.
     pub kind: Option<StorageKind>,
-    /// Only this project; `None` is any.
+    /// Only this project; `None` means any.
     pub project: Option<i64>,
-    /// Only these projects; `None` is all.
+    /// Only these projects; `None` means all.
     pub projects: Option<&'a [i64]>,
 }
 
@@ -99,7 +104,7 @@ pub(crate) fn read(row: &Row) -> Result<StorageRow> {
 /// One storage.
 ///
 /// # Errors
-/// [`Error::NotFound`] without such a storage.
+/// [`Error::NotFound`] if the storage does not exist.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<StorageRow> {
     let statement = client.prepare_cached(&format!("SELECT {COLUMNS} FROM storages WHERE id = $1")).await?;
     found(client.query_opt(&statement, &[&id]).await?.as_ref(), id)
@@ -142,7 +147,7 @@ pub async fn list(
     Bounded::read(&rows, read)
 }
 
-/// The export storages of a project that may delete objects and are switched on.
+/// IDs of the export storages of a project that may delete objects and may start syncs.
 pub async fn deleting(client: &impl GenericClient, project: i64) -> Result<Vec<i64>> {
     let rows = client
         .query(

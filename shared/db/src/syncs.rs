@@ -1,4 +1,4 @@
-//! The `syncs` table: one row a run of a storage, its totals summed over its jobs.
+//! The `syncs` table: one row per sync. Its counts are summed over its jobs.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -15,33 +15,33 @@ use crate::{Counts, Error, GenericClient, Result};
 
 pub(crate) use end::{cancel, close, lock, lock_live};
 pub use list::{SyncFilter, list};
-pub use report::{reported, to_report};
+pub use report::{lock_unreported, mark_reported};
 
-/// A sync with its totals.
+/// A sync with its counts.
 #[derive(Debug, Clone)]
 pub struct SyncRow {
-    /// Identity of the sync. Written by `enqueue`.
+    /// ID of the sync. Written by `enqueue`.
     pub id: i64,
-    /// The storage. Written by `enqueue`.
+    /// ID of its storage. Written by `enqueue`.
     pub storage_id: i64,
-    /// The project that the storage belongs to now.
+    /// ID of the storage's current project.
     pub project_id: i64,
     /// The storage's kind.
     pub kind: StorageKind,
     /// The storage's direction.
     pub direction: Direction,
-    /// Where the sync stands; the README has the chart. Written by `enqueue`, `claim` (the first of its jobs), and by
-    /// the last job, `discard` or `cancel`.
+    /// Status of the sync; the README has the chart. Written by `enqueue`, by `claim` of its first job, by `complete`
+    /// of its last job, and by `discard` and `cancel`.
     pub status: SyncStatus,
-    /// What to export, as asked for; the defaults for import. Written by `enqueue`.
+    /// What to export, as requested. The defaults for import. Written by `enqueue`.
     pub options: ExportOptions,
     /// A word of table `syncs`, column `requested_by`. Written by `enqueue`.
     pub requested_by: String,
-    /// The key of the request. `None` if it had none. Written by `enqueue`.
+    /// The idempotency key of the request. `None` if it had none. Written by `enqueue`.
     pub idempotency_key: Option<String>,
     /// Why it failed: a word of `FailureReason`. `None` unless the status is `failed`. Written by `discard`.
     pub reason: Option<String>,
-    /// The reason in a sentence for users. `None` where `reason` is.
+    /// The reason in sentences for users. `None` if `reason` is `None`.
     pub detail: Option<String>,
     /// When it was enqueued, by the database clock.
     pub created_at: Timestamp,
@@ -49,7 +49,7 @@ pub struct SyncRow {
     pub started_at: Option<Timestamp>,
     /// When it ended, by the database clock. `None` while it is live. Written with the final status.
     pub finished_at: Option<Timestamp>,
-    /// Sums over its jobs.
+    /// Counts, summed over its jobs.
     pub counts: Counts,
 }
 
@@ -88,7 +88,7 @@ fn read(row: &Row) -> Result<SyncRow> {
 /// One sync.
 ///
 /// # Errors
-/// [`Error::NotFound`] without such a sync.
+/// [`Error::NotFound`] if the sync does not exist.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<SyncRow> {
     let row = client.query_opt(&select("s.id = $1"), &[&id]).await?;
     row.as_ref().map(read).transpose()?.ok_or_else(|| Error::NotFound(format!("sync {id}")))
@@ -99,13 +99,13 @@ pub(crate) async fn notify(client: &impl GenericClient) -> Result<()> {
     Ok(client.batch_execute("NOTIFY longshore_syncs").await?)
 }
 
-/// Removes syncs that ended long ago, with their jobs, and returns how many.
+/// Deletes syncs that ended more than `keep_days` days ago, with their jobs, and returns their number.
 ///
-/// Only the thousand oldest are looked at: without anything to remove this reads no further.
+/// Reads only the thousand oldest syncs, so a call that finds nothing to delete is cheap.
 pub async fn prune(client: &impl GenericClient, keep_days: i32) -> Result<u64> {
     Ok(client
         .execute(
-            // An array, not `IN`: a join with a table that has grown since it was last analyzed may read it whole.
+            // An array, not `IN`: for a join, Postgres may read a whole table that has grown since its last analyze.
             "DELETE FROM syncs WHERE id = ANY (ARRAY(
                  SELECT id FROM (SELECT id, finished_at FROM syncs ORDER BY id LIMIT 1000) oldest
                   WHERE finished_at < now() - make_interval(days => $1)))",

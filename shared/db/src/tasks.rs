@@ -1,6 +1,5 @@
-//! The `tasks` table of the native host, as the API reads it. Imports write it by `COPY`, see `host`.
-//!
-//! JSON columns are not read here: see [`crate::printed`].
+//! The `tasks` table of the native host, as the API reads it. Imports write it by `COPY`, see `host`. The JSON columns
+//! are read by [`crate::printed`].
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -16,35 +15,35 @@ use crate::{GenericClient, Result, Transaction};
 pub use summary::{MAX_SUMMARY_IDS, Summary, summaries};
 pub use totals::{Totals, totals};
 
-/// A task without its JSON columns: those are read by [`crate::printed`], as far as they fit into an answer.
+/// A task without its JSON columns: [`crate::printed`] reads those that fit into an answer.
 #[derive(Debug, Clone)]
 pub struct TaskRow {
-    /// Identity of the task.
+    /// ID of the task.
     pub id: i64,
-    /// The project. Never changes.
+    /// ID of its project. Never changes.
     pub project_id: i64,
-    /// The key it was imported from. `None` if no storage made it, or that storage was removed. Written by import.
+    /// The key it was imported from. `None` if no import made it, or its storage was removed. Written by import.
     pub storage_key: Option<String>,
-    /// Annotations that were not cancelled. Written by import and by every change of an annotation.
+    /// Number of annotations that were not cancelled. Written by import and by each change of an annotation.
     pub total_annotations: i32,
-    /// Annotations that were cancelled. Written as `total_annotations`.
+    /// Number of annotations that were cancelled. Written like `total_annotations`.
     pub cancelled_annotations: i32,
-    /// Predictions. Written by import.
+    /// Number of predictions. Written by import.
     pub total_predictions: i32,
-    /// When it was made, by the database clock.
+    /// When it was created, by the database clock.
     pub created_at: Timestamp,
     /// When it or one of its annotations was last changed, by the database clock.
     pub updated_at: Timestamp,
-    /// Bytes of `data` and `meta` as they are stored, compressed.
+    /// Bytes of `data` and `meta` as stored, after compression.
     pub stored_bytes: i64,
 }
 
-/// Where a page of tasks begins.
+/// Where a page of tasks starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// After this many tasks, which are counted off: the further in, the slower.
+pub enum PageStart {
+    /// After this many tasks. Postgres counts them, so a later page takes longer.
     Offset(i64),
-    /// After the task with this id: every page takes the same time.
+    /// After the task with this ID. Every page takes the same time.
     After(i64),
 }
 
@@ -55,8 +54,8 @@ const SELECT: &str = "SELECT t.id, t.project_id,
 
 /// The tasks of a project after an ID, in order: $1 project, $2 after.
 ///
-/// Pairs in the order of the index by project, which leave the planner no other way. Told the project by itself, it
-/// expects too few rows of it while the table has grown since it was last analyzed, and reads and sorts all of them.
+/// The pairs match the index by project, so the planner has no other choice. With a condition on the project alone, and
+/// a table that has grown since its last analyze, it expects too few rows and reads and sorts all of them.
 const OF_PROJECT: &str = "(project_id, id) > ($1::bigint, $2::bigint) AND (project_id, id) <= ($1, 9223372036854775807) ORDER BY project_id, id";
 
 fn read(row: &Row) -> TaskRow {
@@ -79,16 +78,17 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<TaskRow>
     Ok(row.as_ref().map(read))
 }
 
-/// One page of a project's tasks in the order they were made.
-pub async fn page(client: &impl GenericClient, project: i64, from: From, limit: i64) -> Result<Vec<TaskRow>> {
-    // The ids by the index alone, and only then the rows: those before the page are never looked at.
-    // Without an offset where there is none: it would look like a good part of the table in a plan for all values.
+/// One page of a project's tasks, in the order of their IDs.
+pub async fn page(client: &impl GenericClient, project: i64, from: PageStart, limit: i64) -> Result<Vec<TaskRow>> {
+    // First the IDs, from the index alone, then the rows: rows before the page are never read.
+    // No OFFSET for the first page: in a plan for all values, Postgres would expect it to skip a large part of the
+    // table.
     let (after, offset, cut) = match from {
-        From::Offset(0) => (i64::MIN, None, "LIMIT $3"),
-        From::Offset(tasks) => (i64::MIN, Some(tasks), "LIMIT $3 OFFSET $4"),
-        From::After(id) => (id, None, "LIMIT $3"),
+        PageStart::Offset(0) => (i64::MIN, None, "LIMIT $3"),
+        PageStart::Offset(tasks) => (i64::MIN, Some(tasks), "LIMIT $3 OFFSET $4"),
+        PageStart::After(id) => (id, None, "LIMIT $3"),
     };
-    // The limit of one keeps it a look-up by key for each row, whatever the planner knows of the table.
+    // `LIMIT 1` forces a look-up by key for each row, whatever the statistics are.
     let text = format!(
         "{SELECT} FROM unnest(ARRAY(SELECT id FROM tasks WHERE {OF_PROJECT} {cut})) AS page (id)
             CROSS JOIN LATERAL (SELECT * FROM tasks WHERE id = page.id LIMIT 1) t ORDER BY page.id"
@@ -100,9 +100,9 @@ pub async fn page(client: &impl GenericClient, project: i64, from: From, limit: 
     Ok(rows.iter().map(read).collect())
 }
 
-/// Counts a task's annotations again; `updated_at` moves, as the task as exported has changed.
+/// Counts a task's annotations again, and sets `updated_at`, because the exported task has changed.
 ///
-/// The task's row is locked first, so that two changes at once count one after the other.
+/// Locks the task's row first, so that parallel changes count one after the other.
 pub(crate) async fn count_annotations(tx: &Transaction<'_>, task: i64) -> Result<()> {
     tx.execute("SELECT 1 FROM tasks WHERE id = $1 FOR UPDATE", &[&task]).await?;
     tx.execute(

@@ -1,13 +1,13 @@
-//! What holds for all files of this crate.
+//! A rule for all files of this crate: only a table's own file writes the table.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the transitions of a job write several tables in one statement.
+/// The folder whose statements may write several tables: the transitions of a job.
 const LIFECYCLE: &str = "lifecycle/";
 
-/// Tables whose file has another name, and the file by which imports write the native host's tables.
+/// Tables and the files of another name that may write them. Imports write the native host's tables by `COPY`.
 const OTHER_HOMES: [(&str, &str); 4] = [
     ("api_tokens", "tokens.rs"),
     ("tasks", "host/native/copy.rs"),
@@ -22,7 +22,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// All files of a folder of the crate by their paths in it, without comments.
+/// The path and the text without comments of each file below a folder of the crate.
 fn texts(folder: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut paths = Vec::new();
@@ -36,7 +36,7 @@ fn texts(folder: &str) -> Vec<(String, String)> {
     paths.into_iter().map(text).collect()
 }
 
-/// What follows each of these verbs, as it stands in the text.
+/// The word after each occurrence of these verbs.
 fn written<'a>(text: &'a str, verbs: &[&str]) -> Vec<&'a str> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let follows = |at: usize, verb: &str| {
@@ -60,7 +60,7 @@ fn is_home(file: &str, table: &str) -> bool {
 }
 
 #[test]
-fn only_a_tables_own_file_and_the_life_cycle_write_it() {
+fn only_a_tables_own_file_and_the_lifecycle_write_it() {
     let migrations = texts("migrations");
     let tables: BTreeSet<&str> =
         migrations.iter().flat_map(|(_, text)| written(text, &["CREATE TABLE"])).map(bare).collect();
@@ -68,7 +68,7 @@ fn only_a_tables_own_file_and_the_life_cycle_write_it() {
     for (file, text) in texts("src").iter().filter(|(file, _)| file != "tests.rs") {
         for word in written(text, &["INSERT INTO", "UPDATE", "DELETE FROM", "COPY"]).into_iter().map(bare) {
             if word.contains('{') {
-                strangers.push(format!("{file} writes a table that is named elsewhere: {word}"));
+                strangers.push(format!("{file} writes a table whose name is a variable: {word}"));
             } else if let Some(table) = tables.get(word) {
                 seen.insert(*table);
                 if !is_home(file, table) {
@@ -78,7 +78,7 @@ fn only_a_tables_own_file_and_the_life_cycle_write_it() {
         }
     }
     assert!(strangers.is_empty(), "move these statements to the tables' files:\n{}", strangers.join("\n"));
-    assert_eq!(seen, tables, "a table without a statement that writes it: does this test still read them?");
+    assert_eq!(seen, tables, "no statement writes some table; does this test still find the statements?");
 }
 
 #[test]

@@ -1,33 +1,32 @@
-//! The `api_tokens` table: who may call the API. Tokens are kept as SHA-256, never as text.
+//! The `api_tokens` table: who may call the API. It has the SHA-256 of each token, never its text.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use crate::GenericClient;
 use jiff::Timestamp;
+use longshore_model::Secret;
 use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
 use crate::bounded::bounded;
-use crate::{Bounded, Error, Result};
-use longshore_model::Secret;
+use crate::{Bounded, Error, GenericClient, Result};
 
-/// The name of the token that the environment gives at the first start.
+/// The name of the token that the operator sets in the environment.
 pub const BOOTSTRAP: &str = "bootstrap";
 
-/// A token as it is known: without the token.
+/// A token without its text.
 #[derive(Debug, Clone)]
 pub struct TokenRow {
-    /// Identity of the token.
+    /// ID of the token.
     pub id: i64,
-    /// Unique name, given by the admin who made it. It stands in the audit.
+    /// Unique name, chosen by the admin who created it. The audit shows it.
     pub name: String,
-    /// A word of column `role`: read, sync or admin. Never changes, but for the bootstrap token.
+    /// A word of column `role`: `read`, `sync` or `admin`. Never changes, except for the bootstrap token.
     pub role: String,
-    /// Projects it may touch; `None` is all.
+    /// IDs of the projects it may access. `None` means all.
     pub projects: Option<Vec<i64>>,
-    /// When it was made, by the database clock.
+    /// When it was created, by the database clock.
     pub created_at: Timestamp,
-    /// When it was used last, by the database clock, exact to a minute. `None` if it never was. Written by
+    /// When it was last used, by the database clock, exact to a minute. `None` if it was never used. Written by
     /// [`find_all`].
     pub last_used_at: Option<Timestamp>,
 }
@@ -45,10 +44,10 @@ fn read(row: &Row) -> TokenRow {
     }
 }
 
-/// What stands for a token here: SHA-256 of it.
+/// The SHA-256 of a token.
 ///
-/// A token is long and random, so a plain hash cannot be searched back, and a look-up by digest
-/// tells nothing about a token by its time.
+/// A token is long and random, so an attacker cannot find it from an unsalted hash. Looking up by digest avoids a
+/// timing side channel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; 32]);
 
@@ -58,13 +57,13 @@ impl std::fmt::Debug for TokenDigest {
     }
 }
 
-/// The digest of a token.
+/// Computes the digest of a token.
 pub fn digest(token: &Secret) -> TokenDigest {
     TokenDigest(Sha256::digest(token.expose().as_bytes()).into())
 }
 
-/// Finds tokens by their [`digest`], and notes about once a minute that they are in use. A digest that no
-/// token has gives no row.
+/// Finds tokens by their [`digest`], and updates `last_used_at` about once a minute. An unknown digest has no entry in
+/// the result.
 pub async fn find_all(client: &impl GenericClient, digests: &[TokenDigest]) -> Result<Vec<(TokenDigest, TokenRow)>> {
     let statement = client
         .prepare_cached(&format!(
@@ -106,7 +105,7 @@ pub async fn insert(
         .map_err(Error::from)
         .map_err(|error| {
             if error.is_unique_violation() {
-                Error::Conflict(format!("there already is a token named \"{name}\""))
+                Error::Conflict(format!("a token named \"{name}\" already exists"))
             } else {
                 error
             }
@@ -114,10 +113,10 @@ pub async fn insert(
     Ok(read(&row))
 }
 
-/// Makes the environment's token the admin token named [`BOOTSTRAP`], replacing the one before.
+/// Makes the environment's token the admin token named [`BOOTSTRAP`]. It replaces the previous one.
 ///
 /// # Errors
-/// Another token has the same text.
+/// A unique violation if another token has the same text.
 pub async fn upsert_bootstrap(client: &impl GenericClient, token: &Secret) -> Result<()> {
     client
         .execute(
@@ -132,7 +131,7 @@ pub async fn upsert_bootstrap(client: &impl GenericClient, token: &Secret) -> Re
 
 /// Tokens with a larger ID than `after`, by ID, as far as they fit into `most` bytes.
 pub async fn list(client: &impl GenericClient, after: i64, most: i64) -> Result<Bounded<TokenRow>> {
-    // A project ID prints as at most 20 bytes; what a row has besides is below 1 kB.
+    // A project ID prints as at most 20 bytes; the rest of a row is below 1 kB.
     let text = bounded(
         "SELECT * FROM api_tokens WHERE id > $1",
         "1024 + 20 * coalesce(cardinality(projects), 0)",
@@ -143,7 +142,7 @@ pub async fn list(client: &impl GenericClient, after: i64, most: i64) -> Result<
     Bounded::read(&client.query(&text, &[&after, &most]).await?, |row| Ok(read(row)))
 }
 
-/// Removes a token, and returns what it was, or `None`. A cache of tokens has to forget this one.
+/// Deletes a token and returns its row, or `None` if it does not exist. The caller must remove it from its token cache.
 pub async fn delete(client: &impl GenericClient, id: i64) -> Result<Option<TokenRow>> {
     let row = client.query_opt(&format!("DELETE FROM api_tokens WHERE id = $1 RETURNING {COLUMNS}"), &[&id]).await?;
     Ok(row.as_ref().map(read))

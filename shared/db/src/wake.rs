@@ -1,9 +1,10 @@
-//! Wakes loops of the schedulers: the relay after a sync was enqueued, the reporter after a sync began or ended.
+//! Wakes loops of the schedulers: the relay after a sync was enqueued, the reporter after a sync started or ended.
 //!
-//! Postgres holds a lock from `NOTIFY` until its transaction is on disk, so transactions that notify commit one after
-//! the other. Requests, claims and ends of jobs are many at once: they send their wake-ups after the commit, in a
-//! separate transaction that writes nothing, and several wake-ups become one. A lost one costs a second at most,
-//! because each loop also has a timer. Rare transactions (releases, splits, cancellations) still use `NOTIFY`.
+//! Postgres holds a lock from `NOTIFY` until its transaction is on disk, so transactions with `NOTIFY` commit one after
+//! the other. Requests, claims and ends of jobs are frequent and run in parallel. They send their wake-up after the
+//! commit, in a separate transaction that writes nothing, and several wake-ups are combined. A lost wake-up costs at
+//! most a second, because each loop also has a timer. Rare transactions (releases, splits, cancellations) use `NOTIFY`
+//! within the transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +15,11 @@ use tokio::time::sleep;
 
 use crate::{Db, GenericClient as _};
 
-/// The pause between two wake-ups. Shorter, and a loop would be woken for every job of a busy process; longer, and a sync that
-/// is enqueued right after another would wait for it.
+/// The pause between two wake-ups. With a shorter one, a busy process would wake a loop for every job. With a longer
+/// one, a sync that is enqueued right after another would wait noticeably.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The loops that are to be woken. Clones share it.
+/// The wake-ups that were requested and not sent yet. Clones share them.
 #[derive(Clone, Default)]
 pub(crate) struct Wakeups(Arc<Inner>);
 
@@ -26,16 +27,16 @@ pub(crate) struct Wakeups(Arc<Inner>);
 struct Inner {
     relay: AtomicBool,
     reporter: AtomicBool,
-    wanted: Notify,
+    requested: Notify,
 }
 
 impl Wakeups {
-    fn want(&self, which: &AtomicBool) {
+    fn request(&self, which: &AtomicBool) {
         which.store(true, Ordering::Release);
-        self.0.wanted.notify_one();
+        self.0.requested.notify_one();
     }
 
-    /// The statements that wake these loops, which are none afterwards.
+    /// Takes the statements that send the requested wake-ups; empty if there are none.
     fn take(&self) -> String {
         let notify = |which: &AtomicBool, channel: &str| {
             if which.swap(false, Ordering::AcqRel) { format!("NOTIFY {channel};") } else { String::new() }
@@ -45,27 +46,27 @@ impl Wakeups {
 }
 
 impl Db {
-    /// Has the relay look at the outbox. Call it once the transaction that wrote there has committed.
+    /// Makes the relay look at the outbox. Call it after the commit of a transaction that wrote to the outbox.
     pub fn wake_relay(&self) {
-        self.wakeups.want(&self.wakeups.0.relay);
+        self.wakeups.request(&self.wakeups.0.relay);
     }
 
-    /// Has the reporter look at the syncs. Call it once a transaction that began or ended one has committed.
+    /// Makes the reporter look at the syncs. Call it after the commit of a transaction that started or ended a sync.
     pub fn wake_reporter(&self) {
-        self.wakeups.want(&self.wakeups.0.reporter);
+        self.wakeups.request(&self.wakeups.0.reporter);
     }
 
-    /// Sends this pool's wake-ups through another, whose connections no requests hold.
+    /// Lets `other` send this pool's wake-ups. Use it where requests may hold all connections of this pool.
     #[must_use]
     pub fn waking_through(mut self, other: &Self) -> Self {
         self.wakeups = other.wakeups.clone();
         self
     }
 
-    /// Sends wake-ups of this pool, its clones and those that wake through it, until dropped.
+    /// Sends the wake-ups of this pool, of its clones, and of pools that wake through it. Runs until it is dropped.
     pub async fn send_wakeups(&self) {
         loop {
-            self.wakeups.0.wanted.notified().await;
+            self.wakeups.0.requested.notified().await;
             let statements = self.wakeups.take();
             if statements.is_empty() {
                 continue;
@@ -83,15 +84,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_wake_ups_at_once_are_one_of_each_loop() {
+    fn several_wake_ups_of_a_loop_become_one() {
         let wakeups = Wakeups::default();
         assert_eq!(wakeups.take(), "");
         for _ in 0..3 {
-            wakeups.want(&wakeups.0.reporter);
+            wakeups.request(&wakeups.0.reporter);
         }
         assert_eq!(wakeups.take(), "NOTIFY longshore_syncs;");
-        wakeups.want(&wakeups.0.relay);
-        wakeups.want(&wakeups.0.reporter);
+        wakeups.request(&wakeups.0.relay);
+        wakeups.request(&wakeups.0.reporter);
         assert_eq!(wakeups.take(), "NOTIFY longshore_outbox;NOTIFY longshore_syncs;");
     }
 }

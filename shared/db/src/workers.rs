@@ -1,14 +1,12 @@
-//! The `workers` table: who works, and how much at once.
+//! The `workers` table: the running workers and their slots.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use std::time::Duration;
 
-use crate::GenericClient;
+use crate::{Error, GenericClient, Result};
 
-use crate::{Error, Result};
-
-/// Writes that a worker is running, with this many slots for import jobs.
+/// Records that a worker is running, with this many slots for import jobs.
 pub async fn register(client: &impl GenericClient, name: &str, slots: i32) -> Result<()> {
     client
         .execute(
@@ -20,8 +18,8 @@ pub async fn register(client: &impl GenericClient, name: &str, slots: i32) -> Re
     Ok(())
 }
 
-/// Removes a worker that stops, and those that were last seen an hour ago.
-pub async fn remove(client: &impl GenericClient, name: &str) -> Result<()> {
+/// Removes a worker that stops, and workers that did not register for an hour.
+pub async fn deregister(client: &impl GenericClient, name: &str) -> Result<()> {
     client.execute("DELETE FROM workers WHERE name = $1 OR seen_at < now() - interval '1 hour'", &[&name]).await?;
     Ok(())
 }
@@ -29,22 +27,22 @@ pub async fn remove(client: &impl GenericClient, name: &str) -> Result<()> {
 /// Whether the database takes writes.
 ///
 /// # Errors
-/// [`Error::ReadOnly`] from a standby, or where an operator allows reads alone.
+/// [`Error::ReadOnly`] if it is a standby, or if an operator made it read-only.
 pub async fn can_write(client: &impl GenericClient) -> Result<()> {
     let row = client.query_one("SELECT current_setting('transaction_read_only')::boolean", &[]).await?;
     if row.get(0) { Err(Error::ReadOnly) } else { Ok(()) }
 }
 
-/// How import jobs and the slots for them stand.
+/// Import jobs, and the slots for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
-    /// Slots of workers seen within the given time.
+    /// Slots of the workers that registered within the given time.
     pub slots: i64,
-    /// Jobs that hold a slot, or are due and will.
+    /// Jobs that run or are due.
     pub jobs: i64,
 }
 
-/// How many import jobs there are for how many slots.
+/// Counts import jobs, and the slots of workers that registered within `seen_within`.
 pub async fn load(client: &impl GenericClient, seen_within: Duration) -> Result<Load> {
     let statement = client
         .prepare_cached(

@@ -52,7 +52,7 @@ pub(in crate::api) struct Links {
 impl Links {
     /// Reads the storages of a project.
     pub(in crate::api) async fn of(state: &ApiState, client: &Client, project: i64) -> ApiResult<Self> {
-        let storages = resolve::connected(client, project).await?;
+        let storages = resolve::import_storages(client, project).await?;
         Ok(Self { state: state.clone(), project, storages, budget: ReplacementBudget::new(MOST_LINK_BYTES) })
     }
 

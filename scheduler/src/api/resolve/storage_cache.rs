@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_db::Sealed;
+use longshore_db::SealedSecrets;
 use longshore_db::resolve::Candidate;
 use longshore_db::storages::seal_name;
 use longshore_model::{FailureReason, Secrets};
@@ -28,7 +28,7 @@ pub(in crate::api) struct StorageCache(Cache<i64, OpenStorage>);
 struct OpenStorage {
     /// What it was opened with. A row that differs opens the storage again.
     settings: String,
-    secrets: Option<Sealed>,
+    secrets: Option<SealedSecrets>,
     storage: Arc<dyn Storage>,
 }
 

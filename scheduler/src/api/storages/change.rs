@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use longshore_db::Sealed;
-use longshore_db::storages::Written;
+use longshore_db::SealedSecrets;
+use longshore_db::storages::StorageValues;
 use longshore_filter::KeyFilter;
 use longshore_model::kinds::Field;
 use longshore_model::{Direction, Secret, Secrets, StorageKind};
@@ -144,8 +144,8 @@ impl Change {
 
 impl Draft {
     /// The columns to write.
-    pub(super) fn written<'a>(&'a self, secrets: Option<&'a Sealed>) -> Written<'a> {
-        Written {
+    pub(super) fn written<'a>(&'a self, secrets: Option<&'a SealedSecrets>) -> StorageValues<'a> {
+        StorageValues {
             project_id: self.fields.project_id,
             title: self.fields.title.as_deref(),
             description: self.fields.description.as_deref(),

@@ -1,7 +1,7 @@
 //! The secret fields of a storage, between a draft and the sealed column.
 
 use longshore_db::storages::{self, StorageRow, seal_name};
-use longshore_db::{Client, Sealed};
+use longshore_db::{Client, SealedSecrets};
 use longshore_model::{FailureReason, Secrets};
 
 use super::change::Draft;
@@ -9,7 +9,7 @@ use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult};
 
 /// Seals the secrets of a storage for its row; `None` if there are none.
-pub(super) fn seal(state: &ApiState, id: i64, secrets: &Secrets) -> ApiResult<Option<Sealed>> {
+pub(super) fn seal(state: &ApiState, id: i64, secrets: &Secrets) -> ApiResult<Option<SealedSecrets>> {
     if *secrets == Secrets::none(secrets.kind()) {
         return Ok(None);
     }

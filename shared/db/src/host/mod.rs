@@ -1,7 +1,7 @@
-//! The seam to the app whose tasks and annotations these are.
+//! The interface to the host, the app that owns tasks and annotations.
 //!
-//! What differs between hosts is behind [`Host`] and nowhere else: read a storage's settings, insert
-//! tasks, read annotations to export. Schema `longshore` itself is ours whatever the host.
+//! All differences between hosts are behind [`Host`]: how to read a storage's settings, insert tasks, and read
+//! annotations to export. Schema `longshore` itself is the same for every host.
 
 mod native;
 
@@ -18,191 +18,195 @@ pub use native::Native;
 /// A storage as a job uses it.
 #[derive(Debug, Clone)]
 pub struct JobStorage {
-    /// Identity of the storage.
+    /// ID of the storage.
     pub id: i64,
-    /// The project at the start of the sync.
+    /// ID of its project at the start of the sync.
     pub project_id: i64,
-    /// What users had set at the start of the sync.
+    /// Its settings at the start of the sync.
     pub settings: StorageSettings,
-    /// The current secrets, opened.
+    /// Its current secrets, decrypted.
     pub secrets: Secrets,
-    /// The project's label config: it names the data key of blob tasks.
+    /// The project's current label config, which names the data key of blob tasks.
     pub label_config: String,
 }
 
-/// A task to insert. JSON texts are written as they came.
+/// A task to insert. Its JSON texts are written unchanged.
 #[derive(Debug, Clone)]
 pub struct NewTask<'a> {
-    /// The key it is imported from.
+    /// Key of the object it is imported from.
     pub key: &'a str,
     /// JSON text of `data`.
     pub data: &'a str,
-    /// JSON text of `meta`; `None` is an empty object.
+    /// JSON text of `meta`. `None` means an empty object.
     pub meta: Option<&'a str>,
-    /// Annotations that came with it.
+    /// Annotations in the same item.
     pub annotations: Vec<NewAnnotation<'a>>,
-    /// Predictions that came with it.
+    /// Predictions in the same item.
     pub predictions: Vec<NewPrediction<'a>>,
 }
 
-/// An annotation that came with a task.
+/// An annotation to insert with its task.
 #[derive(Debug, Clone)]
 pub struct NewAnnotation<'a> {
     /// JSON text of `result`.
     pub result: &'a str,
     /// Whether the annotator skipped the task.
     pub was_cancelled: bool,
-    /// Whether others are compared with it.
+    /// Whether it is ground truth: other annotations are compared with it.
     pub ground_truth: bool,
-    /// Seconds that it took; `None` if not known.
+    /// Time to make it, in seconds. `None` if unknown.
     pub lead_time: Option<f64>,
-    /// ID of the user who made it; `None` if not known.
+    /// ID of the user who made it. `None` if unknown.
     pub completed_by: Option<i64>,
 }
 
-/// A prediction that came with a task.
+/// A prediction to insert with its task.
 #[derive(Debug, Clone)]
 pub struct NewPrediction<'a> {
     /// JSON text of `result`.
     pub result: &'a str,
-    /// How sure the model was; `None` if it did not say.
+    /// The model's confidence, in the model's unit. `None` if it gave none.
     pub score: Option<f64>,
-    /// Which model made it; `None` is stored as an empty text.
+    /// Version of the model. `None` is stored as an empty text.
     pub model_version: Option<&'a str>,
 }
 
-/// Which annotations a page of export takes.
+/// Which units a page of an export reads. A unit is an annotation, or a task with all of its annotations.
 #[derive(Debug, Clone)]
 pub struct Selection<'a> {
-    /// The project whose annotations are exported.
+    /// ID of the project to export.
     pub project_id: i64,
-    /// The export storage.
+    /// ID of the export storage.
     pub storage_id: i64,
-    /// The sync that exports.
+    /// ID of the sync.
     pub sync_id: i64,
-    /// Which annotations its request asked for.
+    /// What the request for the sync asked to export.
     pub options: &'a ExportOptions,
-    /// Only units with a larger ID, …
+    /// The page starts after the unit with this ID.
     pub after: i64,
-    /// … up to and with this one.
+    /// The range ends with this ID, inclusive.
     pub until: i64,
-    /// At most this many of them are gone through, …
+    /// The most units that the page looks at, including units that need no write.
     pub limit: i64,
-    /// … and no more once those to write have this many bytes.
+    /// The page ends when the units to write have this many bytes.
     pub bytes: usize,
-    /// Bytes that one of them may have, as the database prints it; a larger one is named and not read.
+    /// The most bytes of one unit, as Postgres prints it. A larger one is reported as oversize, and not read.
     pub unit_bytes: usize,
 }
 
-/// A page of export: of the next units, those that are to be written.
+/// A page of an export: the units to write among the next units of the range.
 #[derive(Debug, Clone)]
-pub struct Selected {
-    /// Those to write, in ascending order of their IDs.
+pub struct SelectedUnits {
+    /// The units to write, in ascending order of their IDs.
     pub units: Vec<Unit>,
-    /// Units that were gone through, whether they are to be written or not.
+    /// Number of units that the page looked at, including units that need no write.
     pub walked: i64,
-    /// The last ID that was gone through; the next page reads from there.
+    /// ID of the last unit that the page looked at. The next page starts after it.
     pub until: i64,
     /// Whether there may be units after it.
     pub more: bool,
-    /// Bytes of the largest row: the database connection keeps a buffer of that size.
+    /// Bytes of the largest row. The database connection keeps a buffer of this size.
     pub largest_row: usize,
-    /// The last one, if it is to be written and has more bytes than it may; then no other is in the page.
+    /// A unit that must be written but is too large. Then `units` is empty.
     pub oversize: Option<Oversize>,
 }
 
-/// A unit that was not read.
+/// A unit that was not read because it is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Oversize {
-    /// Its annotation, or its task.
+    /// ID of the annotation or task.
     pub unit_id: i64,
-    /// Bytes as the database prints it; `None` if not all of it was looked at.
+    /// Bytes as Postgres prints it. `None` if the page did not look at all of its rows.
     pub bytes: Option<usize>,
 }
 
 /// An annotation to export.
 #[derive(Debug, Clone)]
 pub struct AnnotationRow {
-    /// Identity of the annotation.
+    /// ID of the annotation.
     pub id: i64,
-    /// The task it belongs to.
+    /// ID of its task.
     pub task_id: i64,
-    /// The task's project.
+    /// ID of the task's project.
     pub project_id: i64,
-    /// JSON of the result.
+    /// JSON text of the result.
     pub result: Box<RawValue>,
     /// Whether the annotator skipped the task.
     pub was_cancelled: bool,
-    /// Whether others are compared with it.
+    /// Whether it is ground truth: other annotations are compared with it.
     pub ground_truth: bool,
-    /// Seconds that it took. `None` if not known.
+    /// Time to make it, in seconds. `None` if unknown.
     pub lead_time: Option<f64>,
-    /// ID of the user who made it. `None` if not known.
+    /// ID of the user who made it. `None` if unknown.
     pub completed_by: Option<i64>,
-    /// When it was made, by the database clock.
+    /// When it was created, by the database clock.
     pub created_at: Timestamp,
     /// When it was last changed, by the database clock.
     pub updated_at: Timestamp,
 }
 
-/// The task of exported annotations.
+/// The task of an exported unit.
 #[derive(Debug, Clone)]
 pub struct TaskRow {
-    /// Identity of the task.
+    /// ID of the task.
     pub id: i64,
-    /// The project.
+    /// ID of its project.
     pub project_id: i64,
-    /// JSON of the data.
+    /// JSON text of `data`.
     pub data: Box<RawValue>,
-    /// JSON of what came beside the data.
+    /// JSON text of `meta`.
     pub meta: Box<RawValue>,
-    /// Annotations that were not cancelled.
+    /// Number of annotations that were not cancelled.
     pub total_annotations: i32,
-    /// Annotations that were cancelled.
+    /// Number of annotations that were cancelled.
     pub cancelled_annotations: i32,
-    /// Predictions.
+    /// Number of predictions.
     pub total_predictions: i32,
-    /// When it was made, by the database clock.
+    /// When it was created, by the database clock.
     pub created_at: Timestamp,
     /// When it or one of its annotations was last changed, by the database clock.
     pub updated_at: Timestamp,
 }
 
-/// One object to write: an annotation, or a task with all of its annotations.
+/// What export writes as one object: an annotation, or a task with all of its annotations.
 #[derive(Debug, Clone)]
 pub struct Unit {
     /// The task.
     pub task: TaskRow,
-    /// The annotation, or all of the task.
+    /// The annotation, or all annotations of the task.
     pub annotations: Vec<AnnotationRow>,
 }
 
-/// The app whose tasks and annotations these are.
+/// The app that owns tasks and annotations.
+///
+/// Any function here fails while the database is unavailable; `# Errors` names the other cases.
 #[async_trait]
 pub trait Host: Send + Sync {
-    /// Reads what a job needs of its storage: settings and project as they were when the sync was enqueued, and the
-    /// current secrets, opened, so that new keys repair a running sync.
+    /// Reads what a job needs to know about its storage: the settings and project from the start of the sync, and the
+    /// current secrets, decrypted, so that new credentials repair a running sync.
     ///
     /// # Errors
-    /// [`crate::Error::StorageMoved`] if the secrets belong to another server or account by now.
+    /// [`crate::Error::StorageMoved`] if the current secrets belong to another server or account,
+    /// [`crate::Error::LeaseLost`] if the sync has ended, and [`crate::Error::Seal`] if the secrets cannot be
+    /// decrypted.
     async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage>;
 
-    /// Inserts tasks with their annotations and predictions, and returns the task ids in order.
+    /// Inserts tasks with their annotations and predictions, and returns the IDs of the tasks, in order.
     async fn insert_tasks(&self, tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>])
     -> Result<Vec<i64>>;
 
-    /// Shows a sync's status and progress where the host's users look.
+    /// Shows a sync's status and progress to the host's users.
     async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()>;
 
-    /// The largest id of what an export job walks: annotations, or tasks.
+    /// The largest ID of an annotation, or of a task if `per_task`, in the project. 0 if there is none.
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64>;
 
-    /// The first of the units that a selection goes through, without reading it.
+    /// ID of the first unit that a selection looks at, without reading its row. `None` if there is none.
     async fn next_unit_id(&self, client: &Client, selection: &Selection<'_>, per_task: bool) -> Result<Option<i64>>;
 
-    /// Annotations to write, one a unit, in ascending order of their ids.
-    async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<Selected>;
+    /// The next page of an export per annotation. Each unit has one annotation.
+    async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits>;
 
-    /// Tasks to write with all of their annotations, in ascending order of their ids.
-    async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<Selected>;
+    /// The next page of an export per task. Each unit has a task with all of its annotations.
+    async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits>;
 }

@@ -6,12 +6,12 @@ mod select;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use longshore_model::{Direction, Secrets, SyncStatus};
+use longshore_model::{Direction, Secrets, StorageSettings, SyncStatus};
 use serde_json::json;
 
-use crate::host::{Host, JobStorage, NewTask, Selected, Selection};
+use crate::host::{Host, JobStorage, NewTask, SelectedUnits, Selection};
 use crate::syncs::SyncRow;
-use crate::{Client, Error, Result, Sealed, Sealer, Transaction, storages};
+use crate::{Client, Error, Result, SealedSecrets, Sealer, Transaction, storages};
 
 /// Longshore's own tables as the host.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct Native {
 }
 
 impl Native {
-    /// A host whose storages' secrets this sealer opens.
+    /// A host that opens the secrets of storages with this sealer.
     pub fn new(sealer: Sealer) -> Self {
         Self { sealer }
     }
@@ -43,23 +43,24 @@ impl Host for Native {
             .query_opt(&statement, &[&storage_id, &sync_id])
             .await?
             .ok_or_else(|| Error::NotFound(format!("storage {storage_id}")))?;
-        // Only a live sync keeps the settings of its start. This one was cancelled or has failed meanwhile.
+        // Only a live sync has the settings of its start. This sync was cancelled or failed meanwhile.
         if row.get("ended") {
             return Err(Error::LeaseLost);
         }
-        let read = |column| -> Result<longshore_model::StorageSettings> {
+        let read = |column| -> Result<StorageSettings> {
             serde_json::from_str(row.get(column)).map_err(|error| Error::unreadable("storages.settings", error))
         };
         let (mut settings, current) = (read("settings")?, read("current_settings")?);
         let secrets = match (row.get::<_, Option<Vec<u8>>>("secrets"), row.get::<_, Option<String>>("secrets_key_id")) {
             (Some(bytes), Some(key_id)) => {
-                let opened = self.sealer.open(&format!("storage:{storage_id}"), &Sealed { key_id, bytes })?;
+                let opened = self.sealer.open(&storages::seal_name(storage_id), &SealedSecrets { key_id, bytes })?;
                 Secrets::read(settings.kind(), &opened).map_err(|error| Error::unreadable("storages.secrets", error))?
             }
             _ => Secrets::none(settings.kind()),
         };
-        // By the settings too: a storage that an earlier release saved last has no digest of its server, or an old one.
-        let server = |settings: &longshore_model::StorageSettings| settings.connection.server(&secrets);
+        // Compare the settings as well: a storage last saved by an earlier release has no digest of its server, or an
+        // old one.
+        let server = |settings: &StorageSettings| settings.connection.server(&secrets);
         if row.get::<_, Option<bool>>("moved") == Some(true) || server(&settings) != server(&current) {
             return Err(Error::StorageMoved);
         }
@@ -100,10 +101,11 @@ impl Host for Native {
             "duration": sync.started_at.map(|start| sync.finished_at.unwrap_or_else(Timestamp::now).duration_since(start).as_secs_f64()),
             "tasks_failed_validation": (counts.quarantined > 0).then_some(counts.quarantined),
         });
-        let trouble = match sync.status {
+        let traceback = match sync.status {
             SyncStatus::Failed => sync.detail.clone(),
             SyncStatus::CompletedWithErrors => Some(format!(
-                "{} set aside in this sync, {} still set aside from earlier ones: see /api/quarantine?storage={}",
+                "Quarantined by this sync: {}. Still in quarantine from earlier syncs: {}. For the reasons see \
+                 /api/quarantine?storage={}",
                 counts.quarantined, counts.still_quarantined, sync.storage_id
             )),
             SyncStatus::Initialized
@@ -112,11 +114,11 @@ impl Host for Native {
             | SyncStatus::Completed
             | SyncStatus::Cancelled => None,
         };
-        let shown = storages::Shown {
+        let shown = storages::StatusReport {
             status: sync.status,
             sync_id: sync.id,
             moved,
-            trouble: trouble.as_deref(),
+            traceback: traceback.as_deref(),
             finished_at: sync.finished_at,
             progress: &progress,
             times: &times,
@@ -126,7 +128,7 @@ impl Host for Native {
 
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64> {
         let table = if per_task { "tasks" } else { "annotations" };
-        // Not `max`: where the planner expects hardly any rows of the project, it reads all of them for that.
+        // Not `max`: if the planner expects few rows of the project, it reads all of them for it.
         let statement = format!("SELECT id FROM {table} WHERE project_id = $1 ORDER BY id DESC LIMIT 1");
         Ok(client.query_opt(&statement, &[&project_id]).await?.map_or(0, |row| row.get(0)))
     }
@@ -135,16 +137,16 @@ impl Host for Native {
         select::next_id(client, selection, per_task).await
     }
 
-    async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<Selected> {
+    async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
         select::annotations(client, selection).await
     }
 
-    async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<Selected> {
+    async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
         select::tasks(client, selection).await
     }
 }
 
-/// A time as Label Studio spells it in `meta`: with a space and an offset.
+/// A time in Label Studio's format in `meta`: with a space and an offset.
 fn host_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
 }

@@ -1,6 +1,5 @@
--- The next tasks of a project in ascending order of their ids (`walked`): a row for each annotation of those that
--- are to be written, and one row of nulls for each of the others. Each is looked up by its key, see
--- `annotations_to_export.sql`.
+-- The next tasks of a project, in ascending order of their IDs (`walked`): one row per annotation of a task to write,
+-- and one row of nulls for a task that needs no write. Each is looked up by its key, see `annotations_to_export.sql`.
 -- $1 project, $2 storage, $3 sync, $4 write all, $5 only these tasks (empty: any), $6 after, $7 until, $8 limit
 SELECT page.id AS walked,
        a.id, a.task_id, a.project_id, a.result, a.was_cancelled, a.ground_truth, a.lead_time, a.completed_by,
@@ -20,7 +19,7 @@ SELECT page.id AS walked,
  CROSS JOIN LATERAL (SELECT max(updated_at) AS updated_at FROM annotations WHERE task_id = page.id) last
   LEFT JOIN LATERAL (SELECT * FROM exports WHERE storage_id = $2 AND unit = 'task' AND unit_id = page.id LIMIT 1) e
     ON true
-  -- Ended its workers, and has not changed since: left out until a user asks for it.
+  -- Skip poison (units that ended their workers) until it changes or a user replays it.
   LEFT JOIN LATERAL (SELECT updated_at FROM quarantine
                       WHERE storage_id = $2 AND unit_id = page.id AND reason = 'poison' AND state <> 'replay' LIMIT 1) poison
     ON true
@@ -30,6 +29,6 @@ SELECT page.id AS walked,
    AND CASE WHEN $4 THEN e.sync_id IS DISTINCT FROM $3
             ELSE e.unit_id IS NULL OR e.state <> 'exported'
                  OR e.unit_updated_at <> greatest(last.updated_at, t.updated_at) END
-  -- OFFSET keeps it a look-up by task, as the limits do.
+  -- `OFFSET 0` forces a look-up by task, like the limits.
   LEFT JOIN LATERAL (SELECT * FROM annotations WHERE task_id = t.id OFFSET 0) a ON true
  ORDER BY page.id, a.id

@@ -1,11 +1,11 @@
-//! The end of jobs.
+//! Statements that end jobs, or lock them for removal.
 
 use longshore_model::{FailureReason, JobState};
 
 use super::lease::Lease;
 use crate::{Result, Transaction};
 
-/// Ends the job in a final state, with the reason if it was discarded. Returns its sync.
+/// Ends the job in a final state, with the reason if it was discarded. Returns the ID of its sync.
 pub(crate) async fn end(
     tx: &Transaction<'_>,
     lease: Lease,
@@ -24,7 +24,7 @@ pub(crate) async fn end(
     Ok(row.get(0))
 }
 
-/// Cancels the jobs of a sync that have not ended.
+/// Cancels the unfinished jobs of a sync.
 pub(crate) async fn cancel_unfinished(tx: &Transaction<'_>, sync_id: i64) -> Result<()> {
     tx.execute(
         "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = now()
@@ -35,7 +35,7 @@ pub(crate) async fn cancel_unfinished(tx: &Transaction<'_>, sync_id: i64) -> Res
     Ok(())
 }
 
-/// Locks all jobs of a storage until the transaction ends. Waits for pages that are being committed.
+/// Locks all jobs of a storage until the transaction ends. Waits for running commits of pages.
 pub(crate) async fn lock_of_storage(tx: &Transaction<'_>, storage_id: i64) -> Result<()> {
     tx.execute(
         "SELECT 1 FROM jobs j JOIN syncs s ON s.id = j.sync_id WHERE s.storage_id = $1 ORDER BY j.id FOR UPDATE OF j",

@@ -1,4 +1,4 @@
-//! Leases: which attempts own their jobs, and for how long.
+//! Leases: the right of an attempt to write to its job, for a limited time.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -12,11 +12,11 @@ use crate::{GenericClient, Result};
 /// The right to write to a job, until another attempt claims it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// The job.
+    /// ID of the job.
     pub job: i64,
-    /// Counts claims of the job.
+    /// Number of this claim of the job.
     pub attempt: i32,
-    /// Random, made by the database at the claim.
+    /// Random, made by the database for each claim.
     pub token: Uuid,
 }
 
@@ -25,10 +25,10 @@ fn read(row: &Row) -> Lease {
     Lease { job: row.get(0), attempt: row.get(1), token: row.get(2) }
 }
 
-/// Extends leases and returns those that still hold; the others are lost.
+/// Extends leases and returns those that are still valid; the others are lost.
 ///
-/// A job whose row another transaction holds keeps the lease it has: that transaction is mostly a commit of the same
-/// attempt, which extends it too. Waiting would let all other leases expire behind one locked row.
+/// A job whose row is locked keeps its current lease: the lock is usually a commit of the same attempt, which extends
+/// the lease as well. Waiting for one locked row would let all other leases expire.
 pub async fn heartbeat(client: &impl GenericClient, leases: &[Lease], lease: Duration) -> Result<Vec<Lease>> {
     let jobs: Vec<i64> = leases.iter().map(|lease| lease.job).collect();
     let attempts: Vec<i32> = leases.iter().map(|lease| lease.attempt).collect();
@@ -54,7 +54,7 @@ pub async fn heartbeat(client: &impl GenericClient, leases: &[Lease], lease: Dur
     Ok(rows.iter().map(read).collect())
 }
 
-/// Jobs leased to a worker process under tokens that it does not know: the answers to its claims were lost.
+/// Jobs leased to a worker process under tokens that it does not know, because the answers to its claims were lost.
 pub async fn unknown_leases(client: &impl GenericClient, process: Uuid, known: &[Lease]) -> Result<Vec<Lease>> {
     let known: Vec<Uuid> = known.iter().map(|lease| lease.token).collect();
     let statement = client

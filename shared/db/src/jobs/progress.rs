@@ -8,21 +8,21 @@ use crate::{Counts, Result, Transaction};
 /// What a committed page adds to its job.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
-    /// How long the lease lasts from the commit on.
+    /// New length of the lease, from the time of the commit.
     pub extend_by: Duration,
-    /// Where the next page starts; `None` leaves the cursor where it is, as does a part of a page.
+    /// Where the next page starts. `None`, for a part of a page, leaves the cursor where it is.
     pub cursor: Option<&'a str>,
     /// What the page did; added to the job's counters.
     pub counts: &'a Counts,
-    /// Whether the failures in a row are over: false for a page of which nothing could be moved.
+    /// Whether to reset the failures in a row. False if no object of the page could be moved.
     pub is_progress: bool,
-    /// Keys that the page passed without losing its worker: they are out of suspicion.
+    /// Keys that the page finished without losing its worker. They are no longer suspect.
     pub passed_keys: i32,
 }
 
 /// Adds a committed page to the job: its counts, and where the next page starts. Extends the lease.
 ///
-/// Every commit clears the losses. Call [`super::hold_at`] first.
+/// Every commit resets the losses. Call [`super::hold_at`] first.
 pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progress<'_>) -> Result<()> {
     let counts = progress.counts;
     let statement = tx

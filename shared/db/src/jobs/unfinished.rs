@@ -1,4 +1,4 @@
-//! Unfinished jobs in numbers, for the metrics that no single process can know.
+//! Numbers of unfinished jobs, for metrics. Only the database knows them; each process sees only its own jobs.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -7,21 +7,21 @@ use longshore_model::{JobKind, JobState};
 use crate::row::word;
 use crate::{GenericClient, Result};
 
-/// Unfinished jobs of one kind and state.
+/// Number and age of the unfinished jobs of one kind and state.
 #[derive(Debug, Clone, Copy)]
 pub struct UnfinishedJobs {
-    /// What the jobs do.
+    /// Kind of the jobs.
     pub kind: JobKind,
     /// `available`, `running` or `retryable`.
     pub state: JobState,
-    /// How many there are.
+    /// Number of the jobs.
     pub count: i64,
     /// Seconds since the oldest of them became due; 0 if none is due.
     pub oldest_due_seconds: f64,
 }
 
-/// Unfinished jobs by kind and state.
-pub async fn unfinished(client: &impl GenericClient) -> Result<Vec<UnfinishedJobs>> {
+/// Counts unfinished jobs by kind and state. A kind and state without jobs has no entry.
+pub async fn count_unfinished(client: &impl GenericClient) -> Result<Vec<UnfinishedJobs>> {
     let rows = client
         .query(
             "SELECT kind, state, count(*) AS count,

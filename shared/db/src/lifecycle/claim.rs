@@ -1,4 +1,4 @@
-//! Claiming: how an attempt gets a job.
+//! The claim: how an attempt gets a job.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -14,94 +14,95 @@ use crate::jobs::{Fence, Lease};
 use crate::row::word;
 use crate::{GenericClient, Result};
 
-/// Losses of one key alone after which its object goes to quarantine.
+/// After this many losses while it ran alone, an object is quarantined as poison.
 const LOSSES_UNTIL_POISON: i32 = 2;
 
-/// Losses in a row after which a job is discarded: even pages of a single key end the worker, and no object can be
-/// named for it. Halving 1,000 keys to one takes nine more after the third, and with the losses of the whole page and of
-/// the key alone fourteen come before quarantine.
-const MOST_LOSSES: i32 = 20;
+/// After this many losses in a row a job is discarded: even pages of a single key ended the worker, and no single
+/// object causes it. Quarantine of an object takes at most 14 losses: three before the job runs alone, then those that
+/// halve the suspect keys to one, then [`LOSSES_UNTIL_POISON`].
+const MAX_LOSSES: i32 = 20;
 
-/// Who claims.
+/// The worker that claims.
 #[derive(Debug, Clone, Copy)]
 pub struct Claimant<'a> {
     /// The worker's name, for people.
     pub worker: &'a str,
-    /// The worker process; no two have the same, whatever their names are.
+    /// ID of the worker process. Unique even if two workers have the same name.
     pub process: Uuid,
 }
 
-/// A job as its attempt starts.
+/// A claimed job, as its attempt starts.
 #[derive(Debug, Clone)]
 pub struct ClaimedJob {
     /// The right to write to the job.
     pub lease: Lease,
-    /// The sync that the job belongs to.
+    /// ID of the job's sync.
     pub sync_id: i64,
-    /// The storage of that sync.
+    /// ID of the sync's storage.
     pub storage_id: i64,
     /// What the job does.
     pub kind: JobKind,
-    /// Where the next page starts; opaque above the storage. `None` before the first page.
+    /// Where the next page starts; opaque outside the storage adapter. `None` before the first page.
     pub cursor: Option<String>,
-    /// The range is everything after this; `None` is open. Keys for import, IDs for export. Written when the job is
-    /// made, …
+    /// The range starts after this key (import) or ID (export). `None` means from the start. Written when the job is
+    /// created.
     pub range_after: Option<String>,
-    /// … up to and with this; `None` is open. Moved down by a split.
+    /// The range ends with this key or ID, inclusive. `None` means to the end. A split lowers it.
     pub range_until: Option<String>,
-    /// Whether this is the first claim of its sync, which is in progress from now on.
+    /// Whether this is the first claim of the sync, which sets its status to `in_progress`.
     pub begins_sync: bool,
     /// Failures in a row without a committed page.
     pub failures: i32,
     /// The sync's options as JSON text.
     pub options: String,
-    /// Pages committed before, over all attempts.
+    /// Pages committed so far, over all attempts.
     pub commits: i64,
-    /// Leases in a row that were lost without a committed page.
+    /// Leases in a row that ended without a committed page.
     pub losses: i32,
-    /// Keys after the cursor among which one ended the worker; `None` without a suspicion.
+    /// Number of suspect keys after the cursor: one of them may have ended the worker. `None` if no key is suspect.
     pub suspects: Option<i32>,
-    /// The object's key or unit's ID that is known to end its worker: it goes to quarantine unread.
+    /// The key of an object, or ID of a unit, that ended its worker too often: quarantine it without reading it.
     pub poison: Option<String>,
 }
 
 impl ClaimedJob {
-    /// What the first commit of this attempt states.
+    /// The fence of the first commit of this attempt.
     pub fn fence(&self) -> Fence {
         Fence { lease: self.lease, commits: self.commits, cursor: self.cursor.clone() }
     }
 
-    /// The most keys that a page of this attempt may hold; `None` without a suspicion.
+    /// The most keys that a page of this attempt may have. `None` (no extra limit) if no key is suspect.
     pub fn page_limit(&self) -> Option<u16> {
         self.suspects.map(|keys| u16::try_from(keys / 2).unwrap_or(u16::MAX).max(1))
     }
 
-    /// Whether the job is to be discarded: it ended its worker whatever its pages held.
+    /// Whether to discard the job, because its workers ended even with pages of one key.
     pub fn is_lost_for_good(&self) -> bool {
-        self.losses >= MOST_LOSSES
+        self.losses >= MAX_LOSSES
     }
 }
 
-/// What came of a claim.
+/// The result of a claim.
 #[derive(Debug, Clone)]
 pub enum Claim {
-    /// The worker has the job.
+    /// The worker owns the job.
     Job(Box<ClaimedJob>),
-    /// Finished, cancelled, leased or not yet due. A message that led here is acknowledged and forgotten.
+    /// The job is finished, cancelled, leased, or not yet due. Acknowledge the message and do nothing.
     Nothing,
-    /// Another transaction works on the job's row: ask again.
+    /// Another transaction has locked the job's row. Try again.
     Busy,
 }
 
-/// Claims a job if it is due and no live lease is on it.
+/// Claims a job if it is due and has no valid lease.
 ///
-/// Never waits for the job's row. A claim that waited could succeed after its worker stopped listening, and the job
-/// would be leased to a worker that knows nothing of it.
+/// Never waits for a lock on the job's row. A claim that waits could succeed after its worker gave up, and then the job
+/// would be leased to a worker that does not know it.
 ///
-/// A claim whose answer was lost may have succeeded all the same: see [`super::release_unknown`].
+/// A claim whose answer was lost may have succeeded. `jobs.process` finds such leases at the next heartbeat, or as soon
+/// as the database answers again: see [`super::release_unknown`].
 pub async fn claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lease: Duration) -> Result<Claim> {
     let claimed = try_claim(client, job, who, lease).await?;
-    // A message that came early enough finds the lease of a dead worker: take the job from it, and claim again.
+    // The message may arrive before the rescuer has ended the lease of a dead worker. End that lease and claim again.
     if matches!(claimed, Claim::Nothing) && expire(client, Some(job)).await? > 0 {
         return try_claim(client, job, who, lease).await;
     }
@@ -109,7 +110,8 @@ pub async fn claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
 }
 
 async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lease: Duration) -> Result<Claim> {
-    // One round trip for the job, its sync and what the attempt needs of both: every attempt begins with it.
+    // One round trip for the job, its sync and all that the attempt needs of both, because every attempt starts with
+    // it.
     let statement = client
         .prepare_cached(
             "WITH due AS (

@@ -1,25 +1,25 @@
-//! Delete jobs beyond the first of an export: annotations that were deleted lately.
+//! Adds delete jobs to an export for annotations that are deleted while it runs.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use super::enqueue::{Enqueued, RequestedBy, enqueue};
+use super::enqueue::{EnqueuedSync, RequestedBy, enqueue};
 use crate::{Result, Transaction, syncs};
 
-/// Sees to it that the objects of deleted annotations are deleted soon.
+/// Schedules the deletion of the objects of deleted annotations.
 ///
-/// A live sync of the storage gets one more job, else a sync is enqueued. Either way it happens
-/// with the caller's transaction or not at all.
+/// A live sync of the storage gets one more delete job; otherwise a sync is enqueued. Both happen in the caller's
+/// transaction.
 ///
 /// # Errors
 /// As [`enqueue()`].
-pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enqueued> {
+pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<EnqueuedSync> {
     let enqueued = enqueue(tx, storage_id, RequestedBy::Annotation, None, None).await?;
     if !enqueued.created {
-        // The row lock keeps the sync from closing under the new job.
+        // The lock prevents that the sync closes before the new job is inserted.
         if !syncs::lock_live(tx, enqueued.sync_id).await? {
             return enqueue(tx, storage_id, RequestedBy::Annotation, None, None).await;
         }
-        // Two tables in one round trip: the outbox needs the new job's ID.
+        // Two tables in one statement, because the outbox needs the ID of the new job.
         tx.execute(
             "WITH job AS (INSERT INTO jobs (sync_id, kind) VALUES ($1, 'delete') RETURNING id)
              INSERT INTO outbox (job_id) SELECT id FROM job",
@@ -30,8 +30,8 @@ pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enq
     Ok(enqueued)
 }
 
-/// Adds one more delete job to an export that would close now, if annotations were deleted while it ran. Returns
-/// whether it did: the sync then stays open. Call it with the sync's row locked.
+/// Adds one more delete job to an export that would close now, if annotations were deleted while it ran. Returns true
+/// if it did; then the sync must stay open. The caller must have locked the sync's row.
 pub(super) async fn add_late(tx: &Transaction<'_>, sync_id: i64) -> Result<bool> {
     if tx.execute(include_str!("late_deletions.sql"), &[&sync_id]).await? == 0 {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! The one way a sync begins.
+//! Enqueues syncs. Every sync starts here, or in SQL function `longshore.enqueue_sync`.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -9,18 +9,18 @@ use tokio_postgres::{Row, Statement};
 use crate::storages::{self, StorageRow};
 use crate::{Error, GenericClient, RawJson, Result, Transaction, syncs};
 
-/// What led to a request for a sync.
+/// The source of a request for a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedBy {
     /// A caller of the API.
     Api,
     /// A message to `longshore.requests`.
     Amqp,
-    /// A caller who repeats an ended sync.
+    /// A caller of the API who repeats an ended sync.
     Retry,
-    /// A caller who has quarantined objects tried again.
+    /// A caller of the API who replays quarantined objects.
     Replay,
-    /// An annotation was deleted.
+    /// The deletion of an annotation.
     Annotation,
 }
 
@@ -36,61 +36,64 @@ impl RequestedBy {
     }
 }
 
-/// The sync that a request led to.
+/// The sync that answers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Enqueued {
-    /// The new sync, or the one that answers.
+pub struct EnqueuedSync {
+    /// ID of the sync.
     pub sync_id: i64,
-    /// False if the storage's live sync, or an earlier one with the same idempotency key, answers.
+    /// Whether the request created it. False if it is the storage's live sync, or an earlier sync with the same
+    /// idempotency key.
     pub created: bool,
 }
 
-/// Enqueues a sync in the caller's transaction: nothing is sent unless that commits.
+/// Enqueues a sync in the caller's transaction. Its messages are published only if that commits.
 ///
-/// The work is SQL function `longshore.enqueue`, which hosts reach as `longshore.enqueue_sync`.
+/// SQL function `longshore.enqueue` does the work; hosts can call it as `longshore.enqueue_sync`.
 ///
 /// # Errors
-/// [`Error::NotFound`] without such a storage, [`Error::Conflict`] if it may not be synced.
+/// [`Error::NotFound`] if the storage does not exist, [`Error::Conflict`] if it may not start syncs.
 pub async fn enqueue(
     client: &impl GenericClient,
     storage_id: i64,
     requested_by: RequestedBy,
     idempotency_key: Option<&str>,
     options: Option<&ExportOptions>,
-) -> Result<Enqueued> {
+) -> Result<EnqueuedSync> {
     let statement = client.prepare_cached("SELECT sync_id, created FROM longshore.enqueue($1, $2, $3, $4)").await?;
     let options = json(options)?;
     let values: [&(dyn ToSql + Sync); 4] = [&storage_id, &requested_by.as_str(), &idempotency_key, &options];
     let row = query(client, &statement, &values, storage_id).await?;
-    row.as_ref().map(Enqueued::of).ok_or_else(|| not_found(storage_id))
+    row.as_ref().map(EnqueuedSync::of).ok_or_else(|| not_found(storage_id))
 }
 
-/// A caller's request for a sync of a storage, if it is such a storage and in one of these projects.
+/// An API caller's request for a sync of a storage.
 #[derive(Debug, Clone, Copy)]
 pub struct SyncRequest<'a> {
-    /// The storage to sync.
+    /// ID of the storage to sync.
     pub storage_id: i64,
-    /// The kind that the caller names; another one is not found.
+    /// The kind in the request. A storage of another kind is not found.
     pub kind: StorageKind,
-    /// The direction that the caller names; another one is not found.
+    /// The direction in the request. A storage of the other direction is not found.
     pub direction: Direction,
-    /// Only these projects; `None` is all.
+    /// The projects that the caller may access. A storage of another project is not found. `None` means all.
     pub projects: Option<&'a [i64]>,
-    /// The name of the token that was used, for the audit.
+    /// The name of the caller's token, for the audit.
     pub token: &'a str,
-    /// A text by which a repeated request finds the sync of the first. `None` if the caller gave none.
+    /// A key by which a repeated request finds the sync of the first one. `None` if the caller gave none.
     pub idempotency_key: Option<&'a str>,
-    /// What to export. `None` is the default, and always so for import.
+    /// What to export. `None` means the defaults; always `None` for import.
     pub options: Option<&'a ExportOptions>,
 }
 
-/// Enqueues a sync for a caller of the API, and writes a new one into the audit: all in one statement,
-/// which is one transaction and one round trip. Returns the storage as it is afterwards.
+/// Enqueues a sync for a caller of the API, and writes an audit entry if it is new. One statement, so it is one
+/// transaction and one round trip. Returns the sync and the storage's row after it.
 ///
 /// # Errors
 /// As [`enqueue()`].
-pub async fn enqueue_request(client: &impl GenericClient, request: &SyncRequest<'_>) -> Result<(Enqueued, StorageRow)> {
-    // The audit's row is written by the same statement: a request for a sync is one round trip.
+pub async fn enqueue_request(
+    client: &impl GenericClient,
+    request: &SyncRequest<'_>,
+) -> Result<(EnqueuedSync, StorageRow)> {
     let text = format!(
         "WITH asked AS (
              SELECT e.sync_id, e.created, e.storage
@@ -118,19 +121,19 @@ pub async fn enqueue_request(client: &impl GenericClient, request: &SyncRequest<
     ];
     let row = query(client, &statement, &values, request.storage_id).await?;
     let row = row.ok_or_else(|| not_found(request.storage_id))?;
-    Ok((Enqueued::of(&row), storages::read(&row)?))
+    Ok((EnqueuedSync::of(&row), storages::read(&row)?))
 }
 
-/// Starts a sync of the same storage with the same options.
+/// Enqueues a sync of the same storage with the same options as sync `id`.
 ///
 /// # Errors
-/// [`Error::NotFound`] without such a sync.
-pub async fn retry(tx: &Transaction<'_>, id: i64) -> Result<Enqueued> {
+/// [`Error::NotFound`] if the sync does not exist; else as [`enqueue()`].
+pub async fn retry(tx: &Transaction<'_>, id: i64) -> Result<EnqueuedSync> {
     let sync = syncs::get(tx, id).await?;
     enqueue(tx, sync.storage_id, RequestedBy::Retry, None, Some(&sync.options)).await
 }
 
-impl Enqueued {
+impl EnqueuedSync {
     fn of(row: &Row) -> Self {
         Self { sync_id: row.get("sync_id"), created: row.get("created") }
     }

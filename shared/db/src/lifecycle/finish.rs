@@ -1,4 +1,5 @@
-//! How an attempt ends. Each function is called in the transaction that holds the job, see [`jobs::hold`].
+//! The ends of an attempt. Callers must first lock the job in the same transaction, with [`jobs::hold`] or
+//! [`jobs::hold_at`].
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -10,16 +11,12 @@ use super::delete_job;
 use crate::jobs::{self, Lease};
 use crate::{Result, Transaction, syncs};
 
-/// Ends the job as completed; the last job of a sync closes the sync in the same transaction.
-///
-/// Call [`jobs::hold`] first.
+/// Ends the job as completed. The last job of a sync closes the sync in the same transaction.
 pub async fn complete(tx: &Transaction<'_>, lease: Lease) -> Result<()> {
     finish(tx, lease, JobState::Completed, None).await
 }
 
-/// Discards the job for a reason that a user understands; its sync fails with that reason.
-///
-/// Call [`jobs::hold`] first.
+/// Discards the job. Its sync fails with the same reason; `detail` is the text for users.
 pub async fn discard(tx: &Transaction<'_>, lease: Lease, reason: FailureReason, detail: &str) -> Result<()> {
     finish(tx, lease, JobState::Discarded, Some((reason, detail))).await
 }
@@ -29,16 +26,16 @@ async fn finish(tx: &Transaction<'_>, lease: Lease, state: JobState, why: Option
     close_if_done(tx, sync, why).await
 }
 
-/// Closes a sync whose last job ended, or fails it at once when a job was discarded.
+/// Closes a sync whose last job ended, or fails a sync immediately if a job was discarded.
 ///
-/// If an annotation was deleted meanwhile, an export closes only after a delete job that began when all was
-/// written: the annotation's own delete job may have come before the object.
+/// If an annotation was deleted during an export, the export closes only after a delete job that started after all
+/// objects were written. The annotation's own delete job may have run before its object was written.
 async fn close_if_done(tx: &Transaction<'_>, sync_id: i64, failure: Option<(FailureReason, &str)>) -> Result<()> {
     if failure.is_some() {
-        // Jobs before the sync, as everywhere: these would only go on with a sync that has failed.
+        // Lock jobs before the sync, as every transaction does. Other jobs would only continue a failed sync.
         jobs::cancel_unfinished(tx, sync_id).await?;
     }
-    // Two jobs that end together take turns here, so one of them sees the other's end.
+    // Two jobs that end at the same time wait here for each other, so the second one sees that the first has ended.
     syncs::lock(tx, sync_id).await?;
     if failure.is_none() && delete_job::add_late(tx, sync_id).await? {
         return Ok(());
@@ -46,17 +43,13 @@ async fn close_if_done(tx: &Transaction<'_>, sync_id: i64, failure: Option<(Fail
     syncs::close(tx, sync_id, failure).await
 }
 
-/// Puts the job at the back of the queue, due after `delay`: its quantum is used, its worker drains, or the database
-/// was unavailable for a while. Not a failure.
-///
-/// Call [`jobs::hold`] first.
+/// Puts the job at the back of the queue, due after `delay`: its quantum is used up, its worker drains, or the database
+/// was unavailable. Not a failure.
 pub async fn release(tx: &Transaction<'_>, lease: Lease, delay: Duration) -> Result<()> {
     requeue(tx, lease, JobState::Available, delay, 0, None).await
 }
 
-/// Lets the job wait until `delay` has passed, after a transient failure.
-///
-/// Call [`jobs::hold`] first.
+/// Makes the job retryable after `delay`, because of a transient failure. Adds to its failures in a row.
 pub async fn retry_later(
     tx: &Transaction<'_>,
     lease: Lease,
@@ -76,7 +69,7 @@ async fn requeue(
     why: Option<(FailureReason, &str)>,
 ) -> Result<()> {
     let (reason, detail) = why.unzip();
-    // Two tables in one round trip: the message is due when the job is, by the same clock.
+    // Two tables in one round trip, so that message and job are due at the same time of the same clock.
     let statement = tx
         .prepare_cached(
             "WITH requeued AS (

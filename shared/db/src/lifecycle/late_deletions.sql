@@ -1,8 +1,10 @@
--- One more delete job for an export that would close now, if an annotation was deleted while it ran (which added a
--- delete job to the first one): those jobs may have come before the object. The last one is marked by its range, of
--- which delete jobs make no use; whatever is deleted after it began finds all objects written. No times are compared,
--- for those of the rows are of a transaction's start, and others see what it wrote only after its end. Read off the
--- sync's own jobs: to look for such objects would take a scan of all that was ever exported.
+-- Adds one more delete job to an export that would close now, if an annotation was deleted while it ran. Such a
+-- deletion added a second delete job, and that job may have run before the annotation's object was written. So an
+-- export closes only after a delete job that started after its last object. The job is marked as `late` in its range,
+-- which delete jobs do not use. A deletion after it started finds all objects written.
+-- The sync's jobs show whether the job is needed; a search for such objects would scan all that was ever exported.
+-- Times are not compared: a row has the time at which its transaction started, but others see it only after its end.
+-- Rows that were deleted in SQL, without the API, are found by the next sync.
 -- $1 sync
 WITH job AS (
     INSERT INTO jobs (sync_id, kind, range_after)

@@ -1,15 +1,19 @@
-//! What the commit of a page does to its job.
+//! The commit of a page, as far as it concerns the job.
 //!
-//! A page is one transaction of the worker: [`crate::jobs::hold_at`] first, then what the page writes, then
+//! A worker commits a page in one transaction: first [`crate::jobs::hold_at`], then the writes of the page, then
 //! [`record_page`], and at the end of the range or of the quantum one function of `finish`.
+//!
+//! A page may commit in parts. Only the last part moves the cursor and counts the listing.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::jobs::{self, Lease, Progress};
 use crate::{Result, Transaction};
 
-/// Adds a committed page to its job, and cuts the rest of the job's range at `cut_keys` (in ascending order, mostly
-/// none): the job keeps what lies up to the first, each further part becomes a new job.
+/// Adds a committed page to its job, and splits the rest of the job's range at `cut_keys`.
+///
+/// The keys are in ascending order; usually there are none. The job keeps the range up to the first key, and each
+/// further part becomes a new job.
 ///
 /// Call [`jobs::hold_at`] first.
 pub async fn record_page(
@@ -22,12 +26,11 @@ pub async fn record_page(
     split(tx, lease, cut_keys).await
 }
 
-/// Cuts the rest of the job's range. The parts cover it exactly once, whatever keys come and go meanwhile: each is
-/// "after this key, up to and with that one".
+/// Splits the rest of the job's range. Each part is `(after, until]`, so the parts cover the range exactly once, even
+/// if keys are added or deleted meanwhile.
 async fn split(tx: &Transaction<'_>, lease: Lease, keys: &[String]) -> Result<()> {
     let Some(first) = keys.first() else { return Ok(()) };
-    // One statement, though it writes two tables: up to 32 new jobs and their messages in one round trip, in the
-    // transaction of a page.
+    // Two tables in one round trip: up to 32 new jobs and their messages.
     tx.execute(
         "WITH parent AS (
              SELECT sync_id, kind, range_until FROM jobs WHERE id = $1

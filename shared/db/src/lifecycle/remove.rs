@@ -1,19 +1,22 @@
-//! Removing a storage, and with it all of its syncs and jobs.
+//! Removes a storage with all of its syncs and jobs.
+//!
+//! Tables with millions of rows have no foreign keys, because the check of a copied row costs as much as the copy. The
+//! fence protects them instead: a page holds its job's row, and the removal first waits for all jobs of the storage.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::{Result, Transaction, exports, jobs, objects, quarantine, storages};
 
-/// Removes a storage with its syncs, ledger, exports and quarantine; tasks and bucket objects stay.
+/// Removes a storage with its syncs, ledger, exports and quarantine. Tasks and the objects in the bucket stay.
 ///
-/// Returns false if there is none. It waits for a page that is being committed, and no page can commit afterwards:
-/// its job is removed, so nothing is written that would stay behind.
+/// Returns false if it does not exist. Waits for running commits of pages. Later no page can commit, because its job is
+/// deleted, so no rows are left behind.
 pub async fn remove_storage(tx: &Transaction<'_>, id: i64) -> Result<bool> {
-    // A ledger of ten million rows takes longer than a statement otherwise may.
+    // Deleting a ledger of ten million rows takes longer than the usual limit for a statement.
     tx.batch_execute("SET LOCAL statement_timeout = 0").await?;
-    // Jobs before their storage, as every page locks them.
+    // Lock jobs before their storage: a page that commits holds its job's row.
     jobs::lock_of_storage(tx, id).await?;
-    // Its syncs, jobs and outbox rows go with it, by their foreign keys.
+    // Foreign keys delete its syncs, jobs and outbox rows.
     if !storages::delete(tx, id).await? {
         return Ok(false);
     }

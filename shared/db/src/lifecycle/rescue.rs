@@ -1,13 +1,16 @@
-//! Jobs without a worker, and jobs without a message.
+//! Rescues jobs whose worker died, and jobs whose message was lost.
 //!
-//! A lease that ends without a committed page is a loss. After several in a row a job comes under suspicion: its
-//! attempts run alone in their worker, and write down on how many keys and on which object they work before they do
-//! ([`crate::jobs::runs_alone`], [`crate::jobs::works_on`]). So a worker that ends for another reason blames nothing.
-//! Every commit clears the losses and takes the keys that it passed out of suspicion, so kills of healthy workers end
-//! nothing either.
+//! A lease that ends without a committed page is a loss. After 3 losses in a row the job is suspect: its attempts run
+//! alone in their worker, in pages of half the suspect keys, and each loss halves them. An object that is lost twice
+//! while it runs alone is quarantined as `poison`, after at most 14 losses. After 20 losses in a row the job is
+//! discarded.
 //!
-//! Every statement here writes `jobs` and `outbox` together: it takes any number of jobs in one round trip, and a job
-//! that is due again has its message at once.
+//! Before an attempt works, it records how many keys, or which object, it works on ([`crate::jobs::mark_alone`],
+//! [`crate::jobs::mark_lone_key`]). So a worker that ends for another reason blames nothing. Each commit resets the
+//! losses and clears the suspicion of the keys that it passed, so kills of healthy workers quarantine nothing.
+//!
+//! Each statement here writes `jobs` and `outbox`: any number of jobs takes one round trip, and a job that is due again
+//! always has a message.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -18,39 +21,38 @@ use uuid::Uuid;
 use crate::jobs::Lease;
 use crate::{GenericClient, Result};
 
-/// Losses in a row after which a job runs alone in its worker.
+/// After this many losses in a row, a job runs alone in its worker.
 ///
-/// Fewer, and two unlucky kills of healthy workers would slow a job down; more, and one bad object ends
-/// more workers before anything happens.
+/// With fewer, two unlucky kills of healthy workers would slow a job down. With more, one bad object would end more
+/// workers before Longshore reacts.
 const LOSSES_UNTIL_ALONE: i32 = 3;
 
-/// Keys under suspicion once a job was lost several times: the page that was being committed, and the one that was
-/// prepared meanwhile. The first page alone has half of them, which is the usual size.
+/// Number of suspect keys after [`LOSSES_UNTIL_ALONE`] losses: those of the page that was committed, and of the next
+/// page that was prepared at the same time. The first page alone has half of them, which is the usual page size.
 const FIRST_SUSPECTS: i32 = 2_000;
 
-/// Jobs whose messages are sent again in one round, those without a further message first. So a lost message is found
-/// in its round as long as fewer jobs than this begin to wait between two rounds. More would hold their rows for long,
-/// and fill the queue of a deployment that is far behind.
-const RESENDS_PER_ROUND: i64 = 2_000;
+/// The most jobs whose messages are republished in one round, those with the fewest republished messages first. A lost
+/// message is republished in time if fewer jobs than this start to wait between two rounds. A larger number would lock
+/// the rows for long, and fill the queue of a deployment that is far behind.
+const MAX_RESENDS: i64 = 2_000;
 
-/// The most times that the wait for a further message doubles. From half a minute that is a year: a limit that a
-/// waiting job reached would have it sent again in every round from then on.
-const MOST_DOUBLINGS: i32 = 20;
+/// The most times that the wait for the next message doubles. Half a minute doubled 20 times is a year. A job that
+/// reached the limit would be republished in every round.
+const MAX_DOUBLINGS: i32 = 20;
 
-/// Makes jobs whose lease expired due again, and returns how many.
+/// Makes jobs with an expired lease due again, and returns their number.
 ///
-/// Their worker died or stalled; whatever page it had begun was never committed. Each is a loss: see `expire`.
+/// Their worker died or stalled, and its current page was never committed. Each is a loss, see the module docs.
 pub async fn rescue_expired(client: &impl GenericClient) -> Result<u64> {
     expire(client, None).await
 }
 
-/// Takes jobs, or one job, from leases that have expired.
+/// Ends the expired leases of one job, or of all jobs, and makes the jobs due.
 ///
-/// A lease that ends without a committed page is a loss. After several in a row the job comes under suspicion, and its
-/// attempts run alone: a lost page leaves the keys of that page suspect, of which the next page takes half. Under
-/// suspicion, an attempt that had not begun to run alone lost nothing: its worker ended for another reason.
+/// If no key is suspect yet, each lease counts as a loss. If keys are suspect, only the loss of an attempt that ran
+/// alone counts, and the keys of its page become the suspects; another attempt's worker ended for another reason.
 pub(super) async fn expire(client: &impl GenericClient, job: Option<i64>) -> Result<u64> {
-    // Two statements: with one condition for both, a single job would be looked for among all unfinished ones.
+    // Two statements: with one condition for both, Postgres would search a single job among all unfinished ones.
     let which = if job.is_some() { "id = $3" } else { "finished_at IS NULL AND $3::bigint IS NULL" };
     let text = format!(
         "WITH expired AS (
@@ -74,9 +76,9 @@ pub(super) async fn expire(client: &impl GenericClient, job: Option<i64>) -> Res
     Ok(client.execute(&statement, &[&LOSSES_UNTIL_ALONE, &FIRST_SUSPECTS, &job]).await?)
 }
 
-/// Makes jobs from [`crate::jobs::unknown_leases`] due again, and returns how many. Not a loss: no attempt began.
+/// Makes jobs from [`crate::jobs::unknown_leases`] due again, and returns their number. Not a loss: no attempt started.
 ///
-/// A job whose row another transaction holds waits for the next call: the heartbeat of all other jobs waits for none.
+/// Skips jobs whose row is locked; the next call takes them. The heartbeat of all other jobs must not wait for a lock.
 pub async fn release_unknown(client: &impl GenericClient, jobs: &[Lease]) -> Result<u64> {
     let ids: Vec<i64> = jobs.iter().map(|lease| lease.job).collect();
     let tokens: Vec<Uuid> = jobs.iter().map(|lease| lease.token).collect();
@@ -101,12 +103,12 @@ pub async fn release_unknown(client: &impl GenericClient, jobs: &[Lease]) -> Res
     Ok(released)
 }
 
-/// Sends messages of due jobs again that no worker has claimed for a while, and returns how many.
+/// Republishes messages of due jobs that no worker has claimed for a while, and returns their number.
 ///
-/// A job that is due and has nothing in the outbox either waits behind others in its queue or its message is lost;
-/// nothing tells the two apart. So a job waits `silence` before its first further message, and twice as long before
-/// each next one: a lost message is found soon however busy the queue is, and a job that waits for an hour has only a
-/// handful of messages. Jobs that had none yet come first. One too many is harmless: it finds nothing to claim.
+/// If a job is due and has no row in the outbox, its message is either waiting in the queue or lost; there is no way to
+/// distinguish these. So the first message is republished after `silence`, and the wait doubles each time. A lost
+/// message is replaced soon, even if the queue is busy, and a job that waits for an hour has only a few messages. Jobs
+/// with the fewest republished messages come first. A duplicate message is harmless: it finds nothing to claim.
 pub async fn republish_lost(client: &impl GenericClient, silence: Duration) -> Result<u64> {
     let statement = client
         .prepare_cached(
@@ -123,7 +125,7 @@ pub async fn republish_lost(client: &impl GenericClient, silence: Duration) -> R
              INSERT INTO outbox (job_id) SELECT id FROM counted ON CONFLICT (job_id) DO NOTHING",
         )
         .await?;
-    let sent = client.execute(&statement, &[&silence.as_secs_f64(), &RESENDS_PER_ROUND, &MOST_DOUBLINGS]).await?;
+    let sent = client.execute(&statement, &[&silence.as_secs_f64(), &MAX_RESENDS, &MAX_DOUBLINGS]).await?;
     if sent > 0 {
         client.batch_execute("NOTIFY longshore_outbox").await?;
     }

@@ -1,4 +1,4 @@
-//! What ledger and quarantine know of the keys of a page.
+//! Looks up the keys of a page in the ledger and in quarantine.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -10,37 +10,37 @@ use tokio_postgres::types::Type;
 use crate::quarantine::{self, Entry};
 use crate::{GenericClient, Result};
 
-/// How many rows the scan of an interval may return before single look-ups are cheaper.
+/// The most rows that the scan of an interval may return. Above that, single look-ups are cheaper.
 ///
-/// A page asks for at most 1,000 keys. Where millions of objects were removed from the bucket their
-/// rows still lie between two keys of a page, and reading them all would cost memory without bound.
+/// A page has at most 1,000 keys. If millions of objects were deleted from the bucket, their ledger rows are still
+/// between two keys of the page, and reading all of them would need unlimited memory.
 const SCAN_LIMIT: i64 = 5_000;
 
-/// What ledger and quarantine say of a listed key, and so what to do with it.
+/// The status of a listed key, which decides whether to import it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyStatus {
     /// Neither in the ledger nor in quarantine: import it.
     New,
     /// In the ledger.
     Existed,
-    /// In quarantine and unchanged since.
+    /// In quarantine, and the object has not changed since.
     StillQuarantined,
-    /// In quarantine, but changed since, to be replayed, or for a transient reason: import it.
+    /// In quarantine, but changed since, marked for replay, or there for a transient reason: import it.
     Retry,
-    /// Dealt with and counted by this very sync, in a part of a page that committed before a stop.
+    /// Done and counted by this sync already, in a part of a page that committed before a stop.
     Counted,
 }
 
 /// How to look keys up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupMode {
-    /// By one ordered scan from the first to the last of them, where a listing has no others in between.
+    /// By one ordered scan from the first to the last key. For listings in byte order.
     Interval,
-    /// One by one: between keys of no order may lie all others.
+    /// One by one. For listings in no order: all other keys may be between the first and the last.
     Each,
 }
 
-/// Looks up listed objects, by key and etag; the answers are in their order.
+/// Returns the status of listed objects, given by key and etag, in the same order.
 pub async fn look_up(
     client: &impl GenericClient,
     storage_id: i64,
@@ -48,7 +48,7 @@ pub async fn look_up(
     objects: &[(&str, Option<&str>)],
     mode: LookupMode,
 ) -> Result<Vec<KeyStatus>> {
-    // Not the first and the last: the name of a key that no text can hold is in no order.
+    // Not the first and last element: a key that Postgres cannot store has a substitute name, which is out of order.
     let (first, last) = (objects.iter().map(|object| object.0).min(), objects.iter().map(|object| object.0).max());
     let (Some(first), Some(last)) = (first, last) else { return Ok(Vec::new()) };
     let scanned = if mode == LookupMode::Interval {
@@ -83,7 +83,7 @@ pub async fn look_up(
     Ok(objects.iter().map(status).collect())
 }
 
-/// The ledger's keys come as one row of lists: a thousand rows would cost both sides several times as much.
+/// Returns one row with arrays. A thousand rows would cost database and worker several times as much.
 async fn ledger_between(
     client: &impl GenericClient,
     storage_id: i64,
@@ -103,9 +103,9 @@ async fn ledger_between(
     Ok(client.query_one(&scan, &[&storage_id, &sync_id, &first, &last, &SCAN_LIMIT]).await?)
 }
 
-/// One look-up for each key: the limit leaves the planner no other way, whatever it knows of the table. `ANY` of a
-/// thousand keys looked to it like all rows of the storage while the table had grown since it was last analyzed. Not
-/// cached: a plan made while the table was tiny would be kept for when it is large.
+/// One look-up per key: `LIMIT 1` forces that plan, whatever the statistics are. With `ANY` of a thousand keys, after
+/// the table had grown since its last analyze, the planner chose to read all rows of the storage. Not prepared:
+/// Postgres would keep a plan that it made for a tiny table.
 async fn ledger_among(client: &impl GenericClient, storage_id: i64, sync_id: i64, keys: &[&str]) -> Result<Row> {
     let probe = "SELECT array_agg(o.key) AS keys, array_agg(o.sync_id = $2) AS own
                FROM unnest($3::text[]) AS page (key)
@@ -115,7 +115,7 @@ async fn ledger_among(client: &impl GenericClient, storage_id: i64, sync_id: i64
     Ok(client.query_one(probe, &[&storage_id, &sync_id, &keys]).await?)
 }
 
-/// The status of a key that is in quarantine alone.
+/// The status of a key that is in quarantine and not in the ledger.
 fn status_of(entry: &Entry<'_>, etag: Option<&str>, sync_id: i64) -> KeyStatus {
     if entry.sync_id == sync_id && entry.is_open {
         KeyStatus::Counted

@@ -1,4 +1,4 @@
-//! What quarantine knows of the keys of a page.
+//! Looks up the keys of a page in quarantine.
 
 use longshore_model::QuarantineReason;
 use tokio_postgres::Row;
@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use crate::row::word;
 use crate::{GenericClient, Result};
 
-/// The rows from one key to another, at most `limit`.
+/// The rows from key `first` to key `last`, at most `limit`.
 pub(crate) async fn between(
     client: &impl GenericClient,
     storage_id: i64,
@@ -23,7 +23,8 @@ pub(crate) async fn between(
     Ok(client.query(&scan, &[&storage_id, &first, &last, &limit]).await?)
 }
 
-/// The rows of these keys. One look-up for each key and not cached, for the reasons in [`crate::objects::look_up`].
+/// The rows of these keys. One look-up per key, and not prepared, for the same reasons as the look-up in the ledger
+/// (`objects/lookup.rs`).
 pub(crate) async fn among(client: &impl GenericClient, storage_id: i64, keys: &[&str]) -> Result<Vec<Row>> {
     let probe = "SELECT q.key, q.sync_id, q.etag, q.state, q.reason
                FROM unnest($2::text[]) AS page (key)
@@ -33,22 +34,22 @@ pub(crate) async fn among(client: &impl GenericClient, storage_id: i64, keys: &[
     Ok(client.query(probe, &[&storage_id, &keys]).await?)
 }
 
-/// What quarantine says of a key.
+/// The entry of a key in quarantine.
 pub(crate) struct Entry<'a> {
-    /// The sync that wrote the row.
+    /// ID of the sync that wrote the row.
     pub(crate) sync_id: i64,
     /// Version of the object when it was quarantined.
     pub(crate) etag: Option<&'a str>,
-    /// Not read again while its etag stays the same.
+    /// Whether to skip the object while its etag stays the same.
     pub(crate) stays: bool,
-    /// Neither discarded nor to be replayed.
+    /// Whether no user has decided about it.
     pub(crate) is_open: bool,
-    /// A user discarded it.
+    /// Whether a user discarded it.
     pub(crate) is_discarded: bool,
 }
 
 impl<'a> Entry<'a> {
-    /// Reads the key and its entry.
+    /// Reads the key and the entry of a row.
     pub(crate) fn read(row: &'a Row) -> Result<(&'a str, Self)> {
         let reason: QuarantineReason = word(row, "reason")?;
         let state: &str = row.get("state");

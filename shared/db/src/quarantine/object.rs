@@ -1,4 +1,4 @@
-//! What a page puts into quarantine and takes out of it.
+//! Statements with which a page adds objects to quarantine and removes them.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -6,26 +6,27 @@ use longshore_model::QuarantineReason;
 
 use crate::{Result, Transaction};
 
-/// An object or unit to put into quarantine.
+/// An object or unit to quarantine.
 #[derive(Debug, Clone)]
 pub struct QuarantinedObject {
-    /// Import: the object's key, or a name for one that no text can hold. Export: the key that its object would have.
+    /// Import: the object's key, or a substitute name for a key that Postgres cannot store. Export: the key of the
+    /// object that would have been written.
     pub key: String,
-    /// Version of the object that was read. `None` for a unit, and where the storage has none.
+    /// Version of the object that was read. `None` for a unit, and if the storage has no versions.
     pub etag: Option<String>,
     /// Stored bytes of the object. `None` for a unit.
     pub size: Option<i64>,
-    /// Export: the annotation or task. `None` for an object.
+    /// Export: ID of the annotation or task. `None` for an object.
     pub unit_id: Option<i64>,
-    /// Why it could not be moved.
+    /// Why it could not be imported or exported.
     pub reason: QuarantineReason,
-    /// What is wrong and what to do; no secret, no body.
+    /// What is wrong and what to do, for users. Must have no secret and no content.
     pub detail: String,
-    /// Where reading stopped, in bytes of the unpacked object. `None` if it was not read that far.
+    /// Where parsing stopped, in bytes of the decompressed object. `None` if the fault has no position.
     pub byte_offset: Option<i64>,
-    /// The item that is wrong, from 0. `None` if it is not one item.
+    /// Number of the wrong item, from 0. `None` if the fault is not in one item.
     pub row_index: Option<i32>,
-    /// Text around that place. `None` where there is none.
+    /// Text around that position. `None` if there is none.
     pub excerpt: Option<String>,
 }
 
@@ -41,7 +42,7 @@ impl QuarantinedObject {
         Self { etag, size: i64::try_from(size).ok(), ..Self::new(key.into(), reason, detail.into()) }
     }
 
-    /// An annotation or task that could not be exported, with the key that its object would have.
+    /// An annotation or task that could not be exported; `key` is the key of the object that would have been written.
     pub fn unit(unit_id: i64, key: impl Into<String>, reason: QuarantineReason, detail: impl Into<String>) -> Self {
         Self { unit_id: Some(unit_id), ..Self::new(key.into(), reason, detail.into()) }
     }
@@ -61,7 +62,7 @@ impl QuarantinedObject {
     }
 }
 
-/// Puts objects into quarantine; one that already is there gets the new reason.
+/// Adds objects to quarantine. One that is already there gets the new reason, and its state becomes `open`.
 pub async fn insert(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows: &[QuarantinedObject]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
@@ -96,11 +97,11 @@ pub async fn insert(tx: &Transaction<'_>, storage_id: i64, sync_id: i64, rows: &
     Ok(())
 }
 
-/// Removes objects from quarantine that could be moved after all.
+/// Removes objects from quarantine that were imported or exported now.
 pub async fn remove(tx: &Transaction<'_>, storage_id: i64, keys: &[&str]) -> Result<()> {
     if !keys.is_empty() {
-        // By ID, each found by its key: with `key = ANY` a table that has grown since it was last analyzed is read
-        // for all rows of the storage.
+        // Look up each row by its key, and delete by ID: with `key = ANY`, and a table that has grown since its last
+        // analyze, Postgres reads all rows of the storage.
         tx.execute(
             "DELETE FROM quarantine WHERE id = ANY (ARRAY(
                  SELECT q.id FROM unnest($2::text[]) AS gone (key)

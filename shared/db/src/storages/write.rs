@@ -1,4 +1,4 @@
-//! Writes of the `storages` table: users write the settings, the reporter what is shown of a sync.
+//! Writes to the `storages` table: users write the settings, the reporter writes the status of the latest sync.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -8,24 +8,24 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{COLUMNS, StorageRow, get, read};
-use crate::{Error, GenericClient, RawJson, Result, Sealed, Transaction};
+use crate::{Error, GenericClient, RawJson, Result, SealedSecrets, Transaction};
 
 /// The part of a storage that users write.
 #[derive(Debug, Clone)]
-pub struct Written<'a> {
-    /// The project that tasks come into or annotations come from.
+pub struct StorageValues<'a> {
+    /// ID of the project that gets the tasks, or has the annotations.
     pub project_id: i64,
-    /// A name for people, at most 256 characters; `None` for none.
+    /// A name for people, at most 256 characters. `None` if there is none.
     pub title: Option<&'a str>,
-    /// More about it for people; `None` for none.
+    /// A description for people. `None` if there is none.
     pub description: Option<&'a str>,
     /// Everything that users set, without secrets.
     pub settings: &'a StorageSettings,
     /// Whether syncs may start.
     pub synchronizable: bool,
-    /// The sealed secret fields; `None` if there are none.
-    pub secrets: Option<&'a Sealed>,
-    /// The server and account that the secrets belong to; only a digest of it is stored.
+    /// The sealed secret fields. `None` if there are none.
+    pub secrets: Option<&'a SealedSecrets>,
+    /// The server and account that the secrets belong to. Only its digest is stored.
     pub server: String,
 }
 
@@ -33,17 +33,17 @@ fn json(settings: &StorageSettings) -> Result<RawJson<String>> {
     serde_json::to_string(settings).map(RawJson).map_err(|error| Error::unreadable("storages.settings", error))
 }
 
-/// Tells one server and account from another without naming them: account names are secret fields.
-fn server_digest(written: &Written<'_>) -> Vec<u8> {
-    Sha256::digest(written.server.as_bytes()).to_vec()
+/// A digest that differs for each server and account. Account names are secret fields, so they are not stored here.
+fn server_digest(values: &StorageValues<'_>) -> Vec<u8> {
+    Sha256::digest(values.server.as_bytes()).to_vec()
 }
 
-/// Takes the id of a storage to come: its secrets are sealed for that id before the row is written.
+/// Takes the ID for a new storage. Its secrets are sealed for that ID before the row is values.
 pub async fn next_id(client: &impl GenericClient) -> Result<i64> {
     Ok(client.query_one("SELECT nextval(pg_get_serial_sequence('storages', 'id'))", &[]).await?.get(0))
 }
 
-/// Adds a storage under an id from [`next_id`].
+/// Adds a storage with an ID from [`next_id`].
 ///
 /// # Errors
 /// The project does not exist.
@@ -51,7 +51,7 @@ pub async fn insert(
     client: &impl GenericClient,
     id: i64,
     direction: Direction,
-    written: &Written<'_>,
+    values: &StorageValues<'_>,
 ) -> Result<StorageRow> {
     let row = client
         .query_one(
@@ -62,23 +62,23 @@ pub async fn insert(
             ),
             &[
                 &id,
-                &written.project_id,
-                &written.settings.kind().as_str(),
+                &values.project_id,
+                &values.settings.kind().as_str(),
                 &direction.as_str(),
-                &written.title,
-                &written.description,
-                &json(written.settings)?,
-                &written.synchronizable,
-                &written.secrets.map(|sealed| &sealed.bytes),
-                &written.secrets.map(|sealed| &sealed.key_id),
-                &server_digest(written),
+                &values.title,
+                &values.description,
+                &json(values.settings)?,
+                &values.synchronizable,
+                &values.secrets.map(|sealed| &sealed.bytes),
+                &values.secrets.map(|sealed| &sealed.key_id),
+                &server_digest(values),
             ],
         )
         .await?;
     read(&row)
 }
 
-/// Writes everything that users write over the version that was read; what the reporter shows stays.
+/// Replaces everything that users write, if it is still the version that was read. The status from the reporter stays.
 ///
 /// # Errors
 /// [`Error::Conflict`] if users wrote another version since, [`Error::NotFound`] without such a storage.
@@ -86,7 +86,7 @@ pub async fn update(
     client: &impl GenericClient,
     id: i64,
     version: Timestamp,
-    written: &Written<'_>,
+    values: &StorageValues<'_>,
 ) -> Result<StorageRow> {
     // A microsecond is the smallest step that the column keeps: the version grows even if the clock stands still.
     let row = client
@@ -100,14 +100,14 @@ pub async fn update(
             ),
             &[
                 &id,
-                &written.project_id,
-                &written.title,
-                &written.description,
-                &json(written.settings)?,
-                &written.synchronizable,
-                &written.secrets.map(|sealed| &sealed.bytes),
-                &written.secrets.map(|sealed| &sealed.key_id),
-                &server_digest(written),
+                &values.project_id,
+                &values.title,
+                &values.description,
+                &json(values.settings)?,
+                &values.synchronizable,
+                &values.secrets.map(|sealed| &sealed.bytes),
+                &values.secrets.map(|sealed| &sealed.key_id),
+                &server_digest(values),
                 &version,
             ],
         )
@@ -120,25 +120,25 @@ pub async fn update(
     Err(Error::Conflict("Another request changed this storage in the meantime. Read it, then try again.".to_owned()))
 }
 
-/// What the reporter shows of a storage's sync.
+/// The status of a sync that the reporter shows in its storage's row.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shown<'a> {
+pub(crate) struct StatusReport<'a> {
     pub(crate) status: SyncStatus,
     pub(crate) sync_id: i64,
-    /// Tasks made, or annotations exported.
+    /// Number of tasks created, or annotations exported.
     pub(crate) moved: i64,
-    /// What went wrong, for users; `None` clears it.
-    pub(crate) trouble: Option<&'a str>,
+    /// What went wrong, for users. `None` clears it.
+    pub(crate) traceback: Option<&'a str>,
     /// `None` while the sync runs.
     pub(crate) finished_at: Option<Timestamp>,
-    /// Added to `meta`, where null removes a key.
+    /// Merged into `meta`; null removes a key.
     pub(crate) progress: &'a Value,
-    /// As `progress`.
+    /// Merged like `progress`.
     pub(crate) times: &'a Value,
 }
 
-/// Shows the status and progress of a sync in its storage's row.
-pub(crate) async fn show(tx: &Transaction<'_>, id: i64, shown: &Shown<'_>) -> Result<()> {
+/// Writes the status and progress of a sync to its storage's row.
+pub(crate) async fn show(tx: &Transaction<'_>, id: i64, shown: &StatusReport<'_>) -> Result<()> {
     let statement = tx
         .prepare_cached(
             "UPDATE storages
@@ -148,12 +148,12 @@ pub(crate) async fn show(tx: &Transaction<'_>, id: i64, shown: &Shown<'_>) -> Re
               WHERE id = $1",
         )
         .await?;
-    let Shown { status, sync_id, moved, trouble, finished_at, progress, times } = shown;
-    tx.execute(&statement, &[&id, &status.as_str(), moved, trouble, sync_id, finished_at, progress, times]).await?;
+    let StatusReport { status, sync_id, moved, traceback, finished_at, progress, times } = shown;
+    tx.execute(&statement, &[&id, &status.as_str(), moved, traceback, sync_id, finished_at, progress, times]).await?;
     Ok(())
 }
 
-/// Removes a storage with its syncs, jobs and outbox rows, by their foreign keys. Returns false if there is none.
+/// Deletes a storage. Foreign keys delete its syncs, jobs and outbox rows, too. Returns false if it does not exist.
 pub(crate) async fn delete(tx: &Transaction<'_>, id: i64) -> Result<bool> {
     Ok(tx.execute("DELETE FROM storages WHERE id = $1", &[&id]).await? > 0)
 }

@@ -1,10 +1,10 @@
-//! The end of syncs, and the lock that it takes.
+//! Ends syncs, and locks them for it.
 
 use longshore_model::FailureReason;
 
 use crate::{Result, Transaction};
 
-/// Marks a sync as cancelled, unless it has ended.
+/// Cancels a sync, unless it has ended.
 pub(crate) async fn cancel(tx: &Transaction<'_>, id: i64) -> Result<()> {
     tx.execute(
         "UPDATE syncs SET status = 'cancelled', finished_at = now(), reported_at = NULL
@@ -17,20 +17,20 @@ pub(crate) async fn cancel(tx: &Transaction<'_>, id: i64) -> Result<()> {
 
 /// Locks a sync until the transaction ends.
 pub(crate) async fn lock(tx: &Transaction<'_>, id: i64) -> Result<()> {
-    // NO KEY: a job's row, changed twice in its transaction, holds a share of its sync's key. Two jobs
-    // that end together both hold one, and would wait for each other's with the stronger lock.
+    // `NO KEY`: after two updates of a job's row in one transaction, its foreign key holds a key share lock on the
+    // sync. Two jobs that end at the same time both hold one, and with `FOR UPDATE` they would deadlock.
     tx.execute("SELECT 1 FROM syncs WHERE id = $1 FOR NO KEY UPDATE", &[&id]).await?;
     Ok(())
 }
 
-/// Locks a sync that has not ended until the transaction ends, and returns whether there is one.
+/// Locks a live sync until the transaction ends. Returns false if it has ended.
 pub(crate) async fn lock_live(tx: &Transaction<'_>, id: i64) -> Result<bool> {
     let live = "SELECT id FROM syncs WHERE id = $1 AND finished_at IS NULL FOR NO KEY UPDATE";
     Ok(tx.query_opt(live, &[&id]).await?.is_some())
 }
 
-/// Ends a sync if all of its jobs have ended. A `failure` is its reason; without one its
-/// jobs' counts say whether it completed with errors.
+/// Ends a sync if all of its jobs have ended. With a `failure` it fails for that reason. Otherwise it completes, with
+/// errors if its jobs counted objects in quarantine.
 pub(crate) async fn close(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<()> {
     let (reason, detail) = failure.unzip();
     tx.execute(

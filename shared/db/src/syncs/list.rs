@@ -1,4 +1,4 @@
-//! Lists of syncs.
+//! Lists syncs for the API.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
@@ -9,31 +9,32 @@ use super::{SyncRow, read};
 use crate::bounded::{bounded, settings_bytes};
 use crate::{Bounded, Counts, GenericClient, Result};
 
-/// Which syncs to list; newest first.
+/// Which syncs to list.
 #[derive(Debug, Clone, Default)]
 pub struct SyncFilter {
-    /// Only this project; `None` is any.
+    /// Only this project; `None` means any.
     pub project: Option<i64>,
-    /// Only these projects; `None` is all.
+    /// Only these projects; `None` means all.
     pub projects: Option<Vec<i64>>,
-    /// Only this storage; `None` is any.
+    /// Only this storage; `None` means any.
     pub storage: Option<i64>,
-    /// Only this status; `None` is any.
+    /// Only this status; `None` means any.
     pub status: Option<SyncStatus>,
-    /// Only syncs with a smaller ID: the next page. `None` is the first page.
+    /// Only syncs with a smaller ID, for the next page. `None` for the first page.
     pub before: Option<i64>,
-    /// The most syncs to give.
+    /// The most syncs to return.
     pub limit: i64,
 }
 
 /// Syncs, newest first, as far as they fit into `most` bytes.
 ///
-/// The page's IDs are found first and only then its totals. Storages are gone through one by one if only some can
-/// count, each by its own newest syncs: to walk back over the syncs of all others could take forever. The text
-/// names only the filters that are set, so that no plan has to fit all of them; it is not prepared.
+/// The statement finds the IDs of the page first, then its counts. With a filter on storages or projects, it reads the
+/// newest syncs of each of these storages; a scan backwards over the syncs of all other storages could take very long.
+/// The SQL text has only the filters that are set, so each combination gets its own plan. It is not prepared.
 pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -> Result<Bounded<SyncRow>> {
     let before = filter.before.unwrap_or(i64::MAX);
-    // A word of a closed set, as text: with a parameter the partial index on status could not be used.
+    // Within the SQL text, which is safe for a word of a closed set. With a parameter, Postgres could not use the
+    // partial index on the status.
     let status = filter.status.map(|status| format!(" AND y.status = '{}'", status.as_str())).unwrap_or_default();
     let newest = |of: &str| format!("SELECT y.id FROM syncs y WHERE {of}y.id < $1{status} ORDER BY y.id DESC LIMIT $2");
     let mut values: Vec<&(dyn ToSql + Sync)> = vec![&before, &filter.limit];
@@ -70,7 +71,7 @@ pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -
     let shown = "id, storage_id, of_project AS project_id, kind, direction, status, options, requested_by, idempotency_key, reason,
                  detail, created_at, started_at, finished_at";
     let kept = bounded(&page, &bytes, "id DESC", shown, &most);
-    // Totals of those alone that are shown.
+    // Compute counts only for the syncs that are shown.
     let text = format!(
         "SELECT s.id, s.storage_id, s.project_id, s.kind, s.direction, s.status, s.options::text AS options,
                 s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at,

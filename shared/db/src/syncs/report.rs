@@ -1,15 +1,16 @@
-//! What the reporter reads and notes.
+//! The statements of the reporter, which shows the status of syncs to the host's users.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use super::{SyncRow, read, select};
 use crate::{Result, Transaction};
 
-/// Syncs whose status is to be shown: live ones not shown for a second, and those that have ended since.
+/// At most `limit` syncs to report: live ones that were not reported for a second, and those that ended after their
+/// last report.
 ///
-/// Their storages' rows stay locked until the transaction ends, so that several reporters share the
-/// work; a storage that is busy is left for the next time.
-pub async fn to_report(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>> {
+/// Locks the rows of their storages until the transaction ends, so that several reporters share the work. It skips
+/// storages that are locked; the next call returns them.
+pub async fn lock_unreported(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>> {
     const UNSHOWN: &str = "(s.reported_at IS NULL
                  OR (s.finished_at IS NULL AND s.reported_at < now() - interval '1 second'))";
     let rows = tx
@@ -22,8 +23,8 @@ pub async fn to_report(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>>
         )
         .await?;
     let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-    // In another statement: what is read is not older than the locks, and what another reporter
-    // has shown just before they were taken is not shown twice.
+    // A second statement, so that it sees all commits before the locks. Otherwise a sync that another reporter has just
+    // reported would be reported again.
     tx.query(&select(&format!("s.id = ANY ($1) AND {UNSHOWN} ORDER BY s.id")), &[&ids])
         .await?
         .iter()
@@ -31,9 +32,9 @@ pub async fn to_report(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>>
         .collect()
 }
 
-/// Notes that syncs were shown, those that are still as they were read: the end of a sync clears
-/// `reported_at`, and an end that came after the reading is to be shown yet.
-pub async fn reported(tx: &Transaction<'_>, shown: &[SyncRow]) -> Result<()> {
+/// Marks syncs as reported. It skips a sync that ended after it was read: its end clears `reported_at` and must still
+/// be reported.
+pub async fn mark_reported(tx: &Transaction<'_>, shown: &[SyncRow]) -> Result<()> {
     let ids = |ended: bool| -> Vec<i64> {
         shown.iter().filter(|sync| sync.finished_at.is_some() == ended).map(|sync| sync.id).collect()
     };

@@ -7,32 +7,32 @@ use jiff::Timestamp;
 use crate::predictions::MAX_MODEL_VERSION;
 use crate::{GenericClient, Result};
 
-/// IDs of annotations and annotators that the summary of a task names. A task has a handful; without a limit one
-/// task could fill an answer.
+/// The most IDs of annotations, and of annotators, in the summary of a task. A task usually has a few; without a limit,
+/// one task could fill an answer.
 pub const MAX_SUMMARY_IDS: i32 = 1_000;
 
-/// What a list shows of a task's annotations and predictions, without reading any of them.
+/// The summary of a task's annotations and predictions in a list. Their results are not read.
 #[derive(Debug, Clone, Default)]
 pub struct Summary {
-    /// The task.
+    /// ID of the task.
     pub task_id: i64,
-    /// Users who annotated it, the first [`MAX_SUMMARY_IDS`].
+    /// IDs of users who annotated it, the first [`MAX_SUMMARY_IDS`].
     pub annotators: Vec<i64>,
-    /// Annotation IDs, comma-separated, the first [`MAX_SUMMARY_IDS`].
+    /// IDs of its annotations, comma-separated, the first [`MAX_SUMMARY_IDS`].
     pub annotation_ids: String,
-    /// Mean time of its annotations in seconds. `None` if none has one.
+    /// Mean lead time of its annotations, in seconds. `None` if no annotation has one.
     pub mean_lead_time: Option<f64>,
-    /// When the last annotation that was not cancelled was made. `None` without one.
+    /// When the latest annotation that was not cancelled was created, by the database clock. `None` if there is none.
     pub completed_at: Option<Timestamp>,
-    /// Mean score of its predictions. `None` if none has one.
+    /// Mean score of its predictions. `None` if no prediction has one.
     pub mean_score: Option<f64>,
     /// Model versions of its predictions, comma-separated.
     pub model_versions: String,
 }
 
-/// Sums up the annotations and predictions of these tasks. Their results are not read.
+/// Summarizes the annotations and predictions of these tasks.
 pub async fn summaries(client: &impl GenericClient, tasks: &[i64]) -> Result<Vec<Summary>> {
-    // Means as `numeric`: two times of 1e200 seconds overflow as `float8`, and the whole list would fail.
+    // Means as `numeric`: the sum of two `float8` values can overflow, and then the whole list would fail.
     let statement = client
         .prepare_cached(
             "SELECT wanted.id, a.*, p.* FROM unnest($1::bigint[]) wanted (id)

@@ -1,27 +1,27 @@
-//! How much a project holds.
+//! Numbers of tasks, annotations and predictions of a project.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use super::OF_PROJECT;
 use crate::{GenericClient, Result};
 
-/// What a project holds.
+/// Numbers of tasks, annotations and predictions of a project.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Tasks of the project.
+    /// Number of tasks.
     pub tasks: i64,
-    /// Annotations that were not cancelled.
+    /// Number of annotations that were not cancelled.
     pub annotations: i64,
-    /// Predictions.
+    /// Number of predictions.
     pub predictions: i64,
-    /// Whether they were counted one by one; else the planner's estimate from its statistics.
+    /// Whether the numbers are exact. Otherwise they are the planner's estimates.
     pub exact: bool,
 }
 
-/// Up to this many tasks of a project are counted one by one, in milliseconds; counting ten million takes seconds.
-const COUNTED: i64 = 10_000;
+/// The most tasks of a project that are counted exactly. That takes milliseconds; counting ten million takes seconds.
+const MAX_EXACT: i64 = 10_000;
 
-/// How many tasks, annotations and predictions a project has: exactly if they are few.
+/// How many tasks, annotations and predictions a project has: exact up to 10,000 tasks, an estimate above.
 pub async fn totals(client: &impl GenericClient, project: i64) -> Result<Totals> {
     let text = format!(
         "SELECT count(*), coalesce(sum(total_annotations), 0)::bigint, coalesce(sum(total_predictions), 0)::bigint
@@ -29,9 +29,9 @@ pub async fn totals(client: &impl GenericClient, project: i64) -> Result<Totals>
                   WHERE {OF_PROJECT} LIMIT (SELECT $3::bigint)) first"
     );
     let statement = client.prepare_cached(&text).await?;
-    let row = client.query_one(&statement, &[&project, &i64::MIN, &(COUNTED + 1)]).await?;
+    let row = client.query_one(&statement, &[&project, &i64::MIN, &(MAX_EXACT + 1)]).await?;
     let tasks: i64 = row.get(0);
-    if tasks <= COUNTED {
+    if tasks <= MAX_EXACT {
         return Ok(Totals { tasks, annotations: row.get(1), predictions: row.get(2), exact: true });
     }
     Ok(Totals {
@@ -42,10 +42,10 @@ pub async fn totals(client: &impl GenericClient, project: i64) -> Result<Totals>
     })
 }
 
-/// How many rows of a table the planner expects a project to have: it scales its statistics to the table's
-/// present size. Nothing is read for it.
+/// The number of rows of a table that the planner expects for a project. It scales its statistics to the current size
+/// of the table, and reads no rows.
 async fn estimate(client: &impl GenericClient, table: &'static str, project: i64) -> Result<i64> {
-    // EXPLAIN takes no parameters; a number is safe in a text.
+    // EXPLAIN takes no parameters; a number is safe within the SQL text.
     let text = format!("EXPLAIN (FORMAT JSON) SELECT FROM {table} WHERE project_id = {project}");
     let plan: serde_json::Value = client.query_one(&text, &[]).await?.get(0);
     let rows = plan.pointer("/0/Plan/Plan Rows").and_then(serde_json::Value::as_f64);

@@ -229,8 +229,8 @@ async fn exporting(plans: &mut Plans<'_>) -> Result<()> {
 async fn looking_after(plans: &mut Plans<'_>) -> Result<()> {
     let report = async |client: &mut Client| {
         let tx = client.transaction().await?;
-        let shown = syncs::to_report(&tx, 200).await?;
-        Ok(syncs::reported(&tx, &shown).await?)
+        let shown = syncs::lock_unreported(&tx, 200).await?;
+        Ok(syncs::mark_reported(&tx, &shown).await?)
     };
     plans.step("reporter: a hundred live syncs", 4_000, report).await?;
     let prune = async |client: &mut Client| {
@@ -239,7 +239,9 @@ async fn looking_after(plans: &mut Plans<'_>) -> Result<()> {
     };
     plans.step("pruner, with nothing to remove", 200, prune).await?;
     plans
-        .step("unfinished jobs, for the metrics", 400, async |client| Ok(jobs::unfinished(&*client).await.map(drop)?))
+        .step("unfinished jobs, for the metrics", 400, async |client| {
+            Ok(jobs::count_unfinished(&*client).await.map(drop)?)
+        })
         .await?;
     plans.step("messages that wait", 40, async |client| Ok(outbox::count_due(&*client).await.map(drop)?)).await
 }

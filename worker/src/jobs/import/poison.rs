@@ -24,7 +24,7 @@ impl Import<'_> {
             return Ok(());
         }
         let db = &self.context.db;
-        let written = async { jobs::works_on(&db.client().await?, self.job.lease, &object.key).await };
+        let written = async { jobs::mark_lone_key(&db.client().await?, self.job.lease, &object.key).await };
         Ok(db.in_time(written).await?)
     }
 }

@@ -1,4 +1,4 @@
-//! Inserting tasks with their annotations and predictions, by binary `COPY`.
+//! Inserts tasks with their annotations and predictions, by binary `COPY`.
 
 use tokio_postgres::types::Type;
 
@@ -6,7 +6,7 @@ use super::rows::{Rows, Value};
 use crate::host::{JobStorage, NewTask};
 use crate::{Result, Transaction};
 
-/// Inserts tasks with what came with them, and returns the tasks' ids in order.
+/// Inserts tasks with their annotations and predictions, and returns the IDs of the tasks, in order.
 pub(super) async fn insert(tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>]) -> Result<Vec<i64>> {
     if tasks.is_empty() {
         return Ok(Vec::new());
@@ -18,9 +18,9 @@ pub(super) async fn insert(tx: &Transaction<'_>, storage: &JobStorage, tasks: &[
     Ok(ids)
 }
 
-/// Takes ids from the sequence beforehand, so that the ledger can be copied with them.
+/// Takes the task IDs from the sequence before the copy, because the ledger rows need them.
 async fn reserve_ids(tx: &Transaction<'_>, count: usize) -> Result<Vec<i64>> {
-    // One by one, as hosts take ids of their own meanwhile; as one list, as rows would cost more than the ids.
+    // `nextval` for each ID, because others take IDs at the same time. Returned as one array: rows would cost more.
     let take = "SELECT array_agg(nextval('tasks_id_seq')) FROM generate_series(1, $1::int)";
     let statement = tx.prepare_cached(take).await?;
     Ok(tx.query_one(&statement, &[&i32::try_from(count).unwrap_or(i32::MAX)]).await?.get(0))
@@ -35,15 +35,15 @@ async fn copy_tasks(tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask
         let cancelled = task.annotations.iter().filter(|annotation| annotation.was_cancelled).count();
         let total = task.annotations.len() - cancelled;
         rows.add(&[
-            Value::Plain(id, Type::INT8),
-            Value::Plain(&storage.project_id, Type::INT8),
+            Value::Small(id, Type::INT8),
+            Value::Small(&storage.project_id, Type::INT8),
             Value::Json(task.data),
             Value::Json(task.meta.unwrap_or("{}")),
-            Value::Plain(&storage.id, Type::INT8),
-            Value::Plain(&task.key, Type::TEXT),
-            Value::Plain(&count(total), Type::INT4),
-            Value::Plain(&count(cancelled), Type::INT4),
-            Value::Plain(&count(task.predictions.len()), Type::INT4),
+            Value::Small(&storage.id, Type::INT8),
+            Value::Small(&task.key, Type::TEXT),
+            Value::Small(&count(total), Type::INT4),
+            Value::Small(&count(cancelled), Type::INT4),
+            Value::Small(&count(task.predictions.len()), Type::INT4),
         ])
         .await?;
     }
@@ -60,13 +60,13 @@ async fn copy_annotations(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTas
     for (task, id) in tasks.iter().zip(ids) {
         for annotation in &task.annotations {
             rows.add(&[
-                Value::Plain(id, Type::INT8),
-                Value::Plain(&project_id, Type::INT8),
+                Value::Small(id, Type::INT8),
+                Value::Small(&project_id, Type::INT8),
                 Value::Json(annotation.result),
-                Value::Plain(&annotation.was_cancelled, Type::BOOL),
-                Value::Plain(&annotation.ground_truth, Type::BOOL),
-                Value::Plain(&annotation.lead_time, Type::FLOAT8),
-                Value::Plain(&annotation.completed_by, Type::INT8),
+                Value::Small(&annotation.was_cancelled, Type::BOOL),
+                Value::Small(&annotation.ground_truth, Type::BOOL),
+                Value::Small(&annotation.lead_time, Type::FLOAT8),
+                Value::Small(&annotation.completed_by, Type::INT8),
             ])
             .await?;
         }
@@ -83,10 +83,10 @@ async fn copy_predictions(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTas
     for (task, id) in tasks.iter().zip(ids) {
         for prediction in &task.predictions {
             rows.add(&[
-                Value::Plain(id, Type::INT8),
-                Value::Plain(&project_id, Type::INT8),
+                Value::Small(id, Type::INT8),
+                Value::Small(&project_id, Type::INT8),
                 Value::Json(prediction.result),
-                Value::Plain(&prediction.score, Type::FLOAT8),
+                Value::Small(&prediction.score, Type::FLOAT8),
                 Value::Text(prediction.model_version.unwrap_or_default()),
             ])
             .await?;
@@ -95,7 +95,7 @@ async fn copy_predictions(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTas
     rows.finish().await
 }
 
-/// A count for an `integer` column; an object's items are capped far below its limit.
+/// A count for an `integer` column. The limits on items of an object are far below its maximum.
 fn count(length: usize) -> i32 {
     i32::try_from(length).unwrap_or(i32::MAX)
 }

@@ -1,7 +1,7 @@
-//! Rows on their way into a table by binary `COPY`, in pieces.
+//! Writes rows to a table by binary `COPY`, in chunks.
 //!
-//! The driver's own writer holds a row as a whole, twice. A task may have 32 MiB, and several jobs commit at once,
-//! so a value goes out in pieces here: what is held is a piece, whatever a row's size.
+//! The driver's own writer has each row in memory twice. A task may have 32 MiB, and several jobs commit at the same
+//! time. So this writer sends large values in chunks, and its memory does not depend on the size of a row.
 
 use std::pin::Pin;
 
@@ -12,84 +12,84 @@ use tokio_postgres::types::{IsNull, ToSql, Type};
 
 use crate::{Error, Result, Transaction};
 
-/// What is sent at once. Less would cost more messages; the driver holds about two pieces per connection.
-const PIECE_BYTES: usize = 64 * 1024;
+/// Size of a chunk. Smaller chunks would need more messages; the driver has about two chunks per connection in memory.
+const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What starts the binary form, with no flags and no extension.
+/// The header of the binary format, with no flags and no extension.
 const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// The first byte of the binary form of `jsonb`.
+/// The first byte of the binary form of `jsonb`: its version.
 const JSONB_VERSION: u8 = 1;
 
 /// One value of a row.
 pub(super) enum Value<'a> {
-    /// A small one, with its column's type.
-    Plain(&'a (dyn ToSql + Sync), Type),
-    /// A JSON text for a column of `jsonb`.
+    /// A small value, with the type of its column.
+    Small(&'a (dyn ToSql + Sync), Type),
+    /// A JSON text for a `jsonb` column.
     Json(&'a str),
-    /// For a column of `text`, of any size.
+    /// A text of any size, for a `text` column.
     Text(&'a str),
 }
 
-/// Rows of one `COPY`.
+/// The writer of one `COPY` statement.
 pub(super) struct Rows {
     sink: Pin<Box<CopyInSink<Bytes>>>,
-    piece: BytesMut,
+    chunk: BytesMut,
 }
 
 impl Rows {
     /// Starts the statement.
     ///
     /// # Errors
-    /// It is not a `COPY`, or the database does not take it.
+    /// The database rejects the statement, or it is not a `COPY`.
     pub(super) async fn begin(tx: &Transaction<'_>, copy: &str) -> Result<Self> {
         let statement = tx.prepare_cached(copy).await?;
         let sink = Box::pin(tx.copy_in(&statement).await?);
-        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
-        piece.put_slice(HEAD);
-        Ok(Self { sink, piece })
+        let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        chunk.put_slice(HEAD);
+        Ok(Self { sink, chunk })
     }
 
-    /// Adds a row; the values are in the order of the columns.
+    /// Adds a row. The values must be in the order of the columns.
     ///
     /// # Errors
-    /// The connection ended, or a value has no place in its column.
+    /// The connection ended, or a value does not fit its column's type.
     pub(super) async fn add(&mut self, values: &[Value<'_>]) -> Result<()> {
-        self.piece.put_i16(i16::try_from(values.len()).unwrap_or(i16::MAX));
+        self.chunk.put_i16(i16::try_from(values.len()).unwrap_or(i16::MAX));
         for value in values {
             match value {
-                Value::Plain(value, column) => self.plain(*value, column)?,
-                Value::Json(text) => self.pieces(&[JSONB_VERSION], text).await?,
-                Value::Text(text) => self.pieces(&[], text).await?,
+                Value::Small(value, column) => self.put_small(*value, column)?,
+                Value::Json(text) => self.put_text(&[JSONB_VERSION], text).await?,
+                Value::Text(text) => self.put_text(&[], text).await?,
             }
         }
-        if self.piece.len() >= PIECE_BYTES {
+        if self.chunk.len() >= CHUNK_BYTES {
             self.send().await?;
         }
         Ok(())
     }
 
-    fn plain(&mut self, value: &(dyn ToSql + Sync), column: &Type) -> Result<()> {
-        let start = self.piece.len();
-        self.piece.put_i32(-1);
+    fn put_small(&mut self, value: &(dyn ToSql + Sync), column: &Type) -> Result<()> {
+        let start = self.chunk.len();
+        self.chunk.put_i32(-1);
         let written = value
-            .to_sql_checked(column, &mut self.piece)
+            .to_sql_checked(column, &mut self.chunk)
             .map_err(|error| Error::unreadable("a value to write", error))?;
         if matches!(written, IsNull::No) {
-            let length = i32::try_from(self.piece.len() - start - 4).unwrap_or(i32::MAX);
-            self.piece[start..start + 4].copy_from_slice(&length.to_be_bytes());
+            let length = i32::try_from(self.chunk.len() - start - 4).unwrap_or(i32::MAX);
+            self.chunk[start..start + 4].copy_from_slice(&length.to_be_bytes());
         }
         Ok(())
     }
 
-    async fn pieces(&mut self, head: &[u8], text: &str) -> Result<()> {
-        self.piece.put_i32(i32::try_from(head.len() + text.len()).unwrap_or(i32::MAX));
-        self.piece.put_slice(head);
+    async fn put_text(&mut self, head: &[u8], text: &str) -> Result<()> {
+        self.chunk.put_i32(i32::try_from(head.len() + text.len()).unwrap_or(i32::MAX));
+        self.chunk.put_slice(head);
         let mut rest = text.as_bytes();
         loop {
-            let room = PIECE_BYTES.saturating_sub(self.piece.len());
+            let room = CHUNK_BYTES.saturating_sub(self.chunk.len());
             let (now, later) = rest.split_at(rest.len().min(room));
-            self.piece.put_slice(now);
+            self.chunk.put_slice(now);
             rest = later;
             if rest.is_empty() {
                 return Ok(());
@@ -99,17 +99,17 @@ impl Rows {
     }
 
     async fn send(&mut self) -> Result<()> {
-        let piece = self.piece.split().freeze();
-        self.piece.reserve(PIECE_BYTES);
-        Ok(self.sink.send(piece).await?)
+        let chunk = self.chunk.split().freeze();
+        self.chunk.reserve(CHUNK_BYTES);
+        Ok(self.sink.send(chunk).await?)
     }
 
     /// Ends the statement.
     ///
     /// # Errors
-    /// The database refuses a row.
+    /// The database rejects a row.
     pub(super) async fn finish(mut self) -> Result<()> {
-        self.piece.put_i16(-1);
+        self.chunk.put_i16(-1);
         self.send().await?;
         self.sink.as_mut().finish().await?;
         Ok(())

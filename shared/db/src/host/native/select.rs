@@ -1,28 +1,29 @@
-//! Reading what an export writes: pages bounded by units and by bytes, and no unit beyond its bound.
+//! Reads the units that an export writes, in pages limited by the number of units and by bytes. Units above the limit
+//! for one unit are not read.
 
 use futures::{TryStreamExt, pin_mut};
 use longshore_model::ExportMode;
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
 
-use crate::host::{AnnotationRow, Oversize, Selected, Selection, TaskRow, Unit};
+use crate::host::{AnnotationRow, Oversize, SelectedUnits, Selection, TaskRow, Unit};
 use crate::{Client, Error, Result};
 
-/// Rows per request at most: enough that their number does not show. More would have the database print more large ones
-/// in vain, after a run of small ones.
-const MOST_ROWS: usize = 128;
+/// The most rows per request. With this many, the cost per request does not matter. With more, Postgres would print
+/// more rows needlessly if large rows follow small ones.
+const MAX_ROWS: usize = 128;
 
-/// Annotations, one a unit.
-pub(super) async fn annotations(client: &mut Client, selection: &Selection<'_>) -> Result<Selected> {
+/// Reads a page of annotations, one per unit.
+pub(super) async fn annotations(client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
     read(client, include_str!("../annotations_to_export.sql"), selection, false).await
 }
 
-/// Tasks with all of their annotations.
-pub(super) async fn tasks(client: &mut Client, selection: &Selection<'_>) -> Result<Selected> {
+/// Reads a page of tasks with all of their annotations.
+pub(super) async fn tasks(client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
     read(client, include_str!("../tasks_to_export.sql"), selection, true).await
 }
 
-/// The next unit's id, whether it is to be written or not. Its row is not read.
+/// The next unit's ID, whether it needs a write or not. Its row is not read.
 pub(super) async fn next_id(client: &Client, selection: &Selection<'_>, per_task: bool) -> Result<Option<i64>> {
     let (table, task) = if per_task { ("tasks", "id") } else { ("annotations", "task_id") };
     let statement = format!(
@@ -34,10 +35,10 @@ pub(super) async fn next_id(client: &Client, selection: &Selection<'_>, per_task
     Ok(row.map(|row| row.get(0)))
 }
 
-/// The rows of one of the statements that choose what to export, with their JSON as text.
+/// SQL for the rows of `choosing`, one of the statements that choose what to export, with their JSON as text.
 ///
-/// Each value is printed once, for its length and for the row. A row of more than $9 bytes comes without its JSON, so
-/// that no row is larger than the caller has room for.
+/// Postgres prints each value once, for its length and for the row. A row of more than $9 bytes has null instead of its
+/// JSON, so no row is larger than the memory that the caller reserved.
 fn in_bytes(choosing: &str, order: &str) -> String {
     format!(
         "SELECT rows.walked, rows.id, rows.task_id, rows.project_id, rows.was_cancelled, rows.ground_truth,
@@ -57,14 +58,14 @@ fn in_bytes(choosing: &str, order: &str) -> String {
     )
 }
 
-/// Runs one of the statements that choose what to export: they take the same parameters.
+/// Runs one of the statements that choose what to export. All of them have the same parameters.
 ///
-/// `grouped` says that several rows may belong to one unit.
-async fn read(client: &mut Client, choosing: &str, selection: &Selection<'_>, grouped: bool) -> Result<Selected> {
+/// `grouped`: whether several rows may belong to one unit.
+async fn read(client: &mut Client, choosing: &str, selection: &Selection<'_>, grouped: bool) -> Result<SelectedUnits> {
     let all = selection.options.mode == ExportMode::All;
     let most = i64::try_from(selection.unit_bytes).unwrap_or(i64::MAX);
     let tx = client.transaction().await?;
-    // Not cached: a plan made while the tables were small would be kept for when they are large.
+    // Prepared only for this call: Postgres would keep a plan that it made for small tables.
     let order = if grouped { "rows.walked, rows.id" } else { "rows.walked" };
     let statement = tx.prepare(&in_bytes(choosing, order)).await?;
     let portal = tx
@@ -83,44 +84,34 @@ async fn read(client: &mut Client, choosing: &str, selection: &Selection<'_>, gr
             ],
         )
         .await?;
-    let mut page = Reading {
-        grouped,
-        most: selection.unit_bytes,
-        units: Vec::new(),
-        bytes: 0,
-        unit_bytes: 0,
-        largest_row: 0,
-        walked: 0,
-        before: selection.after,
-        until: selection.after,
-    };
-    // One row first: nothing is known of their size.
-    let (mut rows_read, mut ask) = (0, 1);
+    let mut page = PageReader::new(selection, grouped);
+    // Start with one row, because the size of the rows is unknown.
+    let (mut rows_read, mut wanted) = (0, 1);
     let (more, oversize) = 'page: loop {
-        let asked = tx.query_portal_raw(&portal, i32::try_from(ask).unwrap_or(i32::MAX)).await?;
-        pin_mut!(asked);
-        let mut came = 0;
-        while let Some(row) = asked.try_next().await? {
-            came += 1;
+        let rows = tx.query_portal_raw(&portal, i32::try_from(wanted).unwrap_or(i32::MAX)).await?;
+        pin_mut!(rows);
+        let mut received = 0;
+        while let Some(row) = rows.try_next().await? {
+            received += 1;
             if let Some(oversize) = page.add(&row)? {
                 break 'page page.end_before(oversize);
             }
-            // In mid-request: after many rows without bytes the next ones may be large, all of them. The rest of what
-            // was asked for is dropped as it comes.
+            // Check within a request as well: after many rows without bytes, all further rows may be large. The driver
+            // drops the rest of the requested rows as they arrive.
             if page.bytes >= selection.bytes && page.end_early() {
                 break 'page (true, None);
             }
         }
-        if came < ask {
+        if received < wanted {
             break (page.walked >= selection.limit, None);
         }
-        rows_read += came;
-        // As many as there is room for, if they are like those before.
+        rows_read += received;
+        // Request the number of rows that fit, if their average size is the same as before.
         let room = selection.bytes.saturating_sub(page.bytes) / (page.bytes / rows_read).max(1);
-        ask = room.clamp(1, MOST_ROWS.min(ask * 2));
+        wanted = room.clamp(1, MAX_ROWS.min(wanted * 2));
     };
     tx.rollback().await?;
-    Ok(Selected {
+    Ok(SelectedUnits {
         units: page.units,
         walked: page.walked,
         until: page.until,
@@ -130,30 +121,47 @@ async fn read(client: &mut Client, choosing: &str, selection: &Selection<'_>, gr
     })
 }
 
-/// The part of a page that was read.
-struct Reading {
+/// The state of a page that is being read.
+struct PageReader {
+    /// Whether several rows may belong to one unit.
     grouped: bool,
-    /// Bytes that one unit may have.
+    /// The most bytes of one unit.
     most: usize,
     units: Vec<Unit>,
-    /// Bytes of all units, and of the last one.
+    /// Bytes of all units.
     bytes: usize,
+    /// Bytes of the last unit.
     unit_bytes: usize,
     /// Bytes of the largest row.
     largest_row: usize,
-    /// Ids gone through.
+    /// Number of units that the page looked at.
     walked: i64,
-    /// The last of them but one, and the last.
+    /// ID of the last but one of them, or where the page started.
     before: i64,
+    /// ID of the last of them, or where the page started.
     until: i64,
 }
 
-impl Reading {
-    /// Adds a row; if its unit then has more bytes than it may, the row is not kept.
+impl PageReader {
+    fn new(selection: &Selection<'_>, grouped: bool) -> Self {
+        Self {
+            grouped,
+            most: selection.unit_bytes,
+            units: Vec::new(),
+            bytes: 0,
+            unit_bytes: 0,
+            largest_row: 0,
+            walked: 0,
+            before: selection.after,
+            until: selection.after,
+        }
+    }
+
+    /// Adds a row. If its unit then exceeds the limit, the row is not kept and the unit is returned as oversize.
     fn add(&mut self, row: &Row) -> Result<Option<Oversize>> {
         let walked = row.get("walked");
-        let goes_on = self.grouped && walked == self.until && self.walked > 0;
-        if !goes_on {
+        let is_same_unit = self.grouped && walked == self.until && self.walked > 0;
+        if !is_same_unit {
             self.walked += 1;
             self.before = std::mem::replace(&mut self.until, walked);
             self.unit_bytes = 0;
@@ -162,11 +170,11 @@ impl Reading {
             return Ok(None);
         }
         let bytes = |column| row.get::<_, Option<i64>>(column).and_then(|bytes| usize::try_from(bytes).ok());
-        // A task comes with each of its annotations and is kept once.
-        let of_task = if goes_on { 0 } else { bytes("of_task").unwrap_or_default() };
+        // Each row has the task's data, but the unit keeps it once.
+        let of_task = if is_same_unit { 0 } else { bytes("of_task").unwrap_or_default() };
         let row_bytes = bytes("of_result").unwrap_or_default() + of_task;
         self.unit_bytes += row_bytes;
-        // A task's data comes with each of its rows.
+        // Each row has the task's data, even if it counts only once for the unit.
         self.largest_row = self.largest_row.max(row_bytes).max(bytes("of_task").unwrap_or_default());
         let is_kept = row.get::<_, Option<&str>>("result").is_some();
         if self.unit_bytes > self.most || !is_kept {
@@ -176,13 +184,13 @@ impl Reading {
         self.bytes += row_bytes;
         let annotation = read_annotation(row)?;
         match self.units.last_mut() {
-            Some(unit) if goes_on => unit.annotations.push(annotation),
+            Some(unit) if is_same_unit => unit.annotations.push(annotation),
             _ => self.units.push(Unit { task: read_task(row)?, annotations: vec![annotation] }),
         }
         Ok(None)
     }
 
-    /// Ends the page before a unit that is too large, or with it if it has nothing else to write.
+    /// Ends the page before a unit that is too large. If there is no other unit to write, the page reports this unit.
     fn end_before(&mut self, oversize: Oversize) -> (bool, Option<Oversize>) {
         if self.grouped {
             self.units.pop_if(|unit| unit.task.id == self.until);
@@ -194,8 +202,8 @@ impl Reading {
         (true, None)
     }
 
-    /// Ends the page here, if that is possible: the last of several units that may have more rows is left
-    /// to the next page.
+    /// Ends the page here and returns true, if that is possible. If several rows may belong to a unit, the last unit is
+    /// left to the next page, because it may have more rows. A single unit cannot be left, so then it returns false.
     fn end_early(&mut self) -> bool {
         if self.grouped && self.units.len() <= 1 && self.units.last().is_none_or(|unit| unit.task.id == self.until) {
             return false;
@@ -207,7 +215,7 @@ impl Reading {
         true
     }
 
-    /// Leaves the last id to the next page.
+    /// Leaves the last unit to the next page.
     fn leave_last(&mut self) {
         self.until = self.before;
         self.walked -= 1;

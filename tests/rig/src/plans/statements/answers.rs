@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use longshore_db::printed::{self, JsonTable, SizedRow};
 use longshore_db::quarantine::{self, QuarantineFilter};
 use longshore_db::syncs::{self, SyncFilter};
-use longshore_db::tasks::{self, From};
+use longshore_db::tasks::{self, PageStart};
 use longshore_db::{Client, annotations, jobs, predictions, resolve};
 use longshore_model::SyncStatus;
 use longshore_uri::ObjectUri;
@@ -16,8 +16,8 @@ pub(super) async fn showing(plans: &mut Plans<'_>) -> Result<()> {
     let task = rows / 2;
     plans.step("a task", 20, async |client| Ok(tasks::get(&*client, task).await.map(drop)?)).await?;
     for (name, from) in [
-        ("the first page of tasks", From::Offset(0)),
-        ("a page of tasks far in, by the id before", From::After(rows / 2)),
+        ("the first page of tasks", PageStart::Offset(0)),
+        ("a page of tasks far in, by the id before", PageStart::After(rows / 2)),
     ] {
         let page = async |client: &mut Client| {
             let rows = tasks::page(&*client, PROJECT, from, 100).await?;

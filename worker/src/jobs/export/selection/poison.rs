@@ -15,7 +15,7 @@ impl Source {
         let Some(unit_id) = self.db.in_time(next).await? else { return Ok(None) };
         if self.poison != Some(unit_id) {
             let key = unit_id.to_string();
-            self.db.in_time(async { jobs::works_on(&self.db.client().await?, lease, &key).await }).await?;
+            self.db.in_time(async { jobs::mark_lone_key(&self.db.client().await?, lease, &key).await }).await?;
             return Ok(None);
         }
         warn!(event = "object_poisoned", unit.id = unit_id, "unit ended its worker repeatedly; quarantined unread");
