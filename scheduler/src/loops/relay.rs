@@ -24,7 +24,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 pub(crate) async fn run(db: Db, broker: Broker, sent: IntCounter, stop: CancellationToken) {
     let publisher = broker.publisher();
     let mut wake = Wake::on("longshore_outbox");
-    while stop.run_until_cancelled(broker.connected()).await.is_some() {
+    while stop.run_until_cancelled(broker.wait_connected()).await.is_some() {
         let more = match round(&db, &publisher, &sent).await {
             Ok(more) => more,
             Err(error) => {

@@ -1,4 +1,4 @@
-//! One connection that is always being looked after.
+//! Keeps one connection to the broker open, and opens a new one after each loss.
 
 use longshore_telemetry::{Backoff, error_chain};
 use std::sync::Arc;
@@ -19,20 +19,20 @@ use crate::error::{BrokerError, failed};
 use crate::topology::{self, Depth, Queue};
 use crate::{Consumer, Publisher, handshake};
 
-/// Seconds between heartbeats, unless the URL says otherwise (`?heartbeat=`) or the broker wants
-/// less. Two missed ones end the connection, so a half-open one is noticed within 20 seconds; under
-/// 5 `RabbitMQ` warns of false alarms on busy machines.
+/// Seconds between heartbeats, unless the URL sets another value (`?heartbeat=`) or the broker asks for a shorter
+/// one. Two missed heartbeats end the connection, so a half-open connection is noticed within 20 seconds. Below 5
+/// seconds, `RabbitMQ` warns of false alarms on busy machines.
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// How long to wait before the next attempt to connect or to consume. A broker that restarts drops all clients at once
-/// and soon answers again, so the first wait is short. With a longer limit a broker that came back waits for its
-/// clients; with a shorter one every process hammers a dead address.
+/// Wait before the next attempt to connect or to consume. A broker that restarts drops all clients together and is
+/// soon available again, so the first wait is short. With a longer limit, clients return late to a broker that is
+/// back; with a shorter one, every process hammers a dead address.
 pub(crate) const RECONNECT: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(5) };
 
-/// For an answer to a declaration. A broker under an alarm may answer late; heartbeats find a dead one.
+/// Time limit for the reply to a declaration. A broker under an alarm may reply late; heartbeats detect a dead one.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often the state is looked at, beside the events that normally tell of a change at once.
+/// How often the connection's state is checked, in addition to the events that normally report a change immediately.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A supervised connection to the broker. Clones share it.
@@ -53,21 +53,21 @@ struct Inner {
 impl Broker {
     /// Prepares a connection to `amqp[s]://user:password@host:port/vhost`; nothing is opened yet.
     ///
-    /// `name` is what the broker's management page shows. With `amqps` the broker's certificate is
-    /// checked against the system's authorities.
+    /// The broker's management page shows `name`. With `amqps`, the broker's certificate is checked against the
+    /// system's certificate authorities.
     ///
     /// # Errors
     /// The URL is not an AMQP URL.
     pub fn new(url: &Secret, name: impl Into<String>) -> Result<Self, BrokerError> {
-        // The parser's error quotes the URL, password and all.
+        // The parser's error quotes the URL, with its password.
         let mut uri: AMQPUri = url.expose().parse().map_err(|_| BrokerError::InvalidUrl)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         Ok(Self { inner: Arc::new(Inner { uri, name: name.into(), connection: watch::Sender::new(None) }) })
     }
 
-    /// Connects, declares the topology, and does so again after every loss, until cancelled.
+    /// Connects and declares the topology, and does both again after every loss, until cancelled.
     ///
-    /// Cancel only after the last delivery is acknowledged: what is not, comes again.
+    /// Cancel only after the last delivery is acknowledged: the broker delivers every other message again.
     pub async fn run(&self, cancel: &CancellationToken) {
         let mut failures = 0;
         while !cancel.is_cancelled() {
@@ -82,7 +82,7 @@ impl Broker {
                     self.inner.connection.send_replace(Some(Arc::clone(&connection)));
                     let lost = tokio::select! {
                         () = cancel.cancelled() => None,
-                        why = loss(&connection) => Some(why),
+                        why = wait_for_loss(&connection) => Some(why),
                     };
                     self.inner.connection.send_replace(None);
                     let Some(why) = lost else { return close(&connection).await };
@@ -92,7 +92,7 @@ impl Broker {
                         error = why,
                         "lost RabbitMQ, reconnecting"
                     );
-                    // A connection that breaks at once is a failure like any other.
+                    // A connection that breaks right after it opened counts as a failure.
                     failures = if since.elapsed() > RECONNECT.longest { 0 } else { failures + 1 };
                 }
                 Err(error) => {
@@ -113,52 +113,52 @@ impl Broker {
         }
     }
 
-    /// Whether there is a connection with its topology in place.
+    /// Whether the connection is open and the topology is declared.
     pub fn is_connected(&self) -> bool {
         self.inner.connection.borrow().as_ref().is_some_and(|connection| connection.status().connected())
     }
 
-    /// Returns as soon as there is a connection.
-    pub async fn connected(&self) {
+    /// Waits until the connection is open.
+    pub async fn wait_connected(&self) {
         let mut state = self.inner.connection.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
         drop(state.wait_for(|connection| connection.as_ref().is_some_and(|c| c.status().connected())).await);
     }
 
-    /// A publisher on this connection, with a channel of its own.
+    /// Returns a publisher on this connection; it opens its own channel.
     pub fn publisher(&self) -> Publisher {
         Publisher::new(self.clone())
     }
 
-    /// A consumer of a queue, which holds up to `prefetch` messages that are not yet acknowledged.
+    /// Returns a consumer of `queue` that holds up to `prefetch` unacknowledged messages.
     ///
-    /// Cancelled, it gives out nothing more, and what it gave out can still be acknowledged.
+    /// After a cancellation it returns no more messages; those it has returned can still be acknowledged.
     pub fn consumer(&self, queue: Queue, prefetch: u16, cancel: CancellationToken) -> Consumer {
         Consumer::new(self.clone(), queue, prefetch, cancel)
     }
 
-    /// How much waits in a queue, exact at the moment of asking.
+    /// Asks the broker how many messages wait in a queue; exact at the moment of the call.
     ///
     /// # Errors
-    /// There is no connection, or no answer, or the queue was deleted.
+    /// There is no connection, the broker did not reply, or the queue was deleted.
     pub async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError> {
         let channel = self.channel().await?;
         let passive = QueueDeclareOptions::durable().passive();
         let found =
             timeout(ANSWER_TIMEOUT, channel.queue_declare(queue.as_str().into(), passive, FieldTable::default()))
                 .await
-                .map_err(|_| BrokerError::TimedOut { op: "look at a queue" })?
-                .map_err(failed("look at a queue"))?;
+                .map_err(|_| BrokerError::TimedOut { op: "query a queue" })?
+                .map_err(failed("query a queue"))?;
         Ok(Depth { ready: found.message_count(), consumers: found.consumer_count() })
     }
 
-    /// Opens a channel on the present connection.
+    /// Opens a channel on the current connection.
     pub(crate) async fn channel(&self) -> Result<Channel, BrokerError> {
         let connection = self.inner.connection.borrow().clone().ok_or(BrokerError::Disconnected)?;
         channel(&connection).await
     }
 
-    /// Declares everything again: somebody has deleted a queue.
+    /// Declares the topology again, because someone deleted a queue.
     pub(crate) async fn redeclare(&self) -> Result<(), BrokerError> {
         declare(&self.channel().await?).await
     }
@@ -183,12 +183,12 @@ async fn declare(channel: &Channel) -> Result<(), BrokerError> {
         .map_err(|_| BrokerError::TimedOut { op: "declare the topology" })?
 }
 
-/// Waits until the connection is of no more use, and says why.
-async fn loss(connection: &Connection) -> String {
+/// Waits until the connection can no longer be used, and returns the reason.
+async fn wait_for_loss(connection: &Connection) -> String {
     let mut events = std::pin::pin!(connection.events_listener());
     let mut why = "closed".to_owned();
     loop {
-        // Events tell of channels too; and one may have come before anybody listened.
+        // Events report channels as well, and an event may have come before this listener existed.
         if !connection.status().connected() {
             return why;
         }
@@ -198,7 +198,8 @@ async fn loss(connection: &Connection) -> String {
     }
 }
 
-/// Says goodbye, so that the broker does not log a lost client. A broker that is gone is not waited for.
+/// Closes the connection properly, so that the broker does not log a lost client. Does not wait for a broker that is
+/// unavailable.
 async fn close(connection: &Connection) {
     let closing = connection.close(200, "shutting down".into());
     if let Ok(Err(error)) = timeout(Duration::from_secs(2), closing).await {

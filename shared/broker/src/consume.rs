@@ -1,4 +1,4 @@
-//! Consuming that goes on, whatever happens to connection, channel or queue.
+//! Consumes a queue, and continues after a lost connection, a closed channel or a deleted queue.
 
 use crate::connection::RECONNECT;
 use longshore_telemetry::error_chain;
@@ -18,14 +18,14 @@ use crate::error::{BrokerError, failed};
 use crate::message::{Message, read};
 use crate::topology::{Queue, SETTLE};
 
-/// After this long without a message, and with none in hand, the subscription is made anew.
+/// The subscription is renewed after this long without a message, if no delivery is unsettled.
 ///
-/// RabbitMQ 3.10 carries a consumer over to a queue that was deleted and declared again within
-/// milliseconds, and then swallows what it should deliver; closing the channel gives those messages
-/// back. Longer, and a fleet stands still after such a mishap; shorter is traffic for nothing.
+/// `RabbitMQ` 3.10 moves a consumer to a queue that was deleted and declared again within milliseconds, and then
+/// loses the messages that it should deliver to this consumer. Closing the channel returns those messages to the
+/// queue. If this is longer, all workers wait longer after such an event; if it is shorter, it only adds traffic.
 const RENEW_AFTER: Duration = Duration::from_secs(20);
 
-/// The messages of one queue, for as long as nobody cancels.
+/// Receives the messages of one queue until it is cancelled.
 pub struct Consumer {
     broker: Broker,
     queue: Queue,
@@ -33,28 +33,29 @@ pub struct Consumer {
     cancel: CancellationToken,
     open: Option<Subscription>,
     failures: u32,
-    /// When to subscribe again. Kept here, so that a caller who polls in short turns gets there too.
+    /// When to subscribe again. A field and not a local wait, so that a caller who polls for short times also gets
+    /// there.
     not_before: Instant,
 }
 
 struct Subscription {
-    /// One reference is held here and one by each delivery in hand.
+    /// Referenced here and by each unsettled delivery.
     channel: Arc<Channel>,
     messages: lapin::Consumer,
     renew_at: Instant,
 }
 
-/// One delivered message, to be settled exactly once by [`ack`](Self::ack),
-/// [`requeue`](Self::requeue) or [`reject`](Self::reject).
+/// One delivered message, to be settled exactly once by [`ack`](Self::ack), [`requeue`](Self::requeue) or
+/// [`reject`](Self::reject).
 ///
-/// Settling after the connection was lost does no harm: the broker has queued the message again
-/// already. Dropped without being settled, it counts against the prefetch until the channel closes.
+/// Settling after the connection was lost is harmless: the broker has already put the message back into the queue. A
+/// delivery that is dropped without being settled counts against the prefetch until the channel closes.
 pub struct Delivery {
     body: Vec<u8>,
     redelivered: bool,
     queue: Queue,
     acker: Acker,
-    /// Keeps the channel open until the last delivery is settled, also after its consumer is gone.
+    /// Keeps the channel open until the last delivery is settled, even after its consumer was dropped.
     _channel: Arc<Channel>,
 }
 
@@ -63,10 +64,10 @@ impl Consumer {
         Self { broker, queue, prefetch, cancel, open: None, failures: 0, not_before: Instant::now() }
     }
 
-    /// The next message that can be read, or `None` once cancelled.
+    /// Returns the next readable message, or `None` once cancelled.
     ///
-    /// One that cannot be read goes to the dead letters with a warning in the log; its body is not
-    /// shown. Dropping the future loses nothing.
+    /// An unreadable message goes to the dead letters; the log gets a warning without the body. Dropping the future
+    /// loses no message.
     pub async fn next_message<M: Message>(&mut self) -> Option<(M, Delivery)> {
         loop {
             let delivery = self.next().await?;
@@ -85,7 +86,7 @@ impl Consumer {
         }
     }
 
-    /// Stops the flow of messages until the next one is asked for. Those on the way go back to the queue.
+    /// Stops the flow of messages until the next call of `next`. Messages in transit go back to the queue.
     pub async fn pause(&mut self) {
         let Some(mut open) = self.open.take() else { return };
         let tag = open.messages.tag();
@@ -97,7 +98,7 @@ impl Consumer {
                 "could not cancel: channel lost"
             );
         }
-        // After the answer to a cancel nothing more comes: what is here now is all.
+        // The broker sends nothing after its reply to a cancel, so the messages received by now are all.
         while let Some(Some(Ok(message))) = open.messages.next().now_or_never() {
             let returned = message.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
             if let Err(error) = returned {
@@ -111,10 +112,10 @@ impl Consumer {
         }
     }
 
-    /// The next message as it came, or `None` once cancelled.
+    /// Returns the next message unparsed, or `None` once cancelled.
     ///
-    /// Waits through lost connections, closed channels and deleted queues, which it declares again.
-    /// Dropping the future loses nothing.
+    /// Waits through lost connections, closed channels and deleted queues, and declares deleted queues again.
+    /// Dropping the future loses no message.
     pub async fn next(&mut self) -> Option<Delivery> {
         let cancel = self.cancel.clone();
         let delivery = tokio::select! {
@@ -123,7 +124,7 @@ impl Consumer {
             delivery = self.receive() => Some(delivery),
         };
         if delivery.is_none() {
-            // Stops the flow of messages; the channel itself lives on in the deliveries given out.
+            // Stops the flow of messages; the deliveries already returned keep the channel open.
             self.open = None;
         }
         delivery
@@ -158,24 +159,24 @@ impl Consumer {
                         _channel: Arc::clone(&open.channel),
                     };
                 }
-                // A lost connection is reported by the one who looks after it.
-                Some(Err(error)) => self.interrupted(&error_chain(&error)),
-                None => self.interrupted("ended by the broker"),
+                // `Broker::run` reports a lost connection.
+                Some(Err(error)) => self.interrupt(&error_chain(&error)),
+                None => self.interrupt("ended by the broker"),
             }
         }
     }
 
-    fn interrupted(&mut self, why: &str) {
+    fn interrupt(&mut self, why: &str) {
         debug!(event = "consumer_interrupted", queue = self.queue.as_str(), error = why, "consuming interrupted");
         self.open = None;
-        // If it was for the queue's deletion: not before the other consumers have heard of it too.
+        // If the queue was deleted: wait until the other consumers have been notified as well.
         self.not_before = Instant::now() + SETTLE;
     }
 
-    /// Waits for a connection and subscribes anew. Returns after one try, good or bad.
+    /// Waits for a connection and subscribes again. Returns after one attempt, whether it succeeded or failed.
     async fn reopen(&mut self) {
         sleep_until(self.not_before).await;
-        self.broker.connected().await;
+        self.broker.wait_connected().await;
         match self.subscribe().await {
             Ok(open) => self.open = Some(open),
             Err(error) => {
@@ -194,14 +195,14 @@ impl Consumer {
     }
 
     async fn subscribe(&self) -> Result<Subscription, BrokerError> {
-        // The broker ends a consumer when its queue is deleted, so look that it is there.
+        // The broker ends a consumer when its queue is deleted, so make sure that the queue exists.
         self.broker.redeclare().await?;
         let channel = self.broker.channel().await?;
         channel.basic_qos(self.prefetch, BasicQosOptions::default()).await.map_err(failed("set the prefetch"))?;
         let messages = channel
             .basic_consume(
                 self.queue.as_str().into(),
-                // Empty: the broker makes up a tag.
+                // Empty: the broker chooses the tag.
                 "".into(),
                 BasicConsumeOptions::default(),
                 FieldTable::default(),
@@ -213,32 +214,33 @@ impl Consumer {
 }
 
 impl Delivery {
-    /// The message as it came.
+    /// The body as received.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Whether it was delivered before, to anybody.
+    /// Whether the broker has delivered this message before, to any consumer.
     pub fn redelivered(&self) -> bool {
         self.redelivered
     }
 
-    /// The message is dealt with.
+    /// Acknowledges the message: it has been handled.
     pub async fn ack(self) {
-        self.settled("ack", self.acker.ack(BasicAckOptions::default()).await);
+        self.log_unsettled("ack", self.acker.ack(BasicAckOptions::default()).await);
     }
 
-    /// Somebody else should have it, or the same process later. It counts towards the delivery limit.
+    /// Returns the message to the queue, for another consumer or for this one later. It counts towards the delivery
+    /// limit.
     pub async fn requeue(self) {
-        self.settled("requeue", self.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await);
+        self.log_unsettled("requeue", self.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await);
     }
 
-    /// Nobody can do anything with it: to the dead letters.
+    /// Sends a message that no consumer can handle to the dead letters.
     pub async fn reject(self) {
-        self.settled("reject", self.acker.nack(BasicNackOptions { requeue: false, multiple: false }).await);
+        self.log_unsettled("reject", self.acker.nack(BasicNackOptions { requeue: false, multiple: false }).await);
     }
 
-    fn settled(&self, how: &'static str, result: Result<bool, lapin::Error>) {
+    fn log_unsettled(&self, how: &'static str, result: Result<bool, lapin::Error>) {
         let lost = match result {
             Ok(true) => return,
             Ok(false) => "channel closed".to_owned(),

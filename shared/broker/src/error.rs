@@ -1,20 +1,20 @@
-//! What can go wrong with the broker, by what the caller does about it.
+//! Errors of the broker, classified by what the caller does about them.
 
 use std::error::Error;
 
-/// A broker call that failed. None of these names the broker's URL, which holds a password.
+/// A broker call that failed. No variant contains the broker's URL, which holds a password.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// The URL is not `amqp://…` or `amqps://…`. Nothing but another configuration helps.
+    /// The URL is not `amqp://…` or `amqps://…`. Only another configuration helps.
     #[error("the broker's URL is not a valid amqp:// or amqps:// URL")]
     InvalidUrl,
-    /// There is no connection at the moment; [`Broker::run`](crate::Broker::run) is working on it.
+    /// There is no connection at the moment; [`Broker::run`](crate::Broker::run) is opening one.
     #[error("not connected to the broker")]
     Disconnected,
     /// The broker did not answer in time.
     #[error("the broker did not answer in time: {op}")]
     TimedOut { op: &'static str },
-    /// The broker refused, or the connection broke meanwhile.
+    /// The broker refused the call, or the connection broke during it.
     #[error("broker call failed: {op}")]
     Failed {
         op: &'static str,

@@ -1,4 +1,4 @@
-//! Opening one connection, within a time limit that leaves nothing behind.
+//! Opens one connection within a time limit, without leaving a thread or socket behind.
 
 use longshore_telemetry::error_chain;
 use std::io;
@@ -13,8 +13,8 @@ use lapin::{Connection, ConnectionProperties, runtime};
 
 use crate::error::{BrokerError, failed};
 
-/// For name, TCP, TLS and AMQP handshake together. Shorter, and a broker that is busy recovering its
-/// queues never lets anybody in; longer, and a dead address keeps the loop from trying the next one.
+/// Time limit for name resolution, TCP, TLS and the AMQP handshake together. If it is shorter, a broker that is busy
+/// recovering its queues never accepts a client; if it is longer, a dead address delays the next attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens a connection, or gives up after a time limit.
@@ -50,8 +50,8 @@ pub(crate) async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, Broker
     match tokio::time::timeout(TIMEOUT, connecting).await {
         Ok(result) => result.map_err(failed("connect")),
         Err(_) => {
-            // The client runs a thread per connection, which waits for an answer without a limit. A
-            // peer that accepts and stays silent would cost a thread and a socket at every try.
+            // lapin runs one thread per connection, which waits for a reply without a limit. A peer that accepts the
+            // connection and stays silent would cost a thread and a socket at every attempt.
             if let Some(socket) = socket.get()
                 && let Err(error) = socket.shutdown(Shutdown::Both)
             {

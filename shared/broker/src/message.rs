@@ -1,4 +1,4 @@
-//! Reading what came: the version first, then the rest.
+//! Reads message bodies: the version first, then the other fields.
 
 use longshore_model::{JobMessage, MESSAGE_VERSION, SyncRequest};
 use serde::Deserialize;
@@ -10,13 +10,13 @@ pub trait Message: DeserializeOwned {}
 impl Message for JobMessage {}
 impl Message for SyncRequest {}
 
-/// A body that is no such message. It never quotes the body, which a stranger may have written.
+/// Why a body could not be read. Never quotes the body, which a stranger may have written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum MessageError {
     /// Not JSON, or not an object with a version.
     #[error("not a JSON object with a version, at line {line} column {column}")]
     NotJson { line: usize, column: usize },
-    /// Written by a program of another time.
+    /// Written by a program with another message version.
     #[error("version {version} is not understood, only {MESSAGE_VERSION}")]
     Version { version: u32 },
     /// A field is missing, unknown or of another type.
@@ -25,18 +25,18 @@ pub enum Unreadable {
 }
 
 #[derive(Deserialize)]
-struct Versioned {
+struct VersionField {
     version: u32,
 }
 
-/// Reads a message of the version that this program understands.
-pub(crate) fn read<M: Message>(body: &[u8]) -> Result<M, Unreadable> {
-    let Versioned { version } = serde_json::from_slice(body)
-        .map_err(|error| Unreadable::NotJson { line: error.line(), column: error.column() })?;
+/// Reads a message of the version that this program supports.
+pub(crate) fn read<M: Message>(body: &[u8]) -> Result<M, MessageError> {
+    let VersionField { version } = serde_json::from_slice(body)
+        .map_err(|error| MessageError::NotJson { line: error.line(), column: error.column() })?;
     if version != MESSAGE_VERSION {
-        return Err(Unreadable::Version { version });
+        return Err(MessageError::Version { version });
     }
-    serde_json::from_slice(body).map_err(|error| Unreadable::Field { line: error.line(), column: error.column() })
+    serde_json::from_slice(body).map_err(|error| MessageError::Field { line: error.line(), column: error.column() })
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_request_needs_no_more_than_the_documented_fields() {
+    fn a_sync_request_needs_only_the_documented_fields() {
         let request: SyncRequest =
             read(br#"{"version":1,"kind":"s3","direction":"import","storage":3,"idempotency_key":"night"}"#).unwrap();
         assert_eq!((request.kind, request.direction, request.storage), (StorageKind::S3, Direction::Import, 3));
@@ -60,21 +60,21 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_named_even_if_its_fields_are_others() {
+    fn another_version_is_named_even_if_its_fields_differ() {
         let error = read::<JobMessage>(br#"{"version":2,"jobs":[1,2]}"#).unwrap_err();
-        assert_eq!(error, Unreadable::Version { version: 2 });
+        assert_eq!(error, MessageError::Version { version: 2 });
     }
 
     #[test]
     fn an_unreadable_body_is_never_quoted() {
         for body in [&b"hunter2"[..], b"", b"\xff\xfe", br#"{"version":"hunter2"}"#, br#"["hunter2"]"#] {
             let error = read::<SyncRequest>(body).unwrap_err();
-            assert!(matches!(error, Unreadable::NotJson { .. }), "{error}");
+            assert!(matches!(error, MessageError::NotJson { .. }), "{error}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
         for body in [&br#"{"version":1,"hunter2":1}"#[..], br#"{"version":1,"kind":"hunter2"}"#, br#"{"version":1}"#] {
             let error = read::<SyncRequest>(body).unwrap_err();
-            assert!(matches!(error, Unreadable::Field { .. }), "{error}");
+            assert!(matches!(error, MessageError::Field { .. }), "{error}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! Publishing with receipts.
+//! Publishes messages and waits for the broker's confirms.
 
 use longshore_telemetry::error_chain;
 use std::collections::HashSet;
@@ -18,8 +18,8 @@ use crate::Broker;
 use crate::error::{BrokerError, failed};
 use crate::topology::{EVENTS_EXCHANGE, Queue, SETTLE};
 
-/// For all receipts of one call. Shorter, and a busy broker's late receipts count as lost, so that
-/// messages are doubled (harmless, but more work); longer, and a stalled broker holds up the outbox.
+/// Time limit for all confirms of one call. If it is shorter, late confirms of a busy broker count as lost and
+/// messages are published twice (harmless, but more work); if it is longer, a stalled broker delays the outbox.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// AMQP's number for a message that survives a restart of the broker.
@@ -27,29 +27,30 @@ const PERSISTENT: u8 = 2;
 
 /// Why the broker does not have a message, or may not have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Unconfirmed {
-    /// There was no connection, or it broke before the receipt.
+pub enum PublishError {
+    /// There was no connection, or it broke before the confirm.
     #[error("the connection to the broker was lost")]
     Disconnected,
-    /// The queue was not there. It has been declared again meanwhile, so the next try may succeed.
-    #[error("the queue was not there")]
+    /// The queue did not exist. It has been declared again, so the next attempt may succeed.
+    #[error("the queue did not exist")]
     Unroutable,
-    /// The broker refused: the queue is full.
+    /// The broker refused the message because the queue is full.
     #[error("the broker refused the message")]
     Refused,
-    /// No receipt in time.
-    #[error("the broker gave no receipt in time")]
+    /// The confirm did not come in time.
+    #[error("the broker did not confirm in time")]
     TimedOut,
 }
 
-/// Publishes, and knows what arrived. Calls queue up: one at a time uses the channel.
+/// Publishes messages and reports which of them the broker has. Concurrent calls take turns: one call at a time uses
+/// the channel.
 pub struct Publisher {
     broker: Broker,
     channel: Mutex<Option<Channel>>,
     sequence: AtomicU64,
 }
 
-struct Outgoing<'a> {
+struct OutgoingMessage<'a> {
     exchange: &'a str,
     routing_key: &'a str,
     message_id: String,
@@ -62,86 +63,86 @@ impl Publisher {
         Self { broker, channel: Mutex::new(None), sequence: AtomicU64::new(0) }
     }
 
-    /// Sends a message for each job, all before the first receipt, then waits for the receipts.
+    /// Sends one message per job, all before the first confirm, then waits for the confirms.
     ///
-    /// The answer has one entry a job, in the same order. `Ok` means that the broker has the message
-    /// on disk; anything else that it may or may not have it. If a queue was missing, the topology
-    /// has been declared again on return.
-    pub async fn publish_jobs(&self, jobs: &[JobMessage]) -> Vec<Result<(), Unconfirmed>> {
+    /// The result has one entry per job, in the same order. `Ok` means that the broker has the message on disk; an
+    /// error means that it may or may not have it. If a queue was missing, the topology has been declared again
+    /// before this returns.
+    pub async fn publish_jobs(&self, jobs: &[JobMessage]) -> Vec<Result<(), PublishError>> {
         let outgoing = jobs
             .iter()
-            .map(|job| Outgoing {
+            .map(|job| OutgoingMessage {
                 exchange: "",
                 routing_key: Queue::of(job.kind).as_str(),
                 message_id: format!("job-{}-{}", job.job, self.sequence.fetch_add(1, Ordering::Relaxed)),
-                body: json(job),
+                body: to_json(job),
                 mandatory: true,
             })
             .collect();
         self.publish(outgoing).await
     }
 
-    /// Sends an event to whoever has bound a queue for it; with nobody there it is dropped.
+    /// Publishes an event to all queues bound for it; without such a queue the broker drops it.
     ///
     /// # Errors
     /// The broker did not confirm it.
-    pub async fn publish_event(&self, routing_key: &str, event: &serde_json::Value) -> Result<(), Unconfirmed> {
-        let outgoing = Outgoing {
+    pub async fn publish_event(&self, routing_key: &str, event: &serde_json::Value) -> Result<(), PublishError> {
+        let outgoing = OutgoingMessage {
             exchange: EVENTS_EXCHANGE,
             routing_key,
             message_id: format!("event-{}", self.sequence.fetch_add(1, Ordering::Relaxed)),
-            body: json(event),
+            body: to_json(event),
             mandatory: false,
         };
-        self.publish(vec![outgoing]).await.pop().unwrap_or(Err(Unconfirmed::Disconnected))
+        self.publish(vec![outgoing]).await.pop().unwrap_or(Err(PublishError::Disconnected))
     }
 
-    async fn publish(&self, outgoing: Vec<Outgoing<'_>>) -> Vec<Result<(), Unconfirmed>> {
+    async fn publish(&self, outgoing: Vec<OutgoingMessage<'_>>) -> Vec<Result<(), PublishError>> {
         let mut slot = self.channel.lock().await;
-        let channel = match self.ready(slot.take()).await {
+        let channel = match self.confirm_channel(slot.take()).await {
             Ok(channel) => channel,
             Err(error) => {
                 debug!(event = "publish_channel_failed", error = error_chain(&error), "no channel to publish on");
-                return vec![Err(Unconfirmed::Disconnected); outgoing.len()];
+                return vec![Err(PublishError::Disconnected); outgoing.len()];
             }
         };
-        let results = confirmed(&channel, &outgoing).await;
-        if results.contains(&Err(Unconfirmed::Unroutable)) {
+        let results = send_all(&channel, &outgoing).await;
+        if results.contains(&Err(PublishError::Unroutable)) {
             warn!(event = "queue_missing", "a queue is missing, declaring it again");
             tokio::time::sleep(SETTLE).await;
             if let Err(error) = self.broker.redeclare().await {
                 warn!(event = "queue_declare_failed", error = error_chain(&error), "could not declare a missing queue");
             }
         }
-        // A channel with receipts outstanding, or that knew a queue which is gone, is not used again.
-        if results.iter().all(|result| matches!(result, Ok(()) | Err(Unconfirmed::Refused))) {
+        // A channel with pending confirms, or one that used a deleted queue, is not reused.
+        if results.iter().all(|result| matches!(result, Ok(()) | Err(PublishError::Refused))) {
             *slot = Some(channel);
         }
         results
     }
 
-    /// The channel of the last call if it is still good, else a new one that gives receipts.
-    async fn ready(&self, last: Option<Channel>) -> Result<Channel, BrokerError> {
+    /// Returns the channel of the last call if it is still open, else a new one with confirms.
+    async fn confirm_channel(&self, last: Option<Channel>) -> Result<Channel, BrokerError> {
         if let Some(channel) = last.filter(|channel| channel.status().connected()) {
             return Ok(channel);
         }
         let channel = self.broker.channel().await?;
         timeout(CONFIRM_TIMEOUT, channel.confirm_select(ConfirmSelectOptions::default()))
             .await
-            .map_err(|_| BrokerError::TimedOut { op: "ask for confirms" })?
-            .map_err(failed("ask for confirms"))?;
+            .map_err(|_| BrokerError::TimedOut { op: "request confirms" })?
+            .map_err(failed("request confirms"))?;
         Ok(channel)
     }
 }
 
-/// Sends everything, then collects the receipts.
-async fn confirmed(channel: &Channel, outgoing: &[Outgoing<'_>]) -> Vec<Result<(), Unconfirmed>> {
-    // Polled in order, so they are written in order; the first to wait does not hold up the next.
+/// Sends every message, then collects the confirms.
+async fn send_all(channel: &Channel, outgoing: &[OutgoingMessage<'_>]) -> Vec<Result<(), PublishError>> {
+    // `join_all` polls in order, so messages are written in order, and a slow one does not delay the next.
     let receipts = join_all(outgoing.iter().map(|message| timeout(CONFIRM_TIMEOUT, send(channel, message)))).await;
     settle(outgoing, receipts)
 }
 
-async fn send(channel: &Channel, message: &Outgoing<'_>) -> Result<Confirmation, lapin::Error> {
+async fn send(channel: &Channel, message: &OutgoingMessage<'_>) -> Result<Confirmation, lapin::Error> {
     let options = BasicPublishOptions { mandatory: message.mandatory, ..Default::default() };
     let properties = BasicProperties::default()
         .with_content_type("application/json".into())
@@ -153,20 +154,20 @@ async fn send(channel: &Channel, message: &Outgoing<'_>) -> Result<Confirmation,
         .await
 }
 
-/// What the receipts say about each message.
+/// Assigns a result to each message.
 ///
-/// The broker returns an unroutable message and then confirms it. The client hands a returned message
-/// to whichever receipt resolves next, and one receipt may stand for many: only the id tells whose it is.
+/// The broker returns an unroutable message and then confirms it. lapin attaches a returned message to the next
+/// confirm that resolves, and one confirm may cover many messages, so only the ID shows which message was returned.
 fn settle(
-    outgoing: &[Outgoing<'_>],
+    outgoing: &[OutgoingMessage<'_>],
     receipts: Vec<Result<Result<Confirmation, lapin::Error>, tokio::time::error::Elapsed>>,
-) -> Vec<Result<(), Unconfirmed>> {
+) -> Vec<Result<(), PublishError>> {
     let mut returned = HashSet::new();
     let results: Vec<_> = receipts
         .into_iter()
         .map(|receipt| {
-            let confirmation = receipt.map_err(|_| Unconfirmed::TimedOut)?.map_err(|_| Unconfirmed::Disconnected)?;
-            let result = if confirmation.is_ack() { Ok(()) } else { Err(Unconfirmed::Refused) };
+            let confirmation = receipt.map_err(|_| PublishError::TimedOut)?.map_err(|_| PublishError::Disconnected)?;
+            let result = if confirmation.is_ack() { Ok(()) } else { Err(PublishError::Refused) };
             if let Some(message) = confirmation.take_message()
                 && let Some(id) = message.delivery.properties.message_id()
             {
@@ -175,14 +176,14 @@ fn settle(
             result
         })
         .collect();
-    let mark = |(message, result): (&Outgoing<'_>, _)| {
-        if returned.contains(&message.message_id) { Err(Unconfirmed::Unroutable) } else { result }
+    let mark = |(message, result): (&OutgoingMessage<'_>, _)| {
+        if returned.contains(&message.message_id) { Err(PublishError::Unroutable) } else { result }
     };
     outgoing.iter().zip(results).map(mark).collect()
 }
 
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("words, numbers and JSON values always serialize")
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("enums, numbers and JSON values always serialize")
 }
 
 #[cfg(test)]
@@ -190,8 +191,8 @@ mod tests {
     use super::*;
     use lapin::message::{BasicReturnMessage, Delivery};
 
-    fn outgoing(id: &str) -> Outgoing<'static> {
-        Outgoing { exchange: "", routing_key: "q", message_id: id.to_owned(), body: Vec::new(), mandatory: true }
+    fn outgoing(id: &str) -> OutgoingMessage<'static> {
+        OutgoingMessage { exchange: "", routing_key: "q", message_id: id.to_owned(), body: Vec::new(), mandatory: true }
     }
 
     fn returned(id: &str) -> Option<BasicReturnMessage> {
@@ -201,20 +202,20 @@ mod tests {
     }
 
     #[test]
-    fn a_returned_message_is_unconfirmed_whichever_receipt_carries_it() {
+    fn a_returned_message_is_unconfirmed_whichever_confirm_carries_it() {
         let sent = [outgoing("a"), outgoing("b"), outgoing("c")];
         let receipts = vec![
             Ok(Ok(Confirmation::Ack(returned("c")))),
             Ok(Ok(Confirmation::Nack(None))),
             Ok(Ok(Confirmation::Ack(None))),
         ];
-        assert_eq!(settle(&sent, receipts), [Ok(()), Err(Unconfirmed::Refused), Err(Unconfirmed::Unroutable)]);
+        assert_eq!(settle(&sent, receipts), [Ok(()), Err(PublishError::Refused), Err(PublishError::Unroutable)]);
     }
 
     #[test]
-    fn a_broken_connection_leaves_the_other_receipts_as_they_are() {
+    fn a_broken_connection_does_not_change_the_other_results() {
         let sent = [outgoing("a"), outgoing("b")];
         let receipts = vec![Ok(Ok(Confirmation::Ack(None))), Ok(Err(lapin::ErrorKind::MissingHeartbeatError.into()))];
-        assert_eq!(settle(&sent, receipts), [Ok(()), Err(Unconfirmed::Disconnected)]);
+        assert_eq!(settle(&sent, receipts), [Ok(()), Err(PublishError::Disconnected)]);
     }
 }

@@ -1,7 +1,7 @@
-//! Every queue and exchange, and the reason of each argument.
+//! All queues and exchanges, with the reason for each argument.
 //!
-//! Declaring is idempotent as long as the arguments stay the same: the broker refuses a queue that
-//! exists with others, so a changed value needs a new queue name. Works on `RabbitMQ` 3.10 to 4.x.
+//! Declaring is idempotent as long as the arguments stay the same. The broker refuses a queue that exists with other
+//! arguments, so a changed value needs a new queue name. Works on `RabbitMQ` 3.10 to 4.x.
 
 use std::time::Duration;
 
@@ -18,37 +18,37 @@ pub const REQUESTS_EXCHANGE: &str = "longshore.requests";
 /// Hosts bind their own queues here; routing keys are such as `sync.completed`.
 pub const EVENTS_EXCHANGE: &str = "longshore.events";
 
-/// Redeliveries before a message is set aside. `RabbitMQ` 4 has 20 as its default, 3.x has none: then
-/// a message that kills its worker would kill every worker for ever. Much lower, and a few broker
-/// restarts would set aside good messages.
+/// Redeliveries before the broker dead-letters a message. `RabbitMQ` 4 has 20 as its default, 3.x has no limit:
+/// there, a message that crashes its worker would crash one worker after the other forever. If it is much lower, a
+/// few broker restarts dead-letter good messages.
 const DELIVERY_LIMIT: i32 = 20;
 
-/// Waiting messages a queue takes. Beyond, publishing is refused and the rows wait in the outbox,
-/// where they cost nothing; without a limit a stalled fleet fills the broker's disk, which stops
-/// every other application on it. Workers keep far fewer jobs waiting than this.
+/// Most messages that may wait in a queue. Above it the broker refuses to take more, and the rows wait in the outbox,
+/// where they cost little. Without a limit, stalled workers would let the queue fill the broker's disk, which stops
+/// every other application on it. Far fewer messages than this normally wait.
 const MAX_LENGTH: i32 = 100_000;
 
-/// Dead letters kept, for people to look at: the oldest go first, for nothing depends on them.
+/// Most dead letters kept for operators to inspect. The oldest go first; no code depends on them.
 const MAX_DEAD: i32 = 10_000;
 
-/// Reads without acknowledgement that a dead letter survives: looking at it must not use it up.
+/// Reads without acknowledgement that a dead letter survives, so that inspecting it does not use it up.
 const DEAD_DELIVERY_LIMIT: i32 = 1_000_000;
 
-/// Between noticing that a queue is gone and declaring it again. The broker tells every consumer of a
-/// deleted queue, unless it finds a new one under the name when it comes to it: then the consumer
-/// stays, deaf.
+/// Wait between noticing that a queue was deleted and declaring it again. The broker notifies every consumer of a
+/// deleted queue, unless a new queue of that name exists by then: such a consumer stays subscribed but receives no
+/// messages.
 pub(crate) const SETTLE: Duration = Duration::from_millis(500);
 
 /// The queues that Longshore consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Queue {
-    /// Jobs that list and read: their own queue, so that exports never wait behind a long import.
+    /// Jobs that list and read. A separate queue, so that exports never wait behind a long import.
     Import,
     /// Jobs that write and delete.
     Export,
-    /// What hosts asked for over AMQP.
+    /// Sync requests of hosts over AMQP.
     Requests,
-    /// Messages that nobody could read or finish.
+    /// Dead letters: messages that no consumer could read or finish.
     Dead,
 }
 
@@ -66,7 +66,7 @@ impl Queue {
         }
     }
 
-    /// The queue that jobs of this kind wait in.
+    /// The queue for jobs of this kind.
     pub const fn of(kind: JobKind) -> Self {
         match kind {
             JobKind::Import => Self::Import,
@@ -76,39 +76,39 @@ impl Queue {
 
     fn arguments(self) -> FieldTable {
         let mut arguments = FieldTable::default();
-        // Replicated and on disk before it is confirmed: a confirm means something.
-        text(&mut arguments, "x-queue-type", "quorum");
+        // Replicated and on disk before the broker confirms: that is what makes a confirm reliable.
+        insert_text(&mut arguments, "x-queue-type", "quorum");
         if self == Self::Dead {
-            number(&mut arguments, "x-max-length", MAX_DEAD);
-            number(&mut arguments, "x-delivery-limit", DEAD_DELIVERY_LIMIT);
+            insert_number(&mut arguments, "x-max-length", MAX_DEAD);
+            insert_number(&mut arguments, "x-delivery-limit", DEAD_DELIVERY_LIMIT);
             return arguments;
         }
-        number(&mut arguments, "x-delivery-limit", DELIVERY_LIMIT);
-        // Through the default exchange, which routes by queue name: there is no binding to lose.
-        text(&mut arguments, "x-dead-letter-exchange", "");
-        text(&mut arguments, "x-dead-letter-routing-key", Self::Dead.as_str());
-        // The default, at-most-once, drops a dead letter if its queue is away at that moment.
-        text(&mut arguments, "x-dead-letter-strategy", "at-least-once");
-        // At-least-once demands it: a full queue refuses the newest instead of dropping the oldest.
-        text(&mut arguments, "x-overflow", "reject-publish");
-        number(&mut arguments, "x-max-length", MAX_LENGTH);
+        insert_number(&mut arguments, "x-delivery-limit", DELIVERY_LIMIT);
+        // Through the default exchange, which routes by queue name, so no binding can be lost.
+        insert_text(&mut arguments, "x-dead-letter-exchange", "");
+        insert_text(&mut arguments, "x-dead-letter-routing-key", Self::Dead.as_str());
+        // The default, at-most-once, drops a dead letter if its queue is unavailable at that moment.
+        insert_text(&mut arguments, "x-dead-letter-strategy", "at-least-once");
+        // At-least-once requires this: a full queue refuses new messages instead of dropping the oldest.
+        insert_text(&mut arguments, "x-overflow", "reject-publish");
+        insert_number(&mut arguments, "x-max-length", MAX_LENGTH);
         arguments
     }
 }
 
-/// How much waits in a queue.
+/// The length of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
-    /// Messages ready to be delivered, without those that workers hold.
+    /// Messages ready to be delivered, without those that consumers hold unacknowledged.
     pub ready: u32,
-    /// Consumers on the queue, of all processes.
+    /// Consumers of the queue, in all processes.
     pub consumers: u32,
 }
 
-/// Declares all queues, exchanges and bindings. Doing it again changes nothing.
+/// Declares all queues, exchanges and bindings. A second call changes nothing.
 pub(crate) async fn declare(channel: &Channel) -> Result<(), BrokerError> {
     let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-    // Fanout: a host's request arrives whatever routing key its library insists on.
+    // Fanout: a request arrives with any routing key that the host's library sets.
     channel
         .exchange_declare(REQUESTS_EXCHANGE.into(), ExchangeKind::Fanout, durable, FieldTable::default())
         .await
@@ -135,11 +135,11 @@ pub(crate) async fn declare(channel: &Channel) -> Result<(), BrokerError> {
         .map_err(failed("bind the requests queue"))
 }
 
-fn text(arguments: &mut FieldTable, key: &str, value: &str) {
+fn insert_text(arguments: &mut FieldTable, key: &str, value: &str) {
     arguments.insert(key.into(), AMQPValue::LongString(value.into()));
 }
 
-fn number(arguments: &mut FieldTable, key: &str, value: i32) {
+fn insert_number(arguments: &mut FieldTable, key: &str, value: i32) {
     arguments.insert(key.into(), AMQPValue::LongInt(value));
 }
 
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_of_job_has_its_queue() {
+    fn every_job_kind_has_a_queue() {
         assert_eq!(Queue::of(JobKind::Import), Queue::Import);
         assert_eq!(Queue::of(JobKind::Export), Queue::Export);
         assert_eq!(Queue::of(JobKind::Delete), Queue::Export);
@@ -157,13 +157,13 @@ mod tests {
     #[test]
     fn only_the_dead_queue_has_no_dead_letter_queue() {
         for queue in Queue::ALL {
-            let leads_on = queue.arguments().contains_key("x-dead-letter-exchange");
-            assert_eq!(leads_on, *queue != Queue::Dead, "{queue:?}");
+            let has_dead_letters = queue.arguments().contains_key("x-dead-letter-exchange");
+            assert_eq!(has_dead_letters, *queue != Queue::Dead, "{queue:?}");
         }
     }
 
     #[test]
-    fn at_least_once_dead_lettering_comes_with_what_it_demands() {
+    fn at_least_once_dead_lettering_has_the_arguments_it_requires() {
         for queue in [Queue::Import, Queue::Export, Queue::Requests] {
             let arguments = queue.arguments();
             let is = |key: &str, value: &str| arguments.inner().get(key) == Some(&AMQPValue::LongString(value.into()));
