@@ -19,8 +19,8 @@ use longshore_db::host::{Host, Native};
 use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
 use longshore_telemetry::{
-    ClientConnections, ConnectionLimits, Health, HttpMetrics, Listening, Metrics, SEND, Tasks, error_chain, init_logs,
-    raise_open_files, serve,
+    ClientConnections, ConnectionLimits, Health, HttpMetrics, ListenerName, Metrics, SEND_TIMEOUT, Tasks, error_chain,
+    init_logs, raise_open_files, serve,
 };
 use tokio::net::TcpListener;
 use tokio::time::sleep;
@@ -92,12 +92,12 @@ pub async fn run(config: Config) -> Result<()> {
     let http = HttpMetrics::register(registry)?;
     let listener = listen(config.listen).await?;
     info!(event = "scheduler_started", listen = %config.listen, "scheduler started");
-    let clients = ClientConnections::new(sockets, &http, Listening::Api);
+    let clients = ClientConnections::new(sockets, &http, ListenerName::Api);
     tasks.spawn("http", serve(listener, router, clients, config.send, stop.clone()));
     if let Some(address) = config.metrics_listen {
         let sockets = ConnectionLimits::new(METRICS_CLIENTS, None, open_files);
-        let clients = ClientConnections::new(sockets, &http, Listening::Metrics);
-        tasks.spawn("metrics", serve(listen(address).await?, open, clients, SEND, stop.clone()));
+        let clients = ClientConnections::new(sockets, &http, ListenerName::Metrics);
+        tasks.spawn("metrics", serve(listen(address).await?, open, clients, SEND_TIMEOUT, stop.clone()));
     }
     spawn_connections(&tasks, &db, &broker);
 

@@ -27,7 +27,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use longshore_broker::{Broker, Queue};
 use longshore_telemetry::{
-    ClientConnections, ConnectionLimits, Health, HttpMetrics, Listening, Metrics, SEND, Tasks, init_logs,
+    ClientConnections, ConnectionLimits, Health, HttpMetrics, ListenerName, Metrics, SEND_TIMEOUT, Tasks, init_logs,
     raise_open_files, router, serve,
 };
 use tokio::net::TcpListener;
@@ -59,7 +59,7 @@ pub async fn run(config: Config) -> Result<()> {
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let sockets = ConnectionLimits::new(config.connections, config.peer_connections, open_files);
-    let clients = ClientConnections::new(sockets, &HttpMetrics::register(exposed.registry())?, Listening::Metrics);
+    let clients = ClientConnections::new(sockets, &HttpMetrics::register(exposed.registry())?, ListenerName::Metrics);
     let context = Arc::new(Context::new(config, exposed.registry(), tasks.stopping())?);
     info!(
         event = "worker_started",
@@ -72,7 +72,7 @@ pub async fn run(config: Config) -> Result<()> {
     let ended = CancellationToken::new();
     let background = start_background(&context, &broker, &ended);
     let router = router(health(&context, &broker), exposed);
-    background.spawn("http", serve(listener, router, clients, SEND, ended.clone()));
+    background.spawn("http", serve(listener, router, clients, SEND_TIMEOUT, ended.clone()));
     for queue in [Queue::Import, Queue::Export] {
         tasks.spawn("consumer", deliveries::consume(Arc::clone(&context), broker.clone(), queue, tasks.clone()));
     }

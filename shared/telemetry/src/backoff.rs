@@ -1,25 +1,25 @@
-//! The wait between attempts that fail in a row.
+//! The wait between repeated failures.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-/// After this many failures in a row the wait is the longest of any policy here; the count is capped so that a job
-/// with a million failures is not doubled a million times.
+/// After this many failures in a row, every policy here has reached its longest wait. The cap keeps a job with a
+/// million failures from a million doublings.
 const MOST_DOUBLINGS: u32 = 32;
 
-/// Waits that double up to a limit. Half of each is random, so that processes or jobs that failed together do not come
-/// back together.
+/// Waits that double up to a limit. Half of each wait is random, so that processes or jobs that failed together do
+/// not retry together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
-    /// The wait after the first failure, at most.
+    /// The longest wait after the first failure.
     pub first: Duration,
     /// The longest wait.
     pub longest: Duration,
 }
 
 impl Backoff {
-    /// The wait after a failure that this many failures in a row preceded: between half of the full wait and all of it.
+    /// The wait after a failure that follows `failures` others in a row: between half of the full wait and all of it.
     pub fn wait(&self, failures: u32) -> Duration {
         let waits = ExponentialBuilder::new()
             .with_min_delay(self.first / 2)

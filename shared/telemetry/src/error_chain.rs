@@ -1,10 +1,10 @@
-//! An error with all its causes, for the log.
+//! Formats an error with all its causes, for the log.
 
 use std::error::Error;
 
 /// The error and its causes on one line, outermost first.
 ///
-/// `Display` of an error names the operation alone, so a log line that shows only the error loses the cause.
+/// The `Display` of our errors names only the operation, so a log line without the chain would lose the cause.
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();
     for cause in causes(error).skip(1) {
@@ -32,7 +32,7 @@ mod tests {
     struct Link(&'static str, #[source] Option<Box<Self>>);
 
     #[test]
-    fn every_cause_is_named_and_none_twice() {
+    fn every_cause_is_named_once() {
         let refused = Link("connection refused", None);
         let repeated = Link("cannot connect: connection refused", Some(Box::new(refused)));
         let outermost = Link("claim failed", Some(Box::new(repeated)));

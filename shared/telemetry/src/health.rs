@@ -1,4 +1,4 @@
-//! Whether the process can do its work now: named checks, asked once a second at most.
+//! Whether the process can work: named checks, run at most once a second.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// For one check. Probes usually wait a few seconds at most; a check that hangs is a failed check.
+/// Time limit of one check. Probes usually wait only a few seconds; a check that hangs counts as failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the answers of the checks are kept. Probes come every few seconds; anybody may send them without
-/// a token, so each is not worth a query. Longer would tell a balancer late; shorter would let a flood ask more.
-const FRESH: Duration = Duration::from_secs(1);
+/// How long the results of the checks are cached. Probes come every few seconds and need no token, so a flood of them
+/// must not become a flood of queries. If it is longer, load balancers learn of a failure late; if it is shorter, a
+/// flood causes more queries.
+const CACHE_TIME: Duration = Duration::from_secs(1);
 
 type Check = dyn Fn() -> BoxFuture<'static, Result<(), &'static str>> + Send + Sync;
 
@@ -23,30 +24,30 @@ type Check = dyn Fn() -> BoxFuture<'static, Result<(), &'static str>> + Send + S
 #[derive(Clone)]
 pub struct Health {
     checks: Arc<[(&'static str, Arc<Check>)]>,
-    /// The last answers, and when they came. Held while the checks are asked, so that they are asked once
-    /// however many want to know.
+    /// The last results and their time. Locked while the checks run, so that concurrent callers run them once.
     last: Arc<Mutex<Option<(Instant, Answers)>>>,
     stopping: CancellationToken,
 }
 
-/// `ok`, or what is wrong, by name of the check.
+/// `ok`, or what is wrong, by the check's name.
 type Answers = BTreeMap<&'static str, &'static str>;
 
-/// The answer of all checks.
+/// The results of all checks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Readiness {
     pub ready: bool,
-    /// `ok`, or what is wrong, by name of the check.
+    /// `ok`, or what is wrong, by the check's name.
     pub checks: Answers,
 }
 
 impl Health {
-    /// Health without checks: ready until the process is told to stop, so that nobody sends it new work.
+    /// Creates a health without checks: ready until `stopping` is cancelled, so that a stopping process gets no new
+    /// work.
     pub fn new(stopping: CancellationToken) -> Self {
         Self { checks: Arc::new([]), last: Arc::default(), stopping }
     }
 
-    /// Adds a check. What it says when it fails is shown to anybody who asks: fixed words, no addresses.
+    /// Adds a check. Its error text is public: use constant texts without addresses.
     #[must_use]
     pub fn with<F, R>(self, name: &'static str, check: F) -> Self
     where
@@ -58,14 +59,14 @@ impl Health {
         Self { checks, last: Arc::default(), stopping: self.stopping }
     }
 
-    /// What the checks say now, or said less than a second ago.
+    /// Returns the results of the checks, at most a second old.
     pub async fn readiness(&self) -> Readiness {
         let mut last = self.last.lock().await;
-        let recent = last.as_ref().filter(|(asked, _)| asked.elapsed() < FRESH);
+        let recent = last.as_ref().filter(|(checked_at, _)| checked_at.elapsed() < CACHE_TIME);
         let mut checks = match recent {
             Some((_, answers)) => answers.clone(),
             None => {
-                let answers = self.ask().await;
+                let answers = self.run_checks().await;
                 last.insert((Instant::now(), answers)).1.clone()
             }
         };
@@ -76,9 +77,9 @@ impl Health {
         Readiness { ready: checks.values().all(|state| *state == "ok"), checks }
     }
 
-    /// Asks every check, all at once.
-    async fn ask(&self) -> Answers {
-        let answers = self.checks.iter().map(async |(name, check)| {
+    /// Runs all checks concurrently.
+    async fn run_checks(&self) -> Answers {
+        let results = self.checks.iter().map(async |(name, check)| {
             let state = match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
                 Ok(Ok(())) => "ok",
                 Ok(Err(what)) => what,
@@ -86,7 +87,7 @@ impl Health {
             };
             (*name, state)
         });
-        join_all(answers).await.into_iter().collect()
+        join_all(results).await.into_iter().collect()
     }
 }
 
@@ -111,9 +112,9 @@ mod tests {
         assert_eq!(health.readiness().await.checks["database"], "no answer in time");
     }
 
-    /// Goal: a flood of probes costs a query a second. Method: count how often the check is asked.
+    /// Goal: a flood of probes costs one query per second. Method: count the runs of the check.
     #[tokio::test(start_paused = true)]
-    async fn many_who_ask_at_once_cost_one_check_and_the_next_a_second_later() {
+    async fn concurrent_callers_share_one_check_per_second() {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
         let health = Health::new(CancellationToken::new()).with("database", move || {
@@ -124,7 +125,7 @@ mod tests {
             let answers = join_all((0..100).map(|_| health.readiness())).await;
             assert!(answers.iter().all(|answer| answer.ready));
             assert_eq!(asked.load(Ordering::Relaxed), round);
-            tokio::time::advance(FRESH).await;
+            tokio::time::advance(CACHE_TIME).await;
         }
     }
 

@@ -1,7 +1,7 @@
-//! What every process shows of itself: logs, metrics, health, and an orderly end.
+//! What every process needs to run: logs, metrics, health, HTTP listeners, settings and shutdown.
 //!
-//! Nothing here knows jobs or storages. What every crate would otherwise write for itself has its home here: the chain
-//! of causes, the wait between attempts, trusted certificates and the table of settings.
+//! Nothing here depends on jobs or storages. Concepts that every crate would otherwise implement itself have their
+//! home here: the chain of causes, the wait between retries, trusted certificates and the table of settings.
 
 mod allocator;
 mod backoff;
@@ -11,7 +11,7 @@ mod http;
 mod logs;
 mod metrics;
 mod open_files;
-mod sending;
+mod send_timeout;
 pub mod settings;
 mod shutdown;
 mod tls;
@@ -21,12 +21,12 @@ pub use backoff::Backoff;
 pub use error_chain::{causes, error_chain};
 pub use health::{Health, Readiness};
 pub use http::{
-    ClientConnection, ClientConnections, ConnectionLimits, Held, HttpMetrics, LARGEST_HEAD, Listening, keep_until_sent,
-    router, serve,
+    ClientConnection, ClientConnections, ConnectionLimits, HttpMetrics, LARGEST_HEAD, ListenerName, SocketHold,
+    keep_until_sent, router, serve,
 };
 pub use logs::{LogFormat, LogSettings, LogsError, init_logs};
 pub use metrics::Metrics;
 pub use open_files::raise_open_files;
-pub use sending::SEND;
-pub use shutdown::{Ending, ShutdownError, Tasks};
+pub use send_timeout::SEND_TIMEOUT;
+pub use shutdown::{ShutdownError, TaskOutput, Tasks};
 pub use tls::tls_config;

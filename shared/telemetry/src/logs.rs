@@ -1,7 +1,7 @@
-//! Logs on standard error: one flat JSON object a line, or text for people.
+//! Logs on standard error: one flat JSON object per line, or text for people.
 //!
-//! Fields of the enclosing spans stand beside those of the event, under their dotted names, so that
-//! `job.id = 7` finds every line of a job however deep it was written.
+//! Fields of the enclosing spans are next to those of the event, under their dotted names, so that `job.id = 7` finds
+//! every line of a job.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,19 +19,18 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings::{Environment, table};
 
-/// What dependencies may say unless the operator's filter names them.
+/// Default log levels of dependencies; the operator's filter can override them.
 ///
-/// The AMQP client and the certificate verifier log what they also return as an error; the former
-/// with the bodies of returned messages.
-/// The HTTP and Postgres clients tell of every connection.
+/// lapin and the certificate verifier log what they also return as an error; lapin's lines contain the bodies of
+/// returned messages. The HTTP and Postgres clients log every connection.
 const QUIET: &str = "lapin=off,hyper=warn,hyper_util=warn,h2=warn,rustls=warn,rustls_platform_verifier=off,tokio_postgres=warn,aws_config=warn";
 
-/// Targets that say `info` at most, whatever the operator's filter says. In more detail they tell of
-/// signed requests, logins, headers and the parameters of statements, which is where credentials
-/// are; that each of them leaves those out today is no promise.
+/// Targets that log at most `info`, even if the operator's filter asks for more. Their more detailed lines contain
+/// signed requests, logins, headers and parameters of statements, where credentials are. Some of these crates leave
+/// credentials out today, but they do not guarantee it.
 const CAPPED: [&str; 7] = ["aws_", "hyper", "h2", "lapin", "rustls", "tokio_postgres", "reqwest"];
 
-/// How a line looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     Json,
@@ -50,18 +49,18 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Logging that cannot start as configured.
+/// Logging could not start with these settings.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
     #[error("the log format is neither json nor text")]
     Format,
     #[error("the log filter is not valid")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
-    #[error("logging was started already")]
+    #[error("logging has already been started")]
     Started(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// What the operator wants to see.
+/// The operator's settings for logs.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
     /// `LONGSHORE_LOG_FORMAT`.
@@ -72,7 +71,7 @@ pub struct LogSettings {
 }
 
 impl LogSettings {
-    /// Reads both settings.
+    /// Reads both settings from the environment.
     pub fn read(read: &mut Environment<'_>) -> Self {
         Self {
             format: read.parsed(&table::LOG_FORMAT).unwrap_or(LogFormat::Json),
@@ -84,29 +83,29 @@ impl LogSettings {
 /// Starts logging for the whole process.
 ///
 /// # Errors
-/// The filter is not valid, or logging was started before.
+/// The filter is invalid, or logging has already been started.
 pub fn init_logs(settings: &LogSettings) -> Result<(), LogsError> {
-    let filtered = filtered(&settings.filter)?;
+    let subscriber = filter_layers(&settings.filter)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match settings.format {
-        LogFormat::Json => filtered.with(lines.fmt_fields(JsonFields::new()).event_format(FlatJson)).try_init(),
-        LogFormat::Text => filtered.with(lines).try_init(),
+        LogFormat::Json => subscriber.with(lines.fmt_fields(JsonFields::new()).event_format(FlatJson)).try_init(),
+        LogFormat::Text => subscriber.with(lines).try_init(),
     }
     .map_err(|error| LogsError::Started(error.into()))
 }
 
-/// The operator's filter over the quiet defaults, where of two directives for one target the later
-/// holds, and below the cap.
-fn filtered(filter: &str) -> Result<impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync, LogsError> {
+/// Combines the quiet defaults, the operator's filter and the cap. Of two directives for one target, the later one
+/// applies, so the operator's override the defaults.
+fn filter_layers(filter: &str) -> Result<impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync, LogsError> {
     let quiet = EnvFilter::builder().parse(format!("{QUIET},{filter}")).map_err(LogsError::Filter)?;
-    // A name stands for every target that begins with it.
+    // A name matches every target that begins with it.
     let capped = CAPPED.map(|target| (target, LevelFilter::INFO));
     let cap = Targets::new().with_default(LevelFilter::TRACE).with_targets(capped);
     Ok(tracing_subscriber::registry().with(quiet).with(cap))
 }
 
-/// Writes time, level, target, message, and every field of spans and event in one flat object. Where
-/// names clash, the innermost holds.
+/// Writes time, level, target, message, and all fields of spans and event in one flat object. If names clash, the
+/// innermost field wins.
 struct FlatJson;
 
 impl<S, N> FormatEvent<S, N> for FlatJson
@@ -133,7 +132,7 @@ where
     }
 }
 
-/// Adds the fields of a formatted JSON object.
+/// Adds the fields of a formatted JSON object to the line.
 fn merge(line: &mut Map<String, Value>, fields: &str) {
     if let Ok(Value::Object(fields)) = serde_json::from_str(fields) {
         line.extend(fields);
@@ -148,9 +147,9 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
 
     #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
+    struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Captured {
+    impl io::Write for CapturedLog {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -161,7 +160,7 @@ mod tests {
         }
     }
 
-    impl MakeWriter<'_> for Captured {
+    impl MakeWriter<'_> for CapturedLog {
         type Writer = Self;
 
         fn make_writer(&self) -> Self {
@@ -170,16 +169,16 @@ mod tests {
     }
 
     fn lines(filter: &str, log: impl FnOnce()) -> Vec<Value> {
-        let captured = Captured::default();
+        let captured = CapturedLog::default();
         let lines = tracing_subscriber::fmt::layer().with_writer(captured.clone());
         let lines = lines.fmt_fields(JsonFields::new()).event_format(FlatJson);
-        tracing::subscriber::with_default(filtered(filter).unwrap().with(lines), log);
+        tracing::subscriber::with_default(filter_layers(filter).unwrap().with(lines), log);
         let bytes = captured.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]
-    fn fields_of_spans_stand_flat_beside_those_of_the_event() {
+    fn fields_of_spans_and_event_are_in_one_flat_object() {
         let lines = lines("info", || {
             let _sync = tracing::info_span!("sync", sync.id = 3).entered();
             let job = tracing::info_span!("job", job.id = 7, job.attempt = tracing::field::Empty).entered();
@@ -201,23 +200,23 @@ mod tests {
     }
 
     #[test]
-    fn what_speaks_of_credentials_in_detail_never_does_so() {
+    fn targets_that_may_log_credentials_stay_capped() {
         for filter in ["trace", "trace,aws_sigv4=trace,lapin=trace,tokio_postgres=debug,hyper_util=trace"] {
-            let said = lines(filter, || {
+            let logged = lines(filter, || {
                 tracing::trace!(target: "aws_sigv4::http_request::sign", "canonical request");
                 tracing::debug!(target: "tokio_postgres::query", "parameters");
                 tracing::debug!(target: "hyper_util::client", "headers");
                 tracing::trace!(target: "lapin::frames", "login");
                 tracing::trace!(target: "longshore_worker", "ours");
             });
-            let [line] = &said[..] else { panic!("{filter}: {said:?}") };
+            let [line] = &logged[..] else { panic!("{filter}: {logged:?}") };
             assert_eq!(line["message"], "ours");
         }
     }
 
     #[test]
     fn a_wrong_filter_or_format_is_refused() {
-        assert!(matches!(filtered("info,a=b=c"), Err(LogsError::Filter(_))));
+        assert!(matches!(filter_layers("info,a=b=c"), Err(LogsError::Filter(_))));
         assert!(matches!("xml".parse::<LogFormat>(), Err(LogsError::Format)));
     }
 }

@@ -1,14 +1,13 @@
-//! The limit of open files, sockets included.
+//! The process's limit of open files, which includes sockets.
 
 use crate::error_chain;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::{info, warn};
 
-/// Raises this process's limit of open files to what the system allows it at most, and returns the limit
-/// in force.
+/// Raises this process's limit of open files to the highest that the system allows, and returns the limit in effect.
 ///
-/// Service managers start programs with 1,024 for the sake of old ones that use `select`. A scheduler at
-/// that limit has no file left to accept a socket or to open a database connection.
+/// Service managers start programs with a limit of 1,024, for old programs that use `select`. A scheduler at that
+/// limit cannot accept a socket or open a database connection.
 pub fn raise_open_files() -> usize {
     let limits = getrlimit(Resource::RLIMIT_NOFILE);
     let (before, most) = match limits {
@@ -17,7 +16,7 @@ pub fn raise_open_files() -> usize {
             warn!(
                 event = "open_files_unknown",
                 error = error_chain(&error),
-                "limit of open files unknown, taken as {ASSUMED}"
+                "could not read the limit of open files, assuming {ASSUMED}"
             );
             return ASSUMED;
         }
@@ -38,8 +37,8 @@ pub fn raise_open_files() -> usize {
     usize::try_from(now).unwrap_or(usize::MAX)
 }
 
-/// The limit where the system does not tell it: the usual default. Higher could let the program run into a
-/// limit that it does not know; lower would only accept fewer sockets.
+/// The limit if the system does not report it: the usual default. If it is higher, the process may hit the real limit
+/// unexpectedly; if it is lower, it only accepts fewer sockets.
 const ASSUMED: usize = 1_024;
 
 #[cfg(test)]
@@ -47,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_that_starts_with_few_open_files_takes_as_many_as_it_may() {
+    fn a_low_limit_of_open_files_is_raised_to_the_highest_allowed() {
         let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, 256.min(most), most).unwrap();
         assert_eq!(raise_open_files() as u64, most);

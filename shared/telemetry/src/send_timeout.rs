@@ -1,4 +1,4 @@
-//! A connection whose client has to read.
+//! A stream that disconnects a client that does not read.
 
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
@@ -10,36 +10,40 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a client may read next to nothing of an answer.
+/// Time limit in which a client must read a part of its answer.
 ///
-/// Browsers that pause a video stop reading and ask for the
-/// rest later; lower would cut mobile clients in a tunnel, higher lets clients that never read hold memory.
-pub const SEND: Duration = Duration::from_secs(30);
+/// Browsers that pause a video stop reading and request the rest later. If it is lower, mobile clients in a tunnel
+/// are cut off; if it is higher, clients that never read occupy memory longer.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes that have to leave within the time. A client that takes a byte now and then would otherwise hold an answer of
-/// 16 MiB for months; so it is two hours. Higher would cut connections of 20 kbit/s.
+/// Bytes that must leave the process within the time limit. Otherwise a client that reads a byte now and then could
+/// hold an answer of 16 MiB for months; with this limit it is two hours. If it is higher, connections of 20 kbit/s
+/// are cut off.
 const PROGRESS: usize = 64 * 1024;
 
-/// Bytes that the system holds for a client who does not read. It would hold up to 4 MiB, and take more only when a
-/// third of them is gone: then a slow client seems to read nothing for as long, and an answer counts as sent long
-/// before it is. Lower, and fast clients wait for us; higher, and less than [`PROGRESS`] may be seen in the time.
+/// Bytes that the system buffers for a client that does not read. By default it buffers up to 4 MiB, and accepts more
+/// only when a third of them has been sent: a slow client then seems to read nothing for that long, and an answer
+/// counts as sent long before it is. If it is lower, fast clients wait for this process; if it is higher, a client's
+/// progress within the time limit may look like less than [`PROGRESS`].
 const UNSENT: u32 = 2 * PROGRESS as u32;
 
-/// Bounds what the system holds of an answer before it is on its way.
-pub(crate) fn bound_unsent(stream: &TcpStream) {
-    // A system that cannot do so only sees progress later.
+/// Limits how many unsent bytes the system buffers.
+pub(crate) fn limit_unsent(stream: &TcpStream) {
+    // On a system without this option, progress is only seen later.
     SockRef::from(stream).set_tcp_notsent_lowat(UNSENT).ok();
 }
 
-/// A stream that fails once its peer reads too slowly. Silence is no fault: only what waits to be sent counts.
+/// A stream that fails if its peer reads too slowly. A silent peer is allowed: only the time in which bytes wait to
+/// be sent counts.
 #[derive(Debug)]
-pub(crate) struct Sending<S> {
+pub(crate) struct SendTimeoutStream<S> {
     stream: S,
     limit: Duration,
-    /// How long writes may still wait until enough left, and what left of that.
+    /// Time that writes may still wait until [`PROGRESS`] bytes have been sent.
     left: Duration,
+    /// Bytes sent since the time was last reset.
     sent: usize,
-    /// The wait that is under way.
+    /// The current wait of a write.
     wait: Option<Wait>,
 }
 
@@ -49,13 +53,13 @@ struct Wait {
     ends: Pin<Box<Sleep>>,
 }
 
-impl<S> Sending<S> {
+impl<S> SendTimeoutStream<S> {
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, left: limit, sent: 0, wait: None }
     }
 
-    /// Takes note of what came of a write. Time counts while a write waits, and not between writes.
-    fn note(&mut self, context: &mut Context<'_>, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
+    /// Updates the limits after a write. Only the time in which a write waits counts, not the time between writes.
+    fn record_write(&mut self, context: &mut Context<'_>, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
         let Poll::Ready(written) = written else {
             let left = self.left;
             let wait = self.wait.get_or_insert_with(|| Wait { since: Instant::now(), ends: Box::pin(sleep(left)) });
@@ -75,10 +79,10 @@ impl<S> Sending<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Sending<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for SendTimeoutStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note(context, written)
+        self.record_write(context, written)
     }
 
     fn poll_write_vectored(
@@ -87,10 +91,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Sending<S> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.note(context, written)
+        self.record_write(context, written)
     }
 
-    // Without it, hyper would copy each answer into a buffer of its own.
+    // Without this, hyper would copy each answer into its own buffer.
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
@@ -104,7 +108,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Sending<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Sending<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for SendTimeoutStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
@@ -118,18 +122,18 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_nothing_is_given_up() {
+    async fn a_client_that_reads_nothing_is_disconnected() {
         let (_client, server) = duplex(1024);
-        let mut sending = Sending::new(server, MINUTE);
+        let mut sending = SendTimeoutStream::new(server, MINUTE);
         let error = tokio::time::timeout(2 * MINUTE, sending.write_all(&[0; 4096])).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_reads_a_byte_now_and_then_is_given_up_and_one_that_is_slow_is_not() {
+    async fn a_client_that_reads_almost_nothing_is_disconnected_but_a_slow_one_is_not() {
         for (piece, is_given_up) in [(1, true), (64 * 1024, false)] {
             let (mut client, server) = duplex(1024);
-            let mut sending = Sending::new(server, MINUTE);
+            let mut sending = SendTimeoutStream::new(server, MINUTE);
             let reading = async {
                 let mut bytes = vec![0; piece];
                 loop {
@@ -151,7 +155,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_with_nothing_to_send_may_be_silent() {
         let (mut client, server) = duplex(1024);
-        let mut sending = Sending::new(server, MINUTE);
+        let mut sending = SendTimeoutStream::new(server, MINUTE);
         sending.write_all(b"first").await.unwrap();
         sleep(10 * MINUTE).await;
         sending.write_all(b"last!").await.unwrap();

@@ -1,7 +1,7 @@
-//! The tasks of a process and their common end.
+//! Runs the tokio tasks of a process and shuts them down together.
 //!
-//! A process that has lost one of its loops looks healthy and does half its work; so a task that
-//! panics or fails takes the process down in an orderly way, and whoever runs it starts a new one.
+//! A process that has lost one of its loops looks healthy but does only half of its work. So a tokio task that panics
+//! or fails stops the whole process in an orderly way, and the service manager starts a new one.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::error_chain;
 
-/// The tasks of this process. Clones share them.
+/// The tokio tasks of this process. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
     inner: Arc<Inner>,
@@ -33,30 +33,30 @@ struct Inner {
     running: Mutex<BTreeMap<&'static str, usize>>,
 }
 
-/// A process that did not end well.
+/// A process that did not shut down cleanly.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShutdownError {
-    /// A task panicked or failed, which ended the process. The log says how.
+    /// A tokio task panicked or failed, which stopped the process. The log has the reason.
     #[error("task {name} failed")]
     Failed { name: &'static str },
-    /// Tasks were still at work at the deadline.
+    /// Tokio tasks were still running at the deadline.
     #[error("still running at the deadline: {}", names.join(", "))]
     Overdue { names: Vec<&'static str> },
 }
 
-/// How a task can end: by nothing worth saying, or by a `Result`.
-pub trait Ending: Send {
-    /// The failure with its causes, if it was one.
+/// The output of a tokio task: nothing, or a `Result`.
+pub trait TaskOutput: Send {
+    /// The failure with its causes, if there was one.
     fn failure(self) -> Option<String>;
 }
 
-impl Ending for () {
+impl TaskOutput for () {
     fn failure(self) -> Option<String> {
         None
     }
 }
 
-impl<E: Into<Box<dyn Error + Send + Sync>> + Send> Ending for Result<(), E> {
+impl<E: Into<Box<dyn Error + Send + Sync>> + Send> TaskOutput for Result<(), E> {
     fn failure(self) -> Option<String> {
         let error = self.err()?.into();
         Some(error_chain(error.as_ref()))
@@ -64,12 +64,12 @@ impl<E: Into<Box<dyn Error + Send + Sync>> + Send> Ending for Result<(), E> {
 }
 
 impl Tasks {
-    /// No tasks yet.
+    /// Starts without tasks.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancelled when the process is to end: take no new work, finish what is in hand.
+    /// Cancelled when the process shuts down: take no new work, and finish the current work.
     pub fn stopping(&self) -> CancellationToken {
         self.inner.stop.clone()
     }
@@ -77,7 +77,7 @@ impl Tasks {
     /// Cancels [`stopping`](Self::stopping) on the first SIGTERM or SIGINT.
     ///
     /// # Errors
-    /// The handlers cannot be installed.
+    /// The signal handlers cannot be installed.
     pub fn stop_on_signals(&self) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -94,12 +94,13 @@ impl Tasks {
         Ok(())
     }
 
-    /// Runs a task until it ends by itself. A panic or an error stops the whole process.
+    /// Runs a tokio task until it ends. A panic or an error stops the whole process.
     ///
-    /// The task watches [`stopping`](Self::stopping) itself: at its own safe points, not at any `await`.
+    /// The task must watch [`stopping`](Self::stopping) itself, at its own safe points: it is not aborted at an
+    /// `await`.
     pub fn spawn<F>(&self, name: &'static str, future: F)
     where
-        F: Future<Output: Ending> + Send + 'static,
+        F: Future<Output: TaskOutput> + Send + 'static,
     {
         let inner = Arc::clone(&self.inner);
         *inner.running().entry(name).or_default() += 1;
@@ -115,18 +116,18 @@ impl Tasks {
                     error = failure,
                     "task {name} failed, stopping the process"
                 );
-                // The first failure is the one to report; later ones may follow from it.
+                // Only the first failure is reported; later ones may be its consequences.
                 inner.failed.get_or_init(|| name);
                 inner.stop.cancel();
             }
-            inner.ended(name);
+            inner.record_end(name);
         });
     }
 
-    /// Waits until the process is to stop, and then for its tasks, at most as long as `drain`.
+    /// Waits until the process is stopping, and then at most `drain` for its tasks.
     ///
     /// # Errors
-    /// A task had failed, or some are still running at the deadline: they are cut off when the process exits.
+    /// A task failed, or some tasks are still running at the deadline; they end when the process exits.
     pub async fn wait(&self, drain: Duration) -> Result<(), ShutdownError> {
         self.inner.stop.cancelled().await;
         self.inner.tracker.close();
@@ -144,11 +145,11 @@ impl Tasks {
 
 impl Inner {
     fn running(&self) -> MutexGuard<'_, BTreeMap<&'static str, usize>> {
-        // Counting cannot leave the map half changed.
+        // Poisoning is harmless: no statement leaves the map half-updated.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ended(&self, name: &'static str) {
+    fn record_end(&self, name: &'static str) {
         let mut running = self.running();
         if let Some(count) = running.get_mut(name) {
             *count -= 1;
@@ -171,7 +172,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use super::*;
 
-    /// Paused clock: it passes only when nothing else can happen.
+    /// The paused clock advances only when no task can run.
     const DRAIN: Duration = Duration::from_secs(60);
 
     async fn panics() {
@@ -199,7 +200,7 @@ mod tests {
         let tasks = Tasks::new();
         tasks.spawn("one page", async {});
         tasks.spawn("another", async { Ok::<(), io::Error>(()) });
-        assert!(tokio::time::timeout(DRAIN, tasks.wait(DRAIN)).await.is_err(), "nobody asked to stop");
+        assert!(tokio::time::timeout(DRAIN, tasks.wait(DRAIN)).await.is_err(), "no stop was requested");
         tasks.stopping().cancel();
         assert_eq!(tasks.wait(DRAIN).await, Ok(()));
     }

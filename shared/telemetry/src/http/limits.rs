@@ -1,34 +1,34 @@
-//! How many sockets a listener holds.
+//! Limits for the sockets of a listener.
 
-/// How many sockets clients may hold at once on one listener.
+/// How many sockets clients may have open on one listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Sockets in all.
+    /// The limit for all clients together.
     pub total: usize,
-    /// Sockets of one address, if that is less. An IPv6 client counts by its network of 64 bits.
+    /// The limit for one address, if it is lower. IPv6 clients count by their /64 network.
     pub per_peer: usize,
 }
 
 impl ConnectionLimits {
-    /// This many sockets, or half of what the process may open if that is less: the other half is for the
-    /// database, the broker and storages.
+    /// `total` sockets, or half of the process's open files if that is less: the other half is for the database, the
+    /// broker and storages.
     ///
-    /// One address may hold `per_peer` of them, by default three quarters. A proxy in front sends everybody's
-    /// requests from one address, so the default is more than an API lets in at once; a lower limit is for
-    /// listeners that clients reach by themselves.
+    /// One address may have `per_peer` of them, by default three quarters. A proxy sends all users' requests from one
+    /// address, so the default exceeds the API's limit of concurrent requests; use a lower value for listeners that
+    /// clients reach directly.
     pub fn new(total: usize, per_peer: Option<usize>, open_files: usize) -> Self {
         let total = total.min(open_files / 2).max(1);
         let per_peer = per_peer.unwrap_or(total / 4 * 3).clamp(1, total);
         Self { total, per_peer }
     }
 
-    /// Whether an address with this many sockets may have no more. One that may have all of them only finds the
-    /// listener full.
+    /// Whether an address with this many sockets has reached its limit. An address that may have all sockets can only
+    /// find the listener full.
     pub(crate) fn is_reached_by(self, of_peer: usize) -> bool {
         self.per_peer < self.total && of_peer >= self.per_peer
     }
 
-    /// Whether this many sockets are nearly all: from here on slow clients get less time.
+    /// Whether nearly all sockets are in use: then slow clients get less time.
     pub(crate) fn is_nearly_full(self, open: usize) -> bool {
         open >= self.total / 4 * 3
     }

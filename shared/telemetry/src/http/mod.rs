@@ -1,9 +1,9 @@
-//! HTTP listeners: who may hold a socket, and for how long.
+//! HTTP listeners, and the rules for how long a client may hold a socket.
 //!
-//! A client that has not been let in by a token holds its socket only until another client needs it. So
-//! clients that open sockets and send nothing, or a head that never ends, cannot close a listener: the one
-//! that waited longest is closed for a new one. A handler that lets a request in says so by
-//! [`ClientConnection::hold`], and bounds by its own limits how many it lets in.
+//! A client that has not been authenticated holds its socket only until another client needs it. So clients that open
+//! sockets and send nothing, or never finish a head, cannot block a listener: the socket that waited longest is
+//! closed for a new one. A handler that accepts a request calls [`ClientConnection::hold`], and its own limits bound
+//! how many requests it accepts.
 
 mod accept;
 mod clients;
@@ -14,9 +14,9 @@ mod routes;
 mod sent;
 mod serve;
 
-pub use clients::{ClientConnection, ClientConnections, Held};
+pub use clients::{ClientConnection, ClientConnections, SocketHold};
 pub use limits::ConnectionLimits;
-pub use metrics::{HttpMetrics, Listening};
+pub use metrics::{HttpMetrics, ListenerName};
 pub use routes::router;
 pub use sent::keep_until_sent;
 pub use serve::{LARGEST_HEAD, serve};

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How long a client may send nothing between two requests. Longer than the minute for which load balancers
-/// keep their sockets: if they close first, no request of theirs meets a closed socket. Much longer, and sockets
-/// without use would pile up.
+/// How long a client may send nothing between two requests. Longer than the minute for which load balancers keep
+/// their sockets, so that they close first and no request of theirs meets a closed socket. If it is much longer,
+/// unused sockets accumulate.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// How long the head of a request may take from its first byte. A head is a few kilobytes, seconds on the
-/// slowest line; longer would let clients that send a byte now and then hold sockets.
+/// How long the head of a request may take from its first byte. A head is a few kilobytes, which take seconds on the
+/// slowest line; if this is longer, clients that send a byte now and then hold sockets.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// The same when the listener is nearly full. Shorter would close lines that are only slow.
+/// The same limits when the listener is nearly full. If they are shorter, connections that are only slow are closed.
 const IDLE_WHEN_NEARLY_FULL: Duration = Duration::from_secs(5);
 const HEAD_WHEN_NEARLY_FULL: Duration = Duration::from_secs(3);
 
@@ -29,12 +29,12 @@ pub(super) enum Phase {
     Idle,
     /// The rest of its head.
     Head,
-    /// Nothing: an answer is being made, whose time the handler bounds, or sent.
+    /// Nothing: the handler makes an answer within its own time limit, or the answer is being sent.
     Serving,
 }
 
 impl Phase {
-    /// How long it may last; `None` is as long as it takes.
+    /// How long the phase may last; `None` if it has no limit.
     pub(super) fn limit(self, is_nearly_full: bool) -> Option<Duration> {
         match (self, is_nearly_full) {
             (Self::Idle, false) => Some(IDLE),
@@ -46,7 +46,7 @@ impl Phase {
     }
 }
 
-/// The phase of one socket, with a number that grows with every change. Clones are the same.
+/// The phase of one socket, with a number that grows with every change. Clones refer to the same socket.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<Mutex<State>>);
 
@@ -54,7 +54,7 @@ pub(super) struct Progress(Arc<Mutex<State>>);
 struct State {
     phase: Phase,
     change: u64,
-    /// Answers that are not sent yet. Two, when a client sends its next request before it has read an answer.
+    /// Answers that are not completely sent. Two, if a client sends its next request before it has read an answer.
     answers: usize,
 }
 
@@ -66,40 +66,40 @@ impl State {
 }
 
 impl Progress {
-    /// The phase, and the number of its change.
+    /// The phase, and the number of its last change.
     pub(super) fn now(&self) -> (Phase, u64) {
         let state = self.state();
         (state.phase, state.change)
     }
 
-    /// A request begins to be answered: the socket waits for the next one when all answers are sent.
-    pub(super) fn answer(&self) -> Answering {
+    /// Begins an answer. The socket becomes idle when all its answers are sent.
+    pub(super) fn begin_answer(&self) -> AnswerGuard {
         let mut state = self.state();
         state.answers += 1;
         state.set(Phase::Serving);
         drop(state);
-        Answering(self.clone())
+        AnswerGuard(self.clone())
     }
 
-    /// Bytes came.
-    fn read(&self) {
+    /// Records that bytes arrived.
+    fn record_read(&self) {
         let mut state = self.state();
         if state.phase == Phase::Idle {
             state.set(Phase::Head);
         }
     }
 
-    /// Poisoning is harmless: no statement half-updates the state.
+    /// Poisoning is harmless: no statement leaves the state half-updated.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Dropped when an answer is sent, or given up.
+/// Dropped when an answer is sent or given up.
 #[derive(Debug)]
-pub(super) struct Answering(Progress);
+pub(super) struct AnswerGuard(Progress);
 
-impl Drop for Answering {
+impl Drop for AnswerGuard {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.answers -= 1;
@@ -109,30 +109,30 @@ impl Drop for Answering {
     }
 }
 
-/// A socket whose first byte after a wait begins a head.
-pub(super) struct Watched<S> {
+/// A socket that reports received bytes to its `Progress`.
+pub(super) struct PhaseSocket<S> {
     socket: S,
     progress: Progress,
 }
 
-impl<S> Watched<S> {
+impl<S> PhaseSocket<S> {
     pub(super) fn new(socket: S, progress: Progress) -> Self {
         Self { socket, progress }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PhaseSocket<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         let before = into.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, into))?;
         if into.filled().len() > before {
-            self.progress.read();
+            self.progress.record_read();
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PhaseSocket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<Result<usize>> {
         Pin::new(&mut self.socket).poll_write(cx, from)
     }
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_change_has_a_number_of_its_own() {
+    fn every_change_has_its_own_number() {
         let progress = Progress::default();
         let mut seen = vec![progress.now()];
         let mut check = |phase| {
@@ -171,9 +171,9 @@ mod tests {
             assert!(now.0 == phase && now.1 > seen.last().unwrap().1, "{now:?} after {seen:?}");
             seen.push(now);
         };
-        progress.read();
+        progress.record_read();
         check(Phase::Head);
-        let answer = progress.answer();
+        let answer = progress.begin_answer();
         check(Phase::Serving);
         drop(answer);
         check(Phase::Idle);
@@ -182,9 +182,9 @@ mod tests {
     #[test]
     fn a_socket_waits_for_a_request_once_all_its_answers_are_sent() {
         let progress = Progress::default();
-        let (first, second) = (progress.answer(), progress.answer());
+        let (first, second) = (progress.begin_answer(), progress.begin_answer());
         drop(first);
-        progress.read();
+        progress.record_read();
         assert_eq!(progress.now().0, Phase::Serving);
         drop(second);
         assert_eq!(progress.now().0, Phase::Idle);

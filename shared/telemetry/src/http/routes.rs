@@ -1,7 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 //!
-//! These three need no token, so that probes and scrapers need none, and tell nothing that would need one.
-//! A flood of them costs little: the text of the metrics and the checks of readiness are kept for a second.
+//! These routes need no token, so that probes and scrapers need none; they reveal nothing confidential. A flood of
+//! requests costs little, because the text of the metrics and the results of the checks are cached for a second.
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -11,7 +11,7 @@ use axum::{Json, Router};
 
 use crate::{Health, Metrics};
 
-/// The three routes. `/healthz` is fine as long as the process answers; `/readyz` is 200 or 503.
+/// The three routes. `/healthz` succeeds as long as the process answers; `/readyz` is 200 or 503.
 pub fn router(health: Health, metrics: Metrics) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
@@ -59,19 +59,19 @@ mod tests {
             async move { if up { Ok(()) } else { Err("not connected") } }
         });
         let router = router(health, Metrics::new("test", "0"));
-        // Answers are kept for a while; the clock stands still until it is told to go on.
-        let kept = Duration::from_secs(1);
+        // Results are cached; the paused clock moves only when the test advances it.
+        let cache_time = Duration::from_secs(1);
 
         let ready = (StatusCode::OK, r#"{"ready":true,"checks":{"broker":"ok"}}"#.to_owned());
         assert_eq!(get_path(&router, "/readyz").await, ready);
         up.store(false, Ordering::SeqCst);
-        tokio::time::advance(kept).await;
+        tokio::time::advance(cache_time).await;
         let not_ready =
             (StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false,"checks":{"broker":"not connected"}}"#.to_owned());
         assert_eq!(get_path(&router, "/readyz").await, not_ready);
         assert_eq!(get_path(&router, "/healthz").await.0, StatusCode::OK);
         up.store(true, Ordering::SeqCst);
-        tokio::time::advance(kept).await;
+        tokio::time::advance(cache_time).await;
         assert_eq!(get_path(&router, "/readyz").await.0, StatusCode::OK);
     }
 

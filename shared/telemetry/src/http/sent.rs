@@ -1,8 +1,8 @@
-//! What is kept until an answer is sent, rather than until it is handed over.
+//! Keeps a guard until an answer is sent, and not only until it is handed to hyper.
 //!
-//! Hyper takes the last bytes of a body into its buffer and drops the body before they are sent. An answer of one
-//! piece is so dropped before its client has read anything. What lasts as long as the body would end with it; so here
-//! it also hangs on the bytes, which hyper drops when the system has taken the last one.
+//! Hyper takes the last bytes of a body into its buffer and drops the body before they are sent; a one-piece answer
+//! is dropped before its client has read anything. So the guard is attached to the bytes as well, which hyper drops
+//! when the system has taken the last of them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
-/// The same body, which keeps a guard until its last byte has left the process or is given up.
+/// Wraps a body so that it keeps `guard` until its last byte has left the process or was given up.
 pub fn keep_until_sent<G: Send + Sync + 'static>(body: Body, guard: G) -> Body {
-    Body::new(Guarded { body, guard: Arc::new(guard) })
+    Body::new(GuardedBody { body, guard: Arc::new(guard) })
 }
 
-struct Guarded<G> {
+struct GuardedBody<G> {
     body: Body,
     guard: Arc<G>,
 }
 
-impl<G: Send + Sync + 'static> HttpBody for Guarded<G> {
+impl<G: Send + Sync + 'static> HttpBody for GuardedBody<G> {
     type Data = Bytes;
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Guarded { body, guard } = &mut *self;
-        let guarded = |bytes| Bytes::from_owner(Piece { bytes, _guard: Arc::clone(guard) });
+        let GuardedBody { body, guard } = &mut *self;
+        let guarded = |bytes| Bytes::from_owner(GuardedBytes { bytes, _guard: Arc::clone(guard) });
         Pin::new(body).poll_frame(cx).map_ok(|frame| frame.map_data(guarded))
     }
 
@@ -40,13 +40,13 @@ impl<G: Send + Sync + 'static> HttpBody for Guarded<G> {
     }
 }
 
-/// Bytes that keep the guard, too.
-struct Piece<G> {
+/// Bytes that also keep the guard.
+struct GuardedBytes<G> {
     bytes: Bytes,
     _guard: Arc<G>,
 }
 
-impl<G> AsRef<[u8]> for Piece<G> {
+impl<G> AsRef<[u8]> for GuardedBytes<G> {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

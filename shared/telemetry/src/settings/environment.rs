@@ -1,4 +1,4 @@
-//! Reads settings, and names all that are wrong at once.
+//! Reads settings and reports all invalid ones together.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use super::{Default, Program, Setting};
 
-/// Gives the value of a variable by its name.
+/// Returns the value of a variable, by its name.
 type Variables<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
 
-/// The environment of one program while it reads its configuration.
+/// The environment of one program, for reading its configuration.
 ///
-/// A fault does not end the reading: the method returns a stand-in and [`Environment::finish`] reports all faults, so
-/// that an operator fixes them in one go.
+/// An invalid setting does not stop the reading: the method returns a placeholder, and [`Environment::finish`]
+/// reports all faults, so that the operator can fix them together.
 pub struct Environment<'a> {
     program: Program,
     variable: Variables<'a>,
     faults: Vec<String>,
 }
 
-/// Settings with which a program cannot start. Values are not shown, as they may hold secrets.
+/// Settings with which a program cannot start. Does not contain their values, which may be secrets.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidSettings(Vec<String>);
 
@@ -31,7 +31,7 @@ impl fmt::Display for InvalidSettings {
 }
 
 impl Environment<'static> {
-    /// The environment of this process.
+    /// Returns the environment of this process.
     pub fn of_process(program: Program) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
         Self::new(program, |name| std::env::var(name).ok())
@@ -39,13 +39,13 @@ impl Environment<'static> {
 }
 
 impl<'a> Environment<'a> {
-    /// An environment that `variable` answers for, by name. Empty values count as unset.
+    /// Returns an environment that takes its values from `variable`. Empty values count as unset.
     pub fn new(program: Program, variable: impl Fn(&str) -> Option<String> + 'a) -> Self {
         let variable = Box::new(move |name: &str| variable(name).filter(|value| !value.is_empty()));
         Self { program, variable, faults: Vec::new() }
     }
 
-    /// The variable's text, else the default. `None` if there is neither; for a required setting that is a fault.
+    /// The variable's text, else the default. `None` if there is neither; for a required setting this is a fault.
     pub fn text(&mut self, setting: &Setting) -> Option<String> {
         let text = self.given(setting).or_else(|| setting.default_text(self.program).map(str::to_owned));
         if text.is_none() && setting.default == Default::Required {
@@ -54,38 +54,38 @@ impl<'a> Environment<'a> {
         text.filter(|text| !text.is_empty())
     }
 
-    /// The variable's text if an operator set it.
+    /// The variable's text, if the operator set it.
     pub fn given(&self, setting: &Setting) -> Option<String> {
         (self.variable)(setting.name)
     }
 
-    /// A variable that is no setting, such as one that the system sets.
+    /// A variable that is not in the table of settings, such as one that the system sets.
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.variable)(name)
     }
 
-    /// The text read as a `T`. `None` if there is no text, or it cannot be read, which is a fault.
+    /// The text parsed as a `T`. `None` if there is no text or it is invalid, which is a fault.
     pub fn parsed<T: FromStr<Err: fmt::Display>>(&mut self, setting: &Setting) -> Option<T> {
         let text = self.text(setting)?;
-        text.parse().map_err(|error| self.fault(setting, format!("cannot be read: {error}"))).ok()
+        text.parse().map_err(|error| self.fault(setting, format!("is invalid: {error}"))).ok()
     }
 
-    /// A number, or its smallest value where the text is at fault.
+    /// A number; `T`'s default, usually zero, if the text is invalid.
     pub fn number<T: FromStr<Err: fmt::Display> + std::default::Default>(&mut self, setting: &Setting) -> T {
         self.parsed(setting).unwrap_or_default()
     }
 
-    /// A count of at least one.
+    /// A number of at least one.
     pub fn count(&mut self, setting: &Setting) -> usize {
         self.parsed(setting).map_or(1, NonZeroUsize::get)
     }
 
-    /// A number of mebibytes, in bytes. Saturates.
+    /// A number of mebibytes, returned in bytes. Saturates.
     pub fn mebibytes(&mut self, setting: &Setting) -> u64 {
         self.number::<u64>(setting).saturating_mul(1024 * 1024)
     }
 
-    /// A number of seconds, which may have decimals.
+    /// A number of seconds, with optional decimals.
     pub fn seconds(&mut self, setting: &Setting) -> Duration {
         let Some(seconds) = self.parsed(setting) else { return Duration::ZERO };
         Duration::try_from_secs_f64(seconds).unwrap_or_else(|_| {
@@ -94,13 +94,13 @@ impl<'a> Environment<'a> {
         })
     }
 
-    /// `true`, `yes`, `on` and `1` are true, in any case; all else is false, as in Label Studio.
+    /// Whether the text is `true`, `yes`, `on` or `1`, in any case; every other text is false, as in Label Studio.
     pub fn is_on(&mut self, setting: &Setting) -> bool {
         let text = self.text(setting).unwrap_or_default();
         matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1")
     }
 
-    /// Notes a fault; `fault` completes the sentence that begins with the setting's name.
+    /// Records a fault; `fault` completes a sentence that begins with the setting's name.
     pub fn fault(&mut self, setting: &Setting, fault: impl fmt::Display) {
         self.faults.push(format!("{} {fault}", setting.name));
     }
@@ -108,7 +108,7 @@ impl<'a> Environment<'a> {
     /// Ends the reading.
     ///
     /// # Errors
-    /// At least one setting is at fault.
+    /// At least one setting is invalid.
     pub fn finish(self) -> Result<(), InvalidSettings> {
         if self.faults.is_empty() { Ok(()) } else { Err(InvalidSettings(self.faults)) }
     }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_named_at_once_and_no_value_is_shown() {
+    fn all_faults_are_reported_together_without_values() {
         let mut read = environment(&[
             ("LONGSHORE_JOBS", "hidden"),
             ("LONGSHORE_LEASE_SECONDS", "-1"),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unset_or_empty_variable_has_the_default_of_the_program_that_reads_it() {
+    fn an_unset_or_empty_variable_has_the_default_of_its_program() {
         let mut read = environment(&[("LONGSHORE_LEASE_SECONDS", "")]);
         assert_eq!(read.seconds(&table::LEASE_SECONDS), Duration::from_secs(60));
         assert_eq!(read.count(&table::CONNECTIONS), 256);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_few_words_switch_a_setting_on() {
+    fn only_some_words_turn_a_setting_on() {
         for (text, expected) in
             [("true", true), ("YES", true), ("1", true), ("on", true), ("false", false), ("2", false)]
         {

@@ -1,8 +1,8 @@
-//! Settings: the environment variables that an operator gives to both programs.
+//! Settings: the environment variables that an operator sets for both programs.
 //!
-//! A setting is declared once, in [`table`]: its name, who reads it, its default and what it does. The programs read
-//! their configuration through [`Environment`], which takes defaults from that table, and the README's table is printed
-//! from it by `longshore-scheduler settings`. So a default or a description stands in one place.
+//! A setting is declared once, in [`table`]: its name, which programs read it, its default and its description. The
+//! programs read their configuration through [`Environment`], which takes defaults from that table, and
+//! `longshore-scheduler settings` prints the table for the documentation.
 
 mod environment;
 pub mod table;
@@ -16,7 +16,7 @@ pub struct Setting {
     pub name: &'static str,
     pub readers: Readers,
     pub default: Default,
-    /// What it does, in one line of Markdown.
+    /// The description, in one line of Markdown.
     pub about: &'static str,
 }
 
@@ -28,18 +28,18 @@ pub enum Readers {
     Both,
 }
 
-/// What holds where the variable is unset or empty.
+/// The default if the variable is unset or empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Default {
-    /// The program does not start.
+    /// None: the program does not start.
     Required,
     /// This text, read as if it were the variable's value.
     Value(&'static str),
-    /// The same, with another text for each program.
+    /// A different text for each program.
     Each { scheduler: &'static str, worker: &'static str },
-    /// Nothing: the feature is off.
+    /// None: the feature is off.
     None,
-    /// A value that the program finds out; the text says how.
+    /// A value that the program computes; the text says how.
     Computed(&'static str),
 }
 
@@ -51,7 +51,7 @@ pub enum Program {
 }
 
 impl Setting {
-    /// The text that stands for an unset variable, if there is one.
+    /// The default's text for a program, if there is one.
     pub(crate) fn default_text(&self, program: Program) -> Option<&'static str> {
         match (self.default, program) {
             (Default::Value(text), _) => Some(text),
@@ -62,17 +62,17 @@ impl Setting {
     }
 }
 
-/// All settings as a Markdown table, as `deploy/operations/settings.md` shows them.
+/// All settings as a Markdown table, for `deploy/operations/settings.md`.
 pub fn markdown() -> String {
-    markdown_of(|_| true)
+    markdown_rows(|_| true)
 }
 
-/// The settings that have to be set, as the README shows them.
+/// The required settings as a Markdown table, for the README.
 pub fn required_markdown() -> String {
-    markdown_of(|setting| matches!(setting.default, Default::Required))
+    markdown_rows(|setting| matches!(setting.default, Default::Required))
 }
 
-fn markdown_of(is_shown: impl Fn(&Setting) -> bool) -> String {
+fn markdown_rows(is_shown: impl Fn(&Setting) -> bool) -> String {
     let rows = table::ALL.iter().filter(|setting| is_shown(setting)).map(|setting| {
         let readers = match setting.readers {
             Readers::Scheduler => "scheduler",
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_is_declared_once_and_says_what_it_does_in_one_cell() {
+    fn a_setting_is_declared_once_and_its_description_fits_one_cell() {
         let names: BTreeSet<_> = table::ALL.iter().map(|setting| setting.name).collect();
         assert_eq!(names.len(), table::ALL.len());
         for setting in table::ALL {

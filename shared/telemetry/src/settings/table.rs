@@ -1,10 +1,10 @@
-//! The table of all settings. `deploy/operations/settings.md` shows them in this order.
+//! The table of all settings, in the order of `deploy/operations/settings.md`.
 
 use super::Default::{Computed, Each, None, Required, Value};
 use super::Readers::{Both, Scheduler, Worker};
 use super::{Default, Readers, Setting};
 
-/// Declares the constants and the list of them all, so that no setting is left out of the list.
+/// Declares the constants and a list of all of them, so that the list is complete.
 macro_rules! settings {
     ($($constant:ident = $name:literal, $readers:expr, $default:expr, $about:literal;)*) => {
         $(
