@@ -89,7 +89,7 @@ async fn where_all_is_well_every_step_of_an_import_and_an_export_says_so() {
         "cors ok",
     ];
     assert_eq!((code, steps), (0, expected.map(str::to_owned).to_vec()), "{answer}");
-    assert_eq!(step(&answer, "list")["note"], "2 keys on the first page, a sync takes 1 of them");
+    assert_eq!(step(&answer, "list")["note"], "2 keys on the first page; a sync takes 1 of them");
 
     let said = longshore(&rig, &format!("doctor --storage {} --origin {ORIGIN}", import.id)).await;
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);

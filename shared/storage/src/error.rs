@@ -1,4 +1,4 @@
-//! Storage failures, by what the caller does about them.
+//! Errors of storages, classified by what the caller does about them.
 
 use std::error::Error;
 use std::fmt;
@@ -22,11 +22,11 @@ pub enum Op {
 }
 
 impl Op {
-    /// Every operation, for metrics that exist before they count.
+    /// Every operation, so that metrics exist before the first call.
     pub const ALL: &'static [Self] =
         &[Self::Connect, Self::List, Self::Get, Self::Put, Self::Delete, Self::Head, Self::Presign];
 
-    /// The spelling in logs and labels.
+    /// The name in logs and metric labels. Stable.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -47,36 +47,36 @@ impl Op {
 pub struct StorageError {
     pub op: Op,
     pub kind: ErrorKind,
-    /// Why, as a user-facing closed set.
+    /// The reason, from the closed set that users see.
     pub reason: FailureReason,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// The failures that lead to different actions, and no others.
+/// The kinds of failure that lead to different actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Nothing is stored under the key.
     NotFound,
-    /// The credentials are missing, expired, or may not do this.
+    /// The credentials are missing or expired, or do not allow the call.
     Denied,
-    /// The request cannot succeed as written, such as a bucket that is not there.
+    /// The request cannot succeed as it is, for example because the bucket does not exist.
     Invalid,
-    /// The backend asked for patience, and perhaps said how much.
+    /// The server asks for fewer requests, with or without a time to wait.
     Throttled { retry_after: Option<Duration> },
-    /// No usable answer: a timeout, a reset connection, a 5xx.
+    /// No usable answer: a timeout, a broken connection, a 5xx.
     Unavailable,
-    /// The caller gave up waiting; never counted as a failure.
+    /// The caller stopped waiting. Not counted as a failure.
     Cancelled,
 }
 
 impl StorageError {
-    /// A failure without a cause worth keeping.
+    /// Creates an error without a cause.
     pub fn new(op: Op, kind: ErrorKind, reason: FailureReason) -> Self {
         Self { op, kind, reason, source: None }
     }
 
-    /// A failure with its cause.
-    pub fn caused(
+    /// Creates an error with its cause.
+    pub fn with_source(
         op: Op,
         kind: ErrorKind,
         reason: FailureReason,
@@ -85,9 +85,10 @@ impl StorageError {
         Self { op, kind, reason, source: Some(source.into()) }
     }
 
-    /// What to do about it, in full sentences for the user. Names the setting or the AWS profile that cannot work.
+    /// What the user can do, in full sentences. Names the invalid setting or the unsupported AWS profile, if that is
+    /// the cause.
     ///
-    /// Never holds the storage's own words, which may contain addresses or keys.
+    /// Never contains text from the storage's server, which may contain addresses or keys.
     pub fn advice(&self) -> String {
         let source = self.source.as_deref();
         let setting = source.and_then(|cause| cause.downcast_ref::<InvalidSetting>()).map(ToString::to_string);

@@ -1,4 +1,5 @@
-//! Object storage as a sync needs it: one small trait, one kind a folder, errors by meaning.
+//! Object storage for syncs: the trait `Storage`, one folder per kind, and errors classified by what the caller can
+//! do.
 
 mod azure;
 mod cloud;
@@ -6,7 +7,7 @@ mod cloud;
 pub mod conformance;
 mod doctor;
 mod error;
-mod filtered;
+mod filter_keys;
 mod gcs;
 mod listed;
 mod localfiles;
@@ -25,10 +26,10 @@ mod wire;
 pub use azure::read_azure_listing;
 pub use doctor::{Check, Outcome, Snippet, Step};
 pub use error::{ErrorKind, Op, StorageError};
-pub use filtered::filtered;
+pub use filter_keys::filter_keys;
 #[cfg(feature = "conformance")]
 pub use gcs::read_gcs_listing;
-pub use listed::{ListPage, Listed, ListingFault, ObjectMeta};
+pub use listed::{ListPage, ListedObject, ListingFault, ObjectMeta};
 pub use metrics::StorageMetrics;
 pub use open::{InvalidSetting, Stores, check_settings};
 pub use operator::Operator;

@@ -1,4 +1,4 @@
-//! What a listing says: a page of objects, and why some of them cannot be imported.
+//! The content of a listing: a page of objects, and why some of them cannot be imported.
 
 use jiff::Timestamp;
 use longshore_model::{FailureReason, QuarantineReason};
@@ -8,30 +8,33 @@ use crate::{ErrorKind, Op, StorageError};
 /// One page of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListPage {
-    pub objects: Vec<Listed>,
+    /// The objects, in ascending byte order of their keys if the storage is ordered.
+    pub objects: Vec<ListedObject>,
     /// Prefixes that end in the delimiter.
     pub prefixes: Vec<String>,
-    /// Where to go on, or `None` after the last page.
+    /// The cursor of the next page, or `None` after the last page.
     pub next: Option<String>,
 }
 
-/// A listed object.
+/// An object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedObject {
     pub meta: ObjectMeta,
-    /// Why it cannot be imported, where the listing shows that already. Its key may then be a description of the
-    /// real one, and it has no etag.
+    /// Why the object cannot be imported, if the listing already shows it. The key may then be only a description of
+    /// the real one, and there is no etag.
     pub fault: Option<ListingFault>,
 }
 
-/// What is known of an object without reading it.
+/// The metadata of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectMeta {
+    /// The exact key.
     pub key: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// As the storage gives it, without the quotes.
+    /// As the storage returns it, without quotes. `None` if the storage returned none, or for a faulty object.
     pub etag: Option<String>,
+    /// Time of the last write. `None` if the kind keeps none (Redis), or for a faulty object.
     pub modified_at: Option<Timestamp>,
 }
 
@@ -48,16 +51,16 @@ pub enum ListingFault {
     NameNotUtf8,
     /// Local files: a pipe, a socket or a device.
     NotAFile,
-    /// Local files: a symbolic link to nothing.
+    /// Local files: a symbolic link whose target is missing.
     BrokenLink,
     /// Local files: a symbolic link out of the document root.
     OutsideRoot,
-    /// Local files: the process may not read it.
+    /// Local files: the process has no permission to read it.
     Unreadable,
 }
 
 impl ListingFault {
-    /// A stable code, by which one fault of an object is told from the next.
+    /// A stable code that distinguishes the faults of an object.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::KeyNotUtf8 | Self::NameNotUtf8 => "not-utf8",
@@ -70,7 +73,7 @@ impl ListingFault {
         }
     }
 
-    /// The reason for the quarantine.
+    /// The reason in the quarantine.
     pub const fn reason(self) -> QuarantineReason {
         match self {
             Self::KeyNotUtf8 | Self::NameNotUtf8 => QuarantineReason::UnsupportedKey,
@@ -80,25 +83,27 @@ impl ListingFault {
         }
     }
 
-    /// What is wrong and what to do about it, in words for the user.
+    /// What is wrong and what to do about it, for the user.
     pub const fn detail(self) -> &'static str {
         match self {
             Self::KeyNotUtf8 => "The key is not UTF-8, so no task can name it. Rename the key.",
             Self::KeyDenied => {
-                "The server does not let this user read the key. Grant it (~pattern in the ACL), or narrow the path."
+                "The server does not let this user read the key. Grant access (~pattern in the ACL), or narrow the path."
             }
             Self::WrongValueType => {
                 "The key holds a list, a set, a hash or another structure, not a string. Store the task with SET."
             }
             Self::NameNotUtf8 => "The name is not UTF-8, so no task can name it. Rename the file.",
-            Self::NotAFile => "A pipe, a socket or a device is never opened. Move it away.",
-            Self::BrokenLink => "The link leads to nothing. Mend it or take it away.",
-            Self::OutsideRoot => "The link leads out of LOCAL_FILES_DOCUMENT_ROOT. Copy the file to where the link is.",
-            Self::Unreadable => "The user that Longshore runs as may not read this. Give it the right to.",
+            Self::NotAFile => "Not a regular file (pipe, socket or device). Move it out of the folder.",
+            Self::BrokenLink => "Broken symlink. Fix or remove it.",
+            Self::OutsideRoot => {
+                "The symlink points outside LOCAL_FILES_DOCUMENT_ROOT. Replace it by a copy of the file."
+            }
+            Self::Unreadable => "The user that Longshore runs as has no permission to read this. Grant it.",
         }
     }
 
-    /// How a read of such an object fails.
+    /// The error of reading such an object.
     pub(crate) fn error(self, op: Op) -> StorageError {
         let (kind, reason) = match self {
             Self::KeyNotUtf8 | Self::NameNotUtf8 => (ErrorKind::Invalid, FailureReason::NoSuchObject),
@@ -110,26 +115,27 @@ impl ListingFault {
         StorageError::new(op, kind, reason)
     }
 
-    /// What is listed in place of the object.
-    pub(crate) fn at(self, key: String) -> Listed {
-        Listed { meta: ObjectMeta { key, ..ObjectMeta::default() }, fault: Some(self) }
+    /// The listed object for a fault at this key.
+    pub(crate) fn at(self, key: String) -> ListedObject {
+        ListedObject { meta: ObjectMeta { key, ..ObjectMeta::default() }, fault: Some(self) }
     }
 }
 
-impl Listed {
+impl ListedObject {
+    /// The key, or a description of it if it is not UTF-8.
     pub fn key(&self) -> &str {
         &self.meta.key
     }
 }
 
-impl From<ObjectMeta> for Listed {
+impl From<ObjectMeta> for ListedObject {
     /// An object without a fault.
     fn from(meta: ObjectMeta) -> Self {
         Self { meta, fault: None }
     }
 }
 
-/// A key that is not text, with `\xff` for each byte that is none.
+/// Shows a key that is not UTF-8, with `\xff` for each invalid byte.
 pub(crate) fn describe(key: &[u8]) -> String {
     let mut text = String::new();
     for chunk in key.utf8_chunks() {
@@ -146,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_is_not_text_is_shown_with_its_bytes() {
+    fn invalid_bytes_of_a_key_are_shown_as_hex() {
         assert_eq!(describe(b"tasks:\xff\xfe1"), "tasks:\\xff\\xfe1");
     }
 }

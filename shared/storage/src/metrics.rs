@@ -1,4 +1,4 @@
-//! What this process asked of storages. Labels are made from enums alone: no key, bucket or host.
+//! Metrics of the calls to storages. Labels come from enums only: no key, bucket or host.
 
 use longshore_model::StorageKind;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use crate::{ErrorKind, Op, StorageError};
 
-/// Upper bounds in seconds: a healthy list or get takes 0.02 to 0.2 s, 30 s is the time-out.
+/// Upper bounds in seconds: a healthy list or get takes 0.02 to 0.2 s; the timeout is 30 s.
 const BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// The counters of all storages of a process. Clones count together.
+/// The metrics of all storages of a process. Clones share them.
 #[derive(Clone)]
 pub struct StorageMetrics {
     requests: IntCounterVec,
@@ -59,30 +59,39 @@ impl From<ErrorKind> for Outcome {
 }
 
 impl StorageMetrics {
-    /// Makes the families and registers them.
+    /// Creates the metrics and registers them.
     ///
     /// # Errors
-    /// The registry has families of these names already.
+    /// The registry already has metrics with these names.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let metrics = Self {
             requests: counter(
                 "longshore_storage_requests_total",
-                "Requests sent to storages, retries included.",
+                "Requests sent to storages, including retries.",
                 &["kind", "op", "outcome"],
             )?,
             seconds: HistogramVec::new(
-                HistogramOpts::new("longshore_storage_request_duration_seconds", "Request to end of answer.")
-                    .buckets(BUCKETS.to_vec()),
+                HistogramOpts::new(
+                    "longshore_storage_request_duration_seconds",
+                    "Time from request to end of answer, in seconds.",
+                )
+                .buckets(BUCKETS.to_vec()),
                 &["kind", "op", "outcome"],
             )?,
             retries: counter(
                 "longshore_storage_retries_total",
-                "Requests that repeat one that failed.",
+                "Retries of failed requests to storages.",
                 &["kind", "op"],
             )?,
-            received: IntCounter::new("longshore_storage_received_bytes_total", "Bytes of answers' bodies.")?,
-            sent: IntCounter::new("longshore_storage_sent_bytes_total", "Bytes of requests' bodies.")?,
+            received: IntCounter::new(
+                "longshore_storage_received_bytes_total",
+                "Bytes received in bodies of answers from storages.",
+            )?,
+            sent: IntCounter::new(
+                "longshore_storage_sent_bytes_total",
+                "Bytes sent in bodies of requests to storages.",
+            )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
@@ -91,33 +100,33 @@ impl StorageMetrics {
         registry.register(Box::new(metrics.sent.clone()))?;
         for (kind, op) in StorageKind::ALL.iter().flat_map(|kind| Op::ALL.iter().map(move |op| (kind, op))) {
             let labels = [kind.as_str(), op.as_str()];
-            // A rate over a series that appears with its first failure misses that failure.
+            // `rate()` misses the first failure if it creates the series.
             metrics.retries.with_label_values(&labels);
             metrics.requests.with_label_values(&[labels[0], labels[1], Outcome::Ok.as_str()]);
         }
         Ok(metrics)
     }
 
-    /// Counts a request as cancelled unless [`Running::ended`] says otherwise.
-    pub(crate) fn start(&self, kind: StorageKind, op: Op) -> Running<'_> {
-        Running { metrics: self, kind, op, outcome: Outcome::Cancelled, started: Instant::now() }
+    /// Starts timing a request. It counts as cancelled unless [`RequestTimer::finish`] is called.
+    pub(crate) fn start(&self, kind: StorageKind, op: Op) -> RequestTimer<'_> {
+        RequestTimer { metrics: self, kind, op, outcome: Outcome::Cancelled, started: Instant::now() }
     }
 
-    pub(crate) fn retried(&self, kind: StorageKind, op: Op) {
+    pub(crate) fn count_retry(&self, kind: StorageKind, op: Op) {
         self.retries.with_label_values(&[kind.as_str(), op.as_str()]).inc();
     }
 
-    pub(crate) fn received(&self, bytes: u64) {
+    pub(crate) fn add_received(&self, bytes: u64) {
         self.received.inc_by(bytes);
     }
 
-    pub(crate) fn sent(&self, bytes: u64) {
+    pub(crate) fn add_sent(&self, bytes: u64) {
         self.sent.inc_by(bytes);
     }
 }
 
-/// A request under way; dropped early, it counts as cancelled instead of not at all.
-pub(crate) struct Running<'a> {
+/// A request in progress; if it is dropped early, it counts as cancelled.
+pub(crate) struct RequestTimer<'a> {
     metrics: &'a StorageMetrics,
     kind: StorageKind,
     op: Op,
@@ -125,8 +134,8 @@ pub(crate) struct Running<'a> {
     started: Instant,
 }
 
-impl Running<'_> {
-    pub(crate) fn ended<T>(mut self, result: &Result<T, StorageError>) {
+impl RequestTimer<'_> {
+    pub(crate) fn finish<T>(mut self, result: &Result<T, StorageError>) {
         self.outcome = match result {
             Ok(_) => Outcome::Ok,
             Err(error) => error.kind.into(),
@@ -134,7 +143,7 @@ impl Running<'_> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RequestTimer<'_> {
     fn drop(&mut self) {
         let labels = [self.kind.as_str(), self.op.as_str(), self.outcome.as_str()];
         self.metrics.requests.with_label_values(&labels).inc();

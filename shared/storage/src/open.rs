@@ -1,4 +1,4 @@
-//! From settings to a storage: the one constructor for all kinds.
+//! Opens storages of all kinds from their settings.
 
 use std::sync::Arc;
 
@@ -8,35 +8,36 @@ use crate::azure::Azure;
 use crate::gcs::{self, Accounts, Gcs};
 use crate::localfiles::LocalFiles;
 use crate::redis::{Connections, Redis};
-use crate::s3::{Ambient, CredentialSource, Roles, S3, own};
+use crate::s3::{CredentialSource, DefaultChain, Roles, S3, from_fields};
 use crate::wire::{Wire, WireOptions};
 use crate::{ErrorKind, Op, Operator, Storage, StorageError, StorageMetrics};
 
-/// What a kind is refused with that this build has no adapter for.
-const UNKNOWN_KIND: &str = "this build cannot reach storages of this kind";
+/// Message for a kind that this build has no adapter for.
+const UNKNOWN_KIND: &str = "this build does not support storages of this kind";
 
-/// The region where neither the storage nor the operator names one; AWS's own default.
+/// The region if neither the storage nor the operator sets one; AWS's default.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// What all storages of a process share: connections, limits, the process's own identity, metrics.
+/// Opens storages, and holds what all storages of a process share: connections, limits, AWS identity, metrics.
 ///
-/// Cheap to clone. Opening a storage is cheap too, so nothing keeps opened ones.
+/// Cheap to clone. Opening a storage is cheap as well, so opened storages are not cached.
 #[derive(Clone)]
 pub struct Stores {
     wire: Arc<Wire>,
     redis: Connections,
-    ambient: Arc<Ambient>,
+    default_chain: Arc<DefaultChain>,
     roles: Arc<Roles>,
     accounts: Arc<Accounts>,
     operator: Arc<Operator>,
 }
 
-/// A setting that cannot work, in words for the user.
+/// An invalid setting, with a message for the user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct InvalidSetting {
     /// The field's name in the settings.
     pub field: &'static str,
+    /// What is wrong and what to do about it.
     pub message: &'static str,
 }
 
@@ -48,43 +49,43 @@ impl InvalidSetting {
 
 impl From<InvalidSetting> for StorageError {
     fn from(setting: InvalidSetting) -> Self {
-        Self::caused(Op::Connect, ErrorKind::Invalid, FailureReason::InvalidSettings, setting)
+        Self::with_source(Op::Connect, ErrorKind::Invalid, FailureReason::InvalidSettings, setting)
     }
 }
 
 impl Stores {
-    /// Makes the shared client.
+    /// Creates the shared clients.
     ///
     /// # Errors
-    /// The TLS library refuses its own defaults.
+    /// The TLS library rejects its own defaults.
     pub fn new(options: WireOptions, operator: Operator, metrics: StorageMetrics) -> Result<Self, StorageError> {
         let wire = Wire::new(options, metrics)
-            .map_err(|error| StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::Tls, error))?;
-        let ambient = Arc::new(Ambient::new());
-        let roles = Arc::new(Roles::new(Arc::clone(&ambient)));
+            .map_err(|error| StorageError::with_source(Op::Connect, ErrorKind::Invalid, FailureReason::Tls, error))?;
+        let default_chain = Arc::new(DefaultChain::new());
+        let roles = Arc::new(Roles::new(Arc::clone(&default_chain)));
         let wire = Arc::new(wire);
         Ok(Self {
             redis: Connections::new(Arc::clone(&wire)),
             wire,
-            ambient,
+            default_chain,
             roles,
             operator: Arc::new(operator),
             accounts: Arc::default(),
         })
     }
 
-    /// Opens a storage. Asks nothing of it yet: [`Storage::probe`] does.
+    /// Opens a storage. Makes no request yet; [`Storage::probe`] does.
     ///
     /// # Errors
-    /// Settings or secrets cannot work as they are; the cause is an [`InvalidSetting`].
+    /// The settings or secrets are invalid; the cause is an [`InvalidSetting`].
     pub fn open(&self, settings: &StorageSettings, secrets: &Secrets) -> Result<Arc<dyn Storage>, StorageError> {
         let prefix = settings.connection.prefix();
         let wire = Arc::clone(&self.wire);
         match (&settings.connection, secrets) {
             (Connection::S3(connection), Secrets::S3(secrets)) => {
-                let credentials = match own(secrets)? {
-                    Some(own) => CredentialSource::Own(Box::new(own)),
-                    None => CredentialSource::Ambient(Arc::clone(&self.ambient)),
+                let credentials = match from_fields(secrets)? {
+                    Some(own) => CredentialSource::Fields(Box::new(own)),
+                    None => CredentialSource::DefaultChain(Arc::clone(&self.default_chain)),
                 };
                 Ok(Arc::new(S3::open(connection, prefix, credentials, wire, self.region())?))
             }
@@ -120,10 +121,10 @@ impl Stores {
     }
 }
 
-/// Checks, when settings are saved, what can be known without asking the storage.
+/// Checks settings as far as possible without a request, when they are saved.
 ///
 /// # Errors
-/// The first setting that cannot work.
+/// The first invalid setting.
 pub fn check_settings(settings: &StorageSettings) -> Result<(), InvalidSetting> {
     match &settings.connection {
         Connection::S3(connection) => crate::s3::check(connection, DEFAULT_REGION),

@@ -1,10 +1,10 @@
-//! Probes a storage with the calls that every kind has, as a sync would make them.
+//! Probes a storage with the calls of the trait, as a sync would make them.
 
 use bytes::Bytes;
 
 use crate::{ErrorKind, ListRequest, Probe, PutOptions, Storage, StorageError};
 
-/// Lists one key below the prefix, or puts a small object there and deletes it again.
+/// Lists one key below the prefix, or puts a small object there and deletes it.
 pub(crate) async fn by_calls(
     storage: &dyn Storage,
     prefix: &str,
@@ -21,7 +21,7 @@ pub(crate) async fn by_calls(
             let options = PutOptions { content_type: Some("text/plain"), kms_key_id };
             storage.put(&key, Bytes::from_static(b"Longshore checks that it may write here.\n"), &options).await?;
             match storage.delete(&key).await {
-                // Export needs no right to delete; the small object stays.
+                // An export needs no right to delete; the small object is left behind.
                 Err(error) if error.kind == ErrorKind::Denied => Ok(()),
                 result => result,
             }

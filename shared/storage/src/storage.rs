@@ -1,4 +1,4 @@
-//! The trait every kind of storage implements, and what its calls take and give.
+//! The trait that every kind of storage implements, and the types of its calls.
 
 use std::time::Duration;
 
@@ -10,87 +10,89 @@ use longshore_model::Secret;
 
 use crate::{ListPage, ObjectMeta, StorageError};
 
-/// One bucket, container or folder, ready to be asked.
+/// One bucket, container, folder or Redis database that has been opened.
 ///
-/// Keys are exact: what a listing gives can be fetched, signed and deleted unchanged, byte for
-/// byte. Calls may run at once. Short retries (seconds) happen inside; what comes out as
-/// transient is for the caller's own back-off.
+/// Keys are exact bytes: a listed key can be read, signed and deleted unchanged. Calls may run concurrently. Short
+/// retries (seconds) happen inside; the caller handles a transient error with its own backoff.
+///
+/// # Errors
+/// Every call fails with a [`StorageError`], whose `kind` says what the caller can do.
 #[async_trait]
 pub trait Storage: Send + Sync {
     /// Lists one page, in ascending byte order of the keys.
     ///
-    /// Every object that exists from before the first page until after the last is on exactly one
-    /// page. `next` is opaque to the caller and stays valid across processes and days.
+    /// Every object that exists during the whole listing is on exactly one page. `next` is opaque to the caller and
+    /// stays valid across processes and days.
     async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError>;
 
-    /// Reads an object, or a range of it, refusing to hold more than `max_bytes`.
+    /// Reads an object or a byte range of it. More than `max_bytes` bytes fail with
+    /// [`FailureReason::TooLarge`](longshore_model::FailureReason::TooLarge).
     async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError>;
 
-    /// Reads an object, or a range of it, piece by piece, whatever its size.
+    /// Reads an object of any size, or a byte range of it, as a stream.
     ///
-    /// A range that begins behind the object's end fails with
+    /// A range that begins past the object's end fails with
     /// [`FailureReason::NoSuchRange`](longshore_model::FailureReason::NoSuchRange).
     async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError>;
 
-    /// Writes an object, replacing what was there. On return it is durable; the etag is the storage's.
+    /// Writes an object and replaces an existing one. It is durable when this returns. Returns the storage's etag, if
+    /// the storage returns one.
     async fn put(&self, key: &str, body: Bytes, options: &PutOptions) -> Result<Option<String>, StorageError>;
 
-    /// Removes an object. One that is not there counts as removed.
+    /// Deletes an object. Deleting a missing object succeeds.
     async fn delete(&self, key: &str) -> Result<(), StorageError>;
 
-    /// What is known of an object without reading it.
+    /// Reads an object's metadata.
     async fn head(&self, key: &str) -> Result<ObjectMeta, StorageError>;
 
-    /// Checks that the connection, the credentials and the bucket are good for one way of use.
+    /// Checks that connection, credentials and bucket work for one use.
     async fn probe(&self, probe: Probe) -> Result<(), StorageError>;
 
-    /// A URL that reads the object for `ttl` without further credentials. Makes no network call
-    /// unless credentials have to be fetched first.
+    /// A URL that reads the object for `ttl` without other credentials. Makes no request, unless credentials must be
+    /// fetched first.
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError>;
 
-    /// The URI by which a task names the object, such as `s3://bucket/key`.
+    /// The URI that names the object in task data, such as `s3://bucket/key`.
     fn uri(&self, key: &str) -> String;
 
-    /// Where the storage listens; `None` where no network lies between.
+    /// Host and port where the storage listens; `None` if it does not use a network.
     fn endpoint(&self) -> Option<Endpoint> {
         None
     }
 
-    /// Whether listings are in the order of their keys, pages after pages. Where they are not, a page
-    /// may repeat keys of an earlier one and be somewhat longer than asked for, and a range of keys
-    /// cannot be listed by itself.
+    /// Whether listings are in key order, across pages. If not, a page may repeat keys of an earlier page and exceed
+    /// the limit a little, and a key range cannot be listed separately.
     fn is_ordered(&self) -> bool {
         true
     }
 
-    /// Whether a key range can be split at this key: true if listings up to it and after it hold just the keys that
-    /// sort so by their bytes.
+    /// Whether a key range can be split at `key`: true if listings are in byte order around it.
     fn can_split_at(&self, _key: &str) -> bool {
         self.is_ordered()
     }
 }
 
-/// Where a storage listens.
+/// Host and port where a storage listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// A name or an address, without brackets.
+    /// A host name or an IP address, without brackets.
     pub host: String,
     pub port: u16,
     pub is_encrypted: bool,
 }
 
-/// What to list.
+/// Parameters of a listing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ListRequest<'a> {
     /// Only keys that start with this.
     pub prefix: &'a str,
     /// Rolls keys with this text after the prefix up into [`ListPage::prefixes`].
     pub delimiter: Option<&'a str>,
-    /// Only keys after this one; used where there is no `cursor` yet.
+    /// Only keys after this one; ignored if there is a `cursor`.
     pub after: Option<&'a str>,
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     pub cursor: Option<&'a str>,
-    /// At most this many keys and prefixes, 1 to 1,000; a storage may give fewer.
+    /// The most keys and prefixes together, 1 to 1,000; a storage may return fewer.
     pub limit: u16,
 }
 
@@ -101,7 +103,7 @@ impl ListRequest<'_> {
     }
 }
 
-/// The bytes of an object and what came with them.
+/// The bytes of an object, with the metadata of the answer.
 #[derive(Debug, Clone)]
 pub struct ObjectBody {
     pub bytes: Bytes,
@@ -109,18 +111,18 @@ pub struct ObjectBody {
     pub content_type: Option<String>,
 }
 
-/// An object on its way.
+/// An object that is being streamed.
 pub struct ObjectStream {
-    /// Bytes of the whole object.
+    /// Size of the whole object, in bytes.
     pub size: u64,
-    /// The part that comes, both ends included; `None` is the whole object.
+    /// First and last byte of the requested range, both included; `None` for the whole object.
     pub part: Option<(u64, u64)>,
     pub etag: Option<String>,
     pub content_type: Option<String>,
-    /// How the bytes are packed, as the object is stored: who gets them has to unpack them.
+    /// The encoding in which the object is stored, such as `gzip`; the receiver has to decode it.
     pub content_encoding: Option<String>,
     pub modified_at: Option<Timestamp>,
-    /// The pieces, in order. One that fails is the last.
+    /// The pieces, in order. The stream ends after an error.
     pub body: BoxStream<'static, Result<Bytes, StorageError>>,
 }
 
@@ -135,15 +137,15 @@ pub struct Range {
 #[derive(Debug, Clone, Default)]
 pub struct PutOptions {
     pub content_type: Option<&'static str>,
-    /// Key id for server-side encryption (SSE-KMS on S3).
+    /// Key ID for server-side encryption (SSE-KMS on S3, Cloud KMS on Google Cloud).
     pub kms_key_id: Option<String>,
 }
 
-/// The use that a connection check is for.
+/// What a probe checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
-    /// List below this prefix.
+    /// Lists below the storage's prefix.
     Read,
-    /// Put and delete a small object below the prefix.
+    /// Puts and deletes a small object below the prefix.
     Write,
 }

@@ -43,11 +43,19 @@ async fn a_wrong_field_is_named_with_its_message_on_every_route_that_takes_it() 
         ("presign_ttl", json!(32_768), "Ensure this value is less than or equal to 32767."),
         ("presign_ttl", json!(1.5), "A valid integer is required."),
         ("bucket", json!(""), "This field is required."),
-        ("bucket", json!("a/b"), "a bucket name has 1 to 255 characters without slashes and spaces"),
-        ("s3_endpoint", json!("minio:9000"), "an endpoint begins with https:// or http://"),
-        ("s3_endpoint", json!("ftp://host"), "an endpoint begins with https:// or http://"),
-        ("s3_endpoint", json!("http://me:pw@host"), "an endpoint has no user and password: use the key fields"),
-        ("region_name", json!("eu central"), "a region has letters, digits and hyphens only, such as eu-central-1"),
+        ("bucket", json!("a/b"), "a bucket name must have 1 to 255 characters, without slashes and spaces"),
+        ("s3_endpoint", json!("minio:9000"), "an endpoint must begin with https:// or http://"),
+        ("s3_endpoint", json!("ftp://host"), "an endpoint must begin with https:// or http://"),
+        (
+            "s3_endpoint",
+            json!("http://me:pw@host"),
+            "an endpoint may not contain a user and password: use the key fields",
+        ),
+        (
+            "region_name",
+            json!("eu central"),
+            "a region may contain only letters, digits and hyphens, such as eu-central-1",
+        ),
     ];
     let one = format!("/api/storages/s3/{}", storage.id);
     let routes = [

@@ -26,7 +26,7 @@ async fn a_field_error_names_its_field_under_label_studios_words() {
 async fn a_blocked_address_is_forbidden_and_everything_else_of_a_connection_invalid() {
     let failed = |reason| ApiError::Connection {
         field: NON_FIELD,
-        error: StorageError::caused(Op::List, ErrorKind::Invalid, reason, "hunter2"),
+        error: StorageError::with_source(Op::List, ErrorKind::Invalid, reason, "hunter2"),
     };
     let (status, body) = body_of(failed(FailureReason::BlockedAddress)).await;
     assert_eq!((status.as_u16(), &body["code"]), (403, &"blocked_address".into()));

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use longshore_filter::{KeyFilter, Skip};
 use longshore_model::{Direction, FailureReason, Secrets, StorageKind, StorageSettings};
 use longshore_storage::{
-    ErrorKind, InvalidSetting, ListRequest, Listed, ListingFault, Op, Probe, Storage, StorageError, Stores, filtered,
+    ErrorKind, InvalidSetting, ListRequest, ListedObject, ListingFault, Op, Probe, Storage, StorageError, Stores,
+    filter_keys,
 };
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
@@ -121,9 +122,9 @@ async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> R
         for prefix in page.prefixes {
             preview.skip(prefix, Skip::TooDeep.as_str());
         }
-        let judging = filtered(filter, page.objects, Listed::key);
+        let judging = filter_keys(filter, page.objects, ListedObject::key);
         let Ok(judged) = tokio::time::timeout_at(deadline, judging).await else { return Ok(preview.timed_out()) };
-        for (Listed { meta: object, fault }, skip) in judged {
+        for (ListedObject { meta: object, fault }, skip) in judged {
             // The filter first, as in a sync: what it leaves out is not quarantined either.
             match skip.map(Skip::as_str).or(fault.map(ListingFault::detail)) {
                 Some(rule) => preview.skip(object.key, rule),

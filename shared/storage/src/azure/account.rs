@@ -1,4 +1,4 @@
-//! The storage account whose key signs: the storage's own, or the operator's.
+//! The account whose key signs: the one in the storage's settings, or the operator's.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use crate::{InvalidSetting, Operator};
 /// An account's name and key.
 pub(super) struct Account {
     pub(super) name: String,
-    /// Keyed once; each signature starts from a clone.
+    /// Initialized with the key once; each signature starts from a clone.
     mac: Hmac<Sha256>,
 }
 
 impl Account {
-    /// The storage's own account where it names one, else the operator's.
+    /// Returns the storage's own account if its settings name one, else the operator's.
     ///
     /// A signature does not cover the host, so a server that receives a request can send it on to the
     /// account. The operator's key therefore signs for the operator's endpoint only.
@@ -37,13 +37,13 @@ impl Account {
                 let (Some(name), Some(key)) = (name, key) else {
                     return Err(InvalidSetting::new(
                         "account_name",
-                        "enter account name and account key, or have the operator set the environment variables AZURE_BLOB_ACCOUNT_NAME and AZURE_BLOB_ACCOUNT_KEY",
+                        "enter the account name and the account key, or ask the operator to set the environment variables AZURE_BLOB_ACCOUNT_NAME and AZURE_BLOB_ACCOUNT_KEY",
                     ));
                 };
                 if super::container::endpoint(connection).is_some() {
                     return Err(InvalidSetting::new(
                         "endpoint",
-                        "an endpoint of your own needs your own account name and account key: the operator's are for the operator's endpoint",
+                        "a custom endpoint needs your own account name and account key: the operator's account works only with the operator's endpoint",
                     ));
                 }
                 Self::new(name, key)
@@ -52,22 +52,22 @@ impl Account {
     }
 
     pub(super) fn new(name: &str, key: &str) -> Result<Self, InvalidSetting> {
-        let odd = |b: u8| !(b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if name.len() > 63 || name.bytes().any(odd) {
-            return Err(InvalidSetting::new("account_name", "an account name has letters and digits only"));
+        let is_invalid = |b: u8| !(b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if name.len() > 63 || name.bytes().any(is_invalid) {
+            return Err(InvalidSetting::new("account_name", "an account name may contain only letters and digits"));
         }
-        let not_a_key = || {
+        let invalid_key = || {
             InvalidSetting::new(
                 "account_key",
-                "an account key is base64 text: copy it whole from the access keys of the account",
+                "an account key is base64 text: copy all of it from the account's access keys",
             )
         };
-        let key = STANDARD.decode(key).ok().filter(|key| !key.is_empty()).ok_or_else(not_a_key)?;
-        let mac = Hmac::new_from_slice(&key).map_err(|_| not_a_key())?;
+        let key = STANDARD.decode(key).ok().filter(|key| !key.is_empty()).ok_or_else(invalid_key)?;
+        let mac = Hmac::new_from_slice(&key).map_err(|_| invalid_key())?;
         Ok(Self { name: name.to_owned(), mac })
     }
 
-    /// The signature of a text, as Azure spells it.
+    /// Signs a text and encodes the signature as Azure expects it.
     pub(super) fn sign(&self, text: &str) -> String {
         let mut mac = self.mac.clone();
         mac.update(text.as_bytes());
@@ -75,7 +75,7 @@ impl Account {
     }
 }
 
-/// A field without the spaces and line ends that come with pasting.
+/// A field without the spaces and line breaks that pasting adds.
 fn text(secret: Option<&Secret>) -> Option<&str> {
     secret.map(|secret| secret.expose().trim()).filter(|text| !text.is_empty())
 }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_storages_own_account_goes_before_the_operators() {
+    fn the_storages_own_account_takes_precedence_over_the_operators() {
         assert_eq!(of(None, (" mine\n", KEY), ("theirs", KEY)), Ok("mine".into()));
         assert_eq!(of(None, ("", ""), ("theirs", KEY)), Ok("theirs".into()));
         assert_eq!(of(None, (" ", ""), ("", "")), Err("account_name"));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_key_signs_for_no_endpoint_that_a_user_gives() {
+    fn the_operators_key_never_signs_for_a_users_endpoint() {
         let endpoint = Some("https://evil.example.com/theirs");
         assert_eq!(of(endpoint, ("", ""), ("theirs", KEY)), Err("endpoint"));
         assert_eq!(of(Some(" "), ("", ""), ("theirs", KEY)), Ok("theirs".into()));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_base64_and_a_name_that_is_no_name_are_refused() {
+    fn an_invalid_key_or_name_is_refused() {
         for key in ["hunter2!", "abc", "="] {
             assert_eq!(of(None, ("mine", key), ("", "")), Err("account_key"), "{key:?}");
         }

@@ -1,4 +1,4 @@
-//! Where a container is, and the exact URI of each of its blobs.
+//! A container's address and the exact URI of each of its blobs.
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
@@ -9,33 +9,32 @@ use crate::wire::{BaseUri, EndpointSetting};
 
 const ENDPOINT: EndpointSetting = EndpointSetting {
     field: "endpoint",
-    not_a_url: "an endpoint is a URL such as https://myaccount.blob.core.chinacloudapi.cn",
-    has_user: "an endpoint has no user and password: use account name and account key",
-    has_query: "an endpoint has no query: a shared access signature cannot be used here",
+    not_a_url: "an endpoint must be a URL such as https://myaccount.blob.core.chinacloudapi.cn",
+    has_user: "an endpoint may not contain a user and password: use the account name and account key",
+    has_query: "an endpoint may not contain a query: shared access signatures are not supported",
 };
 
-/// Azure allows no longer names, in characters.
+/// Azure's limit for names, in characters.
 const LONGEST_KEY: usize = 1_024;
 
-/// Containers with names that break the rules, made by Azure itself.
+/// Containers that Azure creates itself, with names that break its rules.
 const SPECIAL: [&str; 3] = ["$root", "$web", "$logs"];
 
-/// A container's address, checked.
+/// A container's validated address.
 #[derive(Debug, Clone)]
 pub(super) struct Container {
     pub(super) name: String,
-    /// The endpoint with its own path, and the container.
+    /// The endpoint with its path, plus the container.
     pub(super) base: BaseUri,
 }
 
-/// The endpoint that the user gives, if there is one.
+/// The endpoint in the user's settings, if there is one.
 pub(super) fn endpoint(connection: &AzureConnection) -> Option<&str> {
     connection.endpoint.as_deref().map(str::trim).filter(|text| !text.is_empty())
 }
 
 impl Container {
-    /// Checks the settings and settles the address: at the user's endpoint, the operator's, or the
-    /// public cloud's.
+    /// Validates the settings and chooses the endpoint: the user's, else the operator's, else the public cloud's.
     pub(super) fn new(
         connection: &AzureConnection,
         account: &str,
@@ -45,7 +44,7 @@ impl Container {
         if !is_name(&name) && !SPECIAL.contains(&name.as_str()) {
             return Err(InvalidSetting::new(
                 "container",
-                "a container name has 3 to 63 lower-case letters, digits and single hyphens, and begins and ends with a letter or digit",
+                "a container name must have 3 to 63 lower-case letters, digits and single hyphens, and begin and end with a letter or digit",
             ));
         }
         let service = match endpoint(connection).or(operators_endpoint) {
@@ -59,17 +58,17 @@ impl Container {
     fn public_cloud(account: &str) -> Result<BaseUri, InvalidSetting> {
         let fits =
             (3..=24).contains(&account.len()) && account.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let refused =
-            || InvalidSetting::new("account_name", "an account name has 3 to 24 lower-case letters and digits");
+        let refusal_error =
+            || InvalidSetting::new("account_name", "an account name must have 3 to 24 lower-case letters and digits");
         if !fits {
-            return Err(refused());
+            return Err(refusal_error());
         }
-        let authority = Authority::try_from(format!("{account}.blob.core.windows.net")).map_err(|_| refused())?;
+        let authority = Authority::try_from(format!("{account}.blob.core.windows.net")).map_err(|_| refusal_error())?;
         Ok(BaseUri::new(Scheme::HTTPS, authority))
     }
 
-    /// The URI of a blob. `None` for a key that no container has: an empty one would name the
-    /// container itself, and Azure takes `\` for `/`, so it would name another blob.
+    /// The URI of a blob. `None` for a key that no container can have: an empty one would name the container itself,
+    /// and Azure reads `\` as `/`, so it would name another blob.
     pub(super) fn object(&self, key: &str) -> Option<Uri> {
         if key.is_empty() || key.contains('\\') || key.chars().count() > LONGEST_KEY {
             return None;
@@ -77,7 +76,7 @@ impl Container {
         self.base.key(key)
     }
 
-    /// The URI of the container with these parameters.
+    /// The container's URI with these query parameters.
     pub(super) fn query(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
         self.base.uri("", parameters)
     }
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_has_the_accounts_host_or_a_path_of_the_endpoint() {
+    fn a_container_is_below_the_accounts_host_or_the_endpoints_path() {
         let public = container("photos", None).unwrap();
         assert_eq!(public.object("a b").unwrap(), "https://myaccount.blob.core.windows.net/photos/a%20b");
         let emulated = container("photos", Some(" http://127.0.0.1:10000/devstoreaccount1/ ")).unwrap();
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_endpoint_serves_storages_that_name_none() {
+    fn the_operators_endpoint_serves_storages_without_an_endpoint() {
         let at = |endpoint: &str| {
             let connection = AzureConnection {
                 container: "photos".into(),
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_other_clients_change_are_sent_as_they_are() {
+    fn keys_that_other_clients_change_are_sent_unchanged() {
         let container = container("con", Some("http://h")).unwrap();
         for (key, path) in [
             ("a/../b", "/con/a/../b"),
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_cannot_work_name_their_field() {
+    fn invalid_settings_name_their_field() {
         for name in ["", "ab", "Photos", "a_b", "-ab", "ab-", "a--b", "a/b", "a?x", "$mine", &"a".repeat(64)] {
             assert_eq!(container(name, None).unwrap_err(), "container", "{name:?}");
         }
@@ -182,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_key_comes_back_from_its_path(key in "[^\\\\]{1,200}|[./]{1,12}") {
+        fn every_key_can_be_decoded_from_its_path(key in "[^\\\\]{1,200}|[./]{1,12}") {
             for endpoint in [None, Some("http://h:1/base")] {
                 let container = container("con", endpoint).unwrap();
                 let uri = container.object(&key).unwrap();

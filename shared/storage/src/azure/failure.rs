@@ -1,4 +1,4 @@
-//! What Azure's refusals mean.
+//! Maps Azure's refusals to errors.
 
 use http::StatusCode;
 use longshore_model::FailureReason;
@@ -6,28 +6,28 @@ use longshore_model::FailureReason;
 use crate::wire::{Answer, THROTTLED, by_status, first_texts, missing, plain};
 use crate::{ErrorKind, Op, StorageError};
 
-/// What the body of a refusal says.
+/// The fields of a refusal's body.
 struct RefusalBody {
     code: String,
     message: String,
-    /// Why a request was not authenticated.
+    /// Why Azure could not authenticate the request.
     detail: String,
 }
 
-/// Turns an answer other than a success into an error.
-pub(super) fn refused(op: Op, answer: &Answer) -> StorageError {
+/// Converts an unsuccessful answer into an error.
+pub(super) fn refusal_error(op: Op, answer: &Answer) -> StorageError {
     let [code, message, detail] = first_texts(&answer.body, ["Code", "Message", "AuthenticationErrorDetail"]);
     let body = RefusalBody { code, message, detail };
-    // The header is there for answers without a body too.
+    // The header is present even in answers without a body.
     let code = plain(answer.header("x-ms-error-code").unwrap_or(&body.code));
-    crate::wire::refused(op, answer, meaning(op, answer.status, &code, &body), &code, "x-ms-request-id")
+    crate::wire::refusal_error(op, answer, meaning(op, answer.status, &code, &body), &code, "x-ms-request-id")
 }
 
 fn meaning(op: Op, status: StatusCode, code: &str, body: &RefusalBody) -> (ErrorKind, FailureReason) {
     use ErrorKind::{Denied, Invalid, Unavailable};
     match code {
         "AuthenticationFailed" => (Denied, unauthenticated(body)),
-        // Azure says so of networks and rights, its emulator of wrong keys.
+        // Azure uses this code for network rules and missing rights, its emulator for wrong keys.
         "AuthorizationFailure" if body.message.contains("failed to authenticate") => (Denied, unauthenticated(body)),
         "AuthorizationFailure"
         | "AuthorizationPermissionMismatch"
@@ -49,7 +49,7 @@ fn meaning(op: Op, status: StatusCode, code: &str, body: &RefusalBody) -> (Error
         "InvalidAuthenticationInfo" => (Denied, FailureReason::WrongSecretKey),
         "ContainerNotFound" | "ContainerBeingDeleted" => (Invalid, FailureReason::NoSuchBucket),
         "BlobNotFound" => missing(op),
-        // A container or blob that is not there has a code of its own.
+        // A missing container or blob has another code.
         "ResourceNotFound" if matches!(op, Op::Connect | Op::List | Op::Put) => {
             (Denied, FailureReason::UnknownAccessKey)
         }
@@ -58,13 +58,13 @@ fn meaning(op: Op, status: StatusCode, code: &str, body: &RefusalBody) -> (Error
             (Unavailable, FailureReason::Unavailable)
         }
         "InvalidRange" => (Invalid, FailureReason::NoSuchRange),
-        // An older server does not know the version that is spoken here.
+        // An older server does not know our API version.
         "InvalidHeaderValue" | "UnsupportedHeader" => (Invalid, FailureReason::BadAnswer),
         _ => by_status(op, status),
     }
 }
 
-/// A date that is too old is refused by the same code as a wrong signature.
+/// Azure refuses a date that is too old with the same code as a wrong signature.
 fn unauthenticated(body: &RefusalBody) -> FailureReason {
     if body.detail.starts_with("Request date header") {
         FailureReason::ClockSkew
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_means_what_its_code_says_and_else_what_its_status_says() {
+    fn the_code_of_a_refusal_decides_and_without_one_the_status() {
         use ErrorKind::{Denied, Invalid, NotFound, Throttled, Unavailable};
         let throttled = Throttled { retry_after: None };
         for (op, status, code, kind, reason) in [
@@ -124,19 +124,19 @@ mod tests {
             (Op::Get, 301, "", Invalid, FailureReason::BadAnswer),
         ] {
             let body = if code.is_empty() { String::new() } else { body(code, "") };
-            let error = refused(op, &answer(status, &body));
+            let error = refusal_error(op, &answer(status, &body));
             assert_eq!((error.kind, error.reason), (kind, reason), "{op:?} {status} {code}");
             let mut bare = answer(status, "");
             bare.headers.insert("x-ms-error-code", code.parse().unwrap());
-            assert_eq!(refused(op, &bare).reason, reason, "{op:?} {status} {code}, in the header alone");
+            assert_eq!(refusal_error(op, &bare).reason, reason, "{op:?} {status} {code}, in the header alone");
         }
     }
 
     #[test]
-    fn a_request_that_comes_too_late_is_told_from_a_wrong_key() {
+    fn an_old_request_date_is_distinguished_from_a_wrong_key() {
         let reason = |detail: &str| {
             let detail = format!("<AuthenticationErrorDetail>{detail}</AuthenticationErrorDetail>");
-            refused(Op::List, &answer(403, &body("AuthenticationFailed", &detail))).reason
+            refusal_error(Op::List, &answer(403, &body("AuthenticationFailed", &detail))).reason
         };
         assert_eq!(reason("Request date header too old: 'Fri, 31 Jan 2020 12:28:37 GMT'"), FailureReason::ClockSkew);
         assert_eq!(
@@ -146,24 +146,24 @@ mod tests {
     }
 
     #[test]
-    fn the_emulators_word_for_a_wrong_key_is_understood() {
+    fn the_emulators_answer_to_a_wrong_key_is_understood() {
         let body = "<Error><Code>AuthorizationFailure</Code><Message>Server failed to authenticate the request. Make sure</Message></Error>";
-        assert_eq!(refused(Op::List, &answer(403, body)).reason, FailureReason::WrongSecretKey);
+        assert_eq!(refusal_error(Op::List, &answer(403, body)).reason, FailureReason::WrongSecretKey);
     }
 
     #[test]
-    fn nothing_but_code_and_request_id_of_a_refusal_is_kept() {
+    fn only_code_and_request_id_of_a_refusal_are_kept() {
         let body = "<Error><Code>Access Denied</Code><Message>secret-key</Message></Error>";
-        let error = refused(Op::Get, &answer(403, body));
+        let error = refusal_error(Op::Get, &answer(403, body));
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(cause, "the server answered 403 Forbidden AccessDenied, request id none");
     }
 
     #[test]
-    fn the_wait_that_a_busy_server_asks_for_is_read() {
+    fn the_retry_after_of_a_busy_server_is_read() {
         let mut busy = answer(503, &body("ServerBusy", ""));
         busy.headers.insert("retry-after", "7".parse().unwrap());
-        let ErrorKind::Throttled { retry_after } = refused(Op::List, &busy).kind else { panic!("not throttled") };
+        let ErrorKind::Throttled { retry_after } = refusal_error(Op::List, &busy).kind else { panic!("not throttled") };
         assert_eq!(retry_after.map(|wait| wait.as_secs()), Some(7));
     }
 }

@@ -1,7 +1,7 @@
-//! `List Blobs`: its answer read token by token, and the key that continues it.
+//! Reads the answer to `List Blobs` token by token, and computes the cursor of the next page.
 //!
-//! The cursor is the last name of a page, given back as `startFrom`, which includes it. A marker
-//! would be good for some time and one server only; a name is good at any time and for any process.
+//! The cursor is the last name of a page, sent as `startFrom`, which includes it. A marker is valid for a limited
+//! time and for one server; a name is valid at any time and for any process.
 
 mod start;
 
@@ -9,23 +9,23 @@ use percent_encoding::percent_decode_str;
 
 use crate::cloud::{ListingError, bare_etag, listing_text};
 use crate::wire::{Scanner, Token, http_date, resolve};
-use crate::{ListPage, Listed, ObjectMeta};
+use crate::{ListPage, ListedObject, ObjectMeta};
 pub(super) use start::{Start, is_unambiguous};
 
-/// What a listing's answer says.
+/// The content of a listing's answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
-    objects: Vec<Listed>,
+    objects: Vec<ListedObject>,
     prefixes: Vec<String>,
     /// Folders of an account with a hierarchical namespace, which are listed like blobs.
     folders: Vec<String>,
-    /// Whether the account has such a namespace: names then come folder by folder.
+    /// Whether the account has a hierarchical namespace: names are then ordered folder by folder.
     pub(super) is_hierarchical: bool,
-    /// Where the listing goes on; names nothing that could be kept.
+    /// Marker of the rest of the listing; too short-lived to be a cursor.
     marker: Option<String>,
 }
 
-/// The elements that are read; all others are passed over.
+/// The elements that are read; all others are skipped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Element {
     Name { encoded: bool },
@@ -37,7 +37,7 @@ enum Element {
     Other,
 }
 
-/// Which entry of the listing is open.
+/// The entry of the listing that is being read.
 enum Entry {
     Blob { object: ObjectMeta, is_folder: bool },
     Prefix { name: String },
@@ -46,16 +46,16 @@ enum Entry {
 /// Reads a whole answer. One without its last closing tag is [`ListingError::CutShort`], never a short page.
 pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
     let text = listing_text(body)?;
-    // Azure begins with a byte order mark.
+    // Azure's answers begin with a byte order mark.
     let mut scanner = Scanner::new(text.trim_start_matches('\u{FEFF}'));
     let mut parser = Parser::default();
-    // Whatever is wrong with the grammar after a listing's first tag came with the transport.
-    while let Some(token) = scanner.next().map_err(|_| parser.broken())? {
+    // Once the first tag has shown a listing, a grammar error means that the transport cut the answer.
+    while let Some(token) = scanner.next().map_err(|_| parser.grammar_error())? {
         match token {
             Token::Open(name) => parser.open(name, &scanner)?,
             Token::Close => parser.close()?,
             Token::Text(_) | Token::Literal(_) if parser.element == Element::Other => {}
-            Token::Text(text) => resolve(text, &mut parser.text).map_err(|_| parser.broken())?,
+            Token::Text(text) => resolve(text, &mut parser.text).map_err(|_| parser.grammar_error())?,
             Token::Literal(text) => parser.text.push_str(text),
         }
     }
@@ -91,7 +91,7 @@ impl Default for Parser {
 }
 
 impl Parser {
-    fn broken(&self) -> ListingError {
+    fn grammar_error(&self) -> ListingError {
         if self.is_listing { ListingError::CutShort } else { ListingError::NotAListing }
     }
 
@@ -167,7 +167,7 @@ impl Parser {
     }
 
     fn finish(self) -> Result<Listing, ListingError> {
-        // An empty body is a cut one too: a listing of nothing has tags.
+        // An empty body is also cut short: an empty listing has tags.
         if self.depth > 0 || !self.is_listing {
             return Err(ListingError::CutShort);
         }
@@ -176,7 +176,7 @@ impl Parser {
     }
 }
 
-/// A name, which is escaped where XML cannot hold it.
+/// Reads a name, which Azure percent-encodes if XML cannot hold it.
 fn name(text: String, encoded: bool) -> Result<String, ListingError> {
     let name = if encoded {
         percent_decode_str(&text).decode_utf8().map_err(|_| ListingError::Lacks("name"))?.into_owned()
@@ -198,17 +198,16 @@ impl Listing {
         Ok(())
     }
 
-    /// The page as the caller gets it, and the marker to go on with where the page holds nothing but
-    /// the listing does not end.
+    /// Returns the page, plus the marker to continue with if the page is empty but the listing does not end here.
     pub(super) fn into_page(mut self, start: &Start) -> Result<(ListPage, Option<String>), ListingError> {
         let lasts = [
-            self.objects.last().map(Listed::key),
+            self.objects.last().map(ListedObject::key),
             self.prefixes.last().map(String::as_str),
             self.folders.last().map(String::as_str),
         ];
         let lasts = lasts.into_iter().flatten();
         let last = if self.is_hierarchical {
-            // All of `m/` comes before `m-1`.
+            // Folder by folder, all of `m/` comes before `m-1`.
             lasts.max_by(|a, b| a.split('/').cmp(b.split('/')))
         } else {
             lasts.max()
@@ -216,17 +215,17 @@ impl Listing {
         let next = self.marker.as_ref().and(last).map(str::to_owned);
         self.objects.retain(|object| !start.is_done(object.key()));
         self.prefixes.retain(|prefix| !start.is_done(prefix));
-        let objects = self.objects.iter().map(Listed::key);
-        if objects.chain(self.prefixes.iter().map(String::as_str)).any(|name| start.lies_behind(name)) {
+        let objects = self.objects.iter().map(ListedObject::key);
+        if objects.chain(self.prefixes.iter().map(String::as_str)).any(|name| start.is_before_start(name)) {
             return Err(ListingError::IgnoresStart);
         }
         if self.objects.is_empty() && self.prefixes.is_empty() {
             return Ok((ListPage::default(), self.marker));
         }
-        // Azure does not say which order its names are in; within a page it is made that of their bytes.
+        // Azure does not document its order; within a page we sort by bytes.
         self.objects.sort_unstable_by(|a, b| a.key().cmp(b.key()));
         self.prefixes.sort_unstable();
-        // To go on where the page began would bring the same page again and again.
+        // Continuing from where this page began would list the same page again and again.
         if next.as_deref().is_some_and(|next| start.is_done(next)) {
             return Err(ListingError::IgnoresStart);
         }

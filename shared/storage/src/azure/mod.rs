@@ -1,4 +1,4 @@
-//! Azure Blob Storage, and emulators of it.
+//! Azure Blob Storage and its emulators.
 
 mod account;
 mod container;
@@ -25,7 +25,7 @@ use account::Account;
 use container::Container;
 use list::Start;
 
-/// Reads an answer to `List Blobs` as the client does, for tests that give it what no server would.
+/// Reads an answer to `List Blobs` as the client does, for tests with answers that no real server gives.
 #[cfg(feature = "conformance")]
 pub fn read_azure_listing(body: &[u8]) -> Option<ListPage> {
     let (page, _) = list::parse(body).and_then(|listing| listing.into_page(&Start::after(None, "", None))).ok()?;
@@ -36,17 +36,17 @@ pub fn read_azure_listing(body: &[u8]) -> Option<ListPage> {
 pub(crate) struct Azure {
     container: Container,
     account: Account,
-    /// Whether a listing has shown that names come folder by folder.
+    /// Whether a listing has shown that names are ordered folder by folder.
     is_hierarchical: AtomicBool,
 }
 
-/// Checks settings for what can be known without asking the storage, and without its account.
+/// Checks the settings as far as possible without a request and without the account.
 pub(crate) fn check(connection: &AzureConnection) -> Result<(), InvalidSetting> {
     Container::new(connection, "anyaccount", None).map(drop)
 }
 
 impl Azure {
-    /// Prepares a container; makes no request yet.
+    /// Opens a container; makes no request yet.
     pub(crate) fn open(
         connection: &AzureConnection,
         prefix: String,
@@ -62,7 +62,7 @@ impl Azure {
 
 #[async_trait]
 impl Cloud for Azure {
-    /// The account's key signs, and does not change.
+    /// Requests are signed with the account's key, which does not change.
     type Grant = ();
 
     fn kind(&self) -> StorageKind {
@@ -83,7 +83,7 @@ impl Cloud for Azure {
 
     async fn authorize(&self, op: Op, request: &mut Request<Bytes>, (): &()) -> Result<(), StorageError> {
         sign::headers(request, &self.account, Timestamp::now())
-            .map_err(|error| StorageError::caused(op, ErrorKind::Invalid, FailureReason::Internal, error))
+            .map_err(|error| StorageError::with_source(op, ErrorKind::Invalid, FailureReason::Internal, error))
     }
 
     async fn renew(&self, (): &()) -> bool {
@@ -91,7 +91,7 @@ impl Cloud for Azure {
     }
 
     fn refusal(&self, op: Op, answer: &Answer) -> StorageError {
-        failure::refused(op, answer)
+        failure::refusal_error(op, answer)
     }
 
     fn request(&self, op: Op, key: &str) -> Result<CloudRequest, StorageError> {
@@ -100,7 +100,7 @@ impl Cloud for Azure {
             Op::Put => CloudRequest::new(op, Method::PUT, uri),
             Op::Head => CloudRequest::new(op, Method::HEAD, uri),
             Op::Delete => {
-                // A blob with snapshots is not deleted without them.
+                // Without this header, Azure refuses to delete a blob that has snapshots.
                 let snapshots = HeaderName::from_static("x-ms-delete-snapshots");
                 Ok(CloudRequest::new(op, Method::DELETE, uri)?.with(snapshots, HeaderValue::from_static("include")))
             }
@@ -139,7 +139,7 @@ impl Cloud for Azure {
     fn read_listing(&self, request: &ListRequest<'_>, answer: &Answer) -> Result<ListingAnswer, StorageError> {
         let listing = list::parse(&answer.body)?;
         self.is_hierarchical.fetch_or(listing.is_hierarchical, Ordering::Relaxed);
-        // Azure may give a page of nothing and say that there is more; so does a page of the start alone.
+        // Azure may answer with an empty page and a marker. A page that contains only the start also becomes empty.
         Ok(match listing.into_page(&start_of(request))? {
             (_, Some(marker)) => ListingAnswer::More(marker),
             (page, None) => ListingAnswer::Page(page),
@@ -147,15 +147,15 @@ impl Cloud for Azure {
     }
 
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {
-        let refused = |reason| StorageError::new(Op::Presign, ErrorKind::Invalid, reason);
+        let refusal_error = |reason| StorageError::new(Op::Presign, ErrorKind::Invalid, reason);
         if !sign::is_unambiguous(key) {
-            // It is streamed instead.
-            return Err(refused(FailureReason::NoSignedUrls));
+            // The proxy streams such an object instead.
+            return Err(refusal_error(FailureReason::NoSignedUrls));
         }
         let ttl = ttl.max(Duration::from_secs(1));
         sign::url(&self.container, &self.account, key, ttl, Timestamp::now())
             .map(Secret::new)
-            .ok_or_else(|| refused(FailureReason::InvalidSettings))
+            .ok_or_else(|| refusal_error(FailureReason::InvalidSettings))
     }
 
     fn uri(&self, key: &str) -> String {

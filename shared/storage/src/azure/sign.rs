@@ -1,7 +1,6 @@
-//! Shared Key for requests, service SAS for URLs.
+//! Signatures: Shared Key for requests, service SAS for URLs.
 //!
-//! What is signed is what is sent: the path as it is escaped in the URI, the parameters as they are
-//! before they are escaped.
+//! The signature covers what is sent: the path as escaped in the URI, and the parameters before they are escaped.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,15 +15,15 @@ use super::account::Account;
 use super::container::Container;
 use crate::wire::push_query;
 
-/// The version of the service that is spoken: the first with `startFrom` in listings.
+/// The API version of our requests: the first with `startFrom` in listings.
 pub(super) const VERSION: &str = "2026-02-06";
 
-/// The version of signed URLs: the text that is signed has this form since then, and older servers
-/// know it too.
+/// The version of presigned URLs: the first whose signed text has the current form, and older servers also support
+/// it.
 const SAS_VERSION: &str = "2020-12-06";
 
-/// The headers whose values are signed by their place, in this order.
-const PLACED: [HeaderName; 11] = [
+/// The headers that are signed by position, without their names, in this order.
+const POSITIONAL_HEADERS: [HeaderName; 11] = [
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
     header::CONTENT_LENGTH,
@@ -38,7 +37,7 @@ const PLACED: [HeaderName; 11] = [
     header::RANGE,
 ];
 
-/// Adds version, date and the header that proves who sends the request. All others must be there.
+/// Adds the version, the date and the `Authorization` header. All other headers must be set before.
 pub(super) fn headers(
     request: &mut Request<Bytes>,
     account: &Account,
@@ -56,21 +55,21 @@ pub(super) fn headers(
 
 fn string_to_sign(request: &Request<Bytes>, account: &str) -> String {
     let mut text = format!("{}\n", request.method());
-    for name in &PLACED {
+    for name in &POSITIONAL_HEADERS {
         let value = request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        // A length of zero is signed as none.
+        // A length of zero is signed as an empty value.
         let value = if *name == header::CONTENT_LENGTH && value == "0" { "" } else { value };
         text.push_str(value);
         text.push('\n');
     }
-    let mut own: Vec<(&str, &str)> = request
+    let mut extension_headers: Vec<(&str, &str)> = request
         .headers()
         .iter()
         .filter(|(name, _)| name.as_str().starts_with("x-ms-"))
         .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
         .collect();
-    own.sort_unstable();
-    for (name, value) in own {
+    extension_headers.sort_unstable();
+    for (name, value) in extension_headers {
         text.extend([name, ":", value.trim(), "\n"]);
     }
     text.extend(["/", account, request.uri().path()]);
@@ -87,17 +86,17 @@ fn string_to_sign(request: &Request<Bytes>, account: &str) -> String {
     text
 }
 
-/// Whether the signature for this blob is good for no other.
+/// Whether a signature for this blob is valid for no other blob.
 ///
-/// The text that is signed has a line for each field and escapes nothing, and in an older form that
-/// servers still know the version stands two lines below the blob. So a name with two line breaks can be
-/// read as a shorter name with a version and fields of its own.
+/// The signed text has one line per field and escapes nothing. In an older form, which servers still accept, the
+/// version is two lines below the blob. So a name with two line breaks can be read as a shorter name with its own
+/// version and fields.
 pub(super) fn is_unambiguous(key: &str) -> bool {
     key.matches('\n').count() < 2
 }
 
-/// The URL that reads a blob for `ttl` without further credentials, over TLS unless the endpoint has
-/// none. `None` for a key that has no URI.
+/// The URL that reads a blob for `ttl` without other credentials; over TLS only, unless the endpoint has none. `None`
+/// for a key that has no URI.
 pub(super) fn url(
     container: &Container,
     account: &Account,
@@ -109,8 +108,8 @@ pub(super) fn url(
     let expiry = format!("{:.0}", now.checked_add(ttl).ok()?);
     let protocol = if container.base.is_encrypted() { "https" } else { "https,http" };
     let resource = format!("/blob/{}/{}/{key}", account.name, container.name);
-    // Permission, start, end, resource, stored policy, addresses, protocol, version, kind of resource,
-    // snapshot, encryption scope, and five headers of the answer.
+    // Permission, start, end, resource, stored policy, IP addresses, protocol, version, kind of resource, snapshot,
+    // encryption scope, and five headers of the answer.
     let signed = ["r", "", &expiry, &resource, "", "", protocol, SAS_VERSION, "b", "", "", "", "", "", "", ""];
     let signature = account.sign(&signed.join("\n"));
 

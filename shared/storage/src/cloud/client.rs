@@ -1,4 +1,4 @@
-//! The calls of a storage, made of what a cloud says of itself.
+//! The calls of a storage, built on what a `Cloud` implements.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::{
 /// One bucket of a cloud.
 pub(crate) struct CloudStorage<C> {
     cloud: C,
-    /// As it is listed with: empty or ending in `/`.
+    /// The prefix of listings: empty, or ends in `/`.
     prefix: String,
     wire: Arc<Wire>,
 }
@@ -29,7 +29,7 @@ impl<C: Cloud> CloudStorage<C> {
         Self { cloud, prefix, wire }
     }
 
-    /// Sends a request until it succeeds or fails for good; `read` gets successful answers only.
+    /// Sends a request until it succeeds or fails for good; `read` receives only successful answers.
     async fn send<T: Send>(
         &self,
         request: CloudRequest,
@@ -38,16 +38,16 @@ impl<C: Cloud> CloudStorage<C> {
         let judge = |answer: Answer| {
             if answer.status.is_success() { read(&answer) } else { Err(self.cloud.refusal(request.op, &answer)) }
         };
-        self.granted(|grant| {
+        self.call_with_grant(|grant| {
             let (request, judge) = (&request, &judge);
-            async move { self.wire.call(self.call(request), || self.signed(request, &grant), judge).await }
+            async move { self.wire.call(self.call(request), || self.sign(request, &grant), judge).await }
         })
         .await
     }
 
-    /// Makes a call, and once more with fresh credentials where those that were used have expired: they may have been
-    /// revoked before their end, or the clock stood still for a while.
-    async fn granted<T: Send, Fut: Future<Output = Result<T, StorageError>> + Send>(
+    /// Makes a call, and repeats it once with new credentials if the server refused the first ones as expired: they
+    /// may have been revoked before their end, or the system clock may have stopped for a while.
+    async fn call_with_grant<T: Send, Fut: Future<Output = Result<T, StorageError>> + Send>(
         &self,
         attempt: impl Fn(Arc<C::Grant>) -> Fut + Send + Sync,
     ) -> Result<T, StorageError> {
@@ -64,13 +64,13 @@ impl<C: Cloud> CloudStorage<C> {
         Call { kind: self.cloud.kind(), op: request.op, endpoint: self.cloud.authority(), max_bytes: request.max_bytes }
     }
 
-    async fn signed(&self, request: &CloudRequest, grant: &C::Grant) -> Result<Request<Bytes>, StorageError> {
+    async fn sign(&self, request: &CloudRequest, grant: &C::Grant) -> Result<Request<Bytes>, StorageError> {
         let mut http = request.to_http(self.cloud.authority())?;
         self.cloud.authorize(request.op, &mut http, grant).await?;
         Ok(http)
     }
 
-    /// A request for an object or a byte range of it.
+    /// A request for an object or for a byte range of it.
     fn get_request(&self, key: &str, range: Option<Range>) -> Result<CloudRequest, StorageError> {
         let request = self.cloud.request(Op::Get, key)?;
         Ok(match range {
@@ -83,17 +83,17 @@ impl<C: Cloud> CloudStorage<C> {
 #[async_trait]
 impl<C: Cloud> Storage for CloudStorage<C> {
     async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError> {
-        let mut more: Option<String> = None;
+        let mut token: Option<String> = None;
         loop {
-            let Some(asked) = self.cloud.list_request(&request, more.as_deref())? else {
+            let Some(list_request) = self.cloud.list_request(&request, token.as_deref())? else {
                 return Ok(ListPage::default());
             };
-            match self.send(asked, |answer| self.cloud.read_listing(&request, answer)).await? {
+            match self.send(list_request, |answer| self.cloud.read_listing(&request, answer)).await? {
                 ListingAnswer::Page(page) => return Ok(page),
-                ListingAnswer::More(next) if more.as_ref() == Some(&next) => {
+                ListingAnswer::More(next) if token.as_ref() == Some(&next) => {
                     return Err(ListingError::DoesNotAdvance.into());
                 }
-                ListingAnswer::More(next) => more = Some(next),
+                ListingAnswer::More(next) => token = Some(next),
             }
         }
     }
@@ -113,13 +113,13 @@ impl<C: Cloud> Storage for CloudStorage<C> {
     }
 
     async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {
-        // Unpacked on the way, an object has no length that could be told, and no byte ranges.
+        // If the cloud decompressed the object on the way, its length would be unknown and byte ranges impossible.
         let request = self.cloud.as_stored(self.get_request(key, range)?);
-        let refused = |answer: &Answer| self.cloud.refusal(Op::Get, answer);
+        let refusal_error = |answer: &Answer| self.cloud.refusal(Op::Get, answer);
         let flow = self
-            .granted(|grant| {
-                let (request, refused) = (&request, &refused);
-                async move { self.wire.stream(self.call(request), || self.signed(request, &grant), refused).await }
+            .call_with_grant(|grant| {
+                let (request, refusal_error) = (&request, &refusal_error);
+                async move { self.wire.stream(self.call(request), || self.sign(request, &grant), refusal_error).await }
             })
             .await?;
         check_range(range, flow.status, flow.header(header::CONTENT_RANGE))?;

@@ -1,8 +1,8 @@
 //! One client for S3, Google Cloud Storage and Azure Blob Storage.
 //!
-//! [`CloudStorage`] does once what the clouds have in common: it sends, retries with fresh credentials, reads, streams,
-//! writes, deletes, pages through listings, and checks byte ranges. [`Cloud`] names what differs: addresses, signatures,
-//! the format of listings, and what a refusal means.
+//! [`CloudStorage`] implements what the clouds have in common: it sends, retries with new credentials, reads,
+//! streams, writes, deletes, pages through listings, and checks byte ranges. [`Cloud`] names what differs: addresses,
+//! signatures, the format of listings, and the meaning of refusals.
 
 mod client;
 mod listing;
@@ -21,57 +21,60 @@ pub(crate) use client::CloudStorage;
 pub(crate) use listing::{LAST_CHAR, ListingAnswer, ListingError, ascends, listing_text};
 pub(crate) use request::CloudRequest;
 
-/// What is one cloud's own.
+/// What differs between the clouds.
 #[async_trait]
 pub(crate) trait Cloud: Send + Sync {
-    /// What authorizes the tries of one call: a token, or a note of which credentials signed them.
+    /// What authorizes the tries of one call: a token, or a record of which credentials signed them.
     type Grant: Send + Sync;
 
     fn kind(&self) -> StorageKind;
 
-    /// Host and port as they stand in URIs and in the `Host` header. Requests to the same share a limit.
+    /// Host and port as in URIs and in the `Host` header. All requests to the same authority share a limit.
     fn authority(&self) -> &str;
 
-    /// Where the cloud listens.
+    /// Host and port where the cloud listens.
     fn endpoint(&self) -> Endpoint;
 
-    /// Fetches what authorizes a call, before it waits for its permit: fetching may need a permit of the same endpoint.
+    /// Fetches what authorizes a call. Runs before the call waits for its permit, because fetching may need a permit
+    /// of the same endpoint.
     async fn grant(&self, wire: &Wire) -> Result<Self::Grant, StorageError>;
 
-    /// Signs one try: signatures are good for some minutes.
+    /// Signs one try. Each try is signed again, because a signature is valid for a few minutes only.
     async fn authorize(&self, op: Op, request: &mut Request<Bytes>, grant: &Self::Grant) -> Result<(), StorageError>;
 
-    /// Forgets credentials that were refused as expired. Whether others may be had, so that one more try is worth it.
+    /// Forgets credentials that were refused as expired. Returns whether others may be available, so that one more
+    /// try is worthwhile.
     async fn renew(&self, grant: &Self::Grant) -> bool;
 
-    /// What an answer other than a success means.
+    /// Converts an unsuccessful answer into an error.
     fn refusal(&self, op: Op, answer: &Answer) -> StorageError;
 
-    /// The request for a key that this call begins with. One for a byte range gets its header later.
+    /// Builds the request of a call for a key. For a byte range, the caller adds the header.
     ///
     /// # Errors
-    /// No bucket can have such a key.
+    /// No bucket can have this key.
     fn request(&self, op: Op, key: &str) -> Result<CloudRequest, StorageError>;
 
-    /// Asks for the bytes as they are stored, where the cloud would unpack them on the way.
+    /// Changes a request so that the cloud sends the bytes as stored instead of decompressing them.
     fn as_stored(&self, request: CloudRequest) -> CloudRequest {
         request
     }
 
-    /// The request that writes an object; its body is added later.
+    /// Builds the request that writes an object; the caller adds the body.
     ///
     /// # Errors
-    /// No bucket can have such a key, or the options fit into no header.
+    /// No bucket can have this key, or an option does not fit into a header.
     fn put_request(&self, key: &str, options: &PutOptions) -> Result<CloudRequest, StorageError>;
 
-    /// The request for a page of a listing, or for what an answer left to come (`more`). `None` where no key can come.
+    /// Builds the request for a page of a listing, or for the rest of one under the token `more`. `None` if no key
+    /// can follow.
     fn list_request(&self, request: &ListRequest<'_>, more: Option<&str>)
     -> Result<Option<CloudRequest>, StorageError>;
 
     /// Reads the answer to a [`Cloud::list_request`].
     ///
     /// # Errors
-    /// It cannot be trusted to be a whole page.
+    /// The answer may not be a whole page.
     fn read_listing(&self, request: &ListRequest<'_>, answer: &Answer) -> Result<ListingAnswer, StorageError>;
 
     /// The etag among the headers of an answer.
@@ -79,12 +82,12 @@ pub(crate) trait Cloud: Send + Sync {
         headers.get(header::ETAG)?.to_str().ok().and_then(bare_etag)
     }
 
-    /// The etag that the answer to a put tells.
+    /// Reads the etag from the answer to a put.
     fn read_put(&self, answer: &Answer) -> Result<Option<String>, StorageError> {
         Ok(self.etag(&answer.headers))
     }
 
-    /// What the answer to a head tells.
+    /// Reads the answer to a head.
     fn read_head(&self, key: &str, answer: &Answer) -> Result<ObjectMeta, StorageError> {
         answer.object(key, self.etag(&answer.headers))
     }
@@ -106,7 +109,7 @@ pub(crate) trait Cloud: Send + Sync {
     }
 }
 
-/// An etag without its quotes, which some listings leave out and headers do not.
+/// Removes the quotes of an etag: headers have them, some listings do not.
 pub(crate) fn bare_etag(text: &str) -> Option<String> {
     let bare = text.trim().trim_matches('"');
     (!bare.is_empty()).then(|| bare.to_owned())

@@ -6,26 +6,26 @@ use longshore_model::FailureReason;
 
 use crate::{ErrorKind, Op, StorageError};
 
-/// Bytes of an answer that are held unless a caller says otherwise: a listing's. A page of 1,000 keys takes up to 4 MB
-/// from S3, 7 MB from Google and 14 MB from Azure, all characters escaped; a larger one is no page.
+/// Default limit of an answer's body, in bytes: a listing's. A page of 1,000 keys with every character escaped takes
+/// up to 4 MB from S3, 7 MB from Google and 14 MB from Azure; a larger body is not a page.
 const LARGEST_ANSWER: u64 = 16 * 1024 * 1024;
 
-/// A request before it is signed. Each try is made of it afresh.
+/// A request before it is signed. Each try starts from it.
 pub(crate) struct CloudRequest {
     pub(crate) op: Op,
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Bytes,
-    /// As much of a successful answer's body as is held.
+    /// The most bytes of a successful answer's body that are read; a longer body is an error.
     pub(crate) max_bytes: u64,
 }
 
 impl CloudRequest {
-    /// A request to a URI, if one could be made.
+    /// Builds a request to a URI.
     ///
     /// # Errors
-    /// There is no URI, because no bucket can have such a key.
+    /// `uri` is `None`, because no bucket can have this key.
     pub(crate) fn new(op: Op, method: Method, uri: Option<Uri>) -> Result<Self, StorageError> {
         let uri = uri.ok_or_else(|| StorageError::new(op, ErrorKind::Invalid, FailureReason::InvalidSettings))?;
         Ok(Self { op, method, uri, headers: Vec::new(), body: Bytes::new(), max_bytes: LARGEST_ANSWER })
@@ -40,7 +40,7 @@ impl CloudRequest {
     /// The HTTP request of one try, without a signature.
     pub(super) fn to_http(&self, authority: &str) -> Result<Request<Bytes>, StorageError> {
         let host = HeaderValue::from_str(authority)
-            .map_err(|error| StorageError::caused(self.op, ErrorKind::Invalid, FailureReason::Internal, error))?;
+            .map_err(|error| StorageError::with_source(self.op, ErrorKind::Invalid, FailureReason::Internal, error))?;
         let mut request = Request::new(self.body.clone());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
@@ -50,7 +50,7 @@ impl CloudRequest {
             headers.insert(name, value.clone());
         }
         if matches!(self.method, Method::PUT | Method::POST) {
-            // An empty body needs its length too.
+            // An empty body needs a length as well.
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(self.body.len()));
         }
         Ok(request)

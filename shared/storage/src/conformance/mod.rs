@@ -1,7 +1,7 @@
-//! What every kind of storage has to do alike: a list of functions over `&dyn Storage`.
+//! The behavior that every kind of storage must have: a list of functions over `&dyn Storage`.
 //!
-//! Each works below a prefix of its own and cleans nothing up, so a fresh bucket is best but not
-//! needed. They panic with what differs, as tests do.
+//! Each function works below its own prefix and does not clean up, so a fresh bucket is best but not required. Like
+//! tests, they panic with the difference.
 
 mod subject;
 
@@ -25,15 +25,15 @@ pub async fn all(subject: &Subject<'_>) {
     a_listing_starts_after_a_key_that_may_not_exist(subject).await;
     a_delimiter_rolls_up_each_prefix_once(subject).await;
     a_prefix_is_text_and_not_a_folder(subject).await;
-    nothing_below_a_prefix_is_an_empty_page(subject).await;
+    a_prefix_without_keys_is_an_empty_page(subject).await;
     a_put_replaces_and_gives_the_etag_that_is_listed(subject).await;
     ranges_and_limits_hold(subject).await;
-    a_stream_brings_what_was_asked_for_and_says_which_part(subject).await;
-    what_is_not_there_is_not_found_and_deleting_it_succeeds(subject).await;
+    a_stream_returns_the_requested_range_and_names_it(subject).await;
+    a_missing_object_is_not_found_and_deleting_it_succeeds(subject).await;
     probes_pass_and_leave_nothing(subject).await;
 }
 
-/// Keys that are legal and that clients, proxies and servers like to change, below `prefix`.
+/// Legal keys below `prefix` that clients, proxies and servers tend to change.
 pub fn odd_keys(prefix: &str) -> Vec<String> {
     let mut keys: Vec<String> = [
         "plain.json",
@@ -74,7 +74,7 @@ pub fn odd_keys(prefix: &str) -> Vec<String> {
     keys
 }
 
-/// Every odd key is what it was, in each call.
+/// No call changes an odd key.
 pub async fn odd_keys_are_listed_read_signed_and_deleted_unchanged(subject: &Subject<'_>) {
     let prefix = "conformance/odd/";
     let keys: Vec<String> = odd_keys(prefix).into_iter().filter(|key| (subject.holds)(key)).collect();
@@ -87,12 +87,12 @@ pub async fn odd_keys_are_listed_read_signed_and_deleted_unchanged(subject: &Sub
         let head = subject.storage.head(key).await.unwrap_or_else(|error| panic!("head of {key:?}: {error:?}"));
         assert_eq!((&head.key, head.size), (key, key.len() as u64), "head of {key:?}");
         let url = match subject.storage.presign(key, Duration::from_secs(60)).await {
-            // Some kinds have none.
+            // Some kinds have no presigned URLs.
             Err(error) if error.reason == FailureReason::NoSignedUrls => continue,
             url => url.unwrap_or_else(|error| panic!("presign of {key:?}: {error:?}")),
         };
         if url.expose().starts_with("http://") {
-            assert_eq!(fetch(url.expose()).await, key.as_str(), "signed URL of {key:?}");
+            assert_eq!(fetch(url.expose()).await, key.as_str(), "presigned URL of {key:?}");
         }
     }
     for key in &keys {
@@ -101,7 +101,7 @@ pub async fn odd_keys_are_listed_read_signed_and_deleted_unchanged(subject: &Sub
     assert_eq!(subject.keys(prefix, 1_000).await, Vec::<String>::new(), "deleted keys");
 }
 
-/// The size of the pages changes nothing, nor does the process that holds the cursor.
+/// Neither the size of the pages nor the process that holds the cursor changes the result.
 pub async fn pages_of_every_size_give_each_key_once(subject: &Subject<'_>) {
     let prefix = "conformance/pages/";
     let keys: Vec<String> = (0..25).map(|n| format!("{prefix}{n:03}")).collect();
@@ -131,9 +131,9 @@ pub async fn a_listing_starts_after_a_key_that_may_not_exist(subject: &Subject<'
     }
 }
 
-/// Also where a page ends in the middle of what a prefix stands for.
+/// Also if a page ends among the keys that a prefix rolls up.
 pub async fn a_delimiter_rolls_up_each_prefix_once(subject: &Subject<'_>) {
-    // Where there is no order there are no folders either.
+    // A storage without an order has no folders either.
     if !subject.storage.is_ordered() {
         return;
     }
@@ -153,28 +153,28 @@ pub async fn a_delimiter_rolls_up_each_prefix_once(subject: &Subject<'_>) {
 /// A prefix may end within a name.
 pub async fn a_prefix_is_text_and_not_a_folder(subject: &Subject<'_>) {
     let prefix = "conformance/text/";
-    let held = |names: &[&str]| {
+    let storable = |names: &[&str]| {
         let keys = names.iter().map(|name| format!("{prefix}{name}"));
         keys.filter(|key| (subject.holds)(key)).collect::<Vec<_>>()
     };
-    for key in held(&["ab", "abc", "ab/c", "abd/c", "b"]) {
+    for key in storable(&["ab", "abc", "ab/c", "abd/c", "b"]) {
         subject.make(&key, "x").await;
     }
     let keys = subject.keys(&format!("{prefix}ab"), 1_000).await;
-    assert_eq!(keys, held(&["ab", "ab/c", "abc", "abd/c"]));
+    assert_eq!(keys, storable(&["ab", "ab/c", "abc", "abd/c"]));
 }
 
-/// Nothing is not an error.
-pub async fn nothing_below_a_prefix_is_an_empty_page(subject: &Subject<'_>) {
+/// An empty listing is not an error.
+pub async fn a_prefix_without_keys_is_an_empty_page(subject: &Subject<'_>) {
     let request = ListRequest { prefix: "conformance/nothing/", limit: 10, ..ListRequest::default() };
     let page = subject.storage.list_page(request).await.expect("a listing");
     assert!(page.objects.is_empty() && page.prefixes.is_empty() && page.next.is_none(), "{page:?}");
 }
 
-/// The etag tells a changed object from an unchanged one.
+/// The etag of an object changes with its content.
 pub async fn a_put_replaces_and_gives_the_etag_that_is_listed(subject: &Subject<'_>) {
     let key = "conformance/put/one.json";
-    // A mere map of keys to values, which has no order, keeps neither times nor types.
+    // An unordered key-value store has neither modification times nor content types.
     let keeps_more = subject.storage.is_ordered();
     let options = PutOptions { content_type: Some("application/json"), kms_key_id: None };
     let mut etags = BTreeSet::new();
@@ -183,7 +183,7 @@ pub async fn a_put_replaces_and_gives_the_etag_that_is_listed(subject: &Subject<
         let (objects, _) = subject.walk("conformance/put/", None, 10).await;
         let [listed] = objects.as_slice() else { panic!("one object, not {objects:?}") };
         assert_eq!(listed.size, content.len() as u64);
-        assert!(listed.modified_at.is_some() || !keeps_more, "a listing says when an object was written");
+        assert!(listed.modified_at.is_some() || !keeps_more, "a listing has the time of the last write");
         let body = subject.storage.get(key, None, 100).await.expect("a get");
         assert_eq!(body.bytes, content);
         assert_eq!(body.content_type.as_deref(), keeps_more.then_some("application/json"));
@@ -194,7 +194,7 @@ pub async fn a_put_replaces_and_gives_the_etag_that_is_listed(subject: &Subject<
     assert_eq!(etags.len(), 3, "each content has its own etag");
 }
 
-/// Ranges include both ends; nobody gets more than asked for.
+/// Ranges include both ends, and no answer is longer than requested.
 pub async fn ranges_and_limits_hold(subject: &Subject<'_>) {
     let key = "conformance/ranges";
     subject.make(key, "0123456789").await;
@@ -209,8 +209,8 @@ pub async fn ranges_and_limits_hold(subject: &Subject<'_>) {
     assert_eq!(error.reason, FailureReason::TooLarge);
 }
 
-/// An object too large to hold comes piece by piece.
-pub async fn a_stream_brings_what_was_asked_for_and_says_which_part(subject: &Subject<'_>) {
+/// An object too large for memory can be streamed.
+pub async fn a_stream_returns_the_requested_range_and_names_it(subject: &Subject<'_>) {
     let key = "conformance/stream";
     subject.make(key, "0123456789").await;
     for (range, expected, part) in [
@@ -226,23 +226,23 @@ pub async fn a_stream_brings_what_was_asked_for_and_says_which_part(subject: &Su
         let pieces: Vec<Bytes> = stream.body.try_collect().await.expect("the pieces");
         assert_eq!(pieces.concat(), expected.as_bytes(), "{range:?}");
     }
-    let behind = subject.storage.stream(key, Some(Range { first: 10, last: None })).await;
-    let error = behind.err().expect("a range behind the end");
+    let past_end = subject.storage.stream(key, Some(Range { first: 10, last: None })).await;
+    let error = past_end.err().expect("a range past the end");
     assert_eq!(error.reason, FailureReason::NoSuchRange);
     let missing = subject.storage.stream("conformance/missing", None).await;
     assert_eq!(missing.err().expect("nothing to stream").kind, ErrorKind::NotFound);
 }
 
-/// Missing objects are told apart from failures.
-pub async fn what_is_not_there_is_not_found_and_deleting_it_succeeds(subject: &Subject<'_>) {
+/// A missing object is distinguished from a failure.
+pub async fn a_missing_object_is_not_found_and_deleting_it_succeeds(subject: &Subject<'_>) {
     let key = "conformance/missing";
     let get = subject.storage.get(key, None, 10).await.expect_err("nothing to get");
-    let head = subject.storage.head(key).await.expect_err("nothing to ask for");
+    let head = subject.storage.head(key).await.expect_err("nothing to head");
     assert_eq!((get.kind, head.kind), (ErrorKind::NotFound, ErrorKind::NotFound));
     subject.storage.delete(key).await.expect("nothing to delete");
 }
 
-/// A check of the connection changes nothing.
+/// A probe changes nothing.
 pub async fn probes_pass_and_leave_nothing(subject: &Subject<'_>) {
     let before = subject.keys("", 1_000).await;
     subject.storage.probe(Probe::Read).await.expect("may list");
@@ -250,10 +250,10 @@ pub async fn probes_pass_and_leave_nothing(subject: &Subject<'_>) {
     assert_eq!(subject.keys("", 1_000).await, before);
 }
 
-/// Reads a URL as it is: other clients would tidy its path first.
+/// Reads a URL without changing it; other clients normalize its path.
 async fn fetch(url: &str) -> Bytes {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let answer = client.get(url.parse().expect("a URL")).await.expect("an answer");
-    assert!(answer.status().is_success(), "{} for a signed URL", answer.status());
+    assert!(answer.status().is_success(), "{} for a presigned URL", answer.status());
     answer.into_body().collect().await.expect("a whole body").to_bytes()
 }

@@ -1,20 +1,20 @@
-//! A storage that is tried, and how the cases look at it.
+//! The storage under test, and the calls that the cases make on it.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
 use crate::{ListRequest, ObjectMeta, PutOptions, Storage};
 
-/// A storage to be tried.
+/// A storage under test.
 pub struct Subject<'a> {
     pub storage: &'a dyn Storage,
-    /// Makes an object exist by other means than the storage, where there are any.
+    /// Creates an object without the storage, if there is such a way.
     pub seed: Option<Seed<'a>>,
-    /// Whether the server behind can hold a key at all; `|_| true` for a good one.
+    /// Whether the server can hold this key at all; `|_| true` for a correct server.
     pub holds: fn(&str) -> bool,
 }
 
-/// Writes one object, key and content.
+/// Writes one object, given key and content.
 pub type Seed<'a> = &'a (dyn Fn(String, Bytes) -> BoxFuture<'a, ()> + Send + Sync);
 
 impl Subject<'_> {
@@ -38,7 +38,7 @@ impl Subject<'_> {
         self.walk(prefix, None, limit).await.0.into_iter().map(|object| object.key).collect()
     }
 
-    /// All pages of a listing; checks that each one keeps to the limit and the order, if there is one.
+    /// All pages of a listing. Checks that each page keeps the limit and, if the storage is ordered, the order.
     pub(super) async fn walk(
         &self,
         prefix: &str,

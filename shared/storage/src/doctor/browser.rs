@@ -1,4 +1,4 @@
-//! A signed URL as a browser gets it: without credentials, from a page of another origin.
+//! Fetches a presigned URL as a browser does: without credentials, from a page of another origin.
 
 use std::time::Duration;
 
@@ -16,43 +16,46 @@ use crate::{ErrorKind, ObjectMeta, Op, Storage, StorageError};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What browsers refuse is no failure of the storage, so it has no reason of its own.
+/// Code of a CORS refusal. It is not a failure of the storage, so it is not a `FailureReason`.
 const NO_CORS: &str = "cors_refused";
 
 const FIRST_BYTE: &str = "bytes=0-0";
 
 impl Examination<'_> {
-    /// Signs a URL and fetches it as a page would.
+    /// Presigns a URL and fetches it as a web page would.
     pub(super) async fn sign(&mut self, storage: &dyn Storage, object: Option<&ObjectMeta>) {
         if !self.settings.presign {
             for check in [Check::Presign, Check::Fetch, Check::Cors] {
-                self.skipped(check, "pre-signed URLs are off: objects come through Longshore");
+                self.skip(check, "presigned URLs are off: Longshore streams the objects");
             }
             return;
         }
-        // The rules of a bucket are the same for a key that is not there.
-        let nothing = format!("{}longshore-doctor", self.settings.connection.prefix());
-        let key = object.map_or(nothing.as_str(), |object| object.key.as_str());
+        // The CORS rules of a bucket apply to a missing key as well.
+        let missing = format!("{}longshore-doctor", self.settings.connection.prefix());
+        let key = object.map_or(missing.as_str(), |object| object.key.as_str());
         let ttl = MINUTE * u32::from(self.settings.presign_ttl.max(1));
         let url = match in_time(Op::Presign, storage.presign(key, ttl)).await {
             Ok(url) => url,
             Err(error) if error.reason == FailureReason::NoSignedUrls => {
                 for check in [Check::Presign, Check::Fetch, Check::Cors] {
-                    self.skipped(check, "there are no signed URLs here: objects come through Longshore");
+                    self.skip(check, "this storage has no presigned URLs: Longshore streams the objects");
                 }
                 return;
             }
-            Err(error) => return self.failed(Check::Presign, &error),
+            Err(error) => return self.fail(Check::Presign, &error),
         };
-        self.ok(Check::Presign, format!("valid for {} minutes", ttl.as_secs() / 60));
+        self.pass(Check::Presign, format!("valid for {} minutes", ttl.as_secs() / 60));
         if object.is_some() {
             self.fetch(&url).await;
         } else {
-            self.skipped(Check::Fetch, "there is no object with content on the first page");
+            self.skip(Check::Fetch, "the first page has no object with content");
         }
         match self.origin.map(str::to_owned) {
             Some(origin) => self.cors(&url, &origin).await,
-            None => self.skipped(Check::Cors, "say whose pages fetch: --origin https://labels.example.com"),
+            None => self.skip(
+                Check::Cors,
+                "name the origin of the pages that fetch objects: --origin https://labels.example.com",
+            ),
         }
     }
 
@@ -60,7 +63,7 @@ impl Examination<'_> {
         let answer = self.send(Method::GET, url, &[(RANGE, FIRST_BYTE)]).await;
         match answer {
             Ok((StatusCode::OK | StatusCode::PARTIAL_CONTENT, _)) => {
-                self.ok(Check::Fetch, "the signed URL reads the object");
+                self.pass(Check::Fetch, "the presigned URL reads the object");
             }
             Ok((status, _)) => {
                 let reason = match status.as_u16() {
@@ -70,54 +73,54 @@ impl Examination<'_> {
                     429 | 500..=599 => FailureReason::Unavailable,
                     _ => FailureReason::BadAnswer,
                 };
-                self.failed(Check::Fetch, &StorageError::new(Op::Get, ErrorKind::Denied, reason));
+                self.fail(Check::Fetch, &StorageError::new(Op::Get, ErrorKind::Denied, reason));
             }
-            Err(error) => self.failed(Check::Fetch, &error),
+            Err(error) => self.fail(Check::Fetch, &error),
         }
     }
 
-    /// Asks first and then fetches, as a browser does for a page's request with a header of its own.
+    /// Sends a preflight request and then fetches, as a browser does for a request with a header that needs
+    /// permission.
     async fn cors(&mut self, url: &Secret, origin: &str) {
         let preflight =
             [(ORIGIN, origin), (ACCESS_CONTROL_REQUEST_METHOD, "GET"), (ACCESS_CONTROL_REQUEST_HEADERS, "range")];
-        let asked = self.send(Method::OPTIONS, url, &preflight).await;
+        let preflight_answer = self.send(Method::OPTIONS, url, &preflight).await;
         let fetched = self.send(Method::GET, url, &[(ORIGIN, origin), (RANGE, FIRST_BYTE)]).await;
-        let (asked, fetched) = match (asked, fetched) {
-            (Ok(asked), Ok(fetched)) => (asked, fetched),
-            (Err(error), _) | (_, Err(error)) => return self.failed(Check::Cors, &error),
+        let (preflight_answer, fetched) = match (preflight_answer, fetched) {
+            (Ok(preflight_answer), Ok(fetched)) => (preflight_answer, fetched),
+            (Err(error), _) | (_, Err(error)) => return self.fail(Check::Cors, &error),
         };
-        if may_read(&asked, &fetched.1, origin) {
-            return self.ok(Check::Cors, format!("pages of {origin} may read"));
+        if may_read(&preflight_answer, &fetched.1, origin) {
+            return self.pass(Check::Cors, format!("pages of {origin} may read objects"));
         }
         let advice =
-            format!("Allow GET and HEAD from {origin} in the CORS rules: browsers refuse its pages otherwise.");
-        self.failed_as(Check::Cors, NO_CORS, advice, Some(Need::Cors));
+            format!("Allow GET and HEAD from {origin} in the bucket's CORS rules: otherwise browsers block its pages.");
+        self.fail_as(Check::Cors, NO_CORS, advice, Some(Need::Cors));
     }
 
-    /// Status and headers of the answer to a request without credentials.
+    /// Sends a request without credentials, and returns status and headers of the answer.
     async fn send(
         &self,
         method: Method,
         url: &Secret,
         headers: &[(HeaderName, &str)],
     ) -> Result<(StatusCode, HeaderMap), StorageError> {
-        let unsendable = |error: http::Error| {
-            StorageError::caused(Op::Get, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
+        let invalid = |error: http::Error| {
+            StorageError::with_source(Op::Get, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
         };
-        let uri = Uri::try_from(url.expose()).map_err(|error| unsendable(error.into()))?;
+        let uri = Uri::try_from(url.expose()).map_err(|error| invalid(error.into()))?;
         let mut request = Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        let request = request.body(Bytes::new()).map_err(unsendable)?;
+        let request = request.body(Bytes::new()).map_err(invalid)?;
         in_time(Op::Get, self.wire.browse(Op::Get, request)).await
     }
 }
 
-/// Whether a page of this origin gets what it fetches: after the answer that came before, and that to the
-/// request itself.
-fn may_read((status, asked): &(StatusCode, HeaderMap), fetched: &HeaderMap, origin: &str) -> bool {
-    status.is_success() && allows(asked, origin) && allows_get(asked) && allows(fetched, origin)
+/// Whether a page of this origin may read what it fetches, by the answers to the preflight and to the request.
+fn may_read((status, preflight): &(StatusCode, HeaderMap), fetched: &HeaderMap, origin: &str) -> bool {
+    status.is_success() && allows(preflight, origin) && allows_get(preflight) && allows(fetched, origin)
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> &str {

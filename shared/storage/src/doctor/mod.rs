@@ -1,8 +1,7 @@
-//! Goes the whole way to a storage, step by step, and says at each what is well, what is not, and what
-//! to paste where something is missing.
+//! Checks a storage step by step, and says for each step whether it works and, if not, what to paste to fix it.
 //!
-//! It asks as syncs and browsers do: through the address guard, with the storage's own credentials, and
-//! for a signed URL without any. It leaves nothing behind that it could remove.
+//! It makes the same calls as syncs and browsers: through the address guard, with the storage's credentials, and
+//! without credentials for a presigned URL. It removes what it wrote, if it may.
 
 mod browser;
 mod reach;
@@ -20,23 +19,23 @@ use tokio::time::timeout;
 
 use crate::wire::Wire;
 use crate::{
-    ErrorKind, ListRequest, Listed, ObjectMeta, Op, PutOptions, Range, Storage, StorageError, Stores, filtered,
+    ErrorKind, ListRequest, ListedObject, ObjectMeta, Op, PutOptions, Range, Storage, StorageError, Stores, filter_keys,
 };
 use snippet::Need;
 pub use snippet::Snippet;
 pub use step::{Check, Outcome, Step};
 
-/// A step that takes longer is a failure: a person waits for all of them, and some wait twice.
+/// Time limit of one step; a slower step fails. A person waits for all steps, and some steps make two calls.
 const STEP_TIME: Duration = Duration::from_secs(8);
 
-/// What one read of the first byte may bring where a server ignores the range.
+/// Limit for reading the first byte from a server that ignores the range and sends the whole object.
 const LARGEST_READ: u64 = 16 * 1024 * 1024;
 
 impl Stores {
-    /// Examines a storage. Every step that belongs to the direction is in the answer, those that could
-    /// not be tried as skipped.
+    /// Runs the doctor on a storage. The result has every step of the direction, in order; a step that could not be
+    /// tried is `Skipped`.
     ///
-    /// `origin` is whose pages are to fetch signed URLs, such as `https://labels.example.com`.
+    /// `origin` is the origin of the pages that will fetch presigned URLs, such as `https://labels.example.com`.
     pub async fn examine(
         &self,
         settings: &StorageSettings,
@@ -47,7 +46,7 @@ impl Stores {
         let mut examination = Examination { wire: self.wire(), settings, direction, origin, steps: Vec::new() };
         match self.open(settings, secrets) {
             Ok(storage) => {
-                examination.ok(Check::Settings, "can be understood");
+                examination.pass(Check::Settings, "are valid");
                 if examination.reach(storage.as_ref()).await {
                     match direction {
                         Direction::Import => examination.read(storage.as_ref()).await,
@@ -55,13 +54,13 @@ impl Stores {
                     }
                 }
             }
-            Err(error) => examination.failed(Check::Settings, &error),
+            Err(error) => examination.fail(Check::Settings, &error),
         }
         examination.finish()
     }
 }
 
-/// An examination on its way.
+/// The state of a running examination.
 struct Examination<'a> {
     wire: &'a Arc<Wire>,
     settings: &'a StorageSettings,
@@ -71,24 +70,25 @@ struct Examination<'a> {
 }
 
 impl Examination<'_> {
-    /// What an import and the URLs of its tasks need.
+    /// Checks what an import and the URLs of its tasks need.
     async fn read(&mut self, storage: &dyn Storage) {
         let Some(object) = self.list(storage).await else { return };
         if let Some(object) = &object {
             self.get(storage, object).await;
         } else {
-            self.skipped(Check::Get, "there is no object with content on the first page");
+            self.skip(Check::Get, "the first page has no object with content");
         }
         self.sign(storage, object.as_ref()).await;
     }
 
-    /// Lists as a sync would. `None` if that failed; else an object with content, if there is one.
+    /// Lists as a sync would. `None` if that failed; otherwise an object with content, if there is one.
     async fn list(&mut self, storage: &dyn Storage) -> Option<Option<ObjectMeta>> {
         let filter = match KeyFilter::of(self.settings) {
             Ok(filter) => Arc::new(filter),
             Err(error) => {
-                let error = StorageError::caused(Op::List, ErrorKind::Invalid, FailureReason::InvalidSettings, error);
-                self.failed(Check::List, &error);
+                let error =
+                    StorageError::with_source(Op::List, ErrorKind::Invalid, FailureReason::InvalidSettings, error);
+                self.fail(Check::List, &error);
                 return None;
             }
         };
@@ -104,27 +104,30 @@ impl Examination<'_> {
             Ok(page) => page,
             Err(error) => {
                 if !self.has_failed(Check::Credentials) {
-                    self.failed(Check::List, &error);
+                    self.fail(Check::List, &error);
                 }
                 return None;
             }
         };
         let listed = page.objects.len();
-        let judging = filtered(&filter, page.objects, Listed::key);
+        let judging = filter_keys(&filter, page.objects, ListedObject::key);
         let Ok(judged) = timeout(STEP_TIME, judging).await else {
             let code = FailureReason::InvalidSettings.as_str();
-            let advice = "Simplify the file filter: matching one page of keys takes too long.".to_owned();
-            self.failed_as(Check::List, code, advice, None);
+            let advice = "Simplify the file filter: it takes too long to match one page of keys.".to_owned();
+            self.fail_as(Check::List, code, advice, None);
             return None;
         };
         let taken = judged.iter().filter(|(_, skip)| skip.is_none()).count();
-        let more = if page.next.is_some() { ", and there are more pages" } else { "" };
+        let more = if page.next.is_some() { "; more pages follow" } else { "" };
         let undecided = match judged.iter().filter(|(_, skip)| *skip == Some(Skip::RegexTooSlow)).count() {
             0 => String::new(),
-            count => format!(", and quarantines {count}, on which the file filter takes too many steps"),
+            count => format!(", and quarantines {count} because the file filter takes too many steps on them"),
         };
-        self.ok(Check::List, format!("{listed} keys on the first page, a sync takes {taken} of them{undecided}{more}"));
-        let usable = |listed: &&Listed| listed.meta.size > 0 && listed.fault.is_none();
+        self.pass(
+            Check::List,
+            format!("{listed} keys on the first page; a sync takes {taken} of them{undecided}{more}"),
+        );
+        let usable = |listed: &&ListedObject| listed.meta.size > 0 && listed.fault.is_none();
         let first = |taken: bool| {
             let of_kind = judged.iter().filter(|(_, skip)| !taken || skip.is_none());
             of_kind.map(|(listed, _)| listed).find(usable).map(|listed| &listed.meta)
@@ -135,15 +138,15 @@ impl Examination<'_> {
     async fn get(&mut self, storage: &dyn Storage, object: &ObjectMeta) {
         let first_byte = Some(Range { first: 0, last: Some(0) });
         match in_time(Op::Get, storage.get(&object.key, first_byte, LARGEST_READ)).await {
-            Ok(_) => self.ok(Check::Get, "an object can be read"),
+            Ok(_) => self.pass(Check::Get, "an object could be read"),
             Err(error) if error.kind == ErrorKind::NotFound => {
-                self.skipped(Check::Get, "the object was removed meanwhile; try again");
+                self.skip(Check::Get, "the object was deleted during the check; try again");
             }
-            Err(error) => self.failed(Check::Get, &error),
+            Err(error) => self.fail(Check::Get, &error),
         }
     }
 
-    /// What an export needs: a small object comes and goes.
+    /// Checks what an export needs: writes a small object and deletes it.
     async fn write(&mut self, storage: &dyn Storage) {
         let prefix = self.settings.connection.prefix();
         let key = format!("{prefix}.longshore-doctor-{:016x}", rand::random::<u64>());
@@ -154,45 +157,45 @@ impl Examination<'_> {
         self.judge_credentials(&put);
         if let Err(error) = put {
             if !self.has_failed(Check::Credentials) {
-                self.failed(Check::Put, &error);
+                self.fail(Check::Put, &error);
             }
             return;
         }
-        self.ok(Check::Put, "an object can be written");
-        let must = self.settings.can_delete_objects.unwrap_or_default();
+        self.pass(Check::Put, "a test object could be written");
+        let must_delete = self.settings.can_delete_objects.unwrap_or_default();
         match in_time(Op::Delete, storage.delete(&key)).await {
-            Ok(()) => self.ok(Check::Delete, "and deleted"),
-            Err(error) if error.kind == ErrorKind::Denied && !must => {
-                self.ok(
+            Ok(()) => self.pass(Check::Delete, "the test object could be deleted"),
+            Err(error) if error.kind == ErrorKind::Denied && !must_delete => {
+                self.pass(
                     Check::Delete,
-                    "not allowed, and not needed: only \"can delete objects\" would; a small object stays",
+                    "not allowed, but needed only for \"can delete objects\"; a small test object was left behind",
                 );
             }
-            Err(error) => self.failed(Check::Delete, &error),
+            Err(error) => self.fail(Check::Delete, &error),
         }
     }
 
-    /// Says from the first call that needed them what is to be said of the credentials.
+    /// Judges the credentials by the result of the first call that used them.
     fn judge_credentials<T>(&mut self, called: &Result<T, StorageError>) {
         match called {
-            Ok(_) => self.ok(Check::Credentials, "are accepted"),
-            Err(error) if step::is_about_credentials(error.reason) => self.failed(Check::Credentials, error),
+            Ok(_) => self.pass(Check::Credentials, "are accepted"),
+            Err(error) if step::is_about_credentials(error.reason) => self.fail(Check::Credentials, error),
             Err(error) if matches!(error.reason, FailureReason::AccessDenied | FailureReason::NoSuchBucket) => {
-                self.ok(Check::Credentials, "are known");
+                self.pass(Check::Credentials, "are known");
             }
-            Err(_) => self.skipped(Check::Credentials, "the storage did not get so far as to judge them"),
+            Err(_) => self.skip(Check::Credentials, "not checked: the storage failed before it checked them"),
         }
     }
 
-    fn ok(&mut self, check: Check, note: impl Into<String>) {
+    fn pass(&mut self, check: Check, note: impl Into<String>) {
         self.steps.push(Step { check, outcome: Outcome::Ok { note: note.into() } });
     }
 
-    fn skipped(&mut self, check: Check, why: &'static str) {
+    fn skip(&mut self, check: Check, why: &'static str) {
         self.steps.push(Step { check, outcome: Outcome::Skipped { why } });
     }
 
-    fn failed(&mut self, check: Check, error: &StorageError) {
+    fn fail(&mut self, check: Check, error: &StorageError) {
         tracing::info!(
             event = "doctor_check_failed",
             step = check.as_str(),
@@ -201,10 +204,10 @@ impl Examination<'_> {
             "doctor check failed"
         );
         let need = Need::of(check, error.reason);
-        self.failed_as(check, error.reason.as_str(), error.advice(), need);
+        self.fail_as(check, error.reason.as_str(), error.advice(), need);
     }
 
-    fn failed_as(&mut self, check: Check, code: &'static str, advice: String, need: Option<Need>) {
+    fn fail_as(&mut self, check: Check, code: &'static str, advice: String, need: Option<Need>) {
         let write =
             |need| snippet::write(&self.settings.connection, need, self.settings.can_delete_objects, self.origin);
         let snippets = need.map(write).unwrap_or_default();
@@ -215,23 +218,23 @@ impl Examination<'_> {
         self.steps.iter().any(|step| step.check == check && matches!(step.outcome, Outcome::Failed { .. }))
     }
 
-    /// All steps in order, those that were not reached as skipped.
+    /// Returns all steps in order; those that were not reached are skipped.
     fn finish(self) -> Vec<Step> {
         let mut steps = self.steps;
         Check::all(self.direction)
             .iter()
             .map(|check| {
                 let tried = steps.iter().position(|step| step.check == *check).map(|at| steps.swap_remove(at));
-                let why = "a step before it has failed";
+                let why = "an earlier step failed";
                 tried.unwrap_or(Step { check: *check, outcome: Outcome::Skipped { why } })
             })
             .collect()
     }
 }
 
-/// Waits for a call, but not longer than a person would.
+/// Limits the time of a call.
 async fn in_time<T>(op: Op, call: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
-    timeout(STEP_TIME, call)
-        .await
-        .unwrap_or_else(|late| Err(StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late)))
+    timeout(STEP_TIME, call).await.unwrap_or_else(|late| {
+        Err(StorageError::with_source(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))
+    })
 }

@@ -1,4 +1,4 @@
-//! Whether a storage can be reached: its name, its port, its certificate.
+//! Checks that a storage can be reached: its name, its port, its certificate.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use super::{Check, Examination, in_time};
 use crate::{Endpoint, ErrorKind, Op, Storage, StorageError};
 
 impl Examination<'_> {
-    /// Resolves, connects and shakes hands. Whether the storage can be asked.
+    /// Resolves the name, connects, and makes the TLS handshake. Returns whether the storage can be called.
     pub(super) async fn reach(&mut self, storage: &dyn Storage) -> bool {
         let Some(endpoint) = storage.endpoint() else {
             for check in [Check::Resolve, Check::Connect, Check::Tls] {
-                self.skipped(check, "storages of this kind are not reached over a network");
+                self.skip(check, "storages of this kind do not use a network");
             }
             return true;
         };
@@ -22,37 +22,37 @@ impl Examination<'_> {
         let stream = match connected {
             Ok(stream) => stream,
             Err(error) => {
-                // One call does both; which of them failed is in the name.
+                // `tcp` resolves and connects; if the name resolves, connecting failed.
                 match self.wire.resolves(&endpoint.host, endpoint.port).await {
-                    true if error.reason == FailureReason::BlockedAddress => self.failed(Check::Resolve, &error),
+                    true if error.reason == FailureReason::BlockedAddress => self.fail(Check::Resolve, &error),
                     true => {
-                        self.ok(Check::Resolve, "the name is known");
-                        self.failed(Check::Connect, &error);
+                        self.pass(Check::Resolve, "the name resolves");
+                        self.fail(Check::Connect, &error);
                     }
-                    false => self.failed(Check::Resolve, &error),
+                    false => self.fail(Check::Resolve, &error),
                 }
                 return false;
             }
         };
-        self.ok(Check::Resolve, format!("{} is known, and may be reached", endpoint.host));
-        self.ok(Check::Connect, format!("port {} accepts connections", endpoint.port));
+        self.pass(Check::Resolve, format!("{} resolves to an allowed address", endpoint.host));
+        self.pass(Check::Connect, format!("port {} accepts connections", endpoint.port));
         if !endpoint.is_encrypted {
-            self.skipped(Check::Tls, "the endpoint is not encrypted");
+            self.skip(Check::Tls, "the endpoint is not encrypted");
             return true;
         }
         let Endpoint { host, .. } = endpoint;
-        let shaken = async {
-            let name = ServerName::try_from(host).map_err(refused)?;
-            TlsConnector::from(Arc::new(self.wire.tls().clone())).connect(name, stream).await.map_err(refused)
+        let handshake = async {
+            let name = ServerName::try_from(host).map_err(refusal_error)?;
+            TlsConnector::from(Arc::new(self.wire.tls().clone())).connect(name, stream).await.map_err(refusal_error)
         };
-        match in_time(Op::Connect, shaken).await {
-            Ok(_) => self.ok(Check::Tls, "the certificate is trusted"),
-            Err(error) => self.failed(Check::Tls, &error),
+        match in_time(Op::Connect, handshake).await {
+            Ok(_) => self.pass(Check::Tls, "the certificate is trusted"),
+            Err(error) => self.fail(Check::Tls, &error),
         }
         !self.has_failed(Check::Tls)
     }
 }
 
-fn refused(error: impl std::error::Error + Send + Sync + 'static) -> StorageError {
-    StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::Tls, error)
+fn refusal_error(error: impl std::error::Error + Send + Sync + 'static) -> StorageError {
+    StorageError::with_source(Op::Connect, ErrorKind::Invalid, FailureReason::Tls, error)
 }

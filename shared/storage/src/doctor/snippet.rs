@@ -1,17 +1,17 @@
-//! What to paste where something is missing: policies, roles, CORS rules, by kind.
+//! Policies, roles and CORS rules to paste when something is missing, by kind.
 //!
-//! Written from the connection alone, which holds no secret; what only the reader knows stands in
-//! angle brackets.
+//! They are built from the connection alone, which holds no secret. Values that only the reader knows are in angle
+//! brackets.
 
 use longshore_model::{Connection, FailureReason, RedisConnection, S3Connection};
 use serde_json::{Value, json};
 
 use super::Check;
 
-/// Something to paste.
+/// A text to paste.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snippet {
-    /// What it is, and where it goes.
+    /// What the text is, and where to paste it.
     pub title: &'static str,
     pub text: String,
 }
@@ -22,9 +22,9 @@ pub(super) enum Need {
     Read,
     Write,
     Cors,
-    /// The role may not be assumed.
+    /// The trust policy does not let Longshore assume the role.
     Trust,
-    /// The operator keeps files of the machine closed.
+    /// The operator has not enabled local files, or not this folder.
     LocalFiles,
 }
 
@@ -42,7 +42,7 @@ impl Need {
     }
 }
 
-/// What meets the need.
+/// Returns the snippets that grant what is missing.
 pub(super) fn write(
     connection: &Connection,
     need: Need,
@@ -53,15 +53,15 @@ pub(super) fn write(
     let can_delete = can_delete.unwrap_or_default();
     let origin = origin.unwrap_or("https://<host of the labeling app>");
     match (connection, need) {
-        (Connection::S3(s3), Need::Read) => vec![policy(&read_s3(s3, &prefix))],
-        (Connection::S3s(s3s), Need::Read) => vec![policy(&read_s3(&s3s.s3, &prefix))],
-        (Connection::S3(s3), Need::Write) => vec![policy(&write_s3(s3, &prefix, can_delete))],
-        (Connection::S3s(s3s), Need::Write) => vec![policy(&write_s3(&s3s.s3, &prefix, can_delete))],
+        (Connection::S3(s3), Need::Read) => vec![iam_policy(&read_s3(s3, &prefix))],
+        (Connection::S3s(s3s), Need::Read) => vec![iam_policy(&read_s3(&s3s.s3, &prefix))],
+        (Connection::S3(s3), Need::Write) => vec![iam_policy(&write_s3(s3, &prefix, can_delete))],
+        (Connection::S3s(s3s), Need::Write) => vec![iam_policy(&write_s3(&s3s.s3, &prefix, can_delete))],
         (Connection::S3(s3), Need::Cors) => cors_s3(s3, origin),
         (Connection::S3s(s3s), Need::Cors) => cors_s3(&s3s.s3, origin),
         (Connection::S3s(s3s), Need::Trust) => vec![trust(s3s.external_id.as_deref())],
         (Connection::Gcs(gcs), Need::Read) => vec![role_gcs(&gcs.bucket, "roles/storage.objectViewer")],
-        // Writing a changed annotation again takes the right to delete on Google Cloud.
+        // On Google Cloud, overwriting the object of a changed annotation requires the right to delete.
         (Connection::Gcs(gcs), Need::Write) => vec![role_gcs(&gcs.bucket, "roles/storage.objectUser")],
         (Connection::Gcs(gcs), Need::Cors) => cors_gcs(&gcs.bucket, origin),
         (Connection::Azure(azure), Need::Read) => vec![sas(&azure.container, "rl")],
@@ -72,7 +72,7 @@ pub(super) fn write(
             title: "Environment of scheduler and workers",
             text: format!(
                 "LOCAL_FILES_SERVING_ENABLED=true\nLOCAL_FILES_DOCUMENT_ROOT={}",
-                quoted(files.path.trim_end_matches('/').rsplit_once('/').map_or("/", |(root, _)| root))
+                quote(files.path.trim_end_matches('/').rsplit_once('/').map_or("/", |(root, _)| root))
             ),
         }],
         (Connection::Localfiles(files), Need::Read | Need::Write) => vec![Snippet {
@@ -80,7 +80,7 @@ pub(super) fn write(
             text: format!(
                 "setfacl -R -m 'u:<user of Longshore>:{}' {}",
                 if need == Need::Write { "rwX" } else { "rX" },
-                quoted(files.path.trim_end_matches('/'))
+                quote(files.path.trim_end_matches('/'))
             ),
         }],
         _ => Vec::new(),
@@ -91,7 +91,7 @@ fn cors_azure(origin: &str) -> Snippet {
     let text = format!(
         "az storage cors add --account-name '<account>' --services b --methods GET HEAD OPTIONS \\\n  \
          --origins {} --allowed-headers '*' --exposed-headers '*' --max-age 3600",
-        quoted(origin)
+        quote(origin)
     );
     Snippet { title: "CORS rule of the storage account", text }
 }
@@ -103,16 +103,16 @@ fn acl_redis(redis: &RedisConnection, prefix: &str, need: Need, can_delete: bool
         _ => "+scan +getrange +strlen +type +select +client|id +info",
     };
     let user = redis.username.as_deref().filter(|user| !user.is_empty()).unwrap_or("<user>");
-    let text = format!("ACL SETUSER {} on '><password>' {} {rights}", quoted(user), quoted(&format!("~{prefix}*")));
+    let text = format!("ACL SETUSER {} on '><password>' {} {rights}", quote(user), quote(&format!("~{prefix}*")));
     Snippet { title: "ACL of the Redis user", text }
 }
 
-fn policy(statements: &[Value]) -> Snippet {
+fn iam_policy(statements: &[Value]) -> Snippet {
     let document = json!({"Version": "2012-10-17", "Statement": statements});
     Snippet { title: "IAM policy of the user or role that Longshore uses", text: format!("{document:#}") }
 }
 
-/// The name of a bucket, or of what lies below its prefix.
+/// The ARN of a bucket, or of the objects below `below`.
 fn arn(s3: &S3Connection, below: &str) -> String {
     let region = s3.region_name.as_deref().unwrap_or_default().trim();
     let partition = match region {
@@ -149,10 +149,10 @@ fn cors_s3(s3: &S3Connection, origin: &str) -> Vec<Snippet> {
         "ExposeHeaders": ["Accept-Ranges", "Content-Length", "Content-Range", "ETag"], "MaxAgeSeconds": 3600,
     }]});
     let command =
-        format!("aws s3api put-bucket-cors --bucket {} --cors-configuration file://cors.json", quoted(&s3.bucket));
+        format!("aws s3api put-bucket-cors --bucket {} --cors-configuration file://cors.json", quote(&s3.bucket));
     vec![
         Snippet { title: "CORS rules of the bucket, as cors.json", text: format!("{rules:#}") },
-        Snippet { title: "Command that sets them", text: command },
+        Snippet { title: "Command that sets the CORS rules", text: command },
     ]
 }
 
@@ -174,7 +174,7 @@ fn role_gcs(bucket: &str, role: &str) -> Snippet {
         text: format!(
             "gcloud storage buckets add-iam-policy-binding {} \\\n  \
              --member='serviceAccount:<e-mail of the service account>' --role={role}",
-            quoted(&format!("gs://{bucket}"))
+            quote(&format!("gs://{bucket}"))
         ),
     }
 }
@@ -184,26 +184,26 @@ fn cors_gcs(bucket: &str, origin: &str) -> Vec<Snippet> {
         "origin": [origin], "method": ["GET", "HEAD"], "maxAgeSeconds": 3600,
         "responseHeader": ["Accept-Ranges", "Content-Length", "Content-Range", "Content-Type", "ETag", "Range"],
     }]);
-    let command = format!("gcloud storage buckets update {} --cors-file=cors.json", quoted(&format!("gs://{bucket}")));
+    let command = format!("gcloud storage buckets update {} --cors-file=cors.json", quote(&format!("gs://{bucket}")));
     vec![
         Snippet { title: "CORS rules of the bucket, as cors.json", text: format!("{rules:#}") },
-        Snippet { title: "Command that sets them", text: command },
+        Snippet { title: "Command that sets the CORS rules", text: command },
     ]
 }
 
 fn sas(container: &str, permissions: &str) -> Snippet {
     Snippet {
-        title: "A SAS with what is needed, to see that the account allows it",
+        title: "Command that creates a SAS with the needed permissions, to test that the account allows them",
         text: format!(
             "az storage container generate-sas --account-name '<account>' --account-key '<account key>' \\\n  \
              --name {} --permissions {permissions} --expiry '<date, such as 2030-01-01>' --https-only",
-            quoted(container)
+            quote(container)
         ),
     }
 }
 
-/// A word for a shell, whatever is in it.
-fn quoted(word: &str) -> String {
+/// Quotes any text as one argument for a shell.
+fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
@@ -247,8 +247,8 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_something_to_paste_that_names_the_place() {
-        for (settings, place) in [
+    fn every_kind_has_snippets_that_name_the_storage() {
+        for (settings, name) in [
             (S3, "pics"),
             (r#"{"kind":"gcs","bucket":"pics"}"#, "pics"),
             (r#"{"kind":"azure","container":"pics"}"#, "pics"),
@@ -256,7 +256,7 @@ mod tests {
             (r#"{"kind":"localfiles","path":"/data/pics"}"#, "/data/pics"),
         ] {
             for need in [Need::Read, Need::Write] {
-                assert!(text(settings, need, true).contains(place), "{settings} {need:?}");
+                assert!(text(settings, need, true).contains(name), "{settings} {need:?}");
             }
         }
         for settings in [S3, r#"{"kind":"gcs","bucket":"pics"}"#, r#"{"kind":"azure","container":"pics"}"#] {

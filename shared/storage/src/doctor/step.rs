@@ -1,10 +1,10 @@
-//! The steps of an examination and what came of them.
+//! The steps of the doctor and their outcomes.
 
 use longshore_model::{Direction, FailureReason};
 
 use super::Snippet;
 
-/// What is tried.
+/// What a step checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Check {
     Settings,
@@ -22,7 +22,7 @@ pub enum Check {
 }
 
 impl Check {
-    /// The steps of a direction, in the order in which they are tried.
+    /// The steps for a direction, in the order in which they run.
     pub const fn all(direction: Direction) -> &'static [Self] {
         match direction {
             Direction::Import => &[
@@ -43,7 +43,7 @@ impl Check {
         }
     }
 
-    /// The spelling in answers.
+    /// The name in API answers and in the CLI. Stable.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Settings => "settings",
@@ -62,33 +62,33 @@ impl Check {
     }
 }
 
-/// A step and what came of it. Holds no secret and no signed URL.
+/// A step and its outcome. Contains no secret and no presigned URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     pub check: Check,
     pub outcome: Outcome,
 }
 
-/// What came of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     Ok {
         note: String,
     },
     Failed {
-        /// A word that does not change.
+        /// A stable code: a failure reason, or `cors_refused`.
         code: &'static str,
         advice: String,
-        /// What to paste to mend it.
+        /// What to paste to fix it.
         snippets: Vec<Snippet>,
     },
-    /// Not tried, or not to be judged.
+    /// Not tried, or the result says nothing about this check.
     Skipped {
         why: &'static str,
     },
 }
 
-/// Whether a call failed for who asked, and not for what was asked.
+/// Whether a call failed because of the caller's identity and not because of the requested operation.
 pub(super) fn is_about_credentials(reason: FailureReason) -> bool {
     matches!(
         reason,

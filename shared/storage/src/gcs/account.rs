@@ -1,4 +1,4 @@
-//! Whose credentials are used: those of the storage, or the operator's file.
+//! Chooses the credentials: those in the storage's settings, or the operator's file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use longshore_model::{FailureReason, Secret};
 
 use super::grant;
 use super::key_file::{KeyFile, ServiceAccount};
-use crate::wire::{Entries, Expiring, Idle, Wire};
+use crate::wire::{Entries, ExpiringCache, Idle, Wire};
 use crate::{ErrorKind, InvalidSetting, Op, StorageError};
 
-/// The accounts that this process has used, and their tokens. One for a process: opened storages come
-/// and go.
+/// The accounts that this process has used, with their tokens. One instance per process, because opened storages are
+/// short-lived.
 #[derive(Default)]
 pub(crate) struct Accounts {
-    /// By the digest of the whole file: who does not have the key does not get the token of who does.
+    /// Keyed by the digest of the whole file: a user without the private key cannot get the token of a user who has
+    /// it.
     known: Entries<Vec<u8>, Account>,
 }
 
@@ -25,12 +26,12 @@ pub(crate) struct Accounts {
 pub(crate) struct Account {
     file: KeyFile,
     /// The value of an `Authorization` header.
-    token: Expiring<HeaderValue>,
+    token: ExpiringCache<HeaderValue>,
 }
 
-/// What is wrong with the operator's file; its content and path are not for users.
+/// What is wrong with the operator's file. Users do not see its content or path.
 #[derive(Debug, thiserror::Error)]
-enum OperatorFile {
+enum OperatorFileError {
     #[error("the file that GOOGLE_APPLICATION_CREDENTIALS names cannot be read")]
     Unreadable(#[source] io::Error),
     #[error("the file that GOOGLE_APPLICATION_CREDENTIALS names is unusable: {}", .0.message)]
@@ -38,27 +39,27 @@ enum OperatorFile {
 }
 
 impl Accounts {
-    /// The account of a storage. Makes no request yet.
+    /// Returns the account of a storage. Makes no request yet.
     ///
     /// # Errors
-    /// The storage's own credentials are unusable, or it has none and neither has the operator.
+    /// The storage's credentials are invalid, or neither the storage nor the operator has any.
     pub(crate) fn account(&self, own: Option<&Secret>, operator: Option<&Path>) -> Result<Arc<Account>, StorageError> {
         if let Some(own) = own.filter(|own| !own.expose().trim().is_empty()) {
             return Ok(self.of(own.expose())?);
         }
         let missing =
-            |cause| StorageError::caused(Op::Connect, ErrorKind::Denied, FailureReason::MissingCredentials, cause);
+            |cause| StorageError::with_source(Op::Connect, ErrorKind::Denied, FailureReason::MissingCredentials, cause);
         let path = operator
             .ok_or_else(|| StorageError::new(Op::Connect, ErrorKind::Denied, FailureReason::MissingCredentials))?;
-        // Read each time, since the file may be replaced while this process runs.
+        // Read on each call, because the operator may replace the file while this process runs.
         let text =
-            fs::read_to_string(path).map(Secret::new).map_err(|error| missing(OperatorFile::Unreadable(error)))?;
-        self.of(text.expose()).map_err(|setting| missing(OperatorFile::Unusable(setting)))
+            fs::read_to_string(path).map(Secret::new).map_err(|error| missing(OperatorFileError::Unreadable(error)))?;
+        self.of(text.expose()).map_err(|setting| missing(OperatorFileError::Unusable(setting)))
     }
 
     fn of(&self, text: &str) -> Result<Arc<Account>, InvalidSetting> {
         let name = digest(&SHA256, text.as_bytes()).as_ref().to_vec();
-        self.known.get(name, |_| Ok(Account { file: KeyFile::read(text)?, token: Expiring::default() }))
+        self.known.get(name, |_| Ok(Account { file: KeyFile::read(text)?, token: ExpiringCache::default() }))
     }
 }
 
@@ -69,17 +70,17 @@ impl Idle for Account {
 }
 
 impl Account {
-    /// The value of an `Authorization` header, good for some minutes.
+    /// The value of an `Authorization` header, valid for some minutes.
     pub(super) async fn authorization(&self, wire: &Wire) -> Result<HeaderValue, StorageError> {
-        self.token.get(grant::ask(wire, &self.file)).await
+        self.token.get(grant::fetch_token(wire, &self.file)).await
     }
 
-    /// Forgets a token that was refused.
+    /// Forgets a token that the server refused.
     pub(super) async fn forget(&self, authorization: &HeaderValue) {
         self.token.forget(|token| token == authorization).await;
     }
 
-    /// Who can sign URLs. `None` for a person: only a service account has a key.
+    /// The account that can sign URLs. `None` for a person: only a service account has a private key.
     pub(super) fn signer(&self) -> Option<&ServiceAccount> {
         match &self.file {
             KeyFile::Service(account) => Some(account),
@@ -107,11 +108,11 @@ mod tests {
         assert!(!Arc::ptr_eq(&first, &other));
         drop((first, other));
         accounts.account(Some(&Secret::new(format!(" {}", own.expose()))), None).unwrap();
-        assert_eq!(accounts.known.len(), 1, "what nobody uses is let go");
+        assert_eq!(accounts.known.len(), 1, "unused accounts are dropped");
     }
 
     #[test]
-    fn a_storage_without_credentials_uses_the_operators_and_says_what_is_wrong_with_them() {
+    fn a_storage_without_credentials_uses_the_operators_and_reports_what_is_wrong_with_them() {
         let accounts = Accounts::default();
         let path = std::env::temp_dir().join(format!("longshore-gcs-{}", std::process::id()));
         let reason = |operator: Option<&Path>| {

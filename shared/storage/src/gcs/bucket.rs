@@ -1,4 +1,4 @@
-//! Where Cloud Storage is, and the exact URI of each bucket and key there.
+//! The address of Cloud Storage, and the exact URI of each bucket and key.
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
@@ -8,24 +8,25 @@ use percent_encoding::utf8_percent_encode;
 use crate::wire::{BaseUri, PATH, QUERY};
 use crate::{ErrorKind, InvalidSetting, Op, StorageError};
 
-/// Cloud Storage allows no longer keys.
+/// Cloud Storage's limit for keys, in bytes.
 const LONGEST_KEY: usize = 1_024;
 
-/// A bucket's address, checked.
+/// A bucket's validated address.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     pub(super) name: String,
     pub(super) service: BaseUri,
 }
 
-/// An address from the operator that is none. Only the operator can fix it.
+/// The operator set an invalid address. Only the operator can fix it.
 #[derive(Debug, thiserror::Error)]
 #[error("STORAGE_EMULATOR_HOST is neither host:port nor a URL without a path")]
 struct InvalidHost;
 
-/// Where the service listens: the address that the operator names, or else Google's own.
+/// Returns the address that the operator set, or else Google's.
 pub(crate) fn service(operator: Option<&str>) -> Result<BaseUri, StorageError> {
-    let invalid = |error| StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::InvalidSettings, error);
+    let invalid =
+        |error| StorageError::with_source(Op::Connect, ErrorKind::Invalid, FailureReason::InvalidSettings, error);
     operator.map_or_else(|| Ok(google()), |text| parse(text).map_err(invalid))
 }
 
@@ -33,7 +34,7 @@ fn google() -> BaseUri {
     BaseUri::new(Scheme::HTTPS, Authority::from_static("storage.googleapis.com"))
 }
 
-/// Reads `http://host:port`, `https://host` or, for http, `host:port`.
+/// Parses `http://host:port`, `https://host`, or `host:port` for http.
 fn parse(text: &str) -> Result<BaseUri, InvalidHost> {
     let text = text.trim();
     let (scheme, authority) = match text.split_once("://") {
@@ -42,10 +43,10 @@ fn parse(text: &str) -> Result<BaseUri, InvalidHost> {
         Some(_) => return Err(InvalidHost),
         None => (Scheme::HTTP, text),
     };
-    // Signed URLs cover the host as browsers send it, and they leave the usual port out.
-    let usual = if scheme == Scheme::HTTPS { ":443" } else { ":80" };
+    // Presigned URLs sign the host as browsers send it, and browsers omit the default port.
+    let default_port = if scheme == Scheme::HTTPS { ":443" } else { ":80" };
     let authority = authority.trim_end_matches('/');
-    let authority = authority.strip_suffix(usual).unwrap_or(authority);
+    let authority = authority.strip_suffix(default_port).unwrap_or(authority);
     let authority: Authority = authority.parse().map_err(|_| InvalidHost)?;
     if authority.as_str().contains('@') || authority.host().is_empty() {
         return Err(InvalidHost);
@@ -53,7 +54,7 @@ fn parse(text: &str) -> Result<BaseUri, InvalidHost> {
     Ok(BaseUri::new(scheme, authority))
 }
 
-/// Checks a bucket's name.
+/// Validates a bucket's name.
 pub(super) fn check_name(name: &str) -> Result<(), InvalidSetting> {
     let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = name.as_bytes();
@@ -66,7 +67,7 @@ pub(super) fn check_name(name: &str) -> Result<(), InvalidSetting> {
     }
     Err(InvalidSetting::new(
         "bucket",
-        "a bucket name has 3 to 222 lower-case letters, digits, hyphens, underscores and dots, and begins and ends with a letter or digit; it has no gs:// before it",
+        "a bucket name must have 3 to 222 lower-case letters, digits, hyphens, underscores and dots, and begin and end with a letter or digit; leave out gs://",
     ))
 }
 
@@ -76,30 +77,30 @@ impl Bucket {
         Ok(Self { name: name.to_owned(), service })
     }
 
-    /// The URI of the bucket's objects with these parameters.
+    /// The URI of the bucket's objects with these query parameters.
     pub(super) fn objects(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
         self.service.uri(&format!("/storage/v1/b/{}/o", self.name), parameters)
     }
 
-    /// The URI that takes new objects.
+    /// The URI for uploads.
     pub(super) fn upload(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
         self.service.uri(&format!("/upload/storage/v1/b/{}/o", self.name), parameters)
     }
 
-    /// The URI of an object, whose key is one segment of the path. `None` for a key that no bucket has:
-    /// an empty one would name the bucket's list.
+    /// The URI of an object, with the key as one path segment. `None` for a key that no bucket can have: an empty one
+    /// would name the bucket's object list.
     pub(super) fn object(&self, key: &str, parameters: &[(&str, &str)]) -> Option<Uri> {
-        let path = format!("/storage/v1/b/{}/o/{}", self.name, utf8_percent_encode(fitting(key)?, QUERY));
+        let path = format!("/storage/v1/b/{}/o/{}", self.name, utf8_percent_encode(valid_key(key)?, QUERY));
         self.service.uri(&path, parameters)
     }
 
-    /// The path by which browsers know an object, and which signed URLs are made of.
+    /// The path of an object in the XML API, which presigned URLs use.
     pub(super) fn public_path(&self, key: &str) -> Option<String> {
-        Some(format!("/{}/{}", self.name, utf8_percent_encode(fitting(key)?, PATH)))
+        Some(format!("/{}/{}", self.name, utf8_percent_encode(valid_key(key)?, PATH)))
     }
 }
 
-fn fitting(key: &str) -> Option<&str> {
+fn valid_key(key: &str) -> Option<&str> {
     (!key.is_empty() && key.len() <= LONGEST_KEY).then_some(key)
 }
 
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_names_the_list_or_is_too_long() {
+    fn empty_and_too_long_keys_have_no_uri() {
         for key in [String::new(), "k".repeat(1_025), "ü".repeat(513)] {
             assert!(bucket().object(&key, &[]).is_none() && bucket().public_path(&key).is_none());
         }
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_no_bucket_has_is_refused() {
+    fn an_invalid_bucket_name_is_refused() {
         for name in ["", "ab", "Photos", "-ab", "ab-", "a/b", "gs://photos", "b?x", "b#x", "b@evil.com", "a b", "a%2fb"]
         {
             assert_eq!(check_name(name).unwrap_err().field, "bucket", "{name:?}");
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_may_name_another_host() {
+    fn the_operator_may_set_another_host() {
         for (text, scheme, authority) in [
             ("127.0.0.1:4443", "http", "127.0.0.1:4443"),
             ("http://fake:4443/", "http", "fake:4443"),
@@ -170,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_key_comes_back_from_its_uris(key in "\\PC{1,200}|[\\x00-\\x7f]{1,200}|[./]{1,12}") {
+        fn every_key_can_be_decoded_from_its_uris(key in "\\PC{1,200}|[\\x00-\\x7f]{1,200}|[./]{1,12}") {
             let uri = bucket().object(&key, &[]).unwrap();
             let segment = uri.path().strip_prefix("/storage/v1/b/b-1/o/").unwrap();
             prop_assert!(!segment.contains('/'));

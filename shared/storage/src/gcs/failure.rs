@@ -1,4 +1,4 @@
-//! What Cloud Storage's refusals mean.
+//! Maps Cloud Storage's refusals to errors.
 
 use http::StatusCode;
 use longshore_model::FailureReason;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::wire::{Answer, THROTTLED, by_status};
 use crate::{ErrorKind, Op, StorageError};
 
-/// How a refusal begins where not only the object is missing but its bucket.
+/// How the message begins if the bucket is missing and not only the object.
 const NO_BUCKET: &str = "The specified bucket does not exist";
 
 #[derive(Default, Deserialize)]
@@ -29,25 +29,25 @@ struct Reason {
     reason: String,
 }
 
-/// Turns an answer other than a success into an error.
-pub(super) fn refused(op: Op, answer: &Answer) -> StorageError {
+/// Converts an unsuccessful answer into an error.
+pub(super) fn refusal_error(op: Op, answer: &Answer) -> StorageError {
     let Detail { message, errors } = serde_json::from_slice::<Body>(&answer.body).unwrap_or_default().error;
     let code = errors.into_iter().next().unwrap_or_default().reason;
-    // Where an object's bytes were asked for, the message comes as it is.
+    // The answer to a request for an object's bytes has the message as plain text, without JSON.
     let has_bucket = !message.starts_with(NO_BUCKET) && !answer.body.starts_with(NO_BUCKET.as_bytes());
     let meaning = meaning(op, answer.status, &code, has_bucket);
-    crate::wire::refused(op, answer, meaning, &code, "x-guploader-uploadid")
+    crate::wire::refusal_error(op, answer, meaning, &code, "x-guploader-uploadid")
 }
 
 fn meaning(op: Op, status: StatusCode, code: &str, has_bucket: bool) -> (ErrorKind, FailureReason) {
     use ErrorKind::{Denied, Invalid, Unavailable};
     match (code, status.as_u16()) {
-        // Some limits are told as a 403.
+        // Google reports some rate limits with a 403.
         ("rateLimitExceeded" | "userRateLimitExceeded", _) => THROTTLED,
         ("accountDisabled", _) => (Denied, FailureReason::UnknownAccessKey),
-        // A conflict with a request under way: another try may pass.
+        // A conflict with a concurrent request: another try may succeed.
         (_, 409) => (Unavailable, FailureReason::Unavailable),
-        // Google tells of a wrong account when the token is asked for: this one is too old or revoked.
+        // A wrong account fails when its token is requested, so this token is expired or revoked.
         (_, 401) => (Denied, FailureReason::ExpiredCredentials),
         (_, 404) if !has_bucket => (Invalid, FailureReason::NoSuchBucket),
         _ => by_status(op, status),
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_means_what_its_status_and_reason_say() {
+    fn status_and_reason_of_a_refusal_decide_the_error() {
         use ErrorKind::{Denied, Invalid, NotFound, Unavailable};
         let throttled = ErrorKind::Throttled { retry_after: None };
         let no_bucket = body("notFound", "The specified bucket does not exist.");
@@ -108,17 +108,17 @@ mod tests {
             (Op::List, 400, body("required", "Bucket is requester pays"), Invalid, FailureReason::InvalidSettings),
             (Op::List, 302, String::new(), Invalid, FailureReason::BadAnswer),
         ] {
-            let error = refused(op, &answer(status, &body));
+            let error = refusal_error(op, &answer(status, &body));
             assert_eq!((error.kind, error.reason), (kind, reason), "{op:?} {status} {body}");
         }
     }
 
     #[test]
-    fn a_wait_is_passed_on_and_a_message_is_not() {
+    fn retry_after_is_passed_on_and_the_message_is_not() {
         let mut busy = answer(429, &body("rateLimitExceeded\n", "me@example.com asks too often for secret/key"));
         busy.headers.insert("retry-after", "7".parse().unwrap());
         busy.headers.insert("x-guploader-uploadid", "ABPnzm-1_2".parse().unwrap());
-        let error = refused(Op::List, &busy);
+        let error = refusal_error(Op::List, &busy);
         assert_eq!(error.kind, ErrorKind::Throttled { retry_after: Some(Duration::from_secs(7)) });
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(cause, "the server answered 429 Too Many Requests rateLimitExceeded, request id ABPnzm-1_2");

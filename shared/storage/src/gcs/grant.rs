@@ -1,5 +1,4 @@
-//! OAuth as Google does it: a signed assertion of a service account, or a person's refresh token, is
-//! changed for a bearer token.
+//! Google's OAuth: exchanges a service account's signed assertion, or a person's refresh token, for a bearer token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,30 +10,30 @@ use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::key_file::{AuthorizedUser, KeyFile, ServiceAccount, Unsignable};
+use super::key_file::{AuthorizedUser, KeyFile, ServiceAccount, SigningError};
 use super::token::bearer;
-use crate::wire::{Answer, Call, Fresh, QUERY, Wire, plain};
+use crate::wire::{Answer, Call, ExpiringValue, QUERY, Wire, plain};
 use crate::{ErrorKind, Op, StorageError};
 
-/// Objects may be listed, read, written and deleted, as far as the account's roles go.
+/// The right to list, read, write and delete objects, as far as the account's roles allow.
 const SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_write";
 
-/// The longest validity that Google accepts of an assertion.
+/// Seconds. The longest validity that Google accepts for an assertion.
 const LIFETIME: i64 = 3_600;
 
-/// An assertion from the future is refused, so it is dated back by what clocks usually differ.
+/// Seconds. Google refuses an assertion from the future, so it is dated back by the usual difference between clocks.
 const LENIENCE: i64 = 10;
 
-/// A token has 2 kB at most, and comes with a few words.
+/// Bytes. A token has 2 kB at most, and its JSON adds little.
 const LONGEST_ANSWER: u64 = 64 * 1024;
 
 #[derive(Deserialize)]
-struct Granted {
+struct TokenAnswer {
     access_token: String,
     expires_in: u64,
 }
 
-/// Why no token was given. Its description is left out: it may name the account.
+/// Why the server gave no token. Without its description, which may name the account.
 #[derive(Debug, thiserror::Error)]
 #[error("the token server answered {status} {code}")]
 struct Refusal {
@@ -42,24 +41,24 @@ struct Refusal {
     code: String,
 }
 
-/// Asks for a token.
-pub(super) async fn ask(wire: &Wire, file: &KeyFile) -> Result<Fresh<HeaderValue>, StorageError> {
+/// Requests a token.
+pub(super) async fn fetch_token(wire: &Wire, file: &KeyFile) -> Result<ExpiringValue<HeaderValue>, StorageError> {
     let uri = match file {
         KeyFile::Service(account) => &account.token_uri,
         KeyFile::User(user) => &user.token_uri,
     };
     let host = uri.authority().map_or("", |authority| authority.as_str());
     let call = Call { kind: StorageKind::Gcs, op: Op::Connect, endpoint: host, max_bytes: LONGEST_ANSWER };
-    // Signed for each try: an assertion is good from now on.
+    // Signed for each try, because the assertion's validity starts now.
     let prepare = || async { request(uri, host, form(file)?) };
-    wire.call(call, prepare, |answer| granted(file, &answer)).await
+    wire.call(call, prepare, |answer| read_token(file, &answer)).await
 }
 
 fn form(file: &KeyFile) -> Result<String, StorageError> {
     match file {
         KeyFile::Service(account) => {
             let assertion = assertion(account, Timestamp::now().as_second()).map_err(|error| {
-                StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::WrongSecretKey, error)
+                StorageError::with_source(Op::Connect, ErrorKind::Invalid, FailureReason::WrongSecretKey, error)
             })?;
             Ok(format!("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion={assertion}"))
         }
@@ -72,8 +71,8 @@ fn form(file: &KeyFile) -> Result<String, StorageError> {
     }
 }
 
-/// A JSON Web Token by which the account says who it is and what it wants.
-fn assertion(account: &ServiceAccount, now: i64) -> Result<String, Unsignable> {
+/// Builds the JSON Web Token that states the account and the requested scope.
+fn assertion(account: &ServiceAccount, now: i64) -> Result<String, SigningError> {
     let mut head = json!({"alg": "RS256", "typ": "JWT"});
     if let Some(id) = &account.key_id {
         head["kid"] = id.as_str().into();
@@ -90,7 +89,7 @@ fn assertion(account: &ServiceAccount, now: i64) -> Result<String, Unsignable> {
 }
 
 fn request(uri: &Uri, host: &str, form: String) -> Result<Request<Bytes>, StorageError> {
-    let internal = |error| StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::Internal, error);
+    let internal = |error| StorageError::with_source(Op::Connect, ErrorKind::Invalid, FailureReason::Internal, error);
     Request::builder()
         .method(Method::POST)
         .uri(uri)
@@ -100,17 +99,17 @@ fn request(uri: &Uri, host: &str, form: String) -> Result<Request<Bytes>, Storag
         .map_err(internal)
 }
 
-fn granted(file: &KeyFile, answer: &Answer) -> Result<Fresh<HeaderValue>, StorageError> {
+fn read_token(file: &KeyFile, answer: &Answer) -> Result<ExpiringValue<HeaderValue>, StorageError> {
     if !answer.status.is_success() {
-        return Err(refused(file, answer));
+        return Err(refusal_error(file, answer));
     }
     serde_json::from_slice(&answer.body)
         .ok()
-        .and_then(|Granted { access_token, expires_in }| bearer(&access_token, expires_in))
+        .and_then(|TokenAnswer { access_token, expires_in }| bearer(&access_token, expires_in))
         .ok_or_else(|| StorageError::new(Op::Connect, ErrorKind::Invalid, FailureReason::BadAnswer))
 }
 
-fn refused(file: &KeyFile, answer: &Answer) -> StorageError {
+fn refusal_error(file: &KeyFile, answer: &Answer) -> StorageError {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Body {
@@ -126,17 +125,17 @@ fn refused(file: &KeyFile, answer: &Answer) -> StorageError {
     if let ErrorKind::Throttled { retry_after } = &mut kind {
         *retry_after = answer.retry_after();
     }
-    StorageError::caused(Op::Connect, kind, reason, Refusal { status: answer.status, code: plain(&error) })
+    StorageError::with_source(Op::Connect, kind, reason, Refusal { status: answer.status, code: plain(&error) })
 }
 
-/// One code, `invalid_grant`, stands for most of what can be wrong; the description tells them apart.
+/// The code `invalid_grant` covers most failures; the description distinguishes them.
 fn meaning(file: &KeyFile, code: &str, description: &str) -> (ErrorKind, FailureReason) {
     use ErrorKind::{Denied, Invalid};
-    let says = |part: &str| description.contains(part);
+    let mentions = |part: &str| description.contains(part);
     match code {
-        "invalid_grant" if says("not found") || says("disabled") => (Denied, FailureReason::UnknownAccessKey),
-        "invalid_grant" if says("iat and exp") || says("timeframe") => (Denied, FailureReason::ClockSkew),
-        "invalid_grant" if says("audience") => (Invalid, FailureReason::InvalidSettings),
+        "invalid_grant" if mentions("not found") || mentions("disabled") => (Denied, FailureReason::UnknownAccessKey),
+        "invalid_grant" if mentions("iat and exp") || mentions("timeframe") => (Denied, FailureReason::ClockSkew),
+        "invalid_grant" if mentions("audience") => (Invalid, FailureReason::InvalidSettings),
         "invalid_grant" => match file {
             KeyFile::Service(_) => (Denied, FailureReason::WrongSecretKey),
             KeyFile::User(_) => (Denied, FailureReason::ExpiredCredentials),
@@ -147,7 +146,7 @@ fn meaning(file: &KeyFile, code: &str, description: &str) -> (ErrorKind, Failure
         "invalid_scope" | "access_denied" | "org_internal" | "admin_policy_enforced" => {
             (Denied, FailureReason::AccessDenied)
         }
-        // Whatever the key file's token_uri leads to, it is no token server.
+        // The server that the key file's `token_uri` names is not a token server.
         _ => (Invalid, FailureReason::BadAnswer),
     }
 }
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_says_who_asks_for_what_and_is_signed() {
+    fn an_assertion_names_account_and_scope_and_is_signed() {
         let KeyFile::Service(account) = service() else { panic!("a service account") };
         let token = assertion(&account, 1_800_000_000).unwrap();
         let (message, signature) = token.rsplit_once('.').unwrap();
@@ -206,13 +205,13 @@ mod tests {
     }
 
     #[test]
-    fn a_persons_token_is_asked_for_with_every_part_escaped() {
+    fn every_part_of_a_persons_token_request_is_escaped() {
         let form = form(&person()).unwrap();
         assert_eq!(form, "grant_type=refresh_token&client_id=c%20d&client_secret=s%26&refresh_token=r%2F1");
     }
 
     #[test]
-    fn a_refused_token_means_what_google_says_of_it() {
+    fn googles_answer_decides_the_error_of_a_refused_token() {
         use ErrorKind::{Denied, Invalid, Throttled, Unavailable};
         let grant = |description: &str| json!({"error": "invalid_grant", "error_description": description}).to_string();
         let skewed = "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. \
@@ -232,10 +231,10 @@ mod tests {
             (service(), 200, "<html>".into(), Invalid, FailureReason::BadAnswer),
             (service(), 200, r#"{"access_token":"a\nb","expires_in":1}"#.into(), Invalid, FailureReason::BadAnswer),
         ] {
-            let error = granted(&file, &answer(status, &body)).err().unwrap();
+            let error = read_token(&file, &answer(status, &body)).err().unwrap();
             assert_eq!((error.kind, error.reason), (kind, reason), "{status} {body}");
         }
-        let error = refused(&service(), &answer(400, &grant("account me@example.com not found")));
+        let error = refusal_error(&service(), &answer(400, &grant("account me@example.com not found")));
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(cause, "the token server answered 400 Bad Request invalid_grant");
     }

@@ -1,4 +1,4 @@
-//! What a credentials file of Google says: the key of a service account, or a person's refresh token.
+//! Reads Google's credentials files: the key of a service account, or a person's refresh token.
 
 use std::fmt;
 
@@ -12,13 +12,13 @@ use serde::Deserialize;
 
 use crate::InvalidSetting;
 
-/// The field that users paste a file into.
+/// The settings field into which users paste the file.
 const FIELD: &str = "google_application_credentials";
 
-/// Where Google hands out tokens, for a file that does not say.
+/// Google's token server, for a file that names none.
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
 
-/// A file's content, checked.
+/// The validated content of a file.
 #[derive(Debug)]
 pub(super) enum KeyFile {
     Service(ServiceAccount),
@@ -28,13 +28,13 @@ pub(super) enum KeyFile {
 /// A service account and its private key.
 pub(super) struct ServiceAccount {
     pub(super) email: String,
-    /// Which of the account's keys it is.
+    /// Which of the account's keys this is.
     pub(super) key_id: Option<String>,
     pub(super) token_uri: Uri,
     key: RsaKeyPair,
 }
 
-/// A person who let a program act for them.
+/// A person who lets a program act for them.
 #[derive(Debug)]
 pub(super) struct AuthorizedUser {
     pub(super) client_id: String,
@@ -43,10 +43,10 @@ pub(super) struct AuthorizedUser {
     pub(super) token_uri: Uri,
 }
 
-/// The library refused to sign. It says no more.
+/// The private key could not sign. The library gives no reason.
 #[derive(Debug, thiserror::Error)]
-#[error("the private key does not sign")]
-pub(super) struct Unsignable;
+#[error("the private key could not sign")]
+pub(super) struct SigningError;
 
 #[derive(Deserialize)]
 struct Fields {
@@ -62,30 +62,32 @@ struct Fields {
 }
 
 impl KeyFile {
-    /// Reads the JSON text of a file. What is wrong is said without a word of the content.
+    /// Reads the JSON text of a file. Error messages never quote the content.
     pub(super) fn read(text: &str) -> Result<Self, InvalidSetting> {
-        // Editors of some systems put a byte order mark in front.
+        // Some editors write a byte order mark at the beginning.
         let text = text.trim_start_matches('\u{feff}');
         let fields: Fields = serde_json::from_str(text).map_err(|_| {
-            refused("this is not the JSON text of a key file: paste the whole file, from its first { to its last }, and not its path")
+            invalid("this is not the JSON text of a key file: paste the whole file, from its first { to its last }, and not its path")
         })?;
         match fields.kind.as_deref() {
             Some("service_account") => ServiceAccount::new(fields).map(Self::Service),
             Some("authorized_user") => AuthorizedUser::new(fields).map(Self::User),
-            Some(_) => Err(refused(
-                "the type of this file is not supported: make a JSON key for a service account, whose type is service_account",
+            Some(_) => Err(invalid(
+                "the type of this file is not supported: create a JSON key for a service account; its type is service_account",
             )),
-            None => Err(refused("the file has no type: make a JSON key for a service account, and paste all of it")),
+            None => {
+                Err(invalid("the file has no type: create a JSON key for a service account and paste the whole file"))
+            }
         }
     }
 }
 
 impl ServiceAccount {
     fn new(fields: Fields) -> Result<Self, InvalidSetting> {
-        let email = filled(fields.client_email).ok_or_else(|| refused("the key file lacks client_email"))?;
-        let pem = fields.private_key.ok_or_else(|| refused("the key file lacks private_key"))?;
+        let email = non_empty(fields.client_email).ok_or_else(|| invalid("the key file lacks client_email"))?;
+        let pem = fields.private_key.ok_or_else(|| invalid("the key file lacks private_key"))?;
         let unusable = || {
-            refused(
+            invalid(
                 "the private_key of this file is not an RSA key: paste the file unchanged, with every \\n in the key",
             )
         };
@@ -97,16 +99,16 @@ impl ServiceAccount {
         };
         Ok(Self {
             email,
-            key_id: filled(fields.private_key_id),
+            key_id: non_empty(fields.private_key_id),
             token_uri: token_uri(fields.token_uri)?,
             key: key.map_err(|_| unusable())?,
         })
     }
 
-    /// Signs as both tokens and URLs want it: RSA with PKCS #1 v1.5 padding over SHA-256.
-    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unsignable> {
+    /// Signs the way that tokens and URLs require: RSA with PKCS #1 v1.5 padding over SHA-256.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
         let mut signature = vec![0; self.key.public_modulus_len()];
-        self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).map_err(|_| Unsignable)?;
+        self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).map_err(|_| SigningError)?;
         Ok(signature)
     }
 }
@@ -120,28 +122,28 @@ impl fmt::Debug for ServiceAccount {
 impl AuthorizedUser {
     fn new(fields: Fields) -> Result<Self, InvalidSetting> {
         Ok(Self {
-            client_id: filled(fields.client_id).ok_or_else(|| refused("the file lacks client_id"))?,
-            client_secret: fields.client_secret.ok_or_else(|| refused("the file lacks client_secret"))?,
-            refresh_token: fields.refresh_token.ok_or_else(|| refused("the file lacks refresh_token"))?,
+            client_id: non_empty(fields.client_id).ok_or_else(|| invalid("the file lacks client_id"))?,
+            client_secret: fields.client_secret.ok_or_else(|| invalid("the file lacks client_secret"))?,
+            refresh_token: fields.refresh_token.ok_or_else(|| invalid("the file lacks refresh_token"))?,
             token_uri: token_uri(fields.token_uri)?,
         })
     }
 }
 
-/// Where to ask for tokens. The users write it, so the address guard judges where it leads.
+/// The token server's URI. Users write it, so the address guard checks it on each connection.
 fn token_uri(text: Option<String>) -> Result<Uri, InvalidSetting> {
-    let unusable = || refused("the token_uri of this file is not a URL such as https://oauth2.googleapis.com/token");
-    let uri: Uri = filled(text).as_deref().unwrap_or(TOKEN_URI).parse().map_err(|_| unusable())?;
+    let unusable = || invalid("the token_uri of this file is not a URL such as https://oauth2.googleapis.com/token");
+    let uri: Uri = non_empty(text).as_deref().unwrap_or(TOKEN_URI).parse().map_err(|_| unusable())?;
     let is_http = matches!(uri.scheme_str(), Some("https" | "http"));
-    let is_plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-    if is_http && is_plain { Ok(uri) } else { Err(unusable()) }
+    let has_no_user = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    if is_http && has_no_user { Ok(uri) } else { Err(unusable()) }
 }
 
-fn filled(text: Option<String>) -> Option<String> {
+fn non_empty(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-fn refused(message: &'static str) -> InvalidSetting {
+fn invalid(message: &'static str) -> InvalidSetting {
     InvalidSetting::new(FIELD, message)
 }
 
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_is_taken_as_google_writes_it_and_with_a_byte_order_mark() {
+    fn a_key_file_is_accepted_with_and_without_a_byte_order_mark() {
         for text in [service_account().to_string(), format!("\u{feff} {}\n", service_account())] {
             let KeyFile::Service(account) = KeyFile::read(&text).unwrap() else { panic!("a service account") };
             assert_eq!(account.email, "test-iam-credentials@dummy-project-id.iam.gserviceaccount.com");
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_key_file_is_said_without_its_content() {
+    fn an_error_in_a_key_file_never_quotes_its_content() {
         for text in ["", "/etc/key.json", "{", "[]", "5", "{\"type\": 5}", "{\"private_key\": \"hunter2\""] {
             let message = KeyFile::read(text).unwrap_err().message;
             assert!(message.starts_with("this is not the JSON text"), "{text:?}: {message}");
@@ -207,9 +209,9 @@ mod tests {
         let read = KeyFile::read(&whole.to_string()).unwrap();
         assert!(!format!("{read:?}").contains("hunter"));
         for part in ["client_id", "client_secret", "refresh_token"] {
-            let mut lacking = whole.clone();
-            lacking[part] = Value::Null;
-            assert!(message(&lacking).ends_with(part));
+            let mut incomplete = whole.clone();
+            incomplete[part] = Value::Null;
+            assert!(message(&incomplete).ends_with(part));
         }
     }
 }

@@ -1,8 +1,8 @@
-//! A page of objects: the answer read straight into what the caller gets, and the cursor that goes on.
+//! Reads a listing answer into a page of objects, and computes the cursor of the next page.
 //!
-//! The cursor is the last key of a page, given back as `startOffset`. A page token would bind a job to
-//! a few hours; a key is good at any time and for any process. `startOffset` includes the key it names, so
-//! one more is asked for and the first is left out if it is that one.
+//! The cursor is the last key of a page, sent as `startOffset`. A page token is valid for a few hours only; a key is
+//! valid at any time and for any process. `startOffset` includes the key it names, so we request one more entry and
+//! drop the first if it is that key.
 
 use std::fmt;
 
@@ -13,16 +13,16 @@ use serde::{Deserialize, Deserializer};
 use crate::cloud::{LAST_CHAR, ListingAnswer, ListingError, ascends};
 use crate::{ListPage, ObjectMeta};
 
-/// What is asked for of each object: answers without access lists are a fifth of the size.
+/// The fields to request. Without access lists, answers have a fifth of the size.
 pub(super) const FIELDS: &str = "kind,items(name,size,generation,updated),prefixes,nextPageToken";
 
-/// The same of a single object.
+/// The same fields for a single object.
 pub(super) const OBJECT_FIELDS: &str = "name,size,generation,updated";
 
-/// More than Cloud Storage gives at once.
+/// Cloud Storage's own limit for a page.
 const LARGEST: u16 = 1_000;
 
-/// What a listing's answer says.
+/// The content of a listing's answer.
 #[derive(Deserialize)]
 pub(super) struct Listing {
     kind: String,
@@ -44,7 +44,7 @@ pub(super) struct Item {
     updated: Option<Timestamp>,
 }
 
-/// How many entries a page has, and how many are asked for so that as many remain.
+/// Returns the size of a page, and the number of entries to request so that this many remain.
 pub(super) fn limits(limit: u16, after: Option<&str>) -> (usize, usize) {
     let extra = u16::from(after.is_some());
     let limit = limit.clamp(1, LARGEST - extra);
@@ -55,14 +55,14 @@ pub(super) fn limits(limit: u16, after: Option<&str>) -> (usize, usize) {
 pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
     let listing: Listing = serde_json::from_slice(body)
         .map_err(|error| if error.is_eof() { ListingError::CutShort } else { ListingError::NotAListing })?;
-    // Every field but this one may be missing: any other JSON object would be an empty bucket.
+    // Every other field may be missing, so without this check any JSON object would look like an empty bucket.
     if listing.kind == "storage#objects" { Ok(listing) } else { Err(ListingError::NotAListing) }
 }
 
 impl Listing {
-    /// The page as the caller gets it, with `limit` entries at most.
+    /// Returns the page, with at most `limit` entries.
     ///
-    /// `after` is the key that the listing had to start behind.
+    /// `after` is the key after which the listing was requested to start.
     pub(super) fn into_page(mut self, after: Option<&str>, limit: usize) -> Result<ListingAnswer, ListingError> {
         if self.items.first().is_some_and(|first| Some(first.name.as_str()) == after) {
             self.items.remove(0);
@@ -72,7 +72,7 @@ impl Listing {
         if !advances {
             return Err(ListingError::DoesNotAdvance);
         }
-        // Listed before, and listed again only for a key below it that sorts behind even the cursor.
+        // This prefix was listed before. It comes again only if a key below it sorts after the cursor.
         if let Some(after) = after {
             self.prefixes.retain(|prefix| prefix.as_str() > after || !after.ends_with(LAST_CHAR));
         }
@@ -99,7 +99,7 @@ impl Listing {
         Ok(ListingAnswer::Page(ListPage { objects, prefixes: self.prefixes, next }))
     }
 
-    /// Where the listing goes on: behind its last key, or behind everything below its last prefix.
+    /// Where the next page starts: after the last key, or after everything below the last prefix.
     fn last(&self) -> Option<String> {
         let (item, prefix) = (self.items.last().map(|item| &item.name), self.prefixes.last());
         if prefix > item { prefix.map(|prefix| format!("{prefix}{LAST_CHAR}")) } else { item.cloned() }
@@ -112,14 +112,14 @@ impl From<Item> for ObjectMeta {
     }
 }
 
-/// Google writes 64-bit numbers as texts.
+/// Google writes 64-bit numbers as strings.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     struct Number;
     impl Visitor<'_> for Number {
         type Value = u64;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number or its digits")
+            f.write_str("a number, or a string of digits")
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {

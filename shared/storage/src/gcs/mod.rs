@@ -1,8 +1,8 @@
-//! Google Cloud Storage by its JSON API.
+//! Google Cloud Storage through its JSON API.
 //!
-//! An object's etag is its `generation`: every write of content makes a new one, a change of metadata
-//! does not, and listings, reads and writes all tell it. (Cloud Storage's own etag changes with
-//! metadata, and composed objects have no MD5.)
+//! We use an object's `generation` as its etag: every write of content creates a new one, a change of metadata does
+//! not, and listings, reads and writes all return it. (Cloud Storage's own etag changes with metadata, and composed
+//! objects have no MD5.)
 
 mod account;
 mod bucket;
@@ -32,12 +32,12 @@ use bucket::Bucket;
 pub(crate) use bucket::service;
 use list::Item;
 
-/// V4 allows no longer validity of a signed URL: seven days.
+/// The limit of V4 signatures: seven days.
 const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const GENERATION: HeaderName = HeaderName::from_static("x-goog-generation");
 
-/// Reads an answer to `objects.list` as the client does, for tests that give it what no server would.
+/// Reads an answer to `objects.list` as the client does, for tests with answers that no real server gives.
 #[cfg(feature = "conformance")]
 pub fn read_gcs_listing(body: &[u8]) -> Option<ListPage> {
     match list::parse(body).and_then(|listing| listing.into_page(None, 1_000)).ok()? {
@@ -52,13 +52,13 @@ pub(crate) struct Gcs {
     account: Arc<Account>,
 }
 
-/// Checks settings for what can be known without asking the storage.
+/// Checks the settings as far as possible without a request.
 pub(crate) fn check(connection: &GcsConnection) -> Result<(), InvalidSetting> {
     bucket::check_name(&connection.bucket)
 }
 
 impl Gcs {
-    /// Prepares a bucket; makes no request yet.
+    /// Opens a bucket; makes no request yet.
     pub(crate) fn open(
         connection: &GcsConnection,
         prefix: String,
@@ -73,7 +73,7 @@ impl Gcs {
 
 #[async_trait]
 impl Cloud for Gcs {
-    /// The value of the `Authorization` header. It is fetched before the call waits for its permit, since the token
+    /// The value of the `Authorization` header. It is fetched before the call waits for its permit, because the token
     /// server may share the bucket's endpoint.
     type Grant = HeaderValue;
 
@@ -104,7 +104,7 @@ impl Cloud for Gcs {
     }
 
     fn refusal(&self, op: Op, answer: &Answer) -> StorageError {
-        failure::refused(op, answer)
+        failure::refusal_error(op, answer)
     }
 
     fn request(&self, op: Op, key: &str) -> Result<CloudRequest, StorageError> {
@@ -114,19 +114,21 @@ impl Cloud for Gcs {
             Op::Head => CloudRequest::new(op, Method::GET, object(&[("fields", list::OBJECT_FIELDS)])),
             Op::Connect | Op::List | Op::Get | Op::Put | Op::Presign => {
                 let request = CloudRequest::new(op, Method::GET, object(&[("alt", "media")]))?;
-                // Else what was uploaded with `Content-Encoding: gzip` comes unpacked, under a name that says it is not.
+                // Otherwise an object uploaded with `Content-Encoding: gzip` arrives decompressed although its name
+                // ends in `.gz`.
                 Ok(if key.ends_with(".gz") { self.as_stored(request) } else { request })
             }
         }
     }
 
-    /// Asks for what was uploaded with `Content-Encoding: gzip` as it is: without, it comes unpacked.
+    /// Requests an object that was uploaded with `Content-Encoding: gzip` as it is; without the header it arrives
+    /// decompressed.
     fn as_stored(&self, request: CloudRequest) -> CloudRequest {
         request.with(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
     }
 
     fn put_request(&self, key: &str, options: &PutOptions) -> Result<CloudRequest, StorageError> {
-        // In a path, the key is checked; in a query, it would not be.
+        // This checks the key, which the query of the upload URI does not.
         CloudRequest::new(Op::Put, Method::PUT, self.bucket.object(key, &[]))?;
         let mut parameters = vec![("uploadType", "media"), ("fields", list::OBJECT_FIELDS), ("name", key)];
         parameters.extend(options.kms_key_id.as_deref().map(|id| ("kmsKeyName", id)));
@@ -138,14 +140,15 @@ impl Cloud for Gcs {
     fn list_request(
         &self,
         request: &ListRequest<'_>,
-        more: Option<&str>,
+        token: Option<&str>,
     ) -> Result<Option<CloudRequest>, StorageError> {
-        let (_, asked) = list::limits(request.limit, request.start());
-        let asked = asked.to_string();
-        let mut parameters = vec![("fields", list::FIELDS), ("maxResults", asked.as_str()), ("prefix", request.prefix)];
+        let (_, max_results) = list::limits(request.limit, request.start());
+        let max_results = max_results.to_string();
+        let mut parameters =
+            vec![("fields", list::FIELDS), ("maxResults", max_results.as_str()), ("prefix", request.prefix)];
         parameters.extend(request.delimiter.map(|delimiter| ("delimiter", delimiter)));
         parameters.extend(request.start().map(|after| ("startOffset", after)));
-        parameters.extend(more.map(|token| ("pageToken", token)));
+        parameters.extend(token.map(|token| ("pageToken", token)));
         CloudRequest::new(Op::List, Method::GET, self.bucket.objects(&parameters)).map(Some)
     }
 
@@ -167,17 +170,20 @@ impl Cloud for Gcs {
     }
 
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {
-        let refused = |kind, reason| StorageError::new(Op::Presign, kind, reason);
-        let path =
-            self.bucket.public_path(key).ok_or_else(|| refused(ErrorKind::Invalid, FailureReason::InvalidSettings))?;
-        // A person has no key, only a token: that never belongs into a URL.
-        let account = self.account.signer().ok_or_else(|| refused(ErrorKind::Denied, FailureReason::NoSignedUrls))?;
+        let refusal_error = |kind, reason| StorageError::new(Op::Presign, kind, reason);
+        let path = self
+            .bucket
+            .public_path(key)
+            .ok_or_else(|| refusal_error(ErrorKind::Invalid, FailureReason::InvalidSettings))?;
+        // A person has a token but no private key, and a token must never be part of a URL.
+        let account =
+            self.account.signer().ok_or_else(|| refusal_error(ErrorKind::Denied, FailureReason::NoSignedUrls))?;
         let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
         let service = &self.bucket.service;
         sign::url(account, service.scheme(), service.authority(), &path, ttl, Timestamp::now())
             .map(Secret::new)
             .map_err(|error| {
-                StorageError::caused(Op::Presign, ErrorKind::Invalid, FailureReason::WrongSecretKey, error)
+                StorageError::with_source(Op::Presign, ErrorKind::Invalid, FailureReason::WrongSecretKey, error)
             })
     }
 
@@ -186,11 +192,11 @@ impl Cloud for Gcs {
     }
 }
 
-/// An answer that tells of one object.
+/// Reads the metadata of one object from an answer.
 fn item(op: Op, answer: &Answer) -> Result<ObjectMeta, StorageError> {
     serde_json::from_slice(&answer.body).map(|item: Item| item.into()).map_err(|error| {
         let kind = if error.is_eof() { ErrorKind::Unavailable } else { ErrorKind::Invalid };
-        // The parser's words may quote the answer.
+        // The parser's message may quote the answer.
         StorageError::new(op, kind, FailureReason::BadAnswer)
     })
 }

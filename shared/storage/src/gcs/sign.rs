@@ -1,4 +1,4 @@
-//! V4 signatures of URLs, by a service account's own key: no call to anyone.
+//! V4 signatures of URLs, made locally with a service account's key.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 use percent_encoding::utf8_percent_encode;
 
-use super::key_file::{ServiceAccount, Unsignable};
+use super::key_file::{ServiceAccount, SigningError};
 use crate::wire::QUERY;
 
 const ALGORITHM: &str = "GOOG4-RSA-SHA256";
 
-/// The URL that reads an object for `ttl` without further credentials; `path` is escaped already.
+/// The URL that reads an object for `ttl` without other credentials; `path` is already escaped.
 pub(super) fn url(
     account: &ServiceAccount,
     scheme: &str,
@@ -20,13 +20,13 @@ pub(super) fn url(
     path: &str,
     ttl: Duration,
     now: Timestamp,
-) -> Result<String, Unsignable> {
+) -> Result<String, SigningError> {
     let time = now.strftime("%Y%m%dT%H%M%SZ");
-    // Cloud Storage finds the bucket's region by itself.
+    // With `auto`, Cloud Storage finds the bucket's region itself.
     let scope = format!("{}/auto/storage/goog4_request", now.strftime("%Y%m%d"));
     let credential = format!("{}/{scope}", account.email);
     let credential = utf8_percent_encode(&credential, QUERY);
-    // In the order of the parameters' names, as the signature covers them.
+    // In the order of the parameter names, as the signature requires.
     let query = format!(
         "X-Goog-Algorithm={ALGORITHM}&X-Goog-Credential={credential}&X-Goog-Date={time}&X-Goog-Expires={}&X-Goog-SignedHeaders=host",
         ttl.as_secs()

@@ -1,27 +1,27 @@
-//! Bearer tokens as they are handed out.
+//! Bearer tokens from a token server.
 
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
 
-use crate::wire::Fresh;
+use crate::wire::ExpiringValue;
 
-/// The longest that the service grants unless an administrator allows more. A longer life is not believed, or what is
-/// kept of an account would never end.
+/// The longest lifetime that Google grants unless an administrator allows more. A longer one counts as an hour, or an
+/// unused account would never be dropped from memory.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// Larger ones are no tokens: those of the service have some hundred bytes or a few thousand.
+/// Bytes. Google's tokens have some hundred bytes to a few thousand; a larger text is not a token.
 const LARGEST: usize = 8 * 1024;
 
-/// The value of an `Authorization` header for a token that lives this many seconds, of which at most an hour counts.
-/// `None` for a text that is too long, or that no header can hold.
-pub(super) fn bearer(token: &str, seconds: u64) -> Option<Fresh<HeaderValue>> {
+/// The value of an `Authorization` header, for a token that is valid for `seconds`, of which at most an hour counts.
+/// `None` if the token is too long or cannot be in a header.
+pub(super) fn bearer(token: &str, seconds: u64) -> Option<ExpiringValue<HeaderValue>> {
     if token.len() > LARGEST {
         return None;
     }
     let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
     header.set_sensitive(true);
-    Some(Fresh { value: header, end: Some(SystemTime::now() + Duration::from_secs(seconds).min(LONGEST)) })
+    Some(ExpiringValue { value: header, end: Some(SystemTime::now() + Duration::from_secs(seconds).min(LONGEST)) })
 }
 
 #[cfg(test)]
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_said_to_live_for_ever_ends_after_an_hour() {
+    fn a_token_with_an_unlimited_lifetime_ends_after_an_hour() {
         let left = |seconds| {
             let end = bearer("a", seconds).unwrap().end.unwrap();
             end.duration_since(SystemTime::now()).unwrap().as_secs_f64().round()

@@ -1,4 +1,4 @@
-//! What a failure of the file system means.
+//! Maps failures of the file system to errors.
 
 use std::io;
 
@@ -6,8 +6,8 @@ use longshore_model::FailureReason;
 
 use crate::{ErrorKind, Op, StorageError};
 
-/// A failure about one file.
-pub(super) fn failed(op: Op, error: io::Error) -> StorageError {
+/// Converts a failure of one file.
+pub(super) fn file_error(op: Op, error: io::Error) -> StorageError {
     let (kind, reason) = match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => (ErrorKind::NotFound, FailureReason::NoSuchObject),
         io::ErrorKind::PermissionDenied => (ErrorKind::Denied, FailureReason::AccessDenied),
@@ -15,26 +15,26 @@ pub(super) fn failed(op: Op, error: io::Error) -> StorageError {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             (ErrorKind::Unavailable, FailureReason::StorageFull)
         }
-        // What stands in the way of the name is for the user to clear.
+        // Something else has this name, or the name is invalid: the user has to fix it.
         io::ErrorKind::IsADirectory | io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
             (ErrorKind::Invalid, FailureReason::InvalidSettings)
         }
         _ => (ErrorKind::Unavailable, FailureReason::Unavailable),
     };
-    StorageError::caused(op, kind, reason, error)
+    StorageError::with_source(op, kind, reason, error)
 }
 
-/// A failure about the storage's folder as a whole.
-pub(super) fn no_folder(op: Op, error: io::Error) -> StorageError {
+/// Converts a failure of the storage's folder itself.
+pub(super) fn folder_error(op: Op, error: io::Error) -> StorageError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            StorageError::caused(op, ErrorKind::NotFound, FailureReason::NoSuchFolder, error)
+            StorageError::with_source(op, ErrorKind::NotFound, FailureReason::NoSuchFolder, error)
         }
-        _ => failed(op, error),
+        _ => file_error(op, error),
     }
 }
 
-/// A path that leaves the root.
-pub(super) fn outside(op: Op) -> StorageError {
+/// The error for a path that leaves the root.
+pub(super) fn outside_root(op: Op) -> StorageError {
     StorageError::new(op, ErrorKind::Invalid, FailureReason::OutsideRoot)
 }

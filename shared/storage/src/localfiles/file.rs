@@ -1,4 +1,4 @@
-//! An open file: what it is, and pieces of it.
+//! An open file: its metadata and its content.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,11 +9,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use nix::sys::stat::{FileStat, fstat};
 
-use super::failure::failed;
+use super::failure::file_error;
 use super::object::{etag, modified_at, size};
 use crate::{Op, StorageError};
 
-/// An open file, and what it was when it was opened.
+/// An open file, with its metadata at the time of opening.
 pub(super) struct File {
     file: fs::File,
     pub(super) size: u64,
@@ -26,30 +26,30 @@ impl File {
         Self { file, size: size(stat), etag: etag(stat), modified_at: modified_at(stat) }
     }
 
-    /// Reads so many bytes, fewer only where the file ends.
+    /// Reads `length` bytes; fewer only at the end of the file.
     pub(super) fn read(&self, from: u64, length: u64) -> Result<Bytes, StorageError> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let mut held = vec![0; length];
+        let mut buffer = vec![0; length];
         let mut filled = 0;
         while filled < length {
-            match self.file.read_at(&mut held[filled..], from + filled as u64) {
+            match self.file.read_at(&mut buffer[filled..], from + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(failed(Op::Get, error)),
+                Err(error) => return Err(file_error(Op::Get, error)),
             }
         }
-        held.truncate(filled);
-        Ok(held.into())
+        buffer.truncate(filled);
+        Ok(buffer.into())
     }
 
-    /// The etag of what the file is by now.
+    /// The file's current etag.
     pub(super) fn etag_now(&self) -> Result<String, StorageError> {
-        fstat(&self.file).map(|stat| etag(&stat)).map_err(|error| failed(Op::Get, error.into()))
+        fstat(&self.file).map(|stat| etag(&stat)).map_err(|error| file_error(Op::Get, error.into()))
     }
 }
 
-/// Writes a new file to the disk.
+/// Writes the content and flushes it to disk.
 pub(super) fn write_all(file: OwnedFd, content: &[u8]) -> io::Result<fs::File> {
     let mut file = fs::File::from(file);
     file.write_all(content)?;

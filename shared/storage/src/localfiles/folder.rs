@@ -1,4 +1,4 @@
-//! The folder of a storage: what may be one, and how names below it are opened.
+//! The folder of a storage: which folders are allowed, and how paths below it are opened.
 
 use std::fs;
 use std::io;
@@ -10,36 +10,36 @@ use nix::fcntl::{OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::failure::{failed, no_folder, outside};
+use super::failure::{file_error, folder_error, outside_root};
 use super::file::{File, write_all};
 use super::object::etag;
 use crate::{ErrorKind, InvalidSetting, Op, Operator, StorageError};
 
-/// What the name of a file begins with that is not whole yet. Listings leave such files out.
+/// The prefix of temporary names of files that are still being written. Listings skip such files.
 pub(super) const UNFINISHED: &str = ".longshore-part-";
 
-/// How a folder is opened; one cannot be a link, except where that is judged afterwards.
+/// Flags for opening a folder. The callers check afterwards where it really is, or add `O_NOFOLLOW`.
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 
 /// The folder of a storage.
 pub(super) struct Folder {
     path: String,
-    /// As the operator wrote it, without trailing slashes; empty where it is the whole machine.
+    /// As the operator wrote it, without trailing slashes; empty if it is `/`.
     root: String,
     is_open: bool,
 }
 
-/// A path as it is compared: absolute, without the spellings that mean the same.
-pub(super) fn plain(path: &str) -> Result<String, InvalidSetting> {
-    let wrong = |message| Err(InvalidSetting::new("path", message));
+/// Normalizes a path: absolute, with single slashes and without a trailing one.
+pub(super) fn normalize(path: &str) -> Result<String, InvalidSetting> {
+    let invalid = |message| Err(InvalidSetting::new("path", message));
     if path.contains(['\0', '\\']) {
-        return wrong("an absolute path, its folders parted by /");
+        return invalid("must be an absolute path, with folders separated by /");
     }
     if !path.starts_with('/') {
-        return wrong("an absolute path: it begins with /");
+        return invalid("must be an absolute path: start it with /");
     }
     if path.split('/').any(|name| matches!(name, "." | "..")) {
-        return wrong("a path without . and ..");
+        return invalid("must not contain . or ..");
     }
     let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
     Ok(format!("/{}", names.join("/")))
@@ -48,7 +48,7 @@ pub(super) fn plain(path: &str) -> Result<String, InvalidSetting> {
 impl Folder {
     pub(super) fn new(connection: &LocalfilesConnection, operator: &Operator) -> Result<Self, InvalidSetting> {
         let root = operator.local_files_root.to_string_lossy().trim_end_matches('/').to_owned();
-        Ok(Self { path: plain(&connection.path)?, root, is_open: operator.local_files_serving })
+        Ok(Self { path: normalize(&connection.path)?, root, is_open: operator.local_files_serving })
     }
 
     /// The document root, without a trailing slash.
@@ -56,86 +56,88 @@ impl Folder {
         &self.root
     }
 
-    /// What every key begins with.
+    /// The prefix of every key.
     pub(super) fn prefix(&self) -> String {
         format!("{}/", self.path.trim_end_matches('/'))
     }
 
-    /// Opens the folder, if it may be one: that it is there, is not the root, is below the root, and
-    /// that the operator has opened files at all, in this order.
+    /// Opens the folder. Checks in this order that it exists, that it is not the root, that it is below the root, and
+    /// that the operator has enabled local files.
     pub(super) fn enter(&self, op: Op) -> Result<OwnedFd, StorageError> {
-        let no = |reason| StorageError::new(op, ErrorKind::Denied, reason);
-        let folder = open(Path::new(&self.path), FOLDER, Mode::empty()).map_err(|error| no_folder(op, error.into()))?;
-        let real = place_of(&folder).map_err(|error| no_folder(op, error))?;
-        let root = self.real_root().map_err(|_| no(FailureReason::OutsideRoot))?;
+        let denied = |reason| StorageError::new(op, ErrorKind::Denied, reason);
+        let folder =
+            open(Path::new(&self.path), FOLDER, Mode::empty()).map_err(|error| folder_error(op, error.into()))?;
+        let real = real_path(&folder).map_err(|error| folder_error(op, error))?;
+        let root = self.real_root().map_err(|_| denied(FailureReason::OutsideRoot))?;
         if real == root || self.path.trim_end_matches('/') == self.root {
-            return Err(no(FailureReason::RootItself));
+            return Err(denied(FailureReason::RootItself));
         }
         if !real.starts_with(&root) || !Path::new(&self.path).starts_with(format!("{}/", self.root)) {
-            return Err(no(FailureReason::OutsideRoot));
+            return Err(denied(FailureReason::OutsideRoot));
         }
         if !self.is_open {
-            return Err(no(FailureReason::LocalFilesDisabled));
+            return Err(denied(FailureReason::LocalFilesDisabled));
         }
         Ok(folder)
     }
 
-    pub(super) fn can_read(&self) -> Result<(), StorageError> {
+    pub(super) fn check_read(&self) -> Result<(), StorageError> {
         let folder = self.enter(Op::List)?;
-        read_dir(&folder).map(drop).map_err(|error| failed(Op::List, error))
+        read_dir(&folder).map(drop).map_err(|error| file_error(Op::List, error))
     }
 
-    /// Opens what a key names for reading, if it is a file that really lies below the root.
+    /// Opens the file of a key for reading, if it is a regular file that is really below the root.
     ///
-    /// It is opened without touching it first: to open a pipe may wait for ever, and a device may act.
+    /// The path is first opened with `O_PATH`, which has no effect on the file: opening a pipe could block forever,
+    /// and opening a device could trigger an action.
     pub(super) fn open(&self, op: Op, key: &str) -> Result<File, StorageError> {
         self.enter(op)?;
         self.names(op, key)?;
-        let place = self.place(op, Path::new(key))?;
-        let stat = fstat(&place).map_err(|error| failed(op, error.into()))?;
+        let target = self.open_path(op, Path::new(key))?;
+        let stat = fstat(&target).map_err(|error| file_error(op, error.into()))?;
         if kind(stat.st_mode) != SFlag::S_IFREG {
             return Err(StorageError::new(op, ErrorKind::NotFound, FailureReason::NoSuchObject));
         }
-        let file = fs::File::open(link_to(&place)).map_err(|error| failed(op, error))?;
+        let file = fs::File::open(fd_path(&target)).map_err(|error| file_error(op, error))?;
         Ok(File::new(file, &stat))
     }
 
-    /// The place that a path leads to, which must be below the root.
-    pub(super) fn place(&self, op: Op, path: &Path) -> Result<OwnedFd, StorageError> {
+    /// Opens a path with `O_PATH`; its real path must be below the root.
+    pub(super) fn open_path(&self, op: Op, path: &Path) -> Result<OwnedFd, StorageError> {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
-        let place = open(path, flags, Mode::empty()).map_err(|error| failed(op, error.into()))?;
-        self.check_below(op, &place)?;
-        Ok(place)
+        let target = open(path, flags, Mode::empty()).map_err(|error| file_error(op, error.into()))?;
+        self.check_below(op, &target)?;
+        Ok(target)
     }
 
-    /// Opens a folder below this one to be read.
+    /// Opens a folder below this one for reading.
     pub(super) fn folder(&self, op: Op, key: &str) -> Result<OwnedFd, StorageError> {
-        let folder = open(Path::new(key), FOLDER, Mode::empty()).map_err(|error| failed(op, error.into()))?;
+        let folder = open(Path::new(key), FOLDER, Mode::empty()).map_err(|error| file_error(op, error.into()))?;
         self.check_below(op, &folder)?;
         Ok(folder)
     }
 
-    fn check_below(&self, op: Op, place: &OwnedFd) -> Result<(), StorageError> {
-        let real = place_of(place).map_err(|error| failed(op, error))?;
-        let root = self.real_root().map_err(|error| failed(op, error))?;
-        if real.starts_with(&root) && real != root { Ok(()) } else { Err(outside(op)) }
+    fn check_below(&self, op: Op, target: &OwnedFd) -> Result<(), StorageError> {
+        let real = real_path(target).map_err(|error| file_error(op, error))?;
+        let root = self.real_root().map_err(|error| file_error(op, error))?;
+        if real.starts_with(&root) && real != root { Ok(()) } else { Err(outside_root(op)) }
     }
 
     fn real_root(&self) -> io::Result<PathBuf> {
         fs::canonicalize(if self.root.is_empty() { "/" } else { &self.root })
     }
 
-    /// The names from this folder to what a key names; never `..` or the like.
+    /// The path components from this folder to the key's file; never `.`, `..` or empty.
     fn names<'a>(&self, op: Op, key: &'a str) -> Result<Vec<&'a str>, StorageError> {
-        let below = key.strip_prefix(&self.prefix()).ok_or_else(|| outside(op))?;
+        let below = key.strip_prefix(&self.prefix()).ok_or_else(|| outside_root(op))?;
         let names: Vec<&str> = below.split('/').collect();
         if names.iter().any(|name| matches!(*name, "" | "." | "..") || name.contains('\0')) {
-            return Err(outside(op));
+            return Err(outside_root(op));
         }
         Ok(names)
     }
 
-    /// Writes a file beside its place and moves it there when it is whole and on disk.
+    /// Writes a temporary file in the same folder and renames it once it is complete and on disk.
     pub(super) fn put(&self, key: &str, content: &[u8]) -> Result<String, StorageError> {
         let (folder, name) = self.parent(Op::Put, key, true)?;
         let draft = format!("{UNFINISHED}{:016x}", rand::random::<u64>());
@@ -145,47 +147,48 @@ impl Folder {
             let file = write_all(file, content)?;
             let stat = fstat(&file)?;
             renameat(&folder, draft.as_str(), &folder, name)?;
-            // The name is on disk as well.
+            // Flush the folder too, so that the name is on disk.
             nix::unistd::fsync(&folder)?;
             Ok(etag(&stat))
         };
         written().map_err(|error| {
-            // It may not even exist; the first failure is the one to tell of.
+            // The temporary file may not exist; report the first failure.
             unlinkat(&folder, draft.as_str(), UnlinkatFlags::NoRemoveDir).ok();
-            failed(Op::Put, error)
+            file_error(Op::Put, error)
         })
     }
 
     pub(super) fn delete(&self, key: &str) -> Result<(), StorageError> {
-        let gone = |error: &StorageError| error.reason == FailureReason::NoSuchObject;
+        let is_missing = |error: &StorageError| error.reason == FailureReason::NoSuchObject;
         let (folder, name) = match self.parent(Op::Delete, key, false) {
-            Err(error) if gone(&error) => return Ok(()),
+            Err(error) if is_missing(&error) => return Ok(()),
             parent => parent?,
         };
-        match unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir).map_err(|error| failed(Op::Delete, error.into())) {
-            Err(error) if gone(&error) => Ok(()),
+        match unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir).map_err(|error| file_error(Op::Delete, error.into()))
+        {
+            Err(error) if is_missing(&error) => Ok(()),
             result => result,
         }
     }
 
-    /// The folder that a key's file lies in, and the file's name. No folder on the way may be a link.
-    fn parent<'a>(&self, op: Op, key: &'a str, is_made: bool) -> Result<(OwnedFd, &'a str), StorageError> {
+    /// Opens the folder of a key's file, and returns it with the file's name. No folder on the way may be a symlink.
+    fn parent<'a>(&self, op: Op, key: &'a str, create: bool) -> Result<(OwnedFd, &'a str), StorageError> {
         let mut folder = self.enter(op)?;
         let mut names = self.names(op, key)?;
-        let name = names.pop().ok_or_else(|| outside(op))?;
+        let name = names.pop().ok_or_else(|| outside_root(op))?;
         for step in names {
-            if is_made {
+            if create {
                 match mkdirat(&folder, step, Mode::from_bits_truncate(0o755)) {
                     Ok(()) | Err(nix::Error::EEXIST) => {}
-                    Err(error) => return Err(failed(op, error.into())),
+                    Err(error) => return Err(file_error(op, error.into())),
                 }
             }
             let opened = openat(&folder, step, FOLDER | OFlag::O_NOFOLLOW, Mode::empty());
             folder = match opened {
                 Ok(folder) => folder,
-                // A link, or a file where a folder should be.
-                Err(nix::Error::ELOOP | nix::Error::ENOTDIR) if is_made => return Err(outside(op)),
-                Err(error) => return Err(failed(op, error.into())),
+                // A symlink, or a file where a folder should be.
+                Err(nix::Error::ELOOP | nix::Error::ENOTDIR) if create => return Err(outside_root(op)),
+                Err(error) => return Err(file_error(op, error.into())),
             };
         }
         Ok((folder, name))
@@ -194,21 +197,21 @@ impl Folder {
 
 /// The names in an open folder.
 pub(super) fn read_dir(folder: &OwnedFd) -> io::Result<fs::ReadDir> {
-    fs::read_dir(link_to(folder))
+    fs::read_dir(fd_path(folder))
 }
 
-/// What the type bits of a mode say.
+/// The file type in a mode.
 pub(super) fn kind(mode: nix::libc::mode_t) -> SFlag {
     SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits())
 }
 
-/// Where something really lies that is open.
-fn place_of(open: &OwnedFd) -> io::Result<PathBuf> {
-    fs::read_link(link_to(open))
+/// The real path of an open file or folder.
+fn real_path(open: &OwnedFd) -> io::Result<PathBuf> {
+    fs::read_link(fd_path(open))
 }
 
-/// The way to something that is open, whatever its name has become since.
-fn link_to(open: &OwnedFd) -> PathBuf {
+/// A path to an open file or folder that stays valid if it is renamed.
+fn fd_path(open: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", open.as_fd().as_raw_fd()))
 }
 
@@ -217,12 +220,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_absolute_paths_are_taken() {
-        assert_eq!(plain("/data//pics/").unwrap(), "/data/pics");
+    fn only_normal_absolute_paths_are_accepted() {
+        assert_eq!(normalize("/data//pics/").unwrap(), "/data/pics");
         for path in ["", "data", "C:/data", "C:\\data", "/data/../etc", "/data/./x", "/data\\..\\etc", "/a\0b"] {
-            assert_eq!(plain(path).err().map(|setting| setting.field), Some("path"), "{path:?}");
+            assert_eq!(normalize(path).err().map(|setting| setting.field), Some("path"), "{path:?}");
         }
-        // Nothing is decoded.
-        assert_eq!(plain("/data/%2e%2e/etc").unwrap(), "/data/%2e%2e/etc");
+        // Percent-encoding is not decoded.
+        assert_eq!(normalize("/data/%2e%2e/etc").unwrap(), "/data/%2e%2e/etc");
     }
 }

@@ -1,7 +1,7 @@
-//! Files of this machine, below the one folder that the operator opens.
+//! Files of this machine, below the one folder that the operator enables.
 //!
-//! Keys are absolute paths. Whatever is opened is judged by where it really lies once it is open, so
-//! no link, however late it is made, leads out of the root.
+//! Keys are absolute paths. A file or folder is opened first and its real path is checked then, so no symlink leads
+//! out of the root, not even one created during the check.
 
 mod failure;
 mod file;
@@ -27,27 +27,27 @@ use crate::{
 use folder::Folder;
 use walk::Walk;
 
-/// Bytes of a piece of a stream.
+/// Bytes per piece of a stream.
 const PIECE: u64 = 256 * 1024;
 
-/// What Label Studio leaves as it is in such a URI: Python's `urllib.parse.quote`.
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
+/// Characters that Label Studio does not escape in such a URI: those of Python's `urllib.parse.quote`.
+const UNESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-').remove(b'~').remove(b'/');
 
 /// One folder.
 pub(crate) struct LocalFiles {
     folder: Arc<Folder>,
-    /// The walk that the last page ended in, so that the next need not read large folders again.
+    /// The walk after the last page, so that the next page need not read large folders again.
     walk: Arc<Mutex<Option<Walk>>>,
     wire: Arc<Wire>,
 }
 
-/// Checks settings for what can be known without looking at the disk.
+/// Checks the settings as far as possible without the disk.
 pub(crate) fn check(connection: &LocalfilesConnection) -> Result<(), InvalidSetting> {
-    folder::plain(&connection.path).map(drop)
+    folder::normalize(&connection.path).map(drop)
 }
 
 impl LocalFiles {
-    /// Prepares a folder; looks at nothing yet.
+    /// Opens a storage; does not access the disk yet.
     pub(crate) fn new(
         connection: &LocalfilesConnection,
         operator: &Operator,
@@ -56,28 +56,28 @@ impl LocalFiles {
         Ok(Self { folder: Arc::new(Folder::new(connection, operator)?), walk: Arc::default(), wire })
     }
 
-    /// Does file work on a thread that may wait.
+    /// Does file work on a blocking thread, and counts it in the metrics.
     async fn run<T: Send + 'static>(
         &self,
         op: Op,
         work: impl FnOnce(&Folder) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let running = self.wire.metrics().start(StorageKind::Localfiles, op);
+        let timer = self.wire.metrics().start(StorageKind::Localfiles, op);
         let folder = Arc::clone(&self.folder);
-        let result = apart(op, move || work(&folder)).await;
-        running.ended(&result);
+        let result = run_blocking(op, move || work(&folder)).await;
+        timer.finish(&result);
         result
     }
 }
 
-/// Runs on a thread that may wait.
-async fn apart<T: Send + 'static>(
+/// Runs blocking work on a blocking thread.
+async fn run_blocking<T: Send + 'static>(
     op: Op,
     work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
 ) -> Result<T, StorageError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(ended) => match ended.try_into_panic() {
+        Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(StorageError::new(op, ErrorKind::Cancelled, FailureReason::Internal)),
         },
@@ -87,18 +87,18 @@ async fn apart<T: Send + 'static>(
 #[async_trait]
 impl Storage for LocalFiles {
     async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError> {
-        let wanted = walk::Wanted::of(request);
-        let kept = Arc::clone(&self.walk);
+        let wanted = walk::PageRequest::of(request);
+        let cache = Arc::clone(&self.walk);
         self.run(Op::List, move |folder| {
-            let held = || kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let walk = if wanted.goes_on() { held().take() } else { None };
-            let mut walk = match walk.filter(|walk| walk.stands_at(&wanted)) {
+            let cached_walk = || cache.lock().unwrap_or_else(PoisonError::into_inner);
+            let walk = if wanted.is_continuation() { cached_walk().take() } else { None };
+            let mut walk = match walk.filter(|walk| walk.continues_at(&wanted)) {
                 Some(walk) => walk,
                 None => Walk::begin(folder, &wanted)?,
             };
             let page = walk.page(folder, wanted.limit)?;
             if page.next.is_some() && wanted.limit > 1 {
-                *held() = Some(walk);
+                *cached_walk() = Some(walk);
             }
             Ok(page)
         })
@@ -115,14 +115,14 @@ impl Storage for LocalFiles {
                     return Err(StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::TooLarge));
                 }
                 let bytes = file.read(first, end - first)?;
-                // Whoever wrote meanwhile left us parts of two files.
+                // Another process wrote the file meanwhile, so we may have parts of two versions.
                 if bytes.len() as u64 != end - first || file.etag_now()? != file.etag {
                     return Err(StorageError::new(Op::Get, ErrorKind::Unavailable, FailureReason::BadAnswer));
                 }
                 Ok((bytes, file.etag))
             })
             .await?;
-        self.wire.metrics().received(bytes.len() as u64);
+        self.wire.metrics().add_received(bytes.len() as u64);
         Ok(ObjectBody { bytes, etag: Some(etag), content_type })
     }
 
@@ -138,12 +138,12 @@ impl Storage for LocalFiles {
                 if at >= end {
                     return Ok(None);
                 }
-                let bytes = apart(Op::Get, move || file.read(at, PIECE.min(end - at))).await?;
+                let bytes = run_blocking(Op::Get, move || file.read(at, PIECE.min(end - at))).await?;
                 if bytes.is_empty() {
                     return Err(StorageError::new(Op::Get, ErrorKind::Unavailable, FailureReason::BadAnswer));
                 }
                 let length = bytes.len() as u64;
-                metrics.received(length);
+                metrics.add_received(length);
                 Ok(Some((bytes, at + length)))
             }
         });
@@ -160,7 +160,7 @@ impl Storage for LocalFiles {
 
     async fn put(&self, key: &str, body: Bytes, _: &PutOptions) -> Result<Option<String>, StorageError> {
         let path = key.to_owned();
-        self.wire.metrics().sent(body.len() as u64);
+        self.wire.metrics().add_sent(body.len() as u64);
         self.run(Op::Put, move |folder| folder.put(&path, &body)).await.map(Some)
     }
 
@@ -180,7 +180,7 @@ impl Storage for LocalFiles {
 
     async fn probe(&self, probe: Probe) -> Result<(), StorageError> {
         self.run(Op::Connect, move |folder| match probe {
-            Probe::Read => folder.can_read(),
+            Probe::Read => folder.check_read(),
             Probe::Write => {
                 let key = format!("{}.longshore-probe-{:016x}", folder.prefix(), rand::random::<u64>());
                 folder.put(&key, b"Longshore checks that it may write here.\n")?;
@@ -196,11 +196,11 @@ impl Storage for LocalFiles {
 
     fn uri(&self, key: &str) -> String {
         let below = key.strip_prefix(self.folder.root()).unwrap_or(key).trim_start_matches('/');
-        format!("/data/local-files/?d={}", utf8_percent_encode(below, KEPT))
+        format!("/data/local-files/?d={}", utf8_percent_encode(below, UNESCAPED))
     }
 }
 
-/// Where a range of a file begins and what comes after it.
+/// The first byte of a range, and the first byte after it.
 fn part(range: Range, size: u64) -> Result<(u64, u64), StorageError> {
     if range.first >= size || range.last.is_some_and(|last| last < range.first) {
         return Err(StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::NoSuchRange));
@@ -208,7 +208,7 @@ fn part(range: Range, size: u64) -> Result<(u64, u64), StorageError> {
     Ok((range.first, range.last.map_or(size, |last| last.saturating_add(1).min(size))))
 }
 
-/// What the name says of the content, as Label Studio guesses it.
+/// The content type by the file's name, with the guesses of Label Studio.
 fn content_type(key: &str) -> Option<String> {
     mime_guess::from_path(Path::new(key)).first_raw().map(str::to_owned)
 }

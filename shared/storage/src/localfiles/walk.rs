@@ -1,7 +1,7 @@
 //! A walk through folders in the byte order of whole keys.
 //!
-//! One folder is read and sorted at a time, with those above it kept open: the memory is that of the
-//! largest of them. A name that is a folder sorts as if it ended in `/`, for so its keys go on.
+//! It reads and sorts one folder at a time and keeps the folders above it open, so memory is that of the largest
+//! folders on one path. A folder's name sorts as if it ended in `/`, because its keys continue with `/`.
 
 use std::collections::VecDeque;
 use std::fs::DirEntry;
@@ -14,23 +14,23 @@ use longshore_model::FailureReason;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{SFlag, fstat, fstatat};
 
-use super::failure::{failed, outside};
+use super::failure::{file_error, outside_root};
 use super::folder::{Folder, UNFINISHED, kind, read_dir};
 use super::object::object;
 use crate::listed::describe;
-use crate::{ErrorKind, ListPage, ListRequest, Listed, ListingFault, Op, StorageError};
+use crate::{ErrorKind, ListPage, ListRequest, ListedObject, ListingFault, Op, StorageError};
 
-/// A listing that is asked for.
-pub(super) struct Wanted {
+/// A request for a page, in the terms of a walk.
+pub(super) struct PageRequest {
     prefix: String,
     has_folders: bool,
     after: Option<String>,
-    /// Whether `after` is where a page ended, so that a folder of that name is done.
+    /// Whether `after` is the end of a page, so that a folder of that name is done.
     is_cursor: bool,
     pub(super) limit: usize,
 }
 
-impl Wanted {
+impl PageRequest {
     pub(super) fn of(request: ListRequest<'_>) -> Self {
         Self {
             prefix: request.prefix.to_owned(),
@@ -41,31 +41,31 @@ impl Wanted {
         }
     }
 
-    /// Whether this is another page of a listing that was begun before.
-    pub(super) fn goes_on(&self) -> bool {
+    /// Whether this is a further page of a listing.
+    pub(super) fn is_continuation(&self) -> bool {
         self.is_cursor
     }
 
-    /// Whether nothing in a folder comes after the text that the listing begins behind.
+    /// Whether no key in a folder comes after the start of the listing.
     fn is_past(&self, folder: &str) -> bool {
         let Some(after) = self.after.as_deref() else { return false };
         if after.starts_with(folder) { self.has_folders && self.is_cursor && after == folder } else { folder < after }
     }
 }
 
-/// A walk under way.
+/// A walk in progress.
 pub(super) struct Walk {
-    wanted: Wanted,
-    /// The folders from the outermost to the one at hand.
-    open: Vec<Open>,
-    /// The key that was listed last.
+    wanted: PageRequest,
+    /// The open folders, from the outermost to the current one.
+    open: Vec<OpenFolder>,
+    /// The last listed key.
     last: Option<String>,
-    /// What comes next, if it has been looked for.
-    ahead: Option<Entry>,
+    /// The next entry, if it was already read.
+    next_entry: Option<Entry>,
 }
 
-/// A folder with the names in it that are still to come.
-struct Open {
+/// An open folder, with the names that are still to be listed.
+struct OpenFolder {
     /// Ends in `/`.
     key: String,
     folder: OwnedFd,
@@ -74,11 +74,11 @@ struct Open {
 
 struct Name {
     text: String,
-    sort: Sort,
+    kind: NameKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sort {
+enum NameKind {
     File,
     Folder,
     Link,
@@ -87,7 +87,7 @@ enum Sort {
 }
 
 enum Entry {
-    Object(Listed),
+    Object(ListedObject),
     Prefix(String),
 }
 
@@ -101,46 +101,46 @@ impl Entry {
 }
 
 impl Walk {
-    /// Begins behind the text that is asked for.
-    pub(super) fn begin(folder: &Folder, wanted: &Wanted) -> Result<Self, StorageError> {
+    /// Starts a walk after the requested start.
+    pub(super) fn begin(folder: &Folder, wanted: &PageRequest) -> Result<Self, StorageError> {
         folder.enter(Op::List)?;
-        let (base, start) = wanted.prefix.rsplit_once('/').ok_or_else(|| outside(Op::List))?;
+        let (base, start) = wanted.prefix.rsplit_once('/').ok_or_else(|| outside_root(Op::List))?;
         let base = format!("{base}/");
         let is_below = base.starts_with(&folder.prefix());
         if !is_below || base.split('/').any(|name| matches!(name, "." | "..")) || base.contains("//") {
-            return Err(outside(Op::List));
+            return Err(outside_root(Op::List));
         }
-        let wanted = Wanted { prefix: wanted.prefix.clone(), after: wanted.after.clone(), ..*wanted };
-        let mut walk = Self { wanted, open: Vec::new(), last: None, ahead: None };
+        let wanted = PageRequest { prefix: wanted.prefix.clone(), after: wanted.after.clone(), ..*wanted };
+        let mut walk = Self { wanted, open: Vec::new(), last: None, next_entry: None };
         match walk.enter(folder, base) {
-            // Nothing begins so.
+            // No key has this prefix.
             Err(error) if error.reason == FailureReason::NoSuchObject => {}
             entered => entered?,
         }
         if let Some(outermost) = walk.open.first_mut() {
             outermost.names.retain(|name| name.text.starts_with(start));
         }
-        walk.ahead = walk.next(folder)?;
+        walk.next_entry = walk.next(folder)?;
         Ok(walk)
     }
 
-    /// Whether the next page of this walk is the one that is asked for.
-    pub(super) fn stands_at(&self, wanted: &Wanted) -> bool {
+    /// Whether the next page of this walk is the requested one.
+    pub(super) fn continues_at(&self, wanted: &PageRequest) -> bool {
         self.wanted.prefix == wanted.prefix
             && self.wanted.has_folders == wanted.has_folders
             && wanted.is_cursor
             && self.last == wanted.after
     }
 
-    /// One page.
+    /// Reads one page.
     pub(super) fn page(&mut self, folder: &Folder, limit: usize) -> Result<ListPage, StorageError> {
-        // Between two pages the folder may have been closed.
+        // The operator may have disabled the folder between two pages.
         folder.enter(Op::List)?;
         let mut page = ListPage::default();
-        while let Some(listed) = self.ahead.take() {
+        while let Some(listed) = self.next_entry.take() {
             if page.objects.len() + page.prefixes.len() == limit {
                 page.next.clone_from(&self.last);
-                self.ahead = Some(listed);
+                self.next_entry = Some(listed);
                 break;
             }
             self.last = Some(listed.key().to_owned());
@@ -148,12 +148,12 @@ impl Walk {
                 Entry::Object(object) => page.objects.push(object),
                 Entry::Prefix(prefix) => page.prefixes.push(prefix),
             }
-            self.ahead = self.next(folder)?;
+            self.next_entry = self.next(folder)?;
         }
         Ok(page)
     }
 
-    /// The next object or prefix, in order.
+    /// Returns the next object or prefix, in order.
     fn next(&mut self, folder: &Folder) -> Result<Option<Entry>, StorageError> {
         while let Some(open) = self.open.last_mut() {
             let Some(name) = open.names.pop_front() else {
@@ -161,7 +161,7 @@ impl Walk {
                 continue;
             };
             let key = format!("{}{}", open.key, name.text);
-            if name.sort == Sort::Folder {
+            if name.kind == NameKind::Folder {
                 let key = format!("{key}/");
                 if self.wanted.is_past(&key) {
                     continue;
@@ -171,9 +171,9 @@ impl Walk {
                 }
                 match self.enter(folder, key.clone()) {
                     Ok(()) => {}
-                    // It went away.
+                    // The folder was deleted meanwhile.
                     Err(error) if error.kind == ErrorKind::NotFound => {}
-                    // It stands for all that cannot be seen.
+                    // This entry represents all keys that cannot be listed.
                     Err(error) if error.kind == ErrorKind::Denied => {
                         return Ok(Some(Entry::Object(ListingFault::Unreadable.at(format!("{key}*")))));
                     }
@@ -197,42 +197,42 @@ impl Walk {
     /// Reads and sorts a folder.
     fn enter(&mut self, folder: &Folder, key: String) -> Result<(), StorageError> {
         let open = folder.folder(Op::List, &key)?;
-        let entries = read_dir(&open).map_err(|error| failed(Op::List, error))?;
+        let entries = read_dir(&open).map_err(|error| file_error(Op::List, error))?;
         let mut names = Vec::new();
         for entry in entries {
-            let name = entry.and_then(|entry| Name::of(&entry)).map_err(|error| failed(Op::List, error))?;
+            let name = entry.and_then(|entry| Name::of(&entry)).map_err(|error| file_error(Op::List, error))?;
             if !name.text.starts_with(UNFINISHED) {
                 names.push(name);
             }
         }
         names.sort_unstable_by(|a, b| a.bytes().cmp(b.bytes()));
-        // Two spellings of bytes that are not text may look alike.
+        // Two names that are not UTF-8 may have the same description.
         names.dedup_by(|a, b| a.text == b.text);
-        self.open.push(Open { key, folder: open, names: names.into() });
+        self.open.push(OpenFolder { key, folder: open, names: names.into() });
         Ok(())
     }
 }
 
-impl Open {
-    /// What is listed of a name; nothing if it is gone or is a link to a folder.
-    fn object(&self, folder: &Folder, name: &Name, key: String) -> Result<Option<Listed>, StorageError> {
-        let stat = match name.sort {
-            Sort::NotUtf8 => return Ok(Some(ListingFault::NameNotUtf8.at(key))),
-            Sort::Link => match folder.place(Op::List, Path::new(&key)) {
-                Ok(place) => fstat(&place),
+impl OpenFolder {
+    /// Returns the listed object for a name. `None` if it was deleted or is a symlink to a folder.
+    fn object(&self, folder: &Folder, name: &Name, key: String) -> Result<Option<ListedObject>, StorageError> {
+        let stat = match name.kind {
+            NameKind::NotUtf8 => return Ok(Some(ListingFault::NameNotUtf8.at(key))),
+            NameKind::Link => match folder.open_path(Op::List, Path::new(&key)) {
+                Ok(target) => fstat(&target),
                 Err(error) if error.reason == FailureReason::OutsideRoot => {
                     return Ok(Some(ListingFault::OutsideRoot.at(key)));
                 }
                 Err(error) if error.kind == ErrorKind::NotFound => return Ok(Some(ListingFault::BrokenLink.at(key))),
                 Err(_) => return Ok(Some(ListingFault::Unreadable.at(key))),
             },
-            Sort::File | Sort::Special | Sort::Folder => {
+            NameKind::File | NameKind::Special | NameKind::Folder => {
                 fstatat(&self.folder, name.text.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
             }
         };
         match stat {
             Err(nix::Error::ENOENT) => Ok(None),
-            Err(error) => Err(failed(Op::List, error.into())),
+            Err(error) => Err(file_error(Op::List, error.into())),
             Ok(stat) => Ok(match kind(stat.st_mode) {
                 SFlag::S_IFREG => Some(object(key, &stat).into()),
                 SFlag::S_IFDIR => None,
@@ -244,25 +244,25 @@ impl Open {
 
 impl Name {
     fn of(entry: &DirEntry) -> io::Result<Self> {
-        let kind = entry.file_type()?;
-        let sort = if kind.is_dir() {
-            Sort::Folder
-        } else if kind.is_file() {
-            Sort::File
-        } else if kind.is_symlink() {
-            Sort::Link
+        let file_type = entry.file_type()?;
+        let kind = if file_type.is_dir() {
+            NameKind::Folder
+        } else if file_type.is_file() {
+            NameKind::File
+        } else if file_type.is_symlink() {
+            NameKind::Link
         } else {
-            Sort::Special
+            NameKind::Special
         };
         Ok(match entry.file_name().into_string() {
-            Ok(text) => Self { text, sort },
-            Err(bytes) => Self { text: describe(&bytes.into_vec()), sort: Sort::NotUtf8 },
+            Ok(text) => Self { text, kind },
+            Err(bytes) => Self { text: describe(&bytes.into_vec()), kind: NameKind::NotUtf8 },
         })
     }
 
-    /// What the keys are compared by.
+    /// The bytes that define the order.
     fn bytes(&self) -> impl Iterator<Item = u8> {
-        let slash = (self.sort == Sort::Folder).then_some(b'/');
+        let slash = (self.kind == NameKind::Folder).then_some(b'/');
         self.text.bytes().chain(slash)
     }
 }

@@ -1,4 +1,4 @@
-//! Where a database is, and as whom it is entered.
+//! The address of a database, with the user and password.
 
 use std::hash::{Hash, Hasher};
 
@@ -9,7 +9,7 @@ use crate::InvalidSetting;
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
 
-/// Where a database is, and as whom it is entered. Equal addresses share a connection.
+/// The address of a database, with the user and password. Equal addresses share a connection.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RedisAddress {
     pub(super) host: String,
@@ -18,11 +18,11 @@ pub(super) struct RedisAddress {
     pub(super) username: Option<String>,
     pub(super) password: Option<Secret>,
     pub(super) tls: bool,
-    /// Host and port as one text.
+    /// `host:port`.
     pub(super) endpoint: String,
 }
 
-/// Secrets have no hash: two passwords for one user are rare.
+/// The password is not hashed: `Secret` has no hash, and two passwords for one user are rare.
 impl Hash for RedisAddress {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (&self.endpoint, self.db, &self.username).hash(state);
@@ -31,26 +31,26 @@ impl Hash for RedisAddress {
 
 impl RedisAddress {
     pub(super) fn new(connection: &RedisConnection, password: Option<Secret>) -> Result<Self, InvalidSetting> {
-        let host = given(connection.host.as_deref()).unwrap_or(DEFAULT_HOST);
+        let host = non_empty(connection.host.as_deref()).unwrap_or(DEFAULT_HOST);
         let is_host = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
         if !host.chars().all(is_host) {
-            let message = "a host name or an address alone, without redis://, port, user or path";
+            let message = "must be only a host name or an IP address, without redis://, port, user or path";
             return Err(InvalidSetting::new("host", message));
         }
-        let port = match given(connection.port.as_deref()) {
+        let port = match non_empty(connection.port.as_deref()) {
             None => DEFAULT_PORT,
             Some(port) => port
                 .parse()
                 .ok()
                 .filter(|port| *port > 0)
-                .ok_or_else(|| InvalidSetting::new("port", "a number from 1 to 65535"))?,
+                .ok_or_else(|| InvalidSetting::new("port", "must be a number from 1 to 65535"))?,
         };
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self {
             host: bare.to_owned(),
             port,
             db: connection.db,
-            username: given(connection.username.as_deref()).map(str::to_owned),
+            username: non_empty(connection.username.as_deref()).map(str::to_owned),
             password,
             tls: connection.tls,
             endpoint: connection.endpoint(),
@@ -58,7 +58,7 @@ impl RedisAddress {
     }
 }
 
-fn given(text: Option<&str>) -> Option<&str> {
+fn non_empty(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
 
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn host_and_port_have_defaults_and_v6_addresses_their_brackets() {
+    fn host_and_port_have_defaults_and_v6_addresses_get_brackets() {
         let endpoint = |host, port| address(host, port).unwrap().endpoint;
         assert_eq!(endpoint(" ", ""), "localhost:6379");
         assert_eq!(endpoint("redis.lan", " 6380 "), "redis.lan:6380");
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_or_no_port_is_named() {
+    fn an_invalid_host_or_port_names_its_field() {
         for host in ["redis://h", "h/0", "user@h", "a b", "h\r\nx"] {
             assert_eq!(address(host, "1").err().unwrap().field, "host", "{host:?}");
         }

@@ -1,13 +1,13 @@
-//! What a server answers to the commands of a request.
+//! Reads a server's answers to the commands of one exchange.
 
 use bytes::Bytes;
 use longshore_model::FailureReason;
 use redis::Value;
 
-use super::failure::refused;
+use super::failure::refusal_error;
 use crate::{ErrorKind, Op, StorageError};
 
-/// The answers to some commands, one after the other.
+/// The answers to some commands, in order.
 pub(super) struct Answers {
     op: Op,
     answers: std::vec::IntoIter<Value>,
@@ -18,16 +18,16 @@ impl Answers {
         Self { op, answers: answers.into_iter() }
     }
 
-    /// The next answer, or what its refusal means.
+    /// Returns the next answer, or the error for a refusal.
     pub(super) fn next(&mut self) -> Result<Value, StorageError> {
         match self.answers.next() {
-            Some(Value::ServerError(error)) => Err(refused(self.op, &error)),
+            Some(Value::ServerError(error)) => Err(refusal_error(self.op, &error)),
             Some(value) => Ok(value),
             None => Err(self.bad()),
         }
     }
 
-    /// That none of the rest is a refusal.
+    /// Checks that none of the remaining answers is a refusal.
     pub(super) fn all(mut self) -> Result<(), StorageError> {
         while self.answers.len() > 0 {
             self.next()?;
@@ -61,7 +61,7 @@ impl Answers {
     }
 }
 
-/// An answer that a Redis would not give.
+/// The error for an answer that no Redis server gives.
 pub(super) fn bad_answer(op: Op) -> StorageError {
     StorageError::new(op, ErrorKind::Invalid, FailureReason::BadAnswer)
 }

@@ -1,4 +1,4 @@
-//! One connection to each database that is in use, shared by all who use it at once.
+//! One shared connection per database in use.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,14 +19,15 @@ use tokio_util::task::TaskTracker;
 
 use super::address::RedisAddress;
 use super::answers::Answers;
-use super::counted::Counted;
+use super::counting_stream::CountingStream;
 use super::failure::{broken, cluster};
 
 use crate::wire::{Wire, no_answer};
 use crate::{ErrorKind, Op, StorageError};
 
-/// How long an unused connection is kept.
-const KEPT: Duration = Duration::from_secs(60);
+/// How long an unused connection is kept. If it is longer, idle connections occupy the server; if it is shorter,
+/// calls connect more often.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The connections of a process. Clones share them.
 ///
@@ -46,56 +47,56 @@ struct Slot {
 
 #[derive(Default)]
 struct State {
-    live: Option<Live>,
-    /// When the last try to open one failed, and how.
+    live: Option<LiveConnection>,
+    /// When the last attempt to open a connection failed, and how.
     failed: Option<(Instant, ErrorKind, FailureReason)>,
 }
 
 /// An open connection.
 #[derive(Clone)]
-pub(super) struct Live {
+pub(super) struct LiveConnection {
     connection: MultiplexedConnection,
-    pub(super) run: Run,
-    /// Bytes that went either way.
+    pub(super) run: ServerRun,
+    /// Bytes sent and received.
     moved: Arc<AtomicU64>,
     is_broken: Arc<AtomicBool>,
-    /// Silence of the server that ends the patience with it.
+    /// How long the server may be silent before a call fails.
     patience: Duration,
     driver: Arc<Driver>,
 }
 
-/// What tells one run of a server from the next.
+/// One run of a server, from its start to its stop. `SCAN` cursors are valid in one run only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Run {
-    /// The server's own name for it.
-    Named(String),
-    /// The number of a connection, where the server does not tell its name: a server counts its
-    /// connections from one again when it starts.
-    Counted(u64),
+pub(super) enum ServerRun {
+    /// The server's `run_id`.
+    Id(String),
+    /// The connection's number, if the user may not read the `run_id`: a restarted server numbers its connections
+    /// from one again.
+    ConnectionNumber(u64),
 }
 
-impl Run {
-    /// Whether a tag is that of the same run.
+impl ServerRun {
+    /// Whether a cursor's tag belongs to this run.
     pub(super) fn continues(&self, tag: &str) -> bool {
         match self {
-            Self::Named(id) => tag.strip_prefix('i').is_some_and(|tag| tag == id),
-            Self::Counted(id) => {
+            Self::Id(id) => tag.strip_prefix('i').is_some_and(|tag| tag == id),
+            Self::ConnectionNumber(id) => {
                 tag.strip_prefix('c').and_then(|tag| tag.parse::<u64>().ok()).is_some_and(|tag| tag <= *id)
             }
         }
     }
 }
 
-impl fmt::Display for Run {
+impl fmt::Display for ServerRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Named(id) => write!(f, "i{id}"),
-            Self::Counted(id) => write!(f, "c{id}"),
+            Self::Id(id) => write!(f, "i{id}"),
+            Self::ConnectionNumber(id) => write!(f, "c{id}"),
         }
     }
 }
 
-/// The task that moves the bytes; it ends with the last that uses the connection.
+/// The tokio task that moves the bytes; aborted when the last user of the connection drops it.
 struct Driver(JoinHandle<()>);
 
 impl Drop for Driver {
@@ -113,18 +114,19 @@ impl Connections {
         &self.wire
     }
 
-    /// The connection to a database; opened if there is none that works.
-    pub(super) async fn get(&self, op: Op, address: &RedisAddress) -> Result<Live, StorageError> {
-        let (slot, asked_at) = (self.slot(address), Instant::now());
+    /// Returns the connection to a database; opens one if there is none that works.
+    pub(super) async fn get(&self, op: Op, address: &RedisAddress) -> Result<LiveConnection, StorageError> {
+        let (slot, requested_at) = (self.slot(address), Instant::now());
         let mut state = slot.state.lock().await;
         if let Some(live) = state.live.as_ref().filter(|live| live.works()) {
             return Ok(live.clone());
         }
-        // Who waited while somebody else tried shares the failure, or each would wait for its own in turn.
-        if let Some((_, kind, reason)) = state.failed.filter(|(at, ..)| *at >= asked_at) {
+        // A caller that waited during another caller's failed attempt shares the failure. Otherwise each would make
+        // its own slow attempt in turn.
+        if let Some((_, kind, reason)) = state.failed.filter(|(at, ..)| *at >= requested_at) {
             return Err(StorageError::new(op, kind, reason));
         }
-        match self.fresh(op, address).await {
+        match self.open(op, address).await {
             Ok(fresh) => Ok(state.live.insert(fresh).clone()),
             Err(error) => {
                 state.failed = Some((Instant::now(), error.kind, error.reason));
@@ -136,7 +138,7 @@ impl Connections {
     fn slot(&self, address: &RedisAddress) -> Arc<Slot> {
         let now = Instant::now();
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|_, slot| now.duration_since(*slot.used_at()) < KEPT);
+        slots.retain(|_, slot| now.duration_since(*slot.used_at()) < IDLE_TIMEOUT);
         let slot = slots
             .entry(address.clone())
             .or_insert_with(|| Arc::new(Slot { state: tokio::sync::Mutex::default(), used_at: Mutex::new(now) }));
@@ -144,41 +146,42 @@ impl Connections {
         Arc::clone(slot)
     }
 
-    /// Opens a connection of its own, as far as the first answers.
-    pub(super) async fn fresh(&self, op: Op, address: &RedisAddress) -> Result<Live, StorageError> {
+    /// Opens a new connection and logs in.
+    pub(super) async fn open(&self, op: Op, address: &RedisAddress) -> Result<LiveConnection, StorageError> {
         let patience = self.wire.timeouts().head;
         let stream = self.wire.tcp(op, &address.host, address.port).await?;
         let moved = Arc::new(AtomicU64::new(0));
         if !address.tls {
-            return self.enter(op, address, Counted::new(stream, &moved), moved).await;
+            return self.log_in(op, address, CountingStream::new(stream, &moved), moved).await;
         }
         let name = ServerName::try_from(address.host.clone())
-            .map_err(|error| StorageError::caused(op, ErrorKind::Invalid, FailureReason::Tls, error))?;
+            .map_err(|error| StorageError::with_source(op, ErrorKind::Invalid, FailureReason::Tls, error))?;
         let connector = TlsConnector::from(Arc::new(self.wire.tls().clone()));
         let stream = timeout(patience, connector.connect(name, stream))
             .await
-            .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
+            .map_err(|late| StorageError::with_source(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
             .map_err(|error| no_answer(op, error))?;
-        self.enter(op, address, Counted::new(stream, &moved), moved).await
+        self.log_in(op, address, CountingStream::new(stream, &moved), moved).await
     }
 
-    /// Says who we are and which database is meant, and asks which run of the server this is.
-    async fn enter<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    /// Authenticates, selects the database, and asks for the server's run.
+    async fn log_in<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         op: Op,
         address: &RedisAddress,
         stream: S,
         moved: Arc<AtomicU64>,
-    ) -> Result<Live, StorageError> {
-        // What the library would say by itself is said below: so each refusal keeps its meaning.
+    ) -> Result<LiveConnection, StorageError> {
+        // The library's own login is switched off: we send these commands ourselves, so that each refusal keeps its
+        // meaning.
         let nothing = RedisConnectionInfo::default().set_skip_set_lib_name();
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let (connection, driver) = MultiplexedConnection::new_with_config(&nothing, stream, config)
             .await
             .map_err(|error| broken(op, error))?;
-        let mut live = Live {
+        let mut live = LiveConnection {
             connection,
-            run: Run::Counted(0),
+            run: ServerRun::ConnectionNumber(0),
             moved,
             is_broken: Arc::default(),
             patience: self.wire.timeouts().head,
@@ -186,17 +189,17 @@ impl Connections {
         };
         if address.password.is_some() || address.username.is_some() {
             let password = address.password.as_ref().map_or("", |password| password.expose());
-            live.tell(op, redis::cmd("AUTH").arg(address.username.as_deref()).arg(password)).await?;
+            live.send_one(op, redis::cmd("AUTH").arg(address.username.as_deref()).arg(password)).await?;
         }
-        live.tell(op, redis::cmd("SELECT").arg(address.db)).await?;
-        let mut asked = Pipeline::new();
-        asked.cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
-        let mut answers = live.ask(op, &asked).await?;
+        live.send_one(op, redis::cmd("SELECT").arg(address.db)).await?;
+        let mut commands = Pipeline::new();
+        commands.cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
+        let mut answers = live.send(op, &commands).await?;
         let (number, info) = (answers.next(), answers.next());
         if let Ok(Value::Int(number)) = number {
-            live.run = Run::Counted(u64::try_from(number).unwrap_or_default());
+            live.run = ServerRun::ConnectionNumber(u64::try_from(number).unwrap_or_default());
         }
-        // Users without the right to ask are common; the number has to do then.
+        // Many users may not call `INFO`; the connection's number is used then.
         if let Ok(Value::BulkString(info)) = info {
             let info = String::from_utf8_lossy(&info);
             let line = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
@@ -204,7 +207,7 @@ impl Connections {
                 return Err(cluster(op));
             }
             if let Some(id) = line("run_id:").filter(|id| !id.contains(':')) {
-                live.run = Run::Named(id.to_owned());
+                live.run = ServerRun::Id(id.to_owned());
             }
         }
         Ok(live)
@@ -217,46 +220,46 @@ impl Slot {
     }
 }
 
-impl Live {
+impl LiveConnection {
     fn works(&self) -> bool {
         !self.is_broken.load(Ordering::Relaxed) && !self.driver.0.is_finished()
     }
 
     /// Sends commands together and waits for their answers.
-    pub(super) async fn ask(&self, op: Op, asked: &Pipeline) -> Result<Answers, StorageError> {
+    pub(super) async fn send(&self, op: Op, commands: &Pipeline) -> Result<Answers, StorageError> {
         let mut connection = self.connection.clone();
-        let answers = self.patiently(op, connection.send_packed_commands(asked, 0, asked.len())).await?;
+        let answers = self.wait_while_active(op, connection.send_packed_commands(commands, 0, commands.len())).await?;
         Ok(Answers::new(op, answers))
     }
 
-    /// Sends one command of which only its success matters. Of one, and not of several, the library
-    /// tells when the answer is no Redis's.
-    async fn tell(&self, op: Op, command: &Cmd) -> Result<(), StorageError> {
+    /// Sends one command and checks that it succeeds. Only for a single command, and not for several, the library
+    /// reports an answer that is not Redis's protocol.
+    async fn send_one(&self, op: Op, command: &Cmd) -> Result<(), StorageError> {
         let mut connection = self.connection.clone();
-        let answer = self.patiently(op, connection.send_packed_command(command)).await?;
+        let answer = self.wait_while_active(op, connection.send_packed_command(command)).await?;
         Answers::new(op, vec![answer]).all()
     }
 
-    /// Waits for as long as any byte moves.
-    async fn patiently<T>(
+    /// Waits as long as bytes move in either direction.
+    async fn wait_while_active<T>(
         &self,
         op: Op,
-        asking: impl Future<Output = RedisResult<T>> + Send,
+        exchange: impl Future<Output = RedisResult<T>> + Send,
     ) -> Result<T, StorageError> {
-        let mut asking = pin!(asking);
-        let answered = loop {
+        let mut exchange = pin!(exchange);
+        let result = loop {
             let moved = self.moved.load(Ordering::Relaxed);
-            match timeout(self.patience, &mut asking).await {
-                Ok(answered) => break answered.map_err(|error| broken(op, error)),
+            match timeout(self.patience, &mut exchange).await {
+                Ok(result) => break result.map_err(|error| broken(op, error)),
                 Err(_) if self.moved.load(Ordering::Relaxed) != moved => {}
                 Err(late) => {
-                    break Err(StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late));
+                    break Err(StorageError::with_source(op, ErrorKind::Unavailable, FailureReason::Unavailable, late));
                 }
             }
         };
-        if answered.is_err() {
+        if result.is_err() {
             self.is_broken.store(true, Ordering::Relaxed);
         }
-        answered
+        result
     }
 }

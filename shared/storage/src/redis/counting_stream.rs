@@ -1,4 +1,4 @@
-//! Whether anything moves on a connection.
+//! A stream that counts its bytes, so that a slow server can be distinguished from a silent one.
 
 use std::io;
 use std::pin::Pin;
@@ -8,19 +8,19 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream that counts what goes through it.
-pub(super) struct Counted<S> {
+/// A stream that counts the bytes read and written.
+pub(super) struct CountingStream<S> {
     stream: S,
     moved: Arc<AtomicU64>,
 }
 
-impl<S> Counted<S> {
+impl<S> CountingStream<S> {
     pub(super) fn new(stream: S, moved: &Arc<AtomicU64>) -> Self {
         Self { stream, moved: Arc::clone(moved) }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountingStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -29,7 +29,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountingStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = &polled {

@@ -1,4 +1,4 @@
-//! What a refusal by the server means. Its own words are not kept: they may quote a password.
+//! Maps refusals of the server to errors. The server's messages are dropped, because they may quote a password.
 
 use longshore_model::FailureReason;
 use redis::{RedisError, ServerError};
@@ -8,10 +8,10 @@ use crate::{ErrorKind, InvalidSetting, Op, StorageError};
 
 /// The code of a refusal, for the log.
 #[derive(Debug, thiserror::Error)]
-#[error("the server says {0}")]
-struct Said(&'static str);
+#[error("the server answered {0}")]
+struct RefusalCode(&'static str);
 
-/// An exchange that failed as a whole.
+/// Converts a failure of the whole exchange.
 pub(super) fn broken(op: Op, error: RedisError) -> StorageError {
     if error.kind() == redis::ErrorKind::Parse {
         return StorageError::new(op, ErrorKind::Invalid, FailureReason::BadAnswer);
@@ -19,10 +19,10 @@ pub(super) fn broken(op: Op, error: RedisError) -> StorageError {
     no_answer(op, error)
 }
 
-/// One command that the server refused.
-pub(super) fn refused(op: Op, error: &ServerError) -> StorageError {
+/// Converts the refusal of one command.
+pub(super) fn refusal_error(op: Op, error: &ServerError) -> StorageError {
     let details = error.details().unwrap_or_default();
-    let (kind, reason, said) = match error.code() {
+    let (kind, reason, code) = match error.code() {
         "NOAUTH" => (ErrorKind::Denied, FailureReason::WrongPassword, "NOAUTH"),
         "WRONGPASS" => (ErrorKind::Denied, FailureReason::WrongPassword, "WRONGPASS"),
         "NOPERM" => (ErrorKind::Denied, FailureReason::AccessDenied, "NOPERM"),
@@ -40,23 +40,23 @@ pub(super) fn refused(op: Op, error: &ServerError) -> StorageError {
             (ErrorKind::Throttled { retry_after: None }, FailureReason::Throttled, "too many clients")
         }
         _ if details.starts_with("DB index") || details.starts_with("invalid DB index") => {
-            let setting = InvalidSetting::new("db", "the server has no database of this number");
-            return StorageError::caused(op, ErrorKind::Invalid, FailureReason::InvalidSettings, setting);
+            let setting = InvalidSetting::new("db", "the server has no database with this number");
+            return StorageError::with_source(op, ErrorKind::Invalid, FailureReason::InvalidSettings, setting);
         }
         _ if details.starts_with("AUTH") || details.contains("called without any password") => {
-            (ErrorKind::Denied, FailureReason::WrongPassword, "it asks for no password")
+            (ErrorKind::Denied, FailureReason::WrongPassword, "the server has no password")
         }
         _ if details.starts_with("string exceeds") => (ErrorKind::Invalid, FailureReason::TooLarge, "too long"),
         _ => (ErrorKind::Invalid, FailureReason::BadAnswer, "ERR"),
     };
-    StorageError::caused(op, kind, reason, Said(said))
+    StorageError::with_source(op, kind, reason, RefusalCode(code))
 }
 
-/// A server that holds only a part of the keys.
+/// The error for a server that holds only a part of the keys.
 pub(super) fn cluster(op: Op) -> StorageError {
     let setting =
-        InvalidSetting::new("host", "a node of a Redis Cluster holds only some of the keys: use a server alone");
-    StorageError::caused(op, ErrorKind::Invalid, FailureReason::InvalidSettings, setting)
+        InvalidSetting::new("host", "a node of a Redis Cluster holds only some of the keys: use a standalone server");
+    StorageError::with_source(op, ErrorKind::Invalid, FailureReason::InvalidSettings, setting)
 }
 
 #[cfg(test)]
@@ -67,15 +67,15 @@ mod tests {
 
     use super::*;
 
-    fn meaning(said: &str) -> StorageError {
-        let Ok(Value::ServerError(error)) = redis::parse_redis_value(format!("-{said}\r\n").as_bytes()) else {
+    fn meaning(code: &str) -> StorageError {
+        let Ok(Value::ServerError(error)) = redis::parse_redis_value(format!("-{code}\r\n").as_bytes()) else {
             panic!("a refusal");
         };
-        refused(Op::Put, &error)
+        refusal_error(Op::Put, &error)
     }
 
     #[test]
-    fn each_refusal_has_its_meaning() {
+    fn each_refusal_has_its_error() {
         let cases = [
             ("NOAUTH Authentication required.", ErrorKind::Denied, FailureReason::WrongPassword),
             ("WRONGPASS invalid username-password pair", ErrorKind::Denied, FailureReason::WrongPassword),
@@ -92,18 +92,18 @@ mod tests {
             ("ERR string exceeds maximum allowed size", ErrorKind::Invalid, FailureReason::TooLarge),
             ("ERR unknown command", ErrorKind::Invalid, FailureReason::BadAnswer),
         ];
-        for (said, kind, reason) in cases {
-            let error = meaning(said);
-            assert_eq!((error.kind, error.reason), (kind, reason), "{said}");
+        for (code, kind, reason) in cases {
+            let error = meaning(code);
+            assert_eq!((error.kind, error.reason), (kind, reason), "{code}");
         }
         let many = meaning("ERR max number of clients reached");
         assert_eq!(many.kind, ErrorKind::Throttled { retry_after: None });
     }
 
     #[test]
-    fn the_words_of_a_server_are_not_kept_for_they_may_quote_a_password() {
+    fn a_servers_message_which_may_quote_a_password_is_dropped() {
         let error = meaning("ERR unknown command 'AUTH', with args beginning with: 'hunter2'");
-        let told = format!("{error} {error:?} {}", error.source().map(ToString::to_string).unwrap_or_default());
-        assert!(!told.contains("hunter2"), "{told}");
+        let shown = format!("{error} {error:?} {}", error.source().map(ToString::to_string).unwrap_or_default());
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

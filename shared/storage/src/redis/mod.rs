@@ -1,12 +1,12 @@
-//! Redis and servers that speak its language: strings under keys, in no order.
+//! Redis and compatible servers: strings under unordered keys.
 //!
-//! What keeps no times and no tags gets them from what is cheap to ask: an etag is the length of a
-//! value and a digest of both its ends.
+//! Redis keeps no modification times or etags. We derive an etag from `STRLEN` and a digest of both ends of the
+//! value.
 
 mod address;
 mod answers;
 mod connection;
-mod counted;
+mod counting_stream;
 mod failure;
 mod scan;
 mod value;
@@ -26,36 +26,36 @@ use crate::{
 };
 use address::RedisAddress;
 pub(crate) use connection::Connections;
-use connection::Live;
+use connection::LiveConnection;
 
 use value::etag_of;
 
-/// Bytes of a piece of a stream.
+/// Bytes per piece of a stream.
 const PIECE: u64 = 256 * 1024;
 
-/// Seconds after which what a check of the connection wrote is gone by itself.
+/// Seconds until the server deletes a probe's key, in case the probe may not delete it.
 const PROBE_LASTS: u64 = 60;
 
-/// The keys of one database that start with a text.
+/// The keys of one database that start with a prefix.
 pub(crate) struct Redis {
     client: Client,
     prefix: String,
 }
 
-/// The way to the database.
+/// A database and the connections to it.
 #[derive(Clone)]
 struct Client {
     connections: Connections,
     address: RedisAddress,
 }
 
-/// Checks settings for what can be known without asking the server.
+/// Checks the settings as far as possible without the server.
 pub(crate) fn check(connection: &RedisConnection) -> Result<(), InvalidSetting> {
     RedisAddress::new(connection, None).map(drop)
 }
 
 impl Redis {
-    /// Prepares a database; asks nothing of anyone yet.
+    /// Opens a storage; makes no request yet.
     pub(crate) fn new(
         connection: &RedisConnection,
         secrets: &RedisSecrets,
@@ -66,28 +66,28 @@ impl Redis {
         Ok(Self { client: Client { connections, address }, prefix })
     }
 
-    /// Writes what is gone in a minute, and takes it away at once if that is allowed.
-    async fn can_write(&self, live: &Live) -> Result<(), StorageError> {
+    /// Writes a key that expires, and deletes it immediately if that is allowed.
+    async fn check_write(&self, live: &LiveConnection) -> Result<(), StorageError> {
         let key = self.probe_key();
         let content = "Longshore checks that it may write here.";
         let mut set = Pipeline::new();
         set.cmd("SET").arg(&key).arg(content).arg("EX").arg(PROBE_LASTS);
-        live.ask(Op::Put, &set).await?.next()?;
-        match live.ask(Op::Delete, Pipeline::new().cmd("DEL").arg(&key)).await?.next() {
-            // Export needs no right to delete.
+        live.send(Op::Put, &set).await?.next()?;
+        match live.send(Op::Delete, Pipeline::new().cmd("DEL").arg(&key)).await?.next() {
+            // An export needs no right to delete.
             Err(error) if error.kind != ErrorKind::Denied => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Lists, and asks for a key as a sync would; that there is none does not matter.
-    async fn can_read(&self, live: &Live) -> Result<(), StorageError> {
-        scan::once(live, "0", &self.prefix, 10).await?;
-        let mut asked = Pipeline::new();
+    /// Makes the calls of a listing and of a read, for a key that does not exist.
+    async fn check_read(&self, live: &LiveConnection) -> Result<(), StorageError> {
+        scan::next_keys(live, "0", &self.prefix, 10).await?;
+        let mut commands = Pipeline::new();
         let key = self.probe_key();
-        value::ask(&mut asked, key.as_bytes());
-        asked.cmd("TYPE").arg(&key);
-        live.ask(Op::List, &asked).await?.all()
+        value::push_commands(&mut commands, key.as_bytes());
+        commands.cmd("TYPE").arg(&key);
+        live.send(Op::List, &commands).await?.all()
     }
 
     fn probe_key(&self) -> String {
@@ -96,8 +96,8 @@ impl Redis {
 }
 
 impl Client {
-    /// Works on a connection, again and again on a fresh one, until it succeeds or fails for good.
-    async fn with<T, Fut>(&self, op: Op, work: impl Fn(Live) -> Fut + Send + Sync) -> Result<T, StorageError>
+    /// Does work on a connection, with retries on new connections, until it succeeds or fails for good.
+    async fn with<T, Fut>(&self, op: Op, work: impl Fn(LiveConnection) -> Fut + Send + Sync) -> Result<T, StorageError>
     where
         T: Send,
         Fut: Future<Output = Result<T, StorageError>> + Send,
@@ -107,25 +107,26 @@ impl Client {
         wire.attempt(call, || async { work(self.connections.get(op, &self.address).await?).await }).await
     }
 
-    /// Runs one command of which only its success matters.
-    async fn run(&self, op: Op, asked: &Pipeline) -> Result<(), StorageError> {
-        self.with(op, |live| async move { live.ask(op, asked).await?.all() }).await
+    /// Runs one command and checks that it succeeds.
+    async fn run(&self, op: Op, commands: &Pipeline) -> Result<(), StorageError> {
+        self.with(op, |live| async move { live.send(op, commands).await?.all() }).await
     }
 
-    /// What is known of a value, or why there is none to be had.
-    async fn look(&self, op: Op, key: &str) -> Result<ObjectMeta, StorageError> {
-        let found = self.with(op, |live| async move { value::look(&live, op, vec![key.into()]).await }).await?;
+    /// Returns the metadata of a value.
+    async fn metadata(&self, op: Op, key: &str) -> Result<ObjectMeta, StorageError> {
+        let found =
+            self.with(op, |live| async move { value::read_metadata(&live, op, vec![key.into()]).await }).await?;
         let object = found.into_iter().next().ok_or_else(|| not_found(op))?;
         object.fault.map_or(Ok(object.meta), |fault| Err(fault.error(op)))
     }
 
     /// Reads `length` bytes of a value from `first` on.
     async fn read(&self, key: &str, first: u64, length: u64) -> Result<Bytes, StorageError> {
-        let mut asked = Pipeline::new();
-        asked.cmd("GETRANGE").arg(key).arg(first).arg(first.saturating_add(length).saturating_sub(1));
-        let asked = &asked;
-        let bytes = self.with(Op::Get, |live| async move { live.ask(Op::Get, asked).await?.bytes() }).await?;
-        self.connections.wire().metrics().received(bytes.len() as u64);
+        let mut commands = Pipeline::new();
+        commands.cmd("GETRANGE").arg(key).arg(first).arg(first.saturating_add(length).saturating_sub(1));
+        let commands = &commands;
+        let bytes = self.with(Op::Get, |live| async move { live.send(Op::Get, commands).await?.bytes() }).await?;
+        self.connections.wire().metrics().add_received(bytes.len() as u64);
         Ok(bytes)
     }
 }
@@ -140,16 +141,16 @@ impl Storage for Redis {
         let too_large = || StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::TooLarge);
         let (bytes, etag) = match range {
             None => {
-                // One byte more than is wanted tells that there is more.
+                // Reading one byte more shows whether the value is larger than the limit.
                 let bytes = self.client.read(key, 0, max_bytes.saturating_add(1)).await?;
                 if bytes.is_empty() {
-                    self.client.look(Op::Get, key).await?;
+                    self.client.metadata(Op::Get, key).await?;
                 }
                 let etag = etag_of(&bytes);
                 (bytes, etag)
             }
             Some(range) => {
-                let object = self.client.look(Op::Get, key).await?;
+                let object = self.client.metadata(Op::Get, key).await?;
                 let (first, last) = part(range, object.size)?;
                 let length = last - first + 1;
                 if length > max_bytes {
@@ -165,7 +166,7 @@ impl Storage for Redis {
     }
 
     async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {
-        let object = self.client.look(Op::Get, key).await?;
+        let object = self.client.metadata(Op::Get, key).await?;
         let part = range.map(|range| part(range, object.size)).transpose()?;
         let (from, end) = part.map_or((0, object.size), |(first, last)| (first, last + 1));
         let (client, key, etag) = (self.client.clone(), key.to_owned(), object.etag.clone());
@@ -176,8 +177,8 @@ impl Storage for Redis {
                     return Ok(None);
                 }
                 let bytes = client.read(&key, at, PIECE.min(end - at)).await?;
-                // Pieces of different values make no value.
-                if client.look(Op::Get, &key).await?.etag != etag || bytes.is_empty() {
+                // The value changed meanwhile: pieces of different values must not be mixed.
+                if client.metadata(Op::Get, &key).await?.etag != etag || bytes.is_empty() {
                     return Err(StorageError::new(Op::Get, ErrorKind::Unavailable, FailureReason::BadAnswer));
                 }
                 let next = at + bytes.len() as u64;
@@ -196,29 +197,29 @@ impl Storage for Redis {
     }
 
     async fn put(&self, key: &str, body: Bytes, _: &PutOptions) -> Result<Option<String>, StorageError> {
-        let mut asked = Pipeline::new();
-        asked.cmd("SET").arg(key).arg(body.as_ref());
-        self.client.connections.wire().metrics().sent(body.len() as u64);
-        self.client.run(Op::Put, &asked).await?;
+        let mut commands = Pipeline::new();
+        commands.cmd("SET").arg(key).arg(body.as_ref());
+        self.client.connections.wire().metrics().add_sent(body.len() as u64);
+        self.client.run(Op::Put, &commands).await?;
         Ok(Some(etag_of(&body)))
     }
 
     async fn delete(&self, key: &str) -> Result<(), StorageError> {
-        let mut asked = Pipeline::new();
-        asked.cmd("DEL").arg(key);
-        self.client.run(Op::Delete, &asked).await
+        let mut commands = Pipeline::new();
+        commands.cmd("DEL").arg(key);
+        self.client.run(Op::Delete, &commands).await
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta, StorageError> {
-        self.client.look(Op::Head, key).await
+        self.client.metadata(Op::Head, key).await
     }
 
     async fn probe(&self, probe: Probe) -> Result<(), StorageError> {
-        // Not one of the connections there are: they were let in with what was right then.
-        let live = self.client.connections.fresh(Op::Connect, &self.client.address).await?;
+        // On a new connection, because an existing one was authenticated with the rights of that time.
+        let live = self.client.connections.open(Op::Connect, &self.client.address).await?;
         match probe {
-            Probe::Read => self.can_read(&live).await,
-            Probe::Write => self.can_write(&live).await,
+            Probe::Read => self.check_read(&live).await,
+            Probe::Write => self.check_write(&live).await,
         }
     }
 

@@ -1,16 +1,16 @@
-//! What is known of values without reading them whole.
+//! The metadata of values, without reading whole values.
 
 use longshore_model::FailureReason;
 use redis::Pipeline;
 use sha2::{Digest, Sha256};
 
 use super::answers::Answers;
-use super::connection::Live;
+use super::connection::LiveConnection;
 use crate::listed::describe;
-use crate::{Listed, ListingFault, ObjectMeta, Op, StorageError};
+use crate::{ListedObject, ListingFault, ObjectMeta, Op, StorageError};
 
-/// Bytes at each end of a value that its etag covers: a thousand values cost no more than 128 KiB, and a
-/// corrected value rarely keeps its length and both its ends.
+/// Bytes at each end of a value that its etag covers. A thousand values then cost at most 128 KiB, and a corrected
+/// value rarely keeps its length and both ends.
 const END: usize = 64;
 
 /// The etag of a whole value.
@@ -24,26 +24,30 @@ fn etag(size: u64, head: &[u8], tail: &[u8]) -> String {
     format!("{size:x}-{digest}")
 }
 
-/// Asks for what [`look`] needs of one key: three answers.
-pub(super) fn ask(asked: &mut Pipeline, key: &[u8]) {
-    asked.cmd("STRLEN").arg(key);
-    asked.cmd("GETRANGE").arg(key).arg(0).arg(END - 1);
-    asked.cmd("GETRANGE").arg(key).arg(-(END as i64)).arg(-1);
+/// Adds the commands that [`read_metadata`] needs for one key: three answers.
+pub(super) fn push_commands(commands: &mut Pipeline, key: &[u8]) {
+    commands.cmd("STRLEN").arg(key);
+    commands.cmd("GETRANGE").arg(key).arg(0).arg(END - 1);
+    commands.cmd("GETRANGE").arg(key).arg(-(END as i64)).arg(-1);
 }
 
-/// What is known of keys: one request for all of them, and one more where a key holds no string or
-/// nothing. Keys that are gone are left out.
+/// Returns the metadata of keys: one request for all of them, and one more if a key has no string or an empty one.
+/// Missing keys are left out.
 ///
 /// # Errors
-/// The server does not answer, or denies each one.
-pub(super) async fn look(live: &Live, op: Op, keys: Vec<Vec<u8>>) -> Result<Vec<Listed>, StorageError> {
+/// The server does not answer, or denies all keys.
+pub(super) async fn read_metadata(
+    live: &LiveConnection,
+    op: Op,
+    keys: Vec<Vec<u8>>,
+) -> Result<Vec<ListedObject>, StorageError> {
     let mut objects = Vec::with_capacity(keys.len());
-    let mut asked = Pipeline::with_capacity(keys.len() * 3);
+    let mut commands = Pipeline::with_capacity(keys.len() * 3);
     let mut texts = Vec::with_capacity(keys.len());
     for key in keys {
         match String::from_utf8(key) {
             Ok(key) => {
-                ask(&mut asked, key.as_bytes());
+                push_commands(&mut commands, key.as_bytes());
                 texts.push(key);
             }
             Err(error) => objects.push(ListingFault::KeyNotUtf8.at(describe(error.as_bytes()))),
@@ -52,13 +56,13 @@ pub(super) async fn look(live: &Live, op: Op, keys: Vec<Vec<u8>>) -> Result<Vec<
     if texts.is_empty() {
         return Ok(objects);
     }
-    let mut answers = live.ask(op, &asked).await?;
-    let (mut untold, mut denied, all) = (Vec::new(), 0, texts.len());
+    let mut answers = live.send(op, &commands).await?;
+    let (mut unclear, mut denied, all) = (Vec::new(), 0, texts.len());
     for key in texts {
-        match known(&mut answers) {
-            Ok((0, _)) => untold.push(key),
+        match read_one(&mut answers) {
+            Ok((0, _)) => unclear.push(key),
             Ok((size, etag)) => objects.push(ObjectMeta { key, size, etag: Some(etag), modified_at: None }.into()),
-            Err(error) if error.reason == FailureReason::WrongValueType => untold.push(key),
+            Err(error) if error.reason == FailureReason::WrongValueType => unclear.push(key),
             Err(error) if error.reason == FailureReason::AccessDenied => {
                 denied += 1;
                 if denied == all {
@@ -69,27 +73,32 @@ pub(super) async fn look(live: &Live, op: Op, keys: Vec<Vec<u8>>) -> Result<Vec<
             Err(error) => return Err(error),
         }
     }
-    tell(live, op, untold, &mut objects).await?;
+    check_types(live, op, unclear, &mut objects).await?;
     Ok(objects)
 }
 
-/// Length and etag of the next key.
-fn known(answers: &mut Answers) -> Result<(u64, String), StorageError> {
+/// Reads length and etag of the next key.
+fn read_one(answers: &mut Answers) -> Result<(u64, String), StorageError> {
     let (size, head, tail) = (answers.number(), answers.bytes(), answers.bytes());
     let size = size?;
     Ok((size, etag(size, &head?, &tail?)))
 }
 
-/// Tells empty strings from what is gone and what is no string.
-async fn tell(live: &Live, op: Op, keys: Vec<String>, objects: &mut Vec<Listed>) -> Result<(), StorageError> {
+/// Distinguishes empty strings from missing keys and from other types.
+async fn check_types(
+    live: &LiveConnection,
+    op: Op,
+    keys: Vec<String>,
+    objects: &mut Vec<ListedObject>,
+) -> Result<(), StorageError> {
     if keys.is_empty() {
         return Ok(());
     }
-    let mut asked = Pipeline::with_capacity(keys.len());
+    let mut commands = Pipeline::with_capacity(keys.len());
     for key in &keys {
-        asked.cmd("TYPE").arg(key);
+        commands.cmd("TYPE").arg(key);
     }
-    let mut answers = live.ask(op, &asked).await?;
+    let mut answers = live.send(op, &commands).await?;
     for key in keys {
         match answers.text()?.as_str() {
             "none" => {}
@@ -105,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_etag_tells_lengths_and_both_ends_apart() {
+    fn an_etag_depends_on_length_and_both_ends() {
         let long = |head: char, middle: char, tail: char| format!("{head}{}{tail}", middle.to_string().repeat(500));
         let etags = ["", "{}", "[]", "{}}", &long('a', '-', 'b'), &long('b', '-', 'b'), &long('a', '-', 'a')];
         let mut etags: Vec<String> = etags.iter().map(|value| etag_of(value.as_bytes())).collect();

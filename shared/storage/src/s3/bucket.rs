@@ -1,4 +1,4 @@
-//! Where a bucket is, and the exact URI of each of its keys.
+//! A bucket's address and the exact URI of each of its keys.
 
 use std::borrow::Cow;
 
@@ -12,38 +12,38 @@ use crate::wire::{BaseUri, EndpointSetting, QUERY};
 
 const ENDPOINT: EndpointSetting = EndpointSetting {
     field: "s3_endpoint",
-    not_a_url: "an endpoint is a URL such as https://minio.example.com:9000",
-    has_user: "an endpoint has no user and password: use the key fields",
-    has_query: "an endpoint has no query",
+    not_a_url: "an endpoint must be a URL such as https://minio.example.com:9000",
+    has_user: "an endpoint may not contain a user and password: use the key fields",
+    has_query: "an endpoint may not contain a query",
 };
 
-/// S3 allows no longer keys.
+/// S3's limit for keys, in bytes.
 const LONGEST_KEY: usize = 1_024;
 
-/// A bucket's address, checked.
+/// A bucket's validated address.
 #[derive(Debug, Clone)]
 pub(super) struct Bucket {
     pub(super) name: String,
     pub(super) region: String,
-    /// What comes before `/key`: the host, and on most endpoints the bucket.
+    /// Everything before `/key`: the host, and with path style also the bucket.
     pub(super) base: BaseUri,
 }
 
 impl Bucket {
-    /// Checks the settings and settles the address: virtual-host style on AWS and where the endpoint
-    /// begins with `{bucket}.`, path style elsewhere.
+    /// Validates the settings and chooses the address: virtual-host style on AWS and for endpoints that begin with
+    /// `{bucket}.`, path style otherwise.
     pub(super) fn new(connection: &S3Connection, default_region: &str) -> Result<Self, InvalidSetting> {
-        let filled =
+        let non_empty =
             |field: &Option<String>| field.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         let name = connection.bucket.clone();
-        let region = filled(&connection.region_name).unwrap_or_else(|| default_region.to_owned());
+        let region = non_empty(&connection.region_name).unwrap_or_else(|| default_region.to_owned());
         if !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return Err(InvalidSetting::new(
                 "region_name",
-                "a region has letters, digits and hyphens only, such as eu-central-1",
+                "a region may contain only letters, digits and hyphens, such as eu-central-1",
             ));
         }
-        match filled(&connection.s3_endpoint) {
+        match non_empty(&connection.s3_endpoint) {
             None => Self::on_aws(name, region),
             Some(endpoint) => Self::at(&endpoint, name, region),
         }
@@ -53,26 +53,26 @@ impl Bucket {
         if !is_aws_name(&name) {
             return Err(InvalidSetting::new(
                 "bucket",
-                "a bucket name on AWS has 3 to 63 lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit",
+                "a bucket name on AWS must have 3 to 63 lower-case letters, digits, dots and hyphens, and begin and end with a letter or digit",
             ));
         }
         if name.ends_with("--x-s3") {
-            let message = "directory buckets of S3 Express cannot be used: their listings have no order";
+            let message = "directory buckets of S3 Express are not supported: their listings are unordered";
             return Err(InvalidSetting::new("bucket", message));
         }
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        // AWS's certificate covers one label before the domain, so a name with dots goes into the path.
+        // AWS's certificate covers one label before the domain, so a bucket name with dots goes into the path.
         let is_dotted = name.contains('.');
         let host = if is_dotted { format!("s3.{region}.{domain}") } else { format!("{name}.s3.{region}.{domain}") };
         let authority = Authority::try_from(host)
-            .map_err(|_| InvalidSetting::new("region_name", "this region does not make a host name"))?;
+            .map_err(|_| InvalidSetting::new("region_name", "this region does not form a valid host name"))?;
         let base = BaseUri::new(Scheme::HTTPS, authority);
         let base = if is_dotted { base.below(&name) } else { base };
         Ok(Self { name, region, base })
     }
 
     fn at(endpoint: &str, name: String, region: String) -> Result<Self, InvalidSetting> {
-        // Compatible stores allow more names than AWS, but none allows these.
+        // Compatible stores allow more names than AWS, but none of them allows these.
         if name.is_empty()
             || name == "."
             || name == ".."
@@ -83,15 +83,15 @@ impl Bucket {
         {
             return Err(InvalidSetting::new(
                 "bucket",
-                "a bucket name has 1 to 255 characters without slashes and spaces",
+                "a bucket name must have 1 to 255 characters, without slashes and spaces",
             ));
         }
-        // Some stores answer under a host per bucket only; the placeholder says so.
+        // Some stores support only virtual-host style; the placeholder selects it.
         let host_style = endpoint.split_once("://{bucket}.");
         if host_style.is_some() && !is_aws_name(&name) {
             return Err(InvalidSetting::new(
                 "bucket",
-                "a bucket name in a host has 3 to 63 lower-case letters, digits, dots and hyphens, and begins and ends with a letter or digit",
+                "a bucket name that is part of the host must have 3 to 63 lower-case letters, digits, dots and hyphens, and begin and end with a letter or digit",
             ));
         }
         let endpoint = match host_style {
@@ -101,7 +101,7 @@ impl Bucket {
         if endpoint.contains(['{', '}']) {
             return Err(InvalidSetting::new(
                 ENDPOINT.field,
-                "the placeholder {bucket} stands at the beginning of the host: https://{bucket}.example.com",
+                "the placeholder {bucket} must be at the beginning of the host: https://{bucket}.example.com",
             ));
         }
         let base = BaseUri::parse(&endpoint, &ENDPOINT)?;
@@ -112,7 +112,7 @@ impl Bucket {
         Ok(Self { name, region, base })
     }
 
-    /// The URI of an object. `None` for a key that no bucket has: an empty one would name the bucket itself.
+    /// The URI of an object. `None` for a key that no bucket can have: an empty one would name the bucket itself.
     pub(super) fn object(&self, key: &str) -> Option<Uri> {
         if key.is_empty() || key.len() > LONGEST_KEY {
             return None;
@@ -120,13 +120,13 @@ impl Bucket {
         self.base.key(key)
     }
 
-    /// The URI of the bucket with these parameters, already in the order of their names.
+    /// The bucket's URI with these query parameters, which must be sorted by name.
     pub(super) fn query(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
         self.base.uri("", parameters)
     }
 }
 
-/// Whether AWS could have a bucket of this name.
+/// Whether this is a valid bucket name on AWS.
 fn is_aws_name(name: &str) -> bool {
     let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = name.as_bytes();
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_on_aws_has_its_own_host_and_one_elsewhere_a_path() {
+    fn a_bucket_on_aws_is_in_the_host_and_elsewhere_in_the_path() {
         let on_aws = bucket("photos", None);
         assert_eq!(on_aws.object("a b").unwrap(), "https://photos.s3.us-east-1.amazonaws.com/a%20b");
         let dotted = bucket("photos.example.org", None);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_with_the_placeholder_is_reached_as_the_buckets_own_host() {
+    fn an_endpoint_with_the_placeholder_has_the_bucket_in_its_host() {
         let own = bucket("photos", Some("https://{bucket}.oss.example.com:8443/base"));
         assert_eq!(own.object("a b").unwrap(), "https://photos.oss.example.com:8443/base/a%20b");
         assert_eq!(own.base.authority(), "photos.oss.example.com:8443");
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_other_clients_change_are_sent_as_they_are() {
+    fn keys_that_other_clients_change_are_sent_unchanged() {
         let bucket = bucket("b-1", Some("http://h"));
         for (key, path) in [
             ("a/../b", "/b-1/a/../b"),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_names_the_bucket_itself_or_is_too_long() {
+    fn empty_and_too_long_keys_have_no_uri() {
         let bucket = bucket("b-1", None);
         assert!(bucket.object("").is_none());
         assert!(bucket.object(&"k".repeat(1_024)).is_some());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_cannot_work_name_their_field() {
+    fn invalid_settings_name_their_field() {
         assert_eq!(refused("fast--use1-az4--x-s3", None), "bucket");
         for name in
             ["fast--use1-az4--x-s3", "", "ab", "Photos", "a_b", "-ab", "ab-", "a..b", "a/b", "b?x", "b#x", "b@evil.com"]
@@ -230,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_key_comes_back_from_its_path(key in "\\PC{1,200}|[\\x00-\\x7f]{1,200}|[./]{1,12}") {
+        fn every_key_can_be_decoded_from_its_path(key in "\\PC{1,200}|[\\x00-\\x7f]{1,200}|[./]{1,12}") {
             for endpoint in [None, Some("http://h:1/base")] {
                 let bucket = bucket("b-1", endpoint);
                 let uri = bucket.object(&key).unwrap();

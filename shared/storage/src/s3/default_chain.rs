@@ -1,4 +1,4 @@
-//! The process's own identity, as AWS's default chain finds it.
+//! The process's own AWS identity, found by AWS's default chain.
 
 use std::fmt;
 
@@ -18,25 +18,25 @@ use longshore_telemetry::causes;
 use tokio::sync::Mutex;
 
 use super::profile::UnsupportedProfile;
-use crate::wire::{Expiring, Fresh};
+use crate::wire::{ExpiringCache, ExpiringValue};
 use crate::{ErrorKind, Op, StorageError};
 
-/// The identity of this process: environment, profile, web identity, container, instance, in this order.
+/// The process's AWS identity: environment, profile, web identity, container, instance, in this order.
 ///
-/// One for a process. Credentials are fetched once, by one caller at a time, and again before they expire.
-pub(crate) struct Ambient {
-    /// `None` before the first use and after a failure: the chain reports a faulty profile only once, and a new one reads
-    /// the files again.
+/// One instance per process. Credentials are fetched once, by one caller at a time, and again before they expire.
+pub(crate) struct DefaultChain {
+    /// `None` before the first use and after a failure: the SDK's chain reports a faulty profile only once, and a new
+    /// chain reads the files again.
     chain: Mutex<Option<DefaultCredentialsChain>>,
-    cache: Expiring<Credentials>,
+    cache: ExpiringCache<Credentials>,
 }
 
-impl Ambient {
+impl DefaultChain {
     pub(crate) fn new() -> Self {
-        Self { chain: Mutex::default(), cache: Expiring::default() }
+        Self { chain: Mutex::default(), cache: ExpiringCache::default() }
     }
 
-    /// Credentials that are good for some minutes.
+    /// Returns credentials that are valid for some minutes.
     pub(super) async fn get(&self, op: Op) -> Result<Credentials, StorageError> {
         let renew = async {
             let mut kept = self.chain.lock().await;
@@ -46,24 +46,24 @@ impl Ambient {
             };
             let credentials = chain.provide_credentials().await.map_err(|error| failed(op, error))?;
             *kept = Some(chain);
-            Ok(Fresh { end: credentials.expiry(), value: credentials })
+            Ok(ExpiringValue { end: credentials.expiry(), value: credentials })
         };
         self.cache.get(renew).await
     }
 
-    pub(super) fn cache(&self) -> &Expiring<Credentials> {
+    pub(super) fn cache(&self) -> &ExpiringCache<Credentials> {
         &self.cache
     }
 
     #[cfg(test)]
-    pub(crate) fn holding(credentials: Credentials) -> Self {
-        let fresh = Fresh { end: credentials.expiry(), value: credentials };
-        Self { chain: Mutex::default(), cache: Expiring::holding(fresh) }
+    pub(crate) fn with_credentials(credentials: Credentials) -> Self {
+        let fresh = ExpiringValue { end: credentials.expiry(), value: credentials };
+        Self { chain: Mutex::default(), cache: ExpiringCache::with_value(fresh) }
     }
 }
 
-/// The SDK's way to the services that hand out credentials. The operator chooses these, so the
-/// address guard has no say.
+/// The SDK's HTTP client for the services that issue credentials. The operator chooses these services, so the address
+/// guard does not apply.
 pub(super) fn sdk_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
@@ -77,7 +77,7 @@ async fn default_chain() -> DefaultCredentialsChain {
 
 fn failed(op: Op, error: CredentialsError) -> StorageError {
     if let Some(profile) = UnsupportedProfile::of(&error) {
-        return StorageError::caused(op, ErrorKind::Denied, FailureReason::MissingCredentials, profile);
+        return StorageError::with_source(op, ErrorKind::Denied, FailureReason::MissingCredentials, profile);
     }
     let (kind, reason) = match &error {
         CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
@@ -85,14 +85,14 @@ fn failed(op: Op, error: CredentialsError) -> StorageError {
         }
         error if is_refused_by_metadata(error) => (ErrorKind::Denied, FailureReason::MissingCredentials),
         error if is_refused_by_sts(error) => (ErrorKind::Denied, FailureReason::NoIdentity),
-        // The service that hands them out did not answer as it should; the enum may also grow.
+        // The issuing service gave no proper answer. The SDK may also add variants to this enum.
         _ => (ErrorKind::Unavailable, FailureReason::Unavailable),
     };
-    StorageError::caused(op, kind, reason, error)
+    StorageError::with_source(op, kind, reason, error)
 }
 
-/// Whether the instance's metadata service answered that it has nothing for this process: it is switched
-/// off, forbids it, or knows only its first version, which is never spoken. Asking again changes nothing.
+/// Whether the instance's metadata service answered that it has no credentials for this process: it is disabled,
+/// forbids access, or supports only its first version, which the SDK does not use. Retrying does not help.
 fn is_refused_by_metadata(error: &CredentialsError) -> bool {
     let said_no = |answer: &HttpResponse| !answer.status().is_server_error() && answer.status().as_u16() != 429;
     causes(error).any(|cause| match cause.downcast_ref::<ImdsError>() {
@@ -104,18 +104,18 @@ fn is_refused_by_metadata(error: &CredentialsError) -> bool {
     })
 }
 
-/// Whether STS does not take the web identity that this process was given.
+/// Whether STS refuses the web identity of this process.
 fn is_refused_by_sts(error: &CredentialsError) -> bool {
     causes(error).any(|cause| {
         cause
             .downcast_ref::<SdkError<AssumeRoleWithWebIdentityError, HttpResponse>>()
             .and_then(|error| Some(error.as_service_error()?.is_idp_communication_error_exception()))
-            .is_some_and(|is_away| !is_away)
+            .is_some_and(|is_unavailable| !is_unavailable)
     })
 }
 
-impl fmt::Debug for Ambient {
+impl fmt::Debug for DefaultChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ambient")
+        f.write_str("DefaultChain")
     }
 }

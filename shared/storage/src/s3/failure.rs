@@ -1,4 +1,4 @@
-//! What S3's refusals mean.
+//! Maps S3's refusals to errors.
 
 use http::StatusCode;
 use longshore_model::FailureReason;
@@ -6,18 +6,18 @@ use longshore_model::FailureReason;
 use crate::wire::{Answer, THROTTLED, by_status, first_texts};
 use crate::{ErrorKind, Op, StorageError};
 
-/// Turns an answer other than a success into an error.
-pub(super) fn refused(op: Op, answer: &Answer) -> StorageError {
+/// Converts an unsuccessful answer into an error.
+pub(super) fn refusal_error(op: Op, answer: &Answer) -> StorageError {
     let [code] = first_texts(&answer.body, ["Code"]);
-    coded(op, answer, &code)
+    from_code(op, answer, &code)
 }
 
-/// The same for a code that came in a success's body.
-pub(super) fn coded(op: Op, answer: &Answer, code: &str) -> StorageError {
-    crate::wire::refused(op, answer, meaning(op, answer.status, code), code, "x-amz-request-id")
+/// Converts an error code into an error; also for a code in the body of a successful answer.
+pub(super) fn from_code(op: Op, answer: &Answer, code: &str) -> StorageError {
+    crate::wire::refusal_error(op, answer, meaning(op, answer.status, code), code, "x-amz-request-id")
 }
 
-/// Codes go first, since S3 and its imitations agree on them more than on statuses.
+/// The code decides before the status, because S3 and compatible stores agree more on codes than on statuses.
 fn meaning(op: Op, status: StatusCode, code: &str) -> (ErrorKind, FailureReason) {
     use ErrorKind::{Denied, Invalid, NotFound, Unavailable};
     match code {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_means_what_its_code_says_and_else_what_its_status_says() {
+    fn the_code_of_a_refusal_decides_and_without_one_the_status() {
         use ErrorKind::{Denied, Invalid, NotFound, Throttled, Unavailable};
         let throttled = Throttled { retry_after: None };
         for (op, status, code, kind, reason) in [
@@ -92,23 +92,23 @@ mod tests {
         ] {
             let body = format!("<?xml version=\"1.0\"?>\n<Error>\n<Code>{code}</Code><Message>m</Message></Error>");
             let body = if code.is_empty() { String::new() } else { body };
-            let error = refused(op, &answer(status, &body));
+            let error = refusal_error(op, &answer(status, &body));
             assert_eq!((error.kind, error.reason), (kind, reason), "{op:?} {status} {code}");
         }
     }
 
     #[test]
-    fn nothing_but_code_and_request_id_of_a_refusal_is_kept() {
+    fn only_code_and_request_id_of_a_refusal_are_kept() {
         let body = "<Error><Code>Access Denied</Code><Message>secret-key</Message><Resource>/b/k</Resource></Error>";
-        let error = refused(Op::Get, &answer(403, body));
+        let error = refusal_error(Op::Get, &answer(403, body));
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(cause, "the server answered 403 Forbidden AccessDenied, request id none");
     }
 
     #[test]
-    fn a_wait_is_read_in_seconds_and_as_a_date() {
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
         let mut busy = answer(503, "");
-        let wait = |answer: &Answer| match refused(Op::List, answer).kind {
+        let wait = |answer: &Answer| match refusal_error(Op::List, answer).kind {
             ErrorKind::Throttled { retry_after } => retry_after.map(|wait| wait.as_secs()),
             kind => panic!("{kind:?}"),
         };

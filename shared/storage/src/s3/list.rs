@@ -1,7 +1,7 @@
-//! `ListObjectsV2`: its answer read token by token, and the cursor that continues it.
+//! Reads the answer to `ListObjectsV2` token by token, and computes the cursor of the next page.
 //!
-//! The cursor is the last key of a page, given back as `start-after`. A continuation token would
-//! bind a job to one server and a few hours; a key is good at any time and for any process.
+//! The cursor is the last key of a page, sent as `start-after`. A continuation token is valid for one server and a
+//! few hours only; a key is valid at any time and for any process.
 
 use std::borrow::Cow;
 
@@ -12,20 +12,20 @@ use percent_encoding::percent_decode_str;
 
 use crate::cloud::{LAST_CHAR, ListingError, ascends, bare_etag, listing_text};
 use crate::wire::{Scanner, Token, resolve};
-use crate::{ListPage, Listed, ObjectMeta};
+use crate::{ListPage, ListedObject, ObjectMeta};
 
-/// About as much of an answer as goes to one object, so that a page grows its list once or never.
+/// About as many bytes of an answer belong to one object; the estimate lets a page allocate its list once.
 const BYTES_PER_OBJECT: usize = 200;
 
-/// What a listing's answer says.
+/// The content of a listing's answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
-    objects: Vec<Listed>,
+    objects: Vec<ListedObject>,
     prefixes: Vec<String>,
     truncated: bool,
 }
 
-/// The elements that are read; all others are passed over.
+/// The elements that are read; all others are skipped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Element {
     Key,
@@ -52,22 +52,22 @@ pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
     let mut scanner = Scanner::new(text);
     let mut parser = Parser::default();
     parser.listing.objects.reserve(text.len() / BYTES_PER_OBJECT);
-    // Whatever is wrong with the grammar after a listing's first tag came with the transport.
-    while let Some(token) = scanner.next().map_err(|_| parser.broken())? {
+    // Once the first tag has shown a listing, a grammar error means that the transport cut the answer.
+    while let Some(token) = scanner.next().map_err(|_| parser.grammar_error())? {
         match token {
             Token::Open(name) => parser.open(name)?,
             Token::Close => parser.close()?,
             Token::Text(_) | Token::Literal(_) if parser.element == Element::Other => {}
-            Token::Text(text) => resolve(text, &mut parser.text).map_err(|_| parser.broken())?,
+            Token::Text(text) => resolve(text, &mut parser.text).map_err(|_| parser.grammar_error())?,
             Token::Literal(text) => parser.text.push_str(text),
         }
     }
     parser.finish()
 }
 
-/// Reads the body of an answer to `ListObjectsV2` as the client does, for those who measure that alone.
+/// Reads the body of an answer to `ListObjectsV2` as the client does, for benchmarks of the parser.
 ///
-/// `None` for one that cannot be trusted to be a whole page.
+/// `None` for an answer that may not be a whole page.
 pub fn read_listing(body: &[u8]) -> Option<ListPage> {
     parse(body).ok()?.into_page(None).ok()
 }
@@ -103,7 +103,7 @@ impl Default for Parser {
 }
 
 impl Parser {
-    fn broken(&self) -> ListingError {
+    fn grammar_error(&self) -> ListingError {
         if self.is_listing.is_some() { ListingError::CutShort } else { ListingError::NotAListing }
     }
 
@@ -176,7 +176,7 @@ impl Parser {
     }
 
     fn finish(self) -> Result<Listing, ListingError> {
-        // An empty body is a cut one too: a listing of nothing has tags.
+        // An empty body is also cut short: an empty listing has tags.
         if self.depth > 0 || self.is_listing.is_none() {
             return Err(ListingError::CutShort);
         }
@@ -185,7 +185,7 @@ impl Parser {
         }
         let mut listing = self.listing;
         listing.truncated = self.truncated.ok_or(ListingError::Lacks("IsTruncated"))?;
-        // The element may stand behind the keys, and servers that ignore the request leave it out.
+        // `EncodingType` may come after the keys, and servers that ignore the parameter omit it.
         if self.url_encoded {
             for key in listing.objects.iter_mut().map(|object| &mut object.meta.key).chain(&mut listing.prefixes) {
                 decode(key)?;
@@ -195,7 +195,7 @@ impl Parser {
     }
 }
 
-/// Undoes `encoding-type=url`, in which a space is `+` and a plus sign `%2B`.
+/// Decodes `encoding-type=url`, which writes a space as `+` and a plus sign as `%2B`.
 fn decode(key: &mut String) -> Result<(), ListingError> {
     if !key.contains(['%', '+']) {
         return Ok(());
@@ -208,14 +208,14 @@ fn decode(key: &mut String) -> Result<(), ListingError> {
 
 fn time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    usual_time(text).or_else(|| text.parse().ok())
+    s3_time(text).or_else(|| text.parse().ok())
 }
 
-/// The one way in which S3 and nearly all servers write a time: `2026-01-02T03:04:05.678Z`.
-fn usual_time(text: &str) -> Option<Timestamp> {
+/// Parses the format that S3 and nearly all servers use: `2026-01-02T03:04:05.678Z`. Faster than the general parser.
+fn s3_time(text: &str) -> Option<Timestamp> {
     let text: &[u8; 24] = text.as_bytes().try_into().ok()?;
-    let mut layout = b"0000-00-00T00:00:00.000Z".iter().zip(text);
-    if !layout.all(|(sign, byte)| if *sign == b'0' { byte.is_ascii_digit() } else { sign == byte }) {
+    let mut pattern = b"0000-00-00T00:00:00.000Z".iter().zip(text);
+    if !pattern.all(|(sign, byte)| if *sign == b'0' { byte.is_ascii_digit() } else { sign == byte }) {
         return None;
     }
     let number = |from: usize, to: usize| text[from..to].iter().fold(0, |sum, byte| sum * 10 + i16::from(byte - b'0'));
@@ -226,27 +226,27 @@ fn usual_time(text: &str) -> Option<Timestamp> {
 }
 
 impl Listing {
-    /// The page as the caller gets it, or why the listing cannot be trusted to be complete.
+    /// Returns the page, or why the listing may be incomplete.
     ///
-    /// `after` is the key that the listing had to start behind.
+    /// `after` is the key after which the listing was requested to start.
     pub(super) fn into_page(mut self, after: Option<&str>) -> Result<ListPage, ListingError> {
-        let last = self.objects.last().map(Listed::key).max(self.prefixes.last().map(String::as_str));
+        let last = self.objects.last().map(ListedObject::key).max(self.prefixes.last().map(String::as_str));
         let next = match (self.truncated, last) {
             (false, _) => None,
             (true, None) => return Err(ListingError::EmptyPage),
-            // Behind a prefix the listing goes on after everything below it.
+            // After a prefix, the next page starts after everything below the prefix.
             (true, Some(last)) if self.prefixes.last().is_some_and(|prefix| prefix == last) => {
                 Some(format!("{last}{LAST_CHAR}"))
             }
             (true, Some(last)) => Some(last.to_owned()),
         };
-        let advances = ascends(after, self.objects.iter().map(Listed::key))
+        let advances = ascends(after, self.objects.iter().map(ListedObject::key))
             && ascends(None, self.prefixes.iter().map(String::as_str))
             && next.as_deref().is_none_or(|next| Some(next) > after);
         if !advances {
             return Err(ListingError::DoesNotAdvance);
         }
-        // Listed before, and listed again only for a key below it that sorts behind even the cursor.
+        // This prefix was listed before. It comes again only if a key below it sorts after the cursor.
         if let Some(after) = after {
             self.prefixes.retain(|prefix| prefix.as_str() > after || !after.ends_with(LAST_CHAR));
         }

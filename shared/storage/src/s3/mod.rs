@@ -1,8 +1,8 @@
-//! S3 and stores that speak its language.
+//! S3 and compatible stores.
 
-mod ambient;
 mod bucket;
 mod credentials;
+mod default_chain;
 mod failure;
 mod list;
 mod profile;
@@ -20,15 +20,15 @@ use longshore_model::{FailureReason, S3Connection, S3sConnection, Secret, Storag
 use crate::cloud::{Cloud, CloudRequest, CloudStorage, ListingAnswer, ListingError};
 use crate::wire::{Answer, Wire};
 use crate::{Endpoint, ErrorKind, InvalidSetting, ListRequest, Op, PutOptions, StorageError};
-pub(crate) use ambient::Ambient;
 use bucket::Bucket;
-pub(crate) use credentials::{CredentialSource, own};
+pub(crate) use credentials::{CredentialSource, from_fields};
+pub(crate) use default_chain::DefaultChain;
 pub use list::read_listing;
 pub(crate) use profile::UnsupportedProfile;
 pub(crate) use role::Roles;
-use sign::{Payload, Unsignable};
+use sign::{Payload, SigningError};
 
-/// `SigV4` allows no longer validity of a signed URL: seven days.
+/// The limit of `SigV4`: seven days.
 const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// One bucket.
@@ -38,17 +38,17 @@ pub(crate) struct S3 {
     credentials: CredentialSource,
 }
 
-/// The access key that signed the last try of a call.
+/// The access key ID that signed the last try of a call.
 pub(crate) type UsedKey = Mutex<Option<String>>;
 
-/// Checks settings for what can be known without asking the storage.
+/// Checks the settings as far as possible without a request.
 pub(crate) fn check(connection: &S3Connection, default_region: &str) -> Result<(), InvalidSetting> {
     Bucket::new(connection, default_region)?;
     kms_key_id(connection)?;
     Ok(())
 }
 
-/// The same for a bucket that is reached as a role.
+/// The same for a bucket that is accessed with a role.
 pub(crate) fn check_s3s(connection: &S3sConnection, default_region: &str) -> Result<(), InvalidSetting> {
     check(&connection.s3, default_region)?;
     role::check_role(connection)
@@ -59,14 +59,14 @@ fn kms_key_id(connection: &S3Connection) -> Result<Option<String>, InvalidSettin
     match id {
         Some(id) if !id.bytes().all(|b| b.is_ascii_graphic()) => Err(InvalidSetting::new(
             "aws_sse_kms_key_id",
-            "a KMS key id or ARN has no spaces and only ASCII characters",
+            "a KMS key ID or ARN may contain only ASCII characters, without spaces",
         )),
         id => Ok(id.map(str::to_owned)),
     }
 }
 
 impl S3 {
-    /// Prepares a bucket; makes no request yet.
+    /// Opens a bucket; makes no request yet.
     pub(crate) fn open(
         connection: &S3Connection,
         prefix: String,
@@ -86,7 +86,7 @@ impl Cloud for S3 {
 
     fn kind(&self) -> StorageKind {
         match self.credentials {
-            CredentialSource::Own(_) | CredentialSource::Ambient(_) => StorageKind::S3,
+            CredentialSource::Fields(_) | CredentialSource::DefaultChain(_) => StorageKind::S3,
             CredentialSource::Role(_) => StorageKind::S3s,
         }
     }
@@ -99,8 +99,8 @@ impl Cloud for S3 {
         self.bucket.base.endpoint()
     }
 
-    /// Nothing yet. Credentials are fetched for each try, so that a hiccup of the service that hands them out is
-    /// retried like one of the bucket.
+    /// Fetches nothing: credentials are fetched for each try, so that a short failure of the service that issues them
+    /// is retried like one of the bucket.
     async fn grant(&self, _: &Wire) -> Result<UsedKey, StorageError> {
         Ok(UsedKey::default())
     }
@@ -110,7 +110,7 @@ impl Cloud for S3 {
         *used.lock().unwrap_or_else(PoisonError::into_inner) = Some(credentials.access_key_id().to_owned());
         let payload = if self.bucket.base.is_encrypted() { Payload::Unsigned } else { Payload::Signed };
         sign::headers(request, &credentials, &self.bucket.region, payload, SystemTime::now())
-            .map_err(|error| unsignable(op, error))
+            .map_err(|error| signing_error(op, error))
     }
 
     async fn renew(&self, used: &UsedKey) -> bool {
@@ -125,7 +125,7 @@ impl Cloud for S3 {
     }
 
     fn refusal(&self, op: Op, answer: &Answer) -> StorageError {
-        failure::refused(op, answer)
+        failure::refusal_error(op, answer)
     }
 
     fn request(&self, op: Op, key: &str) -> Result<CloudRequest, StorageError> {
@@ -145,7 +145,7 @@ impl Cloud for S3 {
         }
         if let Some(id) = &options.kms_key_id {
             let id = HeaderValue::from_str(id).map_err(|error| {
-                StorageError::caused(Op::Put, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
+                StorageError::with_source(Op::Put, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
             })?;
             let encryption = HeaderName::from_static("x-amz-server-side-encryption");
             request = request
@@ -157,7 +157,7 @@ impl Cloud for S3 {
 
     fn list_request(&self, request: &ListRequest<'_>, _: Option<&str>) -> Result<Option<CloudRequest>, StorageError> {
         let limit = request.limit.clamp(1, 1_000).to_string();
-        // Signed URLs need no order, but a listing of parameters in order is easier to read in a trace.
+        // The order does not matter for signatures, but sorted parameters are easier to read in a trace.
         let mut parameters = Vec::with_capacity(6);
         parameters.extend(request.delimiter.map(|delimiter| ("delimiter", delimiter)));
         parameters.extend([("encoding-type", "url"), ("list-type", "2"), ("max-keys", limit.as_str())]);
@@ -169,7 +169,7 @@ impl Cloud for S3 {
     fn read_listing(&self, request: &ListRequest<'_>, answer: &Answer) -> Result<ListingAnswer, StorageError> {
         match list::parse(&answer.body).and_then(|listing| listing.into_page(request.start())) {
             Ok(page) => Ok(ListingAnswer::Page(page)),
-            Err(ListingError::Refused(code)) => Err(failure::coded(Op::List, answer, &code)),
+            Err(ListingError::Refused(code)) => Err(failure::from_code(Op::List, answer, &code)),
             Err(error) => Err(error.into()),
         }
     }
@@ -185,7 +185,7 @@ impl Cloud for S3 {
         let now = SystemTime::now();
         sign::url(request.uri, self.bucket.base.authority(), &credentials, &self.bucket.region, ttl, now)
             .map(Secret::new)
-            .map_err(|error| unsignable(Op::Presign, error))
+            .map_err(|error| signing_error(Op::Presign, error))
     }
 
     fn uri(&self, key: &str) -> String {
@@ -193,6 +193,6 @@ impl Cloud for S3 {
     }
 }
 
-fn unsignable(op: Op, error: Unsignable) -> StorageError {
-    StorageError::caused(op, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
+fn signing_error(op: Op, error: SigningError) -> StorageError {
+    StorageError::with_source(op, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
 }

@@ -1,18 +1,18 @@
-//! AWS profiles that sign in by a way that this build leaves out.
+//! AWS profiles with a way to sign in that this build does not support.
 
 use aws_credential_types::provider::error::CredentialsError;
 use longshore_telemetry::error_chain;
 
-/// Why the process's AWS profile cannot be used, and what to do. Its texts are for users.
+/// Why the process's AWS profile cannot be used, and what to do about it. The texts are for users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UnsupportedProfile {
     #[error(
-        "The AWS profile of this process signs in with single sign-on (SSO), which this build leaves out. Use the programs \
+        "The AWS profile of this process signs in with single sign-on (SSO), which this build does not include. Use the programs \
          that `make dist` builds."
     )]
     SingleSignOn,
     #[error(
-        "The AWS profile of this process gets credentials from a command (`credential_process`), and Longshore starts no \
+        "The AWS profile of this process gets credentials from a command (`credential_process`), and Longshore does not run \
          commands. Use a profile with keys, a role or a web identity."
     )]
     Command,
@@ -24,7 +24,7 @@ pub(crate) enum UnsupportedProfile {
 }
 
 impl UnsupportedProfile {
-    /// Reads the SDK's error, which names the cargo feature that it misses in its text only.
+    /// Reads the SDK's error, which names the missing cargo feature only in its text.
     pub(super) fn of(error: &CredentialsError) -> Option<Self> {
         let text = error_chain(error).to_string();
         let features =

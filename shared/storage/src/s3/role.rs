@@ -1,7 +1,7 @@
-//! Credentials of an IAM role: STS hands them out to this process's own identity, for an hour.
+//! Credentials of an IAM role: STS issues them to this process's identity, for an hour.
 //!
-//! This asks STS itself instead of going through `AssumeRoleProvider`, which keeps to itself why STS
-//! refused: the user has to know that from other failures.
+//! This calls STS directly and not through `AssumeRoleProvider`, which hides why STS refused: users must be able to
+//! distinguish that from other failures.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -17,29 +17,29 @@ use aws_sdk_sts::operation::assume_role::{AssumeRoleError, AssumeRoleOutput};
 use longshore_model::{FailureReason, S3sConnection};
 use tokio::sync::OnceCell;
 
-use super::ambient::{Ambient, sdk_client};
-use crate::wire::{Entries, Expiring, Fresh, Idle};
+use super::default_chain::{DefaultChain, sdk_client};
+use crate::wire::{Entries, ExpiringCache, ExpiringValue, Idle};
 use crate::{ErrorKind, InvalidSetting, Op, StorageError};
 
-/// Whom the owner of the role sees in the logs of the account.
+/// The session name that the role's owner sees in the account's logs.
 const SESSION_NAME: &str = "longshore";
 
-/// STS answers within a second; a person who saves a storage waits for this and the bucket.
+/// STS answers within a second. A person who saves a storage waits for this call and for the bucket.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// The roles that this process has assumed. One for a process: opened storages come and go.
+/// The roles that this process has assumed. One instance per process, because opened storages are short-lived.
 pub(crate) struct Roles {
     sts: Arc<Sts>,
     known: Entries<RoleName, Role>,
 }
 
-/// A role as a storage names it. Who does not know the external id does not get the credentials of
-/// who does.
+/// A role as a storage names it. Includes the external ID, so that a storage without it does not get the credentials
+/// of one that has it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RoleName {
     arn: String,
     external_id: Option<String>,
-    /// Of the STS to ask.
+    /// The region of the STS endpoint.
     region: String,
 }
 
@@ -47,20 +47,20 @@ struct RoleName {
 pub(crate) struct Role {
     name: RoleName,
     sts: Arc<Sts>,
-    credentials: Expiring<Credentials>,
+    credentials: ExpiringCache<Credentials>,
 }
 
 struct Sts {
-    ambient: Arc<Ambient>,
+    default_chain: Arc<DefaultChain>,
     config: OnceCell<SdkConfig>,
 }
 
 impl Roles {
-    pub(crate) fn new(ambient: Arc<Ambient>) -> Self {
-        Self { sts: Arc::new(Sts { ambient, config: OnceCell::new() }), known: Entries::default() }
+    pub(crate) fn new(default_chain: Arc<DefaultChain>) -> Self {
+        Self { sts: Arc::new(Sts { default_chain, config: OnceCell::new() }), known: Entries::default() }
     }
 
-    /// The role of a storage. Makes no request yet.
+    /// Returns the role of a storage. Makes no request yet.
     pub(crate) fn role(&self, connection: &S3sConnection, default_region: &str) -> Result<Arc<Role>, InvalidSetting> {
         check_role(connection)?;
         let region = connection.s3.region_name.as_deref().map(str::trim).filter(|region| !region.is_empty());
@@ -70,27 +70,27 @@ impl Roles {
             region: region.unwrap_or(default_region).to_owned(),
         };
         self.known.get(name, |name| {
-            Ok(Role { name: name.clone(), sts: Arc::clone(&self.sts), credentials: Expiring::default() })
+            Ok(Role { name: name.clone(), sts: Arc::clone(&self.sts), credentials: ExpiringCache::default() })
         })
     }
 
-    /// Roles from an STS at this address.
+    /// Roles with an STS at this address.
     #[cfg(test)]
-    pub(crate) async fn at(ambient: Arc<Ambient>, endpoint: &str) -> Self {
+    pub(crate) async fn at(default_chain: Arc<DefaultChain>, endpoint: &str) -> Self {
         let config = loader().endpoint_url(endpoint).load().await;
-        let sts = Sts { ambient, config: OnceCell::new_with(Some(config)) };
+        let sts = Sts { default_chain, config: OnceCell::new_with(Some(config)) };
         Self { sts: Arc::new(sts), known: Entries::default() }
     }
 }
 
 impl Role {
-    /// The role's credentials, good for some minutes.
+    /// Returns the role's credentials, valid for some minutes.
     pub(super) async fn get(&self, op: Op) -> Result<Credentials, StorageError> {
-        // Boxed once an hour: the SDK's future is large, and every request would carry it.
+        // Boxed because the SDK's future is large and every request would carry it; it runs about once an hour.
         self.credentials.get(async { Box::pin(self.sts.assume(op, &self.name)).await }).await
     }
 
-    pub(super) fn cache(&self) -> &Expiring<Credentials> {
+    pub(super) fn cache(&self) -> &ExpiringCache<Credentials> {
         &self.credentials
     }
 }
@@ -102,13 +102,13 @@ impl Idle for Role {
 }
 
 impl Sts {
-    async fn assume(&self, op: Op, name: &RoleName) -> Result<Fresh<Credentials>, StorageError> {
+    async fn assume(&self, op: Op, name: &RoleName) -> Result<ExpiringValue<Credentials>, StorageError> {
         let identity = self.identity(op).await?;
         let used = identity.access_key_id().to_owned();
         match self.ask(op, name, identity).await {
-            // Replaced before its time: the next one may serve.
+            // The identity was replaced before its expiry: the next one may work.
             Err(error) if error.reason == FailureReason::ExpiredCredentials => {
-                self.ambient.cache().forget(|held| held.access_key_id() == used).await;
+                self.default_chain.cache().forget(|held| held.access_key_id() == used).await;
                 let identity = self.identity(op).await?;
                 self.ask(op, name, identity).await.map_err(|error| match error.reason {
                     FailureReason::ExpiredCredentials => as_identity(error),
@@ -120,13 +120,18 @@ impl Sts {
     }
 
     async fn identity(&self, op: Op) -> Result<Credentials, StorageError> {
-        self.ambient.get(op).await.map_err(|error| match error.reason {
+        self.default_chain.get(op).await.map_err(|error| match error.reason {
             FailureReason::MissingCredentials => as_identity(error),
             _ => error,
         })
     }
 
-    async fn ask(&self, op: Op, name: &RoleName, identity: Credentials) -> Result<Fresh<Credentials>, StorageError> {
+    async fn ask(
+        &self,
+        op: Op,
+        name: &RoleName,
+        identity: Credentials,
+    ) -> Result<ExpiringValue<Credentials>, StorageError> {
         let config = self.config.get_or_init(|| loader().load()).await;
         let config = Builder::from(config).region(Region::new(name.region.clone())).credentials_provider(identity);
         let answer = aws_sdk_sts::Client::from_conf(config.build())
@@ -140,34 +145,34 @@ impl Sts {
             Ok(answer) => {
                 credentials(answer).ok_or_else(|| StorageError::new(op, ErrorKind::Invalid, FailureReason::BadAnswer))
             }
-            Err(error) => Err(refused(op, error)),
+            Err(error) => Err(refusal_error(op, error)),
         }
     }
 }
 
-/// The endpoint comes from the operator's `AWS_ENDPOINT_URL_STS`, `AWS_ENDPOINT_URL` or profile; it
-/// is AWS's own of the region by default.
+/// Loads the configuration. The endpoint comes from the operator's `AWS_ENDPOINT_URL_STS`, `AWS_ENDPOINT_URL` or
+/// profile; the default is AWS's endpoint of the region.
 fn loader() -> aws_config::ConfigLoader {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(sdk_client())
-        // Each role brings its own: without one here, the loader would ask the metadata service.
+        // Each role sets its own region; without a region here, the loader would call the metadata service.
         .region(Region::from_static("us-east-1"))
         .no_credentials()
-        // The call that needs the credentials is tried again as a whole.
+        // The caller retries the whole call.
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
 }
 
-fn credentials(answer: AssumeRoleOutput) -> Option<Fresh<Credentials>> {
+fn credentials(answer: AssumeRoleOutput) -> Option<ExpiringValue<Credentials>> {
     let credentials = answer.credentials?;
     let end = SystemTime::try_from(credentials.expiration).ok()?;
     let token = Some(credentials.session_token);
     let value =
         Credentials::new(credentials.access_key_id, credentials.secret_access_key, token, Some(end), "AssumeRole");
-    Some(Fresh { value, end: Some(end) })
+    Some(ExpiringValue { value, end: Some(end) })
 }
 
-/// STS's own word for a refusal. Its message is left out: it names the operator's identity.
+/// STS's code of a refusal. Without its message, which names the operator's identity.
 #[derive(Debug, thiserror::Error)]
 #[error("STS answered {code}, request id {request_id}")]
 struct Refusal {
@@ -175,10 +180,10 @@ struct Refusal {
     request_id: String,
 }
 
-fn refused(op: Op, error: SdkError<AssumeRoleError>) -> StorageError {
+fn refusal_error(op: Op, error: SdkError<AssumeRoleError>) -> StorageError {
     use ErrorKind::{Denied, Invalid, Unavailable};
     let SdkError::ServiceError(context) = &error else {
-        return StorageError::caused(op, Unavailable, FailureReason::Unavailable, error);
+        return StorageError::with_source(op, Unavailable, FailureReason::Unavailable, error);
     };
     let plain = |text: Option<&str>| text.unwrap_or("none").chars().take(64).collect::<String>();
     let refusal = Refusal { code: plain(context.err().code()), request_id: plain(context.err().request_id()) };
@@ -203,27 +208,27 @@ fn refused(op: Op, error: SdkError<AssumeRoleError>) -> StorageError {
             _ => (Invalid, FailureReason::BadAnswer),
         },
     };
-    StorageError::caused(op, kind, reason, refusal)
+    StorageError::with_source(op, kind, reason, refusal)
 }
 
-/// Credentials of this process that do not serve: only the operator can fix them.
+/// Marks a failure as one of the process's identity, which only the operator can fix.
 fn as_identity(error: StorageError) -> StorageError {
-    StorageError::caused(error.op, ErrorKind::Denied, FailureReason::NoIdentity, error)
+    StorageError::with_source(error.op, ErrorKind::Denied, FailureReason::NoIdentity, error)
 }
 
-/// Checks the fields that name the role.
+/// Checks the fields that describe the role.
 pub(super) fn check_role(connection: &S3sConnection) -> Result<(), InvalidSetting> {
     if !is_role_arn(connection.role_arn.trim()) {
         return Err(InvalidSetting::new(
             "role_arn",
-            "a role ARN has the form arn:aws:iam::123456789012:role/name, with twelve digits of the account",
+            "a role ARN has the form arn:aws:iam::123456789012:role/name, with the twelve digits of the account",
         ));
     }
     let fits = |id: &str| (2..=1_224).contains(&id.len()) && id.bytes().all(|b| is_name(b) || b == b':' || b == b'/');
     if external_id(connection).is_some_and(|id| !fits(id)) {
         return Err(InvalidSetting::new(
             "external_id",
-            "an external ID has 2 to 1224 letters, digits and characters of _+=,.@:/-",
+            "an external ID must have 2 to 1224 letters, digits or characters of _+=,.@:/-",
         ));
     }
     Ok(())
@@ -249,7 +254,7 @@ fn is_role_arn(text: &str) -> bool {
         && role.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// What IAM's names are made of.
+/// Whether IAM allows the byte in names.
 fn is_name(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b)
 }

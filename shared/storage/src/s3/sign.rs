@@ -1,4 +1,4 @@
-//! `SigV4` as S3 wants it: paths signed as they are sent, neither normalised nor encoded twice.
+//! `SigV4` as S3 requires it: paths are signed as sent, neither normalized nor encoded twice.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,27 +11,27 @@ use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Uri, header};
 
-/// Why a request could not be signed; says nothing of what was to be signed.
+/// Why a request could not be signed. Does not contain the request.
 #[derive(Debug, thiserror::Error)]
-#[error("the request cannot be signed")]
-pub(super) struct Unsignable(#[source] Box<dyn std::error::Error + Send + Sync>);
+#[error("the request could not be signed")]
+pub(super) struct SigningError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// Whether the signature covers the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Payload {
     Signed,
-    /// TLS covers it; hashing it again would only cost time.
+    /// Not signed: TLS protects the body, and hashing it would only cost time.
     Unsigned,
 }
 
-/// Adds the headers that prove who sends the request.
+/// Adds the headers that authenticate the request.
 pub(super) fn headers(
     request: &mut Request<Bytes>,
     credentials: &Credentials,
     region: &str,
     payload: Payload,
     now: SystemTime,
-) -> Result<(), Unsignable> {
+) -> Result<(), SigningError> {
     let body = match payload {
         Payload::Signed => SignableBody::Bytes(request.body()),
         Payload::Unsigned => SignableBody::UnsignedPayload,
@@ -40,15 +40,15 @@ pub(super) fn headers(
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
     let instructions = instructions(request, body, credentials, region, settings, now)?;
     for (name, value) in instructions.headers() {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(unsignable)?;
-        let mut value = HeaderValue::from_str(value).map_err(unsignable)?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(signing_error)?;
+        let mut value = HeaderValue::from_str(value).map_err(signing_error)?;
         value.set_sensitive(true);
         request.headers_mut().insert(name, value);
     }
     Ok(())
 }
 
-/// The URL that reads an object for `ttl` without further credentials.
+/// The URL that reads an object for `ttl` without other credentials.
 pub(super) fn url(
     uri: Uri,
     host: &str,
@@ -56,9 +56,9 @@ pub(super) fn url(
     region: &str,
     ttl: Duration,
     now: SystemTime,
-) -> Result<String, Unsignable> {
+) -> Result<String, SigningError> {
     let text = uri.to_string();
-    let request = Request::get(uri).header(header::HOST, host).body(Bytes::new()).map_err(unsignable)?;
+    let request = Request::get(uri).header(header::HOST, host).body(Bytes::new()).map_err(signing_error)?;
     let mut settings = settings();
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(ttl);
@@ -85,7 +85,7 @@ fn instructions(
     region: &str,
     settings: SigningSettings,
     now: SystemTime,
-) -> Result<SigningInstructions, Unsignable> {
+) -> Result<SigningInstructions, SigningError> {
     let identity = credentials.clone().into();
     let params = v4::SigningParams::builder()
         .identity(&identity)
@@ -94,24 +94,24 @@ fn instructions(
         .time(now)
         .settings(settings)
         .build()
-        .map_err(unsignable)?
+        .map_err(signing_error)?
         .into();
-    // A proxy may set the length again.
+    // Not signed, because a proxy may change it.
     let signed = request.headers().iter().filter(|(name, _)| *name != header::CONTENT_LENGTH);
     let headers = signed.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let signable = SignableRequest::new(request.method().as_str(), request.uri().to_string(), headers, body)
-        .map_err(unsignable)?;
-    Ok(sign(signable, &params).map_err(unsignable)?.into_parts().0)
+        .map_err(signing_error)?;
+    Ok(sign(signable, &params).map_err(signing_error)?.into_parts().0)
 }
 
-fn unsignable(error: impl std::error::Error + Send + Sync + 'static) -> Unsignable {
-    Unsignable(error.into())
+fn signing_error(error: impl std::error::Error + Send + Sync + 'static) -> SigningError {
+    SigningError(error.into())
 }
 
 #[cfg(test)]
 mod tests {
-    //! The examples of "Signature Calculations for the Authorization Header" and "Authenticating
-    //! Requests: Using Query Parameters" in the Amazon S3 API reference.
+    //! The examples in "Signature Calculations for the Authorization Header" and "Authenticating Requests: Using
+    //! Query Parameters" of the Amazon S3 API reference.
 
     use super::*;
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn aws_example_of_a_signed_url() {
+    fn aws_example_of_a_presigned_url() {
         let uri = format!("https://{HOST}/test.txt").parse().unwrap();
         let day = Duration::from_secs(86_400);
         let url = url(uri, HOST, &example_credentials(), "us-east-1", day, example_time()).unwrap();

@@ -1,5 +1,5 @@
-//! As many requests at once as an endpoint bears: fewer when it says so, more again as it recovers, and
-//! other endpoints as before.
+//! The adaptive limit of an endpoint: fewer concurrent requests when it throttles, more as it recovers, and no effect
+//! on other endpoints.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{Concurrency, Operator, RetryPolicy, Storage, StorageMetrics, Stores,
 
 const START: usize = 8;
 
-/// One client, its limits starting at [`START`] and not growing beyond; every refusal goes to the caller.
+/// A client whose limits start at [`START`] and do not grow; every refusal reaches the caller.
 fn stores() -> Stores {
     let concurrency = Concurrency { start: START, ceiling: START };
     let options = WireOptions { concurrency, retry: RetryPolicy { retries: 0, ..FAST }, ..options() };
@@ -30,7 +30,7 @@ fn open(stores: &Stores, crowd: &Crowd) -> Arc<dyn Storage> {
     stores.open(&settings(format!("http://127.0.0.1:{}", crowd.port)), &secrets).expect("good settings")
 }
 
-/// Starts so many reads at once, and more than the endpoint is ever asked for together.
+/// Starts `count` reads together, more than the endpoint's limit.
 fn read_many(storage: &Arc<dyn Storage>, count: usize) -> JoinSet<bool> {
     let read = |storage: Arc<dyn Storage>| async move { storage.get("key", None, 1_000).await.is_ok() };
     (0..count).map(|_| read(Arc::clone(storage))).collect()
@@ -41,7 +41,7 @@ fn good() -> String {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_throttles_is_asked_half_as_much_at_once_and_a_step_more_after_every_good_round() {
+async fn throttling_halves_the_limit_and_every_good_round_raises_it_by_one() {
     for refusal in ["503 Slow Down", "429 Too Many Requests"] {
         let crowd = Crowd::start().await;
         let storage = open(&stores(), &crowd);
@@ -56,7 +56,7 @@ async fn an_endpoint_that_throttles_is_asked_half_as_much_at_once_and_a_step_mor
                 good_ones += 1;
             }
         }
-        // Recovered, and no further than its ceiling.
+        // The limit has recovered and does not exceed its ceiling.
         while good_ones < 100 - START - START {
             crowd.waits(START).await;
             crowd.answer_one(good());
@@ -65,12 +65,12 @@ async fn an_endpoint_that_throttles_is_asked_half_as_much_at_once_and_a_step_mor
         crowd.waits(START).await;
         crowd.answer_all(&good());
         let done = reads.join_all().await;
-        assert_eq!(done.iter().filter(|done| !**done).count(), START, "{refusal}: those that were refused");
+        assert_eq!(done.iter().filter(|done| !**done).count(), START, "{refusal}: the refused ones");
     }
 }
 
 #[tokio::test]
-async fn refusals_that_go_on_leave_one_request_at_a_time_and_never_none() {
+async fn repeated_refusals_leave_one_request_at_a_time() {
     let crowd = Crowd::start().await;
     let storage = open(&stores(), &crowd);
     let reads = read_many(&storage, 20);
@@ -86,29 +86,29 @@ async fn refusals_that_go_on_leave_one_request_at_a_time_and_never_none() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_throttles_slows_no_other() {
-    let (tired, fresh) = (Crowd::start().await, Crowd::start().await);
+async fn an_endpoint_that_throttles_does_not_slow_another() {
+    let (throttling, healthy) = (Crowd::start().await, Crowd::start().await);
     let stores = stores();
-    let (slow, fast) = (open(&stores, &tired), open(&stores, &fresh));
+    let (slow, fast) = (open(&stores, &throttling), open(&stores, &healthy));
     let refused = read_many(&slow, 16);
     for limit in [8, 4, 2, 1] {
-        tired.waits(limit).await;
-        tired.answer_all(&answer("503 Slow Down", "", ""));
+        throttling.waits(limit).await;
+        throttling.answer_all(&answer("503 Slow Down", "", ""));
     }
-    // One still waits there, and may wait for ever.
-    tired.waits(1).await;
+    // One request still waits there and may never be answered.
+    throttling.waits(1).await;
     let reads = read_many(&fast, 3 * START);
     for _ in 0..3 {
-        fresh.waits(START).await;
-        fresh.answer_all(&good());
+        healthy.waits(START).await;
+        healthy.answer_all(&good());
     }
-    assert!(reads.join_all().await.into_iter().all(|done| done), "nothing of it was refused");
-    tired.waits(1).await;
+    assert!(reads.join_all().await.into_iter().all(|done| done), "no read was refused");
+    throttling.waits(1).await;
     drop(refused);
 }
 
 #[tokio::test]
-async fn a_server_error_that_says_nothing_of_load_changes_no_limit() {
+async fn a_server_error_other_than_throttling_does_not_change_the_limit() {
     let crowd = Crowd::start().await;
     let storage = open(&stores(), &crowd);
     let reads = read_many(&storage, 3 * START);

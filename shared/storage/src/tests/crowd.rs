@@ -1,4 +1,4 @@
-//! A server that keeps its requests waiting until it is told what to answer, and knows how many wait.
+//! A server that holds its requests until a test answers them, and counts the waiting ones.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,20 +11,20 @@ use tokio::time::timeout;
 
 use super::server::read_request;
 
-/// How long a test waits for requests that never come before it fails.
+/// A test fails if the expected requests do not come within this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) struct Crowd {
     pub(super) port: u16,
     waiting: Arc<Waiting>,
-    /// Ends the server when dropped.
+    /// Stops the server when dropped.
     _task: JoinSet<()>,
 }
 
 #[derive(Default)]
 struct Waiting {
     requests: Mutex<Vec<oneshot::Sender<String>>>,
-    came: Notify,
+    arrival: Notify,
 }
 
 impl Waiting {
@@ -32,12 +32,12 @@ impl Waiting {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits with one request until its answer is known.
+    /// Holds one request until its answer is known.
     async fn serve(&self, mut stream: TcpStream) {
         read_request(&mut stream).await;
         let (sender, answer) = oneshot::channel();
         self.requests().push(sender);
-        self.came.notify_one();
+        self.arrival.notify_one();
         if let Ok(answer) = answer.await {
             drop(stream.write_all(answer.as_bytes()).await);
             drop(stream.shutdown().await);
@@ -62,30 +62,30 @@ impl Crowd {
         Self { port, waiting, _task: task }
     }
 
-    /// Waits until so many requests wait at once; more than that fail the test.
+    /// Waits until exactly `for_requests` requests wait; more than that fail the test.
     pub(super) async fn waits(&self, for_requests: usize) {
         let all = async {
             loop {
                 let waiting = self.waiting.requests().len();
-                assert!(waiting <= for_requests, "{waiting} requests at once, where {for_requests} are allowed");
+                assert!(waiting <= for_requests, "{waiting} concurrent requests, but only {for_requests} are allowed");
                 if waiting == for_requests {
                     return;
                 }
-                self.waiting.came.notified().await;
+                self.waiting.arrival.notified().await;
             }
         };
         timeout(PATIENCE, all).await.unwrap_or_else(|_| {
-            panic!("{} requests at once, where {for_requests} were to come", self.waiting.requests().len())
+            panic!("{} concurrent requests, but {for_requests} were expected", self.waiting.requests().len())
         });
     }
 
     /// Answers the request that has waited longest.
     pub(super) fn answer_one(&self, answer: String) {
-        // A client that hung up early needs no answer.
+        // The client may have disconnected already.
         drop(self.waiting.requests().remove(0).send(answer));
     }
 
-    /// Answers all that wait.
+    /// Answers all waiting requests.
     pub(super) fn answer_all(&self, answer: &str) {
         for request in self.waiting.requests().drain(..) {
             drop(request.send(answer.to_owned()));

@@ -1,4 +1,4 @@
-//! The Cloud Storage kind against a server that answers by script, word for word.
+//! The Cloud Storage kind against a scripted server; the tests compare requests exactly.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ const LIST: &str =
     "GET /storage/v1/b/photos/o?fields=kind%2Citems%28name%2Csize%2Cgeneration%2Cupdated%29%2Cprefixes%2CnextPageToken";
 
 #[tokio::test]
-async fn a_listing_goes_on_after_the_last_key_and_by_a_token_only_where_there_is_no_key() {
+async fn a_listing_continues_after_the_last_key_and_with_a_token_only_if_there_is_no_key() {
     let server = Server::saying([
         token(),
         listing(&["p/a b", "p/c"], Some("t1")),
@@ -85,7 +85,7 @@ async fn a_listing_goes_on_after_the_last_key_and_by_a_token_only_where_there_is
 }
 
 #[tokio::test]
-async fn a_listing_that_turns_in_circles_ends() {
+async fn a_listing_that_repeats_its_token_fails() {
     let server = Server::saying([token(), listing(&[], Some("t")), listing(&[], Some("t"))]).await;
     let request = ListRequest { prefix: "p/", limit: 2, ..ListRequest::default() };
     let failed = meaning(open(&server).list_page(request).await);
@@ -93,7 +93,7 @@ async fn a_listing_that_turns_in_circles_ends() {
 }
 
 #[tokio::test]
-async fn another_servers_answer_is_no_empty_bucket() {
+async fn another_servers_answer_is_not_an_empty_bucket() {
     let server = Server::saying([token(), answer("200 OK", "", "{}")]).await;
     let failed = meaning(open(&server).probe(Probe::Read).await);
     assert_eq!(failed, (ErrorKind::Invalid, FailureReason::BadAnswer));
@@ -101,16 +101,16 @@ async fn another_servers_answer_is_no_empty_bucket() {
 }
 
 #[tokio::test]
-async fn an_object_is_streamed_as_it_is_stored() {
-    let packed = answer("200 OK", "Content-Encoding: gzip\r\n", "packed");
-    let server = Server::saying([token(), packed]).await;
+async fn an_object_is_streamed_as_stored() {
+    let compressed = answer("200 OK", "Content-Encoding: gzip\r\n", "packed");
+    let server = Server::saying([token(), compressed]).await;
     let stream = open(&server).stream("page.html", None).await.unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!((stream.size, stream.content_encoding.as_deref()), (6, Some("gzip")));
     assert!(server.requests()[1].contains("accept-encoding: gzip\r\n"));
 }
 
 #[tokio::test]
-async fn a_put_says_name_type_and_length_and_gives_the_generation() {
+async fn a_put_sends_name_type_and_length_and_returns_the_generation() {
     let object = json!({"name": "dir//a b", "size": "0", "generation": "1795370466369321"}).to_string();
     let server = Server::saying([token(), answer("200 OK", "", &object)]).await;
     let options = PutOptions { content_type: Some("application/json"), kms_key_id: None };
@@ -127,7 +127,7 @@ async fn a_put_says_name_type_and_length_and_gives_the_generation() {
 }
 
 #[tokio::test]
-async fn a_packed_object_is_asked_for_packed_only_if_its_name_says_so() {
+async fn a_compressed_object_is_requested_as_stored_only_if_its_name_says_so() {
     let object = || answer("200 OK", "X-Goog-Generation: 7\r\n", "bytes");
     let server = Server::saying([token(), object(), object()]).await;
     let storage = open(&server);
@@ -140,7 +140,7 @@ async fn a_packed_object_is_asked_for_packed_only_if_its_name_says_so() {
 }
 
 #[tokio::test]
-async fn a_range_is_asked_for_and_an_answer_without_it_refused() {
+async fn a_range_is_requested_and_an_answer_without_it_refused() {
     let server =
         Server::saying([token(), answer("206 Partial Content", "", "bcd"), answer("200 OK", "", "abcdef")]).await;
     let storage = open(&server);
@@ -150,7 +150,7 @@ async fn a_range_is_asked_for_and_an_answer_without_it_refused() {
 }
 
 #[tokio::test]
-async fn a_short_object_is_no_answer_to_a_range() {
+async fn a_short_object_does_not_answer_a_range() {
     let whole = || answer("200 OK", "", "abc");
     let server = Server::saying([token(), whole(), whole()]).await;
     let storage = open(&server);
@@ -169,7 +169,7 @@ async fn a_redirect_of_the_token_server_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_token_server_that_is_away_for_a_moment_is_asked_again() {
+async fn a_call_to_a_briefly_unavailable_token_server_is_retried() {
     let server =
         Server::saying([answer("503 Unavailable", "", ""), String::new(), token(), listing(&["p/a"], None)]).await;
     open(&server).probe(Probe::Read).await.unwrap();
@@ -182,11 +182,11 @@ async fn a_token_server_that_is_away_for_a_moment_is_asked_again() {
 }
 
 #[tokio::test]
-async fn many_requests_at_once_share_one_token_though_few_places_are_free() {
+async fn concurrent_requests_share_one_token_even_with_few_permits() {
     let mut acts = vec![token()];
     acts.extend((0..8).map(|_| answer("200 OK", "", "bytes")));
     let server = Server::start(acts.into_iter().map(Act::Say).collect()).await;
-    // The token server has the bucket's address: who waits for a token must hold no place there.
+    // The token server has the bucket's address: a caller that waits for a token must not hold a permit there.
     let one = WireOptions { concurrency: crate::Concurrency { start: 1, ceiling: 1 }, ..options() };
     let storage = open_with(&server, one);
     let reads = (0..8).map(|_| storage.get("k", None, 100));

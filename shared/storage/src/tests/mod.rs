@@ -1,4 +1,4 @@
-//! The wire client and the S3 kind against a server that answers by script.
+//! The wire client and the S3 kind against a scripted server.
 
 mod adaptive;
 mod crowd;
@@ -82,7 +82,7 @@ async fn list(storage: &dyn Storage) -> Result<Vec<String>, StorageError> {
 }
 
 #[tokio::test]
-async fn a_listing_cut_short_is_asked_for_again_as_a_whole() {
+async fn a_listing_cut_short_is_requested_again_as_a_whole() {
     let whole = listing(&["p/a", "p/b"], false);
     let reset = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", whole.len(), &whole[..60]);
     let server = Server::saying([
@@ -105,7 +105,7 @@ async fn a_listing_that_stays_cut_short_is_unavailable_and_never_a_page() {
 }
 
 #[tokio::test]
-async fn a_listing_goes_on_from_the_cursor_without_a_token() {
+async fn a_listing_continues_from_the_cursor_without_a_token() {
     let server = Server::saying([
         answer("200 OK", "", &listing(&["p/a b", "p/c"], true)),
         answer("200 OK", "", &listing(&["p/d"], false)),
@@ -121,7 +121,7 @@ async fn a_listing_goes_on_from_the_cursor_without_a_token() {
 }
 
 #[tokio::test]
-async fn a_short_wait_is_honoured_and_a_long_one_handed_to_the_caller() {
+async fn a_short_wait_is_honored_and_a_long_one_passed_to_the_caller() {
     let slow = |wait: &str| answer("503 Slow Down", wait, "<Error><Code>SlowDown</Code></Error>");
     let server = Server::saying([slow("Retry-After: 0\r\n"), answer("200 OK", "", &listing(&[], false))]).await;
     assert!(list(open(&server).as_ref()).await.unwrap().is_empty());
@@ -134,7 +134,7 @@ async fn a_short_wait_is_honoured_and_a_long_one_handed_to_the_caller() {
 }
 
 #[tokio::test]
-async fn what_cannot_succeed_is_not_tried_again() {
+async fn a_permanent_failure_is_not_retried() {
     let server =
         Server::saying([answer("403 Forbidden", "", "<Error><Code>SignatureDoesNotMatch</Code></Error>")]).await;
     let failed = meaning(list(open(&server).as_ref()).await);
@@ -168,7 +168,7 @@ async fn a_body_that_stops_flowing_is_unavailable() {
 
 /// The server would need half an hour.
 #[tokio::test]
-async fn a_body_that_only_drips_is_given_up_though_it_never_stops() {
+async fn a_body_that_arrives_too_slowly_is_given_up() {
     let server = Server::start(vec![Act::Drip]).await;
     let timeouts = Timeouts { idle: Duration::from_millis(200), ..Timeouts::default() };
     let options = WireOptions { timeouts, retry: RetryPolicy { retries: 0, ..FAST }, ..options() };
@@ -177,7 +177,7 @@ async fn a_body_that_only_drips_is_given_up_though_it_never_stops() {
 }
 
 #[tokio::test]
-async fn an_object_larger_than_the_caller_takes_is_refused_with_and_without_a_length() {
+async fn an_object_over_the_callers_limit_is_refused_with_and_without_a_length() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n".to_owned();
     let server = Server::saying([answer("200 OK", "", "abcdef"), chunked, answer("200 OK", "", "abcde")]).await;
     let storage = open(&server);
@@ -188,14 +188,14 @@ async fn an_object_larger_than_the_caller_takes_is_refused_with_and_without_a_le
 }
 
 #[tokio::test]
-async fn an_object_whose_end_cannot_be_told_is_not_taken_for_whole() {
+async fn an_object_with_an_unknown_end_is_not_accepted_as_whole() {
     let endless = || "HTTP/1.1 200 OK\r\n\r\nhalf of it".to_owned();
     let server = Server::saying([endless(), endless(), endless(), endless()]).await;
     assert_eq!(meaning(open(&server).get("k", None, 100).await).0, ErrorKind::Unavailable);
 }
 
 #[tokio::test]
-async fn a_range_is_asked_for_and_an_answer_without_it_refused() {
+async fn a_range_is_requested_and_an_answer_without_it_refused() {
     let server = Server::saying([answer("206 Partial Content", "", "bcd"), answer("200 OK", "", "abcdef")]).await;
     let storage = open(&server);
     let range = Some(Range { first: 1, last: Some(3) });
@@ -205,7 +205,7 @@ async fn a_range_is_asked_for_and_an_answer_without_it_refused() {
 }
 
 #[tokio::test]
-async fn a_short_object_is_no_answer_to_a_range() {
+async fn a_short_object_does_not_answer_a_range() {
     let whole = || answer("200 OK", "", "abc");
     let server = Server::saying([whole(), whole(), whole()]).await;
     let storage = open(&server);
@@ -217,7 +217,7 @@ async fn a_short_object_is_no_answer_to_a_range() {
 }
 
 #[tokio::test]
-async fn a_stream_tells_how_the_object_is_packed() {
+async fn a_stream_has_the_objects_content_encoding() {
     let packed = answer("200 OK", "Content-Encoding: gzip\r\n", "packed");
     let server = Server::saying([packed, answer("200 OK", "", "plain")]).await;
     let storage = open(&server);
@@ -227,7 +227,7 @@ async fn a_stream_tells_how_the_object_is_packed() {
 }
 
 #[tokio::test]
-async fn a_put_says_type_length_and_encryption_and_signs_its_body() {
+async fn a_put_sends_type_length_and_encryption_and_signs_its_body() {
     let server = Server::saying([answer("200 OK", "ETag: \"e1\"\r\n", "")]).await;
     let options = PutOptions { content_type: Some("application/json"), kms_key_id: Some("key-1".into()) };
     let etag = open(&server).put("dir//a b", Bytes::new(), &options).await.unwrap();
@@ -267,7 +267,7 @@ async fn the_read_probe_lists_one_key_below_the_prefix() {
 }
 
 #[tokio::test]
-async fn deleting_what_is_not_there_succeeds_but_not_in_a_bucket_that_is_not_there() {
+async fn deleting_a_missing_object_succeeds_but_not_in_a_missing_bucket() {
     let missing = |code: &str| answer("404 Not Found", "", &format!("<Error><Code>{code}</Code></Error>"));
     let server = Server::saying([missing("NoSuchKey"), missing("NoSuchBucket")]).await;
     let storage = open(&server);
@@ -285,7 +285,7 @@ async fn an_empty_key_never_reaches_the_bucket() {
 }
 
 #[tokio::test]
-async fn no_spelling_of_a_private_address_gets_past_the_guard() {
+async fn no_spelling_of_a_private_address_passes_the_guard() {
     let server = Server::saying([]).await;
     for host in [
         "127.0.0.1",
@@ -307,7 +307,7 @@ async fn no_spelling_of_a_private_address_gets_past_the_guard() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_is_unreachable_and_plain_text_under_https_a_tls_failure() {
+async fn a_closed_port_is_unreachable_and_http_on_an_https_port_a_tls_failure() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let storage = open_with(format!("http://{closed}"), options(), &Registry::new());
     assert_eq!(meaning(list(storage.as_ref()).await), (ErrorKind::Unavailable, FailureReason::Unreachable));
@@ -318,7 +318,7 @@ async fn where_nobody_listens_is_unreachable_and_plain_text_under_https_a_tls_fa
 }
 
 #[tokio::test]
-async fn a_signed_url_names_the_exact_key_and_its_validity_without_a_request() {
+async fn a_presigned_url_has_the_exact_key_and_its_validity_and_needs_no_request() {
     let server = Server::saying([]).await;
     let storage = open(&server);
     let url = storage.presign("a/../b +", Duration::from_secs(90)).await.unwrap();
@@ -333,7 +333,7 @@ async fn a_signed_url_names_the_exact_key_and_its_validity_without_a_request() {
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_outcome_and_the_cancelled_too() {
+async fn requests_are_counted_by_outcome_including_cancelled_ones() {
     let registry = Registry::new();
     let server =
         Server::start(vec![Act::Say(answer("500 Oops", "", "")), Act::Say(answer("200 OK", "", "abc")), Act::Stall])

@@ -1,4 +1,4 @@
-//! The kind `s3s`: an STS and a bucket that answer by script.
+//! The kind `s3s` against a scripted STS and bucket.
 
 use aws_credential_types::Credentials;
 use jiff::{SignedDuration, Timestamp};
@@ -6,12 +6,12 @@ use longshore_model::S3sConnection;
 
 use super::*;
 use crate::cloud::CloudStorage;
-use crate::s3::{Ambient, CredentialSource, Roles, S3};
+use crate::s3::{CredentialSource, DefaultChain, Roles, S3};
 use crate::wire::Wire;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reader";
 
-fn handed_out(n: usize, seconds: i64) -> String {
+fn issued(n: usize, seconds: i64) -> String {
     let end = format!("{:.3}", Timestamp::now() + SignedDuration::from_secs(seconds));
     let body = format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
@@ -22,7 +22,7 @@ fn handed_out(n: usize, seconds: i64) -> String {
     answer("200 OK", "Content-Type: text/xml\r\n", &body)
 }
 
-fn refused(status: &str, code: &str) -> String {
+fn refusal(status: &str, code: &str) -> String {
     let body = format!(
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type>\
          <Code>{code}</Code><Message>User: arn:aws:iam::999999999999:user/longshore may not</Message></Error>\
@@ -31,12 +31,12 @@ fn refused(status: &str, code: &str) -> String {
     answer(status, "Content-Type: text/xml\r\n", &body)
 }
 
-fn ours() -> Ambient {
-    Ambient::holding(Credentials::from_keys("AKIAOURS", "our-secret", None))
+fn process_identity() -> DefaultChain {
+    DefaultChain::with_credentials(Credentials::from_keys("AKIAOURS", "our-secret", None))
 }
 
 async fn roles(sts: &Server) -> Roles {
-    Roles::at(Arc::new(ours()), &format!("http://127.0.0.1:{}", sts.port)).await
+    Roles::at(Arc::new(process_identity()), &format!("http://127.0.0.1:{}", sts.port)).await
 }
 
 fn open_role(roles: &Roles, bucket: &Server, external_id: &str) -> CloudStorage<S3> {
@@ -61,13 +61,13 @@ fn page() -> String {
 
 #[tokio::test]
 async fn a_role_is_assumed_once_and_its_credentials_sign() {
-    let sts = Server::saying([handed_out(1, 3_600)]).await;
+    let sts = Server::saying([issued(1, 3_600)]).await;
     let bucket = Server::saying([page(), page()]).await;
     let roles = roles(&sts).await;
     list(&open_role(&roles, &bucket, "ours-1")).await.unwrap();
     list(&open_role(&roles, &bucket, "ours-1")).await.unwrap();
 
-    let asked = sts.requests().join("\n");
+    let requests = sts.requests().join("\n");
     for part in [
         "Action=AssumeRole",
         "RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Freader",
@@ -76,7 +76,7 @@ async fn a_role_is_assumed_once_and_its_credentials_sign() {
         "/eu-west-1/sts/aws4_request",
         "AKIAOURS",
     ] {
-        assert_eq!(asked.matches(part).count(), 1, "{part} in {asked}");
+        assert_eq!(requests.matches(part).count(), 1, "{part} in {requests}");
     }
     for request in bucket.requests() {
         assert!(request.contains("ASIAROLE1") && request.contains("x-amz-security-token: role-token-1"), "{request}");
@@ -84,20 +84,20 @@ async fn a_role_is_assumed_once_and_its_credentials_sign() {
 }
 
 #[tokio::test]
-async fn who_does_not_know_the_external_id_gets_nothing_of_who_does() {
-    let sts = Server::saying([handed_out(1, 3_600), refused("403 Forbidden", "AccessDenied")]).await;
+async fn a_storage_with_another_external_id_does_not_get_the_cached_credentials() {
+    let sts = Server::saying([issued(1, 3_600), refusal("403 Forbidden", "AccessDenied")]).await;
     let bucket = Server::saying([page()]).await;
     let roles = roles(&sts).await;
     list(&open_role(&roles, &bucket, "ours")).await.unwrap();
     let error = open_role(&roles, &bucket, "guessed").probe(Probe::Read).await.unwrap_err();
     assert_eq!((error.kind, error.reason), (ErrorKind::Denied, FailureReason::RoleDenied));
     assert!(error.reason.advice().contains("external ID"));
-    assert_eq!(bucket.requests().len(), 1, "the bucket is not asked in its name");
+    assert_eq!(bucket.requests().len(), 1, "the bucket gets no request with the cached credentials");
 }
 
 #[tokio::test]
-async fn credentials_that_the_bucket_calls_expired_are_replaced_and_the_request_goes_on() {
-    let sts = Server::saying([handed_out(1, 3_600), handed_out(2, 3_600)]).await;
+async fn credentials_that_the_bucket_calls_expired_are_replaced_and_the_request_repeated() {
+    let sts = Server::saying([issued(1, 3_600), issued(2, 3_600)]).await;
     let expired = answer("400 Bad Request", "", "<Error><Code>ExpiredToken</Code></Error>");
     let bucket = Server::saying([expired, page()]).await;
     let keys = list(&open_role(&roles(&sts).await, &bucket, "ours")).await.unwrap();
@@ -106,11 +106,11 @@ async fn credentials_that_the_bucket_calls_expired_are_replaced_and_the_request_
 }
 
 #[tokio::test]
-async fn an_sts_that_stumbles_is_asked_again() {
+async fn a_call_to_an_sts_that_fails_briefly_is_retried() {
     let sts = Server::saying([
-        refused("500 Internal Server Error", "InternalFailure"),
-        refused("400 Bad Request", "Throttling"),
-        handed_out(1, 3_600),
+        refusal("500 Internal Server Error", "InternalFailure"),
+        refusal("400 Bad Request", "Throttling"),
+        issued(1, 3_600),
     ])
     .await;
     let bucket = Server::saying([page()]).await;
@@ -119,7 +119,7 @@ async fn an_sts_that_stumbles_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_sts_says_whose_fault_it_is() {
+async fn a_refusal_of_sts_shows_who_has_to_fix_it() {
     for (status, code, kind, reason) in [
         ("403 Forbidden", "AccessDenied", ErrorKind::Denied, FailureReason::RoleDenied),
         ("400 Bad Request", "ValidationError", ErrorKind::Invalid, FailureReason::RoleDenied),
@@ -129,7 +129,7 @@ async fn a_refusal_of_sts_says_whose_fault_it_is() {
         ("403 Forbidden", "RequestExpired", ErrorKind::Denied, FailureReason::ClockSkew),
         ("400 Bad Request", "NotAnStsAtAll", ErrorKind::Invalid, FailureReason::BadAnswer),
     ] {
-        let sts = Server::saying([refused(status, code)]).await;
+        let sts = Server::saying([refusal(status, code)]).await;
         let bucket = Server::saying([]).await;
         let error = open_role(&roles(&sts).await, &bucket, "ours").probe(Probe::Read).await.unwrap_err();
         assert_eq!((error.kind, error.reason), (kind, reason), "{code}");

@@ -1,4 +1,4 @@
-//! A server that answers by script, one connection a request.
+//! A scripted server that takes one request per connection.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,11 +9,11 @@ use tokio::task::JoinSet;
 
 /// What the server does with one request.
 pub(super) enum Act {
-    /// Writes these bytes and closes.
+    /// Writes these bytes after the request, and closes.
     Say(String),
     /// Never answers.
     Stall,
-    /// Answers with a megabyte, a byte every few milliseconds.
+    /// Sends a megabyte, one byte every few milliseconds.
     Drip,
     /// Writes these bytes without waiting for a request.
     Blurt(String),
@@ -22,7 +22,7 @@ pub(super) enum Act {
 pub(super) struct Server {
     pub(super) port: u16,
     requests: Arc<Mutex<Vec<String>>>,
-    /// Ends the server when dropped.
+    /// Stops the server when dropped.
     _task: JoinSet<()>,
 }
 
@@ -31,7 +31,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("a bound socket").port();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
+        let received = Arc::clone(&requests);
         let mut task = JoinSet::new();
         task.spawn(async move {
             let mut open = Vec::new();
@@ -43,10 +43,10 @@ impl Server {
                     continue;
                 }
                 let request = read_request(&mut stream).await;
-                seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
                 match act {
                     Act::Say(text) => {
-                        // A client that hung up early is part of some tests.
+                        // In some tests the client has disconnected already.
                         drop(stream.write_all(text.as_bytes()).await);
                         drop(stream.shutdown().await);
                     }
@@ -74,7 +74,7 @@ impl Server {
     }
 }
 
-/// Sends for as long as somebody listens.
+/// Sends until the client disconnects.
 async fn drip(mut stream: TcpStream) {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
     let mut sent = stream.write_all(head.as_bytes()).await;
@@ -84,7 +84,7 @@ async fn drip(mut stream: TcpStream) {
     }
 }
 
-/// Reads a head and the body its length announces.
+/// Reads a request's head, and as much body as its length says.
 pub(super) async fn read_request(stream: &mut TcpStream) -> String {
     let mut held = Vec::new();
     let mut piece = [0; 4_096];

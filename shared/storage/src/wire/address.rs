@@ -1,4 +1,4 @@
-//! Which addresses user-given endpoints may reach.
+//! Decides which addresses user-given endpoints may reach.
 //!
 //! The guard checks the address of the connection itself, after resolving, so neither a DNS answer that changes nor an
 //! odd spelling of an address (decimal, octal, hexadecimal) bypasses it. The arithmetic of networks is `ipnet`'s; which
@@ -16,23 +16,23 @@ pub struct AllowedEndpoints {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Entry {
-    /// A host by the name users write, whatever it resolves to.
+    /// A host, by the name that users write, with any address.
     Host { name: String, port: Option<u16> },
     /// Every address of a network; a single address is a network of one.
     Network { network: IpNet, port: Option<u16> },
 }
 
-/// An entry of the allow-list that is none of its four forms.
+/// An entry of the allow list that has none of the supported forms.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a host, host:port, address or CIDR")]
 pub struct InvalidEndpoint(String);
 
 impl AllowedEndpoints {
-    /// Reads a comma-separated list of `host`, `host:port`, `address`, `address:port`,
-    /// `[v6]:port` or `network/bits`. Spaces and empty entries do not matter.
+    /// Parses a comma-separated list of `host`, `host:port`, `address`, `address:port`, `[v6]:port` or
+    /// `network/bits`. Spaces and empty entries are ignored.
     ///
     /// # Errors
-    /// An entry is none of these; nothing is guessed, since a wrong guess would open a door.
+    /// An entry has none of these forms; a guess could allow too much.
     pub fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
         let entries = text
             .split(',')
@@ -43,7 +43,7 @@ impl AllowedEndpoints {
         Ok(Self { entries })
     }
 
-    /// Whether a connection to `address`, which `host` resolved to, may be made.
+    /// Whether a connection to `address`, one of the addresses of `host`, is allowed.
     pub(crate) fn permits(&self, host: &str, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
         is_public(address.ip()) || self.entries.iter().any(|entry| entry.covers(host, ip, address.port()))
@@ -53,7 +53,7 @@ impl AllowedEndpoints {
 impl Entry {
     fn covers(&self, host: &str, ip: IpAddr, port: u16) -> bool {
         let (matches, only) = match self {
-            Self::Host { name, port } => (plain_host(host).eq_ignore_ascii_case(name), port),
+            Self::Host { name, port } => (without_trailing_dot(host).eq_ignore_ascii_case(name), port),
             Self::Network { network, port } => (network.contains(&ip), port),
         };
         matches && only.is_none_or(|only| only == port)
@@ -77,11 +77,11 @@ fn parse_entry(entry: &str) -> Option<Entry> {
         None => (entry, None),
     };
     let is_host = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    is_host.then(|| Entry::Host { name: plain_host(name).to_owned(), port })
+    is_host.then(|| Entry::Host { name: without_trailing_dot(name).to_owned(), port })
 }
 
-/// A host name without the dot that marks it as complete.
-fn plain_host(host: &str) -> &str {
+/// A host name without the trailing dot of a fully qualified name.
+fn without_trailing_dot(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_opens_what_it_names_and_nothing_else() {
+    fn an_entry_allows_only_what_it_names() {
         assert!(permits("127.0.0.1", "x", "127.0.0.1:9000"));
         assert!(!permits("127.0.0.1", "x", "127.0.0.2:9000"));
         assert!(permits("127.0.0.1:9000", "x", "127.0.0.1:9000"));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_of_no_known_form_is_refused() {
+    fn an_entry_of_an_unknown_form_is_refused() {
         for entry in ["10.0.0.0/33", "10.0.0/8", "http://minio", "minio:port", "a b", "*", "::1/129", ":9000"] {
             assert!(AllowedEndpoints::parse(entry).is_err(), "{entry} must not parse");
         }

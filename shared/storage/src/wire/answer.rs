@@ -1,4 +1,4 @@
-//! A whole answer, and what its usual headers say.
+//! A whole answer, and readers of its common headers.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,12 +17,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// A header as text, if it is there and is text.
+    /// A header as text. `None` if it is missing or not text.
     pub(crate) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Reads an object's size and time of change from the headers of a HEAD answer. Each kind reads its own etag.
+    /// Reads an object's size and modification time from the headers of a HEAD answer. The caller passes the etag,
+    /// whose header depends on the kind.
     ///
     /// # Errors
     /// The headers have no size.
@@ -36,7 +37,7 @@ impl Answer {
         })
     }
 
-    /// How long the server asks to wait, given in seconds or as a date.
+    /// How long the server asks the client to wait; the header holds seconds or a date.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let text = self.header(header::RETRY_AFTER)?.trim();
         if let Ok(seconds) = text.parse() {
@@ -47,7 +48,7 @@ impl Answer {
     }
 }
 
-/// A date as HTTP writes it.
+/// Parses a date in the format of HTTP.
 pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
     httpdate::parse_http_date(text.trim()).ok()?.try_into().ok()
 }

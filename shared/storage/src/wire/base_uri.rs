@@ -1,4 +1,4 @@
-//! The address that the URIs of a bucket begin with, and URIs whose keys stay exact.
+//! The base address of a bucket's URIs, and URIs that keep keys exact.
 
 use std::fmt::Write;
 
@@ -8,22 +8,22 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{Endpoint, InvalidSetting};
 
-/// What stays unescaped in a query and in one segment of a path; signatures demand just these.
+/// Characters that stay unescaped in a query and in one path segment; the signatures require exactly these.
 pub(crate) const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The same for a path, where `/` stands for itself.
+/// The same for a path, where `/` stays unescaped as well.
 pub(crate) const PATH: &AsciiSet = &QUERY.remove(b'/');
 
-/// Scheme, host and port, and a path that may be empty. Its paths go to the server as these bytes: nothing resolves
-/// `..`, joins `//` or decodes.
+/// Scheme, host, port and an optional path. The server receives the path with exactly these bytes: nothing resolves
+/// `..`, merges `//` or decodes.
 #[derive(Debug, Clone)]
 pub(crate) struct BaseUri {
     scheme: Scheme,
     authority: Authority,
-    /// Escaped already, without a trailing slash.
+    /// Already escaped, without a trailing slash.
     path: String,
 }
 
-/// A setting that holds an endpoint, and what is said of a text that is none.
+/// A setting that holds an endpoint, with the messages for invalid values.
 pub(crate) struct EndpointSetting {
     pub(crate) field: &'static str,
     pub(crate) not_a_url: &'static str,
@@ -36,38 +36,38 @@ impl BaseUri {
         Self { scheme, authority, path: String::new() }
     }
 
-    /// Reads a URL that a user entered.
+    /// Parses a URL that a user entered.
     ///
     /// # Errors
-    /// It is no `http` or `https` URL, or has a user or a query.
+    /// It is not an `http` or `https` URL, or has a user or a query.
     pub(crate) fn parse(text: &str, setting: &EndpointSetting) -> Result<Self, InvalidSetting> {
-        let refused = |message| InvalidSetting::new(setting.field, message);
-        let uri: Uri = text.parse().map_err(|_| refused(setting.not_a_url))?;
+        let refusal_error = |message| InvalidSetting::new(setting.field, message);
+        let uri: Uri = text.parse().map_err(|_| refusal_error(setting.not_a_url))?;
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(refused("an endpoint begins with https:// or http://"));
+            return Err(refusal_error("an endpoint must begin with https:// or http://"));
         };
         if scheme != Scheme::HTTPS && scheme != Scheme::HTTP {
-            return Err(refused("an endpoint begins with https:// or http://"));
+            return Err(refusal_error("an endpoint must begin with https:// or http://"));
         }
         if authority.as_str().contains('@') {
-            return Err(refused(setting.has_user));
+            return Err(refusal_error(setting.has_user));
         }
         if parts.path_and_query.as_ref().is_some_and(|path| path.query().is_some()) {
-            return Err(refused(setting.has_query));
+            return Err(refusal_error(setting.has_query));
         }
         let path = parts.path_and_query.as_ref().map_or("", PathAndQuery::path).trim_end_matches('/').to_owned();
         Ok(Self { scheme, authority, path })
     }
 
-    /// Adds a segment, escaped already, to the path.
+    /// Appends a segment, already escaped, to the path.
     pub(crate) fn below(mut self, segment: &str) -> Self {
         self.path.push('/');
         self.path.push_str(segment);
         self
     }
 
-    /// Host and port as they stand in the URI and in the `Host` header.
+    /// Host and port as in URIs and in the `Host` header.
     pub(crate) fn authority(&self) -> &str {
         self.authority.as_str()
     }
@@ -76,7 +76,7 @@ impl BaseUri {
         self.scheme.as_str()
     }
 
-    /// The server behind it.
+    /// Host and port of the server.
     pub(crate) fn endpoint(&self) -> Endpoint {
         let is_encrypted = self.is_encrypted();
         let port = self.authority.port_u16().unwrap_or(if is_encrypted { 443 } else { 80 });
@@ -84,13 +84,13 @@ impl BaseUri {
         Endpoint { host, port, is_encrypted }
     }
 
-    /// Whether TLS protects what is sent.
+    /// Whether connections use TLS.
     pub(crate) fn is_encrypted(&self) -> bool {
         self.scheme == Scheme::HTTPS
     }
 
-    /// The URI of a path below, escaped already and empty or with a slash before it, with these parameters in their
-    /// order.
+    /// The URI of a path below the base, with these query parameters in this order. The path must be escaped already,
+    /// and empty or with a leading slash.
     pub(crate) fn uri(&self, path: &str, parameters: &[(&str, &str)]) -> Option<Uri> {
         let mut text = format!("{}{path}", self.path);
         if text.is_empty() {
@@ -100,7 +100,7 @@ impl BaseUri {
         Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(text).build().ok()
     }
 
-    /// The URI of a key, which becomes the rest of the path.
+    /// The URI of a key, with the key as the rest of the path.
     pub(crate) fn key(&self, key: &str) -> Option<Uri> {
         self.uri(&format!("/{}", utf8_percent_encode(key, PATH)), &[])
     }
@@ -111,7 +111,7 @@ impl BaseUri {
     }
 }
 
-/// Appends parameters to a URI without any.
+/// Appends query parameters to a URI that has none.
 pub(crate) fn push_query(uri: &mut String, parameters: &[(&str, &str)]) -> Option<()> {
     for (index, (name, value)) in parameters.iter().enumerate() {
         let separator = if index == 0 { '?' } else { '&' };

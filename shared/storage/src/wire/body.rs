@@ -1,4 +1,4 @@
-//! Reads bodies of answers, within limits of size and patience.
+//! Reads the bodies of answers, with limits of size and time.
 
 use std::time::Duration;
 
@@ -13,74 +13,79 @@ use tokio::time::{Instant, timeout};
 use super::{Answer, Call, SLOWEST, Wire, no_answer};
 use crate::{ErrorKind, Op, StorageError};
 
-/// As much of a refusal as is read; the code stands in its first lines.
+/// The most bytes of a refusal that are read; its code is in the first lines.
 const REFUSAL_BYTES: u64 = 64 * 1024;
 
-/// How far an incoming body may fall behind, in times of `Timeouts::idle`. Less, and small objects that share a slow
-/// line would be given up; more, and a server that sends a byte now and then keeps the memory that waits for the rest.
+/// How far an incoming body may fall behind the slowest rate, in multiples of `Timeouts::idle`. If it is lower, small
+/// objects that share a slow line are given up; if it is higher, a server that sends a byte now and then occupies the
+/// memory that is reserved for the rest.
 const SLACK: u32 = 2;
 
 impl Wire {
-    pub(super) async fn whole(&self, call: Call<'_>, response: Response<Incoming>) -> Result<Answer, StorageError> {
+    pub(super) async fn read_answer(
+        &self,
+        call: Call<'_>,
+        response: Response<Incoming>,
+    ) -> Result<Answer, StorageError> {
         let (head, body) = response.into_parts();
         let body = if head.status.is_success() {
-            self.body(call.op, &head.headers, body, call.max_bytes).await?
+            self.read_body(call.op, &head.headers, body, call.max_bytes).await?
         } else {
-            self.refusal(body).await
+            self.read_refusal(body).await
         };
         Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
-    /// Reads a body to its end, or fails with [`FailureReason::TooLarge`] as soon as that is certain.
-    async fn body(&self, op: Op, headers: &HeaderMap, body: Incoming, max: u64) -> Result<Bytes, StorageError> {
+    /// Reads a body to its end, or fails with [`FailureReason::TooLarge`] as soon as the limit is certainly exceeded.
+    async fn read_body(&self, op: Op, headers: &HeaderMap, body: Incoming, max: u64) -> Result<Bytes, StorageError> {
         let too_large = || StorageError::new(op, ErrorKind::Invalid, FailureReason::TooLarge);
         if op != Op::Head && body.size_hint().lower() > max {
             return Err(too_large());
         }
         check_end(op, headers)?;
         let expected = usize::try_from(body.size_hint().lower()).unwrap_or_default();
-        let mut held = BytesMut::with_capacity(expected);
+        let mut received = BytesMut::with_capacity(expected);
         let mut body = body;
         let begun = Instant::now();
-        while let Some(piece) = piece(op, &mut body, self.patience(begun, held.len())).await? {
-            self.metrics.received(piece.len() as u64);
-            if (held.len() + piece.len()) as u64 > max {
+        while let Some(piece) = read_piece(op, &mut body, self.patience(begun, received.len())).await? {
+            self.metrics.add_received(piece.len() as u64);
+            if (received.len() + piece.len()) as u64 > max {
                 return Err(too_large());
             }
-            held.extend_from_slice(&piece);
+            received.extend_from_slice(&piece);
         }
-        Ok(held.freeze())
+        Ok(received.freeze())
     }
 
-    /// How long the next piece of a body may take, of which so much came since it began.
+    /// How long the next piece may take, for a body that began at `begun` and of which `came` bytes have arrived.
     fn patience(&self, begun: Instant, came: usize) -> Duration {
         let slowest = self.timeouts.idle * SLACK + Duration::from_secs(came as u64 / SLOWEST);
         slowest.saturating_sub(begun.elapsed()).min(self.timeouts.idle)
     }
 
-    /// The first part of a refusal's body; whatever goes wrong here, the status still speaks.
-    async fn refusal(&self, mut body: Incoming) -> Bytes {
-        let mut held = BytesMut::new();
+    /// Reads the first part of a refusal's body. Errors are ignored, because the status alone is meaningful.
+    async fn read_refusal(&self, mut body: Incoming) -> Bytes {
+        let mut received = BytesMut::new();
         let begun = Instant::now();
-        while (held.len() as u64) < REFUSAL_BYTES
-            && let Ok(Some(piece)) = piece(Op::Get, &mut body, self.patience(begun, held.len())).await
+        while (received.len() as u64) < REFUSAL_BYTES
+            && let Ok(Some(piece)) = read_piece(Op::Get, &mut body, self.patience(begun, received.len())).await
         {
-            held.extend_from_slice(&piece);
+            received.extend_from_slice(&piece);
         }
-        held.freeze()
+        received.freeze()
     }
 }
 
-/// The next piece of a body, or `None` after the last.
-pub(super) async fn piece(op: Op, body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, StorageError> {
+/// Reads the next piece of a body. `None` after the last one.
+pub(super) async fn read_piece(op: Op, body: &mut Incoming, patience: Duration) -> Result<Option<Bytes>, StorageError> {
     loop {
         let frame = timeout(patience, body.frame())
             .await
-            .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?;
+            .map_err(|late| StorageError::with_source(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?;
         match frame {
             None => return Ok(None),
             Some(Err(error)) => return Err(no_answer(op, error)),
-            // Trailers carry nothing that is used here.
+            // Trailers are not used.
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
                     return Ok(Some(data));
@@ -90,8 +95,8 @@ pub(super) async fn piece(op: Op, body: &mut Incoming, patience: Duration) -> Re
     }
 }
 
-/// Refuses an object without a length or chunks: its body ends when the connection does, and a cut
-/// one looks whole.
+/// Rejects an object that has neither a length nor chunks: its body ends with the connection, so a truncated one
+/// looks complete.
 pub(super) fn check_end(op: Op, headers: &HeaderMap) -> Result<(), StorageError> {
     let has_end = headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING);
     if op == Op::Get && !has_end {

@@ -1,4 +1,4 @@
-//! Requests that no credentials sign, as browsers send them, each once.
+//! Requests without credentials, as browsers send them, without retries.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -7,7 +7,7 @@ use super::{Wire, connect};
 use crate::{Op, StorageError};
 
 impl Wire {
-    /// Sends a request and gives the head of its answer; the body is left where it is.
+    /// Sends a request and returns the head of its answer; the body is not read.
     pub(crate) async fn browse(
         &self,
         op: Op,
@@ -17,7 +17,7 @@ impl Wire {
         Ok((head.status, head.headers))
     }
 
-    /// Whether a host's name is known, wherever it leads.
+    /// Whether a host name resolves, to any address.
     pub(crate) async fn resolves(&self, host: &str, port: u16) -> bool {
         connect::resolve(host.trim_start_matches('[').trim_end_matches(']'), port).await.is_ok()
     }

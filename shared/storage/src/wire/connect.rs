@@ -1,4 +1,4 @@
-//! Opens TCP connections, and only to addresses the guard permits.
+//! Opens TCP connections, only to addresses that the guard permits.
 
 use std::future::Future;
 use std::io;
@@ -18,25 +18,25 @@ use tower_service::Service;
 
 use super::AllowedEndpoints;
 
-/// The connector below TLS: resolves, judges each address, connects to what is left.
+/// The connector below TLS: resolves the name, checks each address, connects to a permitted one.
 #[derive(Clone)]
 pub(super) struct Connector {
     allowed: Arc<AllowedEndpoints>,
     patience: Duration,
-    /// Asked again for every connection, since an answer may change. Tests replace [`resolve`] here.
+    /// Called again for every connection, because DNS answers may change. Tests replace [`resolve`] here.
     resolve: Arc<Resolve>,
 }
 
-/// Name look-ups at once. More, and slow name servers of one storage could take all threads for what blocks; fewer, and a
-/// few of them would keep all other storages from connecting.
-static LOOK_UPS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(8)));
+/// Limits concurrent name lookups. If it is higher, slow name servers of one storage could occupy all blocking
+/// threads; if it is lower, a few slow lookups would keep all other storages from connecting.
+static LOOKUPS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(8)));
 
 type Resolve = dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
 
-/// Why no connection came about.
+/// Why no connection was opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    #[error("the host resolves to blocked addresses only")]
+    #[error("the host resolves only to blocked addresses")]
     Blocked,
     #[error("the host name does not resolve")]
     Unresolved(#[source] io::Error),
@@ -47,7 +47,7 @@ pub(super) enum ConnectError {
 }
 
 impl Connector {
-    /// `patience` bounds resolving and connecting together.
+    /// `patience` is the limit for resolving and connecting together.
     pub(super) fn new(allowed: AllowedEndpoints, patience: Duration) -> Self {
         let resolve: Arc<Resolve> = Arc::new(|host, port| Box::pin(async move { resolve(&host, port).await }));
         Self { allowed: Arc::new(allowed), patience, resolve }
@@ -65,13 +65,13 @@ impl Connector {
             resolved.into_iter().filter(|address| self.allowed.permits(host, *address)).collect();
         let Ok(count @ 1..) = u32::try_from(permitted.len()) else { return Err(ConnectError::Blocked) };
 
-        // Each address gets its share, so that one that swallows packets leaves time for the next.
+        // Each address gets an equal share of the time, so that one that drops packets leaves time for the next.
         let share = self.patience / count;
         let mut last = ConnectError::TimedOut;
         for address in permitted {
             match timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    // Requests go out in one write; waiting to fill a packet only adds latency.
+                    // Each request is one write; waiting to fill a packet only adds latency.
                     stream.set_nodelay(true).map_err(ConnectError::Refused)?;
                     return Ok(stream);
                 }
@@ -102,27 +102,26 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// The addresses of a host.
+/// Resolves a host to its addresses.
 ///
-/// The system's resolver also reads `2130706433` or `0x7f.1` as addresses: they are judged like every
-/// other, by what they come out as. Names below `localhost` are this machine (RFC 6761), whether or
-/// not the resolver knows it.
+/// The system's resolver also accepts `2130706433` or `0x7f.1` as addresses; the guard checks what they resolve to.
+/// Names below `localhost` mean this machine (RFC 6761), even if the resolver does not know that.
 ///
-/// A look-up blocks its thread for as long as the resolver waits, also after the caller has given up.
+/// A lookup blocks its thread as long as the resolver waits, even after the caller has given up.
 pub(crate) async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let name = if host.to_ascii_lowercase().ends_with(".localhost") { "localhost" } else { host };
     let name = name.to_owned();
-    // Never closed.
-    let permit = Arc::clone(&LOOK_UPS).acquire_owned().await;
-    let looking = tokio::task::spawn_blocking(move || {
+    // The semaphore is never closed.
+    let permit = Arc::clone(&LOOKUPS).acquire_owned().await;
+    let lookup = tokio::task::spawn_blocking(move || {
         let addresses = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
         drop(permit);
         addresses
     });
-    looking.await.map_err(io::Error::other)?
+    lookup.await.map_err(io::Error::other)?
 }
 
 #[cfg(test)]
@@ -134,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// A connector that may reach 127.0.0.1 alone, and whose questions to DNS get these answers in turn.
+    /// A connector that may reach only 127.0.0.1, and whose DNS lookups return these answers in turn.
     fn connector(answers: Vec<Vec<SocketAddr>>) -> Connector {
         let answers = Mutex::new(answers.into_iter());
         let resolve: Arc<Resolve> = Arc::new(move |host, _| {
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_of_dns_that_changes_is_judged_again_at_the_next_connection() {
+    async fn a_changing_dns_answer_is_checked_again_at_the_next_connection() {
         let (_open, allowed) = listener("127.0.0.1").await;
         let (blocked, inside) = listener("127.0.0.2").await;
         let connector = connector(vec![vec![allowed], vec![inside], vec!["169.254.169.254:80".parse().unwrap()]]);
@@ -163,15 +162,15 @@ mod tests {
             let refused = connector.open("rebinding.example.com", 80).await;
             assert!(matches!(refused, Err(ConnectError::Blocked)), "{refused:?}");
         }
-        assert!(blocked.accept().now_or_never().is_none(), "nobody came");
+        assert!(blocked.accept().now_or_never().is_none(), "there was a connection");
     }
 
     #[tokio::test]
-    async fn of_an_answer_with_both_kinds_of_addresses_only_permitted_ones_are_tried() {
+    async fn of_mixed_addresses_only_permitted_ones_are_tried() {
         let (_open, allowed) = listener("127.0.0.1").await;
         let (blocked, inside) = listener("127.0.0.2").await;
         let stream = connector(vec![vec![inside, allowed, inside]]).open("rebinding.example.com", 80).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), allowed);
-        assert!(blocked.accept().now_or_never().is_none(), "nobody came");
+        assert!(blocked.accept().now_or_never().is_none(), "there was a connection");
     }
 }

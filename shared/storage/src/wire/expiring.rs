@@ -1,4 +1,4 @@
-//! Tokens and temporary credentials, kept until shortly before they expire.
+//! Caches tokens and temporary credentials until shortly before they expire.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,45 +9,46 @@ use tokio::sync::Mutex;
 
 use crate::StorageError;
 
-/// A value is renewed this long before it expires: AWS hands out new credentials at least five minutes before, and a
-/// request signed now may wait in a queue and be tried again.
+/// How long before its expiry a value is renewed. AWS issues new credentials at least five minutes before the old
+/// ones expire, and a request signed now may wait in a queue and be retried.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 
-/// After a failed renewal, the old value serves this long before the next: each try keeps callers waiting.
+/// After a failed renewal, the old value is used this long before the next attempt, because each attempt delays
+/// callers.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// A value that never expires has this much time left.
+/// The remaining time of a value that never expires.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A value as it was handed out.
-pub(crate) struct Fresh<T> {
+/// A value as the issuer returned it.
+pub(crate) struct ExpiringValue<T> {
     pub(crate) value: T,
-    /// `None` where it never expires.
+    /// When the value expires; `None` if never.
     pub(crate) end: Option<SystemTime>,
 }
 
-/// A value that is renewed before it expires, by one caller at a time.
+/// Caches one value and renews it before it expires; one caller renews, the others wait.
 ///
-/// Times are those of the system's clock, as issuers state them: unlike the time since a start, they go on while a
-/// machine sleeps.
-pub(crate) struct Expiring<T> {
-    cached: Mutex<Option<Cached<T>>>,
+/// Times are those of the system clock, because issuers state them so; unlike a monotonic clock, it continues while
+/// the machine sleeps.
+pub(crate) struct ExpiringCache<T> {
+    cached: Mutex<Option<CachedValue<T>>>,
 }
 
-struct Cached<T> {
+struct CachedValue<T> {
     value: T,
     end: Option<SystemTime>,
     renew_at: Option<SystemTime>,
 }
 
-impl<T: Clone> Expiring<T> {
-    /// The value, or what `renew` gives once that is about to expire.
+impl<T: Clone> ExpiringCache<T> {
+    /// Returns the value; calls `renew` if it is missing or about to expire.
     ///
     /// # Errors
     /// `renew` failed, and the old value has expired.
     pub(crate) async fn get(
         &self,
-        renew: impl Future<Output = Result<Fresh<T>, StorageError>>,
+        renew: impl Future<Output = Result<ExpiringValue<T>, StorageError>>,
     ) -> Result<T, StorageError> {
         let mut cached = self.cached.lock().await;
         if let Some(cached) = cached.as_ref()
@@ -58,7 +59,7 @@ impl<T: Clone> Expiring<T> {
         match renew.await {
             Ok(fresh) => Ok(cached.insert(fresh.into()).value.clone()),
             Err(error) => match cached.as_mut().and_then(|cached| Some((cached.time_left()?, cached))) {
-                // The issuer is unavailable for a moment: the old value still serves.
+                // The issuer is briefly unavailable, and the old value is still valid.
                 Some((left, cached)) => {
                     cached.renew_at = Some(SystemTime::now() + PAUSE.min(left / 4));
                     Ok(cached.value.clone())
@@ -71,7 +72,7 @@ impl<T: Clone> Expiring<T> {
         }
     }
 
-    /// Forgets the value if it is the one that was refused; another, renewed since, stays.
+    /// Forgets the value if `is_refused` accepts it; a value that was renewed meanwhile stays.
     pub(crate) async fn forget(&self, is_refused: impl Fn(&T) -> bool) {
         let mut cached = self.cached.lock().await;
         if cached.as_ref().is_some_and(|cached| is_refused(&cached.value)) {
@@ -79,27 +80,27 @@ impl<T: Clone> Expiring<T> {
         }
     }
 
-    /// Whether there is nothing to keep this for.
+    /// Whether there is no valid value.
     pub(crate) fn is_empty(&self) -> bool {
         self.cached.try_lock().is_ok_and(|cached| cached.as_ref().is_none_or(|cached| cached.time_left().is_none()))
     }
 
-    /// Starts with a value.
+    /// Creates a cache with a value.
     #[cfg(test)]
-    pub(crate) fn holding(fresh: Fresh<T>) -> Self {
+    pub(crate) fn with_value(fresh: ExpiringValue<T>) -> Self {
         Self { cached: Mutex::new(Some(fresh.into())) }
     }
 }
 
-impl<T> Default for Expiring<T> {
+impl<T> Default for ExpiringCache<T> {
     fn default() -> Self {
         Self { cached: Mutex::default() }
     }
 }
 
-impl<T> From<Fresh<T>> for Cached<T> {
-    fn from(Fresh { value, end }: Fresh<T>) -> Self {
-        // A short-lived value is used for three quarters of its time.
+impl<T> From<ExpiringValue<T>> for CachedValue<T> {
+    fn from(ExpiringValue { value, end }: ExpiringValue<T>) -> Self {
+        // A short-lived value is used for three quarters of its lifetime.
         let renewal = |end: SystemTime| {
             let left = end.duration_since(SystemTime::now()).unwrap_or_default();
             end - MARGIN.min(left / 4)
@@ -108,31 +109,31 @@ impl<T> From<Fresh<T>> for Cached<T> {
     }
 }
 
-impl<T> Cached<T> {
-    /// How long the value is still good; `None` once it is not.
+impl<T> CachedValue<T> {
+    /// How long the value is still valid; `None` if it has expired.
     fn time_left(&self) -> Option<Duration> {
         let Some(end) = self.end else { return Some(A_DAY) };
         end.duration_since(SystemTime::now()).ok().filter(|left| !left.is_zero())
     }
 }
 
-/// What may be dropped while it is not in use.
+/// A value that may be dropped while it is not in use.
 pub(crate) trait Idle {
-    /// Whether it holds nothing worth keeping.
+    /// Whether the value holds nothing worth keeping.
     fn is_idle(&self) -> bool;
 }
 
-/// Values by key, one for all who name the same key.
+/// One shared value per key.
 ///
-/// Bounded by what is in use: before a value is added, unused ones that hold nothing are dropped. So keys that were
-/// tried once and never worked do not pile up. A cache from a library would also evict values in use, and two users of one
-/// key would then renew its credentials twice.
+/// The size is bounded by what is in use: before a value is added, unused ones that hold nothing are dropped. So keys
+/// that were tried once and never worked do not accumulate. A cache from a library would also evict values in use, and two
+/// users of one key would then renew its credentials twice.
 pub(crate) struct Entries<K, V> {
     known: std::sync::Mutex<HashMap<K, Arc<V>>>,
 }
 
 impl<K: Eq + Hash, V: Idle> Entries<K, V> {
-    /// The value of a key; `make` gives the first.
+    /// Returns the value of a key; `make` creates it if it is missing.
     ///
     /// # Errors
     /// `make` failed.
@@ -167,24 +168,24 @@ mod tests {
     use super::*;
     use crate::{ErrorKind, Op};
 
-    type Renewed = Result<Fresh<&'static str>, StorageError>;
+    type Renewed = Result<ExpiringValue<&'static str>, StorageError>;
 
     fn lasting(value: &'static str, seconds: u64) -> Renewed {
-        Ok(Fresh { value, end: Some(SystemTime::now() + Duration::from_secs(seconds)) })
+        Ok(ExpiringValue { value, end: Some(SystemTime::now() + Duration::from_secs(seconds)) })
     }
 
     fn unavailable() -> Renewed {
         Err(StorageError::new(Op::Connect, ErrorKind::Unavailable, FailureReason::Unavailable))
     }
 
-    async fn got(expiring: &Expiring<&'static str>, renewed: Renewed) -> Result<&'static str, StorageError> {
+    async fn got(expiring: &ExpiringCache<&'static str>, renewed: Renewed) -> Result<&'static str, StorageError> {
         expiring.get(async { renewed }).await
     }
 
-    /// As if this many seconds had passed.
-    async fn pass(expiring: &Expiring<&'static str>, seconds: u64) {
+    /// Changes the value as if this many seconds had passed.
+    async fn pass(expiring: &ExpiringCache<&'static str>, seconds: u64) {
         let mut cached = expiring.cached.lock().await;
-        let Cached { end: Some(end), renew_at: Some(renew_at), .. } = cached.as_mut().expect("a value") else {
+        let CachedValue { end: Some(end), renew_at: Some(renew_at), .. } = cached.as_mut().expect("a value") else {
             panic!("a value that expires")
         };
         *end -= Duration::from_secs(seconds);
@@ -192,11 +193,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_value_serves_until_shortly_before_it_expires() {
-        let expiring = Expiring::default();
+    async fn a_value_is_used_until_shortly_before_it_expires() {
+        let expiring = ExpiringCache::default();
         assert!(expiring.is_empty());
         assert_eq!(got(&expiring, lasting("a", 3_600)).await.unwrap(), "a");
-        assert_eq!(got(&expiring, unavailable()).await.unwrap(), "a", "it is not renewed while it lasts");
+        assert_eq!(got(&expiring, unavailable()).await.unwrap(), "a", "it is renewed only shortly before its expiry");
         pass(&expiring, 3_200).await;
         assert_eq!(got(&expiring, lasting("b", 3_600)).await.unwrap(), "a");
         pass(&expiring, 101).await;
@@ -211,32 +212,32 @@ mod tests {
     }
 
     #[test]
-    fn the_margin_is_five_minutes_or_a_quarter_of_a_short_life() {
+    fn the_margin_is_five_minutes_or_a_quarter_of_a_short_lifetime() {
         let ahead = |seconds| {
-            let cached = Cached::from(lasting("value", seconds).unwrap());
+            let cached = CachedValue::from(lasting("value", seconds).unwrap());
             cached.end.unwrap().duration_since(cached.renew_at.unwrap()).unwrap().as_secs_f64().round()
         };
         assert_eq!(ahead(3_600), 300.0);
         assert_eq!(ahead(8), 2.0);
-        let endless = Cached::from(Fresh { value: "value", end: None });
+        let endless = CachedValue::from(ExpiringValue { value: "value", end: None });
         assert!(endless.renew_at.is_none() && endless.time_left().is_some());
     }
 
     #[tokio::test]
-    async fn the_old_value_serves_while_it_cannot_be_renewed_and_until_it_expires() {
-        let expiring = Expiring::default();
+    async fn the_old_value_is_used_until_it_expires_if_renewals_fail() {
+        let expiring = ExpiringCache::default();
         assert!(got(&expiring, unavailable()).await.is_err());
         got(&expiring, lasting("old", 3_600)).await.unwrap();
         pass(&expiring, 3_301).await;
         assert_eq!(got(&expiring, unavailable()).await.unwrap(), "old");
-        assert_eq!(got(&expiring, lasting("new", 60)).await.unwrap(), "old", "and is not renewed at once again");
+        assert_eq!(got(&expiring, lasting("new", 60)).await.unwrap(), "old", "the next renewal waits");
         pass(&expiring, 299).await;
         assert!(got(&expiring, unavailable()).await.is_err());
     }
 
     #[tokio::test]
-    async fn a_value_is_forgotten_by_those_who_used_it_only() {
-        let expiring = Expiring::default();
+    async fn only_the_refused_value_is_forgotten() {
+        let expiring = ExpiringCache::default();
         got(&expiring, lasting("a", 3_600)).await.unwrap();
         expiring.forget(|value| *value == "a").await;
         assert_eq!(got(&expiring, lasting("b", 3_600)).await.unwrap(), "b");

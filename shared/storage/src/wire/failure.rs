@@ -1,4 +1,4 @@
-//! What a failed exchange means, read from the chain of causes below the HTTP client.
+//! Classifies failed exchanges, from the chain of causes of the HTTP client's error.
 
 use std::error::Error;
 use std::io;
@@ -8,10 +8,10 @@ use longshore_model::FailureReason;
 use super::connect::ConnectError;
 use crate::{ErrorKind, Op, StorageError};
 
-/// Classifies a failure that left no answer.
+/// Converts a failure without an answer.
 pub(crate) fn no_answer(op: Op, error: impl Error + Send + Sync + 'static) -> StorageError {
     let (kind, reason) = classify(&error);
-    StorageError::caused(op, kind, reason, error)
+    StorageError::with_source(op, kind, reason, error)
 }
 
 fn classify(error: &(dyn Error + 'static)) -> (ErrorKind, FailureReason) {
@@ -29,7 +29,7 @@ fn classify(error: &(dyn Error + 'static)) -> (ErrorKind, FailureReason) {
             return (ErrorKind::Invalid, FailureReason::Tls);
         }
         cause = match error.downcast_ref::<io::Error>() {
-            // An I/O error's `source` skips the error it wraps.
+            // The `source` of an I/O error skips the error that it wraps.
             Some(wrapper) => wrapper.get_ref().map(|inner| inner as &(dyn Error + 'static)),
             None => error.source(),
         };
@@ -37,7 +37,8 @@ fn classify(error: &(dyn Error + 'static)) -> (ErrorKind, FailureReason) {
     (ErrorKind::Unavailable, FailureReason::Unavailable)
 }
 
-/// Keeps the characters that error codes and request IDs consist of, at most 64: nothing else of an answer reaches a log.
+/// Keeps at most 64 of the characters that occur in error codes and request IDs, so that no other text of an answer
+/// reaches a log.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).take(64).collect()
 }

@@ -1,8 +1,8 @@
-//! The thin HTTP client that the cloud kinds share.
+//! The HTTP client that the cloud kinds share.
 //!
-//! It knows pools, TLS, timeouts, the address guard, retries, limits and metrics. What a request
-//! says and what an answer means is the kind's. Redirects are never followed: a redirect is an
-//! answer like every other. URIs are sent byte for byte as they were built.
+//! It handles pools, TLS, timeouts, the address guard, retries, limits and metrics. The kinds build requests and
+//! interpret answers. Redirects are never followed: a redirect is an answer like any other. URIs are sent byte for
+//! byte as they were built.
 
 mod address;
 mod answer;
@@ -38,28 +38,29 @@ pub use address::{AllowedEndpoints, InvalidEndpoint};
 pub(crate) use answer::{Answer, http_date};
 pub(crate) use base_uri::{BaseUri, EndpointSetting, PATH, QUERY, push_query};
 use connect::Connector;
-pub(crate) use expiring::{Entries, Expiring, Fresh, Idle};
+pub(crate) use expiring::{Entries, ExpiringCache, ExpiringValue, Idle};
 pub(crate) use failure::{no_answer, plain};
 pub use limit::Concurrency;
 use limit::{Limits, Permit};
 pub use options::{Timeouts, WireOptions};
 pub(crate) use range::{check_range, range_header};
-pub(crate) use refusal::{THROTTLED, by_status, missing, refused};
+pub(crate) use refusal::{THROTTLED, by_status, missing, refusal_error};
 pub use retry::RetryPolicy;
 pub(crate) use xml::{Scanner, Token, first_texts, resolve};
 
-/// Servers drop idle connections after 20 s or more; one dropped by us first is never raced for.
+/// Servers close idle connections after 20 s or more. We close them earlier, so that no request meets a connection
+/// that the server is closing.
 const IDLE_CONNECTION: Duration = Duration::from_secs(15);
 
-/// What a connection may buffer of what comes in, and so the longest head of an answer. A connection keeps its buffer
-/// for as long as it is open, and a worker may have hundreds: by default it would grow to 400 KiB.
+/// Largest read buffer of a connection, and so the longest head of an answer. A connection keeps its buffer while it
+/// is open, and a worker may have hundreds of connections; by default a buffer could grow to 400 KiB.
 const READ_BUFFER: usize = 64 * 1024;
 
-/// Bytes a second that a usable connection moves at least. A body goes out before its answer comes, so the wait for the
-/// head grows with it; and one that comes in is given up once it has fallen behind.
+/// Slowest accepted rate, in bytes per second. A request's body is sent before its answer comes, so the time limit
+/// for the head grows with the body's length; an incoming body is given up once it has fallen behind this rate.
 const SLOWEST: u64 = 64 * 1024;
 
-/// The client. One for a process: it holds the connections.
+/// The client. One instance per process, because it holds the connections.
 pub(crate) struct Wire {
     client: Client<HttpsConnector<Connector>, Full<Bytes>>,
     connector: Connector,
@@ -70,22 +71,22 @@ pub(crate) struct Wire {
     metrics: StorageMetrics,
 }
 
-/// What the client has to know of a call beside its request.
+/// What the client needs to know about a call in addition to its request.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub(crate) kind: StorageKind,
     pub(crate) op: Op,
-    /// Host and port: requests to the same share a limit.
+    /// Host and port. Requests to the same endpoint share a limit.
     pub(crate) endpoint: &'a str,
-    /// As much of a successful answer's body as is held.
+    /// The most bytes of a successful answer's body that are read; a longer body is an error.
     pub(crate) max_bytes: u64,
 }
 
 impl Wire {
-    /// Builds the client on the system's trusted certificates.
+    /// Builds the client; it trusts the system's certificates.
     ///
     /// # Errors
-    /// The TLS library refuses its own defaults.
+    /// The TLS library rejects its own defaults.
     pub(crate) fn new(options: WireOptions, metrics: StorageMetrics) -> Result<Self, rustls::Error> {
         let connector = Connector::new(options.allowed, options.timeouts.connect);
         let tls = longshore_telemetry::tls_config()?;
@@ -103,12 +104,12 @@ impl Wire {
         Ok(Self { client, connector, tls, limits, retry: options.retry, timeouts: options.timeouts, metrics })
     }
 
-    /// Opens a TCP connection under the same guard, for a kind that does not speak HTTP.
+    /// Opens a TCP connection with the same address guard, for kinds that do not use HTTP.
     pub(crate) async fn tcp(&self, op: Op, host: &str, port: u16) -> Result<TcpStream, StorageError> {
         self.connector.open(host, port).await.map_err(|error| no_answer(op, error))
     }
 
-    /// What TLS trusts here.
+    /// The TLS configuration, for kinds that do not use HTTP.
     pub(crate) fn tls(&self) -> &rustls::ClientConfig {
         &self.tls
     }
@@ -121,7 +122,7 @@ impl Wire {
         &self.metrics
     }
 
-    /// Makes a call of another protocol, with the same limits, retries and metrics.
+    /// Makes a call in another protocol, with the same limits, retries and metrics.
     pub(crate) async fn attempt<T, Fut>(
         &self,
         call: Call<'_>,
@@ -132,15 +133,15 @@ impl Wire {
         Fut: Future<Output = Result<T, StorageError>> + Send,
     {
         let attempt = || async {
-            let permit = self.limits.enter(call.endpoint).await;
-            self.judged(call, &permit, ask()).await
+            let permit = self.limits.acquire(call.endpoint).await;
+            self.measure(call, &permit, ask()).await
         };
-        self.retry.run(attempt, || self.metrics.retried(call.kind, call.op)).await
+        self.retry.run(attempt, || self.metrics.count_retry(call.kind, call.op)).await
     }
 
-    /// Makes a call: `prepare` builds and signs a request for each try, `read` judges its answer.
+    /// Makes a call: `prepare` builds and signs a request for each try, `read` interprets the answer.
     ///
-    /// An answer cut short, or one that `read` finds cut short, is tried again as a whole.
+    /// The whole call is retried if the answer is cut short, as seen here or by `read`.
     pub(crate) async fn call<T, Fut>(
         &self,
         call: Call<'_>,
@@ -151,11 +152,11 @@ impl Wire {
         T: Send,
         Fut: Future<Output = Result<Request<Bytes>, StorageError>> + Send,
     {
-        self.attempts(call, prepare, |response| self.whole(call, response), read).await
+        self.send_with_retries(call, prepare, |response| self.read_answer(call, response), read).await
     }
 
-    /// Sends until an answer is good or the policy ends: `receive` takes in what came, `read` judges it.
-    async fn attempts<A, T, Fut, Received>(
+    /// Sends until a try succeeds or the retry policy ends: `receive` reads the response, `read` interprets it.
+    async fn send_with_retries<A, T, Fut, Received>(
         &self,
         call: Call<'_>,
         prepare: impl Fn() -> Fut + Send + Sync,
@@ -169,40 +170,40 @@ impl Wire {
         Received: Future<Output = Result<A, StorageError>> + Send,
     {
         let attempt = || async {
-            let permit = self.limits.enter(call.endpoint).await;
+            let permit = self.limits.acquire(call.endpoint).await;
             let request = prepare().await?;
             let exchanged = async { receive(self.exchange(call.op, request).await?).await.and_then(&read) };
-            self.judged(call, &permit, exchanged).await
+            self.measure(call, &permit, exchanged).await
         };
-        self.retry.run(attempt, || self.metrics.retried(call.kind, call.op)).await
+        self.retry.run(attempt, || self.metrics.count_retry(call.kind, call.op)).await
     }
 
-    /// Counts a request, and tells the limit of its endpoint what came of it.
-    async fn judged<T>(
+    /// Measures one request, and reports its outcome to the endpoint's limit.
+    async fn measure<T>(
         &self,
         call: Call<'_>,
         permit: &Permit,
         request: impl Future<Output = Result<T, StorageError>> + Send,
     ) -> Result<T, StorageError> {
-        let running = self.metrics.start(call.kind, call.op);
+        let timer = self.metrics.start(call.kind, call.op);
         let result = request.await;
         match result.as_ref().map_err(|error| error.kind) {
-            Err(ErrorKind::Throttled { .. }) => permit.throttled(),
+            Err(ErrorKind::Throttled { .. }) => permit.record_throttling(),
             Err(ErrorKind::Unavailable | ErrorKind::Cancelled) => {}
-            Ok(_) | Err(ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid) => permit.answered(),
+            Ok(_) | Err(ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid) => permit.record_answer(),
         }
-        running.ended(&result);
+        timer.finish(&result);
         result
     }
 
     /// Sends one request and waits for the head of its answer.
     async fn exchange(&self, op: Op, request: Request<Bytes>) -> Result<Response<Incoming>, StorageError> {
         let length = request.body().len() as u64;
-        self.metrics.sent(length);
+        self.metrics.add_sent(length);
         let patience = self.timeouts.head + Duration::from_secs(length / SLOWEST);
         timeout(patience, self.client.request(request.map(Full::new)))
             .await
-            .map_err(|late| StorageError::caused(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
+            .map_err(|late| StorageError::with_source(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
             .map_err(|error| no_answer(op, error))
     }
 }

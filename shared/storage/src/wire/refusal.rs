@@ -1,4 +1,4 @@
-//! What the clouds' refusals have in common: the cause that is kept, and the meaning of a bare status.
+//! The common part of the clouds' refusals: the recorded cause, and the meaning of a status without a code.
 
 use http::StatusCode;
 use longshore_model::FailureReason;
@@ -6,11 +6,11 @@ use longshore_model::FailureReason;
 use super::{Answer, plain};
 use crate::{ErrorKind, Op, StorageError};
 
-/// A load that a server refuses; how long it asks to wait is read off its answer.
+/// A throttled request; the wait comes from the answer's `Retry-After`.
 pub(crate) const THROTTLED: (ErrorKind, FailureReason) =
     (ErrorKind::Throttled { retry_after: None }, FailureReason::Throttled);
 
-/// A server's own code for a refusal, kept as the cause. Its message is left out: it may quote keys and accounts.
+/// A server's code for a refusal, recorded as the cause. Without its message, which may quote keys and accounts.
 #[derive(Debug, thiserror::Error)]
 #[error("the server answered {status} {code}, request id {request_id}")]
 struct Refusal {
@@ -19,8 +19,9 @@ struct Refusal {
     request_id: String,
 }
 
-/// The error for an answer with this meaning and code. `id_header` names the request in the server's own logs.
-pub(crate) fn refused(
+/// Builds the error for an answer with this kind, reason and code. `id_header` is the header with the server's ID of
+/// the request.
+pub(crate) fn refusal_error(
     op: Op,
     answer: &Answer,
     (mut kind, reason): (ErrorKind, FailureReason),
@@ -31,10 +32,10 @@ pub(crate) fn refused(
         *retry_after = answer.retry_after();
     }
     let request_id = plain(answer.header(id_header).unwrap_or("none"));
-    StorageError::caused(op, kind, reason, Refusal { status: answer.status, code: plain(code), request_id })
+    StorageError::with_source(op, kind, reason, Refusal { status: answer.status, code: plain(code), request_id })
 }
 
-/// What a missing object, or else a missing bucket, means for a call.
+/// The meaning of 404 for a call: a missing object or a missing bucket.
 pub(crate) fn missing(op: Op) -> (ErrorKind, FailureReason) {
     match op {
         Op::Get | Op::Head | Op::Delete | Op::Presign => (ErrorKind::NotFound, FailureReason::NoSuchObject),
@@ -42,12 +43,12 @@ pub(crate) fn missing(op: Op) -> (ErrorKind, FailureReason) {
     }
 }
 
-/// What a status means whose code says no more.
+/// The meaning of a status without a known code.
 pub(crate) fn by_status(op: Op, status: StatusCode) -> (ErrorKind, FailureReason) {
     use ErrorKind::{Denied, Invalid, Unavailable};
     match status.as_u16() {
         429 | 503 => THROTTLED,
-        // Reached by the first attempt, or a proxy on the way: another try may pass.
+        // The failure may be the server's or a proxy's; another try may succeed.
         408 | 500 | 502 | 504 => (Unavailable, FailureReason::Unavailable),
         401 | 403 => (Denied, FailureReason::AccessDenied),
         404 => missing(op),

@@ -1,4 +1,5 @@
-//! The one retry policy below the storages: seconds, for hiccups. Longer waits are the job's.
+//! The only retry policy below the storages: a few seconds, for short failures. The job's backoff handles longer
+//! ones.
 
 use std::time::Duration;
 
@@ -7,36 +8,36 @@ use tokio::time::Instant;
 
 use crate::{ErrorKind, StorageError};
 
-/// How often and how long one call is tried again.
+/// How often and how long one call is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Tries after the first.
+    /// Tries after the first one.
     pub retries: usize,
-    /// The wait before the first retry; it doubles each time, and up to as much again is added at random.
+    /// The wait before the first retry. It doubles each time, plus a random part of up to the same length.
     pub first_wait: Duration,
-    /// The longest wait before the random part.
+    /// The longest wait, without the random part.
     pub longest_wait: Duration,
-    /// No retry starts later than this after the call began; a longer `Retry-After` is handed to the caller.
+    /// No retry starts later than this after the call began; a longer `Retry-After` is passed to the caller.
     pub budget: Duration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            // With the waits below, three retries span a restart of one node behind a load balancer.
+            // With the waits below, three retries outlast a restart of one node behind a load balancer.
             retries: 3,
-            // Shorter repeats into the same hiccup; longer makes a single reset visible to users.
+            // If it is shorter, the retry meets the same failure; if it is longer, users notice a single reset.
             first_wait: Duration::from_millis(250),
             longest_wait: Duration::from_secs(1),
-            // A job's time quantum: longer would keep a worker busy with waiting, and a worker told
-            // to stop would not be able to.
+            // The same as a job's time quantum: if it is longer, a worker spends its slots on waiting, and one that
+            // drains may not finish in time.
             budget: Duration::from_secs(5),
         }
     }
 }
 
 impl RetryPolicy {
-    /// Runs `attempt` until it succeeds, fails for good or the policy ends; `retrying` hears of each retry.
+    /// Runs `attempt` until it succeeds, fails for good or the policy ends; calls `retrying` before each retry.
     pub(super) async fn run<T, F, Fut>(&self, attempt: F, mut retrying: impl FnMut() + Send) -> Result<T, StorageError>
     where
         T: Send,
@@ -53,8 +54,8 @@ impl RetryPolicy {
             .retry(waits)
             .when(StorageError::is_transient)
             .adjust(|error, wait| {
-                let wait = wait?.max(asked_for(error).unwrap_or_default());
-                // Servers may ask for any number of seconds.
+                let wait = wait?.max(retry_after(error).unwrap_or_default());
+                // Servers may ask for any number of seconds, so this must not overflow.
                 (started.elapsed().saturating_add(wait) <= self.budget).then_some(wait)
             })
             .notify(|_, _| retrying())
@@ -62,7 +63,7 @@ impl RetryPolicy {
     }
 }
 
-fn asked_for(error: &StorageError) -> Option<Duration> {
+fn retry_after(error: &StorageError) -> Option<Duration> {
     match error.kind {
         ErrorKind::Throttled { retry_after } => retry_after,
         ErrorKind::NotFound
@@ -83,7 +84,7 @@ mod tests {
     use crate::Op;
 
     #[tokio::test]
-    async fn a_wait_longer_than_time_itself_is_handed_to_the_caller() {
+    async fn an_overflowing_wait_is_passed_to_the_caller() {
         let (tries, retry_after) = (AtomicUsize::new(0), Some(Duration::from_secs(u64::MAX)));
         let attempt = || async {
             tries.fetch_add(1, Ordering::Relaxed);

@@ -1,8 +1,8 @@
-//! Listed objects, and why some of them cannot be imported: a part of that shows in the listing.
+//! Listed objects, and why some of them cannot be imported, as far as the listing shows it.
 
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::QuarantineReason;
-use longshore_storage::{Listed, ObjectMeta};
+use longshore_storage::{ListedObject, ObjectMeta};
 use sha2::{Digest, Sha256};
 
 use crate::quarantine::object;
@@ -20,7 +20,7 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub(super) fn of(listed: Listed) -> Self {
+    pub(super) fn of(listed: ListedObject) -> Self {
         let fault = fault(&listed);
         Self { object: listed.meta, fault }
     }
@@ -44,7 +44,7 @@ impl Candidate {
     }
 }
 
-fn fault(listed: &Listed) -> Option<QuarantinedObject> {
+fn fault(listed: &ListedObject) -> Option<QuarantinedObject> {
     let object = &listed.meta;
     let nul = object.key.find('\0');
     let (reason, detail) = if nul.is_some() {

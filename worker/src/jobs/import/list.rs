@@ -7,7 +7,7 @@ use longshore_db::Counts;
 use longshore_db::objects::{self, KeyStatus, LookupMode};
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_filter::Skip;
-use longshore_storage::{ListPage, ListRequest, StorageError, filtered};
+use longshore_storage::{ListPage, ListRequest, StorageError, filter_keys};
 
 use super::candidate::Candidate;
 use super::{Import, Pending, count};
@@ -47,7 +47,7 @@ impl Import<'_> {
         }
         self.listed = Counts { pages: 1, listed: count(found.len()), ..Counts::default() };
         // Dropped with the attempt: after a drain, a cancellation or a lost lease nothing is matched any more.
-        let judged = filtered(&self.filter, found, |found: &Candidate| &found.object.key).await;
+        let judged = filter_keys(&self.filter, found, |found: &Candidate| &found.object.key).await;
         let found: Vec<Candidate> = judged
             .into_iter()
             .filter_map(|(found, skip)| match skip {

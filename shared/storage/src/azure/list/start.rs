@@ -8,17 +8,17 @@ use crate::cloud::LAST_CHAR;
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) enum Start {
     Beginning,
-    /// At a name, included; what `after` names has been listed before.
+    /// At `name`, included. `after` is where the previous page ended.
     From {
         name: String,
         after: String,
     },
-    /// Behind all there is.
+    /// After all names: the listing is empty.
     End,
 }
 
 impl Start {
-    /// After a text, in a listing of this prefix and delimiter.
+    /// Computes the start after `text`, in a listing with this prefix and delimiter.
     pub(in super::super) fn after(text: Option<&str>, prefix: &str, delimiter: Option<&str>) -> Self {
         let Some(after) = text.filter(|text| !text.is_empty()) else { return Self::Beginning };
         let name = match after.strip_suffix(LAST_CHAR) {
@@ -29,7 +29,7 @@ impl Start {
         if !name.starts_with(prefix) {
             return if name.as_str() < prefix { Self::Beginning } else { Self::End };
         }
-        // Azure allows one level behind the prefix where levels are rolled up.
+        // With a delimiter, Azure allows only one level after the prefix in `startFrom`.
         if let Some(delimiter) = delimiter.filter(|delimiter| !delimiter.is_empty())
             && let Some(at) = name[prefix.len()..].find(delimiter)
         {
@@ -38,7 +38,7 @@ impl Start {
         Self::From { name, after: after.to_owned() }
     }
 
-    /// Whether a name, or what it rolls up, is what the listing should start after.
+    /// Whether a name is the one to start after, or a rolled-up prefix that contains it.
     pub(super) fn is_done(&self, name: &str) -> bool {
         match self {
             Self::Beginning | Self::End => false,
@@ -46,9 +46,9 @@ impl Start {
         }
     }
 
-    /// Whether a name sorts before the start in whatever order the names are in: by bytes, by UTF-16
-    /// units, or folder by folder.
-    pub(super) fn lies_behind(&self, name: &str) -> bool {
+    /// Whether a name sorts before the start in every possible order of names: by bytes, by UTF-16 units, or folder
+    /// by folder.
+    pub(super) fn is_before_start(&self, name: &str) -> bool {
         match self {
             Self::Beginning | Self::End => false,
             Self::From { name: start, .. } => {
@@ -60,7 +60,7 @@ impl Start {
     }
 }
 
-/// The first text after all that start with `stem`; `None` where nothing can come.
+/// The first text after all texts that start with `stem`; `None` if there is no such text.
 fn successor(stem: &str) -> Option<String> {
     let mut chars: Vec<char> = stem.chars().collect();
     while let Some(last) = chars.pop() {
@@ -72,9 +72,9 @@ fn successor(stem: &str) -> Option<String> {
     None
 }
 
-/// Whether all orders that names may be in agree about names before and after this text.
+/// Whether every possible order of names puts the same names before and after this text.
 ///
-/// They differ only in where the characters beyond the surrogates go; a text without such splits the
+/// The orders differ only in where they put characters from U+E000 on; a text without such characters splits the
 /// names the same way in each.
 pub(in super::super) fn is_unambiguous(text: &str) -> bool {
     text.chars().all(|char| char < '\u{E000}')
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_starts_at_the_text_or_behind_all_that_starts_with_it() {
+    fn a_listing_starts_at_the_text_or_after_all_that_start_with_it() {
         assert_eq!(from("p/b", "p/", None).as_deref(), Some("p/b"));
         assert_eq!(from("p/b\u{10FFFF}", "p/", None).as_deref(), Some("p/c"));
         assert_eq!(from("p/\u{D7FF}\u{10FFFF}", "p/", None).as_deref(), Some("p/\u{E000}"));
@@ -117,19 +117,19 @@ mod tests {
     }
 
     #[test]
-    fn a_name_lies_behind_only_where_every_order_says_so() {
+    fn a_name_is_before_the_start_only_if_every_order_says_so() {
         let start = Start::after(Some("m/x"), "", None);
-        assert!(start.lies_behind("a") && start.lies_behind("m"));
-        assert!(!start.lies_behind("m/x") && !start.lies_behind("n"));
+        assert!(start.is_before_start("a") && start.is_before_start("m"));
+        assert!(!start.is_before_start("m/x") && !start.is_before_start("n"));
         // Folder by folder, `m-1` comes after all of `m/`.
-        assert!(!start.lies_behind("m-1"));
+        assert!(!start.is_before_start("m-1"));
         let wide = Start::after(Some("\u{FF08}"), "", None);
-        assert!(!wide.lies_behind("😀") && !Start::after(Some("😀"), "", None).lies_behind("\u{FF08}"));
+        assert!(!wide.is_before_start("😀") && !Start::after(Some("😀"), "", None).is_before_start("\u{FF08}"));
     }
 
     proptest! {
         #[test]
-        fn a_plain_text_parts_names_the_same_way_in_both_orders(text in "\\PC{0,6}", name in "\\PC{0,6}") {
+        fn an_unambiguous_text_splits_names_the_same_way_in_both_orders(text in "\\PC{0,6}", name in "\\PC{0,6}") {
             prop_assume!(is_unambiguous(&text));
             prop_assert_eq!(name.cmp(&text), name.encode_utf16().cmp(text.encode_utf16()));
         }

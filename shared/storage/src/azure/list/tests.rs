@@ -1,4 +1,4 @@
-//! Listings written here, read there.
+//! Builds listing documents and reads them with the parser.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ fn escape(text: &str, numeric: bool) -> String {
     out
 }
 
-/// How a name stands in a listing.
+/// How a listing writes a name.
 #[derive(Clone, Copy)]
 enum Spelling {
     Text { numeric: bool },
@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(
+    fn no_input_makes_the_parser_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..300),
         xml in "(<(/?)(EnumerationResults|Blobs|Blob|BlobPrefix|Name|Properties|NextMarker)( Encoded=\"true\")?(/?)>|&#?x?[0-9a-z]{0,4};|[a-z%]{1,3}){0,30}",
     ) {
@@ -116,7 +116,7 @@ proptest! {
 }
 
 #[test]
-fn only_names_that_say_so_are_unescaped() {
+fn only_names_marked_as_encoded_are_unescaped() {
     let name = |spelling: Spelling| {
         let listing = parse(document(&owned(&["a%20b+"]), &[], "", spelling).as_bytes()).unwrap();
         listing.into_page(&Start::Beginning).unwrap().0.objects.remove(0).meta.key
@@ -129,7 +129,7 @@ fn only_names_that_say_so_are_unescaped() {
 }
 
 #[test]
-fn outer_spaces_of_names_stay() {
+fn outer_spaces_of_names_are_kept() {
     let listing = parse(document(&owned(&[" x "]), &[], "", TEXT).as_bytes()).unwrap();
     assert_eq!(keys(&listing.into_page(&Start::Beginning).unwrap().0), [" x "]);
 }
@@ -154,7 +154,7 @@ fn the_cursor_is_the_last_name_of_a_page_that_is_not_the_last() {
 }
 
 #[test]
-fn what_the_cursor_names_is_not_given_twice() {
+fn the_name_in_the_cursor_is_not_listed_twice() {
     let (listed, more) = page(&["b", "c"], &[], "", Some("b")).unwrap();
     assert_eq!((keys(&listed), more), (vec!["c"], None));
     let (listed, _) = page(&["z"], &["m/", "n/"], "", Some("m/")).unwrap();
@@ -162,7 +162,7 @@ fn what_the_cursor_names_is_not_given_twice() {
 }
 
 #[test]
-fn a_page_of_nothing_new_goes_on_with_the_marker() {
+fn a_page_without_new_names_continues_with_the_marker() {
     assert_eq!(page(&["b"], &[], "more", Some("b")).unwrap(), (ListPage::default(), Some("more".into())));
     assert_eq!(page(&[], &[], "more", None).unwrap(), (ListPage::default(), Some("more".into())));
     assert_eq!(page(&[], &[], "", None).unwrap(), (ListPage::default(), None));
@@ -175,15 +175,15 @@ fn a_server_that_starts_from_the_beginning_again_is_refused() {
 }
 
 #[test]
-fn a_page_is_in_the_order_of_bytes_and_the_cursor_in_that_of_the_server() {
-    // As UTF-16 sorts them.
+fn a_page_is_in_byte_order_and_the_cursor_follows_the_servers_order() {
+    // In UTF-16 order.
     let (listed, _) = page(&["😀", "\u{FF08}"], &[], "more", None).unwrap();
     assert_eq!(keys(&listed), ["\u{FF08}", "😀"]);
     assert_eq!(listed.next.as_deref(), Some("\u{FF08}"));
 }
 
 #[test]
-fn folders_of_a_hierarchical_account_are_no_objects() {
+fn folders_of_a_hierarchical_account_are_not_objects() {
     let xml = document(&owned(&["d", "d/x"]), &[], "more", TEXT);
     let kind = |kind| format!("<Content-Length>0</Content-Length><ResourceType>{kind}</ResourceType>");
     let xml = xml
@@ -203,7 +203,7 @@ fn folders(names: &[&str], prefixes: &[&str], after: Option<&str>) -> Result<Lis
 
 #[test]
 fn the_cursor_of_a_hierarchical_account_is_the_last_name_folder_by_folder() {
-    // `m-1` is the smaller one by its bytes, and comes later.
+    // By bytes `m-1` sorts first, but folder by folder it comes later.
     let next = |after| folders(&["m-1"], &["m/"], after).unwrap().next;
     assert_eq!(next(None).as_deref(), Some("m-1"));
     assert_eq!(next(Some("m/")).as_deref(), Some("m-1"));
@@ -212,12 +212,12 @@ fn the_cursor_of_a_hierarchical_account_is_the_last_name_folder_by_folder() {
 #[test]
 fn a_page_whose_cursor_is_where_it_began_is_refused() {
     assert_eq!(folders(&["m-1"], &["m/"], Some("m-1")), Err(ListingError::IgnoresStart));
-    // Not told that its names come folder by folder: better an end than a loop.
+    // This listing does not show that names are ordered folder by folder: an error is better than a loop.
     assert_eq!(page(&["m-1"], &["m/"], "more", Some("m/")), Err(ListingError::IgnoresStart));
 }
 
 #[test]
-fn what_is_not_a_listing_is_told_from_one_cut_short() {
+fn a_body_that_is_not_a_listing_is_distinguished_from_one_cut_short() {
     assert_eq!(parse(b""), Err(ListingError::CutShort));
     assert_eq!(parse(b"<html><body>hello</body></html>"), Err(ListingError::NotAListing));
     assert_eq!(parse(b"<EnumerationResults><Blobs/>"), Err(ListingError::CutShort));

@@ -1,5 +1,5 @@
-//! Texts and signatures of others: Microsoft's documentation of Shared Key, and Microsoft's own
-//! client (`azure-storage-blob` 12.31.1 for Python), given the same requests.
+//! Expected texts and signatures come from Microsoft's documentation of Shared Key and from Microsoft's client
+//! (`azure-storage-blob` 12.31.1 for Python), given the same requests.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ fn a_request_to_the_emulator_is_signed_as_microsofts_client_signs_it() {
 }
 
 #[test]
-fn a_range_is_signed_in_the_place_that_is_documented_for_it() {
+fn a_range_is_signed_at_its_documented_position() {
     let range = request("GET", "/c/k").header("range", "bytes=0-9").body(Bytes::new()).unwrap();
     assert_eq!(string_to_sign(&range, "myaccount"), "GET\n\n\n\n\n\n\n\n\n\n\nbytes=0-9\n/myaccount/c/k");
 }
@@ -98,21 +98,21 @@ fn a_url_is_signed_as_microsofts_client_signs_it() {
 }
 
 #[test]
-fn a_url_of_an_endpoint_without_tls_may_be_used_without() {
+fn a_url_of_an_endpoint_without_tls_works_without_tls() {
     let url = signed_url(Some("http://127.0.0.1:10000/myaccount"));
     assert!(url.contains("&spr=https%2Chttp&"), "{url}");
     assert!(url.ends_with("&sig=Ta7Ym4kc%2BpaR6ZgX4WZXgRK4M2Z4exPe55EeyNtMkiw%3D"), "{url}");
 }
 
 #[test]
-fn the_signature_is_not_shown_where_requests_are() {
+fn debug_output_of_a_request_hides_the_signature() {
     let mut request = request("GET", "/photos").body(Bytes::new()).unwrap();
     headers(&mut request, &Account::new("myaccount", KEY).unwrap(), time()).unwrap();
     assert!(!format!("{request:?}").contains("SharedKey"));
 }
 
 #[tokio::test]
-async fn a_key_that_holds_fields_of_a_signature_gets_no_signed_url() {
+async fn a_key_that_contains_fields_of_a_signature_gets_no_presigned_url() {
     let connection = longshore_model::AzureConnection { container: "photos".into(), ..Default::default() };
     let secrets = longshore_model::AzureSecrets {
         account_name: Some(longshore_model::Secret::new("myaccount")),
@@ -122,7 +122,7 @@ async fn a_key_that_holds_fields_of_a_signature_gets_no_signed_url() {
         Arc::new(Wire::new(WireOptions::default(), StorageMetrics::register(&Registry::new()).unwrap()).unwrap());
     let azure = Azure::open(&connection, String::new(), &secrets, &Operator::default(), wire).unwrap();
     let presign = async |key| azure.presign(key, Duration::from_secs(60)).await.map_err(|error| error.reason);
-    // Without a rule, these are signatures for `of-others` too, in two forms of the text that is signed.
+    // Without the check, these signatures would also be valid for `of-others`, in two forms of the signed text.
     for key in ["of-others\n\n\n\n2020-12-06\nb\n\n\n\n\n\n\n", "of-others\n\n2015-02-21\n\n\n\n\n"] {
         assert_eq!(presign(key).await.unwrap_err(), FailureReason::NoSignedUrls);
     }

@@ -26,7 +26,7 @@ fn page(listing: Listing, after: Option<&str>, limit: usize) -> ListPage {
 }
 
 #[test]
-fn an_answer_of_google_is_read() {
+fn googles_answer_is_read() {
     let body = r#"{"kind": "storage#objects", "nextPageToken": "CgRi", "prefixes": ["a/"], "items": [
         {"name": "a \"b\"\n\u00e9\ud83d\ude00", "size": "18446744073709551615", "generation": "1795370466369321",
          "updated": "2026-11-22T18:01:06.369273Z", "md5Hash": "x", "acl": [{"entity": "e"}]}]}"#;
@@ -39,7 +39,7 @@ fn an_answer_of_google_is_read() {
 }
 
 #[test]
-fn nothing_is_a_page_only_if_it_says_to_be_a_listing() {
+fn an_empty_answer_is_a_page_only_if_its_kind_is_a_listing() {
     assert_eq!(page(parse(br#"{"kind":"storage#objects"}"#).unwrap(), None, 1), ListPage::default());
     for body in ["{}", "[]", "null", r#"{"kind":"storage#object"}"#, r#"{"items":[]}"#, "<html>", "\u{1}"] {
         assert_eq!(parse(body.as_bytes()).err(), Some(ListingError::NotAListing), "{body}");
@@ -55,7 +55,7 @@ fn nothing_is_a_page_only_if_it_says_to_be_a_listing() {
 }
 
 #[test]
-fn the_key_to_start_after_is_left_out_and_one_more_is_asked_for() {
+fn the_start_key_is_dropped_and_one_more_entry_is_requested() {
     assert_eq!(limits(2, None), (2, 2));
     assert_eq!(limits(2, Some("b")), (2, 3));
     assert_eq!(limits(1_000, Some("b")), (999, 1_000));
@@ -63,7 +63,7 @@ fn the_key_to_start_after_is_left_out_and_one_more_is_asked_for() {
 
     let found = page(listing(&["b", "c", "d"], &[], Some("t")), Some("b"), 2);
     assert_eq!((names(&found).0, found.next.as_deref()), (vec!["c", "d"], Some("d")));
-    // The key is gone by now: the one too many is left for the next page.
+    // The start key was deleted meanwhile: the extra entry is left for the next page.
     let found = page(listing(&["ba", "c", "d"], &[], None), Some("b"), 2);
     assert_eq!((names(&found).0, found.next.as_deref()), (vec!["ba", "c"], Some("c")));
 }
@@ -83,7 +83,7 @@ fn a_page_over_its_limit_is_cut_in_the_order_of_keys_and_prefixes() {
 }
 
 #[test]
-fn a_page_without_anything_but_a_token_goes_on_with_it() {
+fn an_empty_page_continues_with_its_token() {
     assert_eq!(listing(&[], &[], Some("t")).into_page(None, 1), Ok(ListingAnswer::More("t".into())));
     assert_eq!(listing(&["b"], &[], Some("t")).into_page(Some("b"), 1), Ok(ListingAnswer::More("t".into())));
     assert_eq!(page(listing(&["b"], &[], None), Some("b"), 1), ListPage::default());
@@ -108,7 +108,7 @@ fn a_prefix_that_was_listed_is_not_listed_again() {
     let after = Some("m/\u{10FFFF}");
     let found = page(listing(&["n"], &["m/", "o/"], None), after, 10);
     assert_eq!(names(&found), (vec!["n"], vec!["o/"]));
-    // A range that begins in the middle of it is another matter.
+    // The prefix is listed if the range begins inside it.
     let found = page(listing(&["n"], &["m/"], None), Some("m/5"), 10);
     assert_eq!(names(&found), (vec!["n"], vec!["m/"]));
 }

@@ -1,6 +1,5 @@
-//! Google's own examples: `storage/v1/v4_signatures.json` and the public dummy account beside it, from
-//! the repository googleapis/conformance-tests (Apache-2.0). Here are those that sign a GET with no
-//! more headers than the host.
+//! Google's published examples: `storage/v1/v4_signatures.json` and the public dummy account from the repository
+//! googleapis/conformance-tests (Apache-2.0). Only the examples that sign a GET with no header but the host.
 
 use serde_json::Value;
 
@@ -17,7 +16,7 @@ pub(in crate::gcs) fn service_account() -> Value {
 }
 
 #[test]
-fn urls_are_googles_published_examples_byte_for_byte() {
+fn urls_equal_googles_published_examples() {
     let KeyFile::Service(account) = KeyFile::read(&service_account().to_string()).unwrap() else {
         panic!("a service account")
     };

@@ -1,4 +1,4 @@
-//! Listings written here, read there.
+//! Builds listing documents and reads them with the parser.
 
 use proptest::prelude::*;
 
@@ -93,7 +93,7 @@ proptest! {
 }
 
 #[test]
-fn plus_signs_are_spaces_only_where_the_answer_says_it_is_encoded() {
+fn plus_signs_are_spaces_only_if_the_answer_is_marked_as_encoded() {
     let xml = |encoding| document(&["a+b%20c".into()], &[], false, str::to_owned, encoding);
     let key = |encoding| keys(&parse(xml(encoding).as_bytes()).unwrap().into_page(None).unwrap()).remove(0);
     assert_eq!(key(URL), "a b c");
@@ -101,7 +101,7 @@ fn plus_signs_are_spaces_only_where_the_answer_says_it_is_encoded() {
 }
 
 #[test]
-fn outer_spaces_of_keys_stay() {
+fn outer_spaces_of_keys_are_kept() {
     let xml = document(&[" x ".into()], &[], false, str::to_owned, "");
     assert_eq!(keys(&parse(xml.as_bytes()).unwrap().into_page(None).unwrap()), [" x "]);
 }
@@ -138,7 +138,7 @@ fn a_prefix_is_listed_once() {
 }
 
 #[test]
-fn what_is_not_a_listing_is_told_from_one_cut_short() {
+fn a_body_that_is_not_a_listing_is_distinguished_from_one_cut_short() {
     assert_eq!(parse(b""), Err(ListingError::CutShort));
     assert_eq!(parse(b"<html><body>hello</body></html>"), Err(ListingError::NotAListing));
     assert_eq!(parse(b"<ListBucketResult><IsTruncated>false</IsTruncated>"), Err(ListingError::CutShort));
