@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 
 use crate::server::bucket::Bucket;
 use crate::usage::{Seconds, seconds};
-use crate::world::World;
+use crate::bed::TestBed;
 
 /// How often the end of a sync is looked for: one look-up by primary key.
 const POLL: Duration = Duration::from_millis(10);
@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(1800);
 
 pub struct Deployment<'a> {
-    world: &'a World,
+    bed: &'a TestBed,
     name: String,
     pub scheduler: App,
     pub worker: App,
@@ -36,14 +36,14 @@ pub struct Storage {
 
 /// A sync that ended.
 #[derive(Debug, Clone)]
-pub struct Ended {
-    /// From the request for it until its row said so.
+pub struct CompletedSync {
+    /// From the request for it until its row conditions so.
     pub seconds: f64,
     pub cpu: Seconds,
     pub counts: Value,
 }
 
-impl Ended {
+impl CompletedSync {
     pub fn count(&self, name: &str) -> u64 {
         self.counts[name].as_u64().unwrap_or_default()
     }
@@ -51,22 +51,22 @@ impl Ended {
 
 impl<'a> Deployment<'a> {
     pub async fn start(
-        world: &'a World,
+        bed: &'a TestBed,
         name: &str,
         settings: Settings,
         database: Client,
         environment: &[(&str, &str)],
     ) -> Result<Self> {
-        let place = world.stack.place();
+        let run_dir = bed.stack.run_dir();
         let port = ports::free()?;
-        let scheduler = App::spawn(place, &format!("{name}-scheduler"), settings.scheduler(port)?, port)?;
+        let scheduler = App::spawn(run_dir, &format!("{name}-scheduler"), settings.scheduler(port)?, port)?;
         scheduler.until_ready().await?;
         let port = ports::free()?;
         let mut command = settings.worker(port)?;
         command.envs(environment.iter().copied());
-        let worker = App::spawn(place, &format!("{name}-worker"), command, port)?;
+        let worker = App::spawn(run_dir, &format!("{name}-worker"), command, port)?;
         worker.until_ready().await?;
-        let mut deployment = Self { world, name: name.to_owned(), scheduler, worker, settings, database, project: 0 };
+        let mut deployment = Self { bed, name: name.to_owned(), scheduler, worker, settings, database, project: 0 };
         let config = r#"<View><Image name="image" value="$image"/></View>"#;
         let project = deployment.post("/api/projects", &json!({"title": "bench", "label_config": config})).await?;
         deployment.project = project["id"].as_i64().context("a project's id")?;
@@ -78,7 +78,7 @@ impl<'a> Deployment<'a> {
         self.worker.stop().await?;
         self.scheduler.stop().await?;
         drop(self.database);
-        self.world.drop_database(&self.name).await
+        self.bed.drop_database(&self.name).await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value> {
@@ -88,7 +88,7 @@ impl<'a> Deployment<'a> {
     async fn send(&self, method: reqwest::Method, path: &str, body: &Value) -> Result<reqwest::Response> {
         let url = format!("{}{path}", self.scheduler.url());
         let token = format!("Token {}", self.settings.token);
-        let request = self.world.http.request(method, url).header("Authorization", token).json(body);
+        let request = self.bed.http.request(method, url).header("Authorization", token).json(body);
         let answer = request.send().await?;
         let status = answer.status();
         if !status.is_success() {
@@ -111,7 +111,7 @@ impl<'a> Deployment<'a> {
         let mut body = json!({
             "project": self.project,
             "bucket": bucket.to_string(),
-            "s3_endpoint": self.world.endpoint(),
+            "s3_endpoint": self.bed.endpoint(),
             "aws_access_key_id": "AKIABENCH",
             "aws_secret_access_key": "bench",
         });
@@ -140,14 +140,14 @@ impl<'a> Deployment<'a> {
     }
 
     /// Syncs a storage and waits until it has completed.
-    pub async fn sync(&self, storage: &Storage) -> Result<Ended> {
+    pub async fn sync(&self, storage: &Storage) -> Result<CompletedSync> {
         let before = self.cpu();
         let started = Instant::now();
         let id = self.enqueue(storage).await?;
         let status = self.ended(id).await?;
         let seconds = started.elapsed().as_secs_f64();
-        ensure!(status == "completed", "sync {id} is {status}: see {}", self.world.stack.place().root().display());
-        Ok(Ended { seconds, cpu: self.cpu().since(before), counts: self.counts(id).await? })
+        ensure!(status == "completed", "sync {id} is {status}: see {}", self.bed.stack.run_dir().root().display());
+        Ok(CompletedSync { seconds, cpu: self.cpu().since(before), counts: self.counts(id).await? })
     }
 
     /// Waits until a sync has ended, and says how.
@@ -170,7 +170,7 @@ impl<'a> Deployment<'a> {
     pub async fn counts(&self, sync: i64) -> Result<Value> {
         let url = format!("{}/api/syncs/{sync}", self.scheduler.url());
         let token = format!("Token {}", self.settings.token);
-        let answer: Value = self.world.http.get(url).header("Authorization", token).send().await?.json().await?;
+        let answer: Value = self.bed.http.get(url).header("Authorization", token).send().await?.json().await?;
         Ok(answer["counts"].clone())
     }
 
@@ -189,9 +189,9 @@ impl<'a> Deployment<'a> {
         Seconds {
             worker: seconds(self.worker.process.pid()),
             scheduler: seconds(self.scheduler.process.pid()),
-            postgres: seconds(self.world.stack.postgres.pid()),
-            broker: seconds(self.world.stack.rabbitmq.pid()),
-            store: seconds(self.world.store_pid()),
+            postgres: seconds(self.bed.stack.postgres.pid()),
+            broker: seconds(self.bed.stack.rabbitmq.pid()),
+            store: seconds(self.bed.store_pid()),
         }
     }
 }

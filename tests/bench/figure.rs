@@ -16,7 +16,7 @@ pub struct Figure {
     unit: &'static str,
     bar: Option<Bar>,
     /// Under what conditions, and the figures that a ratio was made of.
-    said: String,
+    conditions: String,
     raw: Map<String, Value>,
 }
 
@@ -35,8 +35,8 @@ impl Figure {
 
     /// A line that says why there is no figure.
     pub fn without(row: u8, measure: impl Into<String>, why: impl Into<String>) -> Self {
-        let (measure, said) = (measure.into(), why.into().replace('\n', " "));
-        Self { row, measure, value: None, unit: "", bar: None, said, raw: Map::new() }
+        let (measure, conditions) = (measure.into(), why.into().replace('\n', " "));
+        Self { row, measure, value: None, unit: "", bar: None, conditions, raw: Map::new() }
     }
 
     pub fn unit(self, unit: &'static str) -> Self {
@@ -56,8 +56,8 @@ impl Figure {
         Self { bar: Some(Bar::Within(factor)), ..self }
     }
 
-    pub fn said(self, said: impl Into<String>) -> Self {
-        Self { said: said.into(), ..self }
+    pub fn conditions(self, conditions: impl Into<String>) -> Self {
+        Self { conditions: conditions.into(), ..self }
     }
 
     /// A figure behind the figure, for the JSON.
@@ -94,7 +94,7 @@ impl Figure {
     /// The line by itself, for reading along.
     pub fn line(&self) -> String {
         let [row, measure, value, bar, met] = self.cells();
-        format!("  row {row}: {measure}: {value} ({bar}) {met}\n      {}", self.said)
+        format!("  row {row}: {measure}: {value} ({bar}) {met}\n      {}", self.conditions)
     }
 
     fn json(&self) -> Value {
@@ -106,7 +106,7 @@ impl Figure {
         };
         json!({
             "row": self.row, "measure": self.measure, "value": self.value, "unit": self.unit,
-            "bar": bar, "bar_is": kind, "met": self.met(), "said": self.said, "raw": self.raw,
+            "bar": bar, "bar_is": kind, "met": self.met(), "said": self.conditions, "raw": self.raw,
         })
     }
 }
@@ -126,8 +126,8 @@ pub fn table(figures: &[Figure]) -> String {
                 if (2..4).contains(&column) { (space, String::new()) } else { (String::new(), space) };
             write!(text, "{before}{cell}{after}  ").unwrap_or_default();
         }
-        let said = index.checked_sub(1).map_or("conditions", |at| figures[at].said.as_str());
-        writeln!(text, "{said}").unwrap_or_default();
+        let conditions = index.checked_sub(1).map_or("conditions", |at| figures[at].conditions.as_str());
+        writeln!(text, "{conditions}").unwrap_or_default();
     }
     text
 }

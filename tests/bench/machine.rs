@@ -45,7 +45,7 @@ pub async fn conditions(postgres: &Client, scale: f64) -> Result<Value> {
 }
 
 /// The conditions in three lines.
-pub fn said(conditions: &Value) -> String {
+pub fn summary(conditions: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let postgres = &conditions["postgres"];
     let settings: Vec<String> = SETTINGS[1..].iter().map(|name| format!("{name} {}", text(&postgres[name]))).collect();

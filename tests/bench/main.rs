@@ -11,7 +11,7 @@ mod machine;
 mod rows;
 mod server;
 mod usage;
-mod world;
+mod bed;
 
 use std::alloc::System;
 use std::path::Path;
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use figure::Figure;
 use rows::Row;
-use world::World;
+use bed::TestBed;
 
 /// Counts allocations for the row about the listing's parser.
 #[global_allocator]
@@ -74,14 +74,14 @@ fn main() -> Result<ExitCode> {
 
 async fn measure(args: &Args) -> Result<ExitCode> {
     let started = format!("{:.0}", jiff::Timestamp::now());
-    let world = World::start(&args.dir, args.scale).await?;
-    let conditions = machine::conditions(&world::connect(world.stack.postgres.url()).await?, args.scale).await?;
-    println!("{}\n", machine::said(&conditions));
+    let bed = TestBed::start(&args.dir, args.scale).await?;
+    let conditions = machine::conditions(&bed::connect(bed.stack.postgres.url()).await?, args.scale).await?;
+    println!("{}\n", machine::summary(&conditions));
 
     let mut figures: Vec<Figure> = Vec::new();
-    let mut unmeasured = false;
+    let mut is_incomplete = false;
     if let Some(rows) = args.plans {
-        figures.extend(rows::plans::measure(&world, rows).await?);
+        figures.extend(rows::plans::measure(&bed, rows).await?);
     }
     for row in Row::ALL
         .into_iter()
@@ -89,8 +89,8 @@ async fn measure(args: &Args) -> Result<ExitCode> {
     {
         let begun = Instant::now();
         println!("row {}: {} ...", row.number(), row.title());
-        let measured = row.measure(&world).await.unwrap_or_else(|error| {
-            unmeasured = true;
+        let measured = row.measure(&bed).await.unwrap_or_else(|error| {
+            is_incomplete = true;
             vec![Figure::without(row.number(), row.title(), format!("could not be measured: {error:#}"))]
         });
         for figure in &measured {
@@ -106,5 +106,5 @@ async fn measure(args: &Args) -> Result<ExitCode> {
     }
     let path = figure::write_json(Path::new(&args.out), &started, &conditions, &figures)?;
     println!("As JSON: {}", path.display());
-    Ok(if unmeasured { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if is_incomplete { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -26,7 +26,7 @@ impl Seconds {
         }
     }
 
-    pub fn said(self) -> String {
+    pub fn to_text(self) -> String {
         format!(
             "CPU s: worker {:.1}, Postgres {:.1}, scheduler {:.1}, broker {:.1}, object store {:.1}",
             self.worker, self.postgres, self.scheduler, self.broker, self.store

@@ -1,6 +1,6 @@
 //! Nobody gets in: every route asks for a token, for its role, and for its projects.
 
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, answered, until};
+use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, send_json, until};
 use serde_json::{Value, json};
 
 /// What a token needs for a route; each role includes the ones before it.
@@ -146,7 +146,7 @@ impl Furnished {
     async fn revoked(&self) -> String {
         let made = self.rig.post("/api/tokens", json!({"name": "revoked", "role": "admin"})).await;
         let token = made["token"].as_str().expect("the token").to_owned();
-        assert_eq!(answered(self.rig.request("GET", "/api/tokens").bearer_auth(&token)).await.0, 200);
+        assert_eq!(send_json(self.rig.request("GET", "/api/tokens").bearer_auth(&token)).await.0, 200);
         assert_eq!(self.rig.call("DELETE", &format!("/api/tokens/{}", made["id"]), None).await.0, 204);
         token
     }
@@ -225,12 +225,12 @@ async fn every_route_refuses_whoever_may_not_use_it_and_nothing_changes() {
         assert_eq!((status, body["code"].clone()), expected, "{what}");
         for (token, role) in [(&read, Read), (&sync, Sync)] {
             if route.needs > role {
-                let (status, body) = answered(all.request(route).bearer_auth(token)).await;
+                let (status, body) = send_json(all.request(route).bearer_auth(token)).await;
                 assert_eq!((status, &body["code"]), (403, &json!("forbidden")), "{what} with role {role:?}: {body}");
             }
         }
         for token in [&other, &nowhere] {
-            let (status, body) = answered(all.request(route).bearer_auth(token)).await;
+            let (status, body) = send_json(all.request(route).bearer_auth(token)).await;
             match route.elsewhere {
                 NotFound => assert_eq!((status, &body["code"]), (404, &json!("not_found")), "{what}: {body}"),
                 Forbidden => assert_eq!((status, &body["code"]), (403, &json!("forbidden")), "{what}: {body}"),
@@ -265,7 +265,7 @@ async fn every_route_is_open_to_the_least_role_that_it_needs() {
             if route.elsewhere == Forbidden || route.path.ends_with("/events") {
                 continue;
             }
-            let (status, body) = answered(all.request(route).bearer_auth(&token)).await;
+            let (status, body) = send_json(all.request(route).bearer_auth(&token)).await;
             assert!((200..300).contains(&status), "{} {}: {status} {body}", route.method, route.path);
         }
     }
@@ -279,7 +279,7 @@ async fn a_token_is_shown_once_kept_hashed_and_ends_when_it_is_deleted() {
     let made = rig.post("/api/tokens", json!({"name": " ci ", "role": "read", "projects": [1, 2]})).await;
     let token = made["token"].as_str().expect("the token").to_owned();
     assert_eq!((&made["name"], &made["role"], &made["projects"]), (&json!("ci"), &json!("read"), &json!([1, 2])));
-    let with = |name: &str, value: String| answered(rig.request("GET", "/api/storages").header(name, value));
+    let with = |name: &str, value: String| send_json(rig.request("GET", "/api/storages").header(name, value));
     for (name, value) in [
         ("Authorization", format!("Token {token}")),
         ("Authorization", format!("token  {token}")),
@@ -289,7 +289,7 @@ async fn a_token_is_shown_once_kept_hashed_and_ends_when_it_is_deleted() {
         assert_eq!(with(name, value).await.0, 200, "{name}");
     }
     let both = rig.request("GET", "/api/storages").header("X-Api-Key", "wrong").bearer_auth(&token);
-    assert_eq!(answered(both).await.0, 401, "X-Api-Key goes first");
+    assert_eq!(send_json(both).await.0, 401, "X-Api-Key goes first");
 
     let list = rig.get("/api/tokens").await;
     let names: Vec<&Value> = list.as_array().expect("tokens").iter().map(|row| &row["name"]).collect();
@@ -317,8 +317,8 @@ async fn a_deleted_token_is_refused_at_once_here_and_soon_by_every_other_schedul
     let made = rig.post("/api/tokens", json!({"name": "short-lived", "role": "read"})).await;
     let token = made["token"].as_str().expect("the token").to_owned();
     let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-    let there = || answered(http.get(format!("{}/api/storages", rig.schedulers[1].url())).bearer_auth(&token));
-    let here = || answered(rig.request("GET", "/api/storages").bearer_auth(&token));
+    let there = || send_json(http.get(format!("{}/api/storages", rig.schedulers[1].url())).bearer_auth(&token));
+    let here = || send_json(rig.request("GET", "/api/storages").bearer_auth(&token));
     // Both have seen it a moment ago, and remember it.
     assert_eq!((here().await.0, there().await.0), (200, 200));
     assert_eq!(rig.call("DELETE", &format!("/api/tokens/{}", made["id"]), None).await.0, 204);
@@ -335,7 +335,7 @@ async fn every_change_is_in_the_audit_under_the_name_of_its_token() {
         if method != "GET" {
             request = request.json(&body);
         }
-        let (status, body) = answered(request).await;
+        let (status, body) = send_json(request).await;
         assert!((200..300).contains(&status), "{method} {path}: {status} {body}");
         body
     };

@@ -4,7 +4,7 @@ mod counted;
 mod lists;
 mod memory;
 
-use longshore_tests::rig::{Rig, answered};
+use longshore_tests::rig::{Rig, send_json};
 use serde_json::{Value, json};
 
 const MIB: usize = 1024 * 1024;
@@ -121,7 +121,7 @@ async fn a_row_that_cannot_be_shown_costs_itself_and_not_its_list() {
             rig.request("GET", &link).bearer_auth(rig.token()),
             resolved,
         ] {
-            let (status, body) = answered(request).await;
+            let (status, body) = send_json(request).await;
             assert_eq!((status, &body["code"]), (422, &json!("task_too_large")), "{body}");
         }
     }

@@ -7,7 +7,7 @@ mod tasks;
 use std::collections::BTreeSet;
 
 use longshore_model::StorageKind;
-use longshore_tests::rig::{Rig, answered};
+use longshore_tests::rig::{Rig, send_json};
 use serde_json::{Value, json};
 
 use crate::access::ROUTES;
@@ -24,8 +24,8 @@ async fn text(rig: &Rig, method: &str, path: &str, body: Option<&Value>) -> (u16
 
 /// Checks that a request is refused with this status and code, in the shape of every error, and gives the body.
 async fn refused(rig: &Rig, method: &str, path: &str, body: Option<Value>, status: u16, code: &str) -> Value {
-    let (answered, body) = rig.call(method, path, body).await;
-    assert_eq!((answered, &body["code"]), (status, &json!(code)), "{method} {path}: {body}");
+    let (send_json, body) = rig.call(method, path, body).await;
+    assert_eq!((send_json, &body["code"]), (status, &json!(code)), "{method} {path}: {body}");
     check_error(&body, status);
     body
 }
@@ -66,8 +66,8 @@ async fn what_cannot_be_read_is_refused_in_one_shape() {
     ];
     for (request, status, code) in cases {
         let what = format!("{request:?}");
-        let (answered, body) = answered(request).await;
-        assert_eq!((answered, &body["code"]), (status, &json!(code)), "{what}: {body}");
+        let (send_json, body) = send_json(request).await;
+        assert_eq!((send_json, &body["code"]), (status, &json!(code)), "{what}: {body}");
         check_error(&body, status);
     }
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use longshore_local::s3::{Op, When};
 use longshore_tests::amqp::AmqpHost;
 use longshore_tests::recovery::until_readiness_is;
-use longshore_tests::rig::{Rig, Wishes, until};
+use longshore_tests::rig::{Rig, RigOptions, until};
 use serde_json::json;
 
 const QUEUES: [&str; 4] = ["longshore.import", "longshore.export", "longshore.requests", "longshore.dead"];
 
 /// Every page is the last of its attempt, so that the rest of a sync needs another message.
-fn page_by_page() -> Wishes {
+fn page_by_page() -> RigOptions {
     Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "0")
 }
 
@@ -56,8 +56,8 @@ async fn a_broker_killed_in_mid_sync_and_started_again_loses_nothing() {
     rig.check_recovered(&pids).await;
     rig.check_first_sync(&running, sync).await;
     rig.check_first_sync(&waiting, later).await;
-    rig.check_it_goes_on(&mut running).await;
-    rig.check_it_goes_on(&mut waiting).await;
+    rig.check_next_sync(&mut running).await;
+    rig.check_next_sync(&mut waiting).await;
     assert_eq!(rig.pids(), pids);
 }
 
@@ -81,7 +81,7 @@ async fn a_broker_that_lost_everything_is_refilled() {
     rig.add_worker().await;
     for (images, sync) in buckets.iter_mut().zip(syncs) {
         rig.check_first_sync(images, sync).await;
-        rig.check_it_goes_on(images).await;
+        rig.check_next_sync(images).await;
     }
 }
 
@@ -108,8 +108,8 @@ async fn queues_deleted_in_mid_sync_are_made_again() {
         QUEUES.iter().all(|name| queues.iter().any(|queue| queue.name == *name)).then_some(())
     })
     .await;
-    rig.check_it_goes_on(&mut running).await;
-    rig.check_it_goes_on(&mut waiting).await;
+    rig.check_next_sync(&mut running).await;
+    rig.check_next_sync(&mut waiting).await;
     rig.check_recovered(&pids).await;
 }
 
@@ -124,7 +124,7 @@ async fn a_queue_replaced_before_anybody_notices_leaves_no_worker_deaf() {
     AmqpHost::connect(&rig.amqp_url).await.replace(queue).await;
     let sync = rig.sync(&images.storage).await;
     rig.check_first_sync(&images, sync).await;
-    rig.check_it_goes_on(&mut images).await;
+    rig.check_next_sync(&mut images).await;
     rig.check_recovered(&pids).await;
 }
 
@@ -160,7 +160,7 @@ async fn every_message_delivered_twice_changes_nothing() {
     until_ignored(&rig, 4).await;
     assert_eq!(rig.s3.count(Op::List), 3, "no page was listed twice");
     rig.check_first_sync(&images, sync).await;
-    rig.check_it_goes_on(&mut images).await;
+    rig.check_next_sync(&mut images).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,5 +198,5 @@ async fn messages_of_unknown_jobs_are_dropped_and_unreadable_ones_set_aside() {
     dead.sort();
     wanted.sort_unstable();
     assert_eq!(dead, wanted);
-    rig.check_it_goes_on(&mut images).await;
+    rig.check_next_sync(&mut images).await;
 }

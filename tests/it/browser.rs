@@ -121,7 +121,7 @@ impl Page {
                     wanted.push(json!({"as": "bytes", "url": urls["image"], "range": "bytes=0-9"}));
                 }
             }
-            let shown = self.site.show(self.all.rig.place.root(), &json!(wanted)).await;
+            let shown = self.site.show(self.all.rig.run_dir.root(), &json!(wanted)).await;
             assert_eq!(shown.len(), wanted.len());
             for (wanted, shown) in wanted.iter().zip(&shown) {
                 check_shown(wanted, shown);
@@ -230,7 +230,7 @@ async fn a_page_of_a_site_that_is_not_allowed_sees_images_and_reads_nothing() {
         {"as": "image", "url": urls["image"], "cors": true},
         {"as": "bytes", "url": urls["sound"]}
     ]);
-    let shown = page.site.show(page.all.rig.place.root(), &wanted).await;
+    let shown = page.site.show(page.all.rig.run_dir.root(), &wanted).await;
     assert_eq!(shown[0]["width"], WIDTH, "{shown:?}");
     assert!(shown[1].get("error").is_some() && shown[2].get("error").is_some(), "{shown:?}");
 }

@@ -11,7 +11,7 @@ use longshore_model::{S3Secrets, Secret, Secrets};
 use longshore_storage::conformance::{self, Seed, Subject, odd_keys};
 use longshore_storage::{AllowedEndpoints, Operator, PutOptions, Storage, StorageMetrics, Stores, WireOptions};
 use longshore_tests::moto::Moto;
-use longshore_tests::plain;
+use longshore_tests::raw_http;
 use longshore_tests::rig::until;
 use prometheus::Registry;
 use serde_json::json;
@@ -108,7 +108,7 @@ async fn a_signed_url_reads_every_odd_key_from_moto() {
 async fn signed_urls_read(storage: &dyn Storage, keys: &[String]) {
     for key in keys {
         let url = storage.presign(key, HOUR).await.unwrap_or_else(|error| panic!("presign of {key:?}: {error:?}"));
-        let answer = plain::get(url.expose()).await;
+        let answer = raw_http::get(url.expose()).await;
         assert_eq!((answer.status, answer.text()), (200, key.clone()), "signed URL of {key:?}");
     }
 }
@@ -121,7 +121,7 @@ async fn a_signed_url_reads_nothing_but_what_it_was_signed_for() {
     server.put("others", "mine+1", "of another bucket");
     let storage = open(&server.endpoint(), "bucket");
     let url = storage.presign("mine+1", HOUR).await.expect("a URL").expose().to_owned();
-    assert_eq!(plain::get(&url).await.text(), "mine");
+    assert_eq!(raw_http::get(&url).await.text(), "mine");
 
     let (unsigned, signature) = url.split_once("X-Amz-Signature=").expect("a signature");
     let other_digit = if signature.starts_with('0') { "1" } else { "0" };
@@ -135,11 +135,11 @@ async fn a_signed_url_reads_nothing_but_what_it_was_signed_for() {
         url.split_once('?').expect("a query").0.to_owned(),
     ];
     for url in tampered {
-        let answer = plain::get(&url).await;
+        let answer = raw_http::get(&url).await;
         assert_eq!(answer.status, 403, "{url}: {}", answer.text());
     }
 
-    let deletion = plain::send("DELETE", &url, &[], b"").await;
+    let deletion = raw_http::send("DELETE", &url, &[], b"").await;
     assert_eq!(deletion.status, 403, "{}", deletion.text());
     assert!(server.get("bucket", "mine+1").is_some());
 }
@@ -158,11 +158,11 @@ async fn a_signed_url_ends_with_its_time() {
     let long = storage.presign("key", HOUR).await.expect("a URL");
 
     let refusal = until("the URL has expired", || async {
-        let answer = plain::get(short.expose()).await;
+        let answer = raw_http::get(short.expose()).await;
         (answer.status != 200).then_some(answer)
     })
     .await;
     assert_eq!(refusal.status, 403, "{}", refusal.text());
     assert!(refusal.text().contains("expired"), "{}", refusal.text());
-    assert_eq!(plain::get(long.expose()).await.text(), "content");
+    assert_eq!(raw_http::get(long.expose()).await.text(), "content");
 }

@@ -4,9 +4,9 @@ use std::future::ready;
 
 use futures::future::join_all;
 use longshore_local::s3::{Op, When};
-use longshore_tests::proxy::{Mode, Proxy, Way};
+use longshore_tests::proxy::{Mode, Proxy, Direction};
 use longshore_tests::recovery::{Images, until_readiness_is};
-use longshore_tests::rig::{Rig, Wishes, until};
+use longshore_tests::rig::{Rig, RigOptions, until};
 
 /// A way for connections to be of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ enum Fault {
     /// Open for ever, and silent; only new connections work.
     Stranded,
     Refused,
-    Stalled(Way),
+    Stalled(Direction),
     BlackHole,
 }
 
@@ -26,9 +26,9 @@ impl Fault {
         Self::Reset,
         Self::Stranded,
         Self::Refused,
-        Self::Stalled(Way::ToServer),
-        Self::Stalled(Way::ToClient),
-        Self::Stalled(Way::Both),
+        Self::Stalled(Direction::ToServer),
+        Self::Stalled(Direction::ToClient),
+        Self::Stalled(Direction::Both),
         Self::BlackHole,
     ];
 
@@ -59,7 +59,7 @@ impl Fault {
 }
 
 /// Patience for seconds only, and a message for every page, so that each link is needed all the time.
-fn impatient() -> Wishes {
+fn impatient() -> RigOptions {
     Rig::with()
         .env("LONGSHORE_QUANTUM_SECONDS", "0")
         .env("LONGSHORE_DATABASE_PATIENCE_SECONDS", "3")
@@ -89,7 +89,7 @@ async fn check_every_fault(rig: &Rig, link: &Proxy, noticed: impl AsyncFn(i64)) 
         rig.check_recovered(&pids).await;
     }
     for images in &mut buckets {
-        rig.check_it_goes_on(images).await;
+        rig.check_next_sync(images).await;
     }
     assert_eq!(rig.pids(), pids);
 }
@@ -148,7 +148,7 @@ async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
                     FOR EACH ROW EXECUTE FUNCTION gate()";
     rig.database().await.batch_execute(gate).await.expect("a gate before every commit");
 
-    for (n, fault) in [Fault::Cut, Fault::Reset, Fault::Stranded, Fault::Stalled(Way::ToClient)].iter().enumerate() {
+    for (n, fault) in [Fault::Cut, Fault::Reset, Fault::Stranded, Fault::Stalled(Direction::ToClient)].iter().enumerate() {
         let mut images = rig.images(&format!("bucket-{n}"), 1_500).await;
         let commits = rig.freeze(COMMITS).await;
         let sync = rig.sync(&images.storage).await;
@@ -167,7 +167,7 @@ async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
         commits.release().await;
         rig.worker_links.database.set(Mode::Pass).await;
         rig.check_first_sync(&images, sync).await;
-        rig.check_it_goes_on(&mut images).await;
+        rig.check_next_sync(&mut images).await;
         rig.check_recovered(&pids).await;
     }
 }
@@ -197,7 +197,7 @@ async fn an_answer_that_never_comes_is_not_waited_for_for_ever() {
             None => rig.sync(&images.storage).await,
         };
         rig.check_first_sync(&images, sync).await;
-        rig.check_it_goes_on(&mut images).await;
+        rig.check_next_sync(&mut images).await;
         rig.check_recovered(&pids).await;
     }
 }
@@ -220,5 +220,5 @@ async fn a_request_waits_for_one_silent_connection_of_the_pool_and_not_for_each(
 
     let sync = rig.sync(&images.storage).await;
     rig.check_first_sync(&images, sync).await;
-    rig.check_it_goes_on(&mut images).await;
+    rig.check_next_sync(&mut images).await;
 }

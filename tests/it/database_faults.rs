@@ -25,7 +25,7 @@ async fn a_database_killed_or_restarted_in_mid_sync_is_waited_for() {
     rig.stack.postgres.restart().await.expect("the database starts again");
     rig.check_recovered(&pids).await;
     rig.check_first_sync(&killed, sync).await;
-    rig.check_it_goes_on(&mut killed).await;
+    rig.check_next_sync(&mut killed).await;
 
     // Restarted while a worker waits for a listing.
     let mut restarted = rig.images("restarted", 2_500).await;
@@ -36,7 +36,7 @@ async fn a_database_killed_or_restarted_in_mid_sync_is_waited_for() {
     second_page.release();
     rig.check_recovered(&pids).await;
     rig.check_first_sync(&restarted, sync).await;
-    rig.check_it_goes_on(&mut restarted).await;
+    rig.check_next_sync(&mut restarted).await;
 
     // Gone for longer than a lease lasts, with work in hand and work waiting.
     let mut away = rig.images("away", 2_500).await;
@@ -49,7 +49,7 @@ async fn a_database_killed_or_restarted_in_mid_sync_is_waited_for() {
     rig.stack.postgres.restart().await.expect("the database starts again");
     rig.check_recovered(&pids).await;
     rig.check_first_sync(&away, sync).await;
-    rig.check_it_goes_on(&mut away).await;
-    rig.check_it_goes_on(&mut killed).await;
+    rig.check_next_sync(&mut away).await;
+    rig.check_next_sync(&mut killed).await;
     assert_eq!(rig.pids(), pids);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use longshore_local::s3::{Fault, Op, When};
 use longshore_tests::amqp::AmqpHost;
-use longshore_tests::failover::{Kind, Successor, import_faults, reuse_lost_ids, strangers};
+use longshore_tests::failover::{CopyKind, Successor, import_faults, reuse_lost_ids, strangers};
 use longshore_tests::rig::{PATIENCE, Rig, StorageHandle, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -39,7 +39,7 @@ const LEFT_TO_LEASES: Duration = Duration::from_secs(20);
 /// What a run does with its chance, and what takes over.
 #[derive(Debug, Clone, Copy)]
 struct Case {
-    kind: Kind,
+    kind: CopyKind,
     quantum_seconds: &'static str,
     seed: u64,
 }
@@ -241,7 +241,7 @@ async fn faults(case: Case) -> Vec<String> {
     for export in &exports {
         faults.extend(export_faults(&rig, export).await);
     }
-    faults.extend(strangers(&db).await);
+    faults.extend(orphan_rows(&db).await);
     // Messages of the lost time name jobs that are not there, or that are others now: nothing to do, and no dead letter.
     let dead = AmqpHost::connect(&rig.amqp_url).await.waiting_in("longshore.dead").await;
     if !dead.is_empty() {
@@ -254,13 +254,13 @@ async fn faults(case: Case) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_sync_is_exact_after_a_standby_that_lacks_commits_took_over() {
-    let faults = faults(Case { kind: Kind::Streaming, quantum_seconds: "5", seed: 1 }).await;
+    let faults = faults(Case { kind: CopyKind::Streaming, quantum_seconds: "5", seed: 1 }).await;
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_sync_is_exact_after_a_base_backup_took_over() {
-    let faults = faults(Case { kind: Kind::BaseBackup, quantum_seconds: "30", seed: 1 }).await;
+    let faults = faults(Case { kind: CopyKind::BaseBackup, quantum_seconds: "30", seed: 1 }).await;
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
@@ -273,7 +273,7 @@ async fn every_sync_is_exact_wherever_a_failover_comes() {
     let mut wrong = Vec::new();
     for seed in 1..=seeds {
         for (kind, quantum_seconds) in
-            [(Kind::Streaming, "5"), (Kind::Streaming, "30"), (Kind::BaseBackup, "5"), (Kind::BaseBackup, "30")]
+            [(CopyKind::Streaming, "5"), (CopyKind::Streaming, "30"), (CopyKind::BaseBackup, "5"), (CopyKind::BaseBackup, "30")]
         {
             let case = Case { kind, quantum_seconds, seed };
             let faults = faults(case).await;

@@ -261,7 +261,7 @@ async fn validation_says_what_is_wrong_and_for_which_field() {
     let key_field = "google_application_credentials";
     for (settings, paths, code, field) in [
         (credentials(changed("private_key_id", json!("gone"))), &both[..], "wrong_secret_key", Some(key_field)),
-        (credentials(gcs.strangers_key_file()), &both, "unknown_access_key", Some(key_field)),
+        (credentials(gcs.unknown_key_file()), &both, "unknown_access_key", Some(key_field)),
         (with(&good, json!({"bucket": "no-such-bucket"})), &both, "no_such_bucket", Some("bucket")),
         (rights("writer", &[Right::Put, Right::Delete]), &[IMPORT], "access_denied", None),
         (rights("reader", &[Right::List, Right::Get]), &[EXPORT], "access_denied", None),
@@ -360,7 +360,7 @@ async fn a_storage_without_credentials_uses_the_operators_file() {
     assert_eq!(shown["google_project_id"], "p");
 
     // Replaced by another while everything runs.
-    std::fs::write(&file, gcs.strangers_key_file().to_string()).expect("a file");
+    std::fs::write(&file, gcs.unknown_key_file().to_string()).expect("a file");
     let sync = rig.sync_to_end(&storage).await;
     assert_eq!((&sync["status"], &sync["reason"]), (&json!("failed"), &json!("unknown_access_key")), "{sync}");
     std::fs::remove_file(&file).expect("the file");

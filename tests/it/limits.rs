@@ -2,7 +2,7 @@
 
 use longshore_tests::heavy::gzip;
 use longshore_tests::proxy::Mode;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, answered, until};
+use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, send_json, until};
 use longshore_tests::usage::peak_mib;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -50,16 +50,16 @@ async fn a_body_that_announces_too_much_is_refused_before_it_is_sent() {
     // A client that sends all of it before it looks for an answer gets one all the same.
     let post =
         || rig.request("POST", "/api/projects").bearer_auth(rig.token()).header("content-type", "application/json");
-    let (status, body) = answered(post().body(vec![b' '; 40 * MIB])).await;
+    let (status, body) = send_json(post().body(vec![b' '; 40 * MIB])).await;
     assert_eq!((status, &body["code"]), (413, &json!("body_too_large")), "{body}");
     // One that announces nothing is stopped on the way.
     let pieces = futures::stream::iter((0..17).map(|_| Ok::<_, std::io::Error>(vec![b' '; MIB])));
-    let (status, body) = answered(post().body(reqwest::Body::wrap_stream(pieces))).await;
+    let (status, body) = send_json(post().body(reqwest::Body::wrap_stream(pieces))).await;
     assert_eq!((status, &body["code"]), (413, &json!("body_too_large")), "{body}");
     // The largest that is allowed is read.
     let title = json!({"title": "x"}).to_string();
     let largest = format!("{}{title}", " ".repeat(16 * MIB - title.len()));
-    assert_eq!(answered(post().body(largest)).await.0, 201);
+    assert_eq!(send_json(post().body(largest)).await.0, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,21 +77,21 @@ async fn the_largest_body_depends_on_the_route_and_is_smallest_without_a_token()
     for (path, most) in routes {
         let post = || rig.request("POST", path).bearer_auth(rig.token()).header("content-type", "application/json");
         let blank = |bytes: usize| vec![b' '; bytes];
-        let (status, body) = answered(post().body(blank(most))).await;
+        let (status, body) = send_json(post().body(blank(most))).await;
         assert_ne!(status, 413, "{path}: the largest that is allowed is read: {body}");
-        let (status, body) = answered(post().body(blank(most + 1))).await;
+        let (status, body) = send_json(post().body(blank(most + 1))).await;
         assert_eq!((status, &body["code"]), (413, &json!("body_too_large")), "{path}: {body}");
         // One that announces nothing is counted while it comes.
         let pieces = [blank(most), blank(1)].map(Ok::<_, std::io::Error>);
         let pieces = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
-        let (status, body) = answered(post().body(pieces)).await;
+        let (status, body) = send_json(post().body(pieces)).await;
         assert_eq!((status, &body["code"]), (413, &json!("body_too_large")), "{path}: {body}");
     }
     // A form is read like JSON.
     let form = |title: usize| {
         let request = rig.request("POST", "/api/storages/s3").bearer_auth(rig.token());
         let request = request.header("content-type", "application/x-www-form-urlencoded");
-        answered(request.body(format!("title={}", "x".repeat(title))))
+        send_json(request.body(format!("title={}", "x".repeat(title))))
     };
     assert_eq!(form(3 * MIB).await.0, 400);
     assert_eq!(form(4 * MIB).await.0, 413);
@@ -124,7 +124,7 @@ async fn heads_that_are_too_long_and_json_that_is_too_deep_are_refused() {
     ];
     for (path, body, expected) in cases {
         let request = rig.request("POST", &path).bearer_auth(rig.token()).header("content-type", "application/json");
-        let (status, answer) = answered(request.body(body)).await;
+        let (status, answer) = send_json(request.body(body)).await;
         assert_eq!(status, expected, "{path}: {answer}");
         if expected == 400 {
             assert!(
@@ -141,7 +141,7 @@ async fn a_request_that_waits_for_ever_is_given_up_and_the_next_is_answered() {
     // A question that the database answers into the void.
     let locked = rig.freeze("LOCK TABLE projects IN ACCESS EXCLUSIVE MODE").await;
     let asked = rig.request("GET", "/api/projects").bearer_auth(rig.token());
-    let asked = tokio::spawn(answered(asked));
+    let asked = tokio::spawn(send_json(asked));
     locked.reached("SELECT").await;
     rig.scheduler_links.database.strand();
     locked.release().await;

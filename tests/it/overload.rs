@@ -5,7 +5,7 @@ mod places;
 use futures::future::join_all;
 use longshore_local::s3::Op;
 use longshore_local::{App, ports};
-use longshore_tests::rig::{PATIENCE, Rig, answered, until};
+use longshore_tests::rig::{PATIENCE, Rig, send_json, until};
 use longshore_tests::usage::allow_open_files;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -81,7 +81,7 @@ async fn floods_of_scrapes_and_of_guessed_tokens_cost_few_texts_and_queries() {
     let settled = async || {
         let before = counts().await.1;
         until("a new text", async || {
-            answered(rig.request("GET", "/api/projects").bearer_auth("another-guess")).await;
+            send_json(rig.request("GET", "/api/projects").bearer_auth("another-guess")).await;
             let counts = counts().await;
             (counts.1 > before).then_some(counts)
         })
@@ -91,7 +91,7 @@ async fn floods_of_scrapes_and_of_guessed_tokens_cost_few_texts_and_queries() {
     let started = Instant::now();
     let (_, fresh) = token(&rig, "fresh", "read", Value::Null).await;
     let good = async {
-        let (status, body) = answered(rig.request("GET", "/api/projects").bearer_auth(&fresh)).await;
+        let (status, body) = send_json(rig.request("GET", "/api/projects").bearer_auth(&fresh)).await;
         assert_eq!(status, 200, "a good token is let in beside the guesses: {body}");
     };
     tokio::join!(flood("/metrics", 200), flood("/api/projects", 401), flood("/readyz", 200), good);
@@ -169,7 +169,7 @@ async fn an_event_stream_ends_when_its_token_may_not_see_the_project_any_more() 
     rig.database().await.execute(scope, &[&id]).await.expect("the token's scope");
     until_it_ends(stream).await;
     assert_eq!(rig.get(&format!("/api/syncs/{sync}")).await["status"], "in_progress");
-    let (status, _) = answered(rig.request("GET", &path).bearer_auth(&watcher)).await;
+    let (status, _) = send_json(rig.request("GET", &path).bearer_auth(&watcher)).await;
     assert_eq!(status, 404);
     listing.release();
     rig.ended(sync).await;
@@ -181,7 +181,7 @@ async fn a_token_at_its_limit_is_told_to_wait_while_another_is_served() {
     let rig = Rig::with().workers(0).env("LONGSHORE_TOKEN_REQUESTS", LIMIT.to_string()).start().await;
     let (_, busy) = token(&rig, "busy", "read", Value::Null).await;
     let projects = rig.freeze("LOCK TABLE projects IN ACCESS EXCLUSIVE MODE").await;
-    let asked = |path: &str| answered(rig.request("GET", path).bearer_auth(&busy));
+    let asked = |path: &str| send_json(rig.request("GET", path).bearer_auth(&busy));
     let waiting: Vec<_> = (0..LIMIT).map(|_| tokio::spawn(asked("/api/projects"))).collect();
     projects.reached_by("SELECT", LIMIT as i64).await;
     let answer = rig.request("GET", "/api/storages").bearer_auth(&busy).send().await.expect("an answer");
@@ -206,7 +206,7 @@ async fn slow_statements_of_one_token_leave_the_database_to_others() {
     let quarantine = rig.freeze("LOCK TABLE quarantine IN ACCESS EXCLUSIVE MODE").await;
     let path = format!("/api/quarantine?storage={}", images.storage.id);
     let waiting: Vec<_> =
-        (0..40).map(|_| tokio::spawn(answered(rig.request("GET", &path).bearer_auth(&busy)))).collect();
+        (0..40).map(|_| tokio::spawn(send_json(rig.request("GET", &path).bearer_auth(&busy)))).collect();
     quarantine.reached_by("SELECT", SHARE).await;
     rig.get("/api/projects").await;
     rig.get(&format!("/api/tasks?project={}", images.storage.project)).await;
@@ -228,7 +228,7 @@ async fn twenty_deletions_of_a_locked_storage_hold_up_no_sync_of_another_token()
     let path = format!("{}/{}", victim.storage.path, victim.storage.id);
     let locked = rig.freeze(&format!("SELECT 1 FROM storages WHERE id = {} FOR UPDATE", victim.storage.id)).await;
     let deletions: Vec<_> =
-        (0..20).map(|_| tokio::spawn(answered(rig.request("DELETE", &path).bearer_auth(&admin)))).collect();
+        (0..20).map(|_| tokio::spawn(send_json(rig.request("DELETE", &path).bearer_auth(&admin)))).collect();
     locked.reached("DELETE FROM storages").await;
     // The relay sends its job, the reporter shows its end.
     let sync = rig.sync(&images.storage).await;

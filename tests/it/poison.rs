@@ -4,13 +4,13 @@
 use futures::future::select_all;
 use longshore_local::s3::{Hold, Op, When};
 use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle, Wishes, rows, until};
+use longshore_tests::rig::{Rig, StorageHandle, RigOptions, rows, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 /// Two supervised workers whose jobs run to their end. A lease ends when the test says so.
-fn two_workers() -> Wishes {
+fn two_workers() -> RigOptions {
     Rig::with()
         .workers(2)
         .env("LONGSHORE_LEASE_SECONDS", "3600")
@@ -49,7 +49,7 @@ async fn sync_with_deaths(rig: &Rig, storage: &StorageHandle, op: Op, killers: &
         };
         deaths += 1;
         assert!(deaths <= 20 * killers.len(), "workers die and die: {}", rig.get(&format!("/api/syncs/{sync}")).await);
-        let worker = rig.holder(sync).await;
+        let worker = rig.leasing_worker(sync).await;
         rig.workers[worker].process.kill().await.expect("killed");
         holds[killer].abandoned().await;
         // All of them: another may have been reached, too.
@@ -165,7 +165,7 @@ async fn fifty_kills_of_healthy_workers_quarantine_nothing() {
                 () = hold.reached() => {}
                 row = until_ended(&rig, sync) => break row,
             }
-            let worker = rig.holder(sync).await;
+            let worker = rig.leasing_worker(sync).await;
             rig.workers[worker].process.kill().await.expect("killed");
             kills += 1;
             hold.release();

@@ -40,7 +40,7 @@ async fn an_object_that_would_be_printed_too_long_is_quarantined_and_the_rest_im
     let write = |result: String| {
         let body = format!(r#"{{"result": {result}}}"#);
         let request = rig.request("POST", &path).bearer_auth(rig.token()).header("content-type", "application/json");
-        longshore_tests::rig::answered(request.body(body))
+        longshore_tests::rig::send_json(request.body(body))
     };
     let (status, body) = write(numbers(9_000)).await;
     assert_eq!(status, 400, "{body}");

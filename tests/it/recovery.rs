@@ -4,10 +4,10 @@
 use longshore_local::s3::{Op, When};
 use longshore_tests::amqp::AmqpHost;
 use longshore_tests::proxy::Mode;
-use longshore_tests::rig::{Rig, Wishes, until};
+use longshore_tests::rig::{Rig, RigOptions, until};
 use serde_json::json;
 
-fn without_rescue() -> Wishes {
+fn without_rescue() -> RigOptions {
     Rig::with().env("LONGSHORE_LEASE_SECONDS", "3600").env("LONGSHORE_RESCUE_SECONDS", "3600")
 }
 

@@ -6,8 +6,8 @@ pub(crate) mod local_files;
 mod streams;
 
 use longshore_storage::conformance::odd_keys;
-use longshore_tests::plain;
-use longshore_tests::rig::{FRESH_ACCESS_KEY_ID, Rig, StorageHandle, Wishes};
+use longshore_tests::raw_http;
+use longshore_tests::rig::{FRESH_ACCESS_KEY_ID, Rig, RigOptions, StorageHandle};
 use longshore_uri::encode_fileuri;
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response};
@@ -25,7 +25,7 @@ impl Resolving {
         Self::with(Rig::with().workers(0)).await
     }
 
-    pub(crate) async fn with(wishes: Wishes) -> Self {
+    pub(crate) async fn with(wishes: RigOptions) -> Self {
         let rig = wishes.start().await;
         let project = rig.project().await;
         let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().expect("a client");
@@ -118,7 +118,7 @@ async fn a_signed_url_is_a_redirect_that_nobody_keeps_and_asks_nothing_of_the_st
         assert_eq!(header(&answer, "cache-control"), Some("no-store, max-age=60"));
         assert_eq!(answer.text().await.expect("nothing"), "");
         assert_eq!(all.rig.s3.calls().len(), 0, "signing asks nobody");
-        assert_eq!(plain::get(&url).await.text(), "the image");
+        assert_eq!(raw_http::get(&url).await.text(), "the image");
         all.rig.s3.clear_calls();
     }
 
@@ -148,14 +148,14 @@ async fn every_odd_key_is_resolved_unchanged_signed_or_streamed() {
     }
     all.rig.patch(&storage, json!({"presign": true})).await;
     for (task, uri, content) in &tasks {
-        assert_eq!(&plain::get(&location(&all.resolve(*task, uri).await)).await.text(), content, "{uri:?}");
+        assert_eq!(&raw_http::get(&location(&all.resolve(*task, uri).await)).await.text(), content, "{uri:?}");
     }
     // And as the API itself hands them out.
     for (task, uri, content) in &tasks {
         let shown = all.rig.get(&format!("/api/tasks/{task}")).await;
         let link = shown["data"]["image"].as_str().expect("a link");
         let answer = all.bare("GET", link).send().await.expect("an answer");
-        assert_eq!(&plain::get(&location(&answer)).await.text(), content, "{uri:?}");
+        assert_eq!(&raw_http::get(&location(&answer)).await.text(), content, "{uri:?}");
     }
 }
 

@@ -100,7 +100,7 @@ async fn secrets_are_sealed_anew_while_syncs_run_and_then_the_old_key_can_be_dro
 
     restart_with(&mut rig, &new).await;
     for images in [&mut before, &mut during] {
-        rig.check_it_goes_on(images).await;
+        rig.check_next_sync(images).await;
     }
     for images in [&lost, &made_with_new] {
         let sync = rig.sync(&images.storage).await;

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use longshore_local::s3::{AccessKey, Op, Options, S3Server};
 use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, Wishes};
+use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, RigOptions};
 use serde_json::{Value, json};
 
 use desk::{Desk, IDENTITY, KEY, Metadata, ROLE, SECRET, TOKEN, bucket_server};
@@ -16,7 +16,7 @@ use desk::{Desk, IDENTITY, KEY, Metadata, ROLE, SECRET, TOKEN, bucket_server};
 const IMPORT: &str = "/api/storages/s3";
 
 /// Processes that find no profile file of the machine the test runs on.
-fn without_profiles() -> Wishes {
+fn without_profiles() -> RigOptions {
     let nowhere = "/nonexistent/aws";
     Rig::with().env("AWS_SHARED_CREDENTIALS_FILE", nowhere).env("AWS_CONFIG_FILE", nowhere)
 }
@@ -147,7 +147,7 @@ async fn a_web_identity_imports() {
     assert!(desk.requests().iter().all(|line| line == "POST /"), "STS alone is asked: {:?}", desk.requests());
 }
 
-fn web_identity(desk: &Desk, token_file: &str) -> Wishes {
+fn web_identity(desk: &Desk, token_file: &str) -> RigOptions {
     without_profiles()
         .env("AWS_REGION", "eu-west-1")
         .env("AWS_ENDPOINT_URL_STS", &desk.url)
@@ -181,7 +181,7 @@ async fn the_endpoint_of_a_container_imports() {
 }
 
 /// Processes whose only source is the metadata service.
-fn instance(desk: &Desk) -> Wishes {
+fn instance(desk: &Desk) -> RigOptions {
     without_profiles().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &desk.url)
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use longshore_tests::proxy::{Mode, Way};
+use longshore_tests::proxy::{Mode, Direction};
 use longshore_tests::recovery::until_readiness_is;
-use longshore_tests::rig::{Rig, Wishes, until};
+use longshore_tests::rig::{Rig, RigOptions, until};
 use serde_json::Value;
 
 /// Nothing but the outbox brings a message to the broker.
-fn without_rescuer() -> Wishes {
+fn without_rescuer() -> RigOptions {
     Rig::with().env("LONGSHORE_RESCUE_SECONDS", "3600")
 }
 
@@ -55,7 +55,7 @@ fn told_ends(rig: &Rig) -> BTreeMap<i64, usize> {
 async fn a_scheduler_killed_between_commit_and_confirm_sends_again() {
     let rig = without_rescuer().start().await;
     // Whether the message or only its confirm was on the way, nobody can tell.
-    for (way, bucket) in [(Way::ToServer, "not-sent"), (Way::ToClient, "sent")] {
+    for (way, bucket) in [(Direction::ToServer, "not-sent"), (Direction::ToClient, "sent")] {
         let mut images = rig.images(bucket, 1_500).await;
         let broker = &rig.scheduler_links.broker;
         broker.set(Mode::Stall(way)).await;
@@ -69,7 +69,7 @@ async fn a_scheduler_killed_between_commit_and_confirm_sends_again() {
         rig.schedulers[0].process.start().expect("the scheduler starts again");
         rig.schedulers[0].until_ready().await.expect("the scheduler becomes ready again");
         rig.check_first_sync(&images, sync).await;
-        rig.check_it_goes_on(&mut images).await;
+        rig.check_next_sync(&mut images).await;
     }
 }
 
@@ -97,7 +97,7 @@ async fn two_schedulers_share_the_outbox_and_the_api_and_one_goes_on_alone() {
     assert_eq!(told_ends(&rig), syncs.iter().map(|sync| (*sync, 1)).collect(), "each end was told by one of them");
 
     // One dies while neither can send, with a message on the way.
-    rig.scheduler_links.broker.set(Mode::Stall(Way::ToServer)).await;
+    rig.scheduler_links.broker.set(Mode::Stall(Direction::ToServer)).await;
     let mut later = Vec::new();
     for images in &buckets {
         later.push(rig.sync(&images.storage).await);
@@ -112,7 +112,7 @@ async fn two_schedulers_share_the_outbox_and_the_api_and_one_goes_on_alone() {
         assert_eq!((&sync["status"], &sync["counts"]["existed"]), (&"completed".into(), &3.into()), "{sync}");
     }
     for images in &mut buckets[..3] {
-        rig.check_it_goes_on(images).await;
+        rig.check_next_sync(images).await;
     }
 }
 
@@ -123,8 +123,8 @@ async fn processes_that_start_before_their_servers_become_ready_later() {
         links.database.set(Mode::Refuse).await;
         links.broker.set(Mode::Refuse).await;
     }
-    rig.begin_scheduler();
-    rig.begin_worker();
+    rig.spawn_scheduler();
+    rig.spawn_worker();
     for app in [&rig.schedulers[0], &rig.workers[0]] {
         until_readiness_is(app, false).await;
     }
@@ -145,5 +145,5 @@ async fn processes_that_start_before_their_servers_become_ready_later() {
     let mut images = rig.images("images", 10).await;
     let sync = rig.sync(&images.storage).await;
     rig.check_first_sync(&images, sync).await;
-    rig.check_it_goes_on(&mut images).await;
+    rig.check_next_sync(&mut images).await;
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 /// Schemathesis says what it did, and the command line that does it again.
 async fn run(rig: &Rig, token: &str) -> (bool, String) {
     let (document, token) = (format!("{}/api/openapi.json", rig.url()), format!("Authorization: Token {token}"));
-    let folder = rig.place.root().to_owned();
+    let folder = rig.run_dir.root().to_owned();
     let output = tokio::task::spawn_blocking(move || {
         let python = installed::python("schemathesis").expect("Schemathesis is installed");
         let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemathesis/schemathesis.toml");

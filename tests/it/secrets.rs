@@ -2,7 +2,7 @@
 
 use longshore_local::s3::{AccessKey, Fault, Op, Options, S3ErrorCode, S3Server};
 use longshore_tests::amqp::AmqpHost;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, answered, until};
+use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, send_json, until};
 use serde_json::{Value, json};
 
 /// With characters that are escaped in URLs and in XML.
@@ -51,7 +51,7 @@ fn password(url: &str) -> String {
 async fn say(rig: &Rig, seen: &mut Seen, method: &str, path: &str, body: Value) -> (u16, Value) {
     let request = rig.request(method, path).bearer_auth(rig.token());
     let request = if method == "GET" { request } else { request.json(&body) };
-    let (status, answer) = answered(request).await;
+    let (status, answer) = send_json(request).await;
     seen.add(format!("the answer to {method} {path}"), answer.to_string());
     (status, answer)
 }
@@ -125,7 +125,7 @@ async fn no_secret_of_a_whole_run_is_seen_anywhere() {
     }
     let cut =
         rig.request("POST", "/api/storages/s3").bearer_auth(rig.token()).header("content-type", "application/json");
-    let (_, body) = answered(cut.body(format!("{{\"aws_secret_access_key\": \"{WRONG_SECRET}\", "))).await;
+    let (_, body) = send_json(cut.body(format!("{{\"aws_secret_access_key\": \"{WRONG_SECRET}\", "))).await;
     seen.add("the answer to a body that is cut off", body.to_string());
     let (_, import) = say(&rig, &mut seen, "POST", "/api/storages/s3", import).await;
     let (_, export) = say(&rig, &mut seen, "POST", "/api/storages/export/s3", export).await;
@@ -155,7 +155,7 @@ async fn no_secret_of_a_whole_run_is_seen_anywhere() {
     let (_, made) = say(&rig, &mut Seen::default(), "POST", "/api/tokens", json!({"name": "x", "role": "admin"})).await;
     let token = made["token"].as_str().expect("the token, shown this once").to_owned();
     for token in [token.as_str(), WRONG_SECRET] {
-        let (_, body) = answered(rig.request("GET", "/api/tokens").header("X-Api-Key", token)).await;
+        let (_, body) = send_json(rig.request("GET", "/api/tokens").header("X-Api-Key", token)).await;
         seen.add("the list of tokens", body.to_string());
     }
     say(&rig, &mut seen, "DELETE", &format!("/api/tokens/{}", made["id"]), json!({})).await;
@@ -195,7 +195,7 @@ async fn no_secret_of_a_whole_run_is_seen_anywhere() {
         seen.add(format!("the log of {}", app.process.name()), log);
     }
     for server in ["postgres", "rabbitmq"] {
-        let log = std::fs::read(rig.stack.place().log(server)).expect("a log");
+        let log = std::fs::read(rig.stack.run_dir().log(server)).expect("a log");
         seen.add(format!("the log of {server}"), String::from_utf8_lossy(&log));
     }
 

@@ -3,7 +3,7 @@
 
 use longshore_local::s3::{Op, When};
 use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle, Wishes};
+use longshore_tests::rig::{Rig, StorageHandle, RigOptions};
 use serde_json::json;
 
 fn image(n: usize) -> String {
@@ -17,12 +17,12 @@ async fn images(rig: &Rig, bucket: &str, count: usize) -> StorageHandle {
 }
 
 /// Jobs run to their end, on one worker each.
-fn unbroken() -> Wishes {
+fn unbroken() -> RigOptions {
     Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "600").env("LONGSHORE_SPLIT_AFTER_PAGES", "0")
 }
 
 /// A dead worker's lease would outlast the test: whoever goes on was told to.
-fn long_leases() -> Wishes {
+fn long_leases() -> RigOptions {
     unbroken().env("LONGSHORE_LEASE_SECONDS", "600")
 }
 
@@ -68,11 +68,11 @@ async fn a_stalled_worker_that_wakes_while_another_works_writes_nothing() {
 
     let sync = rig.sync(&storage).await;
     its_page.reached().await;
-    let stalled = rig.holder(sync).await;
+    let stalled = rig.leasing_worker(sync).await;
     rig.stop_worker(stalled).await;
     rig.expire_leases(sync).await;
     their_page.reached().await;
-    assert_ne!(rig.holder(sync).await, stalled);
+    assert_ne!(rig.leasing_worker(sync).await, stalled);
 
     rig.wake_worker(stalled);
     its_page.release();
@@ -91,7 +91,7 @@ async fn a_stalled_worker_that_wakes_after_another_has_finished_writes_nothing_a
 
     let sync = rig.sync(&storage).await;
     its_page.reached().await;
-    let stalled = rig.holder(sync).await;
+    let stalled = rig.leasing_worker(sync).await;
     rig.stop_worker(stalled).await;
     rig.ended(sync).await;
 
@@ -247,7 +247,7 @@ async fn jobs_that_end_at_the_same_time_close_their_sync_together() {
     // An export sync has two jobs. Both want to close it now.
     let listing = rig.freeze("LOCK TABLE exports IN ACCESS EXCLUSIVE MODE").await;
     let sync = rig.sync(&storage).await;
-    rig.until_in_hand(sync, 2).await;
+    rig.until_leased(sync, 2).await;
     let closing = rig.freeze("SELECT 1 FROM syncs FOR NO KEY UPDATE").await;
     listing.release().await;
     closing.reached_by("SELECT 1 FROM syncs", 2).await;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use longshore_local::s3::{Op, When};
 use longshore_tests::oracle::one_each;
-use longshore_tests::proxy::{Mode, Way};
-use longshore_tests::rig::{Rig, StorageHandle, Wishes};
+use longshore_tests::proxy::{Mode, Direction};
+use longshore_tests::rig::{Rig, StorageHandle, RigOptions};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn image(n: usize) -> String {
 }
 
 /// One worker whose jobs run to their end.
-fn one_worker() -> Wishes {
+fn one_worker() -> RigOptions {
     Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "600").env("LONGSHORE_SPLIT_AFTER_PAGES", "0")
 }
 
@@ -161,7 +161,7 @@ async fn a_worker_killed_after_the_commit_and_before_the_ack_is_not_done_again()
             rig.restart_worker(0).await;
         }
         held.reached().await;
-        broker.set(Mode::Stall(Way::ToServer)).await;
+        broker.set(Mode::Stall(Direction::ToServer)).await;
         held.release();
         rig.until_counted(sync, "pages", pages).await;
         rig.workers[0].process.kill().await.expect("killed");

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 
-use crate::place::Place;
+use crate::run_dir::RunDir;
 use crate::process::Process;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,17 +21,17 @@ pub struct App {
 }
 
 impl App {
-    /// Starts `command`, which was told to listen on `port`. `name` names its log and pid file.
-    pub fn spawn(place: &Place, name: &str, command: Command, port: u16) -> Result<Self> {
+    /// Starts `command`, which must listen on `port`. `name` is the name of its log and pid file.
+    pub fn spawn(run_dir: &RunDir, name: &str, command: Command, port: u16) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        Ok(Self { process: Process::spawn(place, name, command)?, address })
+        Ok(Self { process: Process::spawn(run_dir, name, command)?, address })
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Waits until `/readyz` says 200: it has reached everything it needs.
+    /// Waits until `/readyz` answers 200: the program has reached all servers it needs.
     pub async fn until_ready(&self) -> Result<()> {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let url = format!("{}/readyz", self.url());
@@ -39,23 +39,24 @@ impl App {
         self.process.until_ready(PATIENCE, ready).await
     }
 
-    /// Waits until it accepts connections, which is all a program without `/readyz` can show.
+    /// Waits until the program accepts connections. For programs without `/readyz`.
     pub async fn until_listening(&self) -> Result<()> {
         self.process.until_ready(PATIENCE, || async { TcpStream::connect(self.address).await.is_ok() }).await
     }
 
-    /// SIGTERM, and then as long as it takes to finish its work in hand.
+    /// Sends SIGTERM and waits until the program has finished its current work and ended.
     pub async fn stop(&self) -> Result<ExitStatus> {
         self.process.stop(Signal::SIGTERM).await
     }
 }
 
-/// A program of this workspace, beside the one that runs now (or above it: cargo keeps tests a folder deeper).
+/// The path of a program of this workspace: in the folder of the current program, or one above (cargo puts tests into
+/// `deps`).
 pub fn program(name: &str) -> Result<PathBuf> {
-    let me = std::env::current_exe().context("find this program")?;
+    let current = std::env::current_exe().context("find this program")?;
     let folder =
-        me.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).context("find this program's folder")?;
+        current.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).context("find this program's folder")?;
     let path = folder.join(name);
-    ensure!(path.is_file(), "{} isn't built: cargo build --workspace --bins", path.display());
+    ensure!(path.is_file(), "{} is not built; run `cargo build --workspace --bins`", path.display());
     Ok(path)
 }

@@ -1,36 +1,36 @@
-//! What the environment says: the one place that reads it.
+//! Environment variables. Only this file reads them.
 
-/// Servers that run already and are to be used instead of private ones.
+/// Running servers to use instead of private ones.
 ///
-/// No `Debug`: the URLs carry passwords.
+/// No `Debug`: the URLs contain passwords.
 #[derive(Clone, Default)]
-pub struct Existing {
-    /// `DATABASE_URL`: its role must be allowed to create databases where tests use it.
+pub struct ExistingServers {
+    /// `DATABASE_URL`. For tests, its role must be allowed to create databases.
     pub database_url: Option<String>,
-    /// `AMQP_URL`: its user must be an administrator where tests use it.
+    /// `AMQP_URL`. For tests, its user must be an administrator.
     pub amqp_url: Option<String>,
-    /// `AMQP_MANAGEMENT_URL`: RabbitMQ's management API; else port 15672 of the broker's host.
+    /// `AMQP_MANAGEMENT_URL`: RabbitMQ's management API; by default port 15672 of the broker's host.
     pub amqp_management_url: Option<String>,
-    /// `REDIS_URL`
+    /// `REDIS_URL`.
     pub redis_url: Option<String>,
 }
 
-/// Precedes the names of variables that tell the test processes of one run which servers they share.
+/// Prefix of the variables that contain the servers that all test processes of one run share.
 const TEST_RUN: &str = "LONGSHORE_TEST_";
 
-impl Existing {
-    /// The servers that the operator names.
+impl ExistingServers {
+    /// The servers that the operator sets.
     pub fn from_env() -> Self {
         Self::prefixed("")
     }
 
-    /// The servers that [`crate::beside`] started for all test processes of one run. Each server that it did not start is
+    /// The servers that [`crate::beside`] started for all test processes of one run. A server that it did not start is
     /// `None`.
     pub fn of_test_run() -> Self {
         Self::prefixed(TEST_RUN)
     }
 
-    /// These servers; where there is none, that of `others`.
+    /// These servers, and those of `others` for each that is `None`.
     #[must_use]
     pub fn or(self, others: Self) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Existing {
         }
     }
 
-    /// The variables that [`Existing::of_test_run`] reads these servers from.
+    /// The variables that [`ExistingServers::of_test_run`] reads these servers from.
     pub(crate) fn variables(self) -> Vec<(String, String)> {
         let Self { database_url, amqp_url, amqp_management_url, redis_url } = self;
         let values = [
@@ -64,7 +64,7 @@ impl Existing {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the place that reads the environment")]
+#[expect(clippy::disallowed_methods, reason = "only this function reads the environment")]
 fn var(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

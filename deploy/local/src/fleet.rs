@@ -1,42 +1,42 @@
-//! Longshore on a stack: an S3 server, a scheduler, workers.
+//! Longshore on a stack: an S3 server, a scheduler and workers.
 
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::app::{App, program};
-use crate::place::Place;
+use crate::run_dir::RunDir;
 use crate::ports;
 use crate::stack::Stack;
 
-/// What every program of one deployment is told.
+/// Settings that all programs of one deployment share.
 ///
-/// No `Debug`: most of it is secret.
+/// No `Debug`: most fields are secret.
 #[derive(Clone)]
 pub struct Settings {
     pub database_url: String,
     pub amqp_url: String,
     pub token: String,
-    /// As `LONGSHORE_SECRET_KEYS` wants them: `id:base64-of-32-bytes`.
+    /// Value of `LONGSHORE_SECRET_KEYS`: `id:base64-of-32-bytes`.
     pub secret_keys: String,
     pub s3_access_key: String,
     pub s3_secret_key: String,
 }
 
 impl Settings {
-    /// The stack's own database and virtual host, and secrets that live as long as its folder.
+    /// Uses the stack's database and virtual host, and secrets that stay the same while its run directory exists.
     pub fn of(stack: &Stack) -> Result<Self> {
         use base64::{Engine, engine::general_purpose::STANDARD};
-        let place = stack.place();
-        // Any 32 bytes will do; these are the first half of the hexadecimal text.
-        let key = &place.secret("sealing")?.into_bytes()[..32];
+        let run_dir = stack.run_dir();
+        // Any 32 bytes are a key; these are the first half of the hexadecimal text.
+        let key = &run_dir.secret("sealing")?.into_bytes()[..32];
         Ok(Self {
             database_url: stack.postgres.url().to_owned(),
             amqp_url: stack.rabbitmq.url().to_owned(),
-            token: place.secret("token")?,
+            token: run_dir.secret("token")?,
             secret_keys: format!("local:{}", STANDARD.encode(key)),
             s3_access_key: "AKIALOCAL".to_owned(),
-            s3_secret_key: place.secret("s3")?,
+            s3_secret_key: run_dir.secret("s3")?,
         })
     }
 
@@ -62,7 +62,7 @@ impl Settings {
         Ok(command)
     }
 
-    /// Storages of a local stack are on the loopback address, which is forbidden otherwise.
+    /// Allows the loopback address, where the storages of a local stack are: it is forbidden by default.
     fn server(&self, name: &str) -> Result<Command> {
         let mut command = Command::new(program(name)?);
         command
@@ -74,7 +74,7 @@ impl Settings {
     }
 }
 
-/// Everything of ours that runs on a stack. Dropped, it is killed.
+/// Our own programs on a stack. Dropping it kills them.
 pub struct Fleet {
     pub settings: Settings,
     pub s3: App,
@@ -83,15 +83,15 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts an S3 server, a scheduler and so many workers; returns when each is ready.
+    /// Starts an S3 server, a scheduler and this many workers; returns when all are ready.
     pub async fn start(stack: &Stack, workers: usize) -> Result<Self> {
-        let (place, settings) = (stack.place(), Settings::of(stack)?);
-        let s3 = spawn(place, "s3", |port| settings.s3(port))?;
-        let scheduler = spawn(place, "scheduler", |port| settings.scheduler(port))?;
+        let (run_dir, settings) = (stack.run_dir(), Settings::of(stack)?);
+        let s3 = spawn(run_dir, "s3", |port| settings.s3(port))?;
+        let scheduler = spawn(run_dir, "scheduler", |port| settings.scheduler(port))?;
         s3.until_listening().await?;
-        // First alone: it creates the tables that workers read.
+        // Before the workers: the scheduler creates the tables that they read.
         scheduler.until_ready().await?;
-        let spawn_worker = |number| spawn(place, &format!("worker-{number}"), |port| settings.worker(port));
+        let spawn_worker = |number| spawn(run_dir, &format!("worker-{number}"), |port| settings.worker(port));
         let workers: Vec<App> = (1..=workers).map(spawn_worker).collect::<Result<_>>()?;
         for worker in &workers {
             worker.until_ready().await?;
@@ -99,7 +99,7 @@ impl Fleet {
         Ok(Self { settings, s3, scheduler, workers })
     }
 
-    /// What somebody outside needs to use it, as environment variables.
+    /// The environment variables that a user of the fleet needs.
     pub fn environment(&self, stack: &Stack) -> Vec<(&'static str, String)> {
         let metrics: Vec<String> =
             [&self.scheduler].into_iter().chain(&self.workers).map(|app| format!("{}/metrics", app.url())).collect();
@@ -117,7 +117,7 @@ impl Fleet {
         ]
     }
 
-    /// Lets all of it outlive this process.
+    /// Lets all programs outlive this process.
     pub fn keep(self) {
         for app in [&self.s3, &self.scheduler].into_iter().chain(&self.workers) {
             app.process.keep();
@@ -125,7 +125,7 @@ impl Fleet {
     }
 }
 
-fn spawn(place: &Place, name: &str, command: impl Fn(u16) -> Result<Command>) -> Result<App> {
+fn spawn(run_dir: &RunDir, name: &str, command: impl Fn(u16) -> Result<Command>) -> Result<App> {
     let port = ports::free()?;
-    App::spawn(place, name, command(port)?, port)
+    App::spawn(run_dir, name, command(port)?, port)
 }

@@ -1,7 +1,7 @@
-//! Kills what a dead owner left behind.
+//! Kills the processes of a stack whose owner died.
 //!
-//! A small shell script holds the reading end of a pipe whose other end only the owner has. However the owner
-//! ends, SIGKILL included, the pipe closes; then everything with a pid file in the place is killed.
+//! A small shell script reads from a pipe that only the owner can write to. When the owner ends, also by SIGKILL, the
+//! pipe closes, and the script kills every process that has a pid file in the run directory.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -9,47 +9,47 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::place::{CONTENTS, Place};
+use crate::run_dir::{CONTENTS, RunDir};
 
-/// The first argument is the place, the others what to remove from it. It looks twice, for the owner may have died while it was
-/// starting something; the check of the working folder is [`Place::is_ours`] again; and the last helpers of a
-/// killed server may still be writing when the folder goes.
+/// The first argument is the run directory, the others are the names to remove from it. It looks for processes twice,
+/// because the owner may have died while it was starting one. It checks the working directory as [`RunDir::is_ours`]
+/// does. It removes files repeatedly, because helpers of a killed server may still be writing.
 const SCRIPT: &str = r#"
 [ "$(cat)" != leave ] || exit 0
-place=$1
+run_dir=$1
 shift
 for pass in 1 2; do
-    for file in "$place"/pids/*; do
+    for file in "$run_dir"/pids/*; do
         pid=$(cat "$file") || continue
-        case $(readlink "/proc/$pid/cwd") in "$place" | "$place"/*) kill -9 "-$pid" ;; esac
+        case $(readlink "/proc/$pid/cwd") in "$run_dir" | "$run_dir"/*) kill -9 "-$pid" ;; esac
     done
     sleep 0.3
 done
 [ $# -gt 0 ] || exit 0
-cd "$place"
+cd "$run_dir"
 for try in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$@" && break; sleep 0.3; done
-rmdir "$place"
+rmdir "$run_dir"
 "#;
 
-/// What becomes of the folder when the guard strikes.
+/// What the guard does with the run directory after killing the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folder {
     Keep,
     Remove,
 }
 
-/// While it lives, the processes of a place end with this process. Dropped, it ends them at once.
+/// While it lives, the processes of a run directory end with this process. Dropping it kills them immediately.
 #[derive(Debug)]
 pub struct Guard {
     script: Child,
 }
 
 impl Guard {
-    pub fn watch(place: &Place, folder: Folder) -> Result<Self> {
+    pub fn watch(run_dir: &RunDir, folder: Folder) -> Result<Self> {
         let contents: &[&str] = if folder == Folder::Remove { &CONTENTS } else { &[] };
         let script = Command::new("sh")
             .args(["-c", SCRIPT, "longshore-guard"])
-            .arg(place.root())
+            .arg(run_dir.root())
             .args(contents)
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -61,9 +61,9 @@ impl Guard {
         Ok(Self { script })
     }
 
-    /// Sends the guard home: the processes stay.
+    /// Ends the guard and leaves the processes running.
     pub fn dismiss(mut self) -> Result<()> {
-        let pipe = self.script.stdin.as_mut().context("the guard listens")?;
+        let pipe = self.script.stdin.as_mut().context("the guard has a pipe")?;
         pipe.write_all(b"leave").context("dismiss the guard")
     }
 }

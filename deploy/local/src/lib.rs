@@ -1,17 +1,17 @@
-//! The local stack: private PostgreSQL, RabbitMQ, Redis and S3, and Longshore on top of them.
+//! The local stack: private PostgreSQL, RabbitMQ, Redis and S3, and Longshore on top.
 //!
-//! Tests, the demo and `make up` start their servers here and nowhere else. A stack has ports and folders of its
-//! own and never touches a server that ran before. It ends with the process that started it, even if that one is
-//! killed, unless it is told to stay.
+//! Tests, the demo and `make up` start all their servers with this crate. A stack has private ports and folders and does
+//! not touch other servers. It ends with the process that started it, also if that process is killed, unless it is
+//! told to stay.
 //!
-//! Errors are `anyhow`'s: the callers are tests and one command, and none of them branches on what went wrong.
+//! Errors are `anyhow`'s: the callers are tests and one command, and none of them branches on the kind of error.
 
 pub mod app;
 pub mod beside;
 pub mod config;
 pub mod fleet;
 pub mod guard;
-pub mod place;
+pub mod run_dir;
 pub mod ports;
 pub mod postgres;
 pub mod process;
@@ -23,8 +23,8 @@ pub mod standby;
 pub mod up;
 
 pub use app::App;
-pub use config::Existing;
+pub use config::ExistingServers;
 pub use fleet::{Fleet, Settings};
-pub use place::Place;
+pub use run_dir::RunDir;
 pub use process::Process;
 pub use stack::{Options, Stack};

@@ -1,4 +1,4 @@
-//! `longshore-local`: all of Longshore on one machine, on servers of its own.
+//! `longshore-local`: all of Longshore on one machine, with private servers.
 
 #![expect(clippy::print_stdout, reason = "a command for people")]
 
@@ -10,34 +10,34 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use longshore_local::up::{self, Up};
-use longshore_local::{Place, beside};
+use longshore_local::up::{self, StartOutcome};
+use longshore_local::{RunDir, beside};
 
-/// Runs Longshore on this machine, with servers, ports and data of its own.
+/// Runs Longshore on this machine, with private servers, ports and data.
 #[derive(Parser)]
 struct Args {
-    /// Where its data, logs and pid files are.
+    /// Folder for data, logs and pid files.
     #[arg(long, global = true, default_value = "target/local")]
     dir: PathBuf,
     #[command(subcommand)]
-    command: Sub,
+    command: LocalCommand,
 }
 
 #[derive(Subcommand)]
-enum Sub {
-    /// Starts everything and leaves it running.
-    Up,
-    /// Stops everything and removes its data.
+enum LocalCommand {
+    /// Start all programs and leave them running.
+    Start,
+    /// Stop all programs and remove their data.
     Down,
-    /// Says what runs.
+    /// List running programs.
     Status,
-    /// Runs a command beside throwaway servers that its tests share.
+    /// Run a command with temporary servers that all its tests share.
     Beside {
         /// The command and its arguments.
         #[arg(required = true, last = true)]
         command: Vec<OsString>,
     },
-    /// Plays the main job on a stack of its own and checks every count.
+    /// Run the main job on a private stack and check every count.
     Demo,
 }
 
@@ -46,21 +46,20 @@ async fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let dir = args.dir.as_path();
     match args.command {
-        Sub::Demo => return demo::run(dir).await,
-        Sub::Beside { command } => return beside::run(dir, &command).await,
-        Sub::Up => {
-            let how = up::up(dir).await?;
-            let word = if how == Up::Already { "Longshore is up already." } else { "Longshore is up." };
-            println!("{word} Use it with: set -a; . {}; set +a", dir.join("env").display());
+        LocalCommand::Demo => return demo::run(dir).await,
+        LocalCommand::Beside { command } => return beside::run(dir, &command).await,
+        LocalCommand::Start => {
+            let state = if up::up(dir).await? == StartOutcome::AlreadyRunning { "already running" } else { "running" };
+            println!("Longshore is {state}. Use it with: set -a; . {}; set +a", dir.join("env").display());
         }
-        Sub::Down => {
-            let word = if up::down(dir).await? { "Stopped; its data is removed." } else { "Nothing was up." };
-            println!("{word}");
+        LocalCommand::Down => {
+            let is_stopped = up::down(dir).await?;
+            println!("{}", if is_stopped { "Longshore stopped, data removed." } else { "Longshore was not running." });
         }
-        Sub::Status => {
-            let running = Place::find(dir).map(|place| place.processes()).unwrap_or_default();
+        LocalCommand::Status => {
+            let running = RunDir::find(dir).map(|run_dir| run_dir.processes()).unwrap_or_default();
             if running.is_empty() {
-                println!("Nothing is up in {}.", dir.display());
+                println!("Longshore is not running in {}.", dir.display());
                 return Ok(ExitCode::FAILURE);
             }
             for process in running {

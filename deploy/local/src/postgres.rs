@@ -15,42 +15,42 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
-use crate::place::{Place, write_private};
+use crate::run_dir::{RunDir, write_private};
 use crate::ports;
 use crate::process::Process;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server on the loopback address with a database `longshore`; or one that was there before.
+/// A private server on the loopback address with a database `longshore`, or an existing server.
 pub struct Postgres {
     url: String,
     process: Option<Process>,
 }
 
 impl Postgres {
-    /// Starts a server on the data in the place, or on fresh data, and returns when it answers.
+    /// Starts a server on the data in `run_dir`, or on new data, and returns when it answers.
     ///
-    /// Without `fsync` data survives the death of any process but not of the machine.
-    pub async fn start(place: &Place, fsync: bool) -> Result<Self> {
-        let data = initialize(place).await?;
-        let postgres = Self::launch(place, "postgres", &data, fsync).await?;
+    /// Without `fsync`, data survives the death of a process but not a crash of the machine.
+    pub async fn start(run_dir: &RunDir, fsync: bool) -> Result<Self> {
+        let data = initialize(run_dir).await?;
+        let postgres = Self::launch(run_dir, "postgres", &data, fsync).await?;
         create_database(&postgres.url_of("postgres")?, "longshore").await?;
         Ok(postgres)
     }
 
-    /// Starts a server on a data folder and returns when it answers. `name` names its log and pid file.
-    pub(crate) async fn launch(place: &Place, name: &str, data: &Path, fsync: bool) -> Result<Self> {
+    /// Starts a server on a data folder and returns when it answers. `name` is the name of its log and pid file.
+    pub(crate) async fn launch(run_dir: &RunDir, name: &str, data: &Path, fsync: bool) -> Result<Self> {
         let port = ports::free()?;
         let mut command = as_postgres(program("postgres"))?;
         command.arg("-D").arg(data).args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
-        // Every test has its own database and pools.
+        // 300, because every test has its own database and pools.
         command.args(["-c", &format!("port={port}"), "-c", "max_connections=300"]);
         if !fsync {
-            // Not synchronous_commit=off too: then SIGKILL of the server loses commits that were answered.
+            // Not `synchronous_commit=off`: with it, SIGKILL of the server loses acknowledged commits.
             command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         }
-        let url = format!("postgres://postgres:{}@127.0.0.1:{port}/longshore", place.secret("postgres")?);
-        let postgres = Self { url, process: Some(Process::spawn(place, name, command)?) };
+        let url = format!("postgres://postgres:{}@127.0.0.1:{port}/longshore", run_dir.secret("postgres")?);
+        let postgres = Self { url, process: Some(Process::spawn(run_dir, name, command)?) };
         postgres.until_it_answers(&postgres.url_of("postgres")?).await?;
         Ok(postgres)
     }
@@ -67,12 +67,12 @@ impl Postgres {
         self.process.as_ref()?.pid()
     }
 
-    /// What the server has written into its log so far.
+    /// Everything the server has written to its log.
     pub fn log(&self) -> Result<String> {
-        Ok(self.ours()?.log())
+        Ok(self.own_process()?.log())
     }
 
-    /// Creates a database, unless it is there, and returns its URL.
+    /// Creates a database unless it exists, and returns its URL.
     pub async fn create_database(&self, name: &str) -> Result<String> {
         create_database(&self.url, name).await?;
         self.url_of(name)
@@ -87,28 +87,28 @@ impl Postgres {
 
     /// Ends every session and stops.
     pub async fn stop(&self) -> Result<()> {
-        self.ours()?.stop(Signal::SIGINT).await.map(drop)
+        self.own_process()?.stop(Signal::SIGINT).await.map(drop)
     }
 
-    /// SIGKILL: what a crash looks like to clients. Sessions end a moment after the server.
+    /// Sends SIGKILL, which clients see as a crash. Sessions end a moment after the server.
     pub async fn kill(&self) -> Result<()> {
-        self.ours()?.kill().await
+        self.own_process()?.kill().await
     }
 
-    /// Stops it if it runs and starts it again: same port, same data.
+    /// Stops the server if it runs, and starts it again on the same port and data.
     pub async fn restart(&self) -> Result<()> {
         self.stop().await?;
         self.until_it_answers(&self.url).await
     }
 
-    pub(crate) fn ours(&self) -> Result<&Process> {
-        self.process.as_ref().context("this PostgreSQL isn't ours to stop")
+    pub(crate) fn own_process(&self) -> Result<&Process> {
+        self.process.as_ref().context("Longshore did not start this PostgreSQL and does not stop it")
     }
 
-    /// After SIGKILL the sessions of the dead server hold its shared memory for a second or two, in which a new
-    /// one refuses to start: so it's started until it stays.
+    /// Starts the server until it keeps running: for a second or two after SIGKILL, the sessions of the dead server hold
+    /// its shared memory, and a new server refuses to start.
     async fn until_it_answers(&self, url: &str) -> Result<()> {
-        let process = self.ours()?;
+        let process = self.own_process()?;
         let answered = timeout(PATIENCE, async {
             loop {
                 process.start()?;
@@ -119,13 +119,13 @@ impl Postgres {
                 sleep(Duration::from_millis(200)).await;
             }
         });
-        answered.await.with_context(|| format!("PostgreSQL doesn't start:\n{}", process.log()))?
+        answered.await.with_context(|| format!("PostgreSQL does not start:\n{}", process.log()))?
     }
 }
 
-/// Makes the data folder. Cut short, it leaves none under the final name.
-async fn initialize(place: &Place) -> Result<PathBuf> {
-    let folder = place.folder("postgres")?;
+/// Creates the data folder. It gets its final name when it is complete.
+async fn initialize(run_dir: &RunDir) -> Result<PathBuf> {
+    let folder = run_dir.folder("postgres")?;
     let data = folder.join("data");
     if data.is_dir() {
         return Ok(data);
@@ -135,7 +135,7 @@ async fn initialize(place: &Place) -> Result<PathBuf> {
         fs::remove_dir_all(&fresh)?;
     }
     DirBuilder::new().mode(0o700).create(&fresh)?;
-    write_private(&password, &place.secret("postgres")?)?;
+    write_private(&password, &run_dir.secret("postgres")?)?;
     for path in [&fresh, &password] {
         give_to_postgres(path)?;
     }
@@ -143,7 +143,7 @@ async fn initialize(place: &Place) -> Result<PathBuf> {
     let mut command = as_postgres(program("initdb"))?;
     command.args(["-U", "postgres", "--auth=scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"]);
     command.arg("-D").arg(&fresh).arg("--pwfile").arg(&password);
-    let initdb = Process::spawn(place, "initdb", command)?;
+    let initdb = Process::spawn(run_dir, "initdb", command)?;
     let status = initdb.wait().await;
     ensure!(status.success(), "initdb failed ({status}):\n{}", initdb.log());
     fs::remove_file(&password)?;
@@ -151,7 +151,8 @@ async fn initialize(place: &Place) -> Result<PathBuf> {
     Ok(data)
 }
 
-/// Debian keeps the servers of each version apart and out of the PATH: the newest one is ours.
+/// The path of a program of PostgreSQL. Debian installs each version in its own folder outside the PATH; we use the
+/// newest.
 pub(crate) fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions
@@ -162,8 +163,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
     newest.map_or_else(|| name.into(), |(_, program)| program)
 }
 
-/// PostgreSQL refuses to run as root, so root runs it as `postgres`; that user may not be able to enter the folders
-/// above the data (such as /root), which is what the one capability is for.
+/// A command that runs as user `postgres` if we are root, because PostgreSQL refuses to run as root. The capability lets
+/// that user enter the folders above the data, such as `/root`.
 pub(crate) fn as_postgres(program: PathBuf) -> Result<Command> {
     let Some(user) = postgres_user()? else { return Ok(Command::new(program)) };
     let mut command = Command::new("setpriv");
@@ -184,12 +185,12 @@ pub(crate) fn give_to_postgres(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The user to run as when we are root; `None` when we are not and run it as ourselves.
+/// The user `postgres` if we are root; `None` otherwise, then PostgreSQL runs as the current user.
 fn postgres_user() -> Result<Option<User>> {
     if !geteuid().is_root() {
         return Ok(None);
     }
-    User::from_name("postgres")?.context("there is no user postgres to run PostgreSQL as").map(Some)
+    User::from_name("postgres")?.context("user postgres not found; PostgreSQL cannot run as root").map(Some)
 }
 
 async fn create_database(url: &str, name: &str) -> Result<()> {
@@ -200,11 +201,11 @@ async fn create_database(url: &str, name: &str) -> Result<()> {
     }
 }
 
-/// Runs one statement on a connection of its own.
+/// Runs one statement on a new connection.
 pub(crate) async fn query(url: &str, statement: &str) -> Result<(), tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::select! {
-        // Boxed: on its own it makes every future above it too large.
+        // Boxed, because it would make the futures of all callers too large.
         ended = Box::pin(connection) => ended,
         done = client.batch_execute(statement) => done,
     }

@@ -1,4 +1,4 @@
-//! A private RabbitMQ, and the management API of any.
+//! A private RabbitMQ, and the management API of a private or existing one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,24 +12,24 @@ use reqwest::{Client, Method, Response, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::place::{Place, write_private};
+use crate::run_dir::{RunDir, write_private};
 use crate::ports;
 use crate::process::Process;
 
-/// An idle machine needs 10 s for the first start; two cores under a build have needed 46 s.
+/// The first start takes 10 s on an idle machine and took 46 s on two cores during a build.
 const PATIENCE: Duration = Duration::from_secs(240);
 const USER: &str = "longshore";
 
-/// A broker on the loopback address; or one that was there before.
+/// A private broker on the loopback address, or an existing broker.
 pub struct RabbitMq {
     url: Url,
     management: Management,
-    own: Option<Own>,
+    own: Option<OwnProcesses>,
 }
 
-struct Own {
+struct OwnProcesses {
     broker: Process,
-    /// Erlang's name server. RabbitMQ would start one and leave it behind, so it gets one to find.
+    /// Erlang's name server. RabbitMQ would start one and leave it running, so we start it first.
     epmd: Process,
 }
 
@@ -40,7 +40,7 @@ struct Management {
     password: String,
 }
 
-/// A queue as the management API shows it; its counts lag by a second or so.
+/// A queue as the management API shows it. Its counts are about a second old.
 #[derive(Debug, Deserialize)]
 pub struct Queue {
     pub name: String,
@@ -51,17 +51,17 @@ pub struct Queue {
 }
 
 impl RabbitMq {
-    /// Starts a broker on the data in the place and returns when clients can connect.
-    pub async fn start(place: &Place) -> Result<Self> {
-        let folder = place.folder("rabbitmq")?;
+    /// Starts a broker on the data in `run_dir` and returns when clients can connect.
+    pub async fn start(run_dir: &RunDir) -> Result<Self> {
+        let folder = run_dir.folder("rabbitmq")?;
         let (amqp, management, erlang, epmd) = (ports::free()?, ports::free()?, ports::free()?, ports::free()?);
-        let password = place.secret("rabbitmq")?;
+        let password = run_dir.secret("rabbitmq")?;
         configure(&folder, management, &password)?;
 
         let mut names = Command::new("epmd");
         names.args(["-address", "127.0.0.1", "-port", &epmd.to_string()]);
-        let epmd_process = Process::spawn(place, "epmd", names)?;
-        let broker = Process::spawn(place, "rabbitmq", command(&folder, amqp, erlang, epmd))?;
+        let epmd_process = Process::spawn(run_dir, "epmd", names)?;
+        let broker = Process::spawn(run_dir, "rabbitmq", command(&folder, amqp, erlang, epmd))?;
 
         let rabbitmq = Self {
             url: Url::parse(&format!("amqp://{USER}:{password}@127.0.0.1:{amqp}/%2f"))?,
@@ -71,13 +71,13 @@ impl RabbitMq {
                 user: USER.to_owned(),
                 password,
             },
-            own: Some(Own { broker, epmd: epmd_process }),
+            own: Some(OwnProcesses { broker, epmd: epmd_process }),
         };
         rabbitmq.until_it_answers().await?;
         Ok(rabbitmq)
     }
 
-    /// A broker that was there before. Without `management` its API is expected at its usual port.
+    /// Uses an existing broker. Without `management`, its management API is expected on port 15672.
     pub fn existing(url: &str, management: Option<&str>) -> Result<Self> {
         let url = Url::parse(url).context("read the broker's URL")?;
         let decoded = |text| percent_decode_str(text).decode_utf8().map(|text| text.into_owned());
@@ -97,7 +97,7 @@ impl RabbitMq {
         self.url.as_str()
     }
 
-    /// The management API, without user and password: they are those of [`RabbitMq::url`].
+    /// URL of the management API. User and password are those of [`RabbitMq::url`].
     pub fn management_url(&self) -> String {
         self.management.url.to_string()
     }
@@ -106,7 +106,7 @@ impl RabbitMq {
         self.own.as_ref()?.broker.pid()
     }
 
-    /// Creates a virtual host, unless it is there, and returns its URL.
+    /// Creates a virtual host unless it exists, and returns its URL.
     pub async fn create_vhost(&self, name: &str) -> Result<String> {
         let host = encoded(name);
         let user = encoded(&self.management.user);
@@ -118,36 +118,36 @@ impl RabbitMq {
         Ok(url.into())
     }
 
-    /// The queues of a virtual host (`/` is the one [`RabbitMq::url`] names).
+    /// The queues of a virtual host (`/` is the one in [`RabbitMq::url`]).
     pub async fn queues(&self, vhost: &str) -> Result<Vec<Queue>> {
         let answer = self.management.call(Method::GET, &format!("queues/{}", encoded(vhost)), None).await?;
         answer.json().await.context("read the list of queues")
     }
 
-    /// Deletes a queue with the messages in it.
+    /// Deletes a queue and its messages.
     pub async fn delete_queue(&self, vhost: &str, queue: &str) -> Result<()> {
         let path = format!("queues/{}/{}", encoded(vhost), encoded(queue));
         self.management.call(Method::DELETE, &path, None).await.map(drop)
     }
 
     pub async fn stop(&self) -> Result<()> {
-        self.ours()?.stop(Signal::SIGTERM).await.map(drop)
+        self.broker()?.stop(Signal::SIGTERM).await.map(drop)
     }
 
     /// SIGKILL.
     pub async fn kill(&self) -> Result<()> {
-        self.ours()?.kill().await
+        self.broker()?.kill().await
     }
 
-    /// Stops it if it runs and starts it again: same ports, same data.
+    /// Stops the broker if it runs, and starts it again on the same ports and data.
     pub async fn restart(&self) -> Result<()> {
         self.stop().await?;
-        self.ours()?.start()?;
+        self.broker()?.start()?;
         self.until_it_answers().await
     }
 
-    pub(crate) fn ours(&self) -> Result<&Process> {
-        self.own.as_ref().map(|own| &own.broker).context("this RabbitMQ isn't ours to stop")
+    fn broker(&self) -> Result<&Process> {
+        self.own.as_ref().map(|own| &own.broker).context("Longshore did not start this RabbitMQ and does not stop it")
     }
 
     pub(crate) fn keep(&self) {
@@ -157,11 +157,11 @@ impl RabbitMq {
         }
     }
 
-    /// Asks the broker itself whether its AMQP port is open: management answers a little earlier than AMQP.
+    /// Asks the broker whether its AMQP port is open: the management API is ready a little before AMQP.
     async fn until_it_answers(&self) -> Result<()> {
         let check = format!("health/checks/port-listener/{}", self.url.port().context("the broker has a port")?);
         let answers = || async { self.management.call(Method::GET, &check, None).await.is_ok() };
-        self.ours()?.until_ready(PATIENCE, answers).await
+        self.broker()?.until_ready(PATIENCE, answers).await
     }
 }
 
@@ -177,7 +177,8 @@ impl Management {
     }
 }
 
-/// Keeps no connection: one belongs to the runtime that opened it, and tests share a broker among many.
+/// A client without idle connections. A connection belongs to the runtime that opened it, and tests in many runtimes
+/// share a broker.
 fn client() -> Result<Client> {
     let client = Client::builder().pool_max_idle_per_host(0).no_proxy().timeout(Duration::from_secs(30));
     client.build().context("make an HTTP client")
@@ -197,24 +198,24 @@ fn configure(folder: &Path, management: u16, password: &str) -> Result<()> {
          log.file = false\n\
          collect_statistics_interval = 1000\n"
     );
-    // Erlang keeps its cookie there, and makes that, but not the folder.
+    // Erlang creates its cookie file in this folder, but not the folder itself.
     fs::create_dir_all(folder.join("home")).context("make RabbitMQ's home")?;
     write_private(&folder.join("rabbitmq.conf"), &settings)?;
     write_private(&folder.join("enabled_plugins"), "[rabbitmq_management].\n")
 }
 
-/// Every path and port is named, so that nothing of a system-wide RabbitMQ is read or written.
+/// Sets every path and port, so that the broker does not read or write files of a system-wide RabbitMQ.
 fn command(folder: &Path, amqp: u16, erlang: u16, epmd: u16) -> Command {
-    // Debian's command of this name in the PATH switches to the system's user and folders.
+    // Debian's `rabbitmq-server` in the PATH is a wrapper that switches to the system's user and folders.
     let debian = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
     let mut command = Command::new(if debian.is_file() { debian } else { "rabbitmq-server".into() });
     command
         .envs([("RABBITMQ_NODENAME", "longshore@localhost"), ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")])
         .envs([("ERL_EPMD_ADDRESS", "127.0.0.1"), ("ERL_EPMD_PORT", &epmd.to_string())])
         .envs([("RABBITMQ_NODE_PORT", amqp.to_string()), ("RABBITMQ_DIST_PORT", erlang.to_string())])
-        // Replaces the starting script by the server, so that the pid is the server's.
+        // The start script then calls `exec`, so that the pid is the server's.
         .env("RUNNING_UNDER_SYSTEMD", "1")
-        // Schedulers that spin while idle take the processor from whoever shares it.
+        // `+sbwt none`: by default, idle Erlang schedulers spin and take processor time from other processes.
         .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none");
     let paths = [
         ("HOME", "home"),

@@ -8,32 +8,32 @@ use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::place::{Place, write_private};
+use crate::run_dir::{RunDir, write_private};
 use crate::ports;
 use crate::process::Process;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server on the loopback address; or one that was there before.
+/// A private server on the loopback address, or an existing server.
 pub struct Redis {
     url: String,
-    own: Option<Own>,
+    own: Option<OwnProcess>,
 }
 
-struct Own {
+struct OwnProcess {
     process: Process,
     port: u16,
     password: String,
 }
 
 impl Redis {
-    /// Starts a server on the data in the place and returns when it answers.
-    pub async fn start(place: &Place) -> Result<Self> {
-        let folder = place.folder("redis")?;
+    /// Starts a server on the data in `run_dir` and returns when it answers.
+    pub async fn start(run_dir: &RunDir) -> Result<Self> {
+        let folder = run_dir.folder("redis")?;
         let config = folder.join("redis.conf");
-        let (port, password) = (ports::free()?, place.secret("redis")?);
-        // The log of writes is handed to the kernel before a write is answered, so SIGKILL loses nothing. In a
-        // file, because arguments are for everybody to see.
+        let (port, password) = (ports::free()?, run_dir.secret("redis")?);
+        // `appendonly`: a write reaches the kernel before it is answered, so SIGKILL loses no data. The settings are in
+        // a file because every user of the machine can read the arguments of a process.
         let settings = format!(
             "bind 127.0.0.1\nport {port}\nrequirepass {password}\ndir \"{}\"\nappendonly yes\nsave \"\"\n",
             folder.display()
@@ -41,9 +41,9 @@ impl Redis {
         write_private(&config, &settings)?;
         let mut command = Command::new("redis-server");
         command.arg(&config);
-        let process = Process::spawn(place, "redis", command)?;
+        let process = Process::spawn(run_dir, "redis", command)?;
         let url = format!("redis://:{password}@127.0.0.1:{port}/0");
-        let redis = Self { url, own: Some(Own { process, port, password }) };
+        let redis = Self { url, own: Some(OwnProcess { process, port, password }) };
         redis.until_it_answers().await?;
         Ok(redis)
     }
@@ -61,23 +61,23 @@ impl Redis {
     }
 
     pub async fn stop(&self) -> Result<()> {
-        self.ours()?.stop(Signal::SIGTERM).await.map(drop)
+        self.own_process()?.stop(Signal::SIGTERM).await.map(drop)
     }
 
     /// SIGKILL.
     pub async fn kill(&self) -> Result<()> {
-        self.ours()?.kill().await
+        self.own_process()?.kill().await
     }
 
-    /// Stops it if it runs and starts it again: same port, same data.
+    /// Stops the server if it runs, and starts it again on the same port and data.
     pub async fn restart(&self) -> Result<()> {
         self.stop().await?;
-        self.ours()?.start()?;
+        self.own_process()?.start()?;
         self.until_it_answers().await
     }
 
-    pub(crate) fn ours(&self) -> Result<&Process> {
-        self.own.as_ref().map(|own| &own.process).context("this Redis isn't ours to stop")
+    pub(crate) fn own_process(&self) -> Result<&Process> {
+        self.own.as_ref().map(|own| &own.process).context("Longshore did not start this Redis and does not stop it")
     }
 
     async fn until_it_answers(&self) -> Result<()> {
@@ -86,7 +86,7 @@ impl Redis {
     }
 }
 
-/// Whether the server takes the password and answers. While it loads its data it says `-LOADING` instead.
+/// Whether the server accepts the password and answers. While it loads its data it answers `-LOADING`.
 async fn pings(port: u16, password: &str) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(format!("AUTH {password}\r\nPING\r\nQUIT\r\n").as_bytes()).await?;

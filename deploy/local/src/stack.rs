@@ -1,88 +1,88 @@
-//! The three servers as one.
+//! PostgreSQL, RabbitMQ and Redis as one stack.
 
 use std::path::Path;
 
 use anyhow::Result;
 
-use crate::config::Existing;
+use crate::config::ExistingServers;
 use crate::guard::{Folder, Guard};
-use crate::place::Place;
+use crate::run_dir::RunDir;
 use crate::postgres::Postgres;
 use crate::rabbitmq::RabbitMq;
 use crate::redis::Redis;
 
-/// How a stack is to be.
+/// Options of a stack.
 #[derive(Clone)]
 pub struct Options {
-    /// Whether Postgres waits for the disk; see [`Postgres::start`].
+    /// Whether PostgreSQL waits for the disk; see [`Postgres::start`].
     pub fsync: bool,
-    /// Whether the folder goes when the stack does.
+    /// Whether the run directory is removed when the stack ends.
     pub throwaway: bool,
     /// Servers to use instead of private ones.
-    pub existing: Existing,
+    pub existing: ExistingServers,
 }
 
 impl Options {
-    /// Quick and gone afterwards.
+    /// Fast, and removed afterwards.
     pub fn for_tests() -> Self {
-        Self { fsync: false, throwaway: true, existing: Existing::from_env() }
+        Self { fsync: false, throwaway: true, existing: ExistingServers::from_env() }
     }
 
-    /// As careful with data as a real server.
+    /// Keeps its data, and waits for the disk as a production server does.
     pub fn lasting() -> Self {
-        Self { fsync: true, throwaway: false, existing: Existing::from_env() }
+        Self { fsync: true, throwaway: false, existing: ExistingServers::from_env() }
     }
 }
 
-/// Private servers on ports and folders of their own. They end with this value or, whatever happens to it, with
-/// this process, unless [`Stack::keep`] sets them free.
+/// Servers with private ports and folders. They end with this value, or at the latest with this process, unless
+/// [`Stack::keep`] is called.
 pub struct Stack {
     pub postgres: Postgres,
     pub rabbitmq: RabbitMq,
     pub redis: Redis,
-    place: Place,
-    /// After the servers: it removes the folder they work in.
+    run_dir: RunDir,
+    /// Dropped after the servers: it removes their run directory.
     guard: Guard,
 }
 
 impl Stack {
-    /// Starts all three side by side and returns when they answer.
+    /// Starts all three concurrently and returns when they answer.
     ///
-    /// Starting again in the folder of an earlier, lasting stack brings back its data.
+    /// In the run directory of an earlier stack that was not throwaway, the servers use its data again.
     pub async fn start(dir: impl AsRef<Path>, options: Options) -> Result<Self> {
-        let place = Place::open(dir)?;
-        let guard = Guard::watch(&place, if options.throwaway { Folder::Remove } else { Folder::Keep })?;
-        let Existing { database_url, amqp_url, amqp_management_url, redis_url } = options.existing;
+        let run_dir = RunDir::open(dir)?;
+        let guard = Guard::watch(&run_dir, if options.throwaway { Folder::Remove } else { Folder::Keep })?;
+        let ExistingServers { database_url, amqp_url, amqp_management_url, redis_url } = options.existing;
         let rabbitmq = async {
             match amqp_url {
                 Some(url) => RabbitMq::existing(&url, amqp_management_url.as_deref()),
-                None => RabbitMq::start(&place).await,
+                None => RabbitMq::start(&run_dir).await,
             }
         };
         let postgres = async {
             match database_url {
                 Some(url) => Ok(Postgres::existing(url)),
-                None => Postgres::start(&place, options.fsync).await,
+                None => Postgres::start(&run_dir, options.fsync).await,
             }
         };
         let redis = async {
             match redis_url {
                 Some(url) => Ok(Redis::existing(url)),
-                None => Redis::start(&place).await,
+                None => Redis::start(&run_dir).await,
             }
         };
         let (rabbitmq, postgres, redis) = tokio::try_join!(rabbitmq, postgres, redis)?;
-        Ok(Self { postgres, rabbitmq, redis, place, guard })
+        Ok(Self { postgres, rabbitmq, redis, run_dir, guard })
     }
 
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn run_dir(&self) -> &RunDir {
+        &self.run_dir
     }
 
     /// Lets the servers outlive this process.
     pub fn keep(self) -> Result<()> {
         self.rabbitmq.keep();
-        for server in [self.postgres.ours(), self.redis.ours()].into_iter().flatten() {
+        for server in [self.postgres.own_process(), self.redis.own_process()].into_iter().flatten() {
             server.keep();
         }
         self.guard.dismiss()

@@ -1,7 +1,7 @@
-//! Copies of a running PostgreSQL: base backups, and standbys that follow by streaming.
+//! Copies of a running PostgreSQL: base backups and streaming standbys.
 //!
-//! What is committed after a copy was cut off from its primary is lost once the copy takes over, which is what a
-//! failover with asynchronous replication does.
+//! Commits after a copy lost its primary are lost when the copy takes over, as in a failover with asynchronous
+//! replication.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
@@ -12,54 +12,54 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 
-use crate::place::Place;
+use crate::run_dir::RunDir;
 use crate::postgres::{Postgres, as_postgres, give_to_postgres, program, query};
 use crate::process::Process;
 
-/// A copy of a server's data as it was when the backup ended.
+/// A copy of a server's data at the end of the backup.
 pub struct BaseBackup {
     name: String,
     data: PathBuf,
 }
 
 impl BaseBackup {
-    /// Copies the data of a running server into its place. Commits go on meanwhile.
+    /// Copies the data of a running server into `run_dir`. The server accepts commits meanwhile.
     ///
     /// # Errors
-    /// `pg_basebackup` fails, or there is a copy of this name.
-    pub async fn take(server: &Postgres, place: &Place, name: &str) -> Result<Self> {
-        let data = place.folder("postgres")?.join(name);
+    /// `pg_basebackup` fails, or a copy of this name exists.
+    pub async fn take(server: &Postgres, run_dir: &RunDir, name: &str) -> Result<Self> {
+        let data = run_dir.folder("postgres")?.join(name);
         DirBuilder::new().mode(0o700).create(&data).with_context(|| format!("make {}", data.display()))?;
         give_to_postgres(&data)?;
         let port = Url::parse(server.url())?.port().context("a URL with a port")?;
         let mut command = as_postgres(program("pg_basebackup"))?;
         command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "postgres", "-c", "fast", "--no-sync"]);
-        command.args(["-X", "stream", "-D"]).arg(&data).env("PGPASSWORD", place.secret("postgres")?);
-        let copying = Process::spawn(place, &format!("{name}-backup"), command)?;
+        command.args(["-X", "stream", "-D"]).arg(&data).env("PGPASSWORD", run_dir.secret("postgres")?);
+        let copying = Process::spawn(run_dir, &format!("{name}-backup"), command)?;
         let status = copying.wait().await;
         ensure!(status.success(), "pg_basebackup failed ({status}):\n{}", copying.log());
         Ok(Self { name: name.to_owned(), data })
     }
 
-    /// Starts a primary on it, which knows nothing that was committed after the backup.
+    /// Starts a primary on the copy. It lacks the commits after the backup.
     ///
     /// # Errors
     /// The server does not start.
-    pub async fn restore(self, place: &Place) -> Result<Postgres> {
-        Postgres::launch(place, &self.name, &self.data, false).await
+    pub async fn restore(self, run_dir: &RunDir) -> Result<Postgres> {
+        Postgres::launch(run_dir, &self.name, &self.data, false).await
     }
 
-    /// Starts a standby on it, which streams from the primary at this address until [`promote`].
+    /// Starts a standby on the copy, which streams from the primary at this address until [`promote`].
     ///
     /// # Errors
     /// The server does not start.
-    pub async fn follow(self, place: &Place, primary: SocketAddr) -> Result<Postgres> {
-        // In a file, for the command line of a process can be read by every user of the machine.
+    pub async fn follow(self, run_dir: &RunDir, primary: SocketAddr) -> Result<Postgres> {
+        // In a file, because every user of the machine can read the command line of a process.
         let settings = format!(
             "primary_conninfo = 'host={} port={} user=postgres password={} application_name={}'\n",
             primary.ip(),
             primary.port(),
-            place.secret("postgres")?,
+            run_dir.secret("postgres")?,
             self.name
         );
         let path = self.data.join("postgresql.auto.conf");
@@ -67,15 +67,15 @@ impl BaseBackup {
         let signal = self.data.join("standby.signal");
         OpenOptions::new().write(true).create_new(true).open(&signal)?;
         give_to_postgres(&signal)?;
-        Postgres::launch(place, &self.name, &self.data, false).await
+        Postgres::launch(run_dir, &self.name, &self.data, false).await
     }
 }
 
-/// Makes a standby a primary and returns when it takes writes. What it has received by then is all it knows.
+/// Makes a standby the primary and returns when it accepts writes. It has the commits that it received until then.
 ///
 /// # Errors
 /// The server is no standby, or does not answer.
 pub async fn promote(standby: &Postgres) -> Result<()> {
-    // With `true` it returns once the promotion is over.
+    // `true`: wait until the promotion has ended.
     query(&standby.url_of("postgres")?, "SELECT pg_promote(true)").await.context("promote the standby")
 }

@@ -1,21 +1,21 @@
-//! The stack itself, on real servers.
+//! Tests of the stack, on real servers.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![expect(clippy::unwrap_used, reason = "an error fails the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use longshore_local::config::Existing;
+use longshore_local::config::ExistingServers;
 use longshore_local::guard::{Folder, Guard};
-use longshore_local::{Options, Place, Process, Stack};
+use longshore_local::{Options, RunDir, Process, Stack};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::NoTls;
 
 #[tokio::test]
-async fn killed_servers_come_back_with_their_data_while_another_stack_runs_on() {
+async fn killed_servers_restart_with_their_data_without_touching_another_stack() {
     let (one, other) = tokio::try_join!(private("one"), private("other")).unwrap();
 
     let database = one.postgres.create_database("kept").await.unwrap();
@@ -39,40 +39,40 @@ async fn killed_servers_come_back_with_their_data_while_another_stack_runs_on() 
     assert_eq!(one.rabbitmq.queues("kept").await.unwrap().len(), 0);
     assert_eq!(redis(&one, "GET kept").await, "$5");
 
-    // Ended cleanly, they come back the same way.
+    // After a clean stop they restart the same way.
     tokio::try_join!(one.postgres.restart(), one.rabbitmq.restart(), one.redis.restart()).unwrap();
     assert_eq!(redis(&one, "GET kept").await, "$5");
 
-    let folder = one.place().root().to_owned();
+    let folder = one.run_dir().root().to_owned();
     drop(one);
     assert_eq!(working_in(&folder), Vec::<PathBuf>::new());
     assert!(!folder.exists());
 }
 
 #[tokio::test]
-async fn a_dropped_guard_ends_what_has_a_pid_file_and_nothing_else() {
-    let place = Place::open(scratch("guarded")).unwrap();
-    let guard = Guard::watch(&place, Folder::Remove).unwrap();
+async fn a_dropped_guard_kills_only_processes_of_its_run_directory() {
+    let run_dir = RunDir::open(scratch("guarded")).unwrap();
+    let guard = Guard::watch(&run_dir, Folder::Remove).unwrap();
     let sleeper = |name| {
         let mut command = Command::new("sleep");
         command.arg("1000");
-        Process::spawn(&place, name, command).unwrap()
+        Process::spawn(&run_dir, name, command).unwrap()
     };
     let ours = sleeper("ours");
-    // A pid file of long ago, whose number now belongs to a stranger: this test.
-    std::fs::write(place.pid_file("stranger"), std::process::id().to_string()).unwrap();
-    let names = || place.processes().into_iter().map(|each| each.name).collect::<Vec<_>>();
-    eventually("it has written its pid", || !names().is_empty()).await;
+    // A stale pid file whose pid now belongs to another program: this test.
+    std::fs::write(run_dir.pid_file("stranger"), std::process::id().to_string()).unwrap();
+    let names = || run_dir.processes().into_iter().map(|each| each.name).collect::<Vec<_>>();
+    eventually("the process has written its pid", || !names().is_empty()).await;
     assert_eq!(names(), ["ours"]);
 
     drop(guard);
-    let ended = timeout(Duration::from_secs(60), ours.wait()).await.expect("the guard kills it");
+    let ended = timeout(Duration::from_secs(60), ours.wait()).await.expect("the guard kills the process");
     assert!(!ended.success());
-    assert!(!place.root().exists());
+    assert!(!run_dir.root().exists());
 }
 
 #[tokio::test]
-async fn servers_do_not_outlive_an_owner_that_is_killed() {
+async fn servers_end_when_their_owner_is_killed() {
     let dir = scratch("orphaned");
     let mut owner = Command::new(env!("CARGO_BIN_EXE_longshore-local"));
     owner.args(["up", "--dir"]).arg(&dir);
@@ -82,7 +82,7 @@ async fn servers_do_not_outlive_an_owner_that_is_killed() {
     let mut owner = owner.spawn().unwrap();
     let pid_file = |name| dir.join("pids").join(name);
     eventually("servers are starting", || {
-        assert_eq!(owner.try_wait().unwrap(), None, "it ended by itself");
+        assert_eq!(owner.try_wait().unwrap(), None, "the owner ended by itself");
         ["postgres", "rabbitmq", "redis"].into_iter().all(|name| pid_file(name).is_file())
     })
     .await;
@@ -91,15 +91,15 @@ async fn servers_do_not_outlive_an_owner_that_is_killed() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     eventually("the servers end", || working_in(&dir).is_empty()).await;
-    Place::find(&dir).unwrap().remove().unwrap();
+    RunDir::find(&dir).unwrap().remove().unwrap();
     assert!(!dir.exists());
 }
 
 async fn private(name: &str) -> anyhow::Result<Stack> {
-    Stack::start(scratch(name), Options { existing: Existing::default(), ..Options::for_tests() }).await
+    Stack::start(scratch(name), Options { existing: ExistingServers::default(), ..Options::for_tests() }).await
 }
 
-/// Waits for what is up to other processes.
+/// Waits until a condition outside this process holds.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let held = async {
         while !holds() {
@@ -109,7 +109,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     timeout(Duration::from_secs(60), held).await.expect(what);
 }
 
-/// A folder nothing is in.
+/// Path of a folder that does not exist.
 fn scratch(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     std::fs::remove_dir_all(&path).ok();
@@ -135,7 +135,7 @@ async fn redis(stack: &Stack, command: &str) -> String {
     answer.lines().nth(1).unwrap().to_owned()
 }
 
-/// The working folders, below this one, of all processes there are.
+/// The working directories of all processes, as far as they are below this folder.
 fn working_in(folder: &Path) -> Vec<PathBuf> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let folders = processes.filter_map(|process| std::fs::read_link(process.path().join("cwd")).ok());

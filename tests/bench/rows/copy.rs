@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::world::World;
+use crate::bed::TestBed;
 
 /// Taken in turns, so that a slow minute of the machine hits both.
 const ROUNDS: usize = 2;
@@ -16,22 +16,22 @@ const ROUNDS: usize = 2;
 /// Bytes per message of the raw copy; the protocol's cost per message is not what is compared.
 const CHUNK: usize = 64 * 1024;
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
-    let keys = world.scaled(1_000_000);
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
+    let keys = bed.scaled(1_000_000);
     let bucket = Bucket::new(Form::Flat, keys);
     let (mut importing, mut copying) = (0.0, 0.0);
     let mut rows: Option<Rows> = None;
     let mut cost = None;
     for round in 0..ROUNDS {
-        let deployment = world.deploy(&format!("copy{round}"), &[]).await?;
+        let deployment = bed.deploy(&format!("copy{round}"), &[]).await?;
         let storage = deployment.import(&bucket).await?;
         deployment.settle().await?;
-        let (lists, wal) = (world.asked("lists").await?, wal(&deployment.database).await?);
+        let (lists, wal) = (bed.count_requests("lists").await?, wal(&deployment.database).await?);
         let ended = deployment.sync(&storage).await?;
         ensure!(ended.count("created") == keys, "{} of {keys} tasks", ended.count("created"));
         importing += ended.seconds;
         if rows.is_none() {
-            let lists = world.asked("lists").await? - lists;
+            let lists = bed.count_requests("lists").await? - lists;
             let wal = self::wal(&deployment.database).await? - wal;
             let bytes = deployment
                 .number("SELECT (pg_total_relation_size('tasks') + pg_total_relation_size('objects'))::bigint")
@@ -42,14 +42,14 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
         }
         deployment.end().await?;
         if let Some(rows) = &rows {
-            copying += rows.copy(world).await?;
+            copying += rows.copy(bed).await?;
         }
     }
     let rate = |seconds: f64| (keys * ROUNDS as u64) as f64 / seconds;
     let (imported, copied) = (rate(importing), rate(copying));
     let figure = Figure::new(1, "blob import: tasks/s ÷ raw COPY of the same rows", imported / copied)
         .at_least(0.6)
-        .said(format!(
+        .conditions(format!(
             "{} keys, 1 worker with its defaults, 0 ms per page, {ROUNDS} rounds in turns: import {} tasks/s, \
              COPY {} tasks with ledger rows/s on one connection",
             whole(keys as f64),
@@ -63,9 +63,9 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
     let total = cpu.worker + cpu.postgres + cpu.scheduler + cpu.broker;
     let cost = Figure::new(1, "cost of a million objects: CPU seconds without the object store", total / million)
         .unit(" s")
-        .said(format!(
+        .conditions(format!(
             "{}; per million: {} MiB of tables and indexes, {} MiB of WAL, {} messages, {} LIST requests",
-            cpu.said(),
+            cpu.to_text(),
             whole(bytes as f64 / million / (1 << 20) as f64),
             whole(wal as f64 / million / (1 << 20) as f64),
             whole(messages as f64 / million),
@@ -103,15 +103,15 @@ impl Rows {
     }
 
     /// Copies them into a fresh database, and says how many seconds that took.
-    async fn copy(&self, world: &World) -> Result<f64> {
-        let (_, database) = world.database("rawcopy").await?;
+    async fn copy(&self, bed: &TestBed) -> Result<f64> {
+        let (_, database) = bed.database("rawcopy").await?;
         database.batch_execute("CHECKPOINT").await?;
         let started = Instant::now();
         load(&database, "tasks", &self.tasks).await?;
         load(&database, "objects", &self.objects).await?;
         let seconds = started.elapsed().as_secs_f64();
         drop(database);
-        world.drop_database("rawcopy").await?;
+        bed.drop_database("rawcopy").await?;
         Ok(seconds)
     }
 }

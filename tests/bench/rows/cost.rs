@@ -9,7 +9,7 @@ use crate::deployment::{Deployment, Storage};
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
 use crate::usage::Seconds;
-use crate::world::World;
+use crate::bed::TestBed;
 
 /// How many small syncs run at once, and how often.
 const STORAGES: usize = 50;
@@ -25,29 +25,29 @@ const BLOBS: u64 = 2_000_000;
 /// Files, and annotations, of the smaller size. With 20,000 half a second of preparation was a fifth of the cost.
 const FILES: u64 = 50_000;
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    let (blobs, files) = (world.scaled(BLOBS), world.scaled(FILES));
-    let small = kinds(world, blobs, files, &mut figures).await?;
-    let large = kinds(world, blobs * FACTOR, files * FACTOR, &mut figures).await?;
+    let (blobs, files) = (bed.scaled(BLOBS), bed.scaled(FILES));
+    let small = kinds(bed, blobs, files, &mut figures).await?;
+    let large = kinds(bed, blobs * FACTOR, files * FACTOR, &mut figures).await?;
     for ((what, small), (_, large)) in small.into_iter().zip(large) {
         figures.push(sizes::compare(12, what, small, large));
     }
-    figures.extend(churn(world).await?);
+    figures.extend(churn(bed).await?);
     Ok(figures)
 }
 
 /// What each kind of work costs at one size, on tables that begin empty.
 async fn kinds(
-    world: &World,
+    bed: &TestBed,
     blobs: u64,
     files: u64,
     figures: &mut Vec<Figure>,
 ) -> Result<Vec<(&'static str, Sample)>> {
-    let deployment = world.deploy("cost", &[]).await?;
+    let deployment = bed.deploy("cost", &[]).await?;
     let mut samples = Vec::new();
     let mut measured = async |storage: &Storage, objects, counted, what| {
-        let (figure, sample) = cost(world, &deployment, storage, objects, counted, what).await?;
+        let (figure, sample) = cost(bed, &deployment, storage, objects, counted, what).await?;
         figures.push(figure);
         samples.push((what, sample));
         anyhow::Ok(())
@@ -75,11 +75,11 @@ struct Meter {
 }
 
 impl Meter {
-    async fn read(world: &World, deployment: &Deployment<'_>) -> Result<Self> {
+    async fn read(bed: &TestBed, deployment: &Deployment<'_>) -> Result<Self> {
         let size = "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
                      WHERE relkind = 'r' AND relnamespace = 'longshore'::regnamespace";
         Ok(Self {
-            requests: [world.asked("lists").await?, world.asked("gets").await?, world.asked("puts").await?],
+            requests: [bed.count_requests("lists").await?, bed.count_requests("gets").await?, bed.count_requests("puts").await?],
             wal: deployment.number("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").await?,
             bytes: deployment.number(size).await?,
             messages: deployment.number("SELECT coalesce(sum(attempt), 0)::bigint FROM jobs").await?,
@@ -89,7 +89,7 @@ impl Meter {
 
 /// Syncs a storage, and says what that cost per million objects.
 async fn cost(
-    world: &World,
+    bed: &TestBed,
     deployment: &Deployment<'_>,
     storage: &Storage,
     objects: u64,
@@ -97,9 +97,9 @@ async fn cost(
     what: &str,
 ) -> Result<(Figure, Sample)> {
     deployment.settle().await?;
-    let before = Meter::read(world, deployment).await?;
+    let before = Meter::read(bed, deployment).await?;
     let ended = deployment.sync(storage).await?;
-    let after = Meter::read(world, deployment).await?;
+    let after = Meter::read(bed, deployment).await?;
     ensure!(ended.count(counted) == objects, "{what}: {} of {objects} {counted}", ended.count(counted));
     let million = objects as f64 / 1e6;
     let mib = |bytes: i64| bytes as f64 / million / f64::from(1 << 20);
@@ -112,7 +112,7 @@ async fn cost(
         format!("cost per million, {} objects, {what}: CPU s without the object store", whole(objects as f64));
     let figure = Figure::new(12, measure, total)
         .unit(" s")
-        .said(format!(
+        .conditions(format!(
             "{} objects at {}/s; per million: worker {:.1} s, Postgres {:.1} s, scheduler {:.1} s, broker {:.1} s; \
              {} MiB of tables and indexes, {} MiB of WAL, {} messages, {} LIST, {} GET, {} PUT",
             whole(objects as f64),
@@ -143,8 +143,8 @@ async fn cost(
 }
 
 /// Many small syncs: which share of the updates found room on the row's own page (HOT), and how large the tables got.
-async fn churn(world: &World) -> Result<Vec<Figure>> {
-    let deployment = world.deploy("churn", &[]).await?;
+async fn churn(bed: &TestBed) -> Result<Vec<Figure>> {
+    let deployment = bed.deploy("churn", &[]).await?;
     let mut storages = Vec::with_capacity(STORAGES);
     for _ in 0..STORAGES {
         storages.push(deployment.import(&Bucket::new(Form::Flat, 100)).await?);
@@ -167,7 +167,7 @@ async fn churn(world: &World) -> Result<Vec<Figure>> {
         let number = |column| row.get::<_, i64>(column) as f64;
         let (name, updated, hot) = (row.get::<_, String>(0), number(2), number(3));
         Figure::new(12, format!("many small syncs: updates of {name} that were HOT"), hot / updated.max(1.0))
-            .said(format!(
+            .conditions(format!(
                 "{} syncs: {} rows inserted, {} updates, {} dead rows left; {} KiB of table, {} KiB of indexes",
                 STORAGES * ROUNDS,
                 whole(number(1)),

@@ -10,7 +10,7 @@ use super::fairness::quantile;
 use crate::deployment::Storage;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::world::World;
+use crate::bed::TestBed;
 
 const STORAGES: usize = 200;
 const ROUNDS: usize = 5;
@@ -18,8 +18,8 @@ const ROUNDS: usize = 5;
 /// Hosts that ask at once, each on a connection of its own.
 const CALLERS: usize = 8;
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
-    let deployment = world.deploy("enqueue", &[]).await?;
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
+    let deployment = bed.deploy("enqueue", &[]).await?;
     let mut storages = Vec::with_capacity(STORAGES);
     for _ in 0..STORAGES {
         storages.push(deployment.import(&Bucket::new(Form::Flat, 100)).await?);
@@ -30,7 +30,7 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
         let mut callers = JoinSet::new();
         for part in storages.chunks(STORAGES.div_ceil(CALLERS)) {
             let caller = Caller {
-                http: world.http.clone(),
+                http: bed.http.clone(),
                 url: deployment.scheduler.url(),
                 token: Arc::from(format!("Token {}", deployment.settings.token)),
             };
@@ -54,14 +54,14 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
         Figure::new(8, "asking for a sync over HTTP: p99", p99)
             .unit(" ms")
             .at_most(50.0)
-            .said(format!(
+            .conditions(format!(
                 "{STORAGES} storages, {ROUNDS} rounds, {CALLERS} callers at once, one scheduler, a worker running \
                  what is accepted: median {p50:.1} ms"
             ))
             .raw("p50_ms", p50),
         Figure::new(8, "syncs accepted", rate)
             .unit("/s")
-            .said(format!("{} in {elapsed:.1} s", whole(waits.len() as f64))),
+            .conditions(format!("{} in {elapsed:.1} s", whole(waits.len() as f64))),
     ])
 }
 

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::deployment::Deployment;
 use crate::figure::Figure;
 use crate::server::bucket::{Bucket, Form};
-use crate::world::World;
+use crate::bed::TestBed;
 
 const SMALL: u64 = 100;
 const SYNCS: usize = 20;
@@ -13,11 +13,11 @@ const SYNCS: usize = 20;
 /// Pages of the giant before the first small sync, so that it runs with all its ranges.
 const UNDER_WAY: i64 = 100;
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
-    let deployment = world.deploy("fairness", &[]).await?;
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
+    let deployment = bed.deploy("fairness", &[]).await?;
     let alone = small_syncs(&deployment).await?;
 
-    let giant = Bucket::new(Form::Uuids, world.scaled(5_000_000));
+    let giant = Bucket::new(Form::Uuids, bed.scaled(5_000_000));
     let storage = deployment.import(&giant).await?;
     let sync = deployment.enqueue(&storage).await?;
     let pages = format!("SELECT coalesce(sum(pages), 0)::bigint FROM jobs WHERE sync_id = {sync}");
@@ -30,13 +30,13 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
         deployment.number(&format!("SELECT count(*) FROM syncs WHERE id = {sync} AND finished_at IS NULL")).await?;
     if ran == 0 {
         // Then some of them ran alone; a larger scale measures what is meant.
-        ensure!(world.scaled(5_000_000) < 5_000_000, "the giant ended before the small syncs did");
+        ensure!(bed.scaled(5_000_000) < 5_000_000, "the giant ended before the small syncs did");
     } else {
         deployment.cancel(sync).await?;
     }
     deployment.end().await?;
 
-    let said = format!(
+    let conditions = format!(
         "{SYNCS} syncs of {SMALL} objects, one after the other, one worker with its defaults: alone median {:.2} s, \
          p99 {:.2} s; beside {:.2} s, p99 {:.2} s, while the giant did {done} pages{}",
         quantile(&alone, 0.5),
@@ -50,12 +50,12 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
         Figure::new(7, "100 objects beside 5,000,000: p99 of time to completed", p99)
             .unit(" s")
             .at_most(5.0)
-            .said(said)
+            .conditions(conditions)
             .raw("beside_seconds", beside.clone())
             .raw("alone_seconds", alone.clone()),
         Figure::new(7, "the same p99 ÷ p99 alone", p99 / quantile(&alone, 0.99))
             .at_most(5.0)
-            .said(format!("÷ the median alone it is {:.1}", p99 / quantile(&alone, 0.5))),
+            .conditions(format!("÷ the median alone it is {:.1}", p99 / quantile(&alone, 0.5))),
     ])
 }
 

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::deployment::Deployment;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::world::World;
+use crate::bed::TestBed;
 
 /// The worker's default `LONGSHORE_GETS`, set on both sides.
 pub const AT_ONCE: usize = 32;
@@ -16,26 +16,26 @@ pub const AT_ONCE: usize = 32;
 /// The smaller of the two sizes: long enough that its seconds are not those of the start.
 const SMALL: u64 = 20_000;
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
-    let bucket = Bucket::new(Form::Tasks, world.scaled(50_000));
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
+    let bucket = Bucket::new(Form::Tasks, bed.scaled(50_000));
     let gets = AT_ONCE.to_string();
     // One job: with more, more than so many objects would be read at once.
     let settings = [("LONGSHORE_JOBS", "1"), ("LONGSHORE_SPLIT_AFTER_PAGES", "0"), ("LONGSHORE_GETS", gets.as_str())];
-    let deployment = world.deploy("gets", &settings).await?;
+    let deployment = bed.deploy("gets", &settings).await?;
     let mut figures = vec![
-        compare(world, &deployment, bucket.get_ms(10)).await?.at_least(0.8),
-        compare(world, &deployment, bucket).await?,
+        compare(bed, &deployment, bucket.get_ms(10)).await?.at_least(0.8),
+        compare(bed, &deployment, bucket).await?,
     ];
     deployment.end().await?;
-    let small = world.scaled(SMALL);
-    let samples = [sample(world, small, &settings).await?, sample(world, small * FACTOR, &settings).await?];
+    let small = bed.scaled(SMALL);
+    let samples = [sample(bed, small, &settings).await?, sample(bed, small * FACTOR, &settings).await?];
     figures.push(sizes::compare(3, "JSON import", samples[0], samples[1]));
     Ok(figures)
 }
 
 /// An import of this many files into empty tables.
-async fn sample(world: &World, files: u64, settings: &[(&str, &str)]) -> Result<Sample> {
-    let deployment = world.deploy("getsized", settings).await?;
+async fn sample(bed: &TestBed, files: u64, settings: &[(&str, &str)]) -> Result<Sample> {
+    let deployment = bed.deploy("getsized", settings).await?;
     let storage = deployment.import(&Bucket::new(Form::Tasks, files)).await?;
     deployment.settle().await?;
     let ended = deployment.sync(&storage).await?;
@@ -44,8 +44,8 @@ async fn sample(world: &World, files: u64, settings: &[(&str, &str)]) -> Result<
     Ok(Sample::new(files, &ended))
 }
 
-async fn compare(world: &World, deployment: &Deployment<'_>, bucket: Bucket) -> Result<Figure> {
-    let alone = Client::open(&world.endpoint(), bucket)?.get(AT_ONCE).await?;
+async fn compare(bed: &TestBed, deployment: &Deployment<'_>, bucket: Bucket) -> Result<Figure> {
+    let alone = Client::open(&bed.endpoint(), bucket)?.get(AT_ONCE).await?;
     let storage = deployment.import(&bucket).await?;
     deployment.settle().await?;
     let ended = deployment.sync(&storage).await?;
@@ -53,12 +53,12 @@ async fn compare(world: &World, deployment: &Deployment<'_>, bucket: Bucket) -> 
     let rate = bucket.count as f64 / ended.seconds;
     let ms = bucket.get.as_millis();
     Ok(Figure::new(3, format!("JSON import ÷ GETs alone, {ms} ms per GET"), rate / alone.rate())
-        .said(format!(
+        .conditions(format!(
             "{} files of 1 KB, {AT_ONCE} at once on both sides: import {} tasks/s, the client alone {} GETs/s; {}",
             whole(bucket.count as f64),
             whole(rate),
             whole(alone.rate()),
-            ended.cpu.said()
+            ended.cpu.to_text()
         ))
         .raw("import_per_second", rate)
         .raw("gets_per_second", alone.rate()))

@@ -5,14 +5,14 @@ use anyhow::{Context, Result, ensure};
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
 use crate::usage::peak_mib;
-use crate::world::World;
+use crate::bed::TestBed;
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     // At full scale the small one has fifty pages: enough that its worker is as busy as it gets.
-    let (few, many) = (world.scaled(50_000), world.scaled(5_000_000));
-    let (small, _) = peak(world, "memorysmall", few).await?;
-    let (large, rate) = peak(world, "memorylarge", many).await?;
-    let said = format!(
+    let (few, many) = (bed.scaled(50_000), bed.scaled(5_000_000));
+    let (small, _) = peak(bed, "memorysmall", few).await?;
+    let (large, rate) = peak(bed, "memorylarge", many).await?;
+    let conditions = format!(
         "uuid keys, one worker with its defaults, blob mode: {} MiB at {} keys, {} MiB at {} keys ({} keys/s)",
         whole(small),
         whole(few as f64),
@@ -23,20 +23,20 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
     Ok(vec![
         Figure::new(6, "worker's peak memory at 5,000,000 keys ÷ at 50,000", large / small)
             .at_most(1.2)
-            .said(said)
+            .conditions(conditions)
             .raw("large_mib", large)
             .raw("small_mib", small),
         Figure::new(6, "worker's peak memory at 5,000,000 keys", large)
             .unit(" MiB")
             .at_most(256.0)
-            .said("VmHWM")
+            .conditions("VmHWM")
             .raw("keys_per_second", rate),
     ])
 }
 
 /// The peak of a fresh worker after one import, and the import's speed.
-async fn peak(world: &World, name: &str, keys: u64) -> Result<(f64, f64)> {
-    let deployment = world.deploy(name, &[]).await?;
+async fn peak(bed: &TestBed, name: &str, keys: u64) -> Result<(f64, f64)> {
+    let deployment = bed.deploy(name, &[]).await?;
     let storage = deployment.import(&Bucket::new(Form::Uuids, keys)).await?;
     let ended = deployment.sync(&storage).await?;
     ensure!(ended.count("created") == keys, "{} of {keys} tasks", ended.count("created"));

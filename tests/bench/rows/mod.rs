@@ -19,7 +19,7 @@ mod sizes;
 use anyhow::Result;
 
 use crate::figure::Figure;
-use crate::world::World;
+use crate::bed::TestBed;
 
 /// A row, by what it measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,21 +82,21 @@ impl Row {
     ///
     /// # Errors
     /// Something did not work, or the result was wrong: a wrong result has no speed.
-    pub async fn measure(self, world: &World) -> Result<Vec<Figure>> {
+    pub async fn measure(self, bed: &TestBed) -> Result<Vec<Figure>> {
         match self {
-            Self::Copy => copy::measure(world).await,
-            Self::Ranges => ranges::measure(world).await,
-            Self::Gets => gets::measure(world).await,
-            Self::Puts => puts::measure(world).await,
-            Self::Resync => resync::measure(world).await,
-            Self::Memory => memory::measure(world).await,
-            Self::Fairness => fairness::measure(world).await,
-            Self::Enqueue => enqueue::measure(world).await,
-            Self::Resolve => resolve::measure(world).await,
-            Self::Rivals => rivals::measure(world).await,
-            Self::Parser => parser::measure(world).await,
-            Self::Cost => cost::measure(world).await,
-            Self::Recovery => recovery::measure(world).await,
+            Self::Copy => copy::measure(bed).await,
+            Self::Ranges => ranges::measure(bed).await,
+            Self::Gets => gets::measure(bed).await,
+            Self::Puts => puts::measure(bed).await,
+            Self::Resync => resync::measure(bed).await,
+            Self::Memory => memory::measure(bed).await,
+            Self::Fairness => fairness::measure(bed).await,
+            Self::Enqueue => enqueue::measure(bed).await,
+            Self::Resolve => resolve::measure(bed).await,
+            Self::Rivals => rivals::measure(bed).await,
+            Self::Parser => parser::measure(bed).await,
+            Self::Cost => cost::measure(bed).await,
+            Self::Recovery => recovery::measure(bed).await,
         }
     }
 }

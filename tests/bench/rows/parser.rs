@@ -10,14 +10,14 @@ use crate::ALLOCATOR;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
 use crate::server::listing::{Query, answer};
-use crate::world::World;
+use crate::bed::TestBed;
 
 const KEYS: usize = 1_000;
 
 /// Long enough that the clock and the first runs do not show.
 const SECONDS: f64 = 1.0;
 
-pub async fn measure(_: &World) -> Result<Vec<Figure>> {
+pub async fn measure(_: &TestBed) -> Result<Vec<Figure>> {
     let bucket = Bucket::new(Form::Flat, 1_000_000);
     let (body, _) = answer(&bucket, &bucket.to_string(), &Query::read("list-type=2&encoding-type=url"));
     let page = longshore_storage::read_listing(&body).context("a page that can be read")?;
@@ -49,7 +49,7 @@ pub async fn measure(_: &World) -> Result<Vec<Figure>> {
     let mib = |bytes: f64| whole(bytes / f64::from(1 << 20));
     Ok(vec![
         Figure::new(11, "listing parser: bytes/s ÷ copying the same bytes", parsed / copied)
-            .said(format!(
+            .conditions(format!(
                 "a page of {KEYS} keys, {} bytes, one thread: {} MiB/s or {} keys/s; copied {} MiB/s",
                 whole(body.len() as f64),
                 mib(parsed),
@@ -59,7 +59,7 @@ pub async fn measure(_: &World) -> Result<Vec<Figure>> {
             .raw("parsed_bytes_per_second", parsed)
             .raw("copied_bytes_per_second", copied),
         Figure::new(11, "listing parser: allocations per key", used.allocations as f64 / KEYS as f64)
-            .said(format!(
+            .conditions(format!(
                 "and {} reallocations per page; {} bytes allocated per key",
                 used.reallocations,
                 used.bytes_allocated / KEYS

@@ -4,19 +4,19 @@ use anyhow::Result;
 use longshore_tests::plans::{PlanMode, Plans, Statistics, Step};
 
 use crate::figure::{Figure, whole};
-use crate::world::World;
+use crate::bed::TestBed;
 
 /// Fills a database with this many tasks and ledger rows, and judges every hot statement's plan: with statistics that
 /// are current, and with those of the tables while they were empty.
 ///
 /// # Errors
 /// The database cannot be filled, or a statement fails.
-pub async fn measure(world: &World, rows: i64) -> Result<Vec<Figure>> {
+pub async fn measure(bed: &TestBed, rows: i64) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (statistics, about) in
         [(Statistics::Current, "statistics are current"), (Statistics::OfEmptyTables, "statistics of empty tables")]
     {
-        let mut plans = Plans::fill(&world.stack.postgres, "plans", rows, true, statistics).await?;
+        let mut plans = Plans::fill(&bed.stack.postgres, "plans", rows, true, statistics).await?;
         let (mut faults, mut count) = (Vec::new(), 0);
         for mode in PlanMode::ALL {
             let steps = plans.explain(mode).await?;
@@ -28,9 +28,9 @@ pub async fn measure(world: &World, rows: i64) -> Result<Vec<Figure>> {
             count += steps.len();
         }
         drop(plans);
-        world.drop_database("plans").await?;
+        bed.drop_database("plans").await?;
         let measure = format!("hot statements that read a whole table or more pages than they may, {about}");
-        figures.push(Figure::new(0, measure, faults.len() as f64).at_most(0.0).said(format!(
+        figures.push(Figure::new(0, measure, faults.len() as f64).at_most(0.0).conditions(format!(
             "{count} statements at {} ledger rows; {}",
             whole(rows as f64),
             faults.join("; ")

@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::deployment::Deployment;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::world::World;
+use crate::bed::TestBed;
 
 /// Tasks of a usual size, each with an annotation of one rectangle.
 pub(super) const SEED: &str = r#"
@@ -31,27 +31,27 @@ pub(super) const SEED: &str = r#"
 /// The smaller of the two sizes, as in row 3.
 const SMALL: u64 = 20_000;
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
-    let bucket = Bucket::new(Form::Flat, world.scaled(50_000));
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
+    let bucket = Bucket::new(Form::Flat, bed.scaled(50_000));
     let puts = AT_ONCE.to_string();
     let settings = [("LONGSHORE_JOBS", "1"), ("LONGSHORE_GETS", puts.as_str())];
-    let deployment = world.deploy("puts", &settings).await?;
+    let deployment = bed.deploy("puts", &settings).await?;
     deployment.database.execute(SEED, &[&deployment.project, &i64::try_from(bucket.count)?]).await?;
     deployment.database.batch_execute("VACUUM ANALYZE").await?;
     let mut figures = vec![
-        compare(world, &deployment, bucket.put_ms(10)).await?.at_least(0.8),
-        compare(world, &deployment, bucket).await?,
+        compare(bed, &deployment, bucket.put_ms(10)).await?.at_least(0.8),
+        compare(bed, &deployment, bucket).await?,
     ];
     deployment.end().await?;
-    let small = world.scaled(SMALL);
-    let samples = [sample(world, small, &settings).await?, sample(world, small * FACTOR, &settings).await?];
+    let small = bed.scaled(SMALL);
+    let samples = [sample(bed, small, &settings).await?, sample(bed, small * FACTOR, &settings).await?];
     figures.push(sizes::compare(4, "first export", samples[0], samples[1]));
     Ok(figures)
 }
 
 /// The first export of this many annotations: `exports` is empty, and was when it was analyzed.
-async fn sample(world: &World, annotations: u64, settings: &[(&str, &str)]) -> Result<Sample> {
-    let deployment = world.deploy("putsized", settings).await?;
+async fn sample(bed: &TestBed, annotations: u64, settings: &[(&str, &str)]) -> Result<Sample> {
+    let deployment = bed.deploy("putsized", settings).await?;
     deployment.database.execute(SEED, &[&deployment.project, &i64::try_from(annotations)?]).await?;
     deployment.database.batch_execute("VACUUM ANALYZE").await?;
     let storage = deployment.export(&Bucket::new(Form::Flat, annotations)).await?;
@@ -62,23 +62,23 @@ async fn sample(world: &World, annotations: u64, settings: &[(&str, &str)]) -> R
     Ok(Sample::new(annotations, &ended))
 }
 
-async fn compare(world: &World, deployment: &Deployment<'_>, bucket: Bucket) -> Result<Figure> {
+async fn compare(bed: &TestBed, deployment: &Deployment<'_>, bucket: Bucket) -> Result<Figure> {
     let storage = deployment.export(&bucket).await?;
     deployment.settle().await?;
     let ended = deployment.sync(&storage).await?;
     ensure!(ended.count("exported") == bucket.count, "{} of {} written", ended.count("exported"), bucket.count);
     let bytes = ended.count("bytes") / bucket.count;
-    let alone = Client::open(&world.endpoint(), bucket)?.put(AT_ONCE, bucket.count, usize::try_from(bytes)?).await?;
+    let alone = Client::open(&bed.endpoint(), bucket)?.put(AT_ONCE, bucket.count, usize::try_from(bytes)?).await?;
     let rate = bucket.count as f64 / ended.seconds;
     let ms = bucket.put.as_millis();
     Ok(Figure::new(4, format!("export ÷ PUTs alone, {ms} ms per PUT"), rate / alone.rate())
-        .said(format!(
+        .conditions(format!(
             "{} annotations of {} bytes, {AT_ONCE} at once on both sides: export {}/s, the client alone {} PUTs/s; {}",
             whole(bucket.count as f64),
             whole(bytes as f64),
             whole(rate),
             whole(alone.rate()),
-            ended.cpu.said()
+            ended.cpu.to_text()
         ))
         .raw("export_per_second", rate)
         .raw("puts_per_second", alone.rate())

@@ -3,37 +3,37 @@
 use anyhow::{Result, ensure};
 
 use crate::client::Client;
-use crate::deployment::Ended;
+use crate::deployment::CompletedSync;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::world::World;
+use crate::bed::TestBed;
 
 const RANGES: u64 = 16;
 const MS_PER_PAGE: u64 = 50;
 
 /// What an import did, and the syncs of nothing new after it.
 struct Run {
-    import: Ended,
-    again: Ended,
+    import: CompletedSync,
+    again: CompletedSync,
     /// Into how many ranges each was split.
     import_ranges: i64,
     ranges: i64,
 }
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
-    let keys = world.scaled(1_000_000);
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
+    let keys = bed.scaled(1_000_000);
     let near = Bucket::new(Form::Flat, keys);
     let far = near.list_ms(MS_PER_PAGE);
-    let client = Client::open(&world.endpoint(), far)?;
+    let client = Client::open(&bed.endpoint(), far)?;
     let one = client.list(1).await?;
     let many = client.list(RANGES).await?;
 
-    let single = run(world, "oneslot", &far, &[("LONGSHORE_JOBS", "1"), ("LONGSHORE_SPLIT_AFTER_PAGES", "0")]).await?;
+    let single = run(bed, "oneslot", &far, &[("LONGSHORE_JOBS", "1"), ("LONGSHORE_SPLIT_AFTER_PAGES", "0")]).await?;
     let slots = RANGES.to_string();
-    let split = run(world, "manyslots", &far, &[("LONGSHORE_JOBS", &slots)]).await?;
-    let unbound = run(world, "nolatency", &near, &[("LONGSHORE_JOBS", &slots)]).await?;
+    let split = run(bed, "manyslots", &far, &[("LONGSHORE_JOBS", &slots)]).await?;
+    let unbound = run(bed, "nolatency", &near, &[("LONGSHORE_JOBS", &slots)]).await?;
 
-    let rate = |ended: &Ended| keys as f64 / ended.seconds;
+    let rate = |ended: &CompletedSync| keys as f64 / ended.seconds;
     let (ours, alone, limit) = (rate(&split.import), rate(&single.import), rate(&unbound.import));
     let cores = std::thread::available_parallelism()?.get() as f64;
     let share = |cpu: f64| 100.0 * cpu / split.import.seconds / cores;
@@ -58,7 +58,7 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
     Ok(vec![
         Figure::new(2, "list only: 16 static ranges ÷ one, the client itself", many.rate() / one.rate())
             .at_least(12.0)
-            .said(format!("{setting}: {} ÷ {} keys/s", whole(many.rate()), whole(one.rate())))
+            .conditions(format!("{setting}: {} ÷ {} keys/s", whole(many.rate()), whole(one.rate())))
             .raw("many_per_second", many.rate())
             .raw("one_per_second", one.rate()),
         Figure::new(
@@ -66,7 +66,7 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
             "re-sync: 16 slots that split ÷ one slot that does not",
             rate(&split.again) / rate(&single.again),
         )
-        .said(format!(
+        .conditions(format!(
             "{setting}, nothing new, so nothing is written: {} ÷ {} keys/s; split into {} ranges",
             whole(rate(&split.again)),
             whole(rate(&single.again)),
@@ -76,7 +76,7 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
         .raw("one_per_second", rate(&single.again)),
         Figure::new(2, "whole import: 16 slots that split ÷ one slot that does not", ours / alone)
             .at_least(8.0)
-            .said(format!(
+            .conditions(format!(
                 "{setting}, one worker, {} ranges: {} ÷ {} keys/s; {bound}",
                 split.import_ranges,
                 whole(ours),
@@ -92,8 +92,8 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
     ])
 }
 
-async fn run(world: &World, name: &str, bucket: &Bucket, environment: &[(&str, &str)]) -> Result<Run> {
-    let deployment = world.deploy(name, environment).await?;
+async fn run(bed: &TestBed, name: &str, bucket: &Bucket, environment: &[(&str, &str)]) -> Result<Run> {
+    let deployment = bed.deploy(name, environment).await?;
     let storage = deployment.import(bucket).await?;
     deployment.settle().await?;
     let import = deployment.sync(&storage).await?;

@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 use crate::deployment::Deployment;
 use crate::figure::Figure;
 use crate::server::bucket::{Bucket, Form};
-use crate::world::{World, connect};
+use crate::bed::{TestBed, connect};
 
 /// How long a disturbance lasts: longer than any request waits for a connection, shorter than a lease.
 const DISTURBANCE: Duration = Duration::from_secs(20);
@@ -102,15 +102,15 @@ async fn terminate(admin: &Client, database: &str) -> Result<()> {
     Ok(())
 }
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     const NAME: &str = "recovery";
-    let deployment = world.deploy(NAME, &[("LONGSHORE_SPLIT_AFTER_PAGES", "0")]).await?;
+    let deployment = bed.deploy(NAME, &[("LONGSHORE_SPLIT_AFTER_PAGES", "0")]).await?;
     let mut syncs = Vec::with_capacity(IMPORTS);
     for _ in 0..IMPORTS {
         let storage = deployment.import(&Bucket::new(Form::Flat, KEYS).list_ms(LIST_MS)).await?;
         syncs.push(deployment.enqueue(&storage).await?);
     }
-    let admin = connect(world.stack.postgres.url()).await?;
+    let admin = connect(bed.stack.postgres.url()).await?;
     let mut figures = Vec::new();
     for disturbance in Disturbance::ALL {
         // All of them are at work.
@@ -123,7 +123,7 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
             Ok(slowest) => Figure::new(13, title, slowest?.duration_since(ended).as_secs_f64()).unit(" s"),
             Err(_) => Figure::new(13, title, PATIENCE.as_secs_f64()).unit(" s or more"),
         };
-        figures.push(figure.at_most(BAR).said(format!(
+        figures.push(figure.at_most(BAR).conditions(format!(
             "{IMPORTS} imports of one job each on one worker with its defaults (lease 60 s), {LIST_MS} ms per page; from \
              the end of the disturbance to the next committed page of the slowest"
         )));

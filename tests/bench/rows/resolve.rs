@@ -13,7 +13,7 @@ use super::fairness::quantile;
 use crate::deployment::Deployment;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::world::World;
+use crate::bed::TestBed;
 
 /// As many tasks are resolved, again and again; one page of the API.
 const TASKS: u64 = 1_000;
@@ -24,8 +24,8 @@ const REQUESTS: u64 = 100_000;
 /// Browsers that ask at once, each on a connection of its own, each in turn.
 const CALLERS: u64 = 8;
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
-    let deployment = world.deploy("resolve", &[]).await?;
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
+    let deployment = bed.deploy("resolve", &[]).await?;
     let bucket = Bucket::new(Form::Flat, TASKS);
     deployment.import(&bucket).await?;
     let insert = "INSERT INTO tasks (project_id, data)
@@ -39,37 +39,37 @@ pub async fn measure(world: &World) -> Result<Vec<Figure>> {
         let tasks = page["tasks"].as_array().context("tasks")?;
         tasks.iter().map(|task| Ok(task["data"]["image"].as_str().context("a link")?.to_owned())).collect()
     };
-    let links = list(get(&deployment, world, &tasks).await?)?;
+    let links = list(get(&deployment, bed, &tasks).await?)?;
     // The same objects by token: what proves a link is left out.
     let plain = links.iter().filter_map(|link| link.split_once("&expires=")).map(|(path, _)| path.to_owned()).collect();
-    let by_link = asked(world, &deployment, links, "").await?;
-    let by_token = asked(world, &deployment, plain, &authorization).await?;
+    let by_link = count_requests(bed, &deployment, links, "").await?;
+    let by_token = count_requests(bed, &deployment, plain, &authorization).await?;
     deployment.end().await?;
     Ok(vec![
         Figure::new(9, "redirects to signed URLs by link, per processor second", by_link.per_cpu())
             .unit("/s")
             .at_least(5_000.0)
-            .said(by_link.said())
+            .conditions(by_link.to_text())
             .raw("wall_per_second", by_link.rate())
             .raw("p99_ms", by_link.quantile(0.99)),
         Figure::new(9, "the same: p99", by_link.quantile(0.99))
             .unit(" ms")
-            .said(format!("{CALLERS} callers at once; median {:.2} ms", by_link.quantile(0.5))),
+            .conditions(format!("{CALLERS} callers at once; median {:.2} ms", by_link.quantile(0.5))),
         Figure::new(9, "the same by token", by_token.per_cpu())
             .unit("/s")
-            .said(by_token.said())
+            .conditions(by_token.to_text())
             .raw("p99_ms", by_token.quantile(0.99)),
     ])
 }
 
-async fn get(deployment: &Deployment<'_>, world: &World, path: &str) -> Result<Value> {
+async fn get(deployment: &Deployment<'_>, bed: &TestBed, path: &str) -> Result<Value> {
     let token = format!("Token {}", deployment.settings.token);
-    let request = world.http.get(format!("{}{path}", deployment.scheduler.url())).header("Authorization", token);
+    let request = bed.http.get(format!("{}{path}", deployment.scheduler.url())).header("Authorization", token);
     Ok(request.send().await?.error_for_status()?.json().await?)
 }
 
 /// What came of many requests.
-struct Asked {
+struct RequestTimes {
     /// Milliseconds of each answer, ascending.
     waits: Vec<f64>,
     seconds: f64,
@@ -78,7 +78,7 @@ struct Asked {
     postgres_cpu: f64,
 }
 
-impl Asked {
+impl RequestTimes {
     fn rate(&self) -> f64 {
         self.waits.len() as f64 / self.seconds
     }
@@ -92,7 +92,7 @@ impl Asked {
         quantile(&self.waits, part)
     }
 
-    fn said(&self) -> String {
+    fn to_text(&self) -> String {
         format!(
             "{} requests over {TASKS} tasks, {CALLERS} callers: {} of the scheduler's CPU seconds, {} of Postgres; {} \
              requests/s by the clock, with the callers on the same cores",
@@ -104,11 +104,11 @@ impl Asked {
     }
 }
 
-async fn asked(world: &World, deployment: &Deployment<'_>, paths: Vec<String>, headers: &str) -> Result<Asked> {
+async fn count_requests(bed: &TestBed, deployment: &Deployment<'_>, paths: Vec<String>, headers: &str) -> Result<RequestTimes> {
     let address = Arc::<str>::from(deployment.scheduler.url().trim_start_matches("http://"));
     let requests: Arc<[String]> =
         paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n{headers}\r\n")).collect();
-    let each = world.scaled(REQUESTS) / CALLERS;
+    let each = bed.scaled(REQUESTS) / CALLERS;
     // Connections, prepared statements and the opened storage first.
     call(&address, &requests, 0, TASKS).await?;
     let (before, started) = (deployment.cpu(), Instant::now());
@@ -123,7 +123,7 @@ async fn asked(world: &World, deployment: &Deployment<'_>, paths: Vec<String>, h
     }
     let (seconds, cpu) = (started.elapsed().as_secs_f64(), deployment.cpu().since(before));
     waits.sort_by(f64::total_cmp);
-    Ok(Asked { waits, seconds, scheduler_cpu: cpu.scheduler, postgres_cpu: cpu.postgres })
+    Ok(RequestTimes { waits, seconds, scheduler_cpu: cpu.scheduler, postgres_cpu: cpu.postgres })
 }
 
 /// Sends so many requests in turn over one connection, with next to no work of its own.

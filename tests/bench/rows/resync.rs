@@ -3,38 +3,38 @@
 use anyhow::{Result, ensure};
 
 use crate::client::Client;
-use crate::deployment::{Deployment, Ended, Storage};
+use crate::deployment::{Deployment, CompletedSync, Storage};
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::world::World;
+use crate::bed::TestBed;
 
 /// What would grow if a sync of nothing new wrote rows.
 const ROWS: &str = "SELECT (SELECT count(*) FROM tasks) + (SELECT count(*) FROM objects) \
                          + (SELECT count(*) FROM quarantine) + (SELECT coalesce(max(id), 0) FROM tasks)";
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
-    let bucket = Bucket::new(Form::Flat, world.scaled(1_000_000));
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
+    let bucket = Bucket::new(Form::Flat, bed.scaled(1_000_000));
     // One range on both sides: the client lists page after page.
-    let deployment = world.deploy("resync", &[("LONGSHORE_JOBS", "1"), ("LONGSHORE_SPLIT_AFTER_PAGES", "0")]).await?;
+    let deployment = bed.deploy("resync", &[("LONGSHORE_JOBS", "1"), ("LONGSHORE_SPLIT_AFTER_PAGES", "0")]).await?;
     let storage = deployment.import(&bucket).await?;
     deployment.sync(&storage).await?;
     let before = deployment.number(ROWS).await?;
     deployment.database.batch_execute("VACUUM ANALYZE").await?;
     deployment.settle().await?;
     let figures = vec![
-        compare(world, &deployment, &storage, bucket, 3, 0.5).await?,
-        compare(world, &deployment, &storage, bucket.list_ms(20), 1, 0.95).await?,
+        compare(bed, &deployment, &storage, bucket, 3, 0.5).await?,
+        compare(bed, &deployment, &storage, bucket.list_ms(20), 1, 0.95).await?,
     ];
     let written = deployment.number(ROWS).await? - before;
     deployment.end().await?;
     let written = Figure::new(5, "rows that these re-syncs wrote", written as f64)
         .at_most(0.0)
-        .said("tasks, ledger, quarantine and the tasks' sequence, before and after");
+        .conditions("tasks, ledger, quarantine and the tasks' sequence, before and after");
     Ok(figures.into_iter().chain([written]).collect())
 }
 
 async fn compare(
-    world: &World,
+    bed: &TestBed,
     deployment: &Deployment<'_>,
     storage: &Storage,
     bucket: Bucket,
@@ -42,9 +42,9 @@ async fn compare(
     bar: f64,
 ) -> Result<Figure> {
     deployment.move_to(storage, &bucket).await?;
-    let client = Client::open(&world.endpoint(), bucket)?;
+    let client = Client::open(&bed.endpoint(), bucket)?;
     let (mut listing, mut syncing) = (0.0, 0.0);
-    let mut last: Option<Ended> = None;
+    let mut last: Option<CompletedSync> = None;
     for _ in 0..rounds {
         listing += client.list(1).await?.seconds;
         let ended = deployment.sync(storage).await?;
@@ -57,12 +57,12 @@ async fn compare(
     let ms = bucket.list.as_millis();
     Ok(Figure::new(5, format!("re-sync, nothing new ÷ listing alone, {ms} ms per page"), synced / listed)
         .at_least(bar)
-        .said(format!(
+        .conditions(format!(
             "{} keys, one range on both sides, rounds in turns: {rounds}; re-sync {} keys/s, listing {} keys/s; {}",
             whole(bucket.count as f64),
             whole(synced),
             whole(listed),
-            last.map(|ended| ended.cpu.said()).unwrap_or_default()
+            last.map(|ended| ended.cpu.to_text()).unwrap_or_default()
         ))
         .raw("resync_per_second", synced)
         .raw("listing_per_second", listed))

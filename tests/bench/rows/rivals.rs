@@ -12,23 +12,23 @@ use crate::client::{Client, Pace};
 use crate::figure::{Figure, whole};
 use crate::machine::version;
 use crate::server::bucket::{Bucket, Form};
-use crate::world::World;
+use crate::bed::TestBed;
 
 /// Made by `rivals/install.sh`.
 const PYTHON: &str = "target/local/bench-rivals/bin/python";
 
 const LOOP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rivals/loop.py");
 
-pub async fn measure(world: &World) -> Result<Vec<Figure>> {
-    let mut figures = listings(world).await?;
-    figures.extend(imports(world).await?);
+pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
+    let mut figures = listings(bed).await?;
+    figures.extend(imports(bed).await?);
     Ok(figures)
 }
 
 /// The listing part: our client page after page, beside programs that list.
-async fn listings(world: &World) -> Result<Vec<Figure>> {
-    let bucket = Bucket::new(Form::Flat, world.scaled(1_000_000));
-    let endpoint = world.endpoint();
+async fn listings(bed: &TestBed) -> Result<Vec<Figure>> {
+    let bucket = Bucket::new(Form::Flat, bed.scaled(1_000_000));
+    let endpoint = bed.endpoint();
     let folder = format!("{bucket}/images/");
     let mut rclone = Command::new("rclone");
     rclone.args(["lsf", "--config", "/dev/null", "--s3-provider", "Other", "--s3-list-version", "2"]);
@@ -50,20 +50,20 @@ async fn listings(world: &World) -> Result<Vec<Figure>> {
         let ours = Client::open(&endpoint, bucket)?.list(1).await?;
         let theirs = tokio::task::spawn_blocking(move || lines(command)).await??;
         ensure!(theirs.count == bucket.count, "{name} listed {} of {} keys", theirs.count, bucket.count);
-        figures.push(ahead(measure, ours, theirs, &version));
+        figures.push(compare(measure, ours, theirs, &version));
     }
     Ok(figures)
 }
 
 /// The whole import: Longshore with its defaults beside the loop, by insert and by `execute_values`.
-async fn imports(world: &World) -> Result<Vec<Figure>> {
+async fn imports(bed: &TestBed) -> Result<Vec<Figure>> {
     let python = Path::new(PYTHON);
     if !python.is_file() {
         let why = "no Python with boto3 and psycopg2: tests/bench/rivals/install.sh brings it";
         return Ok(vec![Figure::without(10, "whole import ÷ a loop in Python", why)]);
     }
-    let bucket = Bucket::new(Form::Flat, world.scaled(100_000));
-    let deployment = world.deploy("rivals", &[]).await?;
+    let bucket = Bucket::new(Form::Flat, bed.scaled(100_000));
+    let deployment = bed.deploy("rivals", &[]).await?;
     let storage = deployment.import(&bucket).await?;
     deployment.settle().await?;
     let ended = deployment.sync(&storage).await?;
@@ -74,27 +74,27 @@ async fn imports(world: &World) -> Result<Vec<Figure>> {
     let python_version = version(PYTHON, &["--version"]);
     let mut figures = Vec::new();
     for (how, name) in [("insert", "one insert per object"), ("values", "execute_values")] {
-        let (url, database) = world.database("pythonloop").await?;
+        let (url, database) = bed.database("pythonloop").await?;
         database.batch_execute("CHECKPOINT").await?;
         let mut command = Command::new(python);
-        command.args([LOOP, &world.endpoint(), &bucket.to_string(), &url, how]);
+        command.args([LOOP, &bed.endpoint(), &bucket.to_string(), &url, how]);
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let said: Value = serde_json::from_slice(&output.stdout)?;
-        let seconds = said["seconds"].as_f64().context("the loop's seconds")?;
-        let theirs = Pace { count: said["count"].as_u64().context("the loop's count")?, seconds };
+        let conditions: Value = serde_json::from_slice(&output.stdout)?;
+        let seconds = conditions["seconds"].as_f64().context("the loop's seconds")?;
+        let theirs = Pace { count: conditions["count"].as_u64().context("the loop's count")?, seconds };
         ensure!(theirs.count == bucket.count, "the loop made {} of {} tasks", theirs.count, bucket.count);
-        figures.push(ahead(format!("whole import ÷ a loop in Python, {name}"), ours, theirs, &python_version));
+        figures.push(compare(format!("whole import ÷ a loop in Python, {name}"), ours, theirs, &python_version));
         drop(database);
-        world.drop_database("pythonloop").await?;
+        bed.drop_database("pythonloop").await?;
     }
     Ok(figures)
 }
 
-fn ahead(measure: String, ours: Pace, theirs: Pace, version: &str) -> Figure {
+fn compare(measure: String, ours: Pace, theirs: Pace, version: &str) -> Figure {
     Figure::new(10, measure, ours.rate() / theirs.rate())
         .at_least(1.0)
-        .said(format!(
+        .conditions(format!(
             "{} keys, 0 ms per page: {} ÷ {} keys/s; {version}",
             whole(ours.count as f64),
             whole(ours.rate()),

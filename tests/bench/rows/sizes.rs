@@ -1,7 +1,7 @@
 //! Two sizes a factor of ten apart: what an object costs must not depend on how many there are, or what is measured on
 //! a small bucket says nothing of a large one.
 
-use crate::deployment::Ended;
+use crate::deployment::CompletedSync;
 use crate::figure::{Figure, whole};
 use crate::usage::Seconds;
 
@@ -21,7 +21,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    pub(super) fn new(objects: u64, ended: &Ended) -> Self {
+    pub(super) fn new(objects: u64, ended: &CompletedSync) -> Self {
         Self { objects, seconds: ended.seconds, cpu: ended.cpu }
     }
 
@@ -35,7 +35,7 @@ impl Sample {
         self.per_object(worker + scheduler + postgres + broker)
     }
 
-    fn said(self) -> String {
+    fn to_text(self) -> String {
         format!(
             "{} objects: {:.1} µs of CPU each (worker {:.1}, Postgres {:.1}), {}/s",
             whole(self.objects as f64),
@@ -55,7 +55,7 @@ pub(super) fn compare(row: u8, what: &str, small: Sample, large: Sample) -> Figu
         large.micros() / small.micros(),
     )
     .within(AGREEMENT)
-    .said(format!("{}; {}", small.said(), large.said()))
+    .conditions(format!("{}; {}", small.to_text(), large.to_text()))
     .raw("small_objects", small.objects)
     .raw("small_cpu_micros", small.micros())
     .raw("small_postgres_micros", small.per_object(small.cpu.postgres))

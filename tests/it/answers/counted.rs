@@ -1,6 +1,6 @@
 //! Every answer that users make large is counted, also one of many small rows, and what is not shown is not done.
 
-use longshore_tests::rig::{Rig, answered, until};
+use longshore_tests::rig::{Rig, send_json, until};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -30,7 +30,7 @@ async fn greedy(rig: &Rig, project: i64) -> (String, TcpStream) {
 /// Asks until there is no memory left for this token: what it holds is not given back.
 async fn until_refused(rig: &Rig, token: &str, method: &str, path: &str) {
     until("the token's share is held", || async {
-        let (status, body) = answered(rig.request(method, path).bearer_auth(token)).await;
+        let (status, body) = send_json(rig.request(method, path).bearer_auth(token)).await;
         assert!(status == 200 || body["code"] == "too_many_bytes", "{status} {body}");
         (status == 429).then_some(())
     })
@@ -61,7 +61,7 @@ async fn an_answer_of_many_small_rows_is_counted() {
     until_refused(&rig, &token, "GET", &format!("/api/tasks/{task}")).await;
     until_refused(&rig, &token, "GET", &format!("/api/tasks?project={project}&fields=all")).await;
     let small = rig.request("GET", "/api/projects").bearer_auth(&token);
-    assert_eq!(answered(small).await.0, 200, "what is small is always served");
+    assert_eq!(send_json(small).await.0, 200, "what is small is always served");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +137,7 @@ async fn an_annotation_that_cannot_be_shown_is_not_made() {
     // Not counted as a body, twice 30 kB, and counted as an answer, three times.
     let result = json!({"result": ["x".repeat(30_000)]});
     let post = rig.request("POST", &path).bearer_auth(&token).json(&result);
-    let (status, body) = answered(post).await;
+    let (status, body) = send_json(post).await;
     assert_eq!((status, &body["code"]), (429, &json!("too_many_bytes")), "{body}");
     assert!(ids(&rig.get(&path).await).is_empty());
     assert_eq!(rig.post(&path, result).await["result"][0].as_str().map(str::len), Some(30_000));

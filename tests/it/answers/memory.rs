@@ -1,6 +1,6 @@
 //! What a scheduler holds, whatever is asked of it and whether or not the answers are read.
 
-use longshore_tests::rig::{PATIENCE, Rig, answered, until};
+use longshore_tests::rig::{PATIENCE, Rig, send_json, until};
 use longshore_tests::usage::peak_mib;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -77,7 +77,7 @@ async fn a_scheduler_stays_below_512_mib_whatever_large_tasks_and_annotations_ar
     let largest = insert(&rig, project, "SELECT jsonb_build_object('text', repeat('x', 38000000))").await;
     let clients = (0..8).map(|n| {
         let token = if n % 2 == 0 { rig.token() } else { &*other };
-        answered(rig.request("GET", &format!("/api/tasks/{largest}")).bearer_auth(token))
+        send_json(rig.request("GET", &format!("/api/tasks/{largest}")).bearer_auth(token))
     });
     let statuses: Vec<u16> = futures::future::join_all(clients).await.into_iter().map(|(status, _)| status).collect();
     assert!(statuses.contains(&200) && statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
@@ -89,7 +89,7 @@ async fn a_scheduler_stays_below_512_mib_whatever_large_tasks_and_annotations_ar
     let unread = silent.iter().filter(|(_, status)| *status == 200).count();
     assert!(unread > 0 && silent.iter().all(|(_, status)| [200, 429].contains(status)), "{unread} unread");
     let one = rig.request("GET", &format!("/api/tasks/{}", tasks[0])).bearer_auth(&other);
-    assert_eq!(answered(one).await.0, 200, "another token is served meanwhile");
+    assert_eq!(send_json(one).await.0, 200, "another token is served meanwhile");
     check_peak(&rig, &format!("8 clients that do not read, {unread} of them answered"));
     drop(silent);
 }
@@ -119,7 +119,7 @@ async fn a_client_that_does_not_read_is_disconnected_and_holds_the_share_of_its_
     };
     assert_eq!(by(rig.token()).await, 200);
     let small = rig.request("GET", "/api/projects").bearer_auth(&greedy);
-    assert_eq!(answered(small).await.0, 200, "what is small is always served");
+    assert_eq!(send_json(small).await.0, 200, "what is small is always served");
     until("the clients that do not read are gone", || async { (by(&greedy).await == 200).then_some(()) }).await;
 
     for (mut stream, status) in silent {
@@ -162,12 +162,12 @@ async fn documents_with_a_million_uris_are_refused_in_little_memory_while_others
         let reader = token(&rig, &format!("reader-{}", body.len()), "read").await;
         let asked = (0..24).map(|_| {
             let request = rig.request("POST", "/api/resolve").bearer_auth(&reader);
-            answered(request.header("content-type", "application/json").body(body.clone()))
+            send_json(request.header("content-type", "application/json").body(body.clone()))
         });
         let (answers, healthy) = tokio::join!(futures::future::join_all(asked), async {
             let mut served = 0;
             for _ in 0..10 {
-                served += usize::from(answered(rig.request("GET", "/healthz")).await.0 == 200);
+                served += usize::from(send_json(rig.request("GET", "/healthz")).await.0 == 200);
                 served += usize::from(rig.call("GET", "/api/projects", None).await.0 == 200);
             }
             served

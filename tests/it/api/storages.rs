@@ -104,7 +104,7 @@ async fn a_form_makes_a_storage_too() {
     );
     let request = rig.request("POST", "/api/storages/s3/").header("X-Api-Key", rig.token());
     let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
-    let (status, storage) = longshore_tests::rig::answered(request).await;
+    let (status, storage) = longshore_tests::rig::send_json(request).await;
     assert_eq!((status, &storage["title"]), (201, &json!("from a form")), "{storage}");
     assert_eq!((&storage["use_blob_urls"], &storage["presign"]), (&json!(true), &json!(false)));
     assert_eq!(storage["presign_ttl"], 15);

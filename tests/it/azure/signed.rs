@@ -11,7 +11,7 @@ use longshore_storage::{
     AllowedEndpoints, ErrorKind, ListRequest, Operator, PutOptions, Range, Storage, StorageMetrics, Stores, WireOptions,
 };
 use longshore_tests::azurite::{ACCOUNT, Azurite, KEY};
-use longshore_tests::plain;
+use longshore_tests::raw_http;
 use longshore_tests::rig::until;
 use prometheus::Registry;
 use serde_json::json;
@@ -74,7 +74,7 @@ async fn a_signed_url_reads_every_odd_key_from_azure() {
     let storage = open(&azurite.endpoint(), &container);
     for key in keys {
         let url = storage.presign(&key, HOUR).await.unwrap_or_else(|error| panic!("presign of {key:?}: {error:?}"));
-        let answer = plain::get(url.expose()).await;
+        let answer = raw_http::get(url.expose()).await;
         assert_eq!((answer.status, answer.text()), (200, key.clone()), "signed URL of {key:?}");
     }
 }
@@ -88,7 +88,7 @@ async fn a_signed_url_of_azure_reads_nothing_but_what_it_was_signed_for() {
     azurite.put(&others, "mine+1", b"of another container").await;
     let storage = open(&azurite.endpoint(), &container);
     let url = storage.presign("mine+1", HOUR).await.expect("a URL").expose().to_owned();
-    assert_eq!(plain::get(&url).await.text(), "mine");
+    assert_eq!(raw_http::get(&url).await.text(), "mine");
 
     let (unsigned, signature) = url.split_once("&sig=").expect("a signature");
     let other_digit = if signature.starts_with('A') { "B" } else { "A" };
@@ -102,14 +102,14 @@ async fn a_signed_url_of_azure_reads_nothing_but_what_it_was_signed_for() {
         format!("{later}&se=2099-01-01T00%3A00%3A00Z&sr=b&sp=r&sig={signature}"),
     ];
     for url in tampered {
-        let answer = plain::get(&url).await;
+        let answer = raw_http::get(&url).await;
         assert_eq!(answer.status, 403, "{url}: {}", answer.text());
     }
-    let bare = plain::get(url.split_once('?').expect("a query").0).await;
+    let bare = raw_http::get(url.split_once('?').expect("a query").0).await;
     assert!([401, 403, 404, 409].contains(&bare.status), "{}: {}", bare.status, bare.text());
 
     for method in ["DELETE", "PUT"] {
-        let answer = plain::send(method, &url, &[("x-ms-blob-type", "BlockBlob")], b"").await;
+        let answer = raw_http::send(method, &url, &[("x-ms-blob-type", "BlockBlob")], b"").await;
         assert_eq!(answer.status, 403, "{method}: {}", answer.text());
     }
     assert_eq!(azurite.get(&container, "mine+1").await.as_deref(), Some(&b"mine"[..]));
@@ -129,12 +129,12 @@ async fn a_signed_url_of_azure_ends_with_its_time() {
     let short = storage.presign("key", Duration::from_secs(1)).await.expect("a URL");
     let long = storage.presign("key", HOUR).await.expect("a URL");
     let refusal = until("the URL has expired", || async {
-        let answer = plain::get(short.expose()).await;
+        let answer = raw_http::get(short.expose()).await;
         (answer.status != 200).then_some(answer)
     })
     .await;
     assert_eq!(refusal.status, 403, "{}", refusal.text());
-    assert_eq!(plain::get(long.expose()).await.text(), "content");
+    assert_eq!(raw_http::get(long.expose()).await.text(), "content");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use longshore_storage::{
     AllowedEndpoints, ErrorKind, ListRequest, Operator, Probe, PutOptions, Storage, StorageMetrics, Stores, WireOptions,
 };
 use longshore_tests::gcs::{Fault, Gcs, Op, Right};
-use longshore_tests::plain;
+use longshore_tests::raw_http;
 use prometheus::Registry;
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ async fn an_odd_key_is_written_as_it_is_and_its_signed_url_reads_it() {
     assert_eq!(gcs.keys("odd").await, wanted);
     for key in &wanted {
         let url = storage.presign(key, HOUR).await.unwrap_or_else(|error| panic!("presign of {key:?}: {error:?}"));
-        let answer = plain::get(url.expose()).await;
+        let answer = raw_http::get(url.expose()).await;
         assert_eq!((answer.status, answer.text()), (200, key.clone()), "signed URL of {key:?}");
     }
 }
@@ -108,7 +108,7 @@ async fn a_signed_url_reads_nothing_but_what_it_was_signed_for() {
     gcs.clear();
     let url = storage.presign("mine+1", HOUR).await.expect("a URL").expose().to_owned();
     assert!(gcs.calls().is_empty(), "signing asks nobody");
-    assert_eq!(plain::get(&url).await.text(), "bucket");
+    assert_eq!(raw_http::get(&url).await.text(), "bucket");
 
     let (unsigned, signature) = url.split_once("X-Goog-Signature=").expect("a signature");
     let other_digit = if signature.starts_with('0') { "1" } else { "0" };
@@ -124,13 +124,13 @@ async fn a_signed_url_reads_nothing_but_what_it_was_signed_for() {
         url.split_once('?').expect("a query").0.to_owned(),
     ];
     for url in tampered {
-        let answer = plain::get(&url).await;
+        let answer = raw_http::get(&url).await;
         assert!([403, 404].contains(&answer.status), "{url}: {} {}", answer.status, answer.text());
     }
-    let deletion = plain::send("DELETE", &url, &[], b"").await;
+    let deletion = raw_http::send("DELETE", &url, &[], b"").await;
     assert_eq!(deletion.status, 403, "{}", deletion.text());
     let elsewhere = replaced(&url, "127.0.0.1", "localhost");
-    assert_eq!(plain::get(&elsewhere).await.status, 403, "signed for another host");
+    assert_eq!(raw_http::get(&elsewhere).await.status, 403, "signed for another host");
 }
 
 fn replaced(url: &str, part: &str, other: &str) -> String {
@@ -149,8 +149,8 @@ async fn a_signed_url_ends_with_its_time_which_is_seven_days_at_most() {
     assert!(long.expose().contains("&X-Goog-Expires=604800&"), "{}", long.expose());
     for (ahead, short_status, long_status) in [(0, 200, 200), (62, 400, 200), (604_802, 400, 400)] {
         gcs.set_clock(ahead);
-        assert_eq!(plain::get(short.expose()).await.status, short_status, "{ahead} s later");
-        assert_eq!(plain::get(long.expose()).await.status, long_status, "{ahead} s later");
+        assert_eq!(raw_http::get(short.expose()).await.status, short_status, "{ahead} s later");
+        assert_eq!(raw_http::get(long.expose()).await.status, long_status, "{ahead} s later");
     }
 }
 
@@ -206,13 +206,13 @@ async fn the_token_server_of_a_key_file_is_reached_only_where_the_operator_allow
 async fn a_person_reads_and_writes_but_signs_no_urls() {
     let gcs = Gcs::start().await;
     gcs.create_bucket("bucket").await;
-    let storage = open(&gcs, "bucket", &gcs.persons_file());
+    let storage = open(&gcs, "bucket", &gcs.user_credentials_file());
     storage.put("key", Bytes::from_static(b"x"), &PutOptions::default()).await.expect("a put");
     assert_eq!(keys(storage.as_ref()).await, ["key"]);
     let error = storage.presign("key", HOUR).await.expect_err("no key to sign with");
     assert_eq!((error.kind, error.reason), (ErrorKind::Denied, FailureReason::NoSignedUrls));
 
-    let mut revoked = gcs.persons_file();
+    let mut revoked = gcs.user_credentials_file();
     revoked["refresh_token"] = "another".into();
     let error = open(&gcs, "bucket", &revoked).probe(Probe::Read).await.expect_err("no access");
     assert_eq!((error.kind, error.reason), (ErrorKind::Denied, FailureReason::ExpiredCredentials));

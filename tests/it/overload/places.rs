@@ -1,6 +1,6 @@
 //! What takes a place among the requests that are answered at once, and for how long.
 
-use longshore_tests::rig::{PATIENCE, Rig, Wishes, answered, until};
+use longshore_tests::rig::{PATIENCE, Rig, RigOptions, send_json, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,7 +15,7 @@ const OWN: usize = 2;
 const LARGE: usize = 32 * 1024 * 1024;
 
 /// A scheduler with few places, which waits long for clients that do not read.
-fn few_places() -> Wishes {
+fn few_places() -> RigOptions {
     let few = Rig::with().workers(0).env("LONGSHORE_REQUESTS", (4 * OWN).to_string());
     few.env("LONGSHORE_TOKEN_REQUESTS", OWN.to_string()).env("LONGSHORE_SEND_SECONDS", "600")
 }
@@ -130,7 +130,7 @@ async fn links_that_nobody_signed_take_no_place() {
         sockets.push(socket);
     }
     assert!(!is_refused(&rig, &link, None).await);
-    assert_eq!(answered(rig.request("GET", "/healthz")).await.0, 200);
+    assert_eq!(send_json(rig.request("GET", "/healthz")).await.0, 200);
 }
 
 /// Goal: a body that anybody may send costs little. Method: one that is too long, announced or not, is refused before
@@ -143,7 +143,7 @@ async fn a_body_that_asks_for_a_token_is_short() {
         let pieces = futures::stream::iter([Ok::<_, std::io::Error>(text.clone())]);
         for body in [reqwest::Body::from(text), reqwest::Body::wrap_stream(pieces)] {
             let request = rig.request("POST", "/api/token/refresh").header("content-type", "application/json");
-            let (status, answer) = answered(request.body(body)).await;
+            let (status, answer) = send_json(request.body(body)).await;
             assert_eq!((status, answer["code"].as_str()), (expected.0, Some(expected.1)), "{length} bytes: {answer}");
         }
     }

@@ -1,7 +1,7 @@
 //! Redis servers that die, stall and repeat themselves in the middle of a sync.
 
 use longshore_tests::oracle::one_each;
-use longshore_tests::proxy::{Mode, Proxy, Way};
+use longshore_tests::proxy::{Mode, Proxy, Direction};
 use longshore_tests::redis::{RedisServer, ScriptedRedis};
 use longshore_tests::rig::{Rig, until};
 use serde_json::{Value, json};
@@ -85,7 +85,7 @@ async fn a_worker_outlives_every_fault_of_its_connection_to_redis() {
                 true
             }
             "stall" => {
-                link.set(Mode::Stall(Way::Both)).await;
+                link.set(Mode::Stall(Direction::Both)).await;
                 true
             }
             _ => {

@@ -1,7 +1,7 @@
 //! Whole documents: every URI at once, as URLs or as the objects themselves.
 
 use longshore_local::s3::Op;
-use longshore_tests::plain;
+use longshore_tests::raw_http;
 use serde_json::{Value, json};
 
 use super::{Resolving, check_refused};
@@ -9,7 +9,7 @@ use super::{Resolving, check_refused};
 /// What a URL of a document gives to a browser that has no token.
 async fn loaded(all: &Resolving, url: &str) -> String {
     let url = if url.starts_with('/') { format!("{}{url}", all.rig.url()) } else { url.to_owned() };
-    let answer = plain::get(&url).await;
+    let answer = raw_http::get(&url).await;
     assert_eq!(answer.status, 200, "{url}: {}", answer.text());
     answer.text()
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Resolving, check_refused, header};
 
 /// A rig with an object, its task, and a link to it.
-async fn linked(wishes: longshore_tests::rig::Wishes) -> (Resolving, i64, String) {
+async fn linked(wishes: longshore_tests::rig::RigOptions) -> (Resolving, i64, String) {
     let all = Resolving::with(wishes.workers(0)).await;
     all.streaming("pics").await;
     all.rig.s3.put("pics", "a.jpg", "0123456789");

@@ -1,4 +1,4 @@
-//! Another program on the broker: what a host sends and hears there.
+//! A host on the broker: it publishes messages and receives events.
 
 use futures::StreamExt;
 use lapin::options::{
@@ -10,14 +10,14 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use longshore_local::rabbitmq::Queue;
 use serde_json::Value;
 
-/// A host's connection.
+/// The broker connection of a host.
 pub struct AmqpHost {
     connection: Connection,
     channel: Channel,
 }
 
-/// Everything published to an exchange since it was listened to.
-pub struct Ear {
+/// Receives all messages of an exchange.
+pub struct EventListener {
     messages: lapin::Consumer,
 }
 
@@ -29,28 +29,28 @@ impl AmqpHost {
         Self { connection, channel }
     }
 
-    /// Publishes, and returns once the broker has it.
+    /// Publishes a message, and returns after the broker's confirm.
     pub async fn publish(&self, exchange: &str, body: &[u8]) {
         let properties = BasicProperties::default();
         let sent =
             self.channel.basic_publish(exchange.into(), "any".into(), BasicPublishOptions::default(), body, properties);
-        sent.await.expect("the broker takes it").await.expect("the broker has it");
+        sent.await.expect("the broker accepts the message").await.expect("the broker confirms the message");
     }
 
-    /// Puts a message straight into a queue, and returns once the broker has it.
+    /// Publishes a message directly to a queue, and returns after the broker's confirm.
     pub async fn send(&self, queue: &str, body: &[u8]) {
         let properties = BasicProperties::default();
         let sent =
             self.channel.basic_publish("".into(), queue.into(), BasicPublishOptions::default(), body, properties);
-        sent.await.expect("the broker takes it").await.expect("the broker has it");
+        sent.await.expect("the broker accepts the message").await.expect("the broker confirms the message");
     }
 
-    /// Throws away what waits in a queue.
+    /// Deletes all messages of a queue.
     pub async fn purge(&self, queue: &str) {
-        self.channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.expect("the queue is there");
+        self.channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.expect("the queue exists");
     }
 
-    /// Deletes a queue and declares it again, before anybody can notice that it was gone.
+    /// Deletes a queue and declares it again, before a client can notice that it was missing.
     pub async fn replace(&self, queue: &Queue) {
         let mut arguments = FieldTable::default();
         for (key, value) in &queue.arguments {
@@ -60,17 +60,17 @@ impl AmqpHost {
             };
             arguments.insert(key.as_str().into(), value);
         }
-        // Both on their way before the first is answered.
+        // Send both before the first is answered.
         let deleted = self.channel.queue_delete(queue.name.as_str().into(), QueueDeleteOptions::default());
         let declared =
             self.channel.queue_declare(queue.name.as_str().into(), QueueDeclareOptions::durable(), arguments);
         let (deleted, declared) = tokio::join!(deleted, declared);
-        deleted.expect("the queue goes");
-        declared.expect("the queue is there again");
+        deleted.expect("the queue is deleted");
+        declared.expect("the queue is declared again");
     }
 
-    /// Hears all that is published to a topic exchange from now on.
-    pub async fn listen(&self, exchange: &str) -> Ear {
+    /// Receives all messages that are published to a topic exchange from now on.
+    pub async fn listen(&self, exchange: &str) -> EventListener {
         let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
         let queue = self.channel.queue_declare("".into(), exclusive, FieldTable::default()).await.expect("a queue");
         let (name, all) = (queue.name().clone(), "#");
@@ -81,12 +81,12 @@ impl AmqpHost {
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let messages =
             self.channel.basic_consume(name, "".into(), options, FieldTable::default()).await.expect("a consumer");
-        Ear { messages }
+        EventListener { messages }
     }
 
-    /// What waits in a queue. The messages stay there.
+    /// The bodies of all messages in a queue. The messages stay in it.
     pub async fn waiting_in(&self, queue: &str) -> Vec<String> {
-        // Closing a channel of their own gives all of them back at once.
+        // A separate channel: closing it requeues all of them.
         let channel = self.connection.create_channel().await.expect("a channel");
         let mut bodies = Vec::new();
         while let Some(message) = channel.basic_get(queue.into(), BasicGetOptions::default()).await.expect("a queue") {
@@ -97,8 +97,8 @@ impl AmqpHost {
     }
 }
 
-impl Ear {
-    /// The routing key and the body of the next message.
+impl EventListener {
+    /// Waits for the next message and returns its routing key and body.
     pub async fn next(&mut self) -> (String, Value) {
         let message = self.messages.next().await.expect("the connection stays").expect("a message");
         let body = serde_json::from_slice(&message.data).expect("a JSON event");

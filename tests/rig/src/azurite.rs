@@ -1,6 +1,6 @@
-//! Azurite, Microsoft's emulator of Azure Blob Storage: it checks every signature, of requests and of URLs.
+//! Azurite, Microsoft's emulator of Azure Blob Storage. It checks the signatures of requests and URLs.
 //!
-//! It is a Node program, installed as `azurite/package-lock.json` pins it.
+//! A Node program; `azurite/package-lock.json` pins its version.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
@@ -10,28 +10,28 @@ use std::time::Duration;
 use anyhow::Result;
 use futures::{StreamExt, stream};
 use longshore_local::guard::{Folder, Guard};
-use longshore_local::{Place, Process, ports};
+use longshore_local::{RunDir, Process, ports};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
-use crate::plain::{self, Answer};
+use crate::raw_http::{self, Answer};
 use crate::{installed, servers};
 
 pub const ACCOUNT: &str = "longshoretests";
 pub const KEY: &str = "bG9uZ3Nob3JlLXRlc3RzLWF6dXJpdGUtYWNjb3VudC1rZXk=";
 
-/// A signature for the whole account, made of its key by Microsoft's client: what tests put into the
-/// server needs no code of ours.
+/// A shared access signature for the whole account, made by Microsoft's client, so that tests can write blobs without
+/// Longshore's code.
 const SIGNED: &str =
     "se=2099-01-01T00%3A00%3A00Z&sp=rwdlc&sv=2020-12-06&ss=b&srt=co&sig=054fSkn4qC7abUAsDj9RNKmgIJAdOh2hqCMmlz2kwfM%3D";
 
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Node takes 15 s to start on a busy machine.
+/// Azurite takes 15 s to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Blobs put at once.
+/// Concurrent PUT requests.
 const PUTS: usize = 16;
 
 static SHARED: OnceCell<Arc<Azurite>> = OnceCell::const_new();
@@ -40,17 +40,17 @@ static SHARED: OnceCell<Arc<Azurite>> = OnceCell::const_new();
 pub struct Azurite {
     address: SocketAddr,
     _process: Process,
-    /// Nothing drops the shared server, so the guard ends it with this process.
+    /// Statics are not dropped, so the guard ends the shared server with this process.
     _guard: Guard,
 }
 
 impl Azurite {
-    /// Whether a container can hold a key: Azure, and Azurite like it, takes `\` for `/`.
+    /// Whether a container can hold a key: Azure and Azurite treat `\` as `/`.
     pub fn holds(key: &str) -> bool {
         !key.contains('\\')
     }
 
-    /// The server that all tests of this run share. Each takes a container of its own.
+    /// The server that all tests of this run share. Each test creates its own container.
     pub async fn shared() -> Arc<Self> {
         let azurite = SHARED.get_or_init(|| async {
             let azurite = Self::start().await.unwrap_or_else(|error| panic!("Azurite does not start: {error:#}"));
@@ -62,15 +62,15 @@ impl Azurite {
     async fn start() -> Result<Self> {
         let installing = || anyhow::Ok((installed::node()?, installed::node_modules("azurite")?));
         let (node, modules) = tokio::task::spawn_blocking(installing).await??;
-        let place = Place::open(servers::folder(&servers::unique("azurite")))?;
-        let guard = Guard::watch(&place, Folder::Remove)?;
+        let run_dir = RunDir::open(servers::folder(&servers::unique("azurite")))?;
+        let guard = Guard::watch(&run_dir, Folder::Remove)?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()?));
         let mut command = Command::new(node);
         command.arg(modules.join("azurite/dist/src/blob/main.js"));
         command.args(["--blobHost", "127.0.0.1", "--blobPort", &address.port().to_string()]);
         command.args(["--inMemoryPersistence", "--silent", "--disableTelemetry"]);
         command.env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{KEY}"));
-        let process = Process::spawn(&place, "azurite", command)?;
+        let process = Process::spawn(&run_dir, "azurite", command)?;
         process.until_ready(PATIENCE, || async { TcpStream::connect(address).await.is_ok() }).await?;
         Ok(Self { address, _process: process, _guard: guard })
     }
@@ -79,12 +79,12 @@ impl Azurite {
         self.address
     }
 
-    /// The URL clients are given; containers are the next part of the path.
+    /// The URL for clients; the container is the next part of the path.
     pub fn endpoint(&self) -> String {
         format!("http://{}/{ACCOUNT}", self.address)
     }
 
-    /// A fresh container, whose name starts with `name`.
+    /// Creates a container with a unique name that starts with `name`.
     pub async fn create_container(&self, name: &str) -> String {
         let container = servers::unique(name).replace('_', "-");
         let answer = self.send("PUT", &format!("{container}?restype=container"), b"").await;
@@ -98,7 +98,7 @@ impl Azurite {
         assert_eq!(answer.status, 201, "put of {key:?}: {}", answer.text());
     }
 
-    /// Stores a blob under each key, with the key as its content.
+    /// Stores a blob for each key, with the key as its content.
     pub async fn put_many(&self, container: &str, keys: &[String]) {
         stream::iter(keys).for_each_concurrent(PUTS, |key| self.put(container, key, key.as_bytes())).await;
     }
@@ -109,13 +109,13 @@ impl Azurite {
         assert_eq!(answer.status, 202, "deletion of {key:?}: {}", answer.text());
     }
 
-    /// The content of a blob, if it is there.
+    /// The content of a blob; `None` if it does not exist.
     pub async fn get(&self, container: &str, key: &str) -> Option<Vec<u8>> {
         let answer = self.send("GET", &target(container, key), b"").await;
         (answer.status == 200).then_some(answer.body)
     }
 
-    /// The keys in a container, which must be plain enough to stand in XML as they are.
+    /// The keys in a container. They must not need escapes in XML.
     pub async fn keys(&self, container: &str) -> Vec<String> {
         let answer = self.send("GET", &format!("{container}?restype=container&comp=list"), b"").await;
         assert_eq!(answer.status, 200, "listing of {container}: {}", answer.text());
@@ -127,7 +127,7 @@ impl Azurite {
     async fn send(&self, method: &str, target: &str, body: &[u8]) -> Answer {
         let separator = if target.contains('?') { '&' } else { '?' };
         let url = format!("{}/{target}{separator}{SIGNED}", self.endpoint());
-        plain::send(method, &url, &[("x-ms-blob-type", "BlockBlob"), ("x-ms-version", "2020-12-06")], body).await
+        raw_http::send(method, &url, &[("x-ms-blob-type", "BlockBlob"), ("x-ms-version", "2020-12-06")], body).await
     }
 }
 

@@ -1,46 +1,46 @@
-//! A failover: a copy of the database takes over that lacks the last commits of the old primary.
+//! A failover to a copy of the database that lacks the last commits of the old primary.
 
 use std::net::SocketAddr;
 
 use longshore_local::postgres::Postgres;
 use longshore_local::standby::{self, BaseBackup};
 
-use crate::proxy::{Mode, Proxy, Way};
+use crate::proxy::{Mode, Proxy, Direction};
 use crate::rig::{Rig, until};
 
-/// What takes over.
+/// The kind of copy that takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A standby that streamed until it was cut off.
+pub enum CopyKind {
+    /// A streaming standby.
     Streaming,
-    /// A base backup that is started as the new primary.
+    /// A base backup, started as the new primary.
     BaseBackup,
 }
 
-/// The server that takes over from the rig's own.
+/// The copy that takes over from the rig's database server.
 pub struct Successor {
     state: State,
 }
 
 enum State {
-    /// Follows by streaming through the link.
+    /// A standby that streams through the proxy `link`.
     Following { standby: Box<Postgres>, link: Proxy },
-    /// The base backup is not taken yet.
+    /// No base backup yet.
     Unprepared,
-    /// The base backup waits.
+    /// A base backup that is not started.
     Backup(BaseBackup),
 }
 
 impl Successor {
-    /// Prepares a copy of the rig's database; a standby streams on return.
-    pub async fn prepare(rig: &Rig, kind: Kind) -> Self {
-        if kind == Kind::BaseBackup {
+    /// Prepares a copy of the rig's database. On return, a standby is streaming.
+    pub async fn prepare(rig: &Rig, kind: CopyKind) -> Self {
+        if kind == CopyKind::BaseBackup {
             return Self { state: State::Unprepared };
         }
-        let (primary, place) = (&rig.stack.postgres, rig.stack.place());
-        let backup = BaseBackup::take(primary, place, "standby").await.expect("a base backup");
+        let (primary, run_dir) = (&rig.stack.postgres, rig.stack.run_dir());
+        let backup = BaseBackup::take(primary, run_dir, "standby").await.expect("a base backup");
         let link = Proxy::start(address(primary.url())).await.expect("a proxy");
-        let standby = backup.follow(place, link.address()).await.expect("a standby");
+        let standby = backup.follow(run_dir, link.address()).await.expect("a standby");
         let db = rig.database().await;
         until("the standby streams", || async {
             let streams = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming'";
@@ -50,20 +50,20 @@ impl Successor {
         Self { state: State::Following { standby: Box::new(standby), link } }
     }
 
-    /// Cuts the copy off: what is committed from now on is lost in the failover.
+    /// Disconnects the copy: commits from now on are lost in the failover.
     pub async fn cut_off(&mut self, rig: &Rig) {
         match &self.state {
-            State::Following { link, .. } => link.set(Mode::Stall(Way::Both)).await,
+            State::Following { link, .. } => link.set(Mode::Stall(Direction::Both)).await,
             State::Unprepared => {
-                let backup = BaseBackup::take(&rig.stack.postgres, rig.stack.place(), "backup");
+                let backup = BaseBackup::take(&rig.stack.postgres, rig.stack.run_dir(), "backup");
                 self.state = State::Backup(backup.await.expect("a base backup"));
             }
-            State::Backup(_) => panic!("the copy is cut off already"),
+            State::Backup(_) => panic!("the copy is already disconnected"),
         }
     }
 
-    /// Kills the old primary and lets the copy take over behind the rig's proxies. The rig's own database
-    /// connections lead to the new primary from then on, which lives as long as the returned value.
+    /// Kills the old primary and lets the copy take over behind the rig's proxies. New database connections of the test
+    /// also go to the new primary, which lives as long as the returned value.
     pub async fn take_over(self, rig: &mut Rig) -> Postgres {
         rig.stack.postgres.kill().await.expect("the old primary is killed");
         let server = match self.state {
@@ -71,13 +71,13 @@ impl Successor {
                 standby::promote(&standby).await.expect("the standby becomes the primary");
                 *standby
             }
-            State::Backup(backup) => backup.restore(rig.stack.place()).await.expect("the backup becomes the primary"),
-            State::Unprepared => panic!("there is no copy"),
+            State::Backup(backup) => backup.restore(rig.stack.run_dir()).await.expect("the backup becomes the primary"),
+            State::Unprepared => panic!("the copy was not prepared"),
         };
         let name = rig.database_url.rsplit('/').next().expect("a URL with a database").to_owned();
         rig.database_url = server.url_of(&name).expect("a URL");
         for links in [&rig.worker_links, &rig.scheduler_links] {
-            links.database.lead_to(address(server.url()));
+            links.database.set_upstream(address(server.url()));
             links.database.cut();
         }
         server
@@ -89,10 +89,10 @@ fn address(url: &str) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], url.port().expect("a URL with a port")))
 }
 
-/// Lets the database hand out again every ID of these tables that no row has.
+/// Resets the sequences of these tables, so that the database uses all IDs of lost rows again.
 ///
-/// A sequence is written ahead by up to 32 values, so a copy that takes over skips some of the lost IDs; which ones is
-/// chance. This is the worst case: all of them come again.
+/// PostgreSQL logs a sequence up to 32 values ahead, so a copy skips a random number of the lost IDs. This is the worst
+/// case: it skips none.
 pub async fn reuse_lost_ids(db: &tokio_postgres::Client) {
     for table in ["projects", "storages", "syncs", "jobs", "tasks", "annotations", "quarantine"] {
         let reset = format!("SELECT setval('{table}_id_seq', (SELECT coalesce(max(id), 0) FROM {table}) + 1, false)");
@@ -100,8 +100,8 @@ pub async fn reuse_lost_ids(db: &tokio_postgres::Client) {
     }
 }
 
-/// What must never be in the tables, each with a statement that counts it.
-const STRANGERS: [(&str, &str); 11] = [
+/// Rows that must never exist, each with a statement that counts them.
+const ORPHAN_ROWS: [(&str, &str); 11] = [
     (
         "ledger rows of a storage that does not exist",
         "SELECT count(*) FROM objects WHERE storage_id NOT IN (SELECT id FROM storages)",
@@ -153,10 +153,10 @@ const STRANGERS: [(&str, &str); 11] = [
     ),
 ];
 
-/// What the tables hold that belongs to nothing, a sentence each.
-pub async fn strangers(db: &tokio_postgres::Client) -> Vec<String> {
+/// Rows that refer to missing rows or contradict others; one sentence for each kind that exists.
+pub async fn orphan_rows(db: &tokio_postgres::Client) -> Vec<String> {
     let mut found = Vec::new();
-    for (what, query) in STRANGERS {
+    for (what, query) in ORPHAN_ROWS {
         let count: i64 = db.query_one(query, &[]).await.expect("a count").get(0);
         if count > 0 {
             found.push(format!("{count} {what}"));
@@ -165,7 +165,7 @@ pub async fn strangers(db: &tokio_postgres::Client) -> Vec<String> {
     found
 }
 
-/// What is wrong with the rows of an ended import, compared with its bucket; a sentence each.
+/// Differences between the rows of an ended import and its bucket; one sentence each.
 pub async fn import_faults(db: &tokio_postgres::Client, storage: i64, keys: i64, prefix: &str) -> Vec<String> {
     let row = db
         .query_one(

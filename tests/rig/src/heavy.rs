@@ -1,4 +1,4 @@
-//! What a tenant may send that costs much more than its size: objects, file filters and keys.
+//! Input that costs far more than its size: objects, file filters and keys.
 
 use std::io::Write;
 
@@ -6,34 +6,34 @@ use serde_json::json;
 
 const MIB: usize = 1024 * 1024;
 
-/// A zstd block is this long at most; runs of one byte are stored as that byte.
+/// Maximum size of a zstd block in bytes. A run of one byte is stored as that byte.
 const BLOCK: u32 = 128 * 1024;
 
-/// Objects that are small as stored, but not once they are read: by window, by ratio, by the number of their items.
-/// 48 of the 72 hold tasks, [`HEAVY_TASKS`] in all; the others are blank.
+/// Objects that are small in storage but large in memory: by zstd window, compression ratio or number of items. 48 of the
+/// 72 contain tasks, [`HEAVY_TASKS`] in total; the others contain only spaces.
 pub fn objects() -> Vec<(String, Vec<u8>)> {
     let mut objects = Vec::new();
-    // Arrays of 4 MB with objects of some 200 bytes, and with ones of three bytes.
+    // Arrays with objects of about 200 bytes (4 MB each), and with objects of three bytes.
     let rows = json!(vec![json!({"text": "x".repeat(200), "n": 1}); 19_000]).to_string();
     objects.extend((0..16).map(|n| (format!("array-{n:02}.json"), rows.clone().into_bytes())));
     let tiny = format!("[{}{{}}]", "{},".repeat(99_000));
     objects.extend((0..16).map(|n| (format!("tiny-{n:02}.json"), tiny.clone().into_bytes())));
     let labels = format!("{{\"data\":{{}},\"annotations\":[{}{{}}]}}", "{},".repeat(3_000));
     objects.extend((0..16).map(|n| (format!("labels-{n:02}.json"), labels.clone().into_bytes())));
-    // A thousandfold gzip.
+    // gzip with a compression ratio of 1,000.
     let blank = gzip(&vec![b' '; 60 * MIB]);
     objects.extend((0..8).map(|n| (format!("gzip-{n:02}.json.gz"), blank.clone())));
-    // zstd as of `--long=26`: a window of 64 MiB, and a single segment of as many bytes as it holds.
+    // zstd as written with `--long=26`: a window of 64 MiB, and a single segment of the size of its content.
     for (name, frame) in [("window", zstd(&[0, 16 << 3], 480)), ("segment", zstd(&[0xa0, 0, 0, 0xc0, 3], 480))] {
         objects.extend((0..8).map(|n| (format!("{name}-{n:02}.json.zst"), frame.clone())));
     }
     objects
 }
 
-/// How many tasks [`objects`] become.
+/// Number of tasks in [`objects`].
 pub const HEAVY_TASKS: u64 = 16 * (19_000 + 99_001 + 1);
 
-/// A zstd frame with a window of 128 MiB, as of `--long=27`, and 120 MiB of spaces: the largest that is taken.
+/// A zstd frame with a window of 128 MiB (`--long=27`), the largest that Longshore accepts, and 120 MiB of spaces.
 pub fn largest_window() -> Vec<u8> {
     zstd(&[0, 17 << 3], 960)
 }
@@ -49,20 +49,20 @@ fn zstd(header: &[u8], blocks: u32) -> Vec<u8> {
     frame
 }
 
-/// Packs bytes, quickly.
+/// Compresses bytes with the fastest level.
 pub fn gzip(content: &[u8]) -> Vec<u8> {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    packed.write_all(content).expect("a vector takes all");
-    packed.finish().expect("a vector takes all")
+    packed.write_all(content).expect("writing to a vector does not fail");
+    packed.finish().expect("writing to a vector does not fail")
 }
 
-/// A JSON array of this many numbers that take eight bytes each, and 131 kB each once the database prints them.
+/// A JSON array of this many numbers. Each has eight bytes here, and 131 kB when the database prints it.
 pub fn numbers(count: usize) -> String {
     format!("[{}0]", "1e131071,".repeat(count))
 }
 
-/// File filters that took a machine for minutes when their programs were not bounded: the first as it was seen in an
-/// attack. Some are accepted and slow, others are refused when they are saved.
+/// File filters that ran for minutes before their programs had a limit. Some are accepted and slow, others are refused
+/// when they are saved.
 pub const FILTERS: [&str; 5] = [
     "(?:[0-9a-z]{0,60}){0,60}!",
     r"(?:\w\w?){300}$",
@@ -71,7 +71,7 @@ pub const FILTERS: [&str; 5] = [
     r"(?=(?:[0-9a-z]{0,30}){0,30}!)x",
 ];
 
-/// Keys of 1,004 bytes of 0 and 1, no two of which look alike to an automaton.
+/// Keys of 1,004 random bytes `0` and `1`, so that the cache of a regex automaton does not help.
 pub fn keys(count: u64) -> Vec<String> {
     (1..=count)
         .map(|seed| {

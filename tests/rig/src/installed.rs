@@ -1,7 +1,6 @@
-//! Programs of other languages that tests run, installed once, as pinned, below the target folder.
+//! Programs in other languages that tests run. They are installed once, in pinned versions, below the target folder.
 //!
-//! The first test that wants a program installs it; later ones, and later runs, reuse it until the
-//! pins change.
+//! The first test that needs a program installs it; later tests and runs use it until the pins change.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,13 +8,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The Python of a virtual environment with what `tests/<name>/requirements.txt` pins: every package,
-/// also those that others need, so that each machine runs the same. Blocks while it installs.
+/// The Python of a virtual environment with the packages of `tests/<name>/requirements.txt`. The file pins all packages,
+/// including indirect dependencies, so that each machine runs the same versions. Blocks during the installation.
 pub fn python(name: &str) -> Result<PathBuf> {
     let requirements = source(name).join("requirements.txt");
     let folder = once(name, &[&requirements], |folder| {
         run(Command::new("python3").args(["-m", "venv"]).arg(folder)).with_context(|| {
-            format!("the tests run {name}, a Python program: please install Python 3 with venv and pip (Debian: python3-venv)")
+            format!("the tests run {name}, a Python program; install Python 3 with venv and pip (Debian: python3-venv)")
         })?;
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
         run(Command::new(folder.join("bin/python")).args(pip).arg(&requirements))
@@ -62,23 +61,23 @@ fn source(name: &str) -> PathBuf {
     workspace().join("tests").join(name)
 }
 
-/// Fills `target/local/<name>` by `install`, unless these very pins have filled it already.
+/// Fills `target/local/<name>` with `install`, unless it was filled with the same pins.
 fn once(name: &str, pins: &[&PathBuf], install: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let place = workspace().join("target/local");
-    let (folder, installed) = (place.join(name), place.join(name).join("installed.txt"));
+    let parent = workspace().join("target/local");
+    let (folder, installed) = (parent.join(name), parent.join(name).join("installed.txt"));
     let mut wanted = Vec::new();
     for pin in pins {
         wanted.extend(fs::read(pin).with_context(|| format!("read {}", pin.display()))?);
     }
-    fs::create_dir_all(&place)?;
-    // Of several test programs at once, one installs and the others wait.
-    let lock = File::create(place.join(format!("{name}.lock")))?;
+    fs::create_dir_all(&parent)?;
+    // If several test processes start at the same time, one installs and the others wait.
+    let lock = File::create(parent.join(format!("{name}.lock")))?;
     lock.lock()?;
     if fs::read(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(folder);
     }
 
-    // What is there is incomplete or of other versions.
+    // The existing folder is incomplete or has other versions.
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
@@ -90,7 +89,7 @@ fn once(name: &str, pins: &[&PathBuf], install: impl FnOnce(&Path) -> Result<()>
 fn run(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("run {program}"))?;
-    let said = [output.stdout, output.stderr].concat();
-    ensure!(output.status.success(), "{program} ended ({}):\n{}", output.status, String::from_utf8_lossy(&said));
+    let output_text = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success(), "{program} failed ({}):\n{}", output.status, String::from_utf8_lossy(&output_text));
     Ok(())
 }

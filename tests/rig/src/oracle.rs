@@ -1,4 +1,4 @@
-//! What must be true after every sync, whatever happened on the way: the promises as one check.
+//! The test oracle: what must be true after every sync, whatever faults occurred.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::rig::{Rig, StorageHandle};
 
 impl Rig {
-    /// Checks an ended import against what the test put into the bucket.
+    /// Compares an ended import with the content of its bucket.
     ///
-    /// `expected` gives for each key that must have become tasks how many; keys that must be in
-    /// quarantine are in `quarantined`. Each task must be there once, the ledger must say the same,
-    /// the sync's counters must add up, and nothing may be left over.
+    /// `expected` has the number of tasks of each imported key, `quarantined` the keys that must be in quarantine. Each
+    /// task must exist once, the ledger must agree, the sync's counters must add up, and no unfinished job or message
+    /// may remain.
     pub async fn check_import(
         &self,
         storage: &StorageHandle,
@@ -28,9 +28,9 @@ impl Rig {
         {
             found.insert(row.get(0), usize::try_from(row.get::<_, i64>(1)).expect("a count"));
         }
-        let made: BTreeMap<String, usize> =
+        let with_tasks: BTreeMap<String, usize> =
             expected.iter().filter(|(_, count)| **count > 0).map(|(key, count)| (key.clone(), *count)).collect();
-        assert_same(&found, &made, "tasks by key");
+        assert_same(&found, &with_tasks, "tasks by key");
 
         let mut ledger: BTreeMap<String, usize> = BTreeMap::new();
         for row in db
@@ -46,7 +46,7 @@ impl Rig {
         }
         assert_same(&ledger, expected, "the ledger");
 
-        let aside: Vec<String> = db
+        let in_quarantine: Vec<String> = db
             .query("SELECT key FROM quarantine WHERE storage_id = $1 ORDER BY key", &[&storage.id])
             .await
             .expect("quarantine")
@@ -55,21 +55,21 @@ impl Rig {
             .collect();
         let mut wanted: Vec<String> = quarantined.iter().map(|key| (*key).to_owned()).collect();
         wanted.sort();
-        assert_eq!(aside, wanted, "quarantine");
+        assert_eq!(in_quarantine, wanted, "quarantine");
 
         let count = |name: &str| sync["counts"][name].as_i64().unwrap_or_else(|| panic!("no counter {name}: {sync}"));
-        let parts = ["imported", "existed", "quarantined", "still_quarantined", "vanished"];
+        let outcomes = ["imported", "existed", "quarantined", "still_quarantined", "vanished"];
         assert_eq!(
             count("matched"),
-            parts.map(count).iter().sum::<i64>(),
-            "matched keys are exactly their parts: {sync}"
+            outcomes.map(count).iter().sum::<i64>(),
+            "matched keys are the sum of their outcomes: {sync}"
         );
-        self.check_nothing_is_left(storage).await;
+        self.check_no_unfinished_work(storage).await;
     }
 
-    /// Checks the counters of a sync that was the first of its storage: it made everything there is.
+    /// Checks the counters of the first sync of a storage, which created all its tasks.
     pub fn check_first_counts(&self, sync: &Value, expected: &BTreeMap<String, usize>, quarantined: usize) {
-        let count = |name: &str| usize::try_from(sync["counts"][name].as_i64().expect("a counter")).expect("no debt");
+        let count = |name: &str| usize::try_from(sync["counts"][name].as_i64().expect("a counter")).expect("a counter is not negative");
         assert_eq!(count("created"), expected.values().sum::<usize>(), "created: {sync}");
         assert_eq!(count("imported"), expected.len(), "imported: {sync}");
         assert_eq!(count("existed"), 0, "existed: {sync}");
@@ -77,10 +77,10 @@ impl Rig {
         assert_eq!(count("matched"), expected.len() + quarantined, "matched: {sync}");
     }
 
-    /// Checks that no job of the storage is unfinished, no message waits, and the host is shown an end.
-    pub async fn check_nothing_is_left(&self, storage: &StorageHandle) {
+    /// Checks that the storage has no unfinished job and no waiting message, and that its status shows the end.
+    pub async fn check_no_unfinished_work(&self, storage: &StorageHandle) {
         let db = self.database().await;
-        let left: i64 = db
+        let unfinished: i64 = db
             .query_one(
                 "SELECT count(*) FROM jobs j JOIN syncs s ON s.id = j.sync_id
                   WHERE s.storage_id = $1 AND j.finished_at IS NULL",
@@ -89,7 +89,7 @@ impl Rig {
             .await
             .expect("jobs")
             .get(0);
-        assert_eq!(left, 0, "unfinished jobs");
+        assert_eq!(unfinished, 0, "unfinished jobs");
         crate::rig::until("the outbox is empty", || async {
             let row = db
                 .query_one(
@@ -102,7 +102,7 @@ impl Rig {
             (row.get::<_, i64>(0) == 0).then_some(())
         })
         .await;
-        crate::rig::until("the host is shown that the sync ended", || async {
+        crate::rig::until("the storage shows that the sync ended", || async {
             let shown = self.get(&format!("{}/{}", storage.path, storage.id)).await;
             let live = ["queued", "in_progress"].map(Value::from);
             (!live.contains(&shown["status"])).then_some(())
@@ -111,7 +111,7 @@ impl Rig {
     }
 }
 
-/// Compares, and shows the first differences instead of everything.
+/// Compares two maps. The message has only the first differences.
 fn assert_same(found: &BTreeMap<String, usize>, wanted: &BTreeMap<String, usize>, what: &str) {
     let missing: Vec<_> = wanted.iter().filter(|(key, _)| !found.contains_key(*key)).take(5).collect();
     let surplus: Vec<_> = found.iter().filter(|(key, count)| wanted.get(*key) != Some(count)).take(5).collect();
@@ -123,7 +123,7 @@ fn assert_same(found: &BTreeMap<String, usize>, wanted: &BTreeMap<String, usize>
     );
 }
 
-/// One task for each of these keys.
+/// The expected result of an import with one task for each of these keys.
 pub fn one_each<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> BTreeMap<String, usize> {
     keys.into_iter().map(|key| (key.into(), 1)).collect()
 }

@@ -1,5 +1,4 @@
-//! Redis servers for one test alone: a real one, with TLS beside plain TCP and its own password, and
-//! one that lists by script.
+//! Redis servers for one test: a real one with a password, on TCP and TLS, and a scripted one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,23 +7,23 @@ use std::process::Command;
 use std::time::Duration;
 
 use longshore_local::guard::{Folder, Guard};
-use longshore_local::{Place, Process, ports};
+use longshore_local::{RunDir, Process, ports};
 use redis::aio::MultiplexedConnection;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::servers;
 
-/// What the default user of every such server is asked for.
+/// The password of the default user.
 pub const PASSWORD: &str = "rig redis:password@/b7e1";
 
-/// It takes a fifth of a second to start.
+/// Redis takes 0.2 s to start on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running server. It keeps its data over a restart.
+/// A running server. It keeps its data across a restart.
 pub struct RedisServer {
     pub port: u16,
-    /// TLS only.
+    /// The port for TLS.
     pub tls_port: u16,
     folder: PathBuf,
     process: Process,
@@ -33,9 +32,9 @@ pub struct RedisServer {
 
 impl RedisServer {
     pub async fn start() -> Self {
-        let place = Place::open(servers::folder(&servers::unique("redis"))).expect("a folder");
-        let guard = Guard::watch(&place, Folder::Remove).expect("a guard");
-        let folder = place.folder("redis").expect("a folder");
+        let run_dir = RunDir::open(servers::folder(&servers::unique("redis"))).expect("a folder");
+        let guard = Guard::watch(&run_dir, Folder::Remove).expect("a guard");
+        let folder = run_dir.folder("redis").expect("a folder");
         make_certificates(&folder);
         let (port, tls_port) = (ports::free().expect("a port"), ports::free().expect("a port"));
         let config = format!(
@@ -47,18 +46,18 @@ impl RedisServer {
         fs::write(folder.join("redis.conf"), config).expect("a file");
         let mut command = Command::new("redis-server");
         command.arg(folder.join("redis.conf"));
-        let process = Process::spawn(&place, "redis", command).expect("a server");
+        let process = Process::spawn(&run_dir, "redis", command).expect("a server");
         let server = Self { port, tls_port, folder, process, _guard: guard };
         server.until_it_answers().await;
         server
     }
 
-    /// The certificate that signed the server's.
+    /// The certificate of the authority that signed the server's certificate.
     pub fn authority(&self) -> PathBuf {
         self.folder.join("ca.pem")
     }
 
-    /// A connection of the test's own.
+    /// A new connection to a database of the server.
     pub async fn db(&self, db: u16) -> MultiplexedConnection {
         self.connect(db).await.expect("the server answers")
     }
@@ -70,14 +69,14 @@ impl RedisServer {
         redis::Client::open(info)?.get_multiplexed_async_connection().await
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL and waits until the server has ended.
     pub async fn kill(&self) {
-        self.process.kill().await.expect("it dies");
+        self.process.kill().await.expect("the server ends");
     }
 
-    /// Starts it again on its data.
-    pub async fn revive(&self) {
-        self.process.start().expect("it starts");
+    /// Starts the killed server again with its data.
+    pub async fn restart(&self) {
+        self.process.start().expect("the server starts");
         self.until_it_answers().await;
     }
 
@@ -86,11 +85,11 @@ impl RedisServer {
             let Ok(mut db) = self.connect(0).await else { return false };
             redis::cmd("PING").exec_async(&mut db).await.is_ok()
         };
-        self.process.until_ready(PATIENCE, answers).await.expect("it answers");
+        self.process.until_ready(PATIENCE, answers).await.expect("the server answers");
     }
 }
 
-/// An authority, and a certificate of it for this machine.
+/// Makes an authority, and a certificate of it for this machine.
 fn make_certificates(folder: &Path) {
     let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
     let authority = format!("{new} -subj /CN=rig-authority -keyout ca.key -out ca.pem");
@@ -105,20 +104,20 @@ fn make_certificates(folder: &Path) {
     }
 }
 
-/// A server that lists what a real one may list only while its tables move: keys again and again.
+/// A server with scripted listings. They may repeat keys, as a real server does while it resizes its hash table.
 pub struct ScriptedRedis {
     pub port: u16,
 }
 
 impl ScriptedRedis {
-    /// Each of the pages is what one `SCAN` answers; every key holds a task of its own.
+    /// Starts a server that answers each `SCAN` with one of these pages. Each key holds its own task.
     pub async fn start(pages: Vec<Vec<String>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let pages = pages.clone();
-                // A client that leaves ends its connection, and nothing else.
+                // A client that disconnects ends only its connection.
                 tokio::spawn(async move { answer_all(stream, &pages).await.ok() });
             }
         });
@@ -140,8 +139,8 @@ async fn answer_all(stream: TcpStream, pages: &[Vec<String>]) -> std::io::Result
             "STRLEN" => format!(":{}\r\n", value().len()),
             "GETRANGE" => {
                 let (value, length) = (value(), value().len() as i64);
-                let at = |place: usize| {
-                    let at: i64 = command[place].parse().expect("a number");
+                let at = |argument: usize| {
+                    let at: i64 = command[argument].parse().expect("a number");
                     (if at < 0 { (length + at).max(0) } else { at.min(length) }) as usize
                 };
                 bulk(&value[at(2)..(at(3) + 1).min(value.len())])
@@ -170,7 +169,7 @@ async fn command(reader: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result
     Ok(command)
 }
 
-/// What stands behind `*` or `$` in a line.
+/// Reads a line such as `*3` or `$12` and returns the number.
 async fn number(reader: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<usize> {
     let mut line = String::new();
     reader.read_line(&mut line).await?;

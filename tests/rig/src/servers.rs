@@ -1,33 +1,32 @@
-//! The private servers of a test run: one set shared by most tests, one of its own for a test that
-//! kills or restarts them.
+//! The servers of a test run: most tests share one set; a test that kills or restarts servers has its own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use longshore_local::{Existing, Options, Stack};
+use longshore_local::{ExistingServers, Options, Stack};
 use tokio::sync::OnceCell;
 
 use crate::installed::workspace;
 
 static SHARED: OnceCell<Arc<Stack>> = OnceCell::const_new();
 
-/// Numbers databases, virtual hosts and folders of this run.
+/// The next number for names of databases, virtual hosts and folders.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// The servers that all tests of this run share: those of the run, or else this process starts them, and they end with it.
+/// The servers that all tests share: those that the test runner started, or servers of this process.
 pub(crate) async fn shared() -> Arc<Stack> {
     let stack = SHARED
         .get_or_init(|| async {
             let options =
-                Options { existing: Existing::of_test_run().or(Existing::from_env()), ..Options::for_tests() };
+                Options { existing: ExistingServers::of_test_run().or(ExistingServers::from_env()), ..Options::for_tests() };
             Arc::new(start("shared", options).await)
         })
         .await;
     Arc::clone(stack)
 }
 
-/// Servers for one test alone.
+/// Servers for one test.
 pub(crate) async fn own() -> Arc<Stack> {
     Arc::new(start(&unique("own"), Options::for_tests()).await)
 }
@@ -36,7 +35,7 @@ async fn start(name: &str, options: Options) -> Stack {
     Stack::start(folder(name), options).await.expect("the private servers start")
 }
 
-/// A name that no other test of this machine uses at the same time.
+/// A name that no other running test on this machine uses.
 pub(crate) fn unique(what: &str) -> String {
     format!("{what}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }

@@ -1,11 +1,11 @@
-//! What processes use, and what the test itself may use.
+//! Resource usage of processes, and limits of the test process.
 
 use std::fs;
 
 use longshore_local::App;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// The most resident memory that a process ever had, in MiB, as the kernel counts it.
+/// Peak resident memory of a process in MiB (`VmHWM` of the kernel).
 pub fn peak_mib(app: &App) -> u64 {
     let pid = app.process.pid().expect("a running process");
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the status of the process");
@@ -13,8 +13,8 @@ pub fn peak_mib(app: &App) -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
 }
 
-/// Lets the test itself hold as many sockets as the system allows.
+/// Raises the test's own limit of open files to the hard limit.
 pub fn allow_open_files() {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("the limit may be raised");
+    let (_, hard_limit) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard_limit, hard_limit).expect("the limit may be raised");
 }

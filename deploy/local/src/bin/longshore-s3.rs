@@ -1,6 +1,6 @@
-//! `longshore-s3`: the in-memory S3 server on its own.
+//! `longshore-s3`: the in-memory S3 server as a program.
 //!
-//! Buckets are created over the S3 API or with `--buckets`; everything is gone when it ends.
+//! Clients create buckets through the S3 API, or the operator with `--buckets`. All objects are lost when it ends.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -18,13 +18,13 @@ struct Args {
     listen: SocketAddr,
     #[arg(long, env = "S3_ACCESS_KEY_ID")]
     access_key: String,
-    /// Better given by the environment, where a list of processes does not show it.
+    /// Prefer the environment variable: arguments show up in process lists.
     #[arg(long, env = "S3_SECRET_ACCESS_KEY", hide_env_values = true)]
     secret_key: String,
-    /// Waited before every answer.
+    /// Delay before every answer, in milliseconds.
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
-    /// Created at the start.
+    /// Buckets to create at the start.
     #[arg(long, value_delimiter = ',')]
     buckets: Vec<String>,
 }
@@ -32,7 +32,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    // The signature check of `s3s` reports what the client is told anyway, as errors.
+    // `s3s` logs each wrong signature as an error; the client gets the same answer anyway.
     let is_terminal = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter("info,s3s=off")
@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
 
-    // Set up before the ready line: whoever waits for that line may stop us at once.
+    // Before the ready line: a program that waits for that line may stop us immediately.
     let mut terminated = signal(SignalKind::terminate())?;
     let options = Options {
         listen: args.listen,
@@ -51,7 +51,7 @@ async fn main() -> anyhow::Result<()> {
     for bucket in &args.buckets {
         server.create_bucket(bucket);
     }
-    tracing::info!(endpoint = server.endpoint(), "ready");
+    tracing::info!(event = "s3_server_ready", endpoint = server.endpoint(), "S3 server ready");
 
     tokio::select! {
         _ = terminated.recv() => {}

@@ -1,11 +1,11 @@
-//! Real images: small PNG files of which no two are alike.
+//! Small PNG files, all different.
 
 use anyhow::Result;
 
 pub(super) const WIDTH: u32 = 32;
 pub(super) const HEIGHT: u32 = 24;
 
-/// Makes so many images under keys several folders deep.
+/// Makes this many images with keys in nested folders.
 pub(super) fn make(count: u32) -> Result<Vec<(String, Vec<u8>)>> {
     (0..count).map(|number| Ok((key(number), encode(number)?))).collect()
 }
@@ -14,7 +14,7 @@ fn key(number: u32) -> String {
     format!("images/cam-{}/hour-{:02}/{number:05}.png", number % 4, number / 4 % 24)
 }
 
-/// A sloping gradient, over it the number in black and white blocks: what makes it unique.
+/// A gradient with the number in black and white blocks, which makes the image unique.
 fn encode(number: u32) -> Result<Vec<u8>> {
     let mut pixels = Vec::new();
     for y in 0..HEIGHT {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_image_is_one_and_no_two_are_alike() {
+    fn images_are_valid_and_all_different() {
         let images = make(300).unwrap();
         for (key, bytes) in &images {
             let mut reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();

@@ -1,4 +1,4 @@
-//! Longshore as its users have it: the command-line client, and the HTTP API for the rest.
+//! Longshore as a user sees it: the command-line client, and the HTTP API for the rest.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use tokio::time::timeout;
 
 use super::report;
 
-/// A followed sync that completed with objects in quarantine.
+/// Exit code of `sync start --follow` for a sync that completed with objects in quarantine.
 const COMPLETED_WITH_ERRORS: i32 = 3;
 
-/// The longest sync takes a second; a minute more is for a machine that is busy with other things.
+/// The longest sync takes a second; a busy machine may need up to a minute.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The client of one scheduler.
@@ -38,11 +38,11 @@ impl Longshore {
         Ok(Self { http, url, token: settings.token.clone(), s3 })
     }
 
-    /// Shows a command, runs it with its progress on our standard error, and returns its result.
+    /// Prints a command, runs it with its progress on our standard error, and returns its result.
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<Value> {
         let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
         report::command(&arguments);
-        // Not `output()`, which captures standard error whatever it is told.
+        // Not `output()`, which always captures standard error.
         let child = Command::new(program("longshore")?)
             .arg("--json")
             .args(&arguments)
@@ -60,7 +60,7 @@ impl Longshore {
             .with_context(|| format!("longshore {} took more than {} s", arguments.join(" "), PATIENCE.as_secs()))??;
         let is_done = output.status.success() || output.status.code() == Some(COMPLETED_WITH_ERRORS);
         ensure!(is_done, "longshore {} ended with {}", arguments.join(" "), output.status);
-        serde_json::from_slice(&output.stdout).context("longshore printed something else than JSON")
+        serde_json::from_slice(&output.stdout).context("longshore did not print JSON")
     }
 
     pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
@@ -84,9 +84,9 @@ impl Longshore {
         let mut tasks = Vec::new();
         for page in 1.. {
             let query = [("project", project), ("page", page), ("page_size", 1_000)].map(|(k, v)| (k, v.to_string()));
-            // URIs as they are, without links: the demo compares them with the bucket.
-            let how = [("fields", "all"), ("resolve_uri", "false")].map(|(name, value)| (name, value.to_owned()));
-            let body = self.get("/api/tasks/", &[query.as_slice(), &how].concat()).await?;
+            // Unresolved URIs: the demo compares them with the bucket.
+            let options = [("fields", "all"), ("resolve_uri", "false")].map(|(name, value)| (name, value.to_owned()));
+            let body = self.get("/api/tasks/", &[query.as_slice(), &options].concat()).await?;
             let rows = body["tasks"].as_array().context("a page of tasks")?;
             tasks.extend_from_slice(rows);
             if body["total"].as_u64().is_none_or(|total| tasks.len() as u64 >= total) || rows.is_empty() {
@@ -96,7 +96,7 @@ impl Longshore {
         Ok(tasks)
     }
 
-    /// What a storage has in quarantine; a demo fits into one page.
+    /// All quarantined objects of a storage; those of the demo fit into one page.
     pub(super) async fn quarantine(&self, storage: i64) -> Result<Vec<Value>> {
         let query = [("storage", storage.to_string()), ("limit", "1000".to_owned())];
         let body = self.get("/api/quarantine", &query).await?;

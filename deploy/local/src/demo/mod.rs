@@ -1,14 +1,14 @@
-//! The demo: the main job on real servers and real input, checked against the buckets.
+//! The demo: the main job on real servers, checked against the buckets.
 //!
-//! It uses Longshore as anybody would, by its command line and its API, on a stack that ends with
-//! it. `play` tells the story, `oracle` knows how it has to end.
+//! It uses Longshore as a user does, with the command line and the API, on a stack that ends with the demo. `scenario`
+//! has the steps, `checks` the expected results.
 
 mod images;
 mod longshore;
-mod oracle;
-mod play;
+mod checks;
+mod scenario;
 mod report;
-mod stage;
+mod stack;
 mod tasks;
 
 use std::path::Path;
@@ -16,45 +16,45 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use longshore_local::Place;
-use oracle::Checks;
+use longshore_local::RunDir;
+use checks::Checks;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-/// Lines of a log that are shown after a failure.
+/// Lines of each log that are shown after a failure.
 const LAST_LINES: usize = 5;
 
-/// Plays the demo in the folder `demo` of `dir`. The exit code says whether everything added up.
+/// Runs the demo in the folder `demo` of `dir`. The exit code says whether all checks passed.
 ///
-/// However it ends, what it started ends with it; after a failure the logs stay.
+/// All programs that it started end with it. After a failure the logs stay.
 pub(crate) async fn run(dir: &Path) -> Result<ExitCode> {
     let root = dir.join("demo");
-    if let Some(place) = Place::find(&root) {
-        let running = place.processes();
-        ensure!(running.is_empty(), "a demo runs in {} already (pid {})", root.display(), running[0].pid);
-        place.remove()?;
+    if let Some(run_dir) = RunDir::find(&root) {
+        let running = run_dir.processes();
+        ensure!(running.is_empty(), "a demo is already running in {} (pid {})", root.display(), running[0].pid);
+        run_dir.remove()?;
     }
-    let played = tokio::select! {
-        played = play::play(&root) => played,
+    let outcome = tokio::select! {
+        outcome = scenario::run(&root) => outcome,
         interrupted = interrupted() => interrupted,
     };
-    let place = Place::find(&root);
-    match played {
-        Ok(checks) if checks.off().is_empty() => {
-            report::say(&format!("\nEverything adds up: {} of {} checks hold.", checks.len(), checks.len()));
-            if let Some(place) = place {
-                remove(&place).await?;
+    let run_dir = RunDir::find(&root);
+    match outcome {
+        Ok(checks) if checks.failures().is_empty() => {
+            report::print_line(&format!("\nAll checks passed: {} of {}.", checks.len(), checks.len()));
+            if let Some(run_dir) = run_dir {
+                remove(&run_dir).await?;
             }
             return Ok(ExitCode::SUCCESS);
         }
         Ok(checks) => {
-            let off = checks.off();
-            report::say(&format!("\n{} of {} checks do not hold: {}", off.len(), checks.len(), off.join("; ")));
+            let failures = checks.failures();
+            report::print_line(&format!("\n{} of {} checks failed: {}", failures.len(), checks.len(), failures.join("; ")));
         }
-        Err(error) => report::say(&format!("\nThe demo failed: {error:#}")),
+        Err(error) => report::print_line(&format!("\nThe demo failed: {error:#}")),
     }
-    if let Some(place) = place {
-        show_logs(&place);
+    if let Some(run_dir) = run_dir {
+        show_logs(&run_dir);
     }
     Ok(ExitCode::FAILURE)
 }
@@ -66,37 +66,37 @@ async fn interrupted() -> Result<Checks> {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
         _ = terminated.recv() => {}
     }
-    bail!("interrupted; everything that was started is stopped")
+    bail!("interrupted; all programs of the demo are stopped")
 }
 
-/// Removes the folder, in which the last helpers of a killed server may still be writing.
-async fn remove(place: &Place) -> Result<()> {
+/// Removes the run directory. It retries, because helpers of a killed server may still be writing.
+async fn remove(run_dir: &RunDir) -> Result<()> {
     for _ in 0..20 {
-        if place.remove().is_ok() {
+        if run_dir.remove().is_ok() {
             return Ok(());
         }
         sleep(Duration::from_millis(100)).await;
     }
-    place.remove()
+    run_dir.remove()
 }
 
-/// Says where the logs are, and shows the last lines of each, those that tell of trouble before others.
-fn show_logs(place: &Place) {
-    report::section(&format!("Logs: {}", place.root().join("logs").display()));
+/// Prints where the logs are, and the last lines of each: warnings and errors if there are any.
+fn show_logs(run_dir: &RunDir) {
+    report::section(&format!("Logs: {}", run_dir.root().join("logs").display()));
     for name in ["scheduler", "worker-1", "worker-2"] {
-        let log = std::fs::read_to_string(place.log(name)).unwrap_or_default();
-        for line in last_trouble(&log) {
-            report::say(&format!("   {name}: {line}"));
+        let log = std::fs::read_to_string(run_dir.log(name)).unwrap_or_default();
+        for line in last_warnings(&log) {
+            report::print_line(&format!("   {name}: {line}"));
         }
     }
 }
 
-/// The last lines at level warn or error; without any, the last line.
-fn last_trouble(log: &str) -> Vec<&str> {
-    // As JSON, and as text.
+/// The last lines at level warn or error, or the last line if there are none.
+fn last_warnings(log: &str) -> Vec<&str> {
+    // In JSON logs and in text logs.
     let words = [r#""level":"warn""#, r#""level":"error""#, " WARN ", " ERROR "];
-    let is_trouble = |line: &&str| words.iter().any(|word| line.contains(word));
-    let mut lines: Vec<&str> = log.lines().rev().filter(is_trouble).take(LAST_LINES).collect();
+    let is_warning = |line: &&str| words.iter().any(|word| line.contains(word));
+    let mut lines: Vec<&str> = log.lines().rev().filter(is_warning).take(LAST_LINES).collect();
     lines.reverse();
     if lines.is_empty() { log.lines().next_back().into_iter().collect() } else { lines }
 }
@@ -106,13 +106,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_that_tell_of_trouble_are_shown_in_their_order() {
+    fn the_last_warnings_of_a_log_are_shown_in_order() {
         let line = |level: &str, number: usize| format!("{{\"level\":\"{level}\",\"message\":\"{number}\"}}\n");
         let log: String = (0..20).map(|n| line(if n % 2 == 0 { "info" } else { "warn" }, n)).collect();
-        let shown = last_trouble(&log);
+        let shown = last_warnings(&log);
         assert_eq!(shown.len(), LAST_LINES);
         assert!(shown[0].contains("11") && shown[4].contains("19"));
-        assert_eq!(last_trouble("a\nb\n"), ["b"]);
-        assert!(last_trouble("").is_empty());
+        assert_eq!(last_warnings("a\nb\n"), ["b"]);
+        assert!(last_warnings("").is_empty());
     }
 }

@@ -1,28 +1,28 @@
-//! What the demo says: sections, aligned numbers, no escape codes.
+//! The output of the demo: sections and aligned rows, without escape codes.
 
 use std::io::Write;
 
 use serde_json::{Map, Value};
 
-/// Longest line that is printed whole.
+/// Longest line, in characters; longer ones are cut.
 const LINE: usize = 110;
 
-/// Prints a line. One that nobody reads any more is dropped.
-pub(super) fn say(text: &str) {
+/// Prints a line. If the reader has closed the pipe, the line is dropped.
+pub(super) fn print_line(text: &str) {
     writeln!(std::io::stdout(), "{text}").ok();
 }
 
-/// Begins a section.
+/// Prints the title of a section.
 pub(super) fn section(title: &str) {
-    say(&format!("\n== {title}"));
+    print_line(&format!("\n== {title}"));
 }
 
-/// A label and what there is to say about it.
+/// Prints a label and a text.
 pub(super) fn row(label: &str, text: &str) {
-    say(&shortened(&format!("   {label:<22} {text}"), LINE));
+    print_line(&shortened(&format!("   {label:<22} {text}"), LINE));
 }
 
-/// A command as somebody would type it.
+/// Prints a command as a user would type it.
 pub(super) fn command(arguments: &[String]) {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,".contains(c);
     let words: Vec<String> = arguments
@@ -31,21 +31,21 @@ pub(super) fn command(arguments: &[String]) {
             |word| if word.chars().all(is_plain) { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) },
         )
         .collect();
-    say(&shortened(&format!("   $ longshore {}", words.join(" ")), 2 * LINE));
+    print_line(&shortened(&format!("   $ longshore {}", words.join(" ")), 2 * LINE));
 }
 
-/// A JSON document without what is empty; the object itself and those in it a field a line.
+/// Prints a JSON object without empty fields, down to two levels with one field per line.
 pub(super) fn document(value: &Value) {
     let mut left_out = 0;
     let mut text = String::new();
     lay_out(&filled(value, &mut left_out), 2, "   ", &mut text);
     for line in text.lines() {
-        say(&shortened(&format!("   {line}"), LINE));
+        print_line(&shortened(&format!("   {line}"), LINE));
     }
-    say(&format!("   ({left_out} more fields, which are empty here)"));
+    print_line(&format!("   ({left_out} empty fields omitted)"));
 }
 
-/// Writes objects a field a line down to a depth, and everything else in one line.
+/// Writes objects down to `depth` with one field per line, and all else in one line.
 fn lay_out(value: &Value, depth: usize, indent: &str, text: &mut String) {
     let (Value::Object(fields), 1..) = (value, depth) else {
         text.push_str(&value.to_string());
@@ -60,19 +60,19 @@ fn lay_out(value: &Value, depth: usize, indent: &str, text: &mut String) {
     text.push_str(&format!("\n{}}}", indent.strip_suffix("   ").unwrap_or_default()));
 }
 
-/// The value without fields that are null, false, zero or empty, which are counted.
+/// The value without fields that are null, false, zero or empty; adds their number to `left_out`.
 fn filled(value: &Value, left_out: &mut usize) -> Value {
     match value {
         Value::Object(fields) => {
-            let mut kept = Map::new();
+            let mut rest = Map::new();
             for (name, value) in fields {
                 if is_empty(value) {
                     *left_out += 1;
                 } else {
-                    kept.insert(name.clone(), filled(value, left_out));
+                    rest.insert(name.clone(), filled(value, left_out));
                 }
             }
-            Value::Object(kept)
+            Value::Object(rest)
         }
         Value::Array(items) => items.iter().map(|item| filled(item, left_out)).collect(),
         other => other.clone(),
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_laid_out_two_levels_deep() {
+    fn a_document_is_printed_two_levels_deep() {
         let mut text = String::new();
         lay_out(&json!({"a": 1, "b": {"c": {"d": [2]}, "e": "x"}}), 2, "   ", &mut text);
         let lines =
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_fields_are_left_out_and_counted() {
+    fn empty_fields_are_omitted_and_counted() {
         let mut left_out = 0;
         let filled = filled(&json!({"a": null, "b": {"c": [], "d": 1}, "e": [{"f": ""}], "g": false}), &mut left_out);
         assert_eq!((filled, left_out), (json!({"b": {"d": 1}, "e": [{}]}), 4));

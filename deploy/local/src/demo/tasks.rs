@@ -1,7 +1,7 @@
-//! Task files of every shape, good and bad, each with what an import has to make of it.
+//! Task files of every shape, valid and invalid, each with the expected result of its import.
 //!
-//! What is expected is known from how a file is made and not from reading it, so that it cannot
-//! share a mistake with the worker's parser.
+//! The expected result comes from how a file is made, not from parsing it, so it cannot share a mistake with the
+//! worker's parser.
 
 use std::io::Write;
 
@@ -10,60 +10,60 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-/// An object of the bucket, and what it gives.
+/// An object of the bucket and its expected import.
 #[derive(Debug)]
 pub(super) struct TaskFile {
     pub(super) key: String,
     pub(super) bytes: Vec<u8>,
-    pub(super) gives: Gives,
+    pub(super) expected: ExpectedResult,
 }
 
-/// What an import has to make of a file.
+/// What the import of a file must create.
 #[derive(Debug)]
-pub(super) enum Gives {
-    Tasks(Vec<Expected>),
-    /// Nothing but a row in quarantine, with this reason.
+pub(super) enum ExpectedResult {
+    Tasks(Vec<ExpectedTask>),
+    /// No task, but one row in quarantine with this reason.
     Quarantine(&'static str),
 }
 
-/// One task.
+/// An expected task.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Expected {
+pub(super) struct ExpectedTask {
     pub(super) data: Value,
     pub(super) annotations: usize,
     pub(super) predictions: usize,
 }
 
-/// What a file is like.
+/// The content of a file.
 #[derive(Debug, Clone, Copy)]
 enum Shape {
-    /// One object with `data`.
+    /// One JSON object with `data`.
     Data,
-    /// One object that is the data.
+    /// One JSON object that is the data itself.
     Bare,
-    /// With an annotation and a prediction.
+    /// One JSON object with `data`, an annotation and a prediction.
     Labeled,
-    /// A list of three.
+    /// A list of three tasks.
     List,
-    /// Four lines, an object each.
+    /// Four lines with one JSON object each.
     Lines,
-    /// A list of two, packed.
+    /// A list of two tasks, gzipped.
     Gzip,
-    /// A list of none: fine, and no task.
+    /// An empty list: valid, without tasks.
     Nothing,
     /// Cut off in the middle.
     Truncated,
-    /// No bytes at all.
+    /// A file without content.
     Empty,
-    /// Latin-1.
+    /// A Latin-1 file.
     NotUtf8,
-    /// `annotations`, but no `data`.
+    /// `annotations` without `data`.
     MissingData,
-    /// A list whose second item is a number.
+    /// A list with a number as its second item.
     WrongType,
 }
 
-/// How many files there are of each shape: 500 in all, 35 of them bad.
+/// Number of files of each shape: 500 in total, 35 of them invalid.
 const SHAPES: [(Shape, usize); 12] = [
     (Shape::Data, 300),
     (Shape::Bare, 40),
@@ -82,29 +82,29 @@ const SHAPES: [(Shape, usize); 12] = [
 /// The number of files.
 pub(super) const FILES: usize = 500;
 
-/// Makes the files, the bad ones strewn among the good.
+/// Makes the files. Invalid files are spread among the valid ones.
 pub(super) fn make() -> Result<Vec<TaskFile>> {
     let shapes = SHAPES.iter().flat_map(|(shape, count)| std::iter::repeat_n(*shape, *count));
-    // 7 has no divisor in common with 500, so every number comes up once.
+    // 7 and 500 have no common divisor, so every number comes once.
     shapes.enumerate().map(|(index, shape)| file(index * 7 % FILES, shape)).collect()
 }
 
 fn file(number: usize, shape: Shape) -> Result<TaskFile> {
     let item = |row: usize| json!({"text": format!("Item {row} of file {number}: ä, 😀"), "file": number, "row": row});
     let task = |data: Value| json!({"data": data, "meta": {"source": "demo"}});
-    let tasks = |count: usize| Gives::Tasks((0..count).map(|row| expected(item(row), 0, 0)).collect());
+    let tasks = |count: usize| ExpectedResult::Tasks((0..count).map(|row| expected(item(row), 0, 0)).collect());
     let list = |count: usize| Value::from_iter((0..count).map(|row| task(item(row))));
     let labels = json!([{"result": [{"from_name": "kind", "to_name": "image", "type": "choices",
                                      "value": {"choices": ["Day"]}}]}]);
 
-    let (extension, bytes, gives) = match shape {
+    let (extension, bytes, expected) = match shape {
         Shape::Data => ("json", text(&task(item(0))), tasks(1)),
         Shape::Bare => ("json", text(&item(0)), tasks(1)),
         Shape::Labeled => {
             let mut labeled = task(item(0));
             labeled["annotations"] = labels.clone();
             labeled["predictions"] = labels;
-            ("json", text(&labeled), Gives::Tasks(vec![expected(item(0), 1, 1)]))
+            ("json", text(&labeled), ExpectedResult::Tasks(vec![expected(item(0), 1, 1)]))
         }
         Shape::List => ("json", text(&list(3)), tasks(3)),
         Shape::Lines => {
@@ -119,20 +119,20 @@ fn file(number: usize, shape: Shape) -> Result<TaskFile> {
         Shape::Nothing => ("json", b"[]".to_vec(), tasks(0)),
         Shape::Truncated => {
             let whole = text(&task(item(0)));
-            ("json", whole[..whole.len() / 2].to_vec(), Gives::Quarantine("invalid_json"))
+            ("json", whole[..whole.len() / 2].to_vec(), ExpectedResult::Quarantine("invalid_json"))
         }
-        Shape::Empty => ("json", Vec::new(), Gives::Quarantine("empty")),
-        Shape::NotUtf8 => ("json", b"{\"text\": \"caf\xe9\"}".to_vec(), Gives::Quarantine("not_utf8")),
+        Shape::Empty => ("json", Vec::new(), ExpectedResult::Quarantine("empty")),
+        Shape::NotUtf8 => ("json", b"{\"text\": \"caf\xe9\"}".to_vec(), ExpectedResult::Quarantine("not_utf8")),
         Shape::MissingData => {
-            ("json", text(&json!({"text": "lost", "annotations": labels})), Gives::Quarantine("missing_data"))
+            ("json", text(&json!({"text": "lost", "annotations": labels})), ExpectedResult::Quarantine("missing_data"))
         }
-        Shape::WrongType => ("json", text(&json!([task(item(0)), 42])), Gives::Quarantine("wrong_type")),
+        Shape::WrongType => ("json", text(&json!([task(item(0)), 42])), ExpectedResult::Quarantine("wrong_type")),
     };
-    Ok(TaskFile { key: format!("tasks/{number:03}.{extension}"), bytes, gives })
+    Ok(TaskFile { key: format!("tasks/{number:03}.{extension}"), bytes, expected })
 }
 
-fn expected(data: Value, annotations: usize, predictions: usize) -> Expected {
-    Expected { data, annotations, predictions }
+fn expected(data: Value, annotations: usize, predictions: usize) -> ExpectedTask {
+    ExpectedTask { data, annotations, predictions }
 }
 
 fn text(value: &Value) -> Vec<u8> {
@@ -146,16 +146,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_as_many_files_as_promised_and_no_key_twice() {
+    fn the_number_of_files_of_each_shape_is_as_declared_and_keys_are_unique() {
         let files = make().unwrap();
         let keys: BTreeSet<_> = files.iter().map(|file| &file.key).collect();
         assert_eq!((files.len(), keys.len()), (FILES, FILES));
         let mut reasons = BTreeMap::new();
         let mut tasks = 0;
         for file in &files {
-            match &file.gives {
-                Gives::Tasks(items) => tasks += items.len(),
-                Gives::Quarantine(reason) => *reasons.entry(*reason).or_insert(0) += 1,
+            match &file.expected {
+                ExpectedResult::Tasks(items) => tasks += items.len(),
+                ExpectedResult::Quarantine(reason) => *reasons.entry(*reason).or_insert(0) += 1,
             }
         }
         assert_eq!(tasks, 300 + 40 + 30 + 30 * 3 + 30 * 4 + 30 * 2);
@@ -164,18 +164,18 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_file_is_bad_in_the_way_it_says() {
+    fn an_invalid_file_is_invalid_for_its_expected_reason() {
         for file in make().unwrap() {
             let text = std::str::from_utf8(&file.bytes);
-            match file.gives {
-                Gives::Quarantine("not_utf8") => assert!(text.is_err()),
-                Gives::Quarantine("empty") => assert!(file.bytes.is_empty()),
-                Gives::Quarantine("invalid_json") => {
-                    // Half a file may end within a character; then it is not cut off but not UTF-8.
+            match file.expected {
+                ExpectedResult::Quarantine("not_utf8") => assert!(text.is_err()),
+                ExpectedResult::Quarantine("empty") => assert!(file.bytes.is_empty()),
+                ExpectedResult::Quarantine("invalid_json") => {
+                    // A file cut inside a character would be `not_utf8` instead.
                     assert!(serde_json::from_str::<Value>(text.unwrap()).is_err());
                 }
-                Gives::Quarantine(_) => assert!(serde_json::from_str::<Value>(text.unwrap()).is_ok()),
-                Gives::Tasks(_) => {}
+                ExpectedResult::Quarantine(_) => assert!(serde_json::from_str::<Value>(text.unwrap()).is_ok()),
+                ExpectedResult::Tasks(_) => {}
             }
         }
     }

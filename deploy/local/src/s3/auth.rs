@@ -1,4 +1,4 @@
-//! Who may call: pairs of access key and secret, some with a session token.
+//! Authentication: pairs of access key and secret, some with a session token.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl AccessKey {
         Self { id: id.to_owned(), secret: secret.into(), session_token: None }
     }
 
-    /// Makes the credentials temporary ones: a request must carry this token as well.
+    /// Makes the credentials temporary: a request must also contain this token.
     #[must_use]
     pub fn with_session_token(mut self, token: &str) -> Self {
         self.session_token = Some(token.into());
@@ -27,14 +27,14 @@ impl AccessKey {
     }
 }
 
-/// The check of signatures and tokens.
+/// Checks signatures and session tokens.
 #[derive(Clone)]
-pub(super) struct Gate {
+pub(super) struct Authenticator {
     secrets: Arc<SimpleAuth>,
     keys: Arc<[AccessKey]>,
 }
 
-impl Gate {
+impl Authenticator {
     pub(super) fn new(keys: Vec<AccessKey>) -> Self {
         let mut secrets = SimpleAuth::new();
         for key in &keys {
@@ -45,16 +45,16 @@ impl Gate {
 }
 
 #[async_trait::async_trait]
-impl S3Auth for Gate {
+impl S3Auth for Authenticator {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        // `SimpleAuth` itself answers `NotSignedUp`, which AWS does not.
+        // `SimpleAuth` would answer `NotSignedUp`, which AWS does not.
         self.secrets.lookup(access_key).cloned().ok_or_else(|| s3_error!(InvalidAccessKeyId))
     }
 }
 
 #[async_trait::async_trait]
-impl S3Access for Gate {
-    /// Signatures are checked by then; `s3s` leaves the session token to us.
+impl S3Access for Authenticator {
+    /// `s3s` has checked the signature before; we check the session token.
     async fn check(&self, request: &mut S3AccessContext<'_>) -> S3Result<()> {
         let Some(credentials) = request.credentials() else {
             return Err(s3_error!(AccessDenied, "Signature is required"));

@@ -19,7 +19,7 @@ pub struct Object {
     pub encryption: Option<String>,
     /// `x-amz-server-side-encryption-aws-kms-key-id`, as the writer sent it.
     pub kms_key_id: Option<String>,
-    /// Whole seconds of Unix time: S3 keeps no finer.
+    /// Unix time in whole seconds, the resolution of S3.
     pub modified: u64,
     md5: [u8; 16],
 }
@@ -27,34 +27,34 @@ pub struct Object {
 impl Object {
     pub fn new(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        // A clock before 1970 gives 0, as good as any other wrong time.
+        // A clock before 1970 gives 0; it is wrong anyway.
         let modified = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let md5 = Md5::checksum(&bytes);
         Self { bytes, content_type: None, encryption: None, kms_key_id: None, modified, md5 }
     }
 
-    /// The MD5 of the content in hex, without quotes: what AWS gives a plain single-part upload.
+    /// The MD5 of the content in hex, without quotes: the ETag that AWS gives to a single-part upload.
     pub fn etag(&self) -> String {
         format!("{:032x}", u128::from_be_bytes(self.md5))
     }
 }
 
-/// What to list, in the words of `ListObjectsV2`.
+/// A listing request, with the terms of `ListObjectsV2`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Query<'a> {
     pub(super) prefix: &'a str,
     pub(super) delimiter: Option<&'a str>,
-    /// Names after this one only, be they keys or common prefixes.
+    /// Only names after this one: keys and common prefixes.
     pub(super) after: Option<&'a str>,
     pub(super) limit: usize,
 }
 
-/// One page: the names up to the limit, and whether there are more.
+/// One page of a listing.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) objects: Vec<(String, Object)>,
     pub(super) common_prefixes: Vec<String>,
-    /// The last name of the page, where another page follows.
+    /// The last name of the page; `None` on the last page.
     pub(super) next_after: Option<String>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Listing {
 pub struct Buckets(RwLock<BTreeMap<String, Bucket>>);
 
 impl Buckets {
-    /// Creates a bucket; false where it was there already.
+    /// Creates a bucket; false if it existed.
     pub fn create(&self, bucket: &str) -> bool {
         let mut buckets = self.write();
         let is_new = !buckets.contains_key(bucket);
@@ -79,7 +79,7 @@ impl Buckets {
         self.read().keys().cloned().collect()
     }
 
-    /// Stores an object; creates the bucket where needed.
+    /// Stores an object; creates the bucket if needed.
     pub fn put(&self, bucket: &str, key: &str, object: Object) {
         self.put_many(bucket, [(key.to_owned(), object)]);
     }
@@ -102,9 +102,9 @@ impl Buckets {
         objects.map(|(key, object)| (key.clone(), object.etag(), object.bytes.clone())).collect()
     }
 
-    /// One page of a listing, or `None` where there is no such bucket.
+    /// One page of a listing; `None` if the bucket does not exist.
     ///
-    /// The cost is that of the names returned: a common prefix is stepped over as a whole.
+    /// Its cost depends only on the number of returned names: it skips the keys of a common prefix.
     pub(super) fn list(&self, bucket: &str, query: Query<'_>) -> Option<Listing> {
         let buckets = self.read();
         let bucket = buckets.get(bucket)?;
@@ -149,7 +149,7 @@ impl Buckets {
         Some(page)
     }
 
-    // A panic elsewhere while the lock was held leaves whole objects behind: the map stays good.
+    // Poisoning is harmless: no statement leaves the map half-updated.
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Bucket>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,13 +159,13 @@ impl Buckets {
     }
 }
 
-/// The smallest text after everything that starts with `prefix`.
+/// The smallest text after all texts that start with `prefix`.
 ///
-/// UTF-8 sorts as its characters do, so it is the prefix with its last character raised by one.
+/// It is the prefix with its last character replaced by the next one, because UTF-8 sorts as its characters do.
 fn end_of_prefix(prefix: &str) -> Option<String> {
     let mut end = prefix.to_owned();
     while let Some(last) = end.pop() {
-        // A range of `char` steps over the gap of the surrogates.
+        // A range of `char` skips the surrogates.
         if let Some(next) = (last..=char::MAX).nth(1) {
             end.push(next);
             return Some(end);

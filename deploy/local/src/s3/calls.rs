@@ -1,4 +1,4 @@
-//! What arrived: every request, told by its operation.
+//! The record of all requests.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{encoding, hosts};
 
-/// The operations a test tells apart.
+/// The operations that tests distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
     List,
@@ -27,13 +27,13 @@ pub struct Call {
     pub bucket: String,
     /// Empty for a listing and other calls on a whole bucket.
     pub key: String,
-    /// Where a listing was asked to go on, be it by `start-after` or by a continuation token.
+    /// The name after which a listing starts, from `start-after` or from a continuation token.
     pub start_after: Option<String>,
-    /// Whose credentials signed it, be it in a header or in the URL.
+    /// The access key that signed the request, in a header or in the URL.
     pub access_key: Option<String>,
-    /// The region it was signed for.
+    /// The region in the signature.
     pub region: Option<String>,
-    /// `None` until answered, and for good where the server cut the connection instead.
+    /// `None` until the server answers; stays `None` if it cut the connection instead.
     pub status: Option<u16>,
 }
 
@@ -73,7 +73,7 @@ impl Call {
     }
 }
 
-/// Who signed a request, and for when and where: `key/date/region/s3/aws4_request`.
+/// The credential scope of a signature: `key/date/region/s3/aws4_request`.
 fn scope(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let signed = header.and_then(|value| Some(value.split_once("Credential=")?.1.to_owned()));
@@ -84,11 +84,11 @@ fn scope(headers: &HeaderMap, uri: &Uri) -> Option<String> {
 pub(super) fn query_value(uri: &Uri, name: &str) -> Option<String> {
     let pairs = uri.query().unwrap_or_default().split('&');
     let value = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?.1;
-    // As `s3s` reads it: in a query, but not in a path, `+` is a space.
+    // As `s3s` does: `+` is a space in a query, but not in a path.
     Some(percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned())
 }
 
-/// The requests so far.
+/// All requests so far.
 #[derive(Default)]
 pub(super) struct Calls(Mutex<Log>);
 
@@ -99,16 +99,16 @@ struct Log {
 }
 
 impl Calls {
-    /// Notes an arrival; the number is for [`Self::answered`].
-    pub(super) fn arrived(&self, call: Call) -> usize {
+    /// Records a request, and returns its number for [`Self::record_status`].
+    pub(super) fn record(&self, call: Call) -> usize {
         let mut log = self.lock();
         log.calls.push(call);
         log.cleared + log.calls.len() - 1
     }
 
-    pub(super) fn answered(&self, number: usize, status: u16) {
+    pub(super) fn record_status(&self, number: usize, status: u16) {
         let mut log = self.lock();
-        // A call that was cleared meanwhile has no place to note its answer.
+        // A call that was cleared meanwhile is no longer recorded.
         let call = number.checked_sub(log.cleared).and_then(|index| log.calls.get_mut(index));
         if let Some(call) = call {
             call.status = Some(status);

@@ -1,4 +1,4 @@
-//! CORS as S3 does it: a preflight is answered by rule, and answers to an allowed origin say so.
+//! CORS as in S3: preflights, and response headers for allowed origins.
 
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
@@ -10,14 +10,14 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use s3s::Body;
 
-/// What a rule of this server lets pages read.
+/// Methods that pages of an allowed origin may use.
 const METHODS: &str = "GET, HEAD";
 
-/// Whose pages may read.
+/// The allowed origins.
 #[derive(Default)]
 pub(super) struct Cors(RwLock<BTreeSet<String>>);
 
-/// What a browser says of the page that asks.
+/// The CORS headers of a request.
 pub(super) struct Origin {
     origin: HeaderValue,
     method: Option<HeaderValue>,
@@ -25,7 +25,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// `None` for a request that no page made.
+    /// `None` for a request without `Origin`.
     pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
         let header = |name| request.headers().get(name).cloned();
         Some(Self {
@@ -46,7 +46,7 @@ impl Cors {
         origin.to_str().is_ok_and(|origin| allowed.contains(origin) || allowed.contains("*"))
     }
 
-    /// Answers what a browser asks before a page's request; it is never signed.
+    /// Answers a preflight, which is never signed.
     pub(super) fn preflight(&self, origin: Option<&Origin>) -> Response<Body> {
         let mut answer = Response::new(Body::empty());
         let allowed = origin.filter(|origin| {
@@ -65,7 +65,7 @@ impl Cors {
         answer
     }
 
-    /// Says on an answer that the page may read it.
+    /// Adds the headers that let the page read the answer, if its origin is allowed.
     pub(super) fn mark(&self, origin: Option<&Origin>, headers: &mut HeaderMap) {
         let Some(origin) = origin.filter(|origin| self.allows(&origin.origin)) else { return };
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.origin.clone());

@@ -1,9 +1,8 @@
 //! An S3 server in memory, for the local stack and for tests.
 //!
-//! It speaks the wire format and checks signatures (header and presigned) through `s3s`; what it
-//! stores is an ordered map per bucket, so that a listing costs what it returns and not what the
-//! bucket holds. Keys are exact bytes. Around the service lies a layer that can fail, hold and
-//! count requests as they look on the wire: see [`When`], [`Fault`] and [`Hold`].
+//! `s3s` implements the wire format and checks signatures (header and presigned). Each bucket is an ordered map, so that
+//! the cost of a listing depends on the names it returns, not on the size of the bucket. Keys are exact bytes. A layer
+//! around the service can fail, hold and count requests: see [`When`], [`Fault`] and [`Hold`].
 
 mod auth;
 mod buckets;
@@ -39,14 +38,14 @@ use self::calls::Calls;
 use self::cors::Cors;
 use self::rules::Rules;
 
-/// How a server listens and whom it lets in.
+/// Address and credentials of a server.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Port 0 takes a free one; [`S3Server::endpoint`] says which.
+    /// Port 0 means a free port; [`S3Server::endpoint`] has its number.
     pub listen: SocketAddr,
-    /// Without any, every request is refused.
+    /// If empty, the server refuses every request.
     pub access_keys: Vec<AccessKey>,
-    /// Waited before every answer, as a stand-in for a distant endpoint.
+    /// Delay before every answer, to simulate a distant endpoint.
     pub latency: Duration,
 }
 
@@ -63,7 +62,7 @@ impl Options {
     }
 }
 
-/// What the connections and the handle share.
+/// State that the connections and the handle share.
 #[derive(Default)]
 struct State {
     buckets: Buckets,
@@ -72,7 +71,7 @@ struct State {
     cors: Cors,
 }
 
-/// A running server. Dropped, it closes its port and every connection.
+/// A running server. Dropping it closes its port and every connection.
 pub struct S3Server {
     address: SocketAddr,
     state: Arc<State>,
@@ -81,7 +80,7 @@ pub struct S3Server {
 }
 
 impl S3Server {
-    /// Binds and serves. On return the port answers.
+    /// Starts a server. It answers on return.
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
@@ -89,10 +88,10 @@ impl S3Server {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
 
-        let gate = auth::Gate::new(options.access_keys);
+        let authenticator = auth::Authenticator::new(options.access_keys);
         let mut builder = S3ServiceBuilder::new(service::Service::new(Arc::clone(&state)));
-        builder.set_auth(gate.clone());
-        builder.set_access(gate);
+        builder.set_auth(authenticator.clone());
+        builder.set_access(authenticator);
         builder.set_host(hosts::Hosts);
         let layer = wire::Layer::new(builder.build(), Arc::clone(&state), options.latency);
         tasks.spawn(wire::accept(listener, layer, tasks.clone(), stop.clone()));
@@ -100,7 +99,7 @@ impl S3Server {
         Ok(Self { address, state, tasks, stop })
     }
 
-    /// Closes the port and every connection, and waits until both are closed.
+    /// Closes the port and every connection, and waits until all are closed.
     pub async fn shutdown(self) {
         self.stop.cancel();
         self.tasks.close();
@@ -111,37 +110,37 @@ impl S3Server {
         self.address
     }
 
-    /// The URL clients are given; buckets are the first part of the path.
+    /// The URL for clients; the bucket is the first part of the path.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The same where each bucket has a host of its own, `bucket.localhost`.
+    /// The URL for clients that use a host per bucket, `bucket.localhost`.
     pub fn bucket_host_endpoint(&self) -> String {
         format!("http://{{bucket}}.localhost:{}", self.address.port())
     }
 
-    /// Lets pages of this origin read from browsers (CORS); without one, no page may.
+    /// Allows pages of this origin to read from browsers (CORS). No origin is allowed by default.
     pub fn allow_origin(&self, origin: &str) {
         self.state.cors.allow(origin);
     }
 
-    /// The stored objects, which may be changed while the server runs.
+    /// The stored objects. They may be changed while the server runs.
     pub fn buckets(&self) -> &Buckets {
         &self.state.buckets
     }
 
-    /// Creates a bucket, unless it is there.
+    /// Creates a bucket unless it exists.
     pub fn create_bucket(&self, bucket: &str) {
         self.state.buckets.create(bucket);
     }
 
-    /// Stores an object without a request; creates the bucket where needed.
+    /// Stores an object without a request; creates the bucket if needed.
     pub fn put(&self, bucket: &str, key: &str, bytes: impl Into<Bytes>) {
         self.state.buckets.put(bucket, key, Object::new(bytes));
     }
 
-    /// Stores many objects under one lock: a million keys take seconds.
+    /// Stores many objects under one lock; a million keys take seconds.
     pub fn put_many<K: Into<String>, B: Into<Bytes>>(&self, bucket: &str, objects: impl IntoIterator<Item = (K, B)>) {
         self.state.buckets.put_many(bucket, objects.into_iter().map(|(key, bytes)| (key.into(), Object::new(bytes))));
     }
@@ -150,7 +149,7 @@ impl S3Server {
         self.state.buckets.get(bucket, key)
     }
 
-    /// Removes an object without a request; whether it was there.
+    /// Removes an object without a request. Returns whether it existed.
     pub fn remove(&self, bucket: &str, key: &str) -> bool {
         self.state.buckets.remove(bucket, key)
     }
@@ -160,12 +159,12 @@ impl S3Server {
         self.state.buckets.objects(bucket)
     }
 
-    /// Every request so far in order of arrival, refused ones too.
+    /// Every request so far in order of arrival, including refused ones.
     pub fn calls(&self) -> Vec<Call> {
         self.state.calls.all()
     }
 
-    /// How many requests of one operation arrived.
+    /// The number of requests of one operation.
     pub fn count(&self, op: Op) -> usize {
         self.state.calls.count(op)
     }
@@ -174,28 +173,28 @@ impl S3Server {
         self.state.calls.clear();
     }
 
-    /// Lets matching requests fail, until [`When`]'s count is used up or [`Self::clear_faults`].
+    /// Lets matching requests fail, until the count of [`When`] is reached or [`Self::clear_faults`] is called.
     pub fn fail(&self, when: impl Into<When>, fault: Fault) {
         self.state.rules.fail(when.into(), fault);
     }
 
-    /// Takes back every fault. Holds and hooks stay.
+    /// Removes every fault. Holds and hooks stay.
     pub fn clear_faults(&self) {
         self.state.rules.clear_faults();
     }
 
-    /// Keeps matching requests waiting *before* they take effect, until the hold is released.
+    /// Holds matching requests *before* they take effect, until the hold is released.
     pub fn hold(&self, when: impl Into<When>) -> Hold {
         self.state.rules.hold(when.into())
     }
 
-    /// Keeps the answers of matching requests back *after* they took effect: an object is stored,
-    /// but its writer does not know yet.
+    /// Holds the answers of matching requests *after* they took effect: an object is stored, but its writer does not know
+    /// yet.
     pub fn hold_answer(&self, when: impl Into<When>) -> Hold {
         self.state.rules.hold_answer(when.into())
     }
 
-    /// Runs a closure before each matching request takes effect, to change a bucket while it is listed.
+    /// Runs a hook before each matching request takes effect, for example to change a bucket while it is listed.
     pub fn before(&self, when: impl Into<When>, hook: impl Fn(&Buckets) + Send + Sync + 'static) {
         self.state.rules.before(when.into(), hook);
     }

@@ -1,4 +1,4 @@
-//! What to do to which requests: faults, holds and hooks.
+//! Faults, holds and hooks, and the requests they apply to.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::buckets::Buckets;
 use super::calls::{Call, Op};
 
-/// Which requests a rule is for. Counted from the moment the rule is set, matching requests only.
+/// Which requests a rule applies to. Counts start when the rule is set and include matching requests only.
 #[derive(Debug, Clone, Default)]
 pub struct When {
     op: Option<Op>,
@@ -25,40 +25,40 @@ impl When {
         Self::default()
     }
 
-    /// Every request of an operation. An [`Op`] alone means the same.
+    /// Every request of an operation. An [`Op`] converts to the same.
     pub fn op(op: Op) -> Self {
         Self { op: Some(op), ..Self::default() }
     }
 
-    /// Requests on this key only.
+    /// Only requests on this key.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self
     }
 
-    /// Requests signed with this access key only.
+    /// Only requests that this access key signed.
     #[must_use]
     pub fn access_key(mut self, id: &str) -> Self {
         self.access_key = Some(id.to_owned());
         self
     }
 
-    /// The `n`-th alone, counted from 1.
+    /// Only the `n`-th request, counted from 1.
     #[must_use]
     pub fn nth(mut self, n: usize) -> Self {
         self.skip = n.saturating_sub(1);
         self.times(1)
     }
 
-    /// So many and then no more.
+    /// Only this many requests.
     #[must_use]
     pub fn times(mut self, times: usize) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// All but the first `n`.
+    /// All requests but the first `n`.
     #[must_use]
     pub fn after(mut self, n: usize) -> Self {
         self.skip = n;
@@ -81,20 +81,20 @@ impl From<Op> for When {
 /// One way to fail.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
-    /// Refused with an S3 error, its status and its document; nothing is changed. The credential errors are
+    /// The server refuses the request with an S3 error and changes no object. The credential errors are
     /// `ExpiredToken` (400 on AWS), `AccessDenied`, `InvalidAccessKeyId`, `SignatureDoesNotMatch`,
     /// `RequestTimeTooSkewed` (403); a plain 500 is `InternalError`.
     Error(S3ErrorCode),
-    /// 503 `SlowDown` with `Retry-After`; nothing is changed.
+    /// The server answers 503 `SlowDown` with `Retry-After` and changes no object.
     SlowDown { retry_after_seconds: u64 },
-    /// The request takes effect; half the body is sent, then the connection is reset. An answer
-    /// without a body is not sent at all.
+    /// The request takes effect; the server sends half the body, then resets the connection. It does not send an answer
+    /// without a body.
     Reset,
-    /// The request takes effect; half the body is sent as if it were the whole.
+    /// The request takes effect; the server sends half the body as if it were complete.
     Truncated,
-    /// A listing claims to be truncated, but gives no token to go on with.
+    /// A listing says that it is truncated, but has no continuation token.
     NoContinuationToken,
-    /// The request takes effect, late.
+    /// The request takes effect after this delay.
     Delay(Duration),
 }
 
@@ -114,18 +114,18 @@ struct Rule {
     action: Action,
 }
 
-/// All that is to be done to one request.
+/// All actions for one request.
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) hooks: Vec<Hook>,
     pub(super) delay: Duration,
     pub(super) holds: Vec<Arc<Gate>>,
     pub(super) answer_holds: Vec<Arc<Gate>>,
-    /// The first that was set; two at once would hide each other.
+    /// The fault that was set first; a request has at most one.
     pub(super) fault: Option<Fault>,
 }
 
-/// The rules in force.
+/// The active rules.
 #[derive(Default)]
 pub(super) struct Rules(Mutex<Vec<Rule>>);
 
@@ -154,13 +154,13 @@ impl Rules {
         self.add(when, Action::Run(Arc::new(hook)));
     }
 
-    /// Counts a request against every rule and says what is to be done to it.
+    /// Counts a request in every matching rule and returns the actions for it.
     pub(super) fn plan(&self, call: &Call) -> Plan {
         let mut plan = Plan::default();
         for rule in self.lock().iter_mut().filter(|rule| rule.when.matches(call)) {
-            let turn = rule.seen.checked_sub(rule.when.skip);
+            let number = rule.seen.checked_sub(rule.when.skip);
             rule.seen += 1;
-            if turn.is_none_or(|turn| rule.when.times.is_some_and(|times| turn >= times)) {
+            if number.is_none_or(|number| rule.when.times.is_some_and(|times| number >= times)) {
                 continue;
             }
             match rule.action.clone() {
@@ -183,35 +183,35 @@ impl Rules {
     }
 }
 
-/// Requests kept waiting. Dropped, it releases them.
-#[must_use = "a dropped hold keeps nothing"]
+/// A hold on requests. Dropping it releases them.
+#[must_use = "dropping the hold releases the requests"]
 pub struct Hold {
     gate: Arc<Gate>,
 }
 
 impl Hold {
-    /// Resolves once a request is waiting here, its client still connected.
+    /// Waits until one request is held and its client is still connected.
     pub async fn reached(&self) {
         self.reached_by(1).await;
     }
 
-    /// Resolves once so many requests are waiting here at the same time.
+    /// Waits until this many requests are held at the same time.
     pub async fn reached_by(&self, requests: usize) {
         let mut waiting = self.gate.waiting.subscribe();
         // It cannot fail: the sender lives in the gate.
         waiting.wait_for(|waiting| *waiting >= requests).await.ok();
     }
 
-    /// Resolves once no request is waiting here, such as after its client was killed.
+    /// Waits until no request is held, for example after its client was killed.
     ///
-    /// To wait for this before the release keeps a dead client's request from taking effect.
+    /// Call it before the release, so that the request of a dead client does not take effect.
     pub async fn abandoned(&self) {
         let mut waiting = self.gate.waiting.subscribe();
         // It cannot fail: the sender lives in the gate.
         waiting.wait_for(|waiting| *waiting == 0).await.ok();
     }
 
-    /// Lets the waiting requests go on, and all that come later.
+    /// Releases the held requests; later ones are not held.
     pub fn release(self) {}
 }
 
@@ -221,7 +221,7 @@ impl Drop for Hold {
     }
 }
 
-/// What a [`Hold`] and the requests it keeps share.
+/// State that a [`Hold`] and its requests share.
 #[derive(Default)]
 pub(super) struct Gate {
     open: watch::Sender<bool>,
@@ -229,28 +229,28 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// Waits until the gate is open. A request whose client went away stops counting as waiting.
+    /// Waits until the gate is open. A request whose client disconnected is no longer counted as waiting.
     pub(super) async fn pass(&self) {
         if *self.open.borrow() {
             return;
         }
-        let _waiting = Waiting::enter(&self.waiting);
+        let _waiting = WaitingRequest::enter(&self.waiting);
         let mut open = self.open.subscribe();
         // It cannot fail: the sender lives in `self`.
         open.wait_for(|open| *open).await.ok();
     }
 }
 
-struct Waiting<'a>(&'a watch::Sender<usize>);
+struct WaitingRequest<'a>(&'a watch::Sender<usize>);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingRequest<'a> {
     fn enter(waiting: &'a watch::Sender<usize>) -> Self {
         waiting.send_modify(|waiting| *waiting += 1);
         Self(waiting)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingRequest<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|waiting| *waiting -= 1);
     }

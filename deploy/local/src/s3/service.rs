@@ -1,9 +1,9 @@
 //! The S3 operations, on top of [`Buckets`](super::Buckets).
 //!
-//! `s3s` decodes the path once and keeps it as it is (`//`, `.`, `..`, a leading or trailing `/`),
-//! so keys need no work-around. One limit is left: without `encoding-type=url` a listing writes
-//! control characters raw, where AWS writes character references; XML 1.0 readers turn a raw
-//! carriage return into a newline. Clients that want all keys ask for `url`, as on AWS.
+//! `s3s` decodes the path once and does not normalize it (`//`, `.`, `..`, a leading or trailing `/`), so keys need no
+//! workaround. One difference remains: without `encoding-type=url` a listing has raw control characters, where AWS writes
+//! character references; XML 1.0 readers turn a raw carriage return into a newline. Clients that need such keys use
+//! `encoding-type=url`, as on AWS.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -22,7 +22,7 @@ use super::State;
 use super::buckets::{Object, Query};
 use super::encoding;
 
-/// AWS's page size, the default and the most there is.
+/// AWS's page size: the default and the maximum.
 const MAX_KEYS: i32 = 1000;
 
 pub(super) struct Service {
@@ -94,17 +94,17 @@ impl S3 for Service {
         };
         let page = self.state.buckets.list(&input.bucket, query).ok_or_else(|| s3_error!(NoSuchBucket))?;
 
-        let written = |name: String| if is_url { encoding::url(&name) } else { name };
+        let encode = |name: String| if is_url { encoding::url(&name) } else { name };
         let key_count = i32::try_from(page.objects.len() + page.common_prefixes.len()).ok();
         let contents = page.objects.into_iter().map(|(key, object)| ListedObject {
-            key: Some(written(key)),
+            key: Some(encode(key)),
             size: size(&object.bytes),
             last_modified: Some(modified(&object)),
             e_tag: Some(ETag::Strong(object.etag())),
             storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
             ..ListedObject::default()
         });
-        let prefixes = page.common_prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(written(prefix)) });
+        let prefixes = page.common_prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encode(prefix)) });
         Ok(S3Response::new(ListObjectsV2Output {
             contents: Some(contents.collect()),
             common_prefixes: Some(prefixes.collect()),
@@ -114,9 +114,9 @@ impl S3 for Service {
             key_count,
             max_keys: Some(max_keys),
             name: Some(input.bucket),
-            prefix: Some(written(input.prefix.unwrap_or_default())),
-            delimiter: input.delimiter.map(written),
-            start_after: input.start_after.map(written),
+            prefix: Some(encode(input.prefix.unwrap_or_default())),
+            delimiter: input.delimiter.map(encode),
+            start_after: input.start_after.map(encode),
             encoding_type: input.encoding_type,
             request_charged: None,
         }))
@@ -167,7 +167,7 @@ impl S3 for Service {
         let mut body = BytesMut::new();
         if let Some(mut chunks) = input.body {
             while let Some(chunk) = chunks.next().await {
-                // The body is in memory by now, so what fails here is the digest the writer signed.
+                // The body is already in memory, so an error means that its digest does not match the signature.
                 body.extend_from_slice(&chunk.map_err(|_| s3_error!(BadDigest))?);
             }
         }
@@ -200,7 +200,7 @@ fn modified(object: &Object) -> Timestamp {
     (UNIX_EPOCH + Duration::from_secs(object.modified)).into()
 }
 
-/// What AWS says of an object stored without a type.
+/// The content type that AWS gives to an object stored without one.
 fn default_content_type() -> Option<String> {
     Some("binary/octet-stream".to_owned())
 }

@@ -1,5 +1,5 @@
-//! The server as a client sees it: signed requests over raw sockets, so that no HTTP library
-//! tidies up a path or hides how an answer ended.
+//! The server as a client sees it: signed requests over raw sockets, because HTTP libraries normalize paths and hide how
+//! an answer ended.
 
 mod client;
 mod faults;
@@ -86,7 +86,7 @@ async fn a_presigned_url_for_another_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_put_keeps_what_its_headers_said() {
+async fn a_put_stores_the_values_of_its_headers() {
     let (server, client) = server().await;
     let headers = [
         ("content-type", "application/json"),
@@ -106,7 +106,7 @@ async fn a_put_keeps_what_its_headers_said() {
 }
 
 #[tokio::test]
-async fn a_range_is_a_part_of_the_object() {
+async fn a_range_request_gets_that_part_of_the_object() {
     let (server, client) = server().await;
     server.put("bucket", "key", "0123456789");
     let part = async |range| client.send("GET", "/bucket/key", &[("range", range)], b"").await;
@@ -120,7 +120,7 @@ async fn a_range_is_a_part_of_the_object() {
 }
 
 #[tokio::test]
-async fn buckets_are_created_and_found_over_the_api() {
+async fn buckets_are_created_and_listed_over_the_api() {
     let (_server, client) = server().await;
     assert_eq!(client.send("HEAD", "/made", &[], b"").await.status, 404);
     assert_eq!(client.send("PUT", "/made", &[], b"").await.status, 200);
@@ -133,7 +133,7 @@ async fn buckets_are_created_and_found_over_the_api() {
 }
 
 #[tokio::test]
-async fn every_call_is_on_record_with_its_answer() {
+async fn every_call_is_recorded_with_its_status() {
     let (server, client) = server().await;
     server.put_many("bucket", [("a", "1"), ("b", "2"), ("c", "3")]);
     client.get("/bucket?list-type=2&max-keys=1&start-after=a").await;

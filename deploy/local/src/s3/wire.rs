@@ -1,4 +1,4 @@
-//! HTTP around the service: connections, and the faults as they look on the wire.
+//! HTTP around the service: connections, and faults on the wire.
 
 use std::error::Error;
 use std::io;
@@ -29,17 +29,17 @@ use super::calls::Call;
 use super::cors::Origin;
 use super::rules::{Fault, Plan};
 
-/// Handed to `hyper`, it makes it drop the connection without another byte.
+/// An error that makes `hyper` drop the connection without sending another byte.
 type Abort = Box<dyn Error + Send + Sync>;
 
-/// Accepts until stopped; every connection ends with the server.
+/// Accepts connections until `stop`, which also ends every open connection.
 pub(super) async fn accept(listener: TcpListener, layer: Layer, tasks: TaskTracker, stop: CancellationToken) {
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let stream = match accepted {
             Ok((stream, _)) => stream,
-            // The client was gone before it was accepted, or there are no file handles just now.
+            // The client disconnected before the server accepted it, or the process has no free file handles.
             Err(error) => {
-                tracing::warn!(%error, "connection not accepted");
+                tracing::warn!(event = "s3_accept_failed", %error, "could not accept a connection");
                 continue;
             }
         };
@@ -52,17 +52,17 @@ pub(super) async fn accept(listener: TcpListener, layer: Layer, tasks: TaskTrack
 async fn serve(stream: TcpStream, layer: Layer) {
     let reset = Arc::new(AtomicBool::new(false));
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "connection closed before it was served");
+        tracing::debug!(event = "s3_connection_closed", %error, "connection closed before the first request");
         return;
     }
     let connection = Connection { stream, reset: Arc::clone(&reset) };
     let service = service_fn(move |request| Box::pin(layer.clone().answer(request, Arc::clone(&reset))));
     if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(connection), service).await {
-        tracing::debug!(%error, "connection ended early");
+        tracing::debug!(event = "s3_connection_failed", %error, "connection ended early");
     }
 }
 
-/// The service with the rules of a test around it.
+/// The service together with the rules of a test.
 #[derive(Clone)]
 pub(super) struct Layer {
     service: S3Service,
@@ -86,13 +86,13 @@ impl Layer {
     }
 
     async fn handle(&self, request: Request<Incoming>, reset: Arc<AtomicBool>) -> Result<Response<Body>, Abort> {
-        // Read to its end first: an early refusal would otherwise close the connection in mid-upload.
+        // Read the whole body first: an early refusal would close the connection in the middle of the upload.
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let call = Call::of(&head);
         let is_head = head.method == Method::HEAD;
         let plan = self.state.rules.plan(&call);
-        let number = self.state.calls.arrived(call);
+        let number = self.state.calls.record(call);
 
         let answer = self.perform(Request::from_parts(head, Body::from(body)), &plan).await?;
         if plan.fault == Some(Fault::Reset) {
@@ -103,7 +103,7 @@ impl Layer {
             Some(Fault::NoContinuationToken) => rewrite(answer, |body| without_token(&body)).await?,
             _ => answer,
         };
-        self.state.calls.answered(number, answer.status().as_u16());
+        self.state.calls.record_status(number, answer.status().as_u16());
         Ok(answer)
     }
 
@@ -132,22 +132,22 @@ impl Layer {
 }
 
 fn refusal(code: S3ErrorCode) -> Result<Response<Body>, Abort> {
-    let message = format!("{} was asked for by a test.", code.as_str());
+    let message = format!("A test injected {}.", code.as_str());
     let mut error = S3Error::with_message(code, message);
     error.set_request_id("TESTREQUEST");
     Ok(error.to_http_response()?)
 }
 
-/// The first half with the length of the whole, and then a reset.
+/// Sends the first half of the body with the length of the whole, then resets the connection.
 ///
-/// The half is flushed while the stream is pending; the error after it makes `hyper` drop the connection.
+/// `hyper` sends the half while the stream is pending; the error after it makes `hyper` drop the connection.
 async fn reset_in_mid_body(answer: Response<Body>, is_head: bool, reset: &AtomicBool) -> Result<Response<Body>, Abort> {
     reset.store(true, Ordering::Relaxed);
     let (mut head, body) = answer.into_parts();
     let body = body.collect().await?.to_bytes();
     let half = body.slice(..body.len() / 2);
     if is_head || half.is_empty() {
-        return Err("reset as asked".into());
+        return Err("injected reset".into());
     }
     head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     let frames = stream::unfold(Some(half), |half| async {
@@ -181,7 +181,7 @@ fn without_token(listing: &[u8]) -> Bytes {
     listing.into()
 }
 
-/// A connection that ends in a reset instead of a close, where a fault asked for it.
+/// A connection that ends with a reset instead of a close if a fault requires it.
 struct Connection {
     stream: TcpStream,
     reset: Arc<AtomicBool>,
@@ -192,7 +192,7 @@ impl Drop for Connection {
         if self.reset.load(Ordering::Relaxed)
             && let Err(error) = self.stream.set_zero_linger()
         {
-            tracing::debug!(%error, "connection closed instead of reset");
+            tracing::debug!(event = "s3_reset_failed", %error, "connection closed instead of reset");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The front: lets through to fake-gcs-server what Google would let through.
+//! The proxy before fake-gcs-server: it forwards only requests that Google would accept.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,18 +23,18 @@ use super::oauth::{Oauth, Right};
 use super::rules::{Call, Fault, Op, Rules};
 use super::signed;
 
-pub(super) struct Front {
+pub(super) struct FrontProxy {
     address: SocketAddr,
     /// Host and port of fake-gcs-server.
     backend: String,
     client: Client<HttpConnector, Full<Bytes>>,
     oauth: Oauth,
     rules: Rules,
-    /// Keys that a listing gives at most.
+    /// Maximum number of keys in a listing page.
     page: AtomicUsize,
 }
 
-impl Front {
+impl FrontProxy {
     pub(super) async fn start(backend: String) -> io::Result<(Arc<Self>, JoinSet<()>)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -92,7 +92,7 @@ impl Front {
     async fn answer(&self, op: Op, parts: Parts, body: Bytes, account: &mut Option<String>) -> Response<Full<Bytes>> {
         match self.rules.next(op) {
             Some(Fault::Status(status, reason, wait)) => {
-                let mut answer = refusal(status, reason, "as the test wants it");
+                let mut answer = refusal(status, reason, "injected by a test");
                 if let Some(wait) = wait {
                     answer.headers_mut().insert(header::RETRY_AFTER, wait.into());
                 }
@@ -104,7 +104,7 @@ impl Front {
         }
         let right = match op {
             Op::Token => {
-                let (status, body) = self.oauth.grant(&String::from_utf8_lossy(&body));
+                let (status, body) = self.oauth.answer_token_request(&String::from_utf8_lossy(&body));
                 return answer(status, "application/json", body.to_string());
             }
             Op::Signed => match signed::check(&self.oauth, &parts) {
@@ -124,11 +124,11 @@ impl Front {
         };
         let token =
             parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        let Some(who) = token.and_then(|token| self.oauth.bearer(token)) else {
+        let Some(who) = token.and_then(|token| self.oauth.token_account(token)) else {
             return refusal(401, "authError", "Invalid Credentials");
         };
         *account = Some(who.clone());
-        if self.oauth.may(&who, right) != Some(true) {
+        if self.oauth.has_right(&who, right) != Some(true) {
             let permission = right.permission();
             let message = format!(
                 "{who} does not have {permission} access to the Google Cloud Storage bucket. Permission \
@@ -141,9 +141,9 @@ impl Front {
         if answer.status() != StatusCode::NOT_FOUND {
             return answer;
         }
-        // fake-gcs-server does not say what is missing.
-        let known = self.send(Method::GET, &format!("/storage/v1/b/{bucket}"), Bytes::new(), &[]).await;
-        if known.status() == StatusCode::OK && !matches!(op, Op::List | Op::Put) {
+        // fake-gcs-server does not say whether the bucket or the object is missing.
+        let bucket_answer = self.send(Method::GET, &format!("/storage/v1/b/{bucket}"), Bytes::new(), &[]).await;
+        if bucket_answer.status() == StatusCode::OK && !matches!(op, Op::List | Op::Put) {
             refusal(404, "notFound", &format!("No such object: {bucket}/..."))
         } else {
             refusal(404, "notFound", "The specified bucket does not exist.")
@@ -153,13 +153,13 @@ impl Front {
     async fn forward(&self, parts: Parts, body: Bytes) -> Response<Full<Bytes>> {
         let mut target = parts.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
         let page = self.page.load(Ordering::Relaxed);
-        if let Some(asked) = target.split(['?', '&']).find_map(|pair| pair.strip_prefix("maxResults=")) {
-            let given = asked.parse().unwrap_or(page).min(page);
-            target = target.replacen(&format!("maxResults={asked}"), &format!("maxResults={given}"), 1);
+        if let Some(requested) = target.split(['?', '&']).find_map(|pair| pair.strip_prefix("maxResults=")) {
+            let limit = requested.parse().unwrap_or(page).min(page);
+            target = target.replacen(&format!("maxResults={requested}"), &format!("maxResults={limit}"), 1);
         }
-        let kept = [header::RANGE, header::CONTENT_TYPE, header::ORIGIN, header::ACCEPT_ENCODING];
+        let forwarded = [header::RANGE, header::CONTENT_TYPE, header::ORIGIN, header::ACCEPT_ENCODING];
         let headers: Vec<_> =
-            kept.iter().filter_map(|name| Some((name.clone(), parts.headers.get(name)?.clone()))).collect();
+            forwarded.iter().filter_map(|name| Some((name.clone(), parts.headers.get(name)?.clone()))).collect();
         self.send(parts.method, &target, body, &headers).await
     }
 
@@ -203,7 +203,7 @@ fn operation(parts: &Parts) -> Option<Op> {
     }
 }
 
-/// A refusal in the shape of the JSON API.
+/// A refusal in the format of the JSON API.
 fn refusal(status: u16, reason: &str, message: &str) -> Response<Full<Bytes>> {
     let errors = json!([{"domain": "global", "reason": reason, "message": message}]);
     let body = json!({"error": {"code": status, "message": message, "errors": errors}});

@@ -1,5 +1,4 @@
-//! Google's token server: it checks an assertion as Google documents it, and answers a wrong one in
-//! Google's words.
+//! A token server that checks assertions as Google documents it, and answers with Google's error texts.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 
 const REFRESH_TOKEN: &str = "1//refresh-token-71c9";
 
-/// What an account may do with objects.
+/// A permission of an account on objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     List,
@@ -40,21 +39,23 @@ impl Right {
 }
 
 pub(super) struct Oauth {
-    /// The URL of the token server, which assertions are for.
+    /// The URL of the token server, the audience of assertions.
     token_uri: String,
     accounts: Mutex<HashMap<String, Vec<Right>>>,
+    /// Account and end of each token.
     tokens: Mutex<HashMap<String, (String, Instant)>>,
     lifetime_ms: AtomicU64,
+    /// Seconds that the server's clock is ahead.
     clock: AtomicI64,
 }
 
-/// A private key for the file, and the public half to check with.
+/// A private key for the key file, and its public key for checks.
 struct Key {
     pem: String,
     public: Vec<u8>,
 }
 
-/// All accounts of a test run have the same key: making one takes a good part of a second.
+/// All accounts of a test run have the same key, because making one takes most of a second.
 fn key() -> &'static Key {
     static KEY: OnceLock<Key> = OnceLock::new();
     KEY.get_or_init(|| {
@@ -68,7 +69,7 @@ fn key() -> &'static Key {
     })
 }
 
-/// Whether a signature is that of the one key there is.
+/// Whether a signature was made with the key of all accounts.
 pub(super) fn verify(message: &[u8], signature: &[u8]) -> bool {
     UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &key().public).verify(message, signature).is_ok()
 }
@@ -101,12 +102,12 @@ impl Oauth {
         self.file(name)
     }
 
-    pub(super) fn stranger(&self) -> Value {
-        self.file("stranger")
+    pub(super) fn unknown_account(&self) -> Value {
+        self.file("unknown")
     }
 
-    pub(super) fn person(&self) -> Value {
-        self.accounts().insert("person".to_owned(), Right::ALL.to_vec());
+    pub(super) fn user(&self) -> Value {
+        self.accounts().insert("user".to_owned(), Right::ALL.to_vec());
         json!({
             "type": "authorized_user", "client_id": "client", "client_secret": "client-secret",
             "refresh_token": REFRESH_TOKEN, "token_uri": self.token_uri,
@@ -129,7 +130,7 @@ impl Oauth {
         self.clock.store(ahead, Ordering::Relaxed);
     }
 
-    /// Seconds since 1970, as the server has them.
+    /// Unix time by the server's clock, in seconds.
     pub(super) fn now(&self) -> i64 {
         Timestamp::now().as_second() + self.clock.load(Ordering::Relaxed)
     }
@@ -138,30 +139,30 @@ impl Oauth {
         self.tokens().clear();
     }
 
-    /// Whose token it is, while it is good.
-    pub(super) fn bearer(&self, token: &str) -> Option<String> {
+    /// The account of a valid token.
+    pub(super) fn token_account(&self, token: &str) -> Option<String> {
         let tokens = self.tokens();
         let (account, end) = tokens.get(token)?;
         (Instant::now() < *end).then(|| account.clone())
     }
 
-    /// Whether an account may do something; `None` for an account that is not known.
-    pub(super) fn may(&self, account: &str, right: Right) -> Option<bool> {
+    /// Whether an account has a right; `None` for an unknown account.
+    pub(super) fn has_right(&self, account: &str, right: Right) -> Option<bool> {
         self.accounts().get(account).map(|rights| rights.contains(&right))
     }
 
-    /// Answers a request for a token.
-    pub(super) fn grant(&self, form: &str) -> (u16, Value) {
+    /// Answers a request for a token with status and body.
+    pub(super) fn answer_token_request(&self, form: &str) -> (u16, Value) {
         let field = |name: &str| {
             let value = form.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))?;
             percent_decode_str(value).decode_utf8().ok().map(|value| value.into_owned())
         };
         let account = match field("grant_type").as_deref() {
             Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => {
-                self.asserted(&field("assertion").unwrap_or_default())
+                self.check_assertion(&field("assertion").unwrap_or_default())
             }
             Some("refresh_token") if field("refresh_token").as_deref() == Some(REFRESH_TOKEN) => {
-                Ok("person".to_owned())
+                Ok("user".to_owned())
             }
             Some("refresh_token") => Err("Token has been expired or revoked."),
             _ => return (400, json!({"error": "unsupported_grant_type"})),
@@ -176,18 +177,18 @@ impl Oauth {
         (200, json!({"access_token": token, "expires_in": lifetime.as_secs(), "token_type": "Bearer"}))
     }
 
-    /// The account that an assertion proves.
-    fn asserted(&self, assertion: &str) -> Result<String, &'static str> {
-        let broken = "Invalid JWT.";
-        let (message, signature) = assertion.rsplit_once('.').ok_or(broken)?;
-        let (head, claims) = message.split_once('.').ok_or(broken)?;
-        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| broken);
-        let read = |part: &str| serde_json::from_slice::<Value>(&decode(part)?).map_err(|_| broken);
+    /// Checks an assertion and returns its account, or Google's error text.
+    fn check_assertion(&self, assertion: &str) -> Result<String, &'static str> {
+        let malformed = "Invalid JWT.";
+        let (message, signature) = assertion.rsplit_once('.').ok_or(malformed)?;
+        let (head, claims) = message.split_once('.').ok_or(malformed)?;
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed);
+        let read = |part: &str| serde_json::from_slice::<Value>(&decode(part)?).map_err(|_| malformed);
         let (head, claims) = (read(head)?, read(claims)?);
         if head != json!({"alg": "RS256", "typ": "JWT", "kid": "key-1"}) {
             return Err("Invalid JWT Signature.");
         }
-        let account = claims["iss"].as_str().ok_or(broken)?;
+        let account = claims["iss"].as_str().ok_or(malformed)?;
         if !self.accounts().contains_key(account) {
             return Err("Invalid grant: account not found");
         }
@@ -200,7 +201,7 @@ impl Oauth {
         if claims["scope"] != "https://www.googleapis.com/auth/devstorage.read_write" {
             return Err("Empty or missing scope not allowed.");
         }
-        let (from, until) = (claims["iat"].as_i64().ok_or(broken)?, claims["exp"].as_i64().ok_or(broken)?);
+        let (from, until) = (claims["iat"].as_i64().ok_or(malformed)?, claims["exp"].as_i64().ok_or(malformed)?);
         if from > self.now() || until <= self.now() || until - from > 3_600 {
             return Err("Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. \
                  Check your iat and exp values in the JWT claim.");

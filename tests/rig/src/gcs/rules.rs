@@ -1,4 +1,4 @@
-//! What to do to which calls, and which there were.
+//! Injected faults, and the record of calls.
 
 use std::ops::RangeInclusive;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,39 +12,39 @@ pub enum Op {
     Put,
     Delete,
     Head,
-    /// A request by a signed URL.
+    /// A request with a signed URL.
     Signed,
 }
 
-/// What happens in an answer's place.
+/// A fault that a test injects.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// This status, with Google's reason and perhaps a wait in seconds.
+    /// An error with this status, Google's reason, and `Retry-After` in seconds if given.
     Status(u16, &'static str, Option<u32>),
-    /// The right answer, later.
+    /// The correct answer after a delay.
     Delay(Duration),
-    /// Every token that was handed out so far is void from now on.
+    /// Every token so far becomes invalid.
     Revoke,
 }
 
-/// One request.
+/// One recorded request.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub op: Op,
     /// Path and query, byte for byte.
     pub target: String,
     pub status: u16,
-    /// Who asked, as far as that was proved.
+    /// The authenticated account, if any.
     pub account: Option<String>,
 }
 
 #[derive(Default)]
 pub(super) struct Rules {
-    held: Mutex<Held>,
+    state: Mutex<RuleState>,
 }
 
 #[derive(Default)]
-struct Held {
+struct RuleState {
     faults: Vec<Rule>,
     calls: Vec<Call>,
 }
@@ -57,31 +57,31 @@ struct Rule {
 }
 
 impl Rules {
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, RuleState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add(&self, op: Op, calls: RangeInclusive<usize>, fault: Fault) {
-        self.held().faults.push(Rule { op, calls, seen: 0, fault });
+        self.state().faults.push(Rule { op, calls, seen: 0, fault });
     }
 
     pub(super) fn clear(&self) {
-        *self.held() = Held::default();
+        *self.state() = RuleState::default();
     }
 
     pub(super) fn calls(&self) -> Vec<Call> {
-        self.held().calls.clone()
+        self.state().calls.clone()
     }
 
     pub(super) fn record(&self, call: Call) {
-        self.held().calls.push(call);
+        self.state().calls.push(call);
     }
 
-    /// Counts a call, and gives what is to happen to it.
+    /// Counts a call, and returns its fault, if any.
     pub(super) fn next(&self, op: Op) -> Option<Fault> {
-        let mut held = self.held();
+        let mut state = self.state();
         let mut found = None;
-        for rule in held.faults.iter_mut().filter(|rule| rule.op == op) {
+        for rule in state.faults.iter_mut().filter(|rule| rule.op == op) {
             rule.seen += 1;
             if found.is_none() && rule.calls.contains(&rule.seen) {
                 found = Some(rule.fault.clone());

@@ -1,4 +1,4 @@
-//! Checks V4 signed URLs by what Google documents of them, apart from the code that makes ours.
+//! Checks V4 signed URLs as Google documents them, with no code of the signer in Longshore.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use percent_encoding::percent_decode_str;
 
 use super::oauth::{Oauth, Right, verify};
 
-/// Seven days.
+/// The longest lifetime in seconds: seven days.
 const LONGEST: i64 = 604_800;
 
-/// Why a URL is refused: status and code.
-pub(super) type Refused = (u16, &'static str);
+/// The refusal of a URL: status and code.
+pub(super) type Refusal = (u16, &'static str);
 
-/// Whether a request brings a signature in its query.
+/// Whether a request has a signature in its query.
 pub(super) fn is_signed(parts: &Parts) -> bool {
     parts.uri.query().is_some_and(|query| query.contains("X-Goog-Signature="))
 }
 
-/// The account that signed a URL, if it holds for this request now.
-pub(super) fn check(oauth: &Oauth, parts: &Parts) -> Result<String, Refused> {
-    let malformed: Refused = (400, "AuthenticationRequired");
+/// Checks the signed URL of a request and returns the account that signed it.
+pub(super) fn check(oauth: &Oauth, parts: &Parts) -> Result<String, Refusal> {
+    let malformed: Refusal = (400, "AuthenticationRequired");
     let mut parameters: Vec<&str> = parts.uri.query().unwrap_or_default().split('&').collect();
     let signature = parameters.iter().position(|pair| pair.starts_with("X-Goog-Signature=")).ok_or(malformed)?;
     let signature = unhex(&parameters.remove(signature)["X-Goog-Signature=".len()..]).ok_or(malformed)?;
@@ -70,7 +70,7 @@ pub(super) fn check(oauth: &Oauth, parts: &Parts) -> Result<String, Refused> {
     if oauth.now() > signed_at + seconds {
         return Err((400, "ExpiredToken"));
     }
-    match oauth.may(account, Right::Get) {
+    match oauth.has_right(account, Right::Get) {
         Some(true) => Ok(account.to_owned()),
         Some(false) => Err((403, "AccessDenied")),
         None => Err((403, "InvalidSecurity")),

@@ -1,5 +1,5 @@
--- A few rows of another storage and project, below the ids of all rows to come: statistics that name
--- none of the values that will be asked for.
+-- A few rows of another storage and project, with IDs below those of all later rows. The statistics then include none of
+-- the values in the explained statements.
 INSERT INTO tasks (id, project_id, data, storage_id, storage_key)
 SELECT -n, 999, '{}', 999, 'early/' || n FROM generate_series(1, 5) n;
 INSERT INTO objects (storage_id, key, row_index, task_id, size, sync_id)

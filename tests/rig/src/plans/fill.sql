@@ -1,11 +1,11 @@
--- A Longshore that has been at work for a while: $rows tasks and ledger rows, most of them of one giant storage,
--- a tenth as many annotations, exports, jobs and syncs, a hundredth in quarantine. {settings} is an S3 connection.
+-- A database after long use: {rows} tasks and ledger rows, most of them of one giant storage, a tenth as many
+-- annotations, exports, jobs and syncs, a hundredth as many quarantined objects. {settings} is an S3 connection.
 SET synchronous_commit = off;
 INSERT INTO projects (title) VALUES ('giant'), ('small ones');
 INSERT INTO storages (project_id, kind, direction, settings)
 SELECT CASE WHEN n IN (1, 11) THEN 1 ELSE 2 END, 's3', CASE WHEN n > 10 THEN 'export' ELSE 'import' END, '{settings}'
   FROM generate_series(1, 20) n;
--- Eight rows of ten are of storage 1, in the order of their keys.
+-- Eight of ten rows belong to storage 1, in the order of their keys.
 INSERT INTO tasks (project_id, data, storage_id, storage_key)
 SELECT CASE WHEN n % 10 < 8 THEN 1 ELSE 2 END, jsonb_build_object('image', 's3://photos/' || key),
        CASE WHEN n % 10 < 8 THEN 1 ELSE 2 + n % 9 END, key
@@ -16,7 +16,7 @@ INSERT INTO annotations (task_id, project_id, result) SELECT id, project_id, '[{
 INSERT INTO predictions (task_id, project_id, result) SELECT id, project_id, '[]' FROM tasks WHERE id % 100 = 1;
 INSERT INTO exports (storage_id, unit, unit_id, key, digest, unit_updated_at, sync_id)
 SELECT 11, 'annotation', id, id::text, sha256(id::text::bytea), updated_at, 1 + id % 100 FROM annotations WHERE id > 0;
--- Ended syncs of the last months, two jobs each, and a hundred live ones.
+-- Ended syncs of the last months with two jobs each, and a hundred live syncs.
 INSERT INTO syncs (storage_id, status, requested_by, created_at, started_at, finished_at, reported_at)
 SELECT 1 + n % 20, CASE WHEN n % 1000 = 0 THEN 'failed' ELSE 'completed' END, 'api', at, at, at, at
   FROM (SELECT n, now() - interval '80 days' + n * interval '80 days' / ({rows} / 10) AS at

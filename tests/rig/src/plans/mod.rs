@@ -1,38 +1,38 @@
-//! How Postgres answers the product's own statements: by which scans, and how many pages it touches.
+//! How PostgreSQL runs Longshore's own statements: with which scans, and how many pages it touches.
 //!
-//! The functions of `longshore-db` are called as the product calls them, and the server itself explains every
-//! statement it runs for them (`auto_explain`), statements inside of functions included. Each is asked several
-//! times, so that the plan kept for prepared statements is among those judged; and in each kind of session, with
-//! statistics that are current and with those of tables that have grown since, see [`Statistics`].
+//! The tests call the functions of `longshore-db` as the programs do, and the server explains every statement
+//! (`auto_explain`), including statements inside functions. Each function is called several times, so that the cached
+//! plan of a prepared statement is checked too, in sessions of each [`PlanMode`], with current statistics and with those
+//! of tables that have grown since; see [`Statistics`].
 
 mod log;
 mod statements;
 
 use anyhow::{Context, Result, ensure};
 use longshore_db::{Check, Client, Db, PATIENCE};
-use longshore_local::Place;
+use longshore_local::RunDir;
 use longshore_local::guard::{Folder, Guard};
 use longshore_local::postgres::Postgres;
 use longshore_model::{Connection, S3Connection, Secret, StorageSettings};
 
 use crate::servers;
 
-use log::Explained;
+use log::ExplainedStatement;
 
-/// Postgres makes a plan for all values, if that looks no worse, from the sixth call on.
+/// From the sixth call on, PostgreSQL uses a generic plan if its estimated cost is not higher.
 const CALLS: usize = 7;
 
-/// A table of fewer rows is read whole as quickly as by an index.
+/// Reading a smaller table completely is as fast as using an index.
 const SMALL_TABLE: i64 = 2_000;
 
-/// Rows that the statement of a page may go through: a thousand of each of the four tables that it may join, and
-/// some. More would let a statement pass that reads all ten thousand exports of the smallest database here.
+/// Rows that a statement for one page may read: a thousand in each of four tables, and a margin. It must stay below the
+/// ten thousand exports of the smallest database here, so that a statement that reads all of them fails.
 const PAGE_ROWS: u64 = 5_000;
 
 /// Tables that may become large.
 const TABLES: [&str; 8] = ["tasks", "annotations", "predictions", "objects", "quarantine", "exports", "jobs", "syncs"];
 
-/// Analyzes every table and keeps the statistics as they are from then on.
+/// Analyzes every table and disables autovacuum, so that the statistics no longer change.
 const STOP_STATISTICS: &str = "
     DO $$
     DECLARE name text;
@@ -46,25 +46,25 @@ const STOP_STATISTICS: &str = "
     END
     $$";
 
-/// What the planner knows of the tables when the statements are asked.
+/// The planner's statistics when the statements run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statistics {
     /// Analyzed after the last row.
     Current,
-    /// Analyzed while every table was empty, and never since: a first import, or a first export.
+    /// Analyzed only while every table was empty: a first import or a first export.
     OfEmptyTables,
-    /// Analyzed while the tables held a few rows of another storage and project, and never since.
+    /// Analyzed only while the tables had a few rows of another storage and project.
     OfFewRows,
 }
 
-/// Which plans a session uses for a statement with parameters.
+/// The kind of plan that a session uses for a statement with parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlanMode {
-    /// As Postgres decides: for each set of values, and from the sixth call on perhaps one for all.
+    /// PostgreSQL's choice: a custom plan for each call, and from the sixth call on possibly a generic plan.
     Auto,
-    /// A plan for each set of values.
+    /// A new plan for each call.
     Custom,
-    /// One plan for all values.
+    /// One plan for all parameter values.
     Generic,
 }
 
@@ -81,60 +81,60 @@ impl PlanMode {
     }
 }
 
-/// What came of one step of the product.
+/// The measured statements of one step, for example of claiming a job.
 #[derive(Debug, Clone)]
 pub struct Step {
     pub name: &'static str,
-    /// Pages that one statement of it may touch, of eight KiB each.
+    /// Pages of 8 KiB that one of its statements may touch.
     pub budget: u64,
-    /// Pages that the worst of its statements touched.
+    /// Pages that its worst statement touched.
     pub pages: u64,
-    /// Rows that one statement of it may go through.
+    /// Rows that one of its statements may read.
     pub rows_budget: u64,
-    /// Rows that the worst of its statements went through.
+    /// Rows that its worst statement read.
     pub rows: u64,
-    /// The nodes of the worst statement's plan.
+    /// The scans of the worst statement's plan.
     pub nodes: String,
-    /// Large tables that were read whole, with the statement.
+    /// Large tables that a statement read completely, with the statement.
     pub whole: Vec<String>,
 }
 
 impl Step {
-    /// What is wrong with it, if anything.
+    /// A description of the first exceeded limit, if any.
     pub fn fault(&self) -> Option<String> {
         if let Some(whole) = self.whole.first() {
-            return Some(format!("{}: reads a whole table: {whole}", self.name));
+            return Some(format!("{}: reads a table completely: {whole}", self.name));
         }
         if self.rows > self.rows_budget {
-            let (rows, at_most) = (self.rows, self.rows_budget);
-            return Some(format!("{}: goes through {rows} rows, {at_most} at most: {}", self.name, self.nodes));
+            let (rows, limit) = (self.rows, self.rows_budget);
+            return Some(format!("{}: reads {rows} rows, at most {limit} allowed: {}", self.name, self.nodes));
         }
         (self.pages > self.budget)
-            .then(|| format!("{}: touches {} pages, {} at most: {}", self.name, self.pages, self.budget, self.nodes))
+            .then(|| format!("{}: touches {} pages, at most {} allowed: {}", self.name, self.pages, self.budget, self.nodes))
     }
 }
 
-/// A server for plans alone: its log is read.
+/// A server only for plans, because the tests read its log.
 pub struct Server {
     pub postgres: Postgres,
-    /// Last: it ends the process and removes its folder.
+    /// Dropped last: it ends the process and removes its run directory.
     _guard: Guard,
 }
 
 impl Server {
     pub async fn start() -> Result<Self> {
-        let place = Place::open(servers::folder(&servers::unique("plans")))?;
-        let guard = Guard::watch(&place, Folder::Remove)?;
-        Ok(Self { postgres: Postgres::start(&place, false).await?, _guard: guard })
+        let run_dir = RunDir::open(servers::folder(&servers::unique("plans")))?;
+        let guard = Guard::watch(&run_dir, Folder::Remove)?;
+        Ok(Self { postgres: Postgres::start(&run_dir, false).await?, _guard: guard })
     }
 }
 
-/// A filled database whose server explains what it does.
+/// A filled database whose server explains every statement.
 pub struct Plans<'a> {
     postgres: &'a Postgres,
     name: String,
     url: Secret,
-    /// One connection, so that statements prepared once stay prepared.
+    /// One connection, so that prepared statements stay prepared.
     db: Db,
     large: Vec<String>,
     steps: Vec<Step>,
@@ -142,9 +142,10 @@ pub struct Plans<'a> {
 }
 
 impl<'a> Plans<'a> {
-    /// Fills a fresh database with this many tasks and ledger rows.
+    /// Fills a new database with this many tasks and ledger rows.
     ///
-    /// Of few rows the planner is right to read many whole; `seq_scans` off, it shows whether there is an index.
+    /// With few rows, reading a table completely is the right plan. Without `seq_scans`, the plan shows whether an index
+    /// exists.
     pub async fn fill(
         postgres: &'a Postgres,
         name: &str,
@@ -153,7 +154,7 @@ impl<'a> Plans<'a> {
         statistics: Statistics,
     ) -> Result<Self> {
         let url = Secret::new(postgres.create_database(name).await?);
-        // Filling takes longer than a statement otherwise may.
+        // Filling takes longer than the usual statement timeout.
         let filler = Db::new(&url, "fill", 1, PATIENCE, Check::Always)?;
         filler.migrate().await?;
         let client = filler.client().await?;
@@ -169,7 +170,7 @@ impl<'a> Plans<'a> {
             }
         }
         let fill = include_str!("fill.sql").replace("{rows}", &rows.to_string()).replace("{settings}", &settings);
-        // One after the other: VACUUM may not share a transaction.
+        // One by one, because VACUUM cannot run inside a transaction.
         for statement in fill.split(";\n") {
             client.batch_execute(statement).await.with_context(|| statement.to_owned())?;
         }
@@ -192,7 +193,7 @@ impl<'a> Plans<'a> {
         }
         let mut large = Vec::new();
         for table in TABLES {
-            // Counted: the statistics may know nothing of the rows.
+            // Counted, because the statistics may not include the rows.
             let count: i64 = client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0);
             if count > SMALL_TABLE {
                 large.push(table.to_owned());
@@ -202,17 +203,17 @@ impl<'a> Plans<'a> {
         Ok(Self { postgres, name: name.to_owned(), url, db, large, steps: Vec::new(), rows })
     }
 
-    /// Explains every hot statement, in sessions that use plans of this kind.
+    /// Explains every frequent statement, in sessions with this plan mode.
     pub async fn explain(&mut self, mode: PlanMode) -> Result<Vec<Step>> {
         let set = format!("ALTER DATABASE {} SET plan_cache_mode = {}", self.name, mode.setting());
         self.db.client().await?.batch_execute(&set).await?;
-        // Only sessions that begin later have the setting.
+        // Only new sessions get the setting.
         self.db = Db::new(&self.url, "explained", 1, PATIENCE, Check::Always)?;
-        statements::all(self).await?;
+        statements::explain_all(self).await?;
         Ok(std::mem::take(&mut self.steps))
     }
 
-    /// Does a step of the product several times; nothing of it stays.
+    /// Runs a step several times and records its plans. The work must roll back.
     async fn step(
         &mut self,
         name: &'static str,
@@ -222,7 +223,7 @@ impl<'a> Plans<'a> {
         self.step_over(name, budget, PAGE_ROWS, work).await
     }
 
-    /// The same where a statement may go through this many rows.
+    /// [`Self::step`] for statements that may read this many rows.
     async fn step_over(
         &mut self,
         name: &'static str,
@@ -231,7 +232,7 @@ impl<'a> Plans<'a> {
         work: impl AsyncFn(&mut Client) -> Result<()>,
     ) -> Result<()> {
         let mut client = self.db.client().await?;
-        // Not judged: a fresh session reads the catalog first, which counts as pages too.
+        // Not recorded: a new session reads the catalog first, which adds pages.
         work(&mut client).await.with_context(|| name)?;
         let before = self.postgres.log()?.len();
         for _ in 0..CALLS {
@@ -241,7 +242,7 @@ impl<'a> Plans<'a> {
         let explained = log::read(&log[before..])?;
         ensure!(explained.len() >= CALLS, "the server explained {} statements of {name}", explained.len());
         let worst = explained.iter().max_by_key(|plan| plan.pages).context("a plan")?;
-        let whole = |plan: &Explained| {
+        let whole = |plan: &ExplainedStatement| {
             let table = plan.read_whole.iter().find(|table| self.large.contains(table))?;
             Some(format!("{table} in {}", plan.query))
         };

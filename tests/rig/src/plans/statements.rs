@@ -1,4 +1,4 @@
-//! The hot statements, as the product asks them.
+//! The frequent statements, called as the programs call them.
 
 mod answers;
 
@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use super::Plans;
 
-/// The storage with most of the rows, the export storage beside it, and their project.
+/// The storage with most rows, an export storage, and their project.
 const GIANT: i64 = 1;
 const TARGET: i64 = 11;
 const PROJECT: i64 = 1;
 
-/// Nothing here is sealed with it.
+/// A sealing key that no row uses.
 const SEALING_KEY: &str = "plans:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 const LEASE: Duration = Duration::from_secs(60);
@@ -34,21 +34,21 @@ fn key(number: i64) -> String {
     format!("images/{number:010}.jpg")
 }
 
-/// A thousand keys of the giant in its middle, as a listing gives them.
+/// A thousand keys from the middle of the giant storage, in the order of a listing.
 fn page_of(rows: i64) -> Vec<String> {
     (rows / 2..).filter(|n| n % 10 < 8).take(PAGE as usize).map(key).collect()
 }
 
-pub(super) async fn all(plans: &mut Plans<'_>) -> Result<()> {
-    asking(plans).await?;
-    jobs_and_messages(plans).await?;
-    pages(plans).await?;
-    exporting(plans).await?;
-    answers::showing(plans).await?;
-    looking_after(plans).await
+pub(super) async fn explain_all(plans: &mut Plans<'_>) -> Result<()> {
+    explain_requests(plans).await?;
+    explain_jobs(plans).await?;
+    explain_pages(plans).await?;
+    explain_exports(plans).await?;
+    answers::explain_answers(plans).await?;
+    explain_maintenance(plans).await
 }
 
-async fn asking(plans: &mut Plans<'_>) -> Result<()> {
+async fn explain_requests(plans: &mut Plans<'_>) -> Result<()> {
     plans
         .step("enqueue", 100, async |client| {
             let tx = client.transaction().await?;
@@ -72,7 +72,7 @@ async fn asking(plans: &mut Plans<'_>) -> Result<()> {
     plans.step("storage", 20, async |client| Ok(storages::get(&*client, GIANT).await.map(drop)?)).await
 }
 
-async fn claimed(tx: &Transaction<'_>, job: i64) -> Result<Box<ClaimedJob>> {
+async fn claim(tx: &Transaction<'_>, job: i64) -> Result<Box<ClaimedJob>> {
     let who = Claimant { worker: "worker", process: Uuid::nil() };
     match lifecycle::claim(tx, job, who, LEASE).await? {
         Claim::Job(claimed) => Ok(claimed),
@@ -80,12 +80,12 @@ async fn claimed(tx: &Transaction<'_>, job: i64) -> Result<Box<ClaimedJob>> {
     }
 }
 
-/// How a job ends, for now or for good.
+/// The ways in which an attempt ends.
 const ENDINGS: [(&str, Ending); 5] = [
     ("complete, and close the sync", Ending::Complete),
     ("discard, and fail the sync", Ending::Discard),
     ("back to the queue", Ending::Release),
-    ("put aside for later", Ending::RetryLater),
+    ("retry later", Ending::RetryLater),
     ("split", Ending::Split),
 ];
 
@@ -102,7 +102,7 @@ fn progress_of(counts: &Counts) -> Progress<'_> {
     Progress { extend_by: LEASE, cursor: Some("k"), counts, is_progress: true, passed_keys: 1 }
 }
 
-async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
+async fn explain_jobs(plans: &mut Plans<'_>) -> Result<()> {
     let relay = async |client: &mut Client| {
         let tx = client.transaction().await?;
         let due: Vec<i64> = outbox::take_due(&tx, 500).await?.iter().map(|due| due.job).collect();
@@ -116,7 +116,7 @@ async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
     let counts = Counts { pages: 1, listed: 1, ..Counts::default() };
     let page = async |client: &mut Client| {
         let tx = client.transaction().await?;
-        let claimed = claimed(&tx, job).await?;
+        let claimed = claim(&tx, job).await?;
         jobs::heartbeat(&tx, &[claimed.lease], LEASE).await?;
         jobs::hold_at(&tx, &claimed.fence()).await?;
         Ok(lifecycle::record_page(&tx, claimed.lease, &progress_of(&counts), &[]).await?)
@@ -125,7 +125,7 @@ async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
     for (name, ending) in ENDINGS {
         let work = async |client: &mut Client| {
             let tx = client.transaction().await?;
-            let lease = claimed(&tx, job).await?.lease;
+            let lease = claim(&tx, job).await?.lease;
             match ending {
                 Ending::Complete => lifecycle::complete(&tx, lease).await?,
                 Ending::Discard => lifecycle::discard(&tx, lease, FailureReason::Unavailable, "gone").await?,
@@ -153,7 +153,7 @@ async fn jobs_and_messages(plans: &mut Plans<'_>) -> Result<()> {
     plans.step("rescuer", 1_000, rescue).await
 }
 
-async fn pages(plans: &mut Plans<'_>) -> Result<()> {
+async fn explain_pages(plans: &mut Plans<'_>) -> Result<()> {
     let keys = page_of(plans.rows);
     let page: Vec<(&str, Option<&str>)> = keys.iter().map(|key| (key.as_str(), None)).collect();
     for (name, mode, budget) in [
@@ -167,9 +167,9 @@ async fn pages(plans: &mut Plans<'_>) -> Result<()> {
         };
         plans.step(name, budget, look_up).await?;
     }
-    let bad =
+    let invalid =
         |n: i64| QuarantinedObject::object(format!("bad/{n}"), None, 1, QuarantineReason::InvalidJson, "not JSON");
-    let rows: Vec<QuarantinedObject> = (0..100).map(bad).collect();
+    let rows: Vec<QuarantinedObject> = (0..100).map(invalid).collect();
     let quarantine = async |client: &mut Client| {
         let tx = client.transaction().await?;
         quarantine::insert(&tx, GIANT, 1, &rows).await?;
@@ -177,14 +177,14 @@ async fn pages(plans: &mut Plans<'_>) -> Result<()> {
     };
     plans.step("a hundred objects into quarantine, two out", 3_000, quarantine).await?;
     let native = Native::new(Sealer::parse(&Secret::new(SEALING_KEY))?);
-    // Only a live sync has a storage to work on.
+    // Only a live sync can read its storage.
     let live = "SELECT storage_id, id FROM syncs WHERE finished_at IS NULL ORDER BY id LIMIT 1";
     let row = plans.db.client().await?.query_one(live, &[]).await?;
     let (storage, sync) = (row.get(0), row.get(1));
     plans.step("a job's storage", 20, async |client| Ok(native.storage(client, storage, sync).await.map(drop)?)).await
 }
 
-async fn exporting(plans: &mut Plans<'_>) -> Result<()> {
+async fn explain_exports(plans: &mut Plans<'_>) -> Result<()> {
     let middle: i64 = plans.rows / 20;
     let units: Vec<i64> = (middle..middle + 500).collect();
     let digests =
@@ -195,7 +195,7 @@ async fn exporting(plans: &mut Plans<'_>) -> Result<()> {
         ("a page of tasks to export", include_str!("../../../../shared/db/src/host/tasks_to_export.sql")),
     ];
     for (name, text) in wanted {
-        // Everything behind the middle of the ids; the cursor that the product reads it by is not explained.
+        // All rows after the middle of the IDs. The programs read them with a cursor, which `auto_explain` does not show.
         let until = i64::MAX;
         let (sync, all, tasks, limit) = (1_i64, false, Vec::<i64>::new(), 500_i64);
         let page = async |client: &mut Client| {
@@ -226,7 +226,7 @@ async fn exporting(plans: &mut Plans<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn looking_after(plans: &mut Plans<'_>) -> Result<()> {
+async fn explain_maintenance(plans: &mut Plans<'_>) -> Result<()> {
     let report = async |client: &mut Client| {
         let tx = client.transaction().await?;
         let shown = syncs::lock_unreported(&tx, 200).await?;

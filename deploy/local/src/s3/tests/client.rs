@@ -1,4 +1,4 @@
-//! A client of a few lines: `aws-sigv4` signs, a socket of its own carries one request.
+//! A minimal client: `aws-sigv4` signs, and each request has its own socket.
 
 use std::borrow::Cow;
 use std::io;
@@ -21,14 +21,14 @@ pub(super) struct Client {
     pub(super) token: Option<&'static str>,
 }
 
-/// What came back, whole or not.
+/// A complete or partial answer.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// 0 where not even a status line came.
+    /// 0 if no status line came.
     pub(super) status: u16,
     head: String,
     pub(super) body: Vec<u8>,
-    /// How the connection ended, if not in good order.
+    /// How the connection failed; `None` if the server closed it.
     pub(super) error: Option<io::ErrorKind>,
 }
 
@@ -42,7 +42,7 @@ impl Answer {
         lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Whether as many bytes came as the head promised.
+    /// Whether the body has the length in `content-length`.
     pub(super) fn is_whole(&self) -> bool {
         self.header("content-length").is_some_and(|length| length.parse() == Ok(self.body.len()))
     }
@@ -57,7 +57,7 @@ impl Client {
         self.send("GET", target, &[], b"").await
     }
 
-    /// Sends a signed request; `target` is path and query as they go over the wire.
+    /// Sends a signed request; `target` is path and query as sent.
     pub(super) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let settings = SigningSettings::default();
         let signed = self.sign(method, target, headers, SignableBody::Bytes(body), settings, SystemTime::now());
@@ -90,7 +90,7 @@ impl Client {
         mut settings: SigningSettings,
         time: SystemTime,
     ) -> SigningInstructions {
-        // As S3 signs: the path as it is, and the digest of the body in a header.
+        // As S3 requires: the path is not normalized, and a header has the digest of the body.
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
         if settings.signature_location == SignatureLocation::Headers {

@@ -1,4 +1,4 @@
-//! Each fault as a raw client sees it, and what it leaves behind.
+//! Each fault as a client sees it, and its effect on stored objects.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::server;
 use crate::s3::{Fault, Op, S3ErrorCode, When};
 
 #[tokio::test]
-async fn an_error_is_refused_with_its_own_status_and_code() {
+async fn an_injected_error_has_its_own_status_and_code() {
     let (server, client) = server().await;
     server.put("bucket", "key", "content");
     for (code, status) in [
@@ -48,7 +48,7 @@ async fn a_refused_put_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_reset_comes_in_mid_body() {
+async fn a_reset_comes_in_the_middle_of_the_body() {
     let (server, client) = server().await;
     server.put("bucket", "key", vec![b'x'; 10_000]);
     server.fail(When::op(Op::Get).times(1), Fault::Reset);
@@ -70,7 +70,7 @@ async fn a_reset_put_is_stored_but_not_answered() {
 }
 
 #[tokio::test]
-async fn a_truncated_listing_ends_in_good_order_but_is_no_xml() {
+async fn a_truncated_listing_is_a_complete_answer_but_invalid_xml() {
     let (server, client) = server().await;
     server.put_many("bucket", ["a", "b", "c"].map(|key| (key, "")));
     server.fail(Op::List, Fault::Truncated);
@@ -95,7 +95,7 @@ async fn a_listing_can_claim_to_be_truncated_without_a_token() {
 }
 
 #[tokio::test]
-async fn faults_meet_only_the_calls_they_are_for() {
+async fn faults_apply_only_to_matching_calls() {
     let (server, client) = server().await;
     server.put_many("bucket", ["a", "b"].map(|key| (key, "")));
     server.fail(When::op(Op::Get).key("a").nth(2), Fault::Error(S3ErrorCode::InternalError));
@@ -141,7 +141,7 @@ async fn a_held_put_is_stored_once_released() {
 }
 
 #[tokio::test]
-async fn a_held_answer_belongs_to_a_put_that_is_stored() {
+async fn a_put_whose_answer_is_held_is_already_stored() {
     let (server, client) = server().await;
     let hold = server.hold_answer(Op::Put);
     let (answer, ()) = tokio::join!(client.send("PUT", "/bucket/key", &[], b"content"), async {
@@ -167,7 +167,7 @@ async fn a_held_request_whose_client_died_has_no_effect() {
 }
 
 #[tokio::test]
-async fn a_bucket_can_change_while_it_is_listed() {
+async fn a_hook_can_change_a_bucket_while_it_is_listed() {
     let (server, client) = server().await;
     server.put("bucket", "a", "");
     server.before(When::op(Op::List).nth(2), |buckets| {

@@ -1,4 +1,4 @@
-//! Keys are exact bytes: over the wire, in both directions, and in listings.
+//! Keys are exact bytes: in requests, in answers and in listings.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
@@ -6,7 +6,7 @@ use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use super::server;
 use crate::s3::encoding;
 
-/// What S3 clients escape in paths and signatures: all but the unreserved characters.
+/// Characters that S3 clients escape in paths and signatures: all but the unreserved characters.
 pub(super) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const ESCAPED_IN_PATH: &AsciiSet = &ESCAPED.remove(b'/');
 
@@ -62,7 +62,7 @@ fn path(key: &str) -> String {
     format!("/bucket/{}", utf8_percent_encode(key, ESCAPED_IN_PATH))
 }
 
-/// The names in `<Key>` elements, undone as a client undoes `encoding-type=url`.
+/// The names in `<Key>` elements, decoded as a client decodes `encoding-type=url`.
 fn listed(document: &str) -> Vec<String> {
     let names = document.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
     names.map(|(name, _)| decoded(name)).collect()
@@ -73,7 +73,7 @@ fn decoded(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn odd_keys_are_put_listed_read_and_deleted_as_they_are() {
+async fn odd_keys_are_written_listed_read_and_deleted_unchanged() {
     let (server, client) = server().await;
     let mut keys = odd_keys();
     for key in &keys {
@@ -97,7 +97,7 @@ async fn odd_keys_are_put_listed_read_and_deleted_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_listing_goes_on_after_every_odd_key() {
+async fn a_listing_continues_after_every_odd_key() {
     let (server, client) = server().await;
     let mut keys = odd_keys();
     keys.sort();
@@ -126,7 +126,7 @@ async fn a_key_of_more_than_1024_bytes_is_refused() {
 }
 
 #[test]
-fn the_url_encoding_is_the_one_of_aws() {
+fn the_url_encoding_is_that_of_aws() {
     assert_eq!(encoding::url("test_file(3).png"), "test_file%283%29.png");
     assert_eq!(encoding::url("a b+c/d%e~f*g-h_i.j"), "a+b%2Bc/d%25e%7Ef*g-h_i.j");
     assert_eq!(encoding::url("\u{e4}\n"), "%C3%A4%0A");
@@ -134,14 +134,14 @@ fn the_url_encoding_is_the_one_of_aws() {
 
 proptest! {
     #[test]
-    fn the_url_encoding_can_be_undone(key in any::<String>()) {
+    fn the_url_encoding_can_be_decoded(key in any::<String>()) {
         let encoded = encoding::url(&key);
         prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.*/+%".contains(&byte)));
         prop_assert_eq!(decoded(&encoded), key);
     }
 
     #[test]
-    fn a_token_names_where_it_goes_on(key in any::<String>()) {
+    fn a_token_contains_the_name_it_continues_after(key in any::<String>()) {
         prop_assert_eq!(encoding::name_of(&encoding::token_after(&key)), Some(key));
     }
 }

@@ -1,4 +1,4 @@
-//! Listings: pages, prefixes and groups, against a plain model.
+//! Listings: pages, prefixes and common prefixes, compared with a simple model.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::server;
 use crate::s3::buckets::Query;
 use crate::s3::{Buckets, Object};
 
-/// Every page of a listing, one after the other: all names in order, and the pages' sizes.
+/// Reads all pages of a listing: all names in order, and the sizes of the pages.
 fn list_all(buckets: &Buckets, prefix: &str, delimiter: Option<&str>, limit: usize) -> (Vec<String>, Vec<usize>) {
     let (mut names, mut sizes, mut after) = (Vec::new(), Vec::new(), None);
     loop {
@@ -21,7 +21,7 @@ fn list_all(buckets: &Buckets, prefix: &str, delimiter: Option<&str>, limit: usi
         names.append(&mut found);
         match page.next_after {
             Some(next) => {
-                assert!(after.as_ref() < Some(&next), "the listing stands still at {next:?}");
+                assert!(after.as_ref() < Some(&next), "the listing does not advance after {next:?}");
                 after = Some(next);
             }
             None => return (names, sizes),
@@ -29,7 +29,7 @@ fn list_all(buckets: &Buckets, prefix: &str, delimiter: Option<&str>, limit: usi
     }
 }
 
-/// The names a listing has, found by looking at every key.
+/// The expected names of a listing, from a check of every key.
 fn expected(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>) -> Vec<String> {
     let matching = keys.iter().filter_map(|key| Some((key, key.strip_prefix(prefix)?)));
     let names =
@@ -41,7 +41,7 @@ fn expected(keys: &BTreeSet<String>, prefix: &str, delimiter: Option<&str>) -> V
 }
 
 fn key() -> impl Strategy<Value = String> {
-    // Few characters, so that prefixes and groups meet; the last one has no successor.
+    // Few characters, so that keys share prefixes; the last character has no successor.
     prop::collection::vec(prop::sample::select(vec!['a', 'b', '/', '0', '\u{10ffff}']), 1..6)
         .prop_map(String::from_iter)
 }
@@ -69,7 +69,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_listing_goes_on_by_its_token() {
+async fn a_listing_continues_with_its_token() {
     let (server, client) = server().await;
     server.put_many("bucket", ["a~?>", "b", "d/1", "d/2", "e"].map(|key| (key, "")));
     let first = client.get("/bucket?list-type=2&delimiter=%2F&max-keys=3").await.text().into_owned();

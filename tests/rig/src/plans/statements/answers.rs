@@ -1,4 +1,4 @@
-//! The statements behind answers of the API.
+//! Statements of API requests.
 
 use anyhow::{Context, Result};
 use longshore_db::printed::{self, JsonTable, SizedRow};
@@ -11,7 +11,7 @@ use longshore_uri::ObjectUri;
 
 use super::{GIANT, PROJECT, Plans, key};
 
-pub(super) async fn showing(plans: &mut Plans<'_>) -> Result<()> {
+pub(super) async fn explain_answers(plans: &mut Plans<'_>) -> Result<()> {
     let rows = plans.rows;
     let task = rows / 2;
     plans.step("a task", 20, async |client| Ok(tasks::get(&*client, task).await.map(drop)?)).await?;

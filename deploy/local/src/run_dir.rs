@@ -1,4 +1,4 @@
-//! The folder a stack lives in: data, logs, pid files, passwords.
+//! The run directory of a stack: data, logs, pid files and passwords.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
@@ -7,41 +7,41 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// All that a stack puts into its folder.
+/// Names of everything that a stack puts into its run directory.
 pub(crate) const CONTENTS: [&str; 7] = ["env", "logs", "pids", "postgres", "rabbitmq", "redis", "secrets"];
 
-/// A folder that holds one stack.
+/// The run directory of one stack.
 ///
-/// Every process of the stack works below it (see [`Place::processes`]), so that a stale pid file can never
-/// make us signal a stranger's process.
+/// The working directory of every process of the stack is inside it (see [`RunDir::processes`]), so a stale pid file
+/// cannot make us signal a process of another program.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct RunDir {
     root: PathBuf,
 }
 
-/// A live process that a pid file of the place names.
+/// A live process that has a pid file in the run directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedProcess {
     pub name: String,
     pub pid: i32,
 }
 
-impl Place {
-    /// Makes the folder, or opens the one an earlier stack left behind.
+impl RunDir {
+    /// Creates the directory, or opens that of an earlier stack.
     pub fn open(root: impl AsRef<Path>) -> Result<Self> {
         let root = root.as_ref();
         fs::create_dir_all(root).with_context(|| format!("make {}", root.display()))?;
         let root = root.canonicalize().with_context(|| format!("find {}", root.display()))?;
 
-        let place = Self { root };
+        let run_dir = Self { root };
         for name in ["pids", "logs", "secrets"] {
-            place.folder(name)?;
+            run_dir.folder(name)?;
         }
-        fs::set_permissions(place.root.join("secrets"), Permissions::from_mode(0o700))?;
-        Ok(place)
+        fs::set_permissions(run_dir.root.join("secrets"), Permissions::from_mode(0o700))?;
+        Ok(run_dir)
     }
 
-    /// The place at `root`, if a stack has ever been there.
+    /// The run directory at `root`, if a stack ever used it.
     pub fn find(root: impl AsRef<Path>) -> Option<Self> {
         let root = root.as_ref().canonicalize().ok()?;
         root.join("pids").is_dir().then_some(Self { root })
@@ -51,7 +51,7 @@ impl Place {
         &self.root
     }
 
-    /// A folder of the place, made if it isn't there.
+    /// A folder inside, created if it does not exist.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let path = self.root.join(name);
         DirBuilder::new().recursive(true).mode(0o755).create(&path).with_context(|| format!("make {name}"))?;
@@ -66,19 +66,21 @@ impl Place {
         self.root.join("pids").join(name)
     }
 
-    /// Shell `KEY=value` lines for whoever wants to use the running stack.
+    /// The file of shell lines `KEY=value` for users of the running stack.
     pub fn env_file(&self) -> PathBuf {
         self.root.join("env")
     }
 
-    /// 32 random bytes in hex, the same for as long as the place exists: servers keep their passwords in their data.
+    /// 32 random bytes in hex. They stay the same while the directory exists, because servers store their passwords in
+    /// their data.
     pub fn secret(&self, name: &str) -> Result<String> {
         let path = self.root.join("secrets").join(name);
         if let Ok(secret) = fs::read_to_string(&path) {
             return Ok(secret);
         }
         let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-        // Linked whole to its name: of several who make it at once, all read the first one's.
+        // Write the file completely, then link it: processes that create the secret at the same time all read the
+        // first one.
         let draft = path.with_extension(&secret[..16]);
         write_private(&draft, &secret)?;
         let linked = fs::hard_link(&draft, &path);
@@ -91,15 +93,15 @@ impl Place {
         }
     }
 
-    /// Every process with a pid file that still runs, by name.
-    pub fn processes(&self) -> Vec<Recorded> {
+    /// Every running process that has a pid file, ordered by name.
+    pub fn processes(&self) -> Vec<RecordedProcess> {
         let Ok(files) = fs::read_dir(self.root.join("pids")) else { return Vec::new() };
-        let mut found: Vec<Recorded> = files
+        let mut found: Vec<RecordedProcess> = files
             .flatten()
             .filter_map(|file| {
                 let name = file.file_name().into_string().ok()?;
                 let pid = fs::read_to_string(file.path()).ok()?.trim().parse().ok()?;
-                let process = Recorded { name, pid };
+                let process = RecordedProcess { name, pid };
                 self.is_ours(&process).then_some(process)
             })
             .collect();
@@ -107,13 +109,13 @@ impl Place {
         found
     }
 
-    /// Whether the process is alive and works in this place. Of one that ended, or whose number was given to
-    /// another program since, neither can be said.
-    pub fn is_ours(&self, process: &Recorded) -> bool {
+    /// Whether the process is alive and its working directory is inside this one. False for a process that ended, also
+    /// if another program has its pid now.
+    pub fn is_ours(&self, process: &RecordedProcess) -> bool {
         fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|cwd| cwd.starts_with(&self.root))
     }
 
-    /// Removes what the stack put into the folder, and the folder if nothing else is in it. The stack must be stopped.
+    /// Removes what the stack put into the directory, and the directory if it is empty then. The stack must be stopped.
     pub fn remove(&self) -> Result<()> {
         for path in CONTENTS.map(|name| self.root.join(name)) {
             let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -124,7 +126,7 @@ impl Place {
                 _ => {}
             }
         }
-        // What isn't ours may be in it.
+        // It fails if there are files of other programs, which stay.
         fs::remove_dir(&self.root).ok();
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The main job, act by act: import images, import task files, again, annotate, export.
+//! The main job step by step: import images, import task files, import both again, annotate, export.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::longshore::Longshore;
-use super::oracle::{Checks, number};
+use super::checks::{Checks, number};
 use super::report::{self, grouped};
-use super::stage::Stage;
-use super::tasks::{Gives, TaskFile};
+use super::stack::DemoStack;
+use super::tasks::{ExpectedResult, TaskFile};
 use super::{images, tasks};
 
 const IMAGES: u32 = 5_000;
@@ -25,64 +25,64 @@ const EXPORT_BUCKET: &str = "demo-annotations";
 
 const LABEL_CONFIG: &str = r#"<View><Image name="image" value="$image"/><Choices name="kind" toName="image"><Choice value="Day"/><Choice value="Night"/></Choices></View>"#;
 
-/// Plays it all on a stack below `root` and says what was compared.
-pub(super) async fn play(root: &Path) -> Result<Checks> {
+/// Runs the scenario on a stack below `root` and returns all checks.
+pub(super) async fn run(root: &Path) -> Result<Checks> {
     let started = Instant::now();
     report::section("A private stack");
-    let stage = Stage::start(root).await?;
+    let stack = DemoStack::start(root).await?;
     let what = "PostgreSQL, RabbitMQ, Redis, S3, a scheduler, two workers";
     report::row("running", &format!("{what} ({:.1} s)", started.elapsed().as_secs_f64()));
 
-    let demo = Demo::new(&stage)?;
+    let demo = Demo::new(&stack)?;
     let checks = tokio::select! {
-        checks = demo.play() => checks?,
-        ended = stage.until_one_ends() => bail!(ended),
+        checks = demo.run() => checks?,
+        ended = stack.until_one_ends() => bail!(ended),
     };
 
     report::section("Stop");
     let stopping = Instant::now();
-    stage.stop().await?;
-    report::row("stopped", &format!("everything that was started ({:.1} s)", stopping.elapsed().as_secs_f64()));
+    stack.stop().await?;
+    report::row("stopped", &format!("all programs ({:.1} s)", stopping.elapsed().as_secs_f64()));
     report::row("took", &format!("{:.0} s in all", started.elapsed().as_secs_f64()));
     Ok(checks)
 }
 
 struct Demo<'a> {
-    stage: &'a Stage,
+    stack: &'a DemoStack,
     longshore: Longshore,
     files: Vec<TaskFile>,
 }
 
 impl<'a> Demo<'a> {
-    fn new(stage: &'a Stage) -> Result<Self> {
-        let longshore = Longshore::new(stage.scheduler.url(), stage.s3.endpoint(), &stage.settings)?;
-        Ok(Self { stage, longshore, files: tasks::make()? })
+    fn new(stack: &'a DemoStack) -> Result<Self> {
+        let longshore = Longshore::new(stack.scheduler.url(), stack.s3.endpoint(), &stack.settings)?;
+        Ok(Self { stack, longshore, files: tasks::make()? })
     }
 
-    /// Puts images and task files into their buckets.
+    /// Fills the buckets with images and task files.
     async fn fill(&self) -> Result<()> {
         report::section("Two buckets");
         let images = tokio::task::spawn_blocking(|| images::make(IMAGES)).await??;
         let bytes: usize = images.iter().map(|(_, bytes)| bytes.len()).sum();
         let size = format!("{} x {} pixels", images::WIDTH, images::HEIGHT);
         let text =
-            format!("{:>5} PNG images of {size}, {} kB, no two alike", grouped(images.len()), grouped(bytes / 1_000));
+            format!("{:>5} PNG images of {size}, {} kB, all different", grouped(images.len()), grouped(bytes / 1_000));
         report::row(IMAGE_BUCKET, &text);
-        self.stage.s3.put_many(IMAGE_BUCKET, images);
-        // What the file filter has to leave out.
-        self.stage.s3.put(IMAGE_BUCKET, "images/", "");
-        self.stage.s3.put(IMAGE_BUCKET, "images/README.txt", "Made by the demo.");
+        self.stack.s3.put_many(IMAGE_BUCKET, images);
+        // The file filter must skip these two.
+        self.stack.s3.put(IMAGE_BUCKET, "images/", "");
+        self.stack.s3.put(IMAGE_BUCKET, "images/README.txt", "Made by the demo.");
 
-        let bad = self.files.iter().filter(|file| matches!(file.gives, Gives::Quarantine(_))).count();
+        let bad = self.files.iter().filter(|file| matches!(file.expected, ExpectedResult::Quarantine(_))).count();
         let text =
-            format!("{:>5} JSON files with one task or several, plain and gzip; {bad} of them bad", self.files.len());
+            format!("{:>5} JSON files with one or more tasks, some gzipped; {bad} of them invalid", self.files.len());
         report::row(FILE_BUCKET, &text);
-        self.stage.s3.put_many(FILE_BUCKET, self.files.iter().map(|file| (file.key.clone(), file.bytes.clone())));
-        self.stage.s3.create_bucket(EXPORT_BUCKET);
+        self.stack.s3.put_many(FILE_BUCKET, self.files.iter().map(|file| (file.key.clone(), file.bytes.clone())));
+        self.stack.s3.create_bucket(EXPORT_BUCKET);
         Ok(())
     }
 
-    async fn play(&self) -> Result<Checks> {
+    async fn run(&self) -> Result<Checks> {
         self.fill().await?;
         let mut checks = Checks::default();
         report::section("A project and its storages");
@@ -95,17 +95,17 @@ impl<'a> Demo<'a> {
         let export = [EXPORT_BUCKET, "--export", "--prefix", "annotations", "--json-suffix"];
         let export = self.create(&[&storage[..], &export].concat()).await?;
 
-        report::section("Import images: each object becomes a task");
+        report::section("Import images: one task per object");
         let keys = self.image_keys();
         checks.count("image bucket", "images", usize::try_from(IMAGES)?, keys.len());
-        let sync = self.sync(images, self.stage.s3.objects(IMAGE_BUCKET).len()).await?;
+        let sync = self.sync(images, self.stack.s3.objects(IMAGE_BUCKET).len()).await?;
         let counters = [("matched", keys.len()), ("created", keys.len()), ("existed", 0), ("quarantined", 0)];
         checks.sync("images", &sync, "completed", &counters);
 
-        report::section("Import task files: each object holds tasks");
-        let bad = self.files.iter().filter(|file| matches!(file.gives, Gives::Quarantine(_))).count();
+        report::section("Import task files: objects contain tasks");
+        let bad = self.files.iter().filter(|file| matches!(file.expected, ExpectedResult::Quarantine(_))).count();
         let good = self.files.len() - bad;
-        let items = self.files.iter().map(|file| if let Gives::Tasks(items) = &file.gives { items.len() } else { 0 });
+        let items = self.files.iter().map(|file| if let ExpectedResult::Tasks(items) = &file.expected { items.len() } else { 0 });
         let counters = [
             ("matched", good + bad),
             ("created", items.sum()),
@@ -118,7 +118,7 @@ impl<'a> Demo<'a> {
         let quarantine = self.longshore.quarantine(files).await?;
         show_quarantine(&quarantine);
 
-        report::section("Import both again: nothing new");
+        report::section("Import both again: no new objects");
         let sync = self.sync(images, keys.len()).await?;
         checks.sync("images again", &sync, "completed", &[("created", 0), ("existed", keys.len())]);
         let sync = self.sync(files, self.files.len()).await?;
@@ -130,13 +130,13 @@ impl<'a> Demo<'a> {
         checks.images(IMAGE_BUCKET, &keys, &of_images);
         checks.files(&self.files, &of_files);
         checks.quarantine(&self.files, &quarantine);
-        let made = self.files.iter().map(|file| (&file.key, file.bytes.as_slice())).collect::<BTreeMap<_, _>>();
-        let there = self.stage.s3.objects(FILE_BUCKET);
-        let same = there.iter().filter(|(key, _, bytes)| made.get(key).is_some_and(|made| made == bytes)).count();
-        checks.count("file bucket", "files as they were made", tasks::FILES, same);
+        let original = self.files.iter().map(|file| (&file.key, file.bytes.as_slice())).collect::<BTreeMap<_, _>>();
+        let stored = self.stack.s3.objects(FILE_BUCKET);
+        let same = stored.iter().filter(|(key, _, bytes)| original.get(key).is_some_and(|file| file == bytes)).count();
+        checks.count("file bucket", "unchanged files", tasks::FILES, same);
 
         self.annotate_and_export(project, export, &of_images, &mut checks).await?;
-        report::section("Every count against the buckets themselves");
+        report::section("Every count compared with the buckets");
         checks.print();
         Ok(checks)
     }
@@ -164,16 +164,16 @@ impl<'a> Demo<'a> {
             .files
             .iter()
             .map(|file| {
-                if let Gives::Tasks(items) = &file.gives { items.iter().map(|item| item.annotations).sum() } else { 0 }
+                if let ExpectedResult::Tasks(items) = &file.expected { items.iter().map(|item| item.annotations).sum() } else { 0 }
             })
             .sum();
         let expected = ANNOTATIONS + from_files;
-        report::row("annotations", &format!("{ANNOTATIONS} made by hand, {from_files} came with files"));
+        report::row("annotations", &format!("{ANNOTATIONS} made in the demo, {from_files} imported with files"));
         checks.count("annotations", "all", expected, annotations(&tasks));
 
         let sync = self.sync(export, expected).await?;
         checks.sync("export", &sync, "completed", &[("exported", expected), ("quarantined", 0)]);
-        let before = self.stage.s3.objects(EXPORT_BUCKET);
+        let before = self.stack.s3.objects(EXPORT_BUCKET);
         let parse = |(key, _, bytes): &(String, String, bytes::Bytes)| {
             Ok((key.clone(), serde_json::from_slice(bytes).with_context(|| format!("exported object {key}"))?))
         };
@@ -182,8 +182,8 @@ impl<'a> Demo<'a> {
 
         let sync = self.sync(export, expected).await?;
         checks.sync("export again", &sync, "completed", &[("exported", 0)]);
-        let same = before == self.stage.s3.objects(EXPORT_BUCKET);
-        checks.same("export again", "bucket", "as before", if same { "as before" } else { "changed" });
+        let same = before == self.stack.s3.objects(EXPORT_BUCKET);
+        checks.same("export again", "bucket", "unchanged", if same { "unchanged" } else { "changed" });
 
         let (key, body) = objects.iter().max_by_key(|(_, body)| body["id"].as_i64()).context("an exported object")?;
         report::section(&format!("One exported object: s3://{EXPORT_BUCKET}/{key}"));
@@ -191,12 +191,12 @@ impl<'a> Demo<'a> {
         Ok(())
     }
 
-    /// Runs a command that makes something, and returns its id.
+    /// Runs a `create` command and returns the new ID.
     async fn create(&self, arguments: &[&str]) -> Result<i64> {
         self.longshore.run(arguments).await?["id"].as_i64().context("an id")
     }
 
-    /// Syncs a storage to the end and sums it up.
+    /// Syncs a storage to the end and prints a summary.
     async fn sync(&self, storage: i64, objects: usize) -> Result<Value> {
         let (storage, objects) = (storage.to_string(), objects.to_string());
         let sync = self.longshore.run(&["sync", "start", &storage, "--follow", "--expect", &objects]).await?;
@@ -204,9 +204,9 @@ impl<'a> Demo<'a> {
         Ok(sync)
     }
 
-    /// The images as the bucket has them now.
+    /// Keys of the images in the bucket.
     fn image_keys(&self) -> Vec<String> {
-        let keys = self.stage.s3.objects(IMAGE_BUCKET).into_iter().map(|(key, ..)| key);
+        let keys = self.stack.s3.objects(IMAGE_BUCKET).into_iter().map(|(key, ..)| key);
         keys.filter(|key| key.starts_with("images/") && key.ends_with(".png")).collect()
     }
 }
@@ -215,7 +215,7 @@ fn is_of_image(task: &Value) -> bool {
     task["data"].get("image").is_some()
 }
 
-/// What a sync did, in words.
+/// Prints what a sync did.
 fn summarize(sync: &Value) {
     let count = |name: &str| number(&sync["counts"][name]);
     let time = |name: &str| sync[name].as_str().and_then(|time| time.parse::<Timestamp>().ok());
@@ -226,9 +226,9 @@ fn summarize(sync: &Value) {
         (moved, "objects", format!("exported {}", grouped(moved)))
     } else {
         let created = count("created");
-        let set_aside = grouped(count("quarantined") + count("still_quarantined"));
+        let quarantined = grouped(count("quarantined") + count("still_quarantined"));
         let text = format!(
-            "created {}, already there {}, quarantined {set_aside}",
+            "created {}, already there {}, quarantined {quarantined}",
             grouped(created),
             grouped(count("existed"))
         );
@@ -239,14 +239,14 @@ fn summarize(sync: &Value) {
     report::row(&status, &format!("{text} ({took:.2} s{rate})"));
 }
 
-/// Whole things a second; `None` where there are none, or no time to divide by.
+/// Items per second, rounded down; `None` if it would be 0, or if no time passed.
 fn per_second(moved: usize, seconds: f64) -> Option<usize> {
     let micros = Duration::try_from_secs_f64(seconds).ok()?.as_micros();
     let rate = (moved as u128 * 1_000_000).checked_div(micros).filter(|rate| *rate > 0)?;
     usize::try_from(rate).ok()
 }
 
-/// How many were set aside for each reason, with one of them.
+/// Prints the number of quarantined objects for each reason, with one example.
 fn show_quarantine(rows: &[Value]) {
     let mut by_reason: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for row in rows {
@@ -254,6 +254,6 @@ fn show_quarantine(rows: &[Value]) {
     }
     for (reason, rows) in by_reason {
         let text = |name: &str| rows[0][name].as_str().unwrap_or_default();
-        report::row(&format!("{:>4} {reason}", rows.len()), &format!("such as {}: {}", text("key"), text("detail")));
+        report::row(&format!("{:>4} {reason}", rows.len()), &format!("for example {}: {}", text("key"), text("detail")));
     }
 }

@@ -1,4 +1,4 @@
-//! Freezing a process at a step of its work: by a lock that the test holds in the database, by SIGSTOP, or for good.
+//! Stops a process at a step of its work: with database locks of the test, with SIGSTOP, or by killing it.
 
 use std::fs;
 
@@ -7,23 +7,23 @@ use tokio_postgres::Client;
 
 use crate::rig::{Rig, until};
 
-/// Locks in the database. Who needs them waits until they are released.
-#[must_use = "dropped, the locks are released"]
-pub struct Frozen {
+/// Locks in the database. Processes that need them wait until the release.
+#[must_use = "dropping releases the locks"]
+pub struct DatabaseLocks {
     locks: Client,
-    /// A connection of its own: inside a transaction the list of processes does not change.
+    /// A second connection: inside a transaction, `pg_stat_activity` does not change.
     watch: Client,
 }
 
-impl Frozen {
-    /// Waits until a process stands still in a statement that starts with these words.
+impl DatabaseLocks {
+    /// Waits until a process is blocked in a statement that starts with this text.
     pub async fn reached(&self, statement: &str) {
         self.reached_by(statement, 1).await;
     }
 
-    /// Waits until so many processes stand still there at the same time.
+    /// Waits until this many processes are blocked in such a statement at the same time.
     pub async fn reached_by(&self, statement: &str, processes: i64) {
-        until(&format!("{processes} processes wait in {statement:?}"), || async {
+        until(&format!("{processes} processes are blocked in {statement:?}"), || async {
             let waiting = "SELECT count(*) FROM pg_stat_activity
                             WHERE datname = current_database() AND wait_event_type = 'Lock'
                               AND starts_with(query, $1)";
@@ -33,7 +33,7 @@ impl Frozen {
         .await;
     }
 
-    /// Releases the locks; in force on return.
+    /// Releases the locks. They are released on return.
     pub async fn release(self) {
         self.locks.batch_execute("ROLLBACK").await.expect("the locks are released");
     }
@@ -41,16 +41,16 @@ impl Frozen {
 
 impl Rig {
     /// Takes the locks of a statement: `LOCK TABLE …`, or `SELECT … FOR UPDATE`.
-    pub async fn freeze(&self, statement: &str) -> Frozen {
+    pub async fn freeze(&self, statement: &str) -> DatabaseLocks {
         let (locks, watch) = (self.database().await, self.database().await);
-        locks.batch_execute(&format!("BEGIN; {statement}")).await.expect("the locks are free");
-        Frozen { locks, watch }
+        locks.batch_execute(&format!("BEGIN; {statement}")).await.expect("the locks are available");
+        DatabaseLocks { locks, watch }
     }
 
-    /// Which worker has a job of the sync in hand.
-    pub async fn holder(&self, sync: i64) -> usize {
+    /// Waits until a worker has a lease on a job of the sync, and returns the worker's index.
+    pub async fn leasing_worker(&self, sync: i64) -> usize {
         let db = self.database().await;
-        until("a worker has the job", || async {
+        until("a worker has a lease on the job", || async {
             let row = db
                 .query_opt("SELECT leased_by FROM jobs WHERE sync_id = $1 AND state = 'running' LIMIT 1", &[&sync])
                 .await
@@ -61,18 +61,18 @@ impl Rig {
         .await
     }
 
-    /// Waits until so many jobs of a sync are held by a worker.
-    pub async fn until_in_hand(&self, sync: i64, jobs: i64) {
+    /// Waits until exactly this many jobs of a sync have a lease.
+    pub async fn until_leased(&self, sync: i64, jobs: i64) {
         let db = self.database().await;
-        until(&format!("{jobs} jobs of sync {sync} are in hand"), || async {
-            let held = "SELECT count(lease_until) FROM jobs WHERE sync_id = $1";
-            let row = db.query_one(held, &[&sync]).await.expect("jobs");
+        until(&format!("{jobs} jobs of sync {sync} have a lease"), || async {
+            let leased = "SELECT count(lease_until) FROM jobs WHERE sync_id = $1";
+            let row = db.query_one(leased, &[&sync]).await.expect("jobs");
             (row.get::<_, i64>(0) == jobs).then_some(())
         })
         .await;
     }
 
-    /// Lets the leases on a sync's jobs run out, as time would.
+    /// Lets the leases on a sync's jobs expire now.
     pub async fn expire_leases(&self, sync: i64) {
         self.database()
             .await
@@ -84,7 +84,7 @@ impl Rig {
             .expect("leases expire");
     }
 
-    /// Starts a killed worker again, and lets the leases of all dead ones run out, as time would.
+    /// Starts a killed worker again, and lets the leases of all dead workers expire now.
     pub async fn restart_worker(&self, index: usize) {
         let alive: Vec<String> =
             self.workers.iter().filter_map(|worker| worker.process.pid()).map(|pid| format!("%-{pid}")).collect();
@@ -102,19 +102,20 @@ impl Rig {
         worker.until_ready().await.expect("a worker becomes ready again");
     }
 
-    /// Stops a worker in the middle of whatever it does, until [`Rig::wake_worker`].
+    /// Stops a worker with SIGSTOP until [`Rig::wake_worker`].
     pub async fn stop_worker(&self, index: usize) {
         let process = &self.workers[index].process;
         process.signal(Signal::SIGSTOP).expect("a worker can be stopped");
         let stat = format!("/proc/{}/stat", process.pid().expect("it runs"));
-        until("the worker stands still", || async {
+        until("the worker is stopped", || async {
             let stat = fs::read_to_string(&stat).expect("a process has a state");
-            // After the name in parentheses comes the state.
+            // The state follows the name in parentheses.
             stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')).then_some(())
         })
         .await;
     }
 
+    /// Lets a stopped worker continue.
     pub fn wake_worker(&self, index: usize) {
         self.workers[index].process.signal(Signal::SIGCONT).expect("a worker can be woken");
     }
@@ -129,7 +130,7 @@ impl Rig {
     /// Waits until a counter of a sync has reached a value.
     pub async fn until_counted(&self, sync: i64, counter: &str, value: i64) {
         let path = format!("/api/syncs/{sync}");
-        until(&format!("sync {sync} has counted {value} {counter}"), || async {
+        until(&format!("counter {counter} of sync {sync} reaches {value}"), || async {
             let row = self.get(&path).await;
             (row["counts"][counter].as_i64().expect("a counter") >= value).then_some(())
         })
@@ -137,7 +138,7 @@ impl Rig {
     }
 }
 
-/// A worker's name ends with its process id.
+/// Whether a worker's name ends with this pid.
 fn is_named(name: &str, pid: u32) -> bool {
     name.rsplit('-').next() == Some(pid.to_string().as_str())
 }

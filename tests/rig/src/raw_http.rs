@@ -1,9 +1,9 @@
-//! An HTTP client of a few lines that sends a URL byte for byte: others tidy its path first.
+//! A minimal HTTP client that sends a URL byte for byte. Other clients normalize its path.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What came back.
+/// A complete answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
@@ -11,23 +11,23 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body as far as it is text.
+    /// The body as text; invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
-/// Reads a URL that must be ready to be sent.
+/// Sends a GET request. The URL must be percent-encoded.
 pub async fn get(url: &str) -> Answer {
     send("GET", url, &[], b"").await
 }
 
-/// Sends one request over a connection of its own.
+/// Sends one request over a new connection.
 ///
-/// HTTP/1.0, so that the body of the answer is all that comes until the server hangs up.
+/// It uses HTTP/1.0, where the body of the answer ends when the server closes the connection.
 pub async fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let sendable = url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    assert!(sendable, "not a URL that can be sent as it is: {url:?}");
+    assert!(sendable, "URL is not percent-encoded: {url:?}");
     let rest = url.strip_prefix("http://").expect("a URL without TLS");
     let (host, target) = rest.find('/').map(|at| rest.split_at(at)).expect("a URL with a path");
 

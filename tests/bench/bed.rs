@@ -14,21 +14,21 @@ use crate::deployment::Deployment;
 use crate::server;
 
 /// Private servers in a folder of their own, and the made-up object store.
-pub struct World {
+pub struct TestBed {
     pub stack: Stack,
     store: App,
     pub http: reqwest::Client,
     scale: f64,
 }
 
-impl World {
+impl TestBed {
     /// Starts the servers. They end with this process.
     pub async fn start(folder: &str, scale: f64) -> Result<Self> {
         let stack = Stack::start(folder, Options { throwaway: true, ..Options::lasting() }).await?;
         let port = ports::free()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["serve", "--port", &port.to_string()]);
-        let store = App::spawn(stack.place(), "store", command, port)?;
+        let store = App::spawn(stack.run_dir(), "store", command, port)?;
         store.until_listening().await?;
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
         Ok(Self { stack, store, http, scale })
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// What the object store was asked so far.
-    pub async fn asked(&self, what: &str) -> Result<u64> {
+    pub async fn count_requests(&self, what: &str) -> Result<u64> {
         let counts: Value =
             self.http.get(format!("{}{}", self.endpoint(), server::COUNTS)).send().await?.json().await?;
         counts[what].as_u64().context("a count of the object store")
