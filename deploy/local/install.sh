@@ -1,8 +1,7 @@
 #!/bin/sh
-# Installs what the local stack needs and is missing: PostgreSQL, RabbitMQ, Redis and a C compiler.
-# Nothing is started or changed that was there before; with everything in place it only looks and leaves.
-# A server whose address is given by DATABASE_URL, AMQP_URL or REDIS_URL isn't installed. `install.sh tests` also
-# installs what the tests alone need.
+# Installs missing packages of the local stack: PostgreSQL, RabbitMQ, Redis and a C compiler.
+# It does not start or change existing servers, and does nothing if all packages are installed. It does not install a
+# server whose address is in DATABASE_URL, AMQP_URL or REDIS_URL. `install.sh tests` also installs the packages of the tests.
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -16,9 +15,9 @@ if [ -z "${AMQP_URL:-}" ] && ! have_rabbitmq; then missing="$missing rabbitmq-se
 if [ -z "${REDIS_URL:-}" ] && ! have redis-server; then missing="$missing redis-server" services="$services redis-server"; fi
 # Building the TLS library compiles C.
 have cc || missing="$missing gcc libc6-dev"
-# Among the tests' S3 servers is a Python program.
+# One of the tests' S3 servers is a Python program.
 if [ "${1:-}" = tests ] && ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then missing="$missing python3-venv"; fi
-# A browser looks at what URIs resolve to, and examples use curl and psql. Tests install Node with pip: Debian's is too old.
+# A browser loads what URIs resolve to, and the examples use curl and psql. Tests install Node with pip: Debian's is too old.
 if [ "${1:-}" = tests ]; then
     have curl || missing="$missing curl"
     have psql || missing="$missing postgresql-client"
@@ -38,8 +37,8 @@ if [ "$(id -u)" != 0 ]; then
     as_root=sudo
 fi
 
-# Debian starts a daemon as soon as it's installed, on its default port. This policy, for the time of the
-# installation only, forbids it; a policy that is there already stays as it is.
+# Debian starts a daemon on its default port when it is installed. This policy prevents that during the installation; an
+# existing policy stays.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     trap '$as_root rm -f "$policy"' EXIT
@@ -50,8 +49,8 @@ fi
 
 apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"; }
 quietly() { # shows a command's output only when it fails
-    if ! said=$("$@" 2>&1); then
-        printf '%s\n' "$said" >&2
+    if ! output=$("$@" 2>&1); then
+        printf '%s\n' "$output" >&2
         exit 1
     fi
 }
@@ -61,7 +60,7 @@ quietly apt update
 # shellcheck disable=SC2086 # a list of words
 quietly apt install -y --no-install-recommends $missing
 
-# Private copies are all we run: the next boot needn't start what we brought in.
+# Longshore runs private servers only: the installed services need not start at boot.
 if [ -d /run/systemd/system ]; then
     for service in $services; do
         $as_root systemctl disable --quiet "$service" 2>/dev/null || true

@@ -1,4 +1,4 @@
-//! What all rows share: the servers, the object store, a way to deploy Longshore afresh.
+//! The servers and the object store that all rows share.
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::deployment::Deployment;
 use crate::server;
 
-/// Private servers in a folder of their own, and the made-up object store.
+/// Private servers and the synthetic object store.
 pub struct TestBed {
     pub stack: Stack,
     store: App,
@@ -34,7 +34,7 @@ impl TestBed {
         Ok(Self { stack, store, http, scale })
     }
 
-    /// Where the object store answers.
+    /// The endpoint of the object store.
     pub fn endpoint(&self) -> String {
         self.store.url()
     }
@@ -43,20 +43,20 @@ impl TestBed {
         self.store.process.pid()
     }
 
-    /// What the object store was asked so far.
+    /// A counter of the object store.
     pub async fn count_requests(&self, what: &str) -> Result<u64> {
         let counts: Value =
             self.http.get(format!("{}{}", self.endpoint(), server::COUNTS)).send().await?.json().await?;
         counts[what].as_u64().context("a count of the object store")
     }
 
-    /// A number of keys at the scale of this run, in whole pages.
+    /// A number of keys multiplied by the scale of this run, in whole pages.
     pub fn scaled(&self, keys: u64) -> u64 {
         let scaled = keys as f64 * self.scale / 1000.0;
         scaled.ceil().max(1.0) as u64 * 1000
     }
 
-    /// A fresh database with the schema in it, and a connection.
+    /// Creates an empty database with the schema, and a connection.
     pub async fn database(&self, name: &str) -> Result<(String, Client)> {
         self.drop_database(name).await?;
         let url = self.stack.postgres.create_database(name).await?;
@@ -67,15 +67,15 @@ impl TestBed {
         Ok((url, client))
     }
 
-    /// Removes a database, so that rows do not fill the disk.
+    /// Drops a database, so that rows of the report do not fill the disk.
     pub async fn drop_database(&self, name: &str) -> Result<()> {
         let client = connect(self.stack.postgres.url()).await?;
         Ok(client.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?)
     }
 
-    /// A scheduler and one worker on a database and a virtual host of their own.
+    /// Starts a scheduler and one worker on a new database and virtual host.
     pub async fn deploy(&self, name: &str, worker: &[(&str, &str)]) -> Result<Deployment<'_>> {
-        ensure!(name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{name} has to be a plain word");
+        ensure!(name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{name} must consist of letters and digits");
         let (database_url, database) = self.database(name).await?;
         let mut settings = Settings::of(&self.stack)?;
         settings.database_url = database_url;

@@ -1,4 +1,4 @@
-//! Longshore's own S3 client doing nothing else: what the ratios are made against.
+//! Longshore's S3 client alone, the reference of the ratios.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,17 +14,17 @@ use tokio::time::Instant;
 
 use crate::server::bucket::Bucket;
 
-/// Keys per page, as the worker asks for.
+/// Keys per page, as in the worker.
 pub const PAGE: u16 = 1_000;
 
-/// A bucket as the worker opens it, with connections of its own.
+/// A bucket opened as in the worker, with its own connections.
 #[derive(Clone)]
 pub struct Client {
     store: Arc<dyn Storage>,
     bucket: Bucket,
 }
 
-/// So much in so many seconds.
+/// A number of items and the seconds they took.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     pub count: u64,
@@ -52,7 +52,7 @@ impl Client {
         Ok(Self { store: stores.open(&settings, &secrets)?, bucket })
     }
 
-    /// Lists everything in so many ranges at once, each page after page, cut where the keys are known to be.
+    /// Lists all keys in this many concurrent ranges of equal size.
     pub async fn list(&self, ranges: u64) -> Result<Pace> {
         let started = Instant::now();
         let cut = |range: u64| match range * self.bucket.count / ranges {
@@ -73,7 +73,7 @@ impl Client {
         Ok(Pace { count, seconds: started.elapsed().as_secs_f64() })
     }
 
-    /// Reads every object, so many at once.
+    /// Reads every object with this many concurrent requests.
     pub async fn get(&self, at_once: usize) -> Result<Pace> {
         let keys = self.bucket.count;
         self.each(
@@ -84,7 +84,7 @@ impl Client {
         .await
     }
 
-    /// Writes so many objects of one size, so many at once.
+    /// Writes this many objects of one size with this many concurrent requests.
     pub async fn put(&self, at_once: usize, count: u64, bytes: usize) -> Result<Pace> {
         let body = Bytes::from(vec![b'x'; bytes]);
         self.each(at_once, count, move |store, key| {

@@ -1,4 +1,4 @@
-//! One Longshore under measurement: its processes, its API, its tables.
+//! One measured Longshore: its processes, API and tables.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 
+use crate::bed::TestBed;
 use crate::server::bucket::Bucket;
 use crate::usage::{Seconds, seconds};
-use crate::bed::TestBed;
 
-/// How often the end of a sync is looked for: one look-up by primary key.
+/// How often the end of a sync is checked: one lookup by primary key.
 const POLL: Duration = Duration::from_millis(10);
 
-/// No sync of the bench takes longer, on any machine worth measuring.
+/// Longest duration of a sync; a longer one is an error.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
 pub struct Deployment<'a> {
@@ -28,7 +28,7 @@ pub struct Deployment<'a> {
     pub project: i64,
 }
 
-/// A storage made through the API.
+/// A storage that was created through the API.
 #[derive(Debug, Clone)]
 pub struct Storage {
     pub path: String,
@@ -97,7 +97,7 @@ impl<'a> Deployment<'a> {
         Ok(answer)
     }
 
-    /// An import storage: blob mode for images, JSON mode for task files.
+    /// Creates an import storage: blob mode for images, JSON mode for task files.
     pub async fn import(&self, bucket: &Bucket) -> Result<Storage> {
         let blobs = bucket.form != crate::server::bucket::Form::Tasks;
         self.storage("/api/storages/s3", bucket, json!({"use_blob_urls": blobs, "recursive_scan": true})).await
@@ -123,12 +123,12 @@ impl<'a> Deployment<'a> {
         Ok(Storage { path: format!("{path}/{id}") })
     }
 
-    /// The same keys, another latency: the ledger goes by storage and key.
+    /// Changes the bucket of a storage to one with the same keys and another latency. The ledger entries stay valid.
     pub async fn move_to(&self, storage: &Storage, bucket: &Bucket) -> Result<()> {
         self.send(reqwest::Method::PATCH, &storage.path, &json!({"bucket": bucket.to_string()})).await.map(drop)
     }
 
-    /// Asks for a sync and gives its id.
+    /// Requests a sync and returns its ID.
     pub async fn enqueue(&self, storage: &Storage) -> Result<i64> {
         let answer = self.send(reqwest::Method::POST, &format!("{}/sync", storage.path), &json!({})).await?;
         let id = answer.headers().get("x-longshore-sync").context("the sync's id")?;
@@ -150,7 +150,7 @@ impl<'a> Deployment<'a> {
         Ok(CompletedSync { seconds, cpu: self.cpu().since(before), counts: self.counts(id).await? })
     }
 
-    /// Waits until a sync has ended, and says how.
+    /// Waits until a sync has ended, and returns its status.
     pub async fn ended(&self, sync: i64) -> Result<String> {
         let look = self.database.prepare("SELECT status FROM syncs WHERE id = $1 AND finished_at IS NOT NULL").await?;
         let waiting = async {
@@ -174,12 +174,12 @@ impl<'a> Deployment<'a> {
         Ok(answer["counts"].clone())
     }
 
-    /// One number of the database.
+    /// Runs a query that returns one number.
     pub async fn number(&self, query: &str) -> Result<i64> {
         Ok(self.database.query_one(query, &[]).await?.get(0))
     }
 
-    /// Writes what is dirty now, so that no row pays for the one before.
+    /// Writes a checkpoint, so that a row does not pay for the writes of the one before.
     pub async fn settle(&self) -> Result<()> {
         Ok(self.database.batch_execute("CHECKPOINT").await?)
     }

@@ -1,4 +1,4 @@
-//! What was measured, as a table for people and as JSON for machines.
+//! Measured figures, as a table and as JSON.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,7 +15,7 @@ pub struct Figure {
     value: Option<f64>,
     unit: &'static str,
     bar: Option<Bar>,
-    /// Under what conditions, and the figures that a ratio was made of.
+    /// Conditions, and the figures of both sides of a ratio.
     conditions: String,
     raw: Map<String, Value>,
 }
@@ -24,7 +24,7 @@ pub struct Figure {
 enum Bar {
     AtLeast(f64),
     AtMost(f64),
-    /// As near to 1 as this factor, be it above or below.
+    /// Between 1 ÷ this factor and this factor.
     Within(f64),
 }
 
@@ -33,7 +33,7 @@ impl Figure {
         Self { value: Some(value), ..Self::without(row, measure, "") }
     }
 
-    /// A line that says why there is no figure.
+    /// A line without a figure, with the reason.
     pub fn without(row: u8, measure: impl Into<String>, why: impl Into<String>) -> Self {
         let (measure, conditions) = (measure.into(), why.into().replace('\n', " "));
         Self { row, measure, value: None, unit: "", bar: None, conditions, raw: Map::new() }
@@ -51,7 +51,7 @@ impl Figure {
         Self { bar: Some(Bar::AtMost(bar)), ..self }
     }
 
-    /// A ratio of two figures that must agree: 1.2 is within 20 %.
+    /// Sets a bar for a ratio of two figures that must agree: 1.2 means within 20 %.
     pub fn within(self, factor: f64) -> Self {
         Self { bar: Some(Bar::Within(factor)), ..self }
     }
@@ -60,7 +60,7 @@ impl Figure {
         Self { conditions: conditions.into(), ..self }
     }
 
-    /// A figure behind the figure, for the JSON.
+    /// Adds a raw value to the JSON.
     pub fn raw(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.raw.insert(name.to_owned(), value.into());
         self
@@ -91,7 +91,7 @@ impl Figure {
         [self.row.to_string(), self.measure.clone(), value, bar, met.to_owned()]
     }
 
-    /// The line by itself, for reading along.
+    /// The line alone, printed during the run.
     pub fn line(&self) -> String {
         let [row, measure, value, bar, met] = self.cells();
         format!("  row {row}: {measure}: {value} ({bar}) {met}\n      {}", self.conditions)
@@ -120,7 +120,7 @@ pub fn table(figures: &[Figure]) -> String {
     let mut text = String::new();
     for (index, row) in rows.iter().enumerate() {
         for (column, cell) in row.iter().enumerate() {
-            // Figures and bars to the right, words to the left; counted in characters.
+            // Figures and bars are right-aligned, text is left-aligned; widths are in characters.
             let space = " ".repeat(widths[column] - cell.chars().count());
             let (before, after) =
                 if (2..4).contains(&column) { (space, String::new()) } else { (String::new(), space) };
@@ -132,7 +132,7 @@ pub fn table(figures: &[Figure]) -> String {
     text
 }
 
-/// Writes the report beside those of earlier runs, and as `latest.json`.
+/// Writes the report under its start time, and as `latest.json`.
 pub fn write_json(folder: &Path, started: &str, conditions: &Value, figures: &[Figure]) -> Result<PathBuf> {
     fs::create_dir_all(folder)?;
     let report = json!({
@@ -148,7 +148,7 @@ pub fn write_json(folder: &Path, started: &str, conditions: &Value, figures: &[F
     Ok(path)
 }
 
-/// A number as short as it can be read: `0.734`, `12.1`, `51,234`.
+/// A number in short form: `0.73`, `12.1`, `51,234`.
 pub fn number(value: f64) -> String {
     if value.fract() == 0.0 || value.abs() >= 100.0 {
         return whole(value);
@@ -157,7 +157,7 @@ pub fn number(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A number rounded to a whole one, with thousands parted.
+/// A number rounded to an integer, with commas between thousands.
 pub fn whole(value: f64) -> String {
     let digits = format!("{:.0}", value.abs());
     let mut text = if value < 0.0 { "-".to_owned() } else { String::new() };

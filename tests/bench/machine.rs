@@ -1,4 +1,4 @@
-//! Where it was measured: machine, versions, settings.
+//! The conditions of a run: machine, versions, settings.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 use tokio_postgres::Client;
 
-/// Settings of Postgres that decide how fast it writes.
+/// Settings of Postgres that affect its write speed.
 const SETTINGS: [&str; 10] = [
     "server_version",
     "fsync",
@@ -21,7 +21,7 @@ const SETTINGS: [&str; 10] = [
     "autovacuum",
 ];
 
-/// Everything that a figure depends on and that no row sets.
+/// The conditions that affect all figures.
 pub async fn conditions(postgres: &Client, scale: f64) -> Result<Value> {
     let mut settings = Map::new();
     for name in SETTINGS {
@@ -68,7 +68,7 @@ pub fn summary(conditions: &Value) -> String {
     )
 }
 
-/// What a program says of its version, or that it is not known.
+/// The first line of a program's version, or `unknown`.
 pub fn version(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success());
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();

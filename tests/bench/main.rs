@@ -1,9 +1,9 @@
-//! `longshore-bench`: how fast the sync path is beside the parts below it, on real servers of its own.
+//! `longshore-bench`: the speed of syncs compared with their parts, on private servers.
 //!
-//! Each row of the report is a module of [`rows`]. A ratio is made of figures taken in the same run; nothing is
-//! compared with a number from another machine. It passes no judgement by its exit status, which says only whether
-//! everything could be measured.
+//! Each row of the report is a module of [`rows`]. Both sides of a ratio are measured in the same run, never on
+//! different machines. The exit status says only whether all rows could be measured, not whether they met their bars.
 
+mod bed;
 mod client;
 mod deployment;
 mod figure;
@@ -11,7 +11,6 @@ mod machine;
 mod rows;
 mod server;
 mod usage;
-mod bed;
 
 use std::alloc::System;
 use std::path::Path;
@@ -22,9 +21,9 @@ use clap::{Parser, Subcommand};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::time::Instant;
 
+use bed::TestBed;
 use figure::Figure;
 use rows::Row;
-use bed::TestBed;
 
 /// Counts allocations for the row about the listing's parser.
 #[global_allocator]
@@ -33,19 +32,19 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Measures Longshore and prints the report.
 #[derive(Parser)]
 struct Args {
-    /// Which rows, such as 1,2,5; all of them by default.
+    /// Rows to measure, such as 1,2,5; all by default.
     #[arg(long, value_delimiter = ',')]
     rows: Vec<u8>,
-    /// A tenth of the keys is enough to see whether a row works: 0.1.
+    /// Factor for the number of keys; 0.1 is enough to check that a row works.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
-    /// In place of the rows: looks at the plans of the hot statements with so many ledger rows, such as 10000000.
+    /// Instead of the rows, check the plans of frequent statements with this many ledger rows, such as 10000000.
     #[arg(long)]
     plans: Option<i64>,
-    /// Where servers put their data and logs.
+    /// Folder for data and logs of the servers.
     #[arg(long, default_value = "target/local/bench")]
     dir: String,
-    /// Where the report goes as JSON.
+    /// Folder for the report in JSON.
     #[arg(long, default_value = "target/bench")]
     out: String,
     #[command(subcommand)]
@@ -54,7 +53,7 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Sub {
-    /// The object store, a process of its own.
+    /// Run the object store.
     #[command(hide = true)]
     Serve {
         #[arg(long)]

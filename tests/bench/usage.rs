@@ -1,4 +1,4 @@
-//! What processes used, from `/proc`: processor time and memory.
+//! Processor time and memory of processes, from `/proc`.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ pub struct Seconds {
 }
 
 impl Seconds {
-    /// What was used since.
+    /// The seconds since `before`.
     pub fn since(self, before: Self) -> Self {
         Self {
             worker: self.worker - before.worker,
@@ -64,7 +64,7 @@ fn ticks(fields: &[String], range: std::ops::Range<usize>) -> f64 {
     fields.get(range).unwrap_or_default().iter().filter_map(|field| field.parse::<f64>().ok()).sum()
 }
 
-/// `USER_HZ`, which the kernel has kept at 100 on every architecture that this runs on.
+/// `USER_HZ`: 100 on all architectures that Longshore runs on.
 fn ticks_per_second() -> f64 {
     100.0
 }

@@ -1,4 +1,4 @@
-//! Damaged copies of the kept corpus: random bytes alone never get past the first check of a reader.
+//! Damaged copies of the corpus, because random bytes rarely pass the first check of a parser.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 
-/// Copies of the corpus a target and run.
+/// Damaged inputs per target and run.
 const COPIES: usize = 10_000;
 
-/// Longer ones take time and show nothing more.
+/// Maximum input length in bytes; longer inputs only take time.
 const LONGEST: usize = 4_096;
 
-/// Gives damaged copies of its corpus to a target; fails with the bytes that it does not bear.
+/// Runs a target with damaged copies of its corpus. A failure prints the input.
 pub(super) fn check(name: &str, target: fn(&[u8])) {
     let corpus = corpus(name);
     assert!(!corpus.is_empty(), "{name} has no corpus");
-    // The input says all that is needed to see a failure again, so the seed may be any.
+    // A random seed is fine, because the printed input is enough to reproduce a failure.
     let mut random = SmallRng::from_rng(&mut rand::rng());
     for _ in 0..COPIES {
         let mut input = corpus.choose(&mut random).expect("a corpus").clone();
@@ -26,7 +26,7 @@ pub(super) fn check(name: &str, target: fn(&[u8])) {
         }
         input.truncate(LONGEST);
         if catch_unwind(AssertUnwindSafe(|| target(&input))).is_err() {
-            panic!("{name} does not bear b\"{}\"", input.escape_ascii());
+            panic!("{name} panics on b\"{}\"", input.escape_ascii());
         }
     }
 }
@@ -37,7 +37,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     files.map(|file| std::fs::read(file.expect("a file").path()).expect("a readable file")).collect()
 }
 
-/// One change, as transport, editors and attackers make them.
+/// Makes one random change.
 fn damage(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut impl Rng) {
     let range = |length: usize, random: &mut dyn FnMut(usize) -> usize| {
         let start = random(length + 1);

@@ -1,4 +1,4 @@
-//! Readers of what others wrote, given what nobody would write: the targets are in `targets.rs`.
+//! Fuzz targets for parsers of external input, in `targets.rs`.
 //!
-//! `cargo test -p longshore-fuzz` reads the kept corpus, then thousands of damaged copies of it, then
-//! random bytes. `tests/fuzz/README.md` says how to run longer, and by coverage.
+//! `cargo test -p longshore-fuzz` runs them with the corpus, damaged copies of it, and random bytes. `tests/fuzz/README.md` has
+//! the commands for longer runs and for runs guided by coverage.

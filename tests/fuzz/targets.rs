@@ -1,4 +1,4 @@
-//! One target a reader. What it must never do is panic or hang; what else holds, each target says.
+//! One target per parser. No target may panic or hang; each documents its other invariants.
 
 mod damage;
 
@@ -7,7 +7,7 @@ use longshore_model::StorageSettings;
 use longshore_storage::{AllowedEndpoints, ListPage, check_settings};
 use serde_json::{Value, json};
 
-/// Random inputs a target and run: as much as a test may take.
+/// Random inputs per target and run, so that a run takes seconds.
 const RANDOM: usize = 2_000;
 
 /// Makes a test of each target.
@@ -38,7 +38,7 @@ targets!(
 mod targets {
     use super::*;
 
-    /// Keys of a page ascend: a listing that goes in circles would never end.
+    /// Keys of a page are in ascending order; otherwise a listing might never end.
     fn check_page(page: Option<ListPage>) {
         if let Some(page) = page {
             let keys: Vec<&str> = page.objects.iter().map(|listed| listed.key()).collect();
@@ -68,19 +68,19 @@ mod targets {
         }
     }
 
-    /// An expression, a line feed, a key: what is taken has the prefix and is no folder.
+    /// The input is an expression, a line feed and a key. An accepted key has the prefix and is not a folder.
     pub(super) fn file_filter(input: &[u8]) {
         let Some((pattern, key)) = std::str::from_utf8(input).ok().and_then(|text| text.split_once('\n')) else {
             return;
         };
         let Ok(filter) = KeyFilter::new("p", true, Some(pattern)) else { return };
         let skipped = filter.skips(key);
-        // Undecided may be decided the next time, from what was found out in this one.
+        // A key that was too slow may be decided in the second call, with the cache of the first.
         assert!(skipped == filter.skips(key) || skipped == Some(Skip::RegexTooSlow));
         assert!(skipped.is_some() || (key.starts_with('p') && !key.ends_with('/')), "{key}");
     }
 
-    /// What is decoded comes back when it is encoded.
+    /// Decoding, encoding and decoding again gives the same text.
     pub(super) fn fileuri(input: &[u8]) {
         let Ok(text) = std::str::from_utf8(input) else { return };
         if let Some(decoded) = longshore_uri::decode_fileuri(text) {
@@ -88,26 +88,26 @@ mod targets {
         }
     }
 
-    /// A document in which nothing is turned stays as it is, and one that is turned stays JSON.
+    /// A document without resolved URIs stays unchanged, and one with resolved URIs stays valid JSON.
     pub(super) fn document_uris(input: &[u8]) {
         let Ok(text) = std::str::from_utf8(input) else { return };
         assert_eq!(longshore_uri::rewrite(text, Some("k"), |_| None), text);
-        let turned = longshore_uri::rewrite(text, Some("k"), |_| Some("https://x/\"\\".to_owned()));
+        let resolved = longshore_uri::rewrite(text, Some("k"), |_| Some("https://x/\"\\".to_owned()));
         let is_json = |text: &str| serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok();
-        assert!(!is_json(text) || is_json(&turned), "{turned}");
+        assert!(!is_json(text) || is_json(&resolved), "{resolved}");
     }
 
-    /// A list means the same with blanks around its entries.
+    /// Spaces around entries do not change a list.
     pub(super) fn allowed_endpoints(input: &[u8]) {
         let Ok(text) = std::str::from_utf8(input) else { return };
         assert_eq!(AllowedEndpoints::parse(text).ok(), AllowedEndpoints::parse(&text.replace(',', " , ")).ok());
     }
 
-    /// An endpoint that is taken is a URL over HTTP without user and password.
+    /// An accepted endpoint is an HTTP URL without user and password.
     pub(super) fn endpoints(input: &[u8]) {
         let Ok(text) = std::str::from_utf8(input) else { return };
         let host: StorageSettings = serde_json::from_value(json!({"kind": "redis", "host": text})).expect("settings");
-        // Taken or not: a host is judged when it is reached.
+        // The result does not matter: a host is checked at connect.
         drop(check_settings(&host));
         for settings in [
             json!({"kind": "s3", "bucket": "pics", "s3_endpoint": text}),

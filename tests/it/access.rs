@@ -1,9 +1,9 @@
-//! Nobody gets in: every route asks for a token, for its role, and for its projects.
+//! Access control: every route requires a token with the right role and project.
 
 use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, send_json, until};
 use serde_json::{Value, json};
 
-/// What a token needs for a route; each role includes the ones before it.
+/// The role that a route requires. Each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     Read,
@@ -14,32 +14,32 @@ use Role::{Admin, Read, Sync};
 
 /// What an admin of another project gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Elsewhere {
-    /// As if it were not there.
+pub(crate) enum OtherProject {
+    /// 404, as if it did not exist.
     NotFound,
-    /// 400: as if the project in the body were not there.
+    /// 400, as if the project in the body did not exist.
     NoProject,
-    /// An answer without anything of the project in it.
+    /// An answer without data of the project.
     Nothing,
-    /// 403: it is about more than one project.
+    /// 403, because it concerns more than one project.
     Forbidden,
-    /// An answer that is everybody's.
+    /// The same answer for all callers.
     Everybody,
 }
-use Elsewhere::{Everybody, Forbidden, NoProject, NotFound, Nothing};
+use OtherProject::{Everybody, Forbidden, NoProject, NotFound, Nothing};
 
 pub(crate) struct Route {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
     needs: Role,
-    elsewhere: Elsewhere,
+    elsewhere: OtherProject,
 }
 
-const fn route(method: &'static str, path: &'static str, needs: Role, elsewhere: Elsewhere) -> Route {
+const fn route(method: &'static str, path: &'static str, needs: Role, elsewhere: OtherProject) -> Route {
     Route { method, path, needs, elsewhere }
 }
 
-/// Every route that there is but health, metrics and the documentation.
+/// Every route except health, metrics and documentation.
 pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/api/projects", Read, Nothing),
     route("POST", "/api/projects", Admin, Forbidden),
@@ -89,15 +89,15 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/tasks/{id}/presign", Read, NotFound),
     route("GET", "/projects/{id}/resolve", Read, NotFound),
     route("GET", "/projects/{id}/presign", Read, NotFound),
-    // Switched off here, for everybody.
+    // Disabled here for all callers.
     route("GET", "/data/local-files", Read, Forbidden),
     route("GET", "/api/tokens", Admin, Forbidden),
     route("POST", "/api/tokens", Admin, Forbidden),
     route("DELETE", "/api/tokens/{id}", Admin, Forbidden),
 ];
 
-/// A rig in which every route has something to act on.
-struct Furnished {
+/// A rig with a row for every route to act on.
+struct FilledRig {
     rig: Rig,
     import: StorageHandle,
     export: StorageHandle,
@@ -107,7 +107,7 @@ struct Furnished {
     quarantine: i64,
 }
 
-async fn furnished() -> Furnished {
+async fn furnished() -> FilledRig {
     let rig = Rig::start().await;
     rig.s3.put("tasks", "good.json", r#"{"image": "s3://tasks/good.json"}"#);
     rig.s3.put("tasks", "bad.json", "{");
@@ -122,7 +122,7 @@ async fn furnished() -> Furnished {
     let task = tasks["tasks"][0]["id"].as_i64().expect("a task");
     let annotation = rig.post(&format!("/api/tasks/{task}/annotations"), json!({"result": []})).await;
     let aside = rig.quarantine(&import).await;
-    Furnished {
+    FilledRig {
         sync: sync["id"].as_i64().expect("an id"),
         annotation: annotation["id"].as_i64().expect("an id"),
         quarantine: aside[0]["id"].as_i64().expect("an id"),
@@ -133,7 +133,7 @@ async fn furnished() -> Furnished {
     }
 }
 
-impl Furnished {
+impl FilledRig {
     /// Makes a token and gives its text.
     async fn token(&self, name: &str, role: &str, projects: Value) -> String {
         let new = json!({"name": name, "role": role, "projects": projects});
@@ -151,7 +151,7 @@ impl Furnished {
         token
     }
 
-    /// A request on a route, about something that is there, with a body that would do.
+    /// A valid request on a route, about an existing row.
     fn request(&self, route: &Route) -> reqwest::RequestBuilder {
         let id = match route.path.trim_start_matches("/api").split('/').nth(1) {
             Some("projects") => self.import.project,
@@ -181,7 +181,7 @@ impl Furnished {
         let tables = ["projects", "storages", "syncs", "jobs", "tasks", "annotations", "quarantine", "audit"];
         let all =
             tables.map(|table| format!("(SELECT coalesce(string_agg(t::text, ';' ORDER BY id), '') FROM {table} t)"));
-        // Tokens but for the time of their last use, which a refused request is, too.
+        // Without the last use of tokens, which a refused request also updates.
         let tokens = "(SELECT string_agg(name || role || digest::text, ';' ORDER BY id) FROM api_tokens)";
         let query = format!("SELECT concat_ws(E'\\n', {}, {tokens})", all.join(", "));
         self.rig.database().await.query_one(&query, &[]).await.expect("rows").get(0)
@@ -189,7 +189,7 @@ impl Furnished {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_route_refuses_whoever_may_not_use_it_and_nothing_changes() {
+async fn every_route_refuses_callers_without_the_right_and_changes_nothing() {
     let all = furnished().await;
     let elsewhere = all.rig.project().await;
     let read = all.token("reader", "read", Value::Null).await;
@@ -258,7 +258,7 @@ async fn every_route_is_open_to_the_least_role_that_it_needs() {
     let project = json!([all.import.project]);
     for (role, name) in [(Read, "read"), (Sync, "sync"), (Admin, "admin")] {
         let token = all.token(name, name, project.clone()).await;
-        // Deletions last: they take away what the others are about.
+        // Deletions last: they remove the rows that the other requests need.
         let mut routes: Vec<&Route> = ROUTES.iter().filter(|route| route.needs == role).collect();
         routes.sort_by_key(|route| route.method == "DELETE");
         for route in routes {
@@ -274,7 +274,7 @@ async fn every_route_is_open_to_the_least_role_that_it_needs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_shown_once_kept_hashed_and_ends_when_it_is_deleted() {
+async fn a_token_is_shown_once_stored_hashed_and_ends_when_it_is_deleted() {
     let rig = Rig::with().workers(0).start().await;
     let made = rig.post("/api/tokens", json!({"name": " ci ", "role": "read", "projects": [1, 2]})).await;
     let token = made["token"].as_str().expect("the token").to_owned();
@@ -312,14 +312,14 @@ async fn a_token_is_shown_once_kept_hashed_and_ends_when_it_is_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_token_is_refused_at_once_here_and_soon_by_every_other_scheduler() {
+async fn a_deleted_token_is_refused_immediately_here_and_soon_by_other_schedulers() {
     let rig = Rig::with().workers(0).schedulers(2).start().await;
     let made = rig.post("/api/tokens", json!({"name": "short-lived", "role": "read"})).await;
     let token = made["token"].as_str().expect("the token").to_owned();
     let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
     let there = || send_json(http.get(format!("{}/api/storages", rig.schedulers[1].url())).bearer_auth(&token));
     let here = || send_json(rig.request("GET", "/api/storages").bearer_auth(&token));
-    // Both have seen it a moment ago, and remember it.
+    // Both schedulers have the token in their caches.
     assert_eq!((here().await.0, there().await.0), (200, 200));
     assert_eq!(rig.call("DELETE", &format!("/api/tokens/{}", made["id"]), None).await.0, 204);
     assert_eq!(here().await.0, 401);

@@ -1,11 +1,11 @@
-//! A storage that asks for fewer requests slows nothing but itself.
+//! A throttling storage server slows only its own syncs.
 
 use longshore_local::s3::{self, AccessKey, Fault, Op, S3Server};
 use longshore_tests::oracle::one_each;
 use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, until};
 use serde_json::json;
 
-/// Reads that run at once against the healthy server: several times what a throttled one is asked for.
+/// Concurrent reads on the healthy server: several times as many as on a throttled one.
 const AT_ONCE: usize = 24;
 
 const OBJECTS: usize = 100;
@@ -15,7 +15,7 @@ fn keys() -> impl Iterator<Item = String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_throttles_slows_no_sync_of_another_server_and_is_read_to_the_end_once_it_recovers() {
+async fn a_throttling_server_slows_no_sync_of_another_server_and_is_read_completely_after_it_recovers() {
     let rig = Rig::start().await;
     let options =
         s3::Options { access_keys: vec![AccessKey::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY)], ..s3::Options::default() };
@@ -27,7 +27,7 @@ async fn a_server_that_throttles_slows_no_sync_of_another_server_and_is_read_to_
     let throttled = rig.import_storage(project, "tasks", json!({})).await;
     let fast = rig.import_storage(project, "tasks", json!({"s3_endpoint": healthy.endpoint()})).await;
 
-    // Refused again and again, with every retry: what it is asked for at once has gone down to a few.
+    // Refused with every retry: the number of concurrent requests has gone down to a few.
     rig.s3.fail(Op::Get, Fault::SlowDown { retry_after_seconds: 0 });
     let slow_sync = rig.sync(&throttled).await;
     until("the job waits for the throttled server", async || {

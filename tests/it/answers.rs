@@ -1,4 +1,4 @@
-//! Answers are bounded by bytes, and what cannot be shown costs itself alone.
+//! Answers have a limit in bytes, and a row that cannot be shown does not affect others.
 
 mod counted;
 mod lists;
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 const MIB: usize = 1024 * 1024;
 
-/// As many bytes as an answer may hold, and what a page of 1,000 rows takes besides.
+/// Maximum size of an answer in bytes: the limit for JSON, and the rest of a page of 1,000 rows.
 const ANSWER: usize = 16 * MIB + 2 * MIB;
 
-/// Inserts a task with this data, an expression of SQL, and gives its ID.
+/// Inserts a task whose data is this SQL expression, and returns its ID.
 pub(super) async fn insert(rig: &Rig, project: i64, data: &str) -> i64 {
     let text = format!("INSERT INTO tasks (project_id, data) VALUES ($1, ({data})::jsonb) RETURNING id");
     rig.database().await.query_one(&text, &[&project]).await.expect("a task").get(0)
 }
 
-/// Adds an annotation with this result, an expression of SQL, as a host or an older release may have.
+/// Inserts an annotation whose result is this SQL expression, as a host or an older release may do.
 pub(super) async fn annotate(rig: &Rig, task: i64, result: &str) -> i64 {
     let text = format!(
         "INSERT INTO annotations (task_id, project_id, result) SELECT id, project_id, ({result})::jsonb FROM tasks
@@ -29,13 +29,13 @@ pub(super) async fn annotate(rig: &Rig, task: i64, result: &str) -> i64 {
 
 pub(super) const TEN_MEGABYTES: &str = "SELECT jsonb_build_object('text', repeat('x', 10000000))";
 
-/// 80 kB of numbers that print as a gigabyte, and as 130 MB: wide on the left and on the right of the point.
+/// 80 kB of numbers that print as a gigabyte, and others that print as 130 MB: many digits before or after the point.
 const WIDE: [&str; 2] = [
     "SELECT '{\"a\": [' || string_agg('1e131071', ',') || ']}' FROM generate_series(1, 8000)",
     "SELECT '{\"a\": [' || string_agg('0e-16383', ',') || ']}' FROM generate_series(1, 8000)",
 ];
 
-/// The answer to a request as text, and the URL of what follows it.
+/// The answer to a request as text, and the URL of the next page.
 async fn asked(rig: &Rig, path: &str) -> (u16, String, Option<String>) {
     let answer = rig.request("GET", path).bearer_auth(rig.token()).send().await.expect("an answer");
     let status = answer.status().as_u16();
@@ -46,7 +46,7 @@ async fn asked(rig: &Rig, path: &str) -> (u16, String, Option<String>) {
     (status, answer.text().await.expect("a whole answer"), next)
 }
 
-/// The same as JSON; it succeeded and is no longer than an answer may be.
+/// The same as JSON; checks that it succeeded and is not too long.
 async fn shown(rig: &Rig, path: &str) -> (Value, Option<String>) {
     let (status, text, next) = asked(rig, path).await;
     assert_eq!(status, 200, "{path}: {}", &text[..text.len().min(500)]);
@@ -59,7 +59,7 @@ fn ids(rows: &Value) -> Vec<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_large_tasks_has_all_of_them_and_the_data_of_those_that_fit() {
+async fn a_page_of_large_tasks_has_the_data_only_of_those_that_fit() {
     let rig = Rig::with().workers(0).start().await;
     let project = rig.project().await;
     let mut all = vec![insert(&rig, project, "SELECT '{\"image\": \"s3://b/1\"}'").await];
@@ -78,7 +78,7 @@ async fn a_page_of_large_tasks_has_all_of_them_and_the_data_of_those_that_fit() 
         assert_eq!(list["next_after"], all[1], "those that follow begin after the last whole one");
     }
 
-    // By `after`, each comes with its data once.
+    // With `after`, each task comes once with its data.
     let (mut read, mut after) = (Vec::new(), 0);
     loop {
         let (list, _) = shown(&rig, &format!("/api/tasks?project={project}&page_size=1000&after={after}")).await;
@@ -96,7 +96,7 @@ async fn a_page_of_large_tasks_has_all_of_them_and_the_data_of_those_that_fit() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_cannot_be_shown_costs_itself_and_not_its_list() {
+async fn a_row_that_cannot_be_shown_is_left_out_and_its_list_is_shown() {
     let rig = Rig::with().workers(0).start().await;
     let project = rig.project().await;
     let first = insert(&rig, project, "SELECT '{\"text\": \"first\"}'").await;
@@ -126,7 +126,7 @@ async fn a_row_that_cannot_be_shown_costs_itself_and_not_its_list() {
         }
     }
 
-    // Results of the task that is fine.
+    // Results of the valid task.
     let result = |data: &str| data.replace("{\"a\": [", "[").replace("]}", "]");
     let fine = annotate(&rig, first, "SELECT '[1]'").await;
     let broken = annotate(&rig, first, &result(WIDE[0])).await;
@@ -144,7 +144,7 @@ async fn a_row_that_cannot_be_shown_costs_itself_and_not_its_list() {
     assert_eq!((ids(&list), next, &list[1]["left_out"]), (vec![fine, broken], None, &json!("too_large")));
     let (one, _) = shown(&rig, &format!("/api/annotations/{broken}")).await;
     assert_eq!((&one["result"], &one["left_out"]), (&json!([]), &json!("too_large")));
-    // It can be changed and removed all the same.
+    // It can still be changed and removed.
     let path = format!("/api/annotations/{broken}");
     assert_eq!(rig.call("PATCH", &path, Some(json!({"lead_time": 2.0}))).await.0, 200);
     assert_eq!(rig.call("DELETE", &path, None).await.0, 204);

@@ -1,4 +1,4 @@
-//! The HTTP API as clients of Label Studio know it: paths, fields, defaults, and one shape of every error.
+//! The HTTP API for clients of Label Studio: paths, fields, defaults, and one format of all errors.
 
 mod connection;
 mod storages;
@@ -22,7 +22,7 @@ async fn text(rig: &Rig, method: &str, path: &str, body: Option<&Value>) -> (u16
     (answer.status().as_u16(), answer.text().await.expect("a whole answer"))
 }
 
-/// Checks that a request is refused with this status and code, in the shape of every error, and gives the body.
+/// Checks that a request is refused with this status and code, in the common error format, and returns the body.
 async fn refused(rig: &Rig, method: &str, path: &str, body: Option<Value>, status: u16, code: &str) -> Value {
     let (send_json, body) = rig.call(method, path, body).await;
     assert_eq!((send_json, &body["code"]), (status, &json!(code)), "{method} {path}: {body}");
@@ -43,11 +43,11 @@ fn check_error(body: &Value, status: u16) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_is_refused_in_one_shape() {
+async fn unreadable_requests_are_refused_in_one_format() {
     let rig = Rig::with().workers(0).start().await;
     let post = |path: &str| rig.request("POST", path).bearer_auth(rig.token());
     let as_json = |body: &str| post("/api/projects").header("content-type", "application/json").body(body.to_owned());
-    // A byte too many, and no more: a server that hangs up on what it has not read may cut its answer.
+    // Exactly one byte too many: a server that closes a socket with unread bytes may cut its answer.
     let large = "x".repeat((16 << 20) + 1);
     let cases = [
         (as_json(&large), 413, "body_too_large"),
@@ -73,7 +73,7 @@ async fn what_cannot_be_read_is_refused_in_one_shape() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_a_json_404_with_and_without_a_slash() {
+async fn unknown_paths_get_a_json_404_with_and_without_a_slash() {
     let rig = Rig::with().workers(0).start().await;
     rig.s3.create_bucket("pics");
     let storage = rig.import_storage(rig.project().await, "pics", json!({})).await;
@@ -90,7 +90,7 @@ async fn what_is_not_there_is_a_json_404_with_and_without_a_slash() {
     absent.push(("GET", "/api/storages/s3?project=999".to_owned()));
     absent.push(("GET", "/api/tasks?project=999".to_owned()));
     for (method, path) in absent {
-        // A body that would do for every one of them.
+        // A body that is valid for all of them.
         let body = json!({"project": storage.project, "bucket": "pics", "result": [], "task": 999});
         let with_slash = match path.split_once('?') {
             Some((path, query)) => format!("{path}/?{query}"),
@@ -105,7 +105,7 @@ async fn what_is_not_there_is_a_json_404_with_and_without_a_slash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_document_lists_every_route_and_the_page_shows_it() {
+async fn the_openapi_document_lists_every_route_and_the_page_shows_it() {
     let rig = Rig::with().workers(0).start().await;
     let document = rig.get("/api/openapi.json").await;
     let mut listed = BTreeSet::new();

@@ -1,6 +1,6 @@
-//! Azure Blob Storage: import and export, whose account, what validation says, and a server that is busy.
+//! Azure Blob Storage: import, export, accounts, validation and a busy server.
 
-mod front;
+mod fault_proxy;
 mod signed;
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use longshore_tests::oracle::one_each;
 use longshore_tests::rig::{Rig, StorageHandle, rows};
 use serde_json::{Value, json};
 
-use front::{Ask, Front, Refusal};
+use fault_proxy::{FaultProxy, Refusal, RequestKind};
 
 const IMPORT: &str = "/api/storages/azure";
 const EXPORT: &str = "/api/storages/export/azure";
@@ -21,7 +21,7 @@ fn settings(endpoint: &str, project: i64, container: &str) -> Value {
     })
 }
 
-/// The same with other fields beside or in place of these.
+/// The same with additional or other fields.
 fn with(settings: &Value, fields: Value) -> Value {
     let mut settings = settings.clone();
     let (Some(all), Value::Object(fields)) = (settings.as_object_mut(), fields) else { panic!("fields are an object") };
@@ -43,14 +43,14 @@ async fn check_first(rig: &Rig, storage: &StorageHandle, sync: &Value, expected:
     rig.check_first_counts(sync, expected, 0);
 }
 
-/// What the first task of a storage holds as its image.
+/// The image of the first task of a storage.
 async fn first_image(rig: &Rig, storage: &StorageHandle) -> String {
     let first = "SELECT data::jsonb->>'image' FROM tasks WHERE storage_id = $1 ORDER BY storage_key LIMIT 1";
     rig.database().await.query_one(first, &[&storage.id]).await.expect("a task").get(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_of_images_becomes_one_task_a_blob() {
+async fn blob_mode_creates_one_task_per_azure_blob() {
     let azurite = Azurite::shared().await;
     let rig = Rig::start().await;
     let container = azurite.create_container("images").await;
@@ -69,7 +69,7 @@ async fn a_container_of_images_becomes_one_task_a_blob() {
     check_first(&rig, &deep, &sync, &expected).await;
     assert_eq!(first_image(&rig, &deep).await, format!("azure-blob://{container}/train/00/00000.png"));
 
-    // What is new comes, and nothing comes twice.
+    // Only the new blob becomes a task.
     azurite.put(&container, "train/99/new.png", b"x").await;
     let again = rig.sync_to_end(&deep).await;
     assert_eq!((&again["counts"]["created"], &again["counts"]["existed"]), (&json!(1), &json!(1_100)), "{again}");
@@ -82,7 +82,7 @@ async fn a_container_of_images_becomes_one_task_a_blob() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_blobs_become_tasks_and_unusable_ones_are_set_aside() {
+async fn json_blobs_become_tasks_and_unusable_ones_are_quarantined() {
     let azurite = Azurite::shared().await;
     let rig = Rig::start().await;
     let container = azurite.create_container("tasks").await;
@@ -99,7 +99,7 @@ async fn json_blobs_become_tasks_and_unusable_ones_are_set_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_azure_may_sort_otherwise_come_once_each() {
+async fn names_that_azure_sorts_differently_come_once() {
     let azurite = Azurite::shared().await;
     let rig = Rig::start().await;
     let container = azurite.create_container("order").await;
@@ -141,7 +141,7 @@ async fn a_container_is_shared_by_many_jobs_and_every_key_comes_once() {
     assert!(jobs > 1, "{sync}");
 }
 
-/// A project with so many annotated tasks, and the annotations' ids.
+/// A project with this many annotated tasks, and the IDs of the annotations.
 async fn annotated(rig: &Rig, azurite: &Azurite, count: usize) -> (i64, Vec<i64>) {
     let container = azurite.create_container("source").await;
     for n in 0..count {
@@ -160,17 +160,17 @@ async fn annotated(rig: &Rig, azurite: &Azurite, count: usize) -> (i64, Vec<i64>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn annotations_are_exported_to_azure_once_again_when_changed_and_deleted() {
+async fn annotations_are_exported_to_azure_again_when_changed_and_removed_when_deleted() {
     let azurite = Azurite::shared().await;
     let rig = Rig::start().await;
     let (project, annotations) = annotated(&rig, &azurite, 3).await;
-    let front = Front::start(azurite.address()).await;
+    let front = FaultProxy::start(azurite.address()).await;
     let container = azurite.create_container("target").await;
     let fields = json!({"prefix": "out/", "can_delete_objects": true});
     let target = create(&rig, EXPORT, with(&settings(&front.endpoint(), project, &container), fields)).await;
     let names = |ids: &[i64]| ids.iter().map(|id| format!("out/{id}")).collect::<Vec<_>>();
     let written = || {
-        let puts = front.calls(Ask::Put).into_iter().filter(|call| !call.target.contains("longshore-probe"));
+        let puts = front.calls(RequestKind::Put).into_iter().filter(|call| !call.target.contains("longshore-probe"));
         puts.count()
     };
 
@@ -181,7 +181,7 @@ async fn annotations_are_exported_to_azure_once_again_when_changed_and_deleted()
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!((&body["id"], &body["task"]["data"]), (&json!(annotations[0]), &json!({"n": 0})), "{body}");
 
-    // Nothing changed: nothing is written. One changed: one is.
+    // Without a change no blob is written. After one change one blob is written.
     let sync = rig.sync_to_end(&target).await;
     assert_eq!((written(), &sync["status"]), (3, &json!("completed")), "{sync}");
     let change = json!({"result": [{"value": {"text": ["new"]}}]});
@@ -199,7 +199,7 @@ async fn annotations_are_exported_to_azure_once_again_when_changed_and_deleted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operators_account_serves_storages_that_name_none_at_the_operators_endpoint() {
+async fn the_operators_account_is_used_only_at_the_operators_endpoint() {
     let azurite = Azurite::shared().await;
     let rig = Rig::with()
         .env("AZURE_BLOB_ACCOUNT_NAME", ACCOUNT)
@@ -215,33 +215,33 @@ async fn the_operators_account_serves_storages_that_name_none_at_the_operators_e
     let sync = rig.sync_to_end(&storage).await;
     check_first(&rig, &storage, &sync, &one_each(["a.png"])).await;
 
-    // Whoever receives what the operator's key has signed could send it on to the operator's account.
-    let front = Front::start(azurite.address()).await;
+    // Another server could forward a request that the operator's key signed to the operator's account.
+    let front = FaultProxy::start(azurite.address()).await;
     let elsewhere = with(&settings, json!({"endpoint": front.endpoint()}));
     let (status, body) = rig.call("POST", &format!("{IMPORT}/validate"), Some(elsewhere)).await;
     assert_eq!(status, 400, "{body}");
     assert!(body["validation_errors"]["endpoint"][0].is_string(), "{body}");
-    assert!(front.calls(Ask::List).is_empty(), "nothing signed was sent there");
+    assert!(front.calls(RequestKind::List).is_empty(), "nothing signed was sent there");
     assert!(!rig.logs().contains(KEY));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_any_account_both_ways_to_give_one_are_told() {
+async fn a_missing_account_is_answered_with_both_ways_to_set_one() {
     let azurite = Azurite::shared().await;
     let rig = Rig::with().workers(0).start().await;
     let body = json!({"project": rig.project().await, "container": "any", "endpoint": azurite.endpoint()});
     let (status, body) = rig.call("POST", IMPORT, Some(body)).await;
     assert_eq!(status, 400, "{body}");
-    let told = body["validation_errors"]["account_name"][0].as_str().unwrap_or_default();
+    let report = body["validation_errors"]["account_name"][0].as_str().unwrap_or_default();
     for way in ["account name and account key", "AZURE_BLOB_ACCOUNT_NAME", "AZURE_BLOB_ACCOUNT_KEY"] {
-        assert!(told.contains(way), "{body}");
+        assert!(report.contains(way), "{body}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn validation_says_what_is_wrong_with_a_container_and_what_to_do() {
+async fn validation_reports_the_fault_of_a_container_and_the_fix() {
     let azurite = Azurite::shared().await;
-    let front = Front::start(azurite.address()).await;
+    let front = FaultProxy::start(azurite.address()).await;
     let rig = Rig::with().workers(0).env("LONGSHORE_ALLOWED_ENDPOINTS", "127.0.0.1").start().await;
     let container = azurite.create_container("valid").await;
     let good = settings(&front.endpoint(), rig.project().await, &container);
@@ -259,17 +259,17 @@ async fn validation_says_what_is_wrong_with_a_container_and_what_to_do() {
             assert!(!answer.1.to_string().contains(KEY), "{}", answer.1);
         }
     };
-    // Azurite says these itself.
+    // Errors that Azurite returns.
     let wrong_key = "d3Jvbmc=";
     check(both, json!({"account_key": wrong_key}), 400, "wrong_secret_key", "account_key").await;
-    let endpoint = azurite.endpoint().replace(ACCOUNT, "nobody");
-    check(both, json!({"account_name": "nobody", "endpoint": endpoint}), 400, "unknown_access_key", "account_name")
+    let endpoint = azurite.endpoint().replace(ACCOUNT, "unknown");
+    check(both, json!({"account_name": "unknown", "endpoint": endpoint}), 400, "unknown_access_key", "account_name")
         .await;
     check(both, json!({"container": "nowhere"}), 400, "no_such_bucket", "container").await;
     let blocked = front.endpoint().replace("127.0.0.1", "127.0.0.2");
     check(both, json!({"endpoint": blocked}), 403, "blocked_address", "endpoint").await;
 
-    // These only Azure says.
+    // Errors that only Azure returns.
     let authentication = |detail| Refusal { detail, ..Refusal::new(403, "AuthenticationFailed") };
     let mac =
         authentication("The MAC signature found in the HTTP request 'x' is not the same as any computed signature.");
@@ -278,28 +278,28 @@ async fn validation_says_what_is_wrong_with_a_container_and_what_to_do() {
     let import: &[&str] = &[IMPORT];
     let export: &[&str] = &[EXPORT];
     for (ask, paths, refusal, code, field) in [
-        (Ask::List, import, mac, "wrong_secret_key", "account_key"),
-        (Ask::Put, export, late, "clock_skew", "non_field_errors"),
-        (Ask::List, import, no_right, "access_denied", "non_field_errors"),
-        (Ask::Put, export, no_right, "access_denied", "non_field_errors"),
-        (Ask::List, import, Refusal::new(403, "AuthorizationFailure"), "access_denied", "non_field_errors"),
-        (Ask::List, import, Refusal::new(403, "AccountIsDisabled"), "access_denied", "non_field_errors"),
-        (Ask::Put, export, Refusal::new(409, "ContainerBeingDeleted"), "no_such_bucket", "container"),
+        (RequestKind::List, import, mac, "wrong_secret_key", "account_key"),
+        (RequestKind::Put, export, late, "clock_skew", "non_field_errors"),
+        (RequestKind::List, import, no_right, "access_denied", "non_field_errors"),
+        (RequestKind::Put, export, no_right, "access_denied", "non_field_errors"),
+        (RequestKind::List, import, Refusal::new(403, "AuthorizationFailure"), "access_denied", "non_field_errors"),
+        (RequestKind::List, import, Refusal::new(403, "AccountIsDisabled"), "access_denied", "non_field_errors"),
+        (RequestKind::Put, export, Refusal::new(409, "ContainerBeingDeleted"), "no_such_bucket", "container"),
     ] {
         front.refuse(ask, refusal);
         check(paths, json!({}), 400, code, field).await;
         front.relent();
     }
 
-    // Export asks for no right to delete.
-    front.refuse(Ask::Delete, no_right);
+    // Export needs no right to delete.
+    front.refuse(RequestKind::Delete, no_right);
     let (status, body) = rig.call("POST", &format!("{EXPORT}/validate"), Some(good.clone())).await;
     assert_eq!(status, 200, "{body}");
     front.relent();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_of_azure_that_cannot_work_name_their_field() {
+async fn invalid_azure_settings_are_reported_with_their_field() {
     let rig = Rig::with().workers(0).start().await;
     let good = settings("http://127.0.0.1:1/any", rig.project().await, "photos");
     for (fields, field) in [
@@ -319,9 +319,9 @@ async fn settings_of_azure_that_cannot_work_name_their_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_that_is_busy_in_the_middle_of_a_listing_goes_on_where_it_was() {
+async fn a_listing_continues_at_the_failed_page_after_a_busy_container() {
     let azurite = Azurite::shared().await;
-    let front = Front::start(azurite.address()).await;
+    let front = FaultProxy::start(azurite.address()).await;
     let rig = Rig::start().await;
     let container = azurite.create_container("busy").await;
     let keys: Vec<String> = (0..2_100).map(|n| format!("{n:05}.png")).collect();
@@ -330,13 +330,13 @@ async fn a_container_that_is_busy_in_the_middle_of_a_listing_goes_on_where_it_wa
     let storage =
         create(&rig, IMPORT, with(&settings(&front.endpoint(), rig.project().await, &container), fields)).await;
 
-    // More often than a request is tried again: the job is put aside and comes back.
+    // More refusals than retries of a request: the job waits and is retried.
     let busy = Refusal { retry_after: Some(0), ..Refusal::new(503, "ServerBusy") };
-    let asked = front.calls(Ask::List).len();
-    front.refuse_some(Ask::List, 1, 6, busy);
+    let asked = front.calls(RequestKind::List).len();
+    front.refuse_some(RequestKind::List, 1, 6, busy);
     let sync = rig.sync_to_end(&storage).await;
     check_first(&rig, &storage, &sync, &one_each(keys)).await;
-    let lists = front.calls(Ask::List).split_off(asked);
+    let lists = front.calls(RequestKind::List).split_off(asked);
     let count = |status: u16| lists.iter().filter(|call| call.status == status).count();
     assert_eq!((count(200), count(503)), (3, 6), "each page is listed once: {lists:?}");
     assert!(lists[1..].iter().all(|call| call.target.contains("startFrom=")), "{lists:?}");

@@ -1,4 +1,5 @@
-//! A broker that dies, forgets, repeats itself and carries nonsense: messages only wake, so nothing is lost or doubled.
+//! A broker that dies, loses or repeats messages, or delivers invalid ones. Messages only wake workers, so no work is
+//! lost or done twice.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ fn page_by_page() -> RigOptions {
     Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "0")
 }
 
-/// Waits until the broker has confirmed every message there is.
+/// Waits until the broker has confirmed every message.
 async fn until_all_is_sent(rig: &Rig) {
     let db = rig.database().await;
     until("the outbox is empty", || async {
@@ -25,7 +26,7 @@ async fn until_all_is_sent(rig: &Rig) {
     .await;
 }
 
-/// Waits until workers have taken so many messages that led to nothing.
+/// Waits until workers have received this many messages without a due job.
 async fn until_ignored(rig: &Rig, messages: usize) {
     until(&format!("{messages} messages are ignored"), || async {
         (rig.logs().matches("\"event\":\"nothing_to_claim\"").count() >= messages).then_some(())
@@ -47,7 +48,7 @@ async fn a_broker_killed_in_mid_sync_and_started_again_loses_nothing() {
         until_readiness_is(app, false).await;
     }
 
-    // Syncs are accepted all the same, and pages in hand are committed.
+    // The API still accepts syncs, and workers commit their current pages.
     let later = rig.sync(&waiting.storage).await;
     second_page.release();
     rig.until_counted(sync, "pages", 2).await;
@@ -71,7 +72,7 @@ async fn a_broker_that_lost_everything_is_refilled() {
     }
     until_all_is_sent(&rig).await;
     let host = AmqpHost::connect(&rig.amqp_url).await;
-    // A job that waits long enough has a further message.
+    // A job that waits long enough gets another message.
     let waiting = BTreeSet::from_iter(host.waiting_in("longshore.import").await);
     assert_eq!(waiting.len(), buckets.len());
 
@@ -86,7 +87,7 @@ async fn a_broker_that_lost_everything_is_refilled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queues_deleted_in_mid_sync_are_made_again() {
+async fn queues_deleted_in_mid_sync_are_declared_again() {
     let rig = page_by_page().start().await;
     let (mut running, mut waiting) = (rig.images("running", 2_500).await, rig.images("waiting", 10).await);
     let pids = rig.pids();
@@ -98,7 +99,7 @@ async fn queues_deleted_in_mid_sync_are_made_again() {
         rig.stack.rabbitmq.delete_queue(&rig.vhost, queue).await.expect("the queue goes");
     }
 
-    // The worker hears of new jobs while it still holds a message of the queue that is gone.
+    // The worker receives new jobs while it still holds a message of the deleted queue.
     let later = rig.sync(&waiting.storage).await;
     rig.check_first_sync(&waiting, later).await;
     second_page.release();
@@ -114,7 +115,7 @@ async fn queues_deleted_in_mid_sync_are_made_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_replaced_before_anybody_notices_leaves_no_worker_deaf() {
+async fn workers_consume_from_a_queue_that_was_replaced_unnoticed() {
     let rig = Rig::start().await;
     let mut images = rig.images("images", 10).await;
     let pids = rig.pids();
@@ -130,7 +131,7 @@ async fn a_queue_replaced_before_anybody_notices_leaves_no_worker_deaf() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_message_delivered_twice_changes_nothing() {
-    // No rescuer: every message is the relay's or the test's.
+    // No rescuer: every message comes from the relay or the test.
     let jobs_to_the_end = Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "600").env("LONGSHORE_RESCUE_SECONDS", "3600");
     let mut rig = jobs_to_the_end.workers(0).start().await;
     let mut images = rig.images("images", 2_500).await;
@@ -139,7 +140,7 @@ async fn every_message_delivered_twice_changes_nothing() {
     let host = AmqpHost::connect(&rig.amqp_url).await;
     let message = host.waiting_in("longshore.import").await.pop().expect("the job's message");
 
-    // Before anybody has the job: one of two workers gets it, once.
+    // Before a claim: one of the two workers gets the job, once.
     host.send("longshore.import", message.as_bytes()).await;
     rig.s3.clear_calls();
     let second_page = rig.s3.hold(When::op(Op::List).nth(2));
@@ -147,7 +148,7 @@ async fn every_message_delivered_twice_changes_nothing() {
     rig.add_worker().await;
     until_ignored(&rig, 1).await;
 
-    // While a worker has it: neither that one nor the other begins again.
+    // While a worker has the lease: neither worker starts the job again.
     second_page.reached().await;
     host.send("longshore.import", message.as_bytes()).await;
     host.send("longshore.import", message.as_bytes()).await;
@@ -155,7 +156,7 @@ async fn every_message_delivered_twice_changes_nothing() {
     second_page.release();
     rig.check_first_sync(&images, sync).await;
 
-    // And after its end.
+    // After its end.
     host.send("longshore.import", message.as_bytes()).await;
     until_ignored(&rig, 4).await;
     assert_eq!(rig.s3.count(Op::List), 3, "no page was listed twice");
@@ -164,7 +165,7 @@ async fn every_message_delivered_twice_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_of_unknown_jobs_are_dropped_and_unreadable_ones_set_aside() {
+async fn messages_of_unknown_jobs_are_dropped_and_unreadable_ones_dead_lettered() {
     let rig = Rig::start().await;
     let mut images = rig.images("images", 10).await;
     let host = AmqpHost::connect(&rig.amqp_url).await;

@@ -1,4 +1,4 @@
-//! What a labeling page sees: images and sounds by the URLs that Longshore hands out, in a real browser.
+//! Images and sounds in a labeling page, in a real browser, with the URLs that Longshore returns.
 
 mod chromium;
 
@@ -8,7 +8,7 @@ use longshore_tests::gcs::Gcs;
 use longshore_tests::rig::Rig;
 use serde_json::{Value, json};
 
-use crate::resolve::Resolving;
+use crate::resolve::ResolveRig;
 use crate::resolve::local_files::{Root, connect};
 use chromium::Site;
 
@@ -57,10 +57,10 @@ fn put_all(rig: &Rig, bucket: &str) {
     }
 }
 
-/// A page of a site of its own beside a rig that allows it to read.
+/// A page of another origin, which the rig allows to read.
 struct Page {
     site: Site,
-    all: Resolving,
+    all: ResolveRig,
 }
 
 impl Page {
@@ -68,7 +68,7 @@ impl Page {
         let site = Site::open().await;
         let wishes = Rig::with().workers(0).env("LONGSHORE_ALLOWED_ORIGINS", site.origin());
         let wishes = environment.iter().fold(wishes, |wishes, (name, value)| wishes.env(name, value));
-        Self { all: Resolving::with(wishes).await, site }
+        Self { all: ResolveRig::with(wishes).await, site }
     }
 
     /// A storage of any kind; gives its id.
@@ -106,7 +106,7 @@ impl Page {
     /// Lets the browser show a task's image and sound by both ways to get URLs; where who serves them knows
     /// their types and allows pages of other sites to read, also a drawing, their pixels and bytes.
     async fn check(&self, task: i64, readable: bool) {
-        // One browser each: what it has kept from a request without CORS is no answer to one with.
+        // A browser for each: an answer cached without CORS cannot be used for a request with CORS.
         for cors in if readable { &[false, true][..] } else { &[false] } {
             let mut wanted = Vec::new();
             for turned in [false, true] {
@@ -159,7 +159,7 @@ async fn a_browser_shows_images_and_plays_sounds_from_s3_signed_and_streamed() {
     let page = Page::open(&[]).await;
     let rig = &page.all.rig;
     put_all(rig, "media");
-    // After a redirect to another site a browser keeps the page's own origin to itself.
+    // After a redirect to another site the browser sends `Origin: null`.
     rig.s3.allow_origin("*");
     let storage = rig.import_storage(page.all.project, "media", json!({"presign": true})).await;
     let task = page.task("s3://media/", str::to_owned).await;
@@ -181,7 +181,7 @@ async fn a_browser_shows_images_and_plays_sounds_from_azure_signed_and_streamed(
     });
     let storage = page.connect("azure", settings).await;
     let task = page.task(&format!("azure-blob://{container}/"), str::to_owned).await;
-    // No rule of this container lets pages of other sites read: they see and hear all the same.
+    // This container has no CORS rule: pages still show images and play sounds.
     page.check(task, false).await;
     page.stream(&storage).await;
     page.check(task, true).await;
@@ -218,9 +218,9 @@ async fn a_browser_shows_images_and_plays_sounds_from_local_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_of_a_site_that_is_not_allowed_sees_images_and_reads_nothing() {
+async fn a_page_of_a_disallowed_origin_shows_images_but_reads_no_answers() {
     let site = Site::open().await;
-    let all = Resolving::with(Rig::with().workers(0).env("LONGSHORE_ALLOWED_ORIGINS", "https://other.example")).await;
+    let all = ResolveRig::with(Rig::with().workers(0).env("LONGSHORE_ALLOWED_ORIGINS", "https://other.example")).await;
     let page = Page { site, all };
     put_all(&page.all.rig, "media");
     page.all.rig.import_storage(page.all.project, "media", json!({"presign": false})).await;

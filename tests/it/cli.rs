@@ -8,14 +8,14 @@ use longshore_tests::oracle::one_each;
 use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
 use serde_json::{Value, json};
 
-/// What a command said and how it ended.
-struct Said {
+/// Output and exit code of a command.
+struct CommandOutput {
     code: i32,
     out: String,
     err: String,
 }
 
-impl Said {
+impl CommandOutput {
     fn of(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
         Self {
@@ -25,7 +25,7 @@ impl Said {
         }
     }
 
-    /// The JSON of a command that went well.
+    /// The JSON output of a successful command.
     fn json(&self) -> Value {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
@@ -42,16 +42,16 @@ fn command(url: &str, token: &str, arguments: &str) -> Command {
 }
 
 /// Runs `longshore` with these words, the first token and the rig's S3 server in the environment.
-async fn longshore(rig: &Rig, arguments: &str) -> Said {
+async fn longshore(rig: &Rig, arguments: &str) -> CommandOutput {
     let mut command = command(&rig.url(), rig.token(), arguments);
     command.env("S3_ENDPOINT", rig.s3.endpoint());
     command.env("S3_ACCESS_KEY_ID", ACCESS_KEY_ID).env("S3_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY);
     run(command).await
 }
 
-async fn run(mut command: Command) -> Said {
+async fn run(mut command: Command) -> CommandOutput {
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it starts");
-    Said::of(&output)
+    CommandOutput::of(&output)
 }
 
 /// A project and an import storage made by commands.
@@ -64,7 +64,7 @@ async fn made(rig: &Rig, bucket: &str, flags: &str) -> StorageHandle {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_a_storage_and_a_followed_sync_take_three_commands() {
+async fn a_followed_sync_needs_three_commands() {
     let rig = Rig::start().await;
     rig.s3.put_many("images", (0..1_200).map(|n| (format!("{n:04}.png"), "image")));
     let storage = made(&rig, "images", "--blob").await;
@@ -96,13 +96,13 @@ async fn a_project_a_storage_and_a_followed_sync_take_three_commands() {
     assert_eq!(longshore(&rig, &format!("storage validate {id}")).await.out, "The connection works.\n");
     assert_eq!(longshore(&rig, &format!("storage delete {id}")).await.code, 0);
     assert_eq!(longshore(&rig, "storage list --json").await.json(), json!([]));
-    for said in [followed, storages] {
-        assert!(!said.out.contains(SECRET_ACCESS_KEY) && !said.err.contains(SECRET_ACCESS_KEY));
+    for output in [followed, storages] {
+        assert!(!output.out.contains(SECRET_ACCESS_KEY) && !output.err.contains(SECRET_ACCESS_KEY));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_sync_ends_with_one_and_says_so() {
+async fn following_a_cancelled_sync_exits_with_code_1() {
     let rig = Rig::start().await;
     rig.s3.put("images", "a.png", "image");
     let storage = made(&rig, "images", "--blob").await;
@@ -122,7 +122,7 @@ async fn a_cancelled_sync_ends_with_one_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn quarantine_is_listed_replayed_and_given_up() {
+async fn quarantine_is_listed_replayed_and_discarded() {
     let rig = Rig::start().await;
     rig.s3.put("tasks", "good.json", r#"{"image": "i"}"#);
     rig.s3.put("tasks", "bad.json", "{\"image\":");
@@ -139,7 +139,7 @@ async fn quarantine_is_listed_replayed_and_given_up() {
     let bad = longshore(&rig, &format!("quarantine list --storage {id} --reason invalid_json --json")).await.json();
     assert_eq!(bad["quarantine"].as_array().map(Vec::len), Some(1), "{bad}");
 
-    rig.s3.put("tasks", "bad.json", r#"{"image": "mended"}"#);
+    rig.s3.put("tasks", "bad.json", r#"{"image": "fixed"}"#);
     let replayed = longshore(&rig, &format!("quarantine replay {} --json", bad["quarantine"][0]["id"])).await.json();
     assert_eq!(replayed["count"], 1);
     let sync = rig.ended(replayed["syncs"][0].as_i64().expect("an id")).await;
@@ -151,7 +151,7 @@ async fn quarantine_is_listed_replayed_and_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_goes_wrong_is_said_in_words_and_by_the_exit_code() {
+async fn errors_have_a_message_and_an_exit_code() {
     let rig = Rig::with().workers(0).start().await;
     rig.s3.create_bucket("images");
     let project = rig.project().await;
@@ -178,23 +178,23 @@ async fn what_goes_wrong_is_said_in_words_and_by_the_exit_code() {
     let stranger = run(command(&rig.url(), "not-a-token", "project list")).await;
     assert_eq!(stranger.code, 1);
     assert!(stranger.err.contains("refused the token") && !stranger.err.contains("not-a-token"), "{}", stranger.err);
-    let nobody = format!("http://127.0.0.1:{}", longshore_local::ports::free().expect("a port"));
-    let unreachable = run(command(&nobody, rig.token(), "project list")).await;
+    let closed_port = format!("http://127.0.0.1:{}", longshore_local::ports::free().expect("a port"));
+    let unreachable = run(command(&closed_port, rig.token(), "project list")).await;
     assert_eq!(unreachable.code, 1);
     assert!(unreachable.err.contains("check that the scheduler runs"), "{}", unreachable.err);
     let other = run(command(&rig.s3.endpoint(), rig.token(), "project list")).await;
     assert!(other.code == 1 && other.err.contains("not a Longshore response"), "{}", other.err);
 
     for wrong in ["sync start", "storage create s3 --bucket x", "sync start one", "fly", "quarantine replay"] {
-        let said = longshore(&rig, wrong).await;
-        assert_eq!(said.code, 2, "{wrong}: {}{}", said.out, said.err);
+        let output = longshore(&rig, wrong).await;
+        assert_eq!(output.code, 2, "{wrong}: {}{}", output.out, output.err);
     }
     let help = longshore(&rig, "--help").await;
     assert!(help.code == 0 && help.out.contains("Exit codes") && !help.out.contains(rig.token()), "{}", help.out);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_made_token_works_until_it_is_deleted() {
+async fn a_created_token_works_until_it_is_deleted() {
     let rig = Rig::with().workers(0).start().await;
     let made = longshore(&rig, "token create --name ci --role read --json").await.json();
     let token = made["token"].as_str().expect("the token").to_owned();
@@ -204,6 +204,6 @@ async fn a_made_token_works_until_it_is_deleted() {
     let list = longshore(&rig, "token list").await;
     assert!(list.out.contains("ci") && !list.out.contains(&token), "{}", list.out);
     assert_eq!(longshore(&rig, &format!("token delete {}", made["id"])).await.code, 0);
-    let said = run(command(&rig.url(), &token, "project list")).await;
-    assert!(said.code == 1 && said.err.contains("refused the token"), "{}", said.err);
+    let output = run(command(&rig.url(), &token, "project list")).await;
+    assert!(output.code == 1 && output.err.contains("refused the token"), "{}", output.err);
 }

@@ -1,5 +1,5 @@
-//! The S3 kind on two servers that share no code: it does what every kind has to do, and its signed
-//! URLs read what they were signed for and nothing else.
+//! The S3 kind on two servers that share no code: the conformance suite, and presigned URLs that read only their own
+//! object.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn open(endpoint: &str, bucket: &str) -> Arc<dyn Storage> {
     stores.open(&settings, &secrets).expect("good settings")
 }
 
-/// A server in memory with a bucket named `bucket`.
+/// An in-memory server with a bucket named `bucket`.
 async fn server() -> S3Server {
     let options = Options::with_key("AKIACONFORMANCE", "conformance-secret");
     let server = S3Server::start(options).await.expect("a server");
@@ -71,7 +71,7 @@ async fn s3_does_what_every_kind_does_on_moto() {
 }
 
 #[tokio::test]
-async fn an_odd_key_is_written_as_it_is() {
+async fn an_odd_key_is_written_unchanged() {
     let server = server().await;
     let storage = open(&server.endpoint(), "bucket");
     let keys = odd_keys("");
@@ -79,14 +79,14 @@ async fn an_odd_key_is_written_as_it_is() {
         let put = storage.put(key, Bytes::from(key.clone()), &PutOptions::default()).await;
         put.unwrap_or_else(|error| panic!("put of {key:?}: {error:?}"));
     }
-    // What the server holds, and not what the storage says that it holds.
+    // The content of the server, not what the storage says about it.
     let held = server.objects("bucket").into_iter().map(|(key, _, content)| (key, content));
     let expected = keys.into_iter().map(|key| (key.clone(), Bytes::from(key)));
     assert_eq!(held.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn a_signed_url_reads_every_odd_key_from_our_server() {
+async fn a_presigned_url_reads_every_odd_key_from_our_server() {
     let server = server().await;
     let keys = odd_keys("");
     server.put_many("bucket", keys.iter().map(|key| (key.as_str(), key.clone())));
@@ -94,7 +94,7 @@ async fn a_signed_url_reads_every_odd_key_from_our_server() {
 }
 
 #[tokio::test]
-async fn a_signed_url_reads_every_odd_key_from_moto() {
+async fn a_presigned_url_reads_every_odd_key_from_moto() {
     let moto = Moto::shared().await;
     let bucket = moto.create_bucket("signed").await;
     let keys: Vec<String> = odd_keys("").into_iter().filter(|key| Moto::holds(key)).collect();
@@ -104,7 +104,7 @@ async fn a_signed_url_reads_every_odd_key_from_moto() {
     signed_urls_read(open(moto.endpoint(), &bucket).as_ref(), &keys).await;
 }
 
-/// Each key's object holds the key.
+/// Checks that the content of each object is its key.
 async fn signed_urls_read(storage: &dyn Storage, keys: &[String]) {
     for key in keys {
         let url = storage.presign(key, HOUR).await.unwrap_or_else(|error| panic!("presign of {key:?}: {error:?}"));
@@ -114,7 +114,7 @@ async fn signed_urls_read(storage: &dyn Storage, keys: &[String]) {
 }
 
 #[tokio::test]
-async fn a_signed_url_reads_nothing_but_what_it_was_signed_for() {
+async fn a_presigned_url_reads_only_its_own_object() {
     let server = server().await;
     server.put("bucket", "mine+1", "mine");
     server.put("bucket", "theirs", "theirs");
@@ -150,7 +150,7 @@ fn replaced(url: &str, part: &str, other: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_signed_url_ends_with_its_time() {
+async fn a_presigned_url_expires() {
     let server = server().await;
     server.put("bucket", "key", "content");
     let storage = open(&server.endpoint(), "bucket");

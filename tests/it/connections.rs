@@ -1,19 +1,20 @@
-//! Every connection broken in every way, in the middle of a sync: once it heals, all goes on, without a restart.
+//! Every connection, broken in every way in the middle of a sync. When it works again, the sync continues without a
+//! restart.
 
 use std::future::ready;
 
 use futures::future::join_all;
 use longshore_local::s3::{Op, When};
-use longshore_tests::proxy::{Mode, Proxy, Direction};
+use longshore_tests::proxy::{Direction, Mode, Proxy};
 use longshore_tests::recovery::{Images, until_readiness_is};
 use longshore_tests::rig::{Rig, RigOptions, until};
 
-/// A way for connections to be of no use.
+/// A way in which connections fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Cut,
     Reset,
-    /// Open for ever, and silent; only new connections work.
+    /// Open connections stay open and silent; only new connections work.
     Stranded,
     Refused,
     Stalled(Direction),
@@ -49,7 +50,7 @@ impl Fault {
         }
     }
 
-    /// Whether new connections are of no use either, until the link heals.
+    /// Whether new connections fail too, until the fault is removed.
     fn lasts(self) -> bool {
         match self {
             Self::Cut | Self::Reset | Self::Stranded => false,
@@ -58,7 +59,7 @@ impl Fault {
     }
 }
 
-/// Patience for seconds only, and a message for every page, so that each link is needed all the time.
+/// A patience of seconds, and a message for every page, so that each connection is needed continuously.
 fn impatient() -> RigOptions {
     Rig::with()
         .env("LONGSHORE_QUANTUM_SECONDS", "0")
@@ -66,7 +67,7 @@ fn impatient() -> RigOptions {
         .env("LONGSHORE_STORAGE_PATIENCE_SECONDS", "2")
 }
 
-/// Lets each fault befall a link while a worker lists a page; `noticed` waits until somebody has.
+/// Breaks a link with each fault while a worker lists a page; `noticed` waits until a process has noticed it.
 async fn check_every_fault(rig: &Rig, link: &Proxy, noticed: impl AsyncFn(i64)) {
     let pids = rig.pids();
     let mut buckets: Vec<Images> = Vec::new();
@@ -95,36 +96,36 @@ async fn check_every_fault(rig: &Rig, link: &Proxy, noticed: impl AsyncFn(i64)) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_outlives_every_fault_of_its_connections_to_the_database() {
+async fn a_worker_survives_every_fault_of_its_connections_to_the_database() {
     let rig = impatient().start().await;
     check_every_fault(&rig, &rig.worker_links.database, async |_| until_readiness_is(&rig.workers[0], false).await)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_outlives_every_fault_of_its_connection_to_the_broker() {
+async fn a_worker_survives_every_fault_of_its_connection_to_the_broker() {
     let rig = impatient().start().await;
     check_every_fault(&rig, &rig.worker_links.broker, async |_| until_readiness_is(&rig.workers[0], false).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scheduler_outlives_every_fault_of_its_connections_to_the_database() {
+async fn a_scheduler_survives_every_fault_of_its_connections_to_the_database() {
     let rig = impatient().start().await;
     let noticed = async |_| until_readiness_is(&rig.schedulers[0], false).await;
     check_every_fault(&rig, &rig.scheduler_links.database, noticed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scheduler_outlives_every_fault_of_its_connection_to_the_broker() {
+async fn a_scheduler_survives_every_fault_of_its_connection_to_the_broker() {
     let rig = impatient().start().await;
     let noticed = async |_| until_readiness_is(&rig.schedulers[0], false).await;
     check_every_fault(&rig, &rig.scheduler_links.broker, noticed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_outlives_every_fault_of_its_connections_to_the_storage() {
+async fn a_worker_survives_every_fault_of_its_connections_to_the_storage() {
     let rig = impatient().start().await;
-    // The job is put aside for later, with a reason; the worker is no less ready for it.
+    // The job waits for a retry with a reason; the worker stays ready.
     let noticed = async |sync: i64| {
         let path = format!("/api/syncs/{sync}");
         until("the job is put aside", async || {
@@ -148,20 +149,22 @@ async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
                     FOR EACH ROW EXECUTE FUNCTION gate()";
     rig.database().await.batch_execute(gate).await.expect("a gate before every commit");
 
-    for (n, fault) in [Fault::Cut, Fault::Reset, Fault::Stranded, Fault::Stalled(Direction::ToClient)].iter().enumerate() {
+    for (n, fault) in
+        [Fault::Cut, Fault::Reset, Fault::Stranded, Fault::Stalled(Direction::ToClient)].iter().enumerate()
+    {
         let mut images = rig.images(&format!("bucket-{n}"), 1_500).await;
         let commits = rig.freeze(COMMITS).await;
         let sync = rig.sync(&images.storage).await;
         commits.reached("COMMIT").await;
         let asked = rig.workers[0].process.log().len();
         fault.befall(&rig.worker_links.database).await;
-        // The worker gives up, and then the database commits: nobody is told.
+        // The worker gives up, and then the database commits without the worker's knowledge.
         until("the worker gives up", || {
             let log = rig.workers[0].process.log();
-            let told = ["attempt_end_not_written", "commit_timed_out", "job_released"]
+            let report = ["attempt_end_not_written", "commit_timed_out", "job_released"]
                 .iter()
                 .any(|words| log[asked..].contains(words));
-            ready(told.then_some(()))
+            ready(report.then_some(()))
         })
         .await;
         commits.release().await;
@@ -173,10 +176,10 @@ async fn a_commit_whose_answer_is_lost_is_not_done_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_never_comes_is_not_waited_for_for_ever() {
+async fn waiting_for_an_answer_has_a_time_limit() {
     let rig = impatient().env("LONGSHORE_RESCUE_SECONDS", "1").start().await;
     let pids = rig.pids();
-    // Whoever asks first, and is answered into the void: the relay, the reporter, a page in preparation.
+    // The first query whose answer is lost: from the relay, the reporter or a page.
     let questions = [
         (&rig.scheduler_links.database, "outbox", "SELECT o.job_id"),
         (&rig.scheduler_links.database, "storages", "SELECT s.id FROM syncs"),
@@ -203,7 +206,7 @@ async fn an_answer_that_never_comes_is_not_waited_for_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_waits_for_one_silent_connection_of_the_pool_and_not_for_each() {
+async fn a_request_waits_for_at_most_one_silent_pool_connection() {
     // A request may take four times the patience. Each silent connection is waited for longer than that patience, so
     // one that waits for six of them is given up.
     let rig = impatient().start().await;

@@ -1,11 +1,11 @@
-//! A database that goes away in the middle of everything: everybody waits for it, and goes on where it was.
+//! A database that becomes unavailable in the middle of a sync: all processes wait for it and then continue.
 
 use longshore_local::s3::{Op, When};
 use longshore_tests::recovery::until_readiness_is;
 use longshore_tests::rig::Rig;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_killed_or_restarted_in_mid_sync_is_waited_for() {
+async fn processes_wait_for_a_database_killed_or_restarted_in_mid_sync() {
     let rig = Rig::with().own_servers().start().await;
     let pids = rig.pids();
 
@@ -38,7 +38,7 @@ async fn a_database_killed_or_restarted_in_mid_sync_is_waited_for() {
     rig.check_first_sync(&restarted, sync).await;
     rig.check_next_sync(&mut restarted).await;
 
-    // Gone for longer than a lease lasts, with work in hand and work waiting.
+    // Unavailable for longer than a lease, with running and waiting jobs.
     let mut away = rig.images("away", 2_500).await;
     let second_page = rig.s3.hold(When::op(Op::List).nth(2));
     let sync = rig.sync(&away.storage).await;

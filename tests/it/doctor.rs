@@ -1,4 +1,4 @@
-//! `longshore doctor`: the whole way to a storage, and what to paste where something is missing.
+//! `longshore doctor`: all checks of a storage, and the policies and commands to paste.
 
 use std::process::Command;
 
@@ -11,43 +11,47 @@ use serde_json::{Value, json};
 
 const ORIGIN: &str = "https://labels.example.com";
 
-/// What a command said and how it ended.
-struct Said {
+/// Output and exit code of a command.
+struct CommandOutput {
     code: i32,
     out: String,
     err: String,
 }
 
-async fn longshore(rig: &Rig, arguments: &str) -> Said {
+async fn longshore(rig: &Rig, arguments: &str) -> CommandOutput {
     let mut command = Command::new(program("longshore").expect("the programs are built"));
     command.args(arguments.split_whitespace()).env("LONGSHORE_URL", rig.url()).env("LONGSHORE_TOKEN", rig.token());
     let redis: reqwest::Url = rig.stack.redis.url().parse().expect("a URL");
     command.env("REDIS_PASSWORD", redis.password().unwrap_or_default());
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    Said { code: output.status.code().expect("it ended by itself"), out: text(output.stdout), err: text(output.stderr) }
+    CommandOutput {
+        code: output.status.code().expect("it ended by itself"),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 /// Makes a storage by command and gives its id.
 async fn create(rig: &Rig, words: &str) -> i64 {
-    let said = longshore(rig, &format!("storage create {words} --json")).await;
-    assert_eq!(said.code, 0, "{words}: {}{}", said.out, said.err);
-    let made: Value = serde_json::from_str(&said.out).expect("JSON");
+    let output = longshore(rig, &format!("storage create {words} --json")).await;
+    assert_eq!(output.code, 0, "{words}: {}{}", output.out, output.err);
+    let made: Value = serde_json::from_str(&output.out).expect("JSON");
     made["id"].as_i64().expect("an id")
 }
 
 /// The steps of an examination by command, each as `name outcome`, and the answer.
 async fn examined(rig: &Rig, id: i64, flags: &str) -> (i32, Vec<String>, Value) {
-    let said = longshore(rig, &format!("doctor --storage {id} --json {flags}")).await;
-    let answer: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("{}{}", said.out, said.err));
+    let output = longshore(rig, &format!("doctor --storage {id} --json {flags}")).await;
+    let answer: Value = serde_json::from_str(&output.out).unwrap_or_else(|_| panic!("{}{}", output.out, output.err));
     for secret in [SECRET_ACCESS_KEY, rig.token(), "Signature"] {
-        assert!(!said.out.contains(secret) && !said.err.contains(secret), "{secret} in {}", said.out);
+        assert!(!output.out.contains(secret) && !output.err.contains(secret), "{secret} in {}", output.out);
     }
     let steps = answer["steps"].as_array().expect("steps").iter();
     let word = |value: &Value| value.as_str().expect("a word").to_owned();
     let steps = steps.map(|step| format!("{} {}", word(&step["step"]), word(&step["outcome"]))).collect();
-    assert_eq!(answer["ok"], said.code == 0, "{answer}");
-    (said.code, steps, answer)
+    assert_eq!(answer["ok"], output.code == 0, "{answer}");
+    (output.code, steps, answer)
 }
 
 fn step<'a>(answer: &'a Value, name: &str) -> &'a Value {
@@ -72,7 +76,7 @@ async fn with_import() -> (Rig, StorageHandle) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_all_is_well_every_step_of_an_import_and_an_export_says_so() {
+async fn every_step_of_a_working_import_and_export_is_reported_as_ok() {
     let (rig, import) = with_import().await;
     rig.s3.allow_origin(ORIGIN);
     let (code, steps, answer) = examined(&rig, import.id, &format!("--origin {ORIGIN}/")).await;
@@ -91,9 +95,9 @@ async fn where_all_is_well_every_step_of_an_import_and_an_export_says_so() {
     assert_eq!((code, steps), (0, expected.map(str::to_owned).to_vec()), "{answer}");
     assert_eq!(step(&answer, "list")["note"], "2 keys on the first page; a sync takes 1 of them");
 
-    let said = longshore(&rig, &format!("doctor --storage {} --origin {ORIGIN}", import.id)).await;
-    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    assert!(said.out.starts_with(&format!("Storage {}: s3 import\nok       settings ", import.id)), "{}", said.out);
+    let output = longshore(&rig, &format!("doctor --storage {} --origin {ORIGIN}", import.id)).await;
+    assert_eq!(output.code, 0, "{}{}", output.out, output.err);
+    assert!(output.out.starts_with(&format!("Storage {}: s3 import\nok       settings ", import.id)), "{}", output.out);
 
     rig.s3.create_bucket("out");
     rig.s3.clear_calls();
@@ -106,7 +110,7 @@ async fn where_all_is_well_every_step_of_an_import_and_an_export_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_right_is_named_with_the_policy_that_gives_it() {
+async fn a_missing_right_is_reported_with_the_policy_that_grants_it() {
     let (rig, import) = with_import().await;
     let denied = || Fault::Error(S3ErrorCode::AccessDenied);
     rig.s3.fail(Op::List, denied());
@@ -118,10 +122,10 @@ async fn a_missing_right_is_named_with_the_policy_that_gives_it() {
     assert_eq!(policy["Statement"][0]["Action"], "s3:ListBucket");
     assert_eq!(policy["Statement"][0]["Resource"], "arn:aws:s3:::pics");
     assert_eq!(policy["Statement"][1]["Resource"], "arn:aws:s3:::pics/train/*");
-    let said = longshore(&rig, &format!("doctor --storage {}", import.id)).await;
-    assert_eq!(said.code, 1);
-    assert!(said.out.contains("failed   list         [access_denied] The storage denied access"), "{}", said.out);
-    assert!(said.out.contains("arn:aws:s3:::pics/train/*"), "{}", said.out);
+    let output = longshore(&rig, &format!("doctor --storage {}", import.id)).await;
+    assert_eq!(output.code, 1);
+    assert!(output.out.contains("failed   list         [access_denied] The storage denied access"), "{}", output.out);
+    assert!(output.out.contains("arn:aws:s3:::pics/train/*"), "{}", output.out);
 
     rig.s3.clear_faults();
     rig.s3.fail(Op::Get, denied());
@@ -144,11 +148,11 @@ async fn a_missing_right_is_named_with_the_policy_that_gives_it() {
     rig.s3.fail(Op::Delete, denied());
     assert_eq!(examined(&rig, export.id, "").await.1[5..], ["put ok", "delete failed"], "it is to delete");
     rig.patch(&export, json!({"can_delete_objects": false})).await;
-    assert_eq!(examined(&rig, export.id, "").await.1[5..], ["put ok", "delete ok"], "nobody asked for that right");
+    assert_eq!(examined(&rig, export.id, "").await.1[5..], ["put ok", "delete ok"], "the right is not needed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_browser_would_refuse_is_seen_without_one() {
+async fn the_doctor_finds_cors_refusals_without_a_browser() {
     let (rig, import) = with_import().await;
     let origin = format!("--origin {ORIGIN}");
     let (code, steps, answer) = examined(&rig, import.id, &origin).await;
@@ -164,8 +168,8 @@ async fn what_a_browser_would_refuse_is_seen_without_one() {
     rig.s3.allow_origin(ORIGIN);
     assert_eq!(examined(&rig, import.id, &origin).await.0, 0);
 
-    let said = longshore(&rig, &format!("doctor --storage {} --origin labels.example.com", import.id)).await;
-    assert!(said.code == 1 && said.err.contains("origin: An origin is like"), "{}", said.err);
+    let output = longshore(&rig, &format!("doctor --storage {} --origin labels.example.com", import.id)).await;
+    assert!(output.code == 1 && output.err.contains("origin: An origin is like"), "{}", output.err);
     rig.patch(&import, json!({"presign": false})).await;
     assert_eq!(examined(&rig, import.id, &origin).await.1[7..], ["presign skipped", "fetch skipped", "cors skipped"]);
 }
@@ -192,7 +196,7 @@ async fn the_first_step_that_fails_is_the_one_that_is_blamed() {
     assert_eq!(step(&answer, "list")["code"], "wrong_region");
     rig.s3.clear_faults();
 
-    // What a storage was saved with may no longer be so.
+    // The bucket may have changed after the storage was saved.
     let db = rig.database().await;
     let closed = longshore_local::ports::free().expect("a port");
     for (endpoint, failed, code) in [
@@ -212,9 +216,9 @@ async fn the_first_step_that_fails_is_the_one_that_is_blamed() {
         let at = steps.iter().position(|step| *step == format!("{failed} failed")).expect("it failed");
         assert!(skipped(&steps[at + 1..]), "{steps:?}");
     }
-    let said = longshore(&rig, "doctor --storage 777").await;
+    let output = longshore(&rig, "doctor --storage 777").await;
     assert_eq!(
-        (said.code, said.err.as_str()),
+        (output.code, output.err.as_str()),
         (
             1,
             "error: storage 777 not found, or this token cannot access it\nhint: `longshore storage list` shows the storages of this token\n"
@@ -223,7 +227,7 @@ async fn the_first_step_that_fails_is_the_one_that_is_blamed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_of_this_machine_and_a_redis_are_examined_as_what_they_are() {
+async fn the_doctor_examines_local_folders_and_redis_with_their_own_steps() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("doctor-{}", std::process::id()));
     std::fs::create_dir_all(folder.join("pics")).expect("a folder");
     std::fs::write(folder.join("pics/a.json"), r#"{"image": "i"}"#).expect("a file");
@@ -265,7 +269,7 @@ async fn a_folder_of_this_machine_and_a_redis_are_examined_as_what_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_other_clouds_are_examined_the_same_way_with_their_own_words_to_paste() {
+async fn the_doctor_examines_other_clouds_and_prints_their_own_commands() {
     let (gcs, azurite) = (Gcs::start().await, Azurite::shared().await);
     gcs.create_bucket("pics").await;
     gcs.put("pics", "a.png", b"content").await;
@@ -286,12 +290,12 @@ async fn the_other_clouds_are_examined_the_same_way_with_their_own_words_to_past
         assert_eq!(steps[4..], ["credentials ok", "list ok", "get ok", "presign ok", "fetch ok", "cors skipped"]);
         assert!(!answer.to_string().contains(azurite::KEY) && !answer.to_string().contains("PRIVATE KEY"));
         let (_, steps, answer) = examined(&rig, import, &format!("--origin {ORIGIN}")).await;
-        assert_eq!(steps[9], "cors failed", "nobody has set rules: {answer}");
+        assert_eq!(steps[9], "cors failed", "there are no rules: {answer}");
         assert!(pasted(&answer, "cors").contains(ORIGIN), "{answer}");
         let export = rig.post(&format!("/api/storages/export/{kind}"), settings).await["id"].as_i64().expect("an id");
         assert_eq!(examined(&rig, export, "").await.1[4..], ["credentials ok", "put ok", "delete ok"]);
     }
-    // An import is made with the right to list alone.
+    // An import storage can be created with only the right to list.
     let list_only = on_gcs(gcs.key_file_with("lister", &[Right::List]));
     let import = rig.post("/api/storages/gcs", list_only).await["id"].as_i64().expect("an id");
     let (_, steps, answer) = examined(&rig, import, "").await;

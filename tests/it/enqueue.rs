@@ -1,4 +1,4 @@
-//! A sync begins in one way, whoever asks for it: over HTTP, over AMQP, or in a host's own transaction.
+//! A sync request has the same effect over HTTP, over AMQP, and in a host's own transaction.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ async fn check_images(rig: &Rig, storage: &StorageHandle, sync: &Value) {
     rig.check_import(storage, sync, &expected, &[]).await;
 }
 
-/// Asks for a sync and gives the status, the id of the sync and the body.
+/// Requests a sync and returns the status, the ID of the sync and the body.
 async fn ask(rig: &Rig, storage: &StorageHandle, key: Option<&str>, body: Option<Value>) -> (u16, Option<i64>, Value) {
     let mut request = rig.request("POST", &format!("{}/{}/sync", storage.path, storage.id)).bearer_auth(rig.token());
     if let Some(key) = key {
@@ -50,7 +50,7 @@ async fn syncs_of(rig: &Rig, storage: &StorageHandle) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_is_queued_at_once_and_asked_for_again_it_is_the_same() {
+async fn a_sync_is_queued_immediately_and_a_second_request_returns_the_same_sync() {
     let (rig, storage) = with_images().await;
     let listing = rig.s3.hold(Op::List);
     // Answered although the bucket does not answer at all.
@@ -74,7 +74,7 @@ async fn a_sync_is_queued_at_once_and_asked_for_again_it_is_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_requests_at_once_are_one_sync() {
+async fn ten_concurrent_requests_start_one_sync() {
     let (rig, storage) = with_images().await;
     let listing = rig.s3.hold(Op::List);
     let ids = join_all((0..10).map(|_| start(&rig, &storage, None, None))).await;
@@ -151,7 +151,7 @@ async fn a_message_to_the_requests_exchange_starts_a_sync_and_a_bad_one_stops_no
     })
     .await;
 
-    // Its turn comes after the second one above: a queue keeps its order.
+    // It runs after the second one above: a queue keeps its order.
     host.publish("longshore.requests", but("idempotency_key", json!("next")).as_bytes()).await;
     until("the next request is followed", || async { (syncs_of(&rig, &storage).await.len() > 1).then_some(()) }).await;
     assert_eq!(syncs_of(&rig, &storage).await.len(), 2, "the same key twice is one sync");
@@ -186,7 +186,7 @@ async fn a_host_enqueues_in_its_own_transaction() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_names_no_storage_is_told_how() {
+async fn a_sync_request_without_a_storage_is_answered_with_the_format() {
     let (rig, storage) = with_images().await;
     let db = rig.database().await;
     let id = storage.id;
@@ -208,7 +208,7 @@ async fn a_host_that_names_no_storage_is_told_how() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_tells_its_progress_on_the_events_exchange_and_as_a_stream() {
+async fn a_sync_publishes_its_progress_on_the_events_exchange_and_as_a_stream() {
     let (rig, storage) = with_images().await;
     let host = AmqpHost::connect(&rig.amqp_url).await;
     let mut heard = host.listen("longshore.events").await;
@@ -258,7 +258,7 @@ async fn a_sync_tells_its_progress_on_the_events_exchange_and_as_a_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_sync_ends_at_once_and_a_retry_is_a_new_one() {
+async fn a_cancelled_sync_ends_immediately_and_a_retry_is_a_new_sync() {
     let (rig, storage) = with_images().await;
     let listing = rig.s3.hold(When::op(Op::List).times(1));
     let sync = start(&rig, &storage, None, None).await;
@@ -279,7 +279,7 @@ async fn a_cancelled_sync_ends_at_once_and_a_retry_is_a_new_one() {
     let retried = rig.post(&format!("/api/syncs/{sync}/retry"), json!({})).await;
     let second = retried["id"].as_i64().expect("an id");
     assert_ne!(second, sync);
-    // The worker of the first finds out only now that nobody wants its page.
+    // The worker of the first sync notices only now that it was cancelled.
     listing.release();
     let ended = rig.ended(second).await;
     assert_eq!((&ended["status"], &ended["requested_by"]), (&json!("completed"), &json!("retry")));

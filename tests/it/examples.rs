@@ -1,4 +1,4 @@
-//! The examples of `deploy/examples` do what they say.
+//! Runs the examples of `deploy/examples`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,9 +54,9 @@ async fn the_http_example_starts_one_sync_however_often_it_runs() {
     let environment = [("LONGSHORE_URL", url.as_str()), ("LONGSHORE_TOKEN", rig.token())];
     let script = example("http.sh");
     let script = script.to_str().expect("a plain path");
-    let said = run(Path::new("sh"), &[script, &number], &environment).await;
-    has_imported(&rig, &storage, id(&said)).await;
-    assert_eq!(run(Path::new("sh"), &[script, &number], &environment).await, said, "the same key, the same sync");
+    let output = run(Path::new("sh"), &[script, &number], &environment).await;
+    has_imported(&rig, &storage, id(&output)).await;
+    assert_eq!(run(Path::new("sh"), &[script, &number], &environment).await, output, "the same key, the same sync");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,18 +65,18 @@ async fn the_sql_example_starts_a_sync_in_a_transaction() {
     let (url, script) = (rig.database_url.clone(), example("enqueue.sql"));
     let (script, set) = (script.to_str().expect("a plain path"), format!("storage={}", storage.id));
     let arguments = [url.as_str(), "--quiet", "--set", &set, "--set", "ON_ERROR_STOP=1", "--file", script];
-    let said = run(Path::new("psql"), &arguments, &[]).await;
-    has_imported(&rig, &storage, id(&said)).await;
+    let output = run(Path::new("psql"), &arguments, &[]).await;
+    has_imported(&rig, &storage, id(&output)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_amqp_example_starts_a_sync_and_hears_of_its_end() {
+async fn the_amqp_example_starts_a_sync_and_receives_its_end() {
     let (rig, storage) = with_images().await;
     let (script, number) = (example("amqp.py"), storage.id.to_string());
     let arguments = [script.to_str().expect("a plain path"), &number];
-    let said = run(&python("examples").await, &arguments, &[("AMQP_URL", &rig.amqp_url)]).await;
-    assert!(said.starts_with("sync.completed "), "{said}");
-    has_imported(&rig, &storage, id(&said)).await;
+    let output = run(&python("examples").await, &arguments, &[("AMQP_URL", &rig.amqp_url)]).await;
+    assert!(output.starts_with("sync.completed "), "{output}");
+    has_imported(&rig, &storage, id(&output)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,19 +1,21 @@
-//! Export: every annotation becomes one object, written again only when it changed, and gone when it is gone.
+//! Export: every annotation becomes one object, written again only when the annotation changed.
+
+mod deletion;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
-use longshore_tests::rig::{Rig, StorageHandle, rows, until};
+use longshore_tests::rig::{Rig, StorageHandle, rows};
 use serde_json::{Value, json};
 
-/// A project with so many tasks, each with one annotation, and their ids.
-struct Labeled {
+/// A project with tasks that have one annotation each, and their IDs.
+struct AnnotatedProject {
     project: i64,
     tasks: Vec<i64>,
     annotations: Vec<i64>,
 }
 
-async fn labeled(rig: &Rig, tasks: usize) -> Labeled {
+async fn labeled(rig: &Rig, tasks: usize) -> AnnotatedProject {
     let project = rig.project().await;
     let bucket = format!("source-{project}");
     rig.s3.put_many(&bucket, (0..tasks).map(|n| (format!("{n:04}.json"), json!({"n": n}).to_string())));
@@ -25,7 +27,7 @@ async fn labeled(rig: &Rig, tasks: usize) -> Labeled {
     for task in &tasks {
         annotations.push(annotate(rig, *task, json!({"result": [{"value": {"text": ["a"]}}]})).await);
     }
-    Labeled { project, tasks, annotations }
+    AnnotatedProject { project, tasks, annotations }
 }
 
 async fn annotate(rig: &Rig, task: i64, fields: Value) -> i64 {
@@ -52,7 +54,7 @@ async fn sync(rig: &Rig, storage: &StorageHandle) -> Value {
     sync_with(rig, storage, json!({})).await
 }
 
-/// Waits for the end of the storage's last sync, whoever started it.
+/// Waits for the end of the storage's last sync.
 async fn last_ended(rig: &Rig, storage: &StorageHandle) -> Value {
     let syncs = rig.get(&format!("/api/syncs?storage={}&limit=1", storage.id)).await;
     rig.ended(rows(&syncs)[0]["id"].as_i64().expect("an id")).await
@@ -79,7 +81,7 @@ fn body(rig: &Rig, bucket: &str, key: impl ToString) -> Value {
     serde_json::from_slice(&object.bytes).expect("JSON")
 }
 
-/// The keys that were written since the sync began, in order of the alphabet.
+/// The keys that were written since the sync began, in alphabetical order.
 fn written(rig: &Rig) -> Vec<String> {
     let mut keys: Vec<String> =
         rig.s3.calls().into_iter().filter(|call| call.op == Op::Put).map(|call| call.key).collect();
@@ -87,7 +89,7 @@ fn written(rig: &Rig) -> Vec<String> {
     keys
 }
 
-/// What `exports` says of a storage, by unit.
+/// The states in table `exports` of a storage, by unit.
 async fn states(rig: &Rig, storage: &StorageHandle) -> BTreeMap<i64, String> {
     let db = rig.database().await;
     let rows = db.query("SELECT unit_id, state FROM exports WHERE storage_id = $1", &[&storage.id]).await;
@@ -128,7 +130,7 @@ async fn an_annotation_is_written_as_label_studio_writes_it() {
         let db = &db;
         async move { db.query_one(&select, &[]).await.expect("a time").get::<_, String>(0) }
     };
-    // Key by key in the host's order, in one line of ASCII; the time span is all that a clock decides.
+    // Fields in the host's order, in one line of ASCII; only the time span depends on a clock.
     let expected = [
         format!(r#"{{"id": {id}, "result": [{{"id": "r1", "value": {{"choices": ["Gr\u00f6\u00dfe"]}}}}], "#),
         r#""created_username": " , 7", "created_ago": "0\u00a0minutes", "completed_by": {"id": 7}, "#.to_owned(),
@@ -187,7 +189,7 @@ async fn names_follow_prefix_and_suffix_and_their_objects_the_unit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_is_new_or_changed_is_written_unless_all_or_some_tasks_are_asked_for() {
+async fn only_new_or_changed_annotations_are_written_unless_the_request_names_more() {
     let rig = Rig::start().await;
     // More than a page.
     let mut labeled = labeled(&rig, 30).await;
@@ -220,7 +222,7 @@ async fn only_what_is_new_or_changed_is_written_unless_all_or_some_tasks_are_ask
     wanted.sort();
     assert_eq!(written(&rig), wanted);
     assert_eq!(body(&rig, "target", changed)["result"], json!([{"value": {"text": ["b"]}}]));
-    // Touched, but not changed in anything that is written.
+    // Updated, but without a change in the exported fields.
     db.execute("UPDATE annotations SET updated_at = updated_at WHERE id = $1", &[&changed]).await.expect("a touch");
     assert_eq!((sync(&rig, &storage).await["counts"]["exported"].clone(), written(&rig).len()), (json!(0), 0));
 
@@ -255,13 +257,13 @@ async fn an_annotation_that_changes_while_it_is_written_is_written_again_next_ti
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_put_that_fails_is_counted_and_tried_again_and_in_the_end_set_aside() {
+async fn a_failing_put_is_retried_and_finally_quarantined() {
     let rig = Rig::with().env("LONGSHORE_MAX_FAILURES", "2").start().await;
     let labeled = labeled(&rig, 5).await;
     rig.s3.create_bucket("target");
     let storage = rig.export_storage(labeled.project, "target", json!({})).await;
     let key = labeled.annotations[2].to_string();
-    // Four tries are one failure.
+    // Four requests are one failure.
     rig.s3.fail(When::op(Op::Put).key(&key).times(4), Fault::Error(S3ErrorCode::InternalError));
     let running = start(&rig, &storage).await;
     let ended = rig.ended(running).await;
@@ -287,7 +289,7 @@ async fn a_put_that_fails_is_counted_and_tried_again_and_in_the_end_set_aside() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_that_takes_nothing_fails_the_sync_with_a_reason() {
+async fn an_export_storage_that_refuses_writes_fails_the_sync_with_a_reason() {
     let rig = Rig::with().env("LONGSHORE_MAX_FAILURES", "2").start().await;
     let labeled = labeled(&rig, 3).await;
     rig.s3.create_bucket("target");
@@ -308,114 +310,4 @@ async fn a_target_that_takes_nothing_fails_the_sync_with_a_reason() {
     }
     let ended = sync(&rig, &storage).await;
     assert_eq!((counts(&ended, ["exported"]), keys(&rig, "target")), ([3], names(&labeled.annotations)), "{ended}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_object_of_a_deleted_annotation_goes_where_the_storage_may_delete_and_stays_where_not() {
-    let rig = Rig::start().await;
-    let labeled = labeled(&rig, 4).await;
-    rig.s3.create_bucket("may");
-    rig.s3.create_bucket("may-not");
-    let may = rig.export_storage(labeled.project, "may", json!({"can_delete_objects": true})).await;
-    let may_not = rig.export_storage(labeled.project, "may-not", json!({})).await;
-    for storage in [&may, &may_not] {
-        sync(&rig, storage).await;
-    }
-    let gone = labeled.annotations[1];
-    let rest: Vec<i64> = labeled.annotations.iter().copied().filter(|id| *id != gone).collect();
-    delete(&rig, gone).await;
-    // Nobody has to sync for it.
-    let ended = last_ended(&rig, &may).await;
-    assert_eq!((&ended["requested_by"], counts(&ended, ["deleted"])), (&json!("annotation"), [1]), "{ended}");
-    assert_eq!((keys(&rig, "may"), states(&rig, &may).await[&gone].as_str()), (names(&rest), "deleted"));
-    rig.check_nothing_is_left(&may).await;
-    assert_eq!(counts(&sync(&rig, &may).await, ["deleted", "kept", "exported"]), [0, 0, 0]);
-
-    let ended = sync(&rig, &may_not).await;
-    assert_eq!((&ended["status"], counts(&ended, ["deleted", "kept"])), (&json!("completed"), [0, 1]), "{ended}");
-    assert_eq!((keys(&rig, "may-not"), rig.s3.count(Op::Delete)), (names(&labeled.annotations), 0));
-    assert_eq!(states(&rig, &may_not).await[&gone], "kept");
-    assert_eq!(counts(&sync(&rig, &may_not).await, ["kept"]), [0], "it is said once");
-
-    rig.patch(&may_not, json!({"can_delete_objects": true})).await;
-    let ended = sync(&rig, &may_not).await;
-    assert_eq!((counts(&ended, ["deleted"]), keys(&rig, "may-not")), ([1], names(&rest)), "{ended}");
-    assert_eq!(states(&rig, &may_not).await[&gone], "deleted");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_annotation_deleted_while_it_is_written_leaves_no_object() {
-    let rig = Rig::start().await;
-    let labeled = labeled(&rig, 4).await;
-    rig.s3.create_bucket("target");
-    let storage = rig.export_storage(labeled.project, "target", json!({"can_delete_objects": true})).await;
-    let gone = labeled.annotations[1];
-    let hold = rig.s3.hold_answer(When::op(Op::Put).key(&gone.to_string()));
-    let running = start(&rig, &storage).await;
-    hold.reached().await;
-    delete(&rig, gone).await;
-    until("the deletion found nothing to delete yet", || async {
-        let jobs = rig.get(&format!("/api/syncs/{running}")).await["jobs"].clone();
-        let deletions: Vec<_> = rows(&jobs).iter().filter(|job| job["kind"] == "delete").collect();
-        (deletions.len() == 2 && deletions.iter().all(|job| job["state"] == "completed")).then_some(())
-    })
-    .await;
-    hold.release();
-    let ended = rig.ended(running).await;
-    assert_eq!((&ended["status"], counts(&ended, ["exported", "deleted"])), (&json!("completed"), [4, 1]), "{ended}");
-    let rest: Vec<i64> = labeled.annotations.iter().copied().filter(|id| *id != gone).collect();
-    assert_eq!((keys(&rig, "target"), states(&rig, &storage).await[&gone].as_str()), (names(&rest), "deleted"));
-    rig.check_nothing_is_left(&storage).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_annotation_deleted_while_its_page_commits_leaves_no_object() {
-    let rig = Rig::start().await;
-    let labeled = labeled(&rig, 4).await;
-    rig.s3.create_bucket("target");
-    let storage = rig.export_storage(labeled.project, "target", json!({"can_delete_objects": true})).await;
-    let gone = labeled.annotations[1];
-    // The page's transaction begins, and waits in the middle.
-    let db = rig.database().await;
-    db.batch_execute("BEGIN; LOCK TABLE exports IN SHARE MODE").await.expect("a lock");
-    let running = start(&rig, &storage).await;
-    let waiting = "SELECT 1 FROM pg_locks WHERE relation = 'exports'::regclass AND NOT granted";
-    until("the page waits", || async { db.query_opt(waiting, &[]).await.expect("locks").map(drop) }).await;
-    delete(&rig, gone).await;
-    until("the deletion found nothing to delete yet", || async {
-        let jobs = rig.get(&format!("/api/syncs/{running}")).await["jobs"].clone();
-        let deletions: Vec<_> = rows(&jobs).iter().filter(|job| job["kind"] == "delete").collect();
-        (deletions.len() == 2 && deletions.iter().all(|job| job["state"] == "completed")).then_some(())
-    })
-    .await;
-    db.batch_execute("COMMIT").await.expect("no lock");
-    let ended = rig.ended(running).await;
-    assert_eq!((&ended["status"], counts(&ended, ["exported", "deleted"])), (&json!("completed"), [4, 1]), "{ended}");
-    assert_eq!(states(&rig, &storage).await[&gone], "deleted");
-    rig.check_nothing_is_left(&storage).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_object_of_a_task_goes_with_its_last_annotation() {
-    let rig = Rig::start().await;
-    let labeled = labeled(&rig, 2).await;
-    let second = annotate(&rig, labeled.tasks[0], json!({"result": []})).await;
-    rig.s3.create_bucket("target");
-    let settings = json!({"can_delete_objects": true, "export_tasks": true});
-    let storage = rig.export_storage(labeled.project, "target", settings).await;
-    assert_eq!(counts(&sync(&rig, &storage).await, ["exported"]), [2]);
-    let key = |task: i64| format!("{task}.json");
-
-    delete(&rig, second).await;
-    let ended = last_ended(&rig, &storage).await;
-    assert_eq!(counts(&ended, ["exported", "deleted"]), [1, 0], "written with what is left: {ended}");
-    let whole = body(&rig, "target", key(labeled.tasks[0]));
-    assert_eq!(rows(&whole["annotations"]).len(), 1, "{whole}");
-
-    delete(&rig, labeled.annotations[0]).await;
-    let ended = last_ended(&rig, &storage).await;
-    assert_eq!(counts(&ended, ["exported", "deleted"]), [0, 1], "{ended}");
-    assert_eq!(keys(&rig, "target"), [key(labeled.tasks[1])].into());
-    assert_eq!(states(&rig, &storage).await[&labeled.tasks[0]], "deleted");
-    rig.check_nothing_is_left(&storage).await;
 }

@@ -1,5 +1,5 @@
-//! After a failover to a copy that lacks recent commits, everything the new database knows ends exactly, and nothing of
-//! the lost time gets into it.
+//! After a failover to a copy that lacks recent commits, every sync that the new database knows ends exactly, and no
+//! work of lost syncs gets into it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,30 +13,30 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
-/// Imports that are under way when the copy is cut off, and their keys: a dozen pages each, split among jobs.
+/// Imports that run when the copy is disconnected, and their keys: a dozen pages each, split among jobs.
 const IMPORTS: usize = 8;
 const KEYS: usize = 12_000;
 
-/// Exports that are under way, and their annotations: some pages each.
+/// Exports that run then, and their annotations: some pages each.
 const EXPORTS: usize = 2;
 const ANNOTATIONS: i64 = 3_000;
 
-/// Syncs that begin after the copy was cut off: the new database knows neither them nor their storages.
+/// Syncs that begin after the copy was disconnected. The new database has neither them nor their storages.
 const LOST: usize = 12;
 
 /// Syncs that begin right after the failover, with the IDs of the lost ones.
 const LATER: usize = 6;
 const SMALL_KEYS: usize = 3_000;
 
-/// Listings that are held at least while the database fails over. Fewer would leave hardly any attempt that notices
-/// nothing; more cannot be waited for: when the chosen point comes late, few imports are left to list.
+/// Minimum number of listings that are held during the failover. With fewer, hardly any attempt would miss the
+/// failover; more may never be reached: at a late point few imports still list.
 const FEWEST_HELD: usize = 4;
 
-/// How long jobs may go on before the leases of the others end. More only makes the test longer; less would end leases
-/// of attempts that are still to write, which then cannot do harm any more.
+/// How long jobs may continue before the leases of the others expire. More only makes the test longer; less would
+/// expire leases of attempts that have yet to write, which could then do no harm.
 const LEFT_TO_LEASES: Duration = Duration::from_secs(20);
 
-/// What a run does with its chance, and what takes over.
+/// Seed and quantum of a run, and the copy that takes over.
 #[derive(Debug, Clone, Copy)]
 struct Case {
     kind: CopyKind,
@@ -131,7 +131,7 @@ async fn all_end(db: &tokio_postgres::Client) {
     }
 }
 
-/// What is wrong with an export whose last sync completed.
+/// Faults of an export whose last sync completed.
 async fn export_faults(rig: &Rig, export: &Export) -> Vec<String> {
     let objects: BTreeSet<String> = rig.s3.objects(&export.bucket).into_iter().map(|(key, _, _)| key).collect();
     let db = rig.database().await;
@@ -160,12 +160,12 @@ async fn export_faults(rig: &Rig, export: &Export) -> Vec<String> {
     )]
 }
 
-/// Runs a case and says what is wrong afterwards.
+/// Runs a case and returns the faults.
 ///
-/// Imports and exports run on two workers. A copy of the database is cut off at a point that the seed chooses; more
-/// pages, splits and whole syncs follow that it does not know. Then the old primary is killed, while some attempts wait
-/// for a listing and notice nothing. The copy takes over and hands out the lost IDs again, to new storages and syncs
-/// that begin at once.
+/// Imports and exports run on two workers. The seed chooses the point at which a copy of the database is disconnected;
+/// later pages, splits and syncs are missing in it. Then the old primary is killed while some attempts wait for a
+/// listing and do not notice. The copy takes over and uses the lost IDs again, for new storages and syncs that begin
+/// immediately.
 async fn faults(case: Case) -> Vec<String> {
     let mut random = StdRng::seed_from_u64(case.seed);
     let mut rig = Rig::with()
@@ -174,8 +174,8 @@ async fn faults(case: Case) -> Vec<String> {
         .env("LONGSHORE_JOBS", "12")
         .env("LONGSHORE_QUANTUM_SECONDS", case.quantum_seconds)
         .env("LONGSHORE_SPLIT_AFTER_PAGES", "2")
-        // Longer than the test takes: what a worker holds, it holds on both sides of the failover, on a slow machine too,
-        // and the heartbeat (six times a lease) does not tell it before its next commit what it has lost.
+        // Longer than the test takes: what a worker holds, it holds on both sides of the failover, on a slow machine
+        // too, and the heartbeat (six times a lease) does not tell it before its next commit what it has lost.
         .env("LONGSHORE_LEASE_SECONDS", "180")
         .start()
         .await;
@@ -221,11 +221,11 @@ async fn faults(case: Case) -> Vec<String> {
 
     let mut faults = Vec::new();
     if tokio::time::timeout(LEFT_TO_LEASES, all_end(&db)).await.is_err() {
-        // What is left waits for leases that no worker holds: they end now.
+        // The remaining jobs wait for leases that no worker holds: they expire now.
         let expire = "UPDATE jobs SET lease_until = now() WHERE state = 'running'";
         db.execute(expire, &[]).await.expect("jobs");
     }
-    // Not `until`, which panics: what is wrong with the others is worth knowing too.
+    // Not `until`, which panics: the faults of the other syncs are useful too.
     if tokio::time::timeout(PATIENCE, all_end(&db)).await.is_err() {
         faults.push("some syncs do not end".to_owned());
     }
@@ -242,7 +242,7 @@ async fn faults(case: Case) -> Vec<String> {
         faults.extend(export_faults(&rig, export).await);
     }
     faults.extend(orphan_rows(&db).await);
-    // Messages of the lost time name jobs that are not there, or that are others now: nothing to do, and no dead letter.
+    // Messages of lost jobs name jobs that do not exist or are different now: they are ignored without a dead letter.
     let dead = AmqpHost::connect(&rig.amqp_url).await.waiting_in("longshore.dead").await;
     if !dead.is_empty() {
         faults.push(format!("{} dead letters: {dead:?}", dead.len()));
@@ -264,17 +264,20 @@ async fn every_sync_is_exact_after_a_base_backup_took_over() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// Goal: no point of the failover is special. Method: both kinds and both quanta with this many seeds
+/// Goal: syncs are exact at every point of the failover. Method: both kinds and both quanta with this many seeds
 /// (`LONGSHORE_FAILOVER_SEEDS`), each of which chooses the points.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: make failover"]
-async fn every_sync_is_exact_wherever_a_failover_comes() {
+async fn every_sync_is_exact_at_whatever_point_a_failover_comes() {
     let seeds = std::env::var("LONGSHORE_FAILOVER_SEEDS").map_or(5, |text| text.parse().expect("a number of seeds"));
     let mut wrong = Vec::new();
     for seed in 1..=seeds {
-        for (kind, quantum_seconds) in
-            [(CopyKind::Streaming, "5"), (CopyKind::Streaming, "30"), (CopyKind::BaseBackup, "5"), (CopyKind::BaseBackup, "30")]
-        {
+        for (kind, quantum_seconds) in [
+            (CopyKind::Streaming, "5"),
+            (CopyKind::Streaming, "30"),
+            (CopyKind::BaseBackup, "5"),
+            (CopyKind::BaseBackup, "30"),
+        ] {
             let case = Case { kind, quantum_seconds, seed };
             let faults = faults(case).await;
             eprintln!("{case:?}: {faults:#?}");

@@ -1,5 +1,5 @@
-//! The fence: an attempt writes nothing once the database is older than what it told that attempt. The database is
-//! made older by hand here; module `failover` does it with a standby.
+//! The fence: an attempt writes nothing if the database is older than the last state that the attempt saw. This test
+//! changes the rows by hand; module `failover` uses a standby.
 
 use longshore_local::s3::{Op, When};
 use longshore_tests::rig::{Rig, until};
@@ -49,7 +49,7 @@ async fn a_page_behind_a_cursor_that_the_database_lost_is_not_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_attempt_number_that_is_handed_out_again_is_another_attempt() {
+async fn a_reused_attempt_number_is_a_different_attempt() {
     let rig = rig().await;
     let images = rig.images("again", 2_500).await;
     let second = rig.s3.hold(When::op(Op::List).nth(2));

@@ -1,4 +1,4 @@
-//! File filters: no user's filter stops a scheduler or a worker, and no key is lost by one.
+//! File filters: no user's filter stops a scheduler or a worker, or loses a key.
 
 use longshore_tests::heavy;
 use longshore_tests::oracle::one_each;
@@ -13,8 +13,9 @@ fn settings(rig: &Rig, project: i64, regex: &str) -> Value {
     })
 }
 
-/// Goal: whatever filter one tenant saves, another tenant's sync completes and health answers. Method: for each filter
-/// a preview, an examination and a sync on two workers' every slot, beside them a sync of another project.
+/// Goal: whatever filter one tenant saves, another tenant's sync completes and `/healthz` answers. Method: for each
+/// filter a preview, a doctor run and syncs in all slots of two workers, and at the same time a sync of another
+/// project.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_filter_of_one_tenant_stops_health_or_the_sync_of_another() {
     let rig = Rig::with().env("LONGSHORE_JOBS", "2").start().await;
@@ -50,7 +51,7 @@ async fn no_filter_of_one_tenant_stops_health_or_the_sync_of_another() {
         let health = reqwest::get(format!("{url}/healthz")).await.expect("an answer");
         assert_eq!(health.status(), 200);
     }
-    // Every key is skipped by a rule that is decided, or is in quarantine.
+    // Every key was skipped by the filter or is in quarantine.
     for (regex, storage, sync) in syncs {
         let sync = rig.ended(sync).await;
         let count = |name: &str| sync["counts"][name].as_i64().expect("a count");
@@ -62,7 +63,7 @@ async fn no_filter_of_one_tenant_stops_health_or_the_sync_of_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stored_filter_that_no_longer_compiles_ends_its_sync_with_a_reason() {
+async fn a_stored_filter_that_no_longer_compiles_fails_its_sync_with_a_reason() {
     let rig = Rig::start().await;
     rig.s3.put_many("keys", heavy::keys(10).into_iter().map(|key| (key, "")));
     let project = rig.project().await;

@@ -1,5 +1,4 @@
-//! Google Cloud Storage: import and export, whose account, what validation says, and a server that is
-//! busy or forgets its tokens.
+//! Google Cloud Storage: import, export, accounts, validation, and a server that is busy or revokes its tokens.
 
 mod adapter;
 
@@ -23,7 +22,7 @@ fn settings(gcs: &Gcs, project: i64, bucket: &str) -> Value {
     json!({"project": project, "bucket": bucket, "google_application_credentials": gcs.key_file().to_string()})
 }
 
-/// The same with other fields beside or in place of these.
+/// The same with additional or other fields.
 fn with(settings: &Value, fields: Value) -> Value {
     let mut settings = settings.clone();
     let (Some(all), Value::Object(fields)) = (settings.as_object_mut(), fields) else { panic!("fields are an object") };
@@ -80,7 +79,7 @@ async fn objects_become_tasks_by_prefix_regex_and_recursion() {
     let data: Vec<Value> = tasks(&rig, deep.project).await.iter().map(|task| task["data"]["image"].clone()).collect();
     assert!(data.contains(&json!("gs://pics/train/b+ü.png")), "{data:?}");
 
-    // What is new comes, and nothing comes twice.
+    // Only the new object becomes a task.
     gcs.put("pics", "train/z.png", b"x").await;
     let again = rig.sync_to_end(&deep).await;
     assert_eq!((&again["counts"]["created"], &again["counts"]["existed"]), (&json!(1), &json!(3)), "{again}");
@@ -98,14 +97,14 @@ async fn objects_become_tasks_by_prefix_regex_and_recursion() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_objects_are_read_over_many_pages_and_a_bad_one_is_set_aside() {
+async fn json_objects_are_read_over_many_pages_and_an_invalid_one_is_quarantined() {
     let gcs = Gcs::start().await;
     let rig = rig(&gcs).await;
     let keys = numbered(230);
     put_all(&gcs, "json", keys.iter().map(String::as_str)).await;
     gcs.put("json", "train/bad.json", b"{\"text\": ").await;
     gcs.put("json", "train/more.json", br#"[{"text": 1}, {"data": {"text": 2}, "meta": {"m": 1}}]"#).await;
-    // A listing of a server that gives what it likes.
+    // A listing from a server with short pages.
     gcs.set_page(50);
 
     let fields = json!({"prefix": "train", "recursive_scan": true});
@@ -124,7 +123,7 @@ async fn json_objects_are_read_over_many_pages_and_a_bad_one_is_set_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn annotations_are_written_once_again_when_changed_and_deleted_when_gone() {
+async fn annotations_are_written_again_when_changed_and_removed_when_deleted() {
     let gcs = Gcs::start().await;
     let rig = rig(&gcs).await;
     put_all(&gcs, "source", ["a.json", "b.json"]).await;
@@ -187,7 +186,7 @@ async fn a_token_is_renewed_in_the_middle_of_a_sync() {
     assert!(gcs.count(Op::Token) > 1, "one token served a sync that outlived it");
     assert_eq!(sync["jobs"][0]["failures"], 0, "{sync}");
 
-    // Tokens that are void before their end: each is asked for once more, and no attempt fails.
+    // Tokens that become invalid early: each is renewed once, and no attempt fails.
     gcs.set_token_lifetime(Duration::from_secs(3_600));
     let storage = create(&rig, IMPORT, with(&base, with(&fields, json!({"project": rig.project().await})))).await;
     gcs.clear();
@@ -200,7 +199,7 @@ async fn a_token_is_renewed_in_the_middle_of_a_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_server_is_asked_again_and_nothing_is_lost_or_doubled() {
+async fn requests_to_a_busy_server_are_retried_without_loss_or_duplicates() {
     let gcs = Gcs::start().await;
     let rig = rig(&gcs).await;
     let keys = numbered(120);
@@ -223,7 +222,7 @@ async fn a_busy_server_is_asked_again_and_nothing_is_lost_or_doubled() {
         assert_eq!(sync["jobs"][0]["failures"], 0, "{op:?} {fault:?}: {sync}");
     }
 
-    // A pause too long to wait for is the job's, whatever is done by then.
+    // A `Retry-After` that is too long for the request delays the job, whatever is done by then.
     let fields = json!({"recursive_scan": true, "use_blob_urls": true});
     let storage = create(&rig, IMPORT, with(&settings(&gcs, rig.project().await, "json"), fields)).await;
     gcs.clear();
@@ -240,7 +239,7 @@ async fn a_busy_server_is_asked_again_and_nothing_is_lost_or_doubled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn validation_says_what_is_wrong_and_for_which_field() {
+async fn validation_reports_the_fault_and_its_field() {
     let gcs = Gcs::start().await;
     let rig = rig(&gcs).await;
     gcs.create_bucket("pics").await;
@@ -278,7 +277,7 @@ async fn validation_says_what_is_wrong_and_for_which_field() {
         }
     }
 
-    // What the file is not is said without asking anybody, and without a word of it.
+    // An invalid file is reported without a request and without quoting it.
     gcs.clear();
     for (file, message) in [
         ("{\"private_key\": \"hunter2\"".to_owned(), "this is not the JSON text of a key file"),
@@ -291,21 +290,21 @@ async fn validation_says_what_is_wrong_and_for_which_field() {
         let settings = with(&good, json!({key_field: file}));
         let (status, body) = rig.call("POST", IMPORT, Some(settings)).await;
         assert_eq!((status, &body["code"]), (400, &json!("validation_error")), "{body}");
-        let said = body["validation_errors"][key_field][0].as_str().expect("a message");
-        assert!(said.starts_with(message), "{said}");
+        let output = body["validation_errors"][key_field][0].as_str().expect("a message");
+        assert!(output.starts_with(message), "{output}");
         assert!(!body.to_string().contains("hunter2"), "{body}");
     }
     let (status, body) = rig.call("POST", IMPORT, Some(with(&good, json!({"bucket": "gs://pics"})))).await;
     assert_eq!((status, body["validation_errors"]["bucket"][0].is_string()), (400, true), "{body}");
     assert!(gcs.calls().is_empty());
     assert_eq!(rig.get("/api/storages").await, json!([]), "nothing was stored");
-    assert!(gcs.keys("pics").await.is_empty(), "what was written as a trial is gone");
+    assert!(gcs.keys("pics").await.is_empty(), "the test object is deleted");
     let logs = rig.logs();
     assert!(!logs.contains("PRIVATE KEY") && !logs.contains("hunter2") && !logs.contains("ya29."));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_wrong_is_told_from_a_key_that_is_wrong() {
+async fn a_wrong_clock_is_distinguished_from_a_wrong_key() {
     let gcs = Gcs::start().await;
     let rig = rig(&gcs).await;
     gcs.create_bucket("pics").await;
@@ -359,7 +358,7 @@ async fn a_storage_without_credentials_uses_the_operators_file() {
     let shown = rig.get(&format!("{IMPORT}/{}", storage.id)).await;
     assert_eq!(shown["google_project_id"], "p");
 
-    // Replaced by another while everything runs.
+    // The file is replaced while all processes run.
     std::fs::write(&file, gcs.unknown_key_file().to_string()).expect("a file");
     let sync = rig.sync_to_end(&storage).await;
     assert_eq!((&sync["status"], &sync["reason"]), (&json!("failed"), &json!("unknown_access_key")), "{sync}");

@@ -1,4 +1,6 @@
-//! Import: which objects become which tasks, at what cost, and what is told of the others.
+//! Import: which objects become which tasks, and with which requests.
+
+mod quarantine;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,7 +10,7 @@ use longshore_tests::oracle::one_each;
 use longshore_tests::rig::{Rig, rows, until};
 use serde_json::{Value, json};
 
-/// The tasks of a project with everything about them, in the order of their making.
+/// The tasks of a project with all fields, in order of creation.
 async fn tasks(rig: &Rig, project: i64) -> Vec<Value> {
     rows(&rig.get(&format!("/api/tasks/?project={project}&page_size=1000&fields=all&resolve_uri=false")).await).to_vec()
 }
@@ -29,7 +31,7 @@ fn zstd(content: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn blob_mode_costs_one_list_a_thousand_keys_and_reads_nothing() {
+async fn blob_mode_costs_one_list_per_thousand_keys_and_no_get() {
     let rig = Rig::start().await;
     for (bucket, keys, lists) in [("none", 0, 1), ("one", 1, 1), ("full", 2_000, 2), ("more", 2_001, 3)] {
         rig.s3.create_bucket(bucket);
@@ -54,7 +56,7 @@ async fn blob_mode_costs_one_list_a_thousand_keys_and_reads_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_mode_makes_a_task_of_each_item_however_it_is_written() {
+async fn json_mode_makes_a_task_of_each_item_in_every_format() {
     let rig = Rig::start().await;
     let put = |key: &str, content: &[u8]| rig.s3.put("tasks", key, content.to_vec());
     put("1-object.json", br#"{"n": 1}"#);
@@ -104,121 +106,11 @@ async fn json_mode_makes_a_task_of_each_item_however_it_is_written() {
     let prediction = &labeled["predictions"][0];
     assert_eq!((&prediction["score"], &prediction["model_version"]), (&json!(0.75), &json!("v2")), "{prediction}");
 
-    // An object without items is known too: nothing is read again.
+    // An object without items is in the ledger too: it is not read again.
     assert_eq!(rig.s3.count(Op::Get), 8);
     let sync = rig.sync_to_end(&storage).await;
     rig.check_import(&storage, &sync, &expected, &[]).await;
     assert_eq!((rig.s3.count(Op::Get), &sync["counts"]["existed"]), (8, &json!(8)), "{sync}");
-}
-
-/// Key, content, reason, offset, item, excerpt.
-type Bad<'a> = (&'a str, Vec<u8>, &'a str, Option<u64>, Option<u64>, Option<&'a str>);
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_cannot_be_used_is_set_aside_whole_with_reason_place_and_excerpt() {
-    let rig = Rig::start().await;
-    let many = format!("[{}{{}}]", "{},".repeat(100_000));
-    let deep = format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100));
-    let too_deep = format!("{}{}", "[".repeat(41), "]".repeat(79));
-    let half = r#"[{"a":1},{"annotations":[{}]}]"#;
-    let objects: [Bad<'_>; 15] = [
-        (
-            "annotations.json",
-            br#"{"data":{},"annotations":[{"result":5}]}"#.into(),
-            "invalid_annotations",
-            Some(36),
-            Some(0),
-            Some(r#"{"data":{},"annotations":[{"result":5}]}"#),
-        ),
-        ("blank.json", b" \n".into(), "empty", None, None, None),
-        ("cut.json", br#"{"a":"#.into(), "invalid_json", Some(5), Some(0), Some(r#"{"a":"#)),
-        ("deep.json", deep.into(), "too_deep", Some(104), Some(0), Some(&too_deep)),
-        ("empty.json", Vec::new(), "empty", None, None, None),
-        ("half.json", half.into(), "missing_data", Some(24), Some(1), Some(half)),
-        ("large.json", vec![b' '; 64 * 1024 * 1024 + 1], "too_large", None, None, None),
-        ("latin.json", b"{\"a\":\"caf\xe9\"}".into(), "not_utf8", Some(9), None, Some("{\"a\":\"caf\u{fffd}\"}")),
-        ("many.json", many.clone().into(), "too_many_items", Some(300_001), Some(100_000), Some(&many[299_961..])),
-        ("nul.json", br#"{"a":"x\u0000"}"#.into(), "unsupported_value", Some(7), Some(0), Some(r#"{"a":"x\u0000"}"#)),
-        ("packed.json.gz", b"not gzip".into(), "corrupt_compression", None, None, None),
-        ("photo.png", b"pixels".into(), "unsupported_extension", None, None, None),
-        (
-            "predictions.json",
-            br#"{"data":{},"predictions":[{"score":1}]}"#.into(),
-            "invalid_predictions",
-            Some(26),
-            Some(0),
-            Some(r#"{"data":{},"predictions":[{"score":1}]}"#),
-        ),
-        ("wrong.jsonl", b"{\"a\":1}\n7\n".into(), "wrong_type", Some(8), Some(1), Some("{\"a\":1}\\n7\\n")),
-        ("zero\0.json", b"{}".into(), "unsupported_key", Some(4), None, None),
-    ];
-    for (key, content, ..) in &objects {
-        rig.s3.put("tasks", key, content.clone());
-    }
-    rig.s3.put("tasks", "good.json", r#"[{"a":1},{"a":2}]"#);
-    let project = rig.project().await;
-    let storage = rig.import_storage(project, "tasks", json!({})).await;
-    rig.s3.clear_calls();
-    let sync = rig.sync_to_end(&storage).await;
-    assert_eq!(sync["status"], "completed_with_errors", "{sync}");
-    let expected = BTreeMap::from([("good.json".to_owned(), 2)]);
-    // With some of its digest: another key may have the sign itself.
-    let shown = |key: &str| key.replace("zero\0.json", "zero\u{2400}.json\u{2026}c938841a98735fab");
-    let keys: Vec<String> = objects.iter().map(|(key, ..)| shown(key)).collect();
-    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    rig.check_import(&storage, &sync, &expected, &keys).await;
-    rig.check_first_counts(&sync, &expected, 15);
-    // What key and size alone condemn is not read; one has more items than its size lets expect, and is read again.
-    assert_eq!(rig.s3.count(Op::Get), 13);
-
-    let aside = rig.quarantine(&storage).await;
-    for (row, (key, content, reason, offset, item, excerpt)) in aside.iter().zip(&objects) {
-        assert_eq!((&row["key"], &row["reason"], &row["state"]), (&json!(shown(key)), &json!(reason), &json!("open")));
-        let place = ["byte_offset", "row_index", "excerpt"].map(|name| row[name].clone());
-        assert_eq!(place, [json!(offset), json!(item), json!(excerpt)], "{key}");
-        assert_eq!(row["size"], content.len(), "{key}");
-        assert!(row["etag"].is_string() && row["sync"] == sync["id"], "{row}");
-        assert!(row["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{row}");
-    }
-    let shown = rig.get(&format!("{}/{}", storage.path, storage.id)).await;
-    assert_eq!(shown["status"], "completed_with_errors", "{shown}");
-    let of_reason = rig.get(&format!("/api/quarantine?storage={}&reason=empty", storage.id)).await;
-    assert_eq!(rows(&of_reason).len(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_the_database_refuses_costs_its_object_and_no_other() {
-    let rig = Rig::start().await;
-    let db = rig.database().await;
-    // What the checks of a text let through, a stricter host may still refuse.
-    db.batch_execute(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-             IF NEW.data ? 'poison' THEN RAISE EXCEPTION 'no poison' USING ERRCODE = '22023'; END IF;
-             RETURN NEW;
-         END $$;
-         CREATE TRIGGER refuse BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION refuse();",
-    )
-    .await
-    .expect("a trigger");
-    let key = |n: usize| format!("{n:03}.json");
-    let content = |n: usize| if n % 50 == 7 { r#"[{"n":1},{"poison":1}]"# } else { r#"[{"n":1},{"n":2}]"# };
-    rig.s3.put_many("tasks", (0..150).map(|n| (key(n), content(n))));
-    let project = rig.project().await;
-    let storage = rig.import_storage(project, "tasks", json!({})).await;
-    let sync = rig.sync_to_end(&storage).await;
-    assert_eq!(sync["status"], "completed_with_errors", "{sync}");
-    let expected = (0..150).filter(|n| n % 50 != 7).map(|n| (key(n), 2)).collect();
-    let refused = ["007.json", "057.json", "107.json"];
-    rig.check_import(&storage, &sync, &expected, &refused).await;
-    rig.check_first_counts(&sync, &expected, 3);
-    assert!(rig.quarantine(&storage).await.iter().all(|row| row["reason"] == "unsupported_value"));
-
-    db.batch_execute("DROP TRIGGER refuse ON tasks").await.expect("no trigger");
-    rig.post("/api/quarantine/replay", json!({"storage": storage.id})).await;
-    let expected = (0..150).map(|n| (key(n), 2)).collect();
-    let sync = rig.sync_to_end(&storage).await;
-    assert_eq!(sync["status"], "completed", "{sync}");
-    rig.check_import(&storage, &sync, &expected, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,7 +165,7 @@ async fn prefix_recursion_and_filter_choose_the_keys_as_label_studio_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_storages_of_one_project_keep_to_themselves() {
+async fn two_storages_of_one_project_do_not_affect_each_other() {
     let rig = Rig::with().workers(2).start().await;
     let key = |n: usize| format!("{n:05}.png");
     rig.s3.put_many("images", (0..1_500).map(|n| (key(n), "pixels")));
@@ -293,7 +185,7 @@ async fn two_storages_of_one_project_keep_to_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storage_deleted_in_mid_sync_leaves_its_tasks_and_nothing_else() {
+async fn a_storage_deleted_in_mid_sync_leaves_only_its_tasks() {
     let rig = Rig::start().await;
     let key = |n: usize| format!("{n:05}.png");
     rig.s3.put_many("images", (0..2_500).map(|n| (key(n), "pixels")));
@@ -310,7 +202,7 @@ async fn a_storage_deleted_in_mid_sync_leaves_its_tasks_and_nothing_else() {
         hold.reached().await;
         let delete = rig.call("DELETE", &path, None);
         if in_transaction {
-            // The first page has begun to write: the deletion waits for it, and then takes it along.
+            // The first page is being written: the deletion waits for it, and then deletes its rows too.
             let watch = rig.database().await;
             let open = async {
                 until("the deletion waits for the page", || async {
@@ -349,7 +241,7 @@ async fn a_storage_deleted_in_mid_sync_leaves_its_tasks_and_nothing_else() {
         assert_eq!(left.expect("jobs").get::<_, i64>(0), 0);
         assert_eq!(rig.call("GET", &path, None).await.0, 404);
 
-        // The worker is free for others, and the tasks that were made stay.
+        // The worker is free for other jobs, and the created tasks stay.
         let other = rig.project().await;
         rig.s3.put("few", "a.png", "pixels");
         let storage = rig.import_storage(other, "few", json!({"use_blob_urls": true})).await;
@@ -361,7 +253,7 @@ async fn a_storage_deleted_in_mid_sync_leaves_its_tasks_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_a_user_deleted_is_not_made_again() {
+async fn a_task_that_a_user_deleted_is_not_created_again() {
     let rig = Rig::start().await;
     rig.s3.put("tasks", "a.json", r#"[{"n":1},{"n":2}]"#);
     rig.s3.put("tasks", "b.json", r#"{"n":3}"#);
@@ -392,7 +284,7 @@ async fn a_page_too_large_for_memory_is_committed_in_parts_and_counted_once() {
     let project = rig.project().await;
     let storage = rig.import_storage(project, "tasks", json!({})).await;
     rig.s3.clear_calls();
-    // The third part fails once: the page is listed again, and the parts before it are not taken twice.
+    // The third part fails once: the page is listed again, and earlier parts are not imported twice.
     rig.s3.fail(When::op(Op::Get).key("05.jsonl").times(4), Fault::Error(S3ErrorCode::InternalError));
     let sync = rig.sync_to_end(&storage).await;
     assert_eq!((&sync["status"], &sync["counts"]["listed"]), (&json!("completed"), &json!(1_009)), "{sync}");
@@ -403,7 +295,7 @@ async fn a_page_too_large_for_memory_is_committed_in_parts_and_counted_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_takes_the_whole_memory_waits_for_no_page_that_writes_nothing() {
+async fn an_object_that_needs_the_whole_memory_budget_does_not_wait_for_pages_without_writes() {
     let rig = Rig::with().env("LONGSHORE_MEMORY_MB", "1").start().await;
     let dense = format!("{{\"text\":{}\"x\"}}", " ".repeat(1024 * 1024));
     rig.s3.put("tasks", "dense.json.gz", gzip(dense.as_bytes()));

@@ -1,4 +1,4 @@
-//! Keys are exact bytes on the whole way from a bucket to its tasks.
+//! Keys are exact bytes everywhere between a bucket and its tasks.
 //!
 //! Every expectation comes from the list of keys that a test put into the bucket.
 
@@ -20,12 +20,12 @@ fn keys() -> Vec<String> {
     keys
 }
 
-/// Keys of folders stand for no content.
+/// Keys of folders have no content.
 fn is_folder(key: &str) -> bool {
     key.ends_with('/')
 }
 
-/// The data of the task that the object of a key holds.
+/// The data of the task in the object of a key.
 fn data_of(key: &str) -> Value {
     json!({"image": format!("image of {key}"), "key": key})
 }
@@ -116,9 +116,9 @@ async fn every_odd_key_is_named_unchanged_in_blob_mode() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_odd_prefix_takes_what_lies_below_it() {
+async fn an_odd_prefix_takes_the_keys_below_it() {
     let rig = Rig::start().await;
-    // Each key is a folder, too: one with a file and a deeper file in it. The longest has no room for that.
+    // Each key is also a folder with a file and a deeper file; the longest keys are too long for that.
     let mut keys = keys();
     let folders: Vec<String> = keys.iter().filter(|key| !is_folder(key) && key.len() < 100).cloned().collect();
     keys.extend(folders.iter().flat_map(|folder| [format!("{folder}/file"), format!("{folder}/deep/er")]));
@@ -139,7 +139,7 @@ async fn an_odd_prefix_takes_what_lies_below_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scan_that_is_not_recursive_takes_the_keys_without_a_slash() {
+async fn a_non_recursive_scan_takes_only_keys_without_a_slash() {
     let rig = Rig::start().await;
     let keys = keys();
     rig.s3.put_many("odd", keys.iter().map(|key| (key.as_str(), object_of(key))));

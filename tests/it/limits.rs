@@ -1,4 +1,4 @@
-//! Nothing that is sent takes more than its share: not of memory, not of time.
+//! Limits on the memory and time that one request can take.
 
 use longshore_tests::heavy::gzip;
 use longshore_tests::proxy::Mode;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 const MIB: usize = 1024 * 1024;
 
-/// Sends these bytes, and no more, and gives what is answered up to words that it must have.
+/// Sends exactly these bytes, and returns the answer up to a text that it must contain.
 async fn exchange(rig: &Rig, sent: &str, words: &str) -> String {
     let address = rig.url().strip_prefix("http://").expect("a plain URL").to_owned();
     let mut stream = TcpStream::connect(address).await.expect("a connection");
@@ -43,16 +43,16 @@ async fn a_body_that_announces_too_much_is_refused_before_it_is_sent() {
     for path in ["/api/projects", "/api/storages/s3/validate", "/api/tokens/"] {
         let answer = exchange(&rig, &head(path, 16 * MIB + 1, rig.token()), "body_too_large").await;
         assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{path}: {answer}");
-        // Who may not ask is told that, whatever is sent.
-        let answer = exchange(&rig, &head(path, 16 * MIB + 1, "nobody"), "unauthorized").await;
+        // A caller without a token gets 401, whatever it sends.
+        let answer = exchange(&rig, &head(path, 16 * MIB + 1, "unknown"), "unauthorized").await;
         assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("unauthorized"), "{path}: {answer}");
     }
-    // A client that sends all of it before it looks for an answer gets one all the same.
+    // A client that sends the whole body before it reads still gets an answer.
     let post =
         || rig.request("POST", "/api/projects").bearer_auth(rig.token()).header("content-type", "application/json");
     let (status, body) = send_json(post().body(vec![b' '; 40 * MIB])).await;
     assert_eq!((status, &body["code"]), (413, &json!("body_too_large")), "{body}");
-    // One that announces nothing is stopped on the way.
+    // A body without an announced length is stopped at the limit.
     let pieces = futures::stream::iter((0..17).map(|_| Ok::<_, std::io::Error>(vec![b' '; MIB])));
     let (status, body) = send_json(post().body(reqwest::Body::wrap_stream(pieces))).await;
     assert_eq!((status, &body["code"]), (413, &json!("body_too_large")), "{body}");
@@ -81,7 +81,7 @@ async fn the_largest_body_depends_on_the_route_and_is_smallest_without_a_token()
         assert_ne!(status, 413, "{path}: the largest that is allowed is read: {body}");
         let (status, body) = send_json(post().body(blank(most + 1))).await;
         assert_eq!((status, &body["code"]), (413, &json!("body_too_large")), "{path}: {body}");
-        // One that announces nothing is counted while it comes.
+        // A body without an announced length is counted as it arrives.
         let pieces = [blank(most), blank(1)].map(Ok::<_, std::io::Error>);
         let pieces = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
         let (status, body) = send_json(post().body(pieces)).await;
@@ -136,9 +136,9 @@ async fn heads_that_are_too_long_and_json_that_is_too_deep_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_waits_for_ever_is_given_up_and_the_next_is_answered() {
+async fn a_request_without_an_answer_times_out_and_the_next_one_succeeds() {
     let rig = Rig::with().workers(0).env("LONGSHORE_DATABASE_PATIENCE_SECONDS", "1").start().await;
-    // A question that the database answers into the void.
+    // A query whose answer from the database is lost.
     let locked = rig.freeze("LOCK TABLE projects IN ACCESS EXCLUSIVE MODE").await;
     let asked = rig.request("GET", "/api/projects").bearer_auth(rig.token());
     let asked = tokio::spawn(send_json(asked));
@@ -171,13 +171,13 @@ fn settings(rig: &Rig, project: i64, bucket: &str, regex: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_filter_that_would_run_for_ever_is_cut_short_when_saved_and_in_a_sync() {
+async fn a_file_filter_without_end_is_stopped_when_saved_and_in_a_sync() {
     let rig = Rig::start().await;
     let slow = |n: usize| format!("{n:04}{}!", "a".repeat(200));
     rig.s3.put_many("pics", (0..500).map(|n| (slow(n), "")).chain([("good.png".to_owned(), "")]));
     let project = rig.project().await;
 
-    // What compiles to more than a machine has, or is nested deeper than a stack.
+    // Expressions that compile to more memory than a machine has, or are nested deeper than a stack.
     let too_large = [
         "((a{100}){100}){100}".to_owned(),
         "(?=((a{1000}){1000}){1000})".to_owned(),
@@ -195,7 +195,7 @@ async fn a_file_filter_that_would_run_for_ever_is_cut_short_when_saved_and_in_a_
         assert!(body.to_string().len() < 10_000, "{start}: the whole expression is no help");
     }
 
-    // What is small and would try every way to split a key.
+    // Small expressions that would try every way to split a key.
     for (regex, undecided) in
         [(r"good|(\d{4})(a|aa)+\1c", 500), (r"good|\d{4}(?:a|a?)+(?=b)", 500), (r"good|(?=(\d+a+)+$)b", 0)]
     {
@@ -217,7 +217,7 @@ async fn a_file_filter_that_would_run_for_ever_is_cut_short_when_saved_and_in_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bombs_end_in_quarantine_or_are_read_one_by_one_however_many_come_at_once() {
+async fn compression_bombs_are_quarantined_or_read_one_by_one() {
     /// The bound of a worker with default settings.
     const PEAK_MIB: u64 = 256;
     let rig = Rig::start().await;
@@ -233,7 +233,7 @@ async fn bombs_end_in_quarantine_or_are_read_one_by_one_however_many_come_at_onc
     // Known by its first bytes only.
     rig.s3.put("tasks", "4.json", gz);
     for n in 0..2 {
-        // What it unpacks to is usable, and much more than its size lets expect.
+        // Valid after unpacking, but much larger than its size suggests.
         let list = json!(vec![json!({"text": "x".repeat(MIB)}); 8]).to_string();
         rig.s3.put("tasks", &format!("good-{n}.json.gz"), gzip(list.as_bytes()));
     }

@@ -1,4 +1,4 @@
-//! Local files: folders of the machine below the one that the operator opens.
+//! Local files: folders below the document root.
 
 mod guard;
 mod listing;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const IMPORT: &str = "/api/storages/localfiles";
 const EXPORT: &str = "/api/storages/export/localfiles";
 
-/// A document root, gone with its test.
+/// A document root, removed after the test.
 struct Root(PathBuf);
 
 impl Root {
@@ -126,7 +126,7 @@ async fn in_blob_mode_a_task_names_its_file_as_label_studio_does_and_the_filter_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn annotations_become_files_once_and_go_when_they_are_deleted() {
+async fn annotations_become_files_and_the_files_of_deleted_ones_are_removed() {
     let root = Root::new();
     let rig = root.rig().await;
     for n in 0..3 {

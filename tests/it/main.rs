@@ -1,4 +1,4 @@
-//! System tests: every promise on real servers, a module a promise.
+//! System tests on real servers, one module per promise.
 
 mod access;
 mod adaptive;

@@ -5,7 +5,7 @@ use longshore_tests::rig::{Rig, rows};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_of_images_becomes_one_task_an_object() {
+async fn blob_mode_creates_one_task_per_object() {
     let rig = Rig::start().await;
     rig.s3.create_bucket("images");
     rig.s3.put_many("images", (0..2_500).map(|n| (format!("train/{n:05}.png"), format!("image {n}"))));

@@ -1,4 +1,4 @@
-//! Bounded memory: what a worker holds does not grow with what it moves.
+//! Bounded memory: a worker's memory does not depend on the number and size of objects.
 
 use longshore_tests::heavy::{self, HEAVY_TASKS};
 use longshore_tests::oracle::one_each;
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 const MIB: usize = 1024 * 1024;
 
-/// A worker's peak. What passes through it in these tests is more, by far where pages are not bounded.
+/// Limit of a worker's peak memory in MiB. The objects in these tests are larger together.
 const PEAK_MIB: u64 = 160;
 
-/// A worker's peak with default settings, whatever passes through it.
+/// Limit of a worker's peak memory in MiB with default settings.
 const DEFAULT_PEAK_MIB: u64 = 256;
 
 async fn end(rig: &Rig, sync: &Value) -> u64 {

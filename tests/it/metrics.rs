@@ -1,4 +1,4 @@
-//! What every process shows of itself: metrics that parse, count and stay few, and logs whose ids follow a sync.
+//! Metrics that parse, count correctly and have few series, and logs whose IDs follow a sync.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +32,7 @@ impl Scrape {
         Self::parse(&answer.text().await.expect("text"))
     }
 
-    /// Strict: a line that Prometheus would not take fails the test.
+    /// Strict: a line that Prometheus would refuse fails the test.
     fn parse(text: &str) -> Self {
         let (mut types, mut helps, mut samples) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         for line in text.lines() {
@@ -183,7 +183,7 @@ async fn every_process_counts_what_it_did_in_a_known_run() {
     let export = rig.export_storage(project, "out", json!({})).await;
     let exported = rig.sync_to_end(&export).await;
     assert_eq!(exported["counts"]["exported"], 1, "{exported}");
-    // Free text of strangers: paths, methods, ids.
+    // Free text from clients: paths, methods, IDs.
     for (method, path) in
         [("GET", "/api/wp-login.php"), ("BREW", "/api/tasks"), ("GET", "/api/tasks/999999"), ("GET", "/docs/")]
     {
@@ -227,17 +227,17 @@ async fn every_process_counts_what_it_did_in_a_known_run() {
     }
     assert!(worker.types.contains_key("longshore_object_memory_bytes"));
 
-    // Storage requests: what the server saw, told by either process.
+    // Storage requests: what the server saw, report by either process.
     let requests = |op: &str| {
         [&worker, &scheduler]
             .map(|scrape| scrape.sum("longshore_storage_requests_total", &[("op", op), ("outcome", "ok")]))
             .iter()
             .sum::<f64>()
     };
-    let told = [requests("get"), requests("list"), requests("put")];
-    assert_eq!(told, [Op::Get, Op::List, Op::Put].map(|op| rig.s3.count(op) as f64));
+    let report = [requests("get"), requests("list"), requests("put")];
+    assert_eq!(report, [Op::Get, Op::List, Op::Put].map(|op| rig.s3.count(op) as f64));
     let seconds = "longshore_storage_request_duration_seconds_count";
-    assert_eq!(worker.sum(seconds, &[("op", "get"), ("kind", "s3")]), told[0]);
+    assert_eq!(worker.sum(seconds, &[("op", "get"), ("kind", "s3")]), report[0]);
     assert!(worker.sum("longshore_storage_received_bytes_total", &[]) > 15_000.0);
 
     // The API by route and class of status.
@@ -290,7 +290,7 @@ async fn a_job_discarded_through_the_failure_of_its_page_counts_as_discarded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_work_and_lost_leases_show() {
+async fn metrics_show_waiting_jobs_and_lost_leases() {
     let mut rig = Rig::with().workers(0).start().await;
     rig.s3.put("images", "a.png", "image");
     let storage = rig.import_storage(rig.project().await, "images", json!({"use_blob_urls": true})).await;
@@ -319,7 +319,7 @@ async fn waiting_work_and_lost_leases_show() {
         let expired = Scrape::of(&rig.schedulers[0]).await.sum("longshore_leases_expired_total", &[]);
         let lost = Scrape::of(&rig.workers[0]).await.sum("longshore_leases_lost_total", &[]);
         if expired == 0.0 {
-            // Again and again: the heartbeat may extend it before the rescuer looks.
+            // Repeatedly, because the heartbeat may extend it before the rescuer looks.
             let expire = "UPDATE jobs SET lease_until = now() - interval '1 minute' WHERE state = 'running'";
             db.execute(expire, &[]).await.expect("a job");
         }
@@ -348,7 +348,7 @@ fn lines(app: &App, field: &str, value: &Value) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_in_the_logs_lead_from_a_request_to_the_commit_of_its_page() {
+async fn ids_in_the_logs_connect_a_request_with_the_commit_of_its_page() {
     let rig = Rig::start().await;
     rig.s3.put("images", "a.png", "image");
     let storage = rig.import_storage(rig.project().await, "images", json!({"use_blob_urls": true})).await;
@@ -377,7 +377,7 @@ async fn ids_in_the_logs_lead_from_a_request_to_the_commit_of_its_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logs_come_as_text_where_the_operator_wants_that() {
+async fn logs_can_be_text() {
     let rig = Rig::with().env("LONGSHORE_LOG_FORMAT", "text").start().await;
     rig.s3.put("images", "a.png", "image");
     let storage = rig.import_storage(rig.project().await, "images", json!({"use_blob_urls": true})).await;

@@ -1,6 +1,6 @@
-//! What may be asked without a token, and what one token may ask at once: never so much that others are not served.
+//! Limits of requests without a token and of requests of one token, so that others are still served.
 
-mod places;
+mod request_limits;
 
 use futures::future::join_all;
 use longshore_local::s3::Op;
@@ -25,7 +25,7 @@ async fn metric(app: &App, name: &str, labels: &str) -> f64 {
     series.filter_map(|line| line.rsplit_once(' ')).map(|(_, value)| value.parse::<f64>().expect("a number")).sum()
 }
 
-/// Goal: heads that never end hold no socket that others need. Method: more of them than a listener has sockets, by
+/// Goal: incomplete request heads do not block other clients. Method: more of them than a listener has sockets, from
 /// one address that may have all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_sent_heads_close_neither_the_api_nor_health_nor_the_metrics_of_a_worker() {
@@ -48,17 +48,17 @@ async fn half_sent_heads_close_neither_the_api_nor_health_nor_the_metrics_of_a_w
         let closed = metric(app, "longshore_http_connections_closed_total", "evicted").await;
         assert!(closed >= (heads - sockets) as f64, "{closed} closed to make room");
         assert_eq!(metric(app, "longshore_http_connections_closed_total", "full").await, 0.0);
-        // An admin's request has room, too.
+        // An admin's request is also served.
         let answer = http().get(format!("{}/api/projects", rig.url())).bearer_auth(rig.token()).send().await;
         assert_eq!(answer.expect("an answer").status(), 200);
         drop(slow);
     }
 }
 
-/// Goal: what needs no token costs little. Method: floods of it; the texts, checks and queries are counted. The
-/// bounds are rates, so that a slow machine only has more of them.
+/// Goal: requests without a token cost little. Method: floods of them, while the test counts texts, checks and queries.
+/// The limits are rates, so that they also hold on a slow machine.
 #[tokio::test(flavor = "multi_thread")]
-async fn floods_of_scrapes_and_of_guessed_tokens_cost_few_texts_and_queries() {
+async fn floods_of_scrapes_and_guessed_tokens_cost_few_queries() {
     const CLIENTS: usize = 64;
     const REQUESTS: usize = 20;
     let rig = Rig::with().workers(0).start().await;
@@ -119,7 +119,7 @@ async fn until_it_ends(mut stream: reqwest::Response) {
 /// Goal: event streams of one token slow no other request, and end with the token. Method: 900 of them; readings
 /// are counted, at a rate that a slow machine does not exceed.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_has_a_few_event_streams_that_share_one_reading_and_end_when_it_is_deleted() {
+async fn event_streams_of_a_token_are_limited_share_one_query_and_end_when_it_is_deleted() {
     const STREAMS: usize = 900;
     allow_open_files();
     // Sockets for all of them, though they come from one address.
@@ -176,7 +176,7 @@ async fn an_event_stream_ends_when_its_token_may_not_see_the_project_any_more() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_at_its_limit_is_told_to_wait_while_another_is_served() {
+async fn a_token_at_its_limit_gets_429_while_another_is_served() {
     const LIMIT: usize = 4;
     let rig = Rig::with().workers(0).env("LONGSHORE_TOKEN_REQUESTS", LIMIT.to_string()).start().await;
     let (_, busy) = token(&rig, "busy", "read", Value::Null).await;
@@ -212,16 +212,16 @@ async fn slow_statements_of_one_token_leave_the_database_to_others() {
     rig.get(&format!("/api/tasks?project={}", images.storage.project)).await;
     quarantine.release().await;
     for answer in waiting {
-        // Those beyond the share wait for a while, and are told so.
+        // Requests beyond the share wait, and are then refused.
         let (status, body) = answer.await.expect("no panic");
         assert!(status == 200 || (status, &body["code"]) == (429, &json!("too_many_requests")), "{status} {body}");
     }
 }
 
-/// Goal: deletions without a time limit hold up neither the loops nor other tokens. Method: 20 deletions of a storage
-/// whose row is locked, while another tenant syncs.
+/// Goal: deletions, which have no time limit, delay neither the loops nor other tokens. Method: 20 deletions of a
+/// storage whose row is locked, while another tenant syncs.
 #[tokio::test(flavor = "multi_thread")]
-async fn twenty_deletions_of_a_locked_storage_hold_up_no_sync_of_another_token() {
+async fn twenty_deletions_of_a_locked_storage_delay_no_sync_of_another_token() {
     let rig = Rig::start().await;
     let (victim, images) = (rig.images("victim", 10).await, rig.images("others", 1_500).await);
     let (_, admin) = token(&rig, "deleter", "admin", json!([victim.storage.project])).await;
@@ -233,7 +233,7 @@ async fn twenty_deletions_of_a_locked_storage_hold_up_no_sync_of_another_token()
     // The relay sends its job, the reporter shows its end.
     let sync = rig.sync(&images.storage).await;
     rig.check_first_sync(&images, sync).await;
-    until("those that wait are told so", async || {
+    until("waiting requests are refused", async || {
         (deletions.iter().filter(|deletion| deletion.is_finished()).count() == 19).then_some(())
     })
     .await;
@@ -249,7 +249,7 @@ async fn twenty_deletions_of_a_locked_storage_hold_up_no_sync_of_another_token()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_and_metrics_have_a_listener_of_their_own_where_the_operator_wants_one() {
+async fn health_and_metrics_can_have_their_own_listener() {
     let port = ports::free().expect("a free port");
     let rig = Rig::with().workers(0).env("LONGSHORE_METRICS_LISTEN", format!("127.0.0.1:{port}")).start().await;
     for base in [format!("http://127.0.0.1:{port}"), rig.url()] {

@@ -1,12 +1,12 @@
-//! Every hot statement finds its rows by an index and touches few pages, whatever the planner knows of the tables;
-//! `longshore-bench --plans 10000000` asks the same of ten million rows.
+//! Every frequent statement finds its rows with an index and touches few pages, whatever statistics the planner has.
+//! `longshore-bench --plans 10000000` checks the same with ten million rows.
 
 use longshore_tests::plans::{PlanMode, Plans, Server, Statistics, Step};
 
-/// Enough that a table read whole shows, and that the planner never prefers it.
+/// Enough rows that reading a whole table exceeds the limits, and that the planner never prefers it.
 const ROWS: i64 = 100_000;
 
-/// Explains every hot statement in every kind of session and collects what is wrong.
+/// Explains every frequent statement in every plan mode and collects the exceeded limits.
 async fn faults(statistics: Statistics, seq_scans: bool) -> Vec<String> {
     let server = Server::start().await.expect("a server");
     let mut plans =
@@ -33,7 +33,7 @@ async fn every_hot_statement_touches_few_pages_of_tables_that_grew_from_empty_si
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// The same, but the statistics are of a few rows that have nothing to do with those asked for.
+/// The same, but with statistics of a few unrelated rows.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_hot_statement_touches_few_pages_of_tables_that_grew_from_a_few_rows_since_they_were_analyzed() {
     let faults = faults(Statistics::OfFewRows, true).await;

@@ -1,15 +1,15 @@
-//! An object that ends every worker which reads it: workers die a few times, then it is in quarantine and all others
-//! are tasks. Workers that are killed for other reasons put nothing there.
+//! An object that kills every worker that reads it: after a few deaths it is quarantined, and all others are imported.
+//! Workers killed for other reasons quarantine no object.
 
 use futures::future::select_all;
 use longshore_local::s3::{Hold, Op, When};
 use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle, RigOptions, rows, until};
+use longshore_tests::rig::{Rig, RigOptions, StorageHandle, rows, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-/// Two supervised workers whose jobs run to their end. A lease ends when the test says so.
+/// Two supervised workers whose jobs run to their end. The test expires their leases.
 fn two_workers() -> RigOptions {
     Rig::with()
         .workers(2)
@@ -75,7 +75,7 @@ async fn poisoned(rig: &Rig, storage: &StorageHandle) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_ends_its_worker_is_quarantined_after_few_deaths_and_all_others_are_imported() {
+async fn an_object_that_kills_its_worker_is_quarantined_after_few_deaths_and_all_others_are_imported() {
     const FILES: usize = 10_000;
     const KILLER: usize = 7_321;
     let rig = two_workers().start().await;
@@ -89,15 +89,15 @@ async fn an_object_that_ends_its_worker_is_quarantined_after_few_deaths_and_all_
     assert!(deaths >= 5, "quarantined only after it was lost alone twice: {deaths} deaths");
     assert!(deaths <= 20, "{deaths} deaths");
 
-    // It stays there, and costs no worker, until it changes or a user asks for it.
+    // It stays in quarantine and kills no worker until it changes or a user replays it.
     let again = rig.sync_to_end(&storage).await;
     assert_eq!(again["counts"]["still_quarantined"], 1, "{again}");
 }
 
-/// The second half of each half: what was found not to hold them has to stay out of suspicion. And one beside the
-/// other: the first is in quarantine before the second ends a worker.
+/// Both objects at positions where a cleared half must stay cleared, and next to each other: the first is quarantined
+/// before the second kills a worker.
 #[tokio::test(flavor = "multi_thread")]
-async fn objects_that_end_their_worker_are_found_wherever_they_are_and_one_beside_the_other() {
+async fn objects_that_kill_their_worker_are_found_at_any_position_and_next_to_each_other() {
     const FILES: usize = 2_500;
     let rig = two_workers().start().await;
     for (bucket, killers) in [("last", vec![999]), ("inside", vec![965]), ("neighbours", vec![1_321, 1_322])] {
@@ -112,7 +112,7 @@ async fn objects_that_end_their_worker_are_found_wherever_they_are_and_one_besid
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_annotation_that_ends_its_worker_is_quarantined_and_all_others_are_exported() {
+async fn an_annotation_that_kills_its_worker_is_quarantined_and_all_others_are_exported() {
     let rig = two_workers().start().await;
     rig.s3.create_bucket("out");
     let project = rig.project().await;
@@ -144,8 +144,8 @@ async fn an_annotation_that_ends_its_worker_is_quarantined_and_all_others_are_ex
     assert!(poisoned(&rig, &storage).await.is_empty());
 }
 
-/// Goal: kills that no object is to blame for quarantine nothing. Method: at some read of the current page, or before,
-/// the worker is killed, 50 times; syncs that end sooner are followed by one of another bucket.
+/// Goal: kills without a guilty object quarantine nothing. Method: the worker is killed 50 times, during or before a
+/// read of the current page; after a sync ends, one of another bucket follows.
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_of_healthy_workers_quarantine_nothing() {
     const FILES: usize = 3_000;
@@ -178,10 +178,10 @@ async fn fifty_kills_of_healthy_workers_quarantine_nothing() {
     }
 }
 
-/// Goal: a job that has to run alone does not stop its worker. Method: an attempt of another storage takes longer than
-/// it waits for; a third storage is synced meanwhile.
+/// Goal: a job that must run alone does not stop its worker. Method: an attempt of another storage runs longer than the
+/// job waits; a third storage is synced meanwhile.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_cannot_run_alone_in_time_lets_others_begin() {
+async fn a_job_that_cannot_run_alone_in_time_lets_other_jobs_start() {
     let rig = Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "0.2").env("LONGSHORE_SPLIT_AFTER_PAGES", "0").start().await;
     let slow = task_files(&rig, "slow", 1).await;
     let read = rig.s3.hold(When::op(Op::Get).key(&key(0)).nth(1));

@@ -1,4 +1,4 @@
-//! Numbers that Postgres writes out, and rows that cannot be read: each costs itself.
+//! Numbers that PostgreSQL prints with many digits, and unreadable rows: neither affects other rows.
 
 use longshore_model::json::printed_size;
 use longshore_tests::heavy::numbers;
@@ -48,7 +48,8 @@ async fn an_object_that_would_be_printed_too_long_is_quarantined_and_the_rest_im
     assert_eq!(write(numbers(10)).await.0, 201);
 }
 
-/// Goal: what limits count is what Postgres prints, or a little more. Method: random values, printed by a real one.
+/// Goal: the size that limits use is the size that PostgreSQL prints, or slightly more. Method: random values, printed
+/// by a real server.
 #[tokio::test(flavor = "multi_thread")]
 async fn printed_sizes_are_those_of_postgres_or_a_little_more() {
     let rig = Rig::with().workers(0).start().await;
@@ -114,10 +115,10 @@ fn value(random: &mut StdRng, depth: u32) -> String {
     }
 }
 
-/// Goal: a unit that cannot be exported costs itself. Method: rows as another program or an older release wrote them,
-/// between good ones: printed at 1.2 GB, printed at 100 MB, and a task with many annotations.
+/// Goal: a unit that cannot be exported does not affect others. Method: rows as another program or an older release
+/// wrote them, among valid ones: printed at 1.2 GB, printed at 100 MB, and a task with many annotations.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_unit_that_cannot_be_read_or_is_too_large_is_quarantined_and_the_export_goes_on() {
+async fn an_unreadable_or_too_large_unit_is_quarantined_and_the_export_continues() {
     let rig = Rig::start().await;
     let project = rig.project().await;
     let db = rig.database().await;

@@ -1,4 +1,4 @@
-//! Quarantine: what was set aside is tried again when it changed or a user asks, and not otherwise.
+//! Quarantine: an object is tried again only when it changed or a user replays it.
 
 use longshore_local::s3::Op;
 use longshore_tests::oracle::one_each;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const BAD: [&str; 3] = ["bad-1.json", "bad-2.json", "bad-3.json"];
 const GOOD: [&str; 2] = ["good-1.json", "good-2.json"];
 
-/// A bucket of two good and three bad objects, synced once.
+/// A bucket of two valid and three invalid objects, synced once.
 async fn synced(rig: &Rig) -> StorageHandle {
     rig.s3.put_many("tasks", BAD.map(|key| (key, "{")));
     rig.s3.put_many("tasks", GOOD.map(|key| (key, "{}")));
@@ -35,14 +35,14 @@ fn read(rig: &Rig) -> Vec<String> {
     keys
 }
 
-/// Quarantined in this sync, set aside before, existed, created.
+/// The counters quarantined, still quarantined, existed and created.
 fn counts(sync: &Value) -> [i64; 4] {
     ["quarantined", "still_quarantined", "existed", "created"]
         .map(|name| sync["counts"][name].as_i64().unwrap_or_else(|| panic!("no counter {name}: {sync}")))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_set_aside_is_read_again_only_when_it_changed() {
+async fn a_quarantined_object_is_read_again_only_when_it_changed() {
     let rig = Rig::start().await;
     let storage = synced(&rig).await;
 
@@ -72,7 +72,7 @@ async fn an_object_set_aside_is_read_again_only_when_it_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replay_reads_one_object_or_many_again_at_once() {
+async fn replay_reads_one_or_many_objects_again() {
     let rig = Rig::start().await;
     let storage = synced(&rig).await;
     let row = rig.quarantine(&storage).await.remove(1);
@@ -83,7 +83,7 @@ async fn replay_reads_one_object_or_many_again_at_once() {
     assert_eq!((counts(&sync), read(&rig)), ([1, 2, 2, 0], vec!["bad-2.json".to_owned()]), "{sync}");
     assert_eq!(sync["requested_by"], "replay", "{sync}");
     rig.check_import(&storage, &sync, &one_each(GOOD), &BAD).await;
-    // Set aside anew, it waits for a change or the next replay like any other.
+    // Quarantined again, it waits for a change or the next replay like any other object.
     let (sync, read) = sync_again(&rig, &storage).await;
     assert_eq!((counts(&sync), read.len()), ([0, 3, 2, 0], 0), "{sync}");
 
@@ -97,7 +97,7 @@ async fn replay_reads_one_object_or_many_again_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_was_given_up_is_left_alone_until_it_changes() {
+async fn a_discarded_object_is_not_read_until_it_changes() {
     let rig = Rig::start().await;
     let storage = synced(&rig).await;
     let decided = rig.post("/api/quarantine/discard", json!({"storage": storage.id})).await;

@@ -6,7 +6,7 @@ use longshore_model::{StorageKind, kinds};
 use longshore_telemetry::settings;
 use longshore_tests::installed::workspace;
 
-/// A first reading takes minutes, not an hour.
+/// Maximum length, so that a first reading takes minutes.
 const README_LINES: usize = 150;
 
 fn page(name: &str) -> String {
@@ -14,7 +14,7 @@ fn page(name: &str) -> String {
 }
 
 #[test]
-fn the_tables_of_settings_are_those_that_the_programs_read() {
+fn the_pages_list_exactly_the_settings_that_the_programs_read() {
     for (name, table) in
         [("README.md", settings::required_markdown()), ("deploy/operations/settings.md", settings::markdown())]
     {
@@ -57,7 +57,7 @@ fn the_table_of_fields_in_the_page_of_a_kind_is_the_one_that_the_programs_read()
 }
 
 #[test]
-fn every_promise_of_the_readme_names_tests_that_exist() {
+fn every_promise_of_the_readme_names_existing_tests() {
     let (readme, tests_page) = (page("README.md"), page("tests/README.md"));
     let promises = readme.split("\n## ").find(|section| section.starts_with("Promises")).expect("its promises");
     let promises: Vec<&str> = promises.lines().filter_map(|line| line.strip_prefix("* ")).collect();

@@ -1,5 +1,5 @@
-//! A worker that lives keeps its jobs, or gives them back as soon as its database answers: nothing here waits for a
-//! lease to expire or for the rescuer, for both take an hour.
+//! A live worker keeps its jobs, or releases them as soon as its database answers. No test here waits for a lease or
+//! for the rescuer, because both are set to an hour.
 
 use longshore_local::s3::{Op, When};
 use longshore_tests::amqp::AmqpHost;
@@ -20,7 +20,7 @@ async fn terminate_connections(rig: &Rig) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_goes_on_after_its_connections_were_terminated_at_any_step() {
+async fn a_sync_continues_after_its_connections_were_terminated_at_any_step() {
     let rig = without_rescue().start().await;
     let pids = rig.pids();
     let images = rig.images("terminated", 4_500).await;
@@ -61,7 +61,7 @@ async fn a_claim_whose_answer_was_lost_is_found_by_its_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_goes_on_after_the_database_was_read_only_or_took_no_connections() {
+async fn a_sync_continues_after_the_database_was_read_only_or_refused_connections() {
     let rig = without_rescue().start().await;
     let database = rig.database_name();
     let faults = [
@@ -75,11 +75,11 @@ async fn a_sync_goes_on_after_the_database_was_read_only_or_took_no_connections(
         second_page.reached().await;
         let operator = operator(&rig, &database).await;
         operator.batch_execute(&format!("ALTER DATABASE \"{database}\" {begin}")).await.expect("the fault begins");
-        let said = rig.workers[0].process.log().len();
+        let output = rig.workers[0].process.log().len();
         operator.execute(TERMINATE, &[&database]).await.expect("connections end");
         second_page.release();
         until("the worker knows", || async {
-            rig.workers[0].process.log()[said..].contains("\"event\":\"database_unavailable\"").then_some(())
+            rig.workers[0].process.log()[output..].contains("\"event\":\"database_unavailable\"").then_some(())
         })
         .await;
         operator.batch_execute(&format!("ALTER DATABASE \"{database}\" {end}")).await.expect("the fault ends");
@@ -97,7 +97,7 @@ async fn operator(rig: &Rig, database: &str) -> tokio_postgres::Client {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sync_goes_on_after_its_jobs_rows_were_locked() {
+async fn a_sync_continues_after_its_jobs_rows_were_locked() {
     let rig = without_rescue().env("LONGSHORE_DATABASE_PATIENCE_SECONDS", "1").start().await;
     let images = rig.images("locked", 2_500).await;
     let second_page = rig.s3.hold(When::op(Op::List).nth(2));
@@ -106,7 +106,7 @@ async fn a_sync_goes_on_after_its_jobs_rows_were_locked() {
     rig.until_counted(sync, "pages", 1).await;
     let jobs = rig.freeze("SELECT 1 FROM jobs FOR UPDATE").await;
     second_page.release();
-    // For as long as the worker waits at most: it gives the job back once the rows are free.
+    // Longer than the worker waits: it releases the job when the rows are free.
     rig.until_event(0, "commit_timed_out").await;
     jobs.release().await;
     rig.check_first_sync(&images, sync).await;

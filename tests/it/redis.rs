@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 const IMPORT: &str = "/api/storages/redis";
 const EXPORT: &str = "/api/storages/export/redis";
 
-/// Settings that reach the server, with others over them.
+/// Settings that reach the server, with overrides.
 fn settings(server: &RedisServer, project: i64, own: Value) -> Value {
     let mut all = json!({
         "project": project, "host": "127.0.0.1", "port": server.port.to_string(), "password": PASSWORD,
@@ -61,10 +61,10 @@ async fn values(db: &mut MultiplexedConnection) -> BTreeMap<String, String> {
     values
 }
 
-/// How often the server was asked for parts of values since its counters were reset.
+/// The number of `GETRANGE` commands since the counters were reset.
 async fn reads(db: &mut MultiplexedConnection) -> usize {
-    let told: String = redis::cmd("INFO").arg("commandstats").query_async(db).await.expect("counters");
-    let calls = told.split_once("cmdstat_getrange:calls=").and_then(|(_, rest)| rest.split_once(','));
+    let report: String = redis::cmd("INFO").arg("commandstats").query_async(db).await.expect("counters");
+    let calls = report.split_once("cmdstat_getrange:calls=").and_then(|(_, rest)| rest.split_once(','));
     calls.map_or(0, |(calls, _)| calls.parse().expect("a number"))
 }
 
@@ -99,7 +99,7 @@ async fn redis_does_what_every_kind_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_string_below_the_path_becomes_its_tasks_and_a_second_sync_reads_none() {
+async fn each_string_below_the_path_becomes_tasks_and_a_second_sync_reads_none() {
     let (rig, server) = (Rig::start().await, RedisServer::start().await);
     let mut db = server.db(1).await;
     for n in 0..1_500 {
@@ -129,7 +129,7 @@ async fn each_string_below_the_path_becomes_its_tasks_and_a_second_sync_reads_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_string_or_has_no_name_is_set_aside_until_it_is_mended() {
+async fn values_that_are_no_strings_and_unsupported_keys_are_quarantined_until_they_change() {
     let (rig, server) = (Rig::start().await, RedisServer::start().await);
     let mut db = server.db(1).await;
     for command in ["RPUSH a:list x", "HSET b:hash f x", "SADD c:set x", "ZADD d:zset 1 x", "XADD e:stream * f x"] {
@@ -146,7 +146,7 @@ async fn what_is_no_string_or_has_no_name_is_set_aside_until_it_is_mended() {
         keys.sort_unstable();
         keys
     };
-    // What shows only when it is read is previewed.
+    // The preview also shows faults that only a read finds.
     assert_eq!(keys("files"), ["f:empty", "g:bad", "i:good"], "{preview}");
     assert_eq!(keys("skipped"), ["a:list", "b:hash", "c:set", "d:zset", "e:stream", "h:\\xff\\xfe"], "{preview}");
 
@@ -162,14 +162,14 @@ async fn what_is_no_string_or_has_no_name_is_set_aside_until_it_is_mended() {
     wanted.extend(["empty", "invalid_json", "unsupported_key"]);
     assert_eq!(reasons, wanted);
 
-    // Nothing changed, so nothing is set aside again.
+    // No value changed, so no key is quarantined again.
     let sync = rig.sync_to_end(&storage).await;
     rig.check_import(&storage, &sync, &expected, &names).await;
     assert_eq!(counts(&sync, ["quarantined", "still_quarantined", "existed"]), [0, 8, 1]);
 
     run(&mut db, "DEL a:list").await;
     set(&mut db, "a:list", "{}").await;
-    // As long as before: it differs at its end.
+    // Same length, but another end.
     set(&mut db, "g:bad", r#"{"n": 1}"#).await;
     let sync = rig.sync_to_end(&storage).await;
     rig.check_import(&storage, &sync, &one_each(["a:list", "g:bad", "i:good"]), &[&names[1..6], &names[7..]].concat())
@@ -178,7 +178,7 @@ async fn what_is_no_string_or_has_no_name_is_set_aside_until_it_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn path_and_file_filter_choose_the_keys_and_a_preview_says_why_not() {
+async fn path_and_file_filter_choose_the_keys_and_a_preview_explains_skips() {
     let (rig, server) = (Rig::start().await, RedisServer::start().await);
     let mut db = server.db(0).await;
     for key in ["a*b[1]:x", "a*b[1]:y/z", "axb[1]:x", "a*b1:x", "img/1.png", "img/2.png", "img/2.txt", "img/sub/3.png"]
@@ -192,7 +192,7 @@ async fn path_and_file_filter_choose_the_keys_and_a_preview_says_why_not() {
         (json!({"path": "nothing"}), vec![]),
     ];
     for (mut own, keys) in choices {
-        // Database 0 is one like the others.
+        // Database 0 works like the others.
         own["db"] = json!(0);
         own["use_blob_urls"] = json!(true);
         let own = settings(&server, project, own);
@@ -218,7 +218,7 @@ async fn path_and_file_filter_choose_the_keys_and_a_preview_says_why_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_reaches_the_browser_by_the_uri_that_its_task_holds() {
+async fn a_redis_value_reaches_the_browser_by_its_uri_in_a_task() {
     let (rig, server) = (Rig::start().await, RedisServer::start().await);
     set(&mut server.db(1).await, "img/a b?.txt", "0123456789").await;
     set(&mut server.db(1).await, "img/other.txt", "secret").await;
@@ -268,7 +268,7 @@ async fn tasks_and_annotations_live_in_different_databases() {
     assert_eq!((&body["id"], &body["result"]), (&json!(ids[0]), &json!([{"value": {"text": ["ü"]}}])));
     assert_eq!(values(&mut tasks).await.len(), 3, "nothing is written among the tasks");
 
-    // What did not change is not written again, and what is gone is taken away.
+    // Unchanged annotations are not written again, and keys of deleted ones are removed.
     run(&mut annotations, &format!("SET done:{} untouched", ids[1])).await;
     let (status, _) = rig.call("DELETE", &format!("/api/annotations/{}/", ids[2]), None).await;
     assert_eq!(status, 204);

@@ -1,4 +1,4 @@
-//! URIs in task data, for browsers: signed URLs or streams, for what a task holds and nothing else.
+//! URIs in task data become presigned URLs or streams, and only those that a task holds.
 
 mod documents;
 mod links;
@@ -13,14 +13,14 @@ use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
-/// A rig with a project, and a client that shows redirects instead of following them.
-pub(crate) struct Resolving {
+/// A rig with a project, and a client that does not follow redirects.
+pub(crate) struct ResolveRig {
     pub(crate) rig: Rig,
     pub(crate) project: i64,
     http: reqwest::Client,
 }
 
-impl Resolving {
+impl ResolveRig {
     async fn start() -> Self {
         Self::with(Rig::with().workers(0)).await
     }
@@ -32,7 +32,7 @@ impl Resolving {
         Self { rig, project, http }
     }
 
-    /// An import storage on the bucket, which is made if needed; objects are streamed through.
+    /// Creates an import storage on the bucket, and the bucket if needed. Objects are streamed through Longshore.
     async fn streaming(&self, bucket: &str) -> StorageHandle {
         self.connected(bucket, json!({"presign": false})).await
     }
@@ -42,7 +42,7 @@ impl Resolving {
         self.rig.import_storage(self.project, bucket, settings).await
     }
 
-    /// A task with this data that no storage has made.
+    /// Creates a task with this data that belongs to no storage.
     pub(crate) async fn task(&self, data: Value) -> i64 {
         self.task_of(self.project, &data, None, None).await
     }
@@ -54,7 +54,7 @@ impl Resolving {
         row.expect("a task").get(0)
     }
 
-    /// A request without a token, redirects shown.
+    /// A request without a token that does not follow redirects.
     pub(crate) fn bare(&self, method: &str, path: &str) -> RequestBuilder {
         self.http.request(method.parse().expect("a method"), format!("{}{path}", self.rig.url()))
     }
@@ -68,7 +68,7 @@ impl Resolving {
         self.request("GET", &of_task(task, uri)).send().await.expect("an answer")
     }
 
-    /// Checks that a path is refused so.
+    /// Checks that a path is refused with this status and code.
     async fn refused(&self, path: &str, status: u16, code: &str) {
         let answer = self.request("GET", path).send().await.expect("an answer");
         check_refused(answer, status, code).await;
@@ -101,8 +101,8 @@ fn location(answer: &Response) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signed_url_is_a_redirect_that_nobody_keeps_and_asks_nothing_of_the_storage() {
-    let all = Resolving::start().await;
+async fn resolving_to_a_presigned_url_is_an_uncached_redirect_without_a_storage_request() {
+    let all = ResolveRig::start().await;
     let storage = all.connected("pics", json!({})).await;
     all.rig.s3.put("pics", "a/1.jpg", "the image");
     let task = all.task(json!({"image": "s3://pics/a/1.jpg"})).await;
@@ -117,7 +117,7 @@ async fn a_signed_url_is_a_redirect_that_nobody_keeps_and_asks_nothing_of_the_st
         assert!(url.contains("X-Amz-Expires=60&"), "{url}");
         assert_eq!(header(&answer, "cache-control"), Some("no-store, max-age=60"));
         assert_eq!(answer.text().await.expect("nothing"), "");
-        assert_eq!(all.rig.s3.calls().len(), 0, "signing asks nobody");
+        assert_eq!(all.rig.s3.calls().len(), 0, "signing sends no request");
         assert_eq!(raw_http::get(&url).await.text(), "the image");
         all.rig.s3.clear_calls();
     }
@@ -133,7 +133,7 @@ async fn a_signed_url_is_a_redirect_that_nobody_keeps_and_asks_nothing_of_the_st
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_odd_key_is_resolved_unchanged_signed_or_streamed() {
-    let all = Resolving::start().await;
+    let all = ResolveRig::start().await;
     let storage = all.streaming("odd").await;
     let mut tasks = Vec::new();
     for key in odd_keys("") {
@@ -150,7 +150,7 @@ async fn every_odd_key_is_resolved_unchanged_signed_or_streamed() {
     for (task, uri, content) in &tasks {
         assert_eq!(&raw_http::get(&location(&all.resolve(*task, uri).await)).await.text(), content, "{uri:?}");
     }
-    // And as the API itself hands them out.
+    // And the links that the API itself returns.
     for (task, uri, content) in &tasks {
         let shown = all.rig.get(&format!("/api/tasks/{task}")).await;
         let link = shown["data"]["image"].as_str().expect("a link");
@@ -161,7 +161,7 @@ async fn every_odd_key_is_resolved_unchanged_signed_or_streamed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_form_of_fileuri_is_read_and_none_is_refused() {
-    let all = Resolving::start().await;
+    let all = ResolveRig::start().await;
     all.streaming("pics").await;
     all.rig.s3.put("pics", "k>>>???.txt", "here");
     let task = all.task(json!({"text": "s3://pics/k>>>???.txt"})).await;
@@ -190,7 +190,7 @@ async fn every_form_of_fileuri_is_read_and_none_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_uri_that_the_task_holds_and_a_bucket_that_its_project_imports_from_are_resolved() {
-    let all = Resolving::start().await;
+    let all = ResolveRig::start().await;
     all.streaming("pics").await;
     all.rig.s3.create_bucket("out");
     all.rig.export_storage(all.project, "out", json!({})).await;
@@ -210,22 +210,22 @@ async fn only_a_uri_that_the_task_holds_and_a_bucket_that_its_project_imports_fr
     for uri in ["s3://pics/secret.txt", "s3://pics/held.tx", "s3://pics/held.txt ", "s3://theirs/secret.txt"] {
         all.refused(&of_task(task, uri), 404, "uri_not_held").await;
     }
-    // Not even by a task of theirs that names our bucket.
+    // Not even through a task of another project that names our bucket.
     let foreign = all.task_of(other, &json!({"image": "s3://pics/secret.txt"}), None, None).await;
     all.refused(&of_task(foreign, "s3://pics/secret.txt"), 404, "no_storage").await;
     assert_eq!(all.rig.s3.calls().iter().filter(|call| call.key == "secret.txt").count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_see_a_project_learns_nothing_of_its_tasks_and_uris() {
-    let all = Resolving::start().await;
+async fn callers_without_access_to_a_project_learn_nothing_of_its_tasks_and_uris() {
+    let all = ResolveRig::start().await;
     all.streaming("pics").await;
     all.rig.s3.put("pics", "held.txt", "content");
     let task = all.task(json!({"image": "s3://pics/held.txt"})).await;
     let elsewhere = all.rig.project().await;
     let new = json!({"name": "elsewhere", "role": "admin", "projects": [elsewhere]});
     let token = all.rig.post("/api/tokens", new).await["token"].as_str().expect("a token").to_owned();
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     for id in [task, 999_999] {
         for uri in ["s3://pics/held.txt", "s3://pics/other.txt", "gs://b/k"] {
             for path in [of_task(id, uri), of_project(if id == task { all.project } else { id }, uri)] {
@@ -233,21 +233,21 @@ async fn who_may_not_see_a_project_learns_nothing_of_its_tasks_and_uris() {
                 assert_eq!(answer.status(), 404, "{path}");
                 let mut body: Value = answer.json().await.expect("JSON");
                 body["id"] = Value::Null;
-                said.push(body.to_string().replace(|c: char| c.is_ascii_digit(), ""));
+                output.push(body.to_string().replace(|c: char| c.is_ascii_digit(), ""));
             }
         }
         let body = json!({"task": id});
         let answer = all.bare("POST", "/api/resolve").bearer_auth(&token).json(&body).send().await.expect("an answer");
         check_refused(answer, 404, "not_found").await;
     }
-    said.sort();
-    said.dedup();
-    assert_eq!(said.len(), 2, "one for tasks, one for projects: {said:?}");
+    output.sort();
+    output.dedup();
+    assert_eq!(output.len(), 2, "one for tasks, one for projects: {output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_resolves_what_its_ledger_says_a_task_holds() {
-    let all = Resolving::with(Rig::with()).await;
+async fn a_project_resolves_uris_of_tasks_in_its_ledger() {
+    let all = ResolveRig::with(Rig::with()).await;
     let blobs = all.connected("blobs", json!({"use_blob_urls": true, "presign": false})).await;
     let files = all.connected("files", json!({"presign": false})).await;
     all.rig.s3.put("blobs", "a/1.txt", "one");
@@ -276,8 +276,8 @@ async fn a_project_resolves_what_its_ledger_says_a_task_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_storages_on_a_bucket_the_one_with_the_longest_matching_prefix_is_used() {
-    let all = Resolving::start().await;
+async fn the_storage_with_the_longest_matching_prefix_resolves_a_uri() {
+    let all = ResolveRig::start().await;
     all.connected("pics", json!({"prefix": "train", "presign_ttl": 2})).await;
     all.connected("pics", json!({"presign_ttl": 1})).await;
     all.connected("pics", json!({"prefix": "train/cats", "presign_ttl": 3})).await;

@@ -1,4 +1,5 @@
-//! Keys change while everything runs: what the old one sealed is sealed anew, and then it can be dropped.
+//! Encryption keys change while all processes run: secrets are sealed again with the new key, then the old one is
+//! removed.
 
 use std::process::{Command, Output};
 
@@ -22,8 +23,8 @@ fn rotation(rig: &Rig, keys: &str) -> Command {
     command
 }
 
-/// What a run of the command said, and its exit code.
-fn said(output: &Output, keys: &str) -> (i32, String) {
+/// Output and exit code of a command.
+fn output(output: &Output, keys: &str) -> (i32, String) {
     let text = [output.stdout.as_slice(), &output.stderr].concat();
     let text = String::from_utf8(text).expect("text");
     for key in keys.split(',') {
@@ -37,7 +38,7 @@ fn said(output: &Output, keys: &str) -> (i32, String) {
 async fn rotate(rig: &Rig, keys: &str) -> (i32, String) {
     let mut command = rotation(rig, keys);
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it starts");
-    said(&output, keys)
+    output(&output, keys)
 }
 
 /// The ids of the keys that sealed each storage, in the order of the storages.
@@ -57,7 +58,7 @@ async fn restart_with(rig: &mut Rig, keys: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_are_sealed_anew_while_syncs_run_and_then_the_old_key_can_be_dropped() {
+async fn secrets_are_sealed_again_while_syncs_run_and_then_the_old_key_can_be_removed() {
     // A message for every page: each asks for the secrets again.
     let mut rig = Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "0").start().await;
     let (old, new) = (rig.secret_keys().to_owned(), key("new"));
@@ -90,7 +91,7 @@ async fn secrets_are_sealed_anew_while_syncs_run_and_then_the_old_key_can_be_dro
     second_page.release();
     rig.check_first_sync(&during, sync).await;
 
-    // The storage that was left is mended by its user; a second run finds nothing else to do.
+    // The user enters the secrets of the remaining storage again; a second run finds no other work.
     let secrets = json!({"aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY});
     rig.patch(&lost.storage, secrets).await;
     let (code, text) = rotate(&rig, &both).await;
@@ -138,7 +139,7 @@ async fn a_user_who_changes_a_storage_while_keys_rotate_wins() {
     .await;
     user.batch_execute("COMMIT").await.expect("the change");
 
-    let (code, text) = said(&rotating.await.expect("no panic").expect("it starts"), &keys);
+    let (code, text) = output(&rotating.await.expect("no panic").expect("it starts"), &keys);
     assert_eq!(code, 0, "{text}");
     assert!(text.starts_with("encrypted with key \"new\" now: the secrets of 1 storage\n"), "{text}");
     let sealer = Sealer::parse(&Secret::new(keys)).expect("both keys");

@@ -1,30 +1,30 @@
-//! S3 with credentials from every place they may come from, and under both kinds of address: each time a
-//! real worker imports, and has nothing else to sign with.
+//! S3 with every credential source, and with both address styles. Each time a real worker imports with that source
+//! only.
 
-mod desk;
+mod credential_server;
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use longshore_local::s3::{AccessKey, Op, Options, S3Server};
 use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, RigOptions};
+use longshore_tests::rig::{ACCESS_KEY_ID, Rig, RigOptions, SECRET_ACCESS_KEY, StorageHandle};
 use serde_json::{Value, json};
 
-use desk::{Desk, IDENTITY, KEY, Metadata, ROLE, SECRET, TOKEN, bucket_server};
+use credential_server::{CredentialServer, IDENTITY, KEY, Metadata, ROLE, SECRET, TOKEN, bucket_server};
 
 const IMPORT: &str = "/api/storages/s3";
 
-/// Processes that find no profile file of the machine the test runs on.
+/// Options for processes that ignore the profile files of this machine.
 fn without_profiles() -> RigOptions {
     let nowhere = "/nonexistent/aws";
     Rig::with().env("AWS_SHARED_CREDENTIALS_FILE", nowhere).env("AWS_CONFIG_FILE", nowhere)
 }
 
 /// A file of one test, removed with it.
-struct Scratch(PathBuf);
+struct TempFile(PathBuf);
 
-impl Scratch {
+impl TempFile {
     fn new(text: &str) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos();
         let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{now}", std::process::id()));
@@ -37,7 +37,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempFile {
     fn drop(&mut self) {
         std::fs::remove_file(&self.0).ok();
     }
@@ -56,7 +56,7 @@ async fn create(rig: &Rig, settings: Value) -> StorageHandle {
     StorageHandle { id: storage["id"].as_i64().expect("an id"), project, path: IMPORT }
 }
 
-/// Imports with a storage that has no keys, and sees who signed.
+/// Imports with a storage without keys, and checks which access key signed.
 async fn imports_as_what_was_handed_out(rig: &Rig, server: &S3Server) {
     server.put_many("pics", ["a.png", "b/c.png"].map(|key| (key, "x")));
     let storage = create(rig, keyless(rig.project().await, &server.endpoint())).await;
@@ -105,7 +105,7 @@ async fn credentials_of_the_environment_import() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_of_the_shared_file_imports() {
     let server = bucket_server().await;
-    let file = Scratch::new(&format!(
+    let file = TempFile::new(&format!(
         "[default]\naws_access_key_id = AKIANOBODY\naws_secret_access_key = nothing\n\n[labels]\n\
          aws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\naws_session_token = {TOKEN}\n"
     ));
@@ -121,7 +121,7 @@ async fn a_profile_of_the_shared_file_imports() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_that_needs_what_longshore_lacks_is_refused_with_its_name() {
     let server = bucket_server().await;
-    let file = Scratch::new("[profile tools]\ncredential_process = /bin/false\n");
+    let file = TempFile::new("[profile tools]\ncredential_process = /bin/false\n");
     let rig = Rig::with()
         .workers(0)
         .env("AWS_CONFIG_FILE", file.path())
@@ -140,29 +140,33 @@ async fn a_profile_that_needs_what_longshore_lacks_is_refused_with_its_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_web_identity_imports() {
-    let (server, desk) = (bucket_server().await, Desk::start(Metadata::Forbidden).await);
-    let token = Scratch::new(IDENTITY);
-    let rig = web_identity(&desk, token.path()).start().await;
+    let (server, credential_server) = (bucket_server().await, CredentialServer::start(Metadata::Forbidden).await);
+    let token = TempFile::new(IDENTITY);
+    let rig = web_identity(&credential_server, token.path()).start().await;
     imports_as_what_was_handed_out(&rig, &server).await;
-    assert!(desk.requests().iter().all(|line| line == "POST /"), "STS alone is asked: {:?}", desk.requests());
+    assert!(
+        credential_server.requests().iter().all(|line| line == "POST /"),
+        "STS alone is asked: {:?}",
+        credential_server.requests()
+    );
 }
 
-fn web_identity(desk: &Desk, token_file: &str) -> RigOptions {
+fn web_identity(credential_server: &CredentialServer, token_file: &str) -> RigOptions {
     without_profiles()
         .env("AWS_REGION", "eu-west-1")
-        .env("AWS_ENDPOINT_URL_STS", &desk.url)
+        .env("AWS_ENDPOINT_URL_STS", &credential_server.url)
         .env("AWS_ROLE_ARN", ROLE)
         .env("AWS_ROLE_SESSION_NAME", "longshore")
         .env("AWS_WEB_IDENTITY_TOKEN_FILE", token_file)
-        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &desk.url)
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &credential_server.url)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_web_identity_that_sts_does_not_take_is_the_operators_to_mend() {
-    let (server, desk) = (bucket_server().await, Desk::start(Metadata::Forbidden).await);
+async fn a_web_identity_that_sts_refuses_is_reported_as_the_operators_problem() {
+    let (server, credential_server) = (bucket_server().await, CredentialServer::start(Metadata::Forbidden).await);
     server.create_bucket("pics");
-    let token = Scratch::new("somebody-elses-identity");
-    let rig = web_identity(&desk, token.path()).workers(0).start().await;
+    let token = TempFile::new("somebody-elses-identity");
+    let rig = web_identity(&credential_server, token.path()).workers(0).start().await;
     let body = refused(&rig, &server).await;
     assert_eq!(body["code"], "no_identity", "{body}");
     assert!(!rig.logs().contains("somebody-elses-identity"));
@@ -170,46 +174,50 @@ async fn a_web_identity_that_sts_does_not_take_is_the_operators_to_mend() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_endpoint_of_a_container_imports() {
-    let (server, desk) = (bucket_server().await, Desk::start(Metadata::Forbidden).await);
+    let (server, credential_server) = (bucket_server().await, CredentialServer::start(Metadata::Forbidden).await);
     let rig = without_profiles()
-        .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/container", desk.url))
+        .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/container", credential_server.url))
         .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", IDENTITY)
         .start()
         .await;
     imports_as_what_was_handed_out(&rig, &server).await;
-    assert!(desk.requests().contains(&"GET /container".to_owned()));
+    assert!(credential_server.requests().contains(&"GET /container".to_owned()));
 }
 
 /// Processes whose only source is the metadata service.
-fn instance(desk: &Desk) -> RigOptions {
-    without_profiles().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &desk.url)
+fn instance(credential_server: &CredentialServer) -> RigOptions {
+    without_profiles().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &credential_server.url)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_role_of_an_instance_imports_by_the_second_version_of_its_metadata() {
-    let (server, desk) = (bucket_server().await, Desk::start(Metadata::Second).await);
-    let rig = instance(&desk).start().await;
+    let (server, credential_server) = (bucket_server().await, CredentialServer::start(Metadata::Second).await);
+    let rig = instance(&credential_server).start().await;
     imports_as_what_was_handed_out(&rig, &server).await;
-    assert!(desk.requests().contains(&"PUT /latest/api/token".to_owned()), "{:?}", desk.requests());
+    assert!(
+        credential_server.requests().contains(&"PUT /latest/api/token".to_owned()),
+        "{:?}",
+        credential_server.requests()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metadata_that_are_forbidden_or_of_the_first_version_read_as_missing_credentials() {
+async fn a_forbidden_or_version_1_metadata_service_means_missing_credentials() {
     for metadata in [Metadata::Forbidden, Metadata::FirstOnly] {
-        let (server, desk) = (bucket_server().await, Desk::start(metadata).await);
+        let (server, credential_server) = (bucket_server().await, CredentialServer::start(metadata).await);
         server.create_bucket("pics");
-        let rig = instance(&desk).workers(0).start().await;
+        let rig = instance(&credential_server).workers(0).start().await;
         let body = refused(&rig, &server).await;
         assert_eq!(body["code"], "missing_credentials", "{body}");
         assert!(body["detail"].as_str().is_some_and(|advice| advice.contains("access key ID")), "{body}");
-        let asked = desk.requests();
+        let asked = credential_server.requests();
         assert!(asked.contains(&"PUT /latest/api/token".to_owned()), "{asked:?}");
         assert!(!asked.iter().any(|line| line.starts_with("GET ")), "nothing is asked without a token: {asked:?}");
-        assert!(server.calls().is_empty(), "nobody signs");
+        assert!(server.calls().is_empty(), "no request is signed");
     }
 }
 
-/// What the API says to a storage without keys.
+/// The answer of the API to a storage without keys.
 async fn refused(rig: &Rig, server: &S3Server) -> Value {
     let settings = keyless(rig.project().await, &server.endpoint());
     let (status, body) = rig.call("POST", &format!("{IMPORT}/validate"), Some(settings)).await;
@@ -253,7 +261,7 @@ async fn a_bucket_is_reached_by_its_own_host_as_well_as_by_a_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_region_of_the_operators_is_signed_for_where_the_storage_names_none() {
+async fn the_operators_region_is_used_if_the_storage_names_none() {
     for variable in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
         let rig = Rig::with().workers(0).env(variable, "eu-central-1").start().await;
         rig.s3.create_bucket("pics");

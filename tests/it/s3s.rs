@@ -98,7 +98,7 @@ async fn short_lived_credentials_are_renewed_in_the_middle_of_a_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_external_id_is_told_when_the_storage_is_validated() {
+async fn validation_reports_a_wrong_external_id() {
     let cloud = Cloud::start(HOUR).await;
     let rig = rig(&cloud.sts_url).await;
     cloud.s3.create_bucket("pics");

@@ -1,18 +1,19 @@
-//! Schedulers that die at the wrong moment, work side by side, or start too early: every sync is sent, and ends once.
+//! Schedulers that die at a bad moment, run concurrently, or start before their servers: every sync starts and ends
+//! once.
 
 use std::collections::BTreeMap;
 
-use longshore_tests::proxy::{Mode, Direction};
+use longshore_tests::proxy::{Direction, Mode};
 use longshore_tests::recovery::until_readiness_is;
 use longshore_tests::rig::{Rig, RigOptions, until};
 use serde_json::Value;
 
-/// Nothing but the outbox brings a message to the broker.
+/// Messages come only from the outbox.
 fn without_rescuer() -> RigOptions {
     Rig::with().env("LONGSHORE_RESCUE_SECONDS", "3600")
 }
 
-/// Waits until a relay has all of the outbox in hand: its rows are locked until the broker has confirmed them.
+/// Waits until a relay has locked all rows of the outbox; it keeps the locks until the broker confirms.
 async fn until_on_the_way(rig: &Rig) {
     let db = rig.database().await;
     until("a relay waits for the broker's confirm", || async {
@@ -38,23 +39,23 @@ async fn sent(rig: &Rig, scheduler: usize) -> u64 {
     value.expect("the counter").parse().expect("a number")
 }
 
-/// How often schedulers said of each sync that it ended.
+/// The number of end events of each sync.
 fn told_ends(rig: &Rig) -> BTreeMap<i64, usize> {
-    let mut told = BTreeMap::new();
+    let mut report = BTreeMap::new();
     for line in rig.schedulers.iter().flat_map(|app| app.process.log().lines().map(str::to_owned).collect::<Vec<_>>()) {
         let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
         if line["event"] == "sync_ended" {
             let sync = line["sync.id"].as_i64().expect("a sync's id");
-            *told.entry(sync).or_default() += 1;
+            *report.entry(sync).or_default() += 1;
         }
     }
-    told
+    report
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scheduler_killed_between_commit_and_confirm_sends_again() {
     let rig = without_rescuer().start().await;
-    // Whether the message or only its confirm was on the way, nobody can tell.
+    // The relay cannot know whether the message or only its confirm was lost.
     for (way, bucket) in [(Direction::ToServer, "not-sent"), (Direction::ToClient, "sent")] {
         let mut images = rig.images(bucket, 1_500).await;
         let broker = &rig.scheduler_links.broker;
@@ -74,7 +75,7 @@ async fn a_scheduler_killed_between_commit_and_confirm_sends_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_schedulers_share_the_outbox_and_the_api_and_one_goes_on_alone() {
+async fn two_schedulers_share_the_work_and_one_continues_alone() {
     const SYNCS: u64 = 30;
     let mut rig = without_rescuer().schedulers(2).start().await;
     let mut buckets = Vec::new();
@@ -93,10 +94,10 @@ async fn two_schedulers_share_the_outbox_and_the_api_and_one_goes_on_alone() {
         rig.check_first_sync(images, *sync).await;
     }
     assert_eq!(sent(&rig, 0).await + sent(&rig, 1).await, SYNCS, "each message was sent, by one of them");
-    until("every end was told", || async { (told_ends(&rig).len() == syncs.len()).then_some(()) }).await;
-    assert_eq!(told_ends(&rig), syncs.iter().map(|sync| (*sync, 1)).collect(), "each end was told by one of them");
+    until("every end was report", || async { (told_ends(&rig).len() == syncs.len()).then_some(()) }).await;
+    assert_eq!(told_ends(&rig), syncs.iter().map(|sync| (*sync, 1)).collect(), "each end was report by one of them");
 
-    // One dies while neither can send, with a message on the way.
+    // One dies while neither can send and a message is in flight.
     rig.scheduler_links.broker.set(Mode::Stall(Direction::ToServer)).await;
     let mut later = Vec::new();
     for images in &buckets {
@@ -130,7 +131,7 @@ async fn processes_that_start_before_their_servers_become_ready_later() {
     }
     let pids = rig.pids();
 
-    // Then somebody listens, but does not answer yet.
+    // Then the ports are open, but the servers do not answer yet.
     for links in [&rig.scheduler_links, &rig.worker_links] {
         for link in [&links.database, &links.broker] {
             link.set(Mode::BlackHole).await;

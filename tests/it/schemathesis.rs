@@ -1,4 +1,4 @@
-//! The API tried out by a program that has read nothing but its document: odd paths, queries and bodies by the thousand.
+//! Schemathesis tests the API with thousands of odd paths, queries and bodies, generated from its OpenAPI document.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use longshore_tests::installed;
 use longshore_tests::rig::Rig;
 use serde_json::json;
 
-/// Schemathesis says what it did, and the command line that does it again.
+/// Runs Schemathesis. Its output has the failed requests and the commands that repeat them.
 async fn run(rig: &Rig, token: &str) -> (bool, String) {
     let (document, token) = (format!("{}/api/openapi.json", rig.url()), format!("Authorization: Token {token}"));
     let folder = rig.run_dir.root().to_owned();
@@ -15,9 +15,9 @@ async fn run(rig: &Rig, token: &str) -> (bool, String) {
         let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../schemathesis/schemathesis.toml");
         let mut command = Command::new(python.with_file_name("st"));
         command.args(["--config-file", config, "--no-color", "run", &document, "--header", &token]);
-        // One thread: its generators trip over each other in two.
+        // One thread, because its generators fail with two.
         command.args(["--workers", "1", "--request-timeout", "60"]);
-        // It keeps a cache where it runs.
+        // It writes a cache to its working directory.
         command.current_dir(folder).output()
     });
     let output = output.await.expect("no panic").expect("it starts");
@@ -25,8 +25,8 @@ async fn run(rig: &Rig, token: &str) -> (bool, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_sent_the_answer_is_in_the_document_and_never_a_failure_of_longshore() {
-    // Storages without an endpoint are in AWS, which is not asked here.
+async fn every_generated_request_gets_a_documented_answer_without_an_internal_error() {
+    // Storages without an endpoint are on AWS; the test must not send requests there.
     let rig = Rig::with().workers(0).env("AWS_EC2_METADATA_DISABLED", "true").start().await;
     rig.s3.put("tasks", "one.json", r#"{"image": "s3://tasks/one.png"}"#);
     rig.s3.create_bucket("out");
@@ -39,12 +39,12 @@ async fn whatever_is_sent_the_answer_is_in_the_document_and_never_a_failure_of_l
     db.execute(rows, &[&project]).await.expect("tasks");
     let annotations = "INSERT INTO annotations (task_id, project_id) SELECT id, project_id FROM tasks";
     db.execute(annotations, &[]).await.expect("annotations");
-    // A token that no small number deletes.
+    // A token with a large ID, so that no generated ID deletes it.
     let token = rig.post("/api/tokens", json!({"name": "tried out", "role": "admin"})).await;
     db.execute("UPDATE api_tokens SET id = id + 987654321", &[]).await.expect("tokens");
 
-    let (passed, said) = run(&rig, token["token"].as_str().expect("the token")).await;
-    assert!(passed, "{said}");
+    let (passed, output) = run(&rig, token["token"].as_str().expect("the token")).await;
+    assert!(passed, "{output}");
     let failures: Vec<String> =
         rig.logs().lines().filter(|line| line.contains("\"event\":\"request_failed\"")).map(str::to_owned).collect();
     assert!(failures.is_empty(), "{failures:#?}");

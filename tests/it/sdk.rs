@@ -1,4 +1,4 @@
-//! Label Studio's own client, unmodified, drives the API: every call on storages of every kind, both ways.
+//! Label Studio's unmodified Python client calls the API: every call, on import and export storages of every kind.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 const ROLE: &str = "arn:aws:iam::123456789012:role/labels";
 const TASK: &str = r#"{"image": "i"}"#;
 
-/// What the client is told about each kind: what to make, and what is wrong in which way.
-fn storages(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, places: &Places) -> Value {
+/// Input of the script for each kind: valid and invalid settings.
+fn storages(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, places: &SdkLocations) -> Value {
     let redis: reqwest::Url = rig.stack.redis.url().parse().expect("a URL");
     json!({
         "s3": {
@@ -62,8 +62,8 @@ fn storages(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, places: &Place
     })
 }
 
-/// Names that are shared with other tests, or with the machine.
-struct Places {
+/// Buckets, containers and folders of the test.
+struct SdkLocations {
     role_bucket: String,
     container: String,
     redis_prefix: String,
@@ -71,7 +71,7 @@ struct Places {
 }
 
 /// One task below `in` in each of them.
-async fn places(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, folder: std::path::PathBuf) -> Places {
+async fn places(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, folder: std::path::PathBuf) -> SdkLocations {
     rig.s3.put("sdk", "in/task.json", TASK);
     let role_bucket = moto.create_bucket("sdk").await;
     moto.put(&role_bucket, "in/task.json", TASK.as_bytes()).await;
@@ -89,7 +89,7 @@ async fn places(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, folder: st
         std::fs::create_dir_all(folder.join(name)).expect("a folder");
     }
     std::fs::write(folder.join("in/task.json"), TASK).expect("a file");
-    Places { role_bucket, container, redis_prefix, folder }
+    SdkLocations { role_bucket, container, redis_prefix, folder }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,8 +111,8 @@ async fn the_official_client_makes_syncs_and_removes_storages_of_every_kind() {
         "url": rig.url(), "tokens": tokens(&rig).await, "project": rig.project().await, "count": 1,
         "storages": storages(&rig, &moto, &azurite, &gcs, &places),
     });
-    let said = tokio::task::spawn_blocking(move || drive(&order)).await.expect("no panic");
-    assert_eq!(said, "6 kinds, both ways\n");
+    let output = tokio::task::spawn_blocking(move || drive(&order)).await.expect("no panic");
+    assert_eq!(output, "6 kinds, both ways\n");
     std::fs::remove_dir_all(&folder).ok();
 }
 

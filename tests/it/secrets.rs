@@ -1,4 +1,4 @@
-//! No secret leaves: a whole run at the most talkative log level, and then a look everywhere for what it used.
+//! No secret leaves Longshore: a full run at log level `trace`, then a search for its secrets everywhere.
 
 use longshore_local::s3::{AccessKey, Fault, Op, Options, S3ErrorCode, S3Server};
 use longshore_tests::amqp::AmqpHost;
@@ -11,11 +11,11 @@ const SESSION_TOKEN: &str = "session/token+5c19==&<more>";
 /// Sent and refused, so never stored.
 const WRONG_SECRET: &str = "wrong-secret-key-4e77d0";
 
-/// Everything that a secret must not be in, each text with the place it is from.
+/// All texts that must not contain a secret, each with its source.
 #[derive(Default)]
-struct Seen(Vec<(String, String)>);
+struct SeenTexts(Vec<(String, String)>);
 
-impl Seen {
+impl SeenTexts {
     fn add(&mut self, place: impl Into<String>, text: impl Into<String>) {
         self.0.push((place.into(), text.into()));
     }
@@ -32,7 +32,7 @@ impl Seen {
     }
 }
 
-/// A secret in each spelling that a program could give it without meaning to.
+/// A secret in each encoding in which it could leak.
 fn spellings(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
     let percent = percent_encoding::utf8_percent_encode(secret, percent_encoding::NON_ALPHANUMERIC).to_string();
@@ -48,7 +48,7 @@ fn password(url: &str) -> String {
 }
 
 /// Calls the API and keeps what it answers.
-async fn say(rig: &Rig, seen: &mut Seen, method: &str, path: &str, body: Value) -> (u16, Value) {
+async fn say(rig: &Rig, seen: &mut SeenTexts, method: &str, path: &str, body: Value) -> (u16, Value) {
     let request = rig.request(method, path).bearer_auth(rig.token());
     let request = if method == "GET" { request } else { request.json(&body) };
     let (status, answer) = send_json(request).await;
@@ -57,7 +57,7 @@ async fn say(rig: &Rig, seen: &mut Seen, method: &str, path: &str, body: Value) 
 }
 
 /// Starts a sync and waits for its end.
-async fn sync(rig: &Rig, seen: &mut Seen, storage: &str) -> Value {
+async fn sync(rig: &Rig, seen: &mut SeenTexts, storage: &str) -> Value {
     let (status, body) = say(rig, seen, "POST", &format!("{storage}/sync"), json!({})).await;
     assert_eq!(status, 200, "{body}");
     let id: i64 = body["last_sync_job"].as_str().expect("a sync").parse().expect("an id");
@@ -67,7 +67,7 @@ async fn sync(rig: &Rig, seen: &mut Seen, storage: &str) -> Value {
 }
 
 /// Every row of every table but the sealed column.
-async fn add_rows(rig: &Rig, seen: &mut Seen) {
+async fn add_rows(rig: &Rig, seen: &mut SeenTexts) {
     let db = rig.database().await;
     let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'longshore'";
     for table in db.query(tables, &[]).await.expect("tables") {
@@ -93,7 +93,7 @@ async fn no_secret_of_a_whole_run_is_seen_anywhere() {
     let project = rig.project().await;
     let host = AmqpHost::connect(&rig.amqp_url).await;
     let mut heard = host.listen("longshore.events").await;
-    let mut seen = Seen::default();
+    let mut seen = SeenTexts::default();
 
     // Storages: made, refused for every kind of fault, changed, validated.
     let import = json!({
@@ -138,7 +138,7 @@ async fn no_secret_of_a_whole_run_is_seen_anywhere() {
         assert_eq!(say(&rig, &mut seen, "POST", &format!("{collection}/validate"), stored).await.0, 200);
     }
 
-    // Syncs: in, out, with credentials that have expired, with a storage that is away.
+    // Syncs: import, export, with expired credentials, with an unavailable storage.
     assert_eq!(sync(&rig, &mut seen, &import).await["status"], "completed_with_errors");
     let (_, tasks) = say(&rig, &mut seen, "GET", &format!("/api/tasks?project={project}"), Value::Null).await;
     let annotations = format!("/api/tasks/{}/annotations", tasks["tasks"][0]["id"]);
@@ -151,8 +151,9 @@ async fn no_secret_of_a_whole_run_is_seen_anywhere() {
     source.fail(longshore_local::s3::When::op(Op::List).times(1), Fault::Reset);
     assert_eq!(sync(&rig, &mut seen, &import).await["status"], "completed_with_errors");
 
-    // Tokens: made, used, wrong, deleted.
-    let (_, made) = say(&rig, &mut Seen::default(), "POST", "/api/tokens", json!({"name": "x", "role": "admin"})).await;
+    // Tokens: created, used, wrong, deleted.
+    let (_, made) =
+        say(&rig, &mut SeenTexts::default(), "POST", "/api/tokens", json!({"name": "x", "role": "admin"})).await;
     let token = made["token"].as_str().expect("the token, shown this once").to_owned();
     for token in [token.as_str(), WRONG_SECRET] {
         let (_, body) = send_json(rig.request("GET", "/api/tokens").header("X-Api-Key", token)).await;
@@ -160,7 +161,7 @@ async fn no_secret_of_a_whole_run_is_seen_anywhere() {
     }
     say(&rig, &mut seen, "DELETE", &format!("/api/tokens/{}", made["id"]), json!({})).await;
 
-    // A message for a job, while nobody takes it; and all that was said about the jobs before.
+    // A message for a job that no worker takes, and all events about earlier jobs.
     rig.workers[0].stop().await.expect("the worker ends");
     say(&rig, &mut seen, "POST", &format!("{import}/sync"), json!({})).await;
     let waiting = until("a job waits", || async {

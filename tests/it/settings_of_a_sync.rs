@@ -1,4 +1,4 @@
-//! A sync keeps the settings of its start: a change during it applies from the next one on, but for credentials.
+//! A sync keeps the settings of its start. Changes apply from the next sync on, except credentials.
 
 use longshore_local::s3::{Fault, Op, When};
 use longshore_tests::rig::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Rig, StorageHandle};
@@ -36,7 +36,7 @@ async fn changed_twice_in_mid_sync(rig: &Rig, storage: &StorageHandle, first: Va
     rig.ended(sync).await
 }
 
-/// How many tasks of a storage came from keys that start so.
+/// The number of tasks of a storage whose keys have this prefix.
 async fn tasks(rig: &Rig, storage: &StorageHandle, start: &str) -> i64 {
     let count = "SELECT count(*) FROM tasks WHERE storage_id = $1 AND starts_with(storage_key, $2)";
     rig.database().await.query_one(count, &[&storage.id, &start]).await.expect("tasks").get(0)
@@ -81,7 +81,7 @@ async fn a_bucket_a_filter_a_mode_and_a_project_changed_in_mid_sync_apply_to_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_export_keeps_its_names_and_units_to_its_end() {
+async fn an_export_keeps_its_names_and_units_until_it_ends() {
     let rig = Rig::start().await;
     rig.s3.create_bucket("out");
     let project = rig.project().await;
@@ -134,7 +134,7 @@ async fn new_keys_repair_a_running_sync() {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_of_another_server_are_not_sent_to_the_server_of_a_running_sync() {
     let rig = Rig::start().await;
-    // The other storage is as an earlier release saved it, which knew no digest of the server.
+    // The other storage is as an earlier release saved it, without a digest of the server.
     for (bucket, digest) in [("moved", "server"), ("moved-without-digest", "NULL")] {
         let storage = two_folders(&rig, bucket).await;
         let save = format!("UPDATE storages SET server = {digest} WHERE id = $1");
@@ -142,7 +142,7 @@ async fn secrets_of_another_server_are_not_sent_to_the_server_of_a_running_sync(
         let elsewhere = json!({"s3_endpoint": rig.s3.endpoint(), "aws_access_key_id": FRESH_ACCESS_KEY_ID});
         let sync = changed_in_mid_sync(&rig, &storage, elsewhere).await;
         assert_eq!((&sync["status"], &sync["reason"]), (&json!("failed"), &json!("storage_moved")), "{sync}");
-        // At the new server the next sync makes the rest.
+        // The next sync creates the rest from the new server.
         let next = rig.sync_to_end(&storage).await;
         assert_eq!(next["status"], "completed", "{next}");
         assert_eq!(tasks(&rig, &storage, "a/").await, OBJECTS as i64);

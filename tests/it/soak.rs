@@ -1,4 +1,4 @@
-//! A bounded load test: one tenant does what costs most, and another tenant does not notice.
+//! A bounded load test: one tenant sends the most expensive input, and another tenant does not notice.
 
 mod answers;
 mod attack;
@@ -22,12 +22,11 @@ use tokio_util::sync::CancellationToken;
 const WORKER_PEAK_MIB: u64 = 256;
 const SCHEDULER_PEAK_MIB: u64 = 512;
 
-/// How long one sync may take before the test fails. A bound for a test that would never end: less would fail on a busy
-/// machine, and more only makes a failure later.
+/// How long one sync may take before the test fails. Shorter fails on a busy machine; longer only delays a failure.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// What an attack that took place was answered at least once: status and code. Not `too_many_bytes`: a fast machine is
-/// done with each answer before the next one comes; module `answers` shows it with clients that do not read.
+/// Answers (status and code) that every run must contain, to show that the attacks took place. Not `too_many_bytes`: a
+/// fast machine completes each answer before the next request; module `answers` tests it with clients that do not read.
 const REFUSALS: [(u16, &str); 5] = [
     (400, "validation_error"),
     (400, "too_many_uris"),
@@ -36,13 +35,13 @@ const REFUSALS: [(u16, &str); 5] = [
     (429, "too_many_streams"),
 ];
 
-/// Goal: whatever a token that is scoped to one project does, another tenant's syncs are exact and its requests
-/// answered, health answers, and memory stays within its bounds. Method: default settings, two schedulers and two
-/// workers; the attacks one after another and then all at once, each with its own bounded count of requests and
-/// objects; as long as they last, the other tenant syncs and every process is asked for its health.
+/// Goal: whatever a token with one project does, another tenant's syncs are exact, its requests are answered,
+/// `/healthz` answers, and memory stays within its limits. Method: default settings, two schedulers and two workers;
+/// the attacks one after another and then all at the same time, each with a fixed number of requests and objects;
+/// meanwhile the other tenant syncs, and the health of every process is probed.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes minutes: make soak"]
-async fn no_tenant_stops_another_whatever_it_does() {
+async fn no_tenant_stops_another() {
     allow_open_files();
     let rig = Arc::new(Rig::with_defaults().schedulers(2).workers(2).start().await);
     let pids = rig.pids();

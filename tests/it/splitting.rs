@@ -1,4 +1,4 @@
-//! More workers, more speed: a job gives parts of its range away, and the parts cover it exactly once.
+//! More workers, more speed: a job splits its range, and the new ranges cover it exactly once.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ async fn keys_added_while_ranges_are_split_come_once() {
     rig.s3.create_bucket("busy");
     let keys = |from: usize, step: usize| (from..8_000).step_by(step).map(|n| format!("{n:06}"));
     rig.s3.put_many("busy", keys(0, 2).map(|key| (key, "x")));
-    // Odd numbers appear while the listing is under way, everywhere in the key space.
+    // Odd numbers appear during the listing, everywhere in the key space.
     for nth in 2..8 {
         let new: Vec<String> = keys(1, 2).skip(nth).step_by(6).collect();
         rig.s3.before(When::op(Op::List).nth(nth), move |buckets| {
@@ -60,7 +60,7 @@ async fn keys_added_while_ranges_are_split_come_once() {
     let project = rig.project().await;
     let storage = rig.import_storage(project, "busy", json!({"use_blob_urls": true})).await;
     rig.sync_to_end(&storage).await;
-    // Whatever the first sync could not see any more, the second one finds.
+    // The second sync finds the keys that the first one missed.
     let second = rig.sync_to_end(&storage).await;
     let expected: BTreeMap<String, usize> = one_each(rig.s3.objects("busy").into_iter().map(|(key, _, _)| key));
     assert!(expected.len() > 4_000, "keys were added");

@@ -1,5 +1,5 @@
-//! Endpoints that users give lead nowhere inside, however they are written, whoever answers for them, whenever they
-//! are used; but where the operator opens a way, they lead exactly there.
+//! SSRF: endpoints of users reach no private address, in any spelling, with any DNS answer and at any time, except the
+//! endpoints that the operator allows.
 
 use futures::FutureExt;
 use longshore_local::s3::{AccessKey, Options, S3Server};
@@ -49,15 +49,15 @@ fn s3(project: i64, endpoint: &str) -> Value {
     })
 }
 
-/// Checks that settings are refused for where they lead.
+/// Checks that settings are refused because of their endpoint.
 async fn check_blocked(rig: &Rig, method: &str, path: &str, settings: &Value) {
     let (status, body) = rig.call(method, path, Some(settings.clone())).await;
     assert_eq!((status, &body["code"]), (403, &json!("blocked_address")), "{method} {path} {settings}: {body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_spelling_of_an_address_inside_is_reached_when_it_is_saved() {
-    // Itself allowed, so that there are storages to change.
+async fn no_spelling_of_a_private_address_is_reached_when_a_storage_is_saved() {
+    // The rig's server is allowed, so that there are storages to change.
     let open = server().await;
     let allowed = open.address().to_string();
     let rig = Rig::with().workers(0).env("LONGSHORE_ALLOWED_ENDPOINTS", allowed).start().await;
@@ -101,7 +101,7 @@ async fn no_spelling_of_an_address_inside_is_reached_when_it_is_saved() {
             }
         }
     }
-    assert!(rig.s3.calls().is_empty(), "nobody came");
+    assert!(rig.s3.calls().is_empty(), "no request arrived");
     assert!(open.calls().is_empty(), "what is allowed was not asked instead");
 }
 
@@ -114,13 +114,13 @@ async fn server() -> S3Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operator_opens_exactly_what_is_named_and_what_was_saved_before_is_refused_at_connect() {
+async fn only_allowed_endpoints_are_reached_and_saved_ones_are_checked_at_connect() {
     let (open, other) = (server().await, server().await);
     let mut rig = Rig::with().env("LONGSHORE_ALLOWED_ENDPOINTS", open.address().to_string()).start().await;
     let project = rig.project().await;
     let path = "/api/storages/s3/validate";
     assert_eq!(rig.call("POST", path, Some(s3(project, &open.endpoint()))).await.0, 200);
-    // Another spelling of the very same address is as good.
+    // Another spelling of the same address is allowed too.
     let decimal = format!("http://2130706433:{}", open.address().port());
     assert_eq!(rig.call("POST", path, Some(s3(project, &decimal))).await.0, 200);
     for endpoint in [
@@ -139,7 +139,7 @@ async fn the_operator_opens_exactly_what_is_named_and_what_was_saved_before_is_r
     let storage = longshore_tests::rig::StorageHandle { id, project, path: "/api/storages/s3" };
     assert_eq!(rig.sync_to_end(&storage).await["status"], "completed");
 
-    // The operator closes it again: the worker, not the form, is who refuses now.
+    // The operator removes the endpoint: now the worker refuses it, not the API.
     rig.set_environment("LONGSHORE_ALLOWED_ENDPOINTS", "");
     let worker = rig.workers.remove(0);
     worker.stop().await.expect("the worker ends");
@@ -147,17 +147,17 @@ async fn the_operator_opens_exactly_what_is_named_and_what_was_saved_before_is_r
     open.clear_calls();
     let sync = rig.sync_to_end(&storage).await;
     assert_eq!((&sync["status"], &sync["reason"]), (&json!("failed"), &json!("blocked_address")), "{sync}");
-    assert!(open.calls().is_empty(), "nobody came");
+    assert!(open.calls().is_empty(), "no request arrived");
 }
 
-/// A server that sends everybody elsewhere.
+/// A server that redirects every request.
 async fn redirecting(status: u16, location: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let answer = format!(
-                "HTTP/1.1 {status} Elsewhere\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                "HTTP/1.1 {status} OtherProject\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             );
             tokio::spawn(async move {
                 let mut head = [0; 16 * 1024];
@@ -171,7 +171,7 @@ async fn redirecting(status: u16, location: String) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_is_never_followed_not_even_to_where_one_may_go() {
+async fn a_redirect_is_never_followed_even_to_an_allowed_endpoint() {
     let rig = Rig::with().workers(0).start().await;
     let project = rig.project().await;
     let trap = TcpListener::bind("127.0.0.1:0").await.expect("a port");

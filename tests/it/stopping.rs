@@ -1,32 +1,32 @@
-//! Stop at any time: a frozen worker, SIGTERM and a cancelled sync take effect within one page, and nobody waits
-//! behind a giant.
+//! Stop at any time: a frozen worker, SIGTERM and a cancelled sync take effect within one page, and small syncs do not
+//! wait for a giant one.
 
 use longshore_local::s3::{Op, When};
 use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle, RigOptions};
+use longshore_tests::rig::{Rig, RigOptions, StorageHandle};
 use serde_json::json;
 
 fn image(n: usize) -> String {
     format!("{n:05}.png")
 }
 
-/// A bucket of images, a task each.
+/// A bucket of images, each of which becomes a task.
 async fn images(rig: &Rig, bucket: &str, count: usize) -> StorageHandle {
     rig.s3.put_many(bucket, (0..count).map(|n| (image(n), "")));
     rig.import_storage(rig.project().await, bucket, json!({"use_blob_urls": true})).await
 }
 
-/// Jobs run to their end, on one worker each.
+/// Each job runs to its end on one worker.
 fn unbroken() -> RigOptions {
     Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "600").env("LONGSHORE_SPLIT_AFTER_PAGES", "0")
 }
 
-/// A dead worker's lease would outlast the test: whoever goes on was told to.
+/// A lease lasts longer than the test, so no other worker continues without a release.
 fn long_leases() -> RigOptions {
     unbroken().env("LONGSHORE_LEASE_SECONDS", "600")
 }
 
-/// Where each listing of a bucket was asked to start.
+/// The start of each listing of a bucket.
 fn listings(rig: &Rig, bucket: &str) -> Vec<String> {
     let lists = rig.s3.calls().into_iter().filter(|call| call.op == Op::List && call.bucket == bucket);
     lists.map(|call| call.start_after.unwrap_or_default()).collect()
@@ -36,7 +36,7 @@ async fn tasks(rig: &Rig) -> i64 {
     rig.database().await.query_one("SELECT count(*) FROM tasks", &[]).await.expect("tasks").get(0)
 }
 
-/// How many of a sync's jobs are held by a worker.
+/// The number of a sync's jobs with a lease.
 async fn leases(rig: &Rig, sync: i64) -> i64 {
     rig.database()
         .await
@@ -46,7 +46,7 @@ async fn leases(rig: &Rig, sync: i64) -> i64 {
         .get(0)
 }
 
-/// Each of the images is one task and counted once, and one more sync finds nothing to do.
+/// Checks that each image is one task, counted once, and that another sync creates none.
 async fn check_ended(rig: &Rig, storage: &StorageHandle, sync: i64, count: usize) {
     let sync = rig.ended(sync).await;
     assert_eq!(sync["status"], "completed", "{sync}");
@@ -61,7 +61,7 @@ async fn check_ended(rig: &Rig, storage: &StorageHandle, sync: i64, count: usize
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_worker_that_wakes_while_another_works_writes_nothing() {
-    // With such leases no heartbeat comes in time to tell it: the fence alone does.
+    // With such leases no heartbeat comes in time to stop it; only the fence does.
     let rig = long_leases().workers(2).start().await;
     let storage = images(&rig, "images", 1_500).await;
     let (its_page, their_page) = (rig.s3.hold(When::op(Op::List).nth(1)), rig.s3.hold(When::op(Op::List).nth(2)));
@@ -84,7 +84,7 @@ async fn a_stalled_worker_that_wakes_while_another_works_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stalled_worker_that_wakes_after_another_has_finished_writes_nothing_and_goes_on_working() {
+async fn a_stalled_worker_that_wakes_after_another_has_finished_writes_nothing_and_keeps_working() {
     let rig = unbroken().workers(2).start().await;
     let storage = images(&rig, "images", 1_500).await;
     let its_page = rig.s3.hold(When::op(Op::List).nth(1));
@@ -107,7 +107,7 @@ async fn a_stalled_worker_that_wakes_after_another_has_finished_writes_nothing_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_finishes_the_page_and_another_worker_goes_on_behind_it() {
+async fn after_sigterm_a_worker_finishes_its_page_and_another_worker_continues() {
     let mut rig = long_leases().start().await;
     let storage = images(&rig, "images", 3_500).await;
     rig.s3.clear_calls();
@@ -121,7 +121,7 @@ async fn sigterm_finishes_the_page_and_another_worker_goes_on_behind_it() {
         third_page.release();
     });
     assert!(exit.expect("it ends").success());
-    assert_eq!(leases(&rig, sync).await, 0, "nobody has to wait for a lease");
+    assert_eq!(leases(&rig, sync).await, 0, "no worker has to wait for a lease");
     assert_eq!(tasks(&rig).await, 3_000, "the page in hand was finished");
 
     rig.add_worker().await;
@@ -131,7 +131,7 @@ async fn sigterm_finishes_the_page_and_another_worker_goes_on_behind_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_gives_a_page_back_that_does_not_end_in_time() {
+async fn after_sigterm_a_page_that_takes_too_long_is_released() {
     let mut rig = long_leases().env("LONGSHORE_DRAIN_SECONDS", "0.2").start().await;
     let files = || (0..1_100).map(|n| format!("{n:05}.json"));
     rig.s3.put_many("files", files().map(|key| (key, r#"{"image": "x"}"#)));
@@ -144,7 +144,7 @@ async fn sigterm_gives_a_page_back_that_does_not_end_in_time() {
     rig.until_counted(sync, "pages", 1).await;
     let exit = rig.workers[0].stop().await.expect("it ends");
     assert!(exit.success(), "{exit}");
-    assert_eq!(leases(&rig, sync).await, 0, "nobody has to wait for a lease");
+    assert_eq!(leases(&rig, sync).await, 0, "no worker has to wait for a lease");
     assert_eq!(tasks(&rig).await, 1_000, "nothing of the page in hand");
 
     rig.add_worker().await;
@@ -160,8 +160,8 @@ async fn sigterm_gives_a_page_back_that_does_not_end_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_sync_writes_nothing_more_and_the_next_one_goes_on() {
-    // No heartbeat tells the worker: it finds out when it wants to commit its page.
+async fn a_cancelled_sync_writes_nothing_more_and_the_next_sync_continues() {
+    // No heartbeat comes: the worker notices when it commits its page.
     let rig = long_leases().start().await;
     let storage = images(&rig, "images", 3_500).await;
     let third_page = rig.s3.hold(When::op(Op::List).nth(3));
@@ -197,11 +197,11 @@ async fn a_cancelled_sync_ends_its_attempt_although_the_storage_never_answers() 
     for_ever.reached().await;
     rig.post(&format!("/api/syncs/{sync}/cancel"), json!({})).await;
     rig.until_event(0, "lease_lost").await;
-    // And not in a time-out of the storage, which would be another event.
+    // It must not end with a timeout of the storage, which would be another event.
     rig.until_event(0, "attempt_left").await;
     for_ever.abandoned().await;
 
-    // Its only place is free again.
+    // Its only slot is free again.
     let sync = rig.sync(&other).await;
     check_ended(&rig, &other, sync, 10).await;
     assert_eq!(tasks(&rig).await, 10);
@@ -209,8 +209,8 @@ async fn a_cancelled_sync_ends_its_attempt_although_the_storage_never_answers() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_small_sync_beside_a_giant_ends_while_the_giant_runs() {
-    // One place for all, and a quantum that every page uses up.
+async fn a_small_sync_ends_while_a_giant_sync_runs() {
+    // One slot, and a quantum that every page uses up.
     let wishes = Rig::with().env("LONGSHORE_JOBS", "1").env("LONGSHORE_SPLIT_AFTER_PAGES", "0");
     let rig = wishes.env("LONGSHORE_QUANTUM_SECONDS", "0").start().await;
     let (giant, small) = (images(&rig, "giant", 6_000).await, images(&rig, "small", 10).await);
@@ -226,7 +226,7 @@ async fn a_small_sync_beside_a_giant_ends_while_the_giant_runs() {
     .await;
     second.release();
 
-    // The giant's third page is the fourth listing: between its pages the small sync had its turn.
+    // The giant's third page is the fourth listing: the small sync ran between its pages.
     fourth.reached().await;
     let ended = rig.ended(small_sync).await;
     assert_eq!(ended["counts"]["created"], 10, "{ended}");
@@ -239,12 +239,12 @@ async fn a_small_sync_beside_a_giant_ends_while_the_giant_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_that_end_at_the_same_time_close_their_sync_together() {
+async fn jobs_that_end_at_the_same_time_close_their_sync_once() {
     let rig = unbroken().start().await;
     rig.s3.create_bucket("target");
     let storage = rig.export_storage(rig.project().await, "target", json!({})).await;
 
-    // An export sync has two jobs. Both want to close it now.
+    // An export sync has two jobs. Both try to close it now.
     let listing = rig.freeze("LOCK TABLE exports IN ACCESS EXCLUSIVE MODE").await;
     let sync = rig.sync(&storage).await;
     rig.until_leased(sync, 2).await;
@@ -256,6 +256,6 @@ async fn jobs_that_end_at_the_same_time_close_their_sync_together() {
     let ended = rig.ended(sync).await;
     assert_eq!(ended["status"], "completed", "{ended}");
     let attempts: Vec<_> = ended["jobs"].as_array().expect("jobs").iter().map(|job| &job["attempt"]).collect();
-    assert_eq!(attempts, [&json!(1), &json!(1)], "neither stood in the other's way: {ended}");
+    assert_eq!(attempts, [&json!(1), &json!(1)], "neither blocked the other: {ended}");
     rig.check_nothing_is_left(&storage).await;
 }

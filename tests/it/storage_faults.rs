@@ -1,5 +1,4 @@
-//! A storage that fails: what may pass is tried again, what cannot pass is told, and nothing is lost
-//! or doubled either way.
+//! A storage that fails: transient errors are retried, permanent ones are reported, and no task is lost or duplicated.
 
 use std::collections::BTreeMap;
 
@@ -23,13 +22,13 @@ fn put_tasks(rig: &Rig, bucket: &str, count: usize) -> BTreeMap<String, usize> {
     one_each(keys())
 }
 
-/// A storage in a project of its own that takes every object as it is.
+/// A storage in a new project, in blob mode.
 async fn blobs(rig: &Rig, bucket: &str) -> StorageHandle {
     let project = rig.project().await;
     rig.import_storage(project, bucket, json!({"use_blob_urls": true})).await
 }
 
-/// A storage in a project of its own that reads JSON.
+/// A storage in a new project, in JSON mode.
 async fn tasks(rig: &Rig, bucket: &str) -> StorageHandle {
     let project = rig.project().await;
     rig.import_storage(project, bucket, json!({})).await
@@ -49,7 +48,7 @@ async fn check_second(rig: &Rig, storage: &StorageHandle, expected: &BTreeMap<St
     rig.check_import(storage, &again, expected, &[]).await;
 }
 
-/// Checks that a sync failed, and that the user of its storage is told why and what to do.
+/// Checks that a sync failed, and that its storage shows the reason and advice.
 async fn check_failed(rig: &Rig, storage: &StorageHandle, sync: &Value, reason: &str, advice: &str) {
     assert_eq!((&sync["status"], &sync["reason"]), (&json!("failed"), &json!(reason)), "{sync}");
     assert!(sync["jobs"][0]["state"] == "discarded" && sync["jobs"][0]["reason"] == reason, "{sync}");
@@ -61,7 +60,7 @@ async fn check_failed(rig: &Rig, storage: &StorageHandle, sync: &Value, reason: 
     assert!(!traceback.contains(SECRET_ACCESS_KEY) && !traceback.contains("Some("), "{traceback}");
 }
 
-/// Waits until the only job of a sync waits for its back-off, and gives its seconds to wait and reason.
+/// Waits until the only job of a sync waits for a retry, and returns the seconds and the reason.
 async fn retryable(rig: &Rig, sync: i64) -> (f64, String) {
     let db = rig.database().await;
     until("the job waits to be tried again", || async {
@@ -79,7 +78,7 @@ async fn retryable(rig: &Rig, sync: i64) -> (f64, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hiccup_of_the_storage_costs_one_more_request_and_no_attempt() {
+async fn a_transient_storage_error_costs_one_more_request_and_no_attempt() {
     let rig = Rig::start().await;
     let expected = put_images(&rig, "images", 1_100);
     for fault in [
@@ -129,19 +128,19 @@ async fn a_storage_that_asks_for_a_long_pause_gets_it() {
     rig.make_due(sync).await;
     let sync = rig.ended(sync).await;
     check_first(&rig, &storage, &sync, &expected).await;
-    // The first page was committed, so the second attempt goes on behind it.
+    // The first page was committed, so the second attempt continues after it.
     let asked: Vec<_> = rig.s3.calls().into_iter().map(|call| call.start_after.unwrap_or_default()).collect();
     assert_eq!(asked, ["", "00999.png", "00999.png"]);
     check_second(&rig, &storage, &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_that_goes_on_without_a_token_is_still_read_to_its_end() {
+async fn a_truncated_listing_without_a_token_is_read_to_its_end() {
     let rig = Rig::start().await;
     let expected = put_images(&rig, "images", 1_100);
     let storage = blobs(&rig, "images").await;
     rig.s3.clear_calls();
-    // The second time it is a lie as well: nothing follows.
+    // The second time it is also wrong: no page follows.
     rig.s3.fail(When::op(Op::List).times(2), Fault::NoContinuationToken);
     let sync = rig.sync_to_end(&storage).await;
     check_first(&rig, &storage, &sync, &expected).await;
@@ -150,9 +149,9 @@ async fn a_listing_that_goes_on_without_a_token_is_still_read_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_arrives_cut_is_not_taken_for_whole() {
+async fn a_truncated_object_is_not_imported() {
     let rig = Rig::start().await;
-    // The first half is a whole line: by its content alone it would pass.
+    // The first half is a complete line, so its content alone is valid.
     rig.s3.put("tasks", "a.jsonl", "{\"n\":1}\n{\"n\":2}\n");
     rig.s3.put("tasks", "b.json", "{\"n\":3}");
     let expected = BTreeMap::from([("a.jsonl".to_owned(), 2), ("b.json".to_owned(), 1)]);
@@ -167,7 +166,7 @@ async fn an_object_that_arrives_cut_is_not_taken_for_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_that_expire_in_mid_list_are_told_and_new_ones_go_on_where_it_stopped() {
+async fn credentials_that_expire_during_a_listing_are_reported_and_new_ones_continue_the_sync() {
     let rig = Rig::start().await;
     let expected = put_images(&rig, "images", 2_500);
     let storage = blobs(&rig, "images").await;
@@ -189,7 +188,7 @@ async fn credentials_that_expire_in_mid_list_are_told_and_new_ones_go_on_where_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_the_user_can_mend_fails_the_sync_at_once_with_advice() {
+async fn errors_that_only_the_user_can_fix_fail_the_sync_immediately_with_advice() {
     let rig = Rig::start().await;
     let expected = put_images(&rig, "images", 3);
     let storage = blobs(&rig, "images").await;
@@ -229,7 +228,7 @@ async fn a_bucket_that_changes_while_it_is_listed_gives_each_object_once() {
         }
     });
     let sync = rig.sync_to_end(&storage).await;
-    // What was taken away behind the cursor stays, and what was put there waits for the next sync.
+    // Tasks of objects removed before the cursor stay, and objects added there wait for the next sync.
     let mut expected = one_each(images(2_500).chain(["01500-late.png".to_owned()]));
     expected.remove("02400.png");
     check_first(&rig, &storage, &sync, &expected).await;
@@ -251,7 +250,7 @@ async fn an_object_that_changes_between_list_and_get_is_read_as_it_is_then() {
     rig.s3.before(When::op(Op::Get).key("002.json").nth(1), |buckets| {
         buckets.put("tasks", "002.json", Object::new(r#"[{"text":"new"},{"text":"newer"}]"#));
     });
-    // The page is read a second time: what is gone by then must not be counted in both.
+    // The page is read twice: a missing object must not be counted twice.
     rig.s3.fail(When::op(Op::Get).key("003.json").times(4), Fault::Error(S3ErrorCode::InternalError));
 
     let sync = rig.sync_to_end(&storage).await;
@@ -266,7 +265,7 @@ async fn an_object_that_changes_between_list_and_get_is_read_as_it_is_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_denied_object_is_set_aside_but_a_bucket_that_denies_all_fails() {
+async fn one_denied_object_is_quarantined_but_a_bucket_that_denies_all_fails_the_sync() {
     let rig = Rig::start().await;
     let mut expected = put_tasks(&rig, "tasks", 200);
     let storage = tasks(&rig, "tasks").await;
@@ -301,7 +300,7 @@ async fn one_denied_object_is_set_aside_but_a_bucket_that_denies_all_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_never_makes_progress_ends_with_a_reason_a_person_understands() {
+async fn a_job_without_progress_fails_with_a_clear_reason() {
     let rig = Rig::with().env("LONGSHORE_MAX_FAILURES", "3").start().await;
     let expected = put_images(&rig, "images", 1_100);
     let storage = blobs(&rig, "images").await;
@@ -328,7 +327,7 @@ async fn a_job_that_never_makes_progress_ends_with_a_reason_a_person_understands
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_is_never_given_does_not_hold_up_the_others() {
+async fn an_object_without_an_answer_does_not_delay_the_others() {
     let rig = Rig::with().env("LONGSHORE_MAX_FAILURES", "2").start().await;
     let mut expected = put_tasks(&rig, "tasks", 20);
     let storage = tasks(&rig, "tasks").await;
@@ -343,7 +342,7 @@ async fn an_object_that_is_never_given_does_not_hold_up_the_others() {
     rig.check_first_counts(&sync, &expected, 1);
     assert_eq!(rig.quarantine(&storage).await[0]["reason"], "unavailable");
 
-    // Nobody has to ask for it: such a reason may pass by itself.
+    // Without a replay: such a reason may be temporary.
     rig.s3.clear_faults();
     let sync = rig.sync_to_end(&storage).await;
     expected.insert("007.json".to_owned(), 1);

@@ -1,4 +1,4 @@
-//! Which object of a job ends its worker: what the database concludes from losses, step by step and without workers.
+//! Which object of a job kills its worker: what the database concludes from lost attempts, without real workers.
 
 use std::time::Duration;
 
@@ -73,8 +73,8 @@ impl Case {
         tx.commit().await.expect("committed");
     }
 
-    /// As workers do, with one object that ends each of them: the key after `killer` others. Gives the losses until that
-    /// key is known, and how often it was lost alone.
+    /// As workers do, with one object that ends each of them: the key after `killer` others. Gives the losses until
+    /// that key is known, and how often it was lost alone.
     async fn find(&mut self, killer: i64) -> (usize, usize) {
         let (mut losses, mut alone, mut position) = (0, 0, 0);
         loop {
@@ -111,7 +111,7 @@ impl Case {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_ends_its_worker_is_found_after_fourteen_losses_wherever_it_is() {
+async fn an_object_that_kills_its_worker_is_found_within_fourteen_losses() {
     let rig = rig().await;
     // Both ends, both sides of each cut of the first halves, and some of the rest.
     let places = [0, 1, 2, 3, 124, 125, 249, 250, 321, 499, 500, 501, 624, 749, 750, 874, 937, 965, 997, 998, 999];
@@ -141,7 +141,7 @@ async fn a_job_that_waits_to_run_alone_loses_nothing_when_its_worker_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_is_blamed_for_its_own_losses_only() {
+async fn an_object_is_suspected_only_for_its_own_losses() {
     let rig = rig().await;
     let mut case = Case::new(&rig, "blamed").await;
     let lost_with = async |case: &Case, key: &str| {
@@ -155,7 +155,7 @@ async fn an_object_is_blamed_for_its_own_losses_only() {
     lost_with(&case, "m").await;
     lost_with(&case, "l").await;
     lost_with(&case, "m").await;
-    // An attempt that ends in order shows that its object does not end workers.
+    // An attempt that ends normally shows that its object does not kill workers.
     let claimed = case.claim().await;
     assert_eq!(claimed.poison, None);
     jobs::mark_lone_key(&case.client, claimed.lease, "m").await.expect("marked");
@@ -166,7 +166,7 @@ async fn an_object_is_blamed_for_its_own_losses_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_claim_of_an_earlier_release_is_no_unknown_claim_of_the_worker_before_it() {
+async fn a_claim_of_an_earlier_release_does_not_count_as_an_unknown_claim() {
     let rig = rig().await;
     let mut case = Case::new(&rig, "earlier").await;
     let ours = case.claim().await;
@@ -178,7 +178,7 @@ async fn a_claim_of_an_earlier_release_is_no_unknown_claim_of_the_worker_before_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_claim_whose_row_is_locked_keeps_no_other_waiting() {
+async fn an_unknown_claim_with_a_locked_row_does_not_delay_others() {
     let rig = rig().await;
     let (locked, free) = (Case::new(&rig, "locked").await, Case::new(&rig, "free").await);
     let leases = [locked.claim().await.lease, free.claim().await.lease];

@@ -1,5 +1,4 @@
-//! What validation says: for each thing that can be wrong with a bucket, the status, the field to blame, a
-//! code that does not change, and what to do about it.
+//! Validation of S3 storages: for each fault, the status, the field, a stable code and advice.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,14 +12,14 @@ use tokio_rustls::TlsAcceptor;
 
 const NON_FIELD: &str = "non_field_errors";
 
-/// One thing that is wrong.
+/// One fault.
 struct Case {
     what: &'static str,
-    /// What is sent instead of what works.
+    /// Fields that differ from the valid settings.
     settings: Value,
-    /// What the server does.
+    /// Fault of the server.
     fault: Option<(When, Fault)>,
-    /// Import, export or both are refused.
+    /// Whether import, export or both are refused.
     refused: &'static [&'static str],
     status: u16,
     code: &'static str,
@@ -44,7 +43,7 @@ fn cases(blocked: &str, untrusted: &str, closed: &str) -> Vec<Case> {
         field,
         advice,
     };
-    let told = |what, fault, code, field, advice| Case {
+    let report = |what, fault, code, field, advice| Case {
         fault: Some((When::any(), Fault::Error(fault))),
         ..case(what, json!({}), 400, code, field, advice)
     };
@@ -70,14 +69,14 @@ fn cases(blocked: &str, untrusted: &str, closed: &str) -> Vec<Case> {
             "aws_secret_access_key",
             "Check the secret access key",
         ),
-        told(
+        report(
             "a wrong region, as AWS says it of a signature",
             S3ErrorCode::AuthorizationHeaderMalformed,
             "wrong_region",
             "region_name",
             "another region",
         ),
-        told(
+        report(
             "a wrong region, as AWS says it of an address",
             S3ErrorCode::PermanentRedirect,
             "wrong_region",
@@ -94,10 +93,10 @@ fn cases(blocked: &str, untrusted: &str, closed: &str) -> Vec<Case> {
         ),
         without_right("no right to list", Op::List, &[IMPORT], "LIST and GET for import"),
         without_right("no right to put", Op::Put, &[EXPORT], "PUT for export"),
-        told("clocks that differ", S3ErrorCode::RequestTimeTooSkewed, "clock_skew", NON_FIELD, "set the clock"),
-        told("keys that have ended", S3ErrorCode::ExpiredToken, "expired_credentials", NON_FIELD, "Enter new ones"),
+        report("clocks that differ", S3ErrorCode::RequestTimeTooSkewed, "clock_skew", NON_FIELD, "set the clock"),
+        report("keys that have ended", S3ErrorCode::ExpiredToken, "expired_credentials", NON_FIELD, "Enter new ones"),
         case(
-            "a certificate that nobody trusts",
+            "an untrusted certificate",
             json!({"s3_endpoint": untrusted}),
             400,
             "tls",
@@ -112,14 +111,7 @@ fn cases(blocked: &str, untrusted: &str, closed: &str) -> Vec<Case> {
             "s3_endpoint",
             "LONGSHORE_ALLOWED_ENDPOINTS",
         ),
-        case(
-            "nobody who listens",
-            json!({"s3_endpoint": closed}),
-            400,
-            "unreachable",
-            "s3_endpoint",
-            "nothing listens there",
-        ),
+        case("no listener", json!({"s3_endpoint": closed}), 400, "unreachable", "s3_endpoint", "nothing listens there"),
         case(
             "a host that is not known",
             json!({"s3_endpoint": "http://longshore.invalid"}),
@@ -132,7 +124,7 @@ fn cases(blocked: &str, untrusted: &str, closed: &str) -> Vec<Case> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn validation_says_what_is_wrong_where_and_what_to_do() {
+async fn validation_reports_the_fault_its_field_and_the_fix() {
     let rig = Rig::with().workers(0).env("LONGSHORE_ALLOWED_ENDPOINTS", "127.0.0.1").start().await;
     rig.s3.create_bucket("pics");
     let good = json!({
@@ -152,26 +144,26 @@ async fn validation_says_what_is_wrong_where_and_what_to_do() {
         }
         for collection in BOTH {
             let (status, body) = rig.call("POST", &format!("{collection}/validate"), Some(settings.clone())).await;
-            let said = format!("{} on {collection}: {status} {body}", case.what);
+            let output = format!("{} on {collection}: {status} {body}", case.what);
             if !case.refused.contains(collection) {
-                assert_eq!(status, 200, "{said}");
+                assert_eq!(status, 200, "{output}");
                 continue;
             }
-            assert_eq!((status, &body["code"]), (case.status, &json!(case.code)), "{said}");
-            assert_eq!(body["validation_errors"][case.field], json!([body["detail"]]), "{said}");
-            assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(case.advice)), "{said}");
-            // The same when it is saved, and then it is not.
+            assert_eq!((status, &body["code"]), (case.status, &json!(case.code)), "{output}");
+            assert_eq!(body["validation_errors"][case.field], json!([body["detail"]]), "{output}");
+            assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(case.advice)), "{output}");
+            // Saving is refused in the same way, and no storage is stored.
             let (status, body) = rig.call("POST", collection, Some(settings.clone())).await;
-            assert_eq!((status, &body["code"]), (case.status, &json!(case.code)), "{said}");
+            assert_eq!((status, &body["code"]), (case.status, &json!(case.code)), "{output}");
         }
         rig.s3.clear_faults();
     }
     assert_eq!(rig.get("/api/storages").await, json!([]));
     assert_eq!(rig.get("/api/storages/export").await, json!([]));
-    assert!(rig.s3.objects("pics").is_empty(), "what was written as a trial is gone");
+    assert!(rig.s3.objects("pics").is_empty(), "the test object is deleted");
 }
 
-/// A server whose certificate is signed by itself alone.
+/// A server with a self-signed certificate.
 async fn untrusted() -> (SocketAddr, JoinSet<()>) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
@@ -188,7 +180,7 @@ async fn untrusted() -> (SocketAddr, JoinSet<()>) {
     let mut task = JoinSet::new();
     task.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // Who does not trust it hangs up in the handshake.
+            // A client that does not trust it closes the connection during the handshake.
             acceptor.accept(stream).await.err();
         }
     });

@@ -41,7 +41,7 @@ impl Notifications {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_relay_is_woken_however_a_sync_is_asked_for() {
+async fn the_relay_is_woken_by_every_kind_of_sync_request() {
     // Neither a worker nor the rescuer notifies.
     let rig = Rig::with().workers(0).env("LONGSHORE_RESCUE_SECONDS", "3600").start().await;
     let project = rig.project().await;

@@ -1,11 +1,11 @@
-//! A worker killed at any step of a page leaves nothing half done: whoever comes next finishes the job, exactly once.
+//! A worker killed at any step of a page leaves no partial page: the next worker finishes the job exactly once.
 
 use std::collections::BTreeMap;
 
 use longshore_local::s3::{Op, When};
 use longshore_tests::oracle::one_each;
-use longshore_tests::proxy::{Mode, Direction};
-use longshore_tests::rig::{Rig, StorageHandle, RigOptions};
+use longshore_tests::proxy::{Direction, Mode};
+use longshore_tests::rig::{Rig, RigOptions, StorageHandle};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -22,14 +22,14 @@ fn one_worker() -> RigOptions {
     Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "600").env("LONGSHORE_SPLIT_AFTER_PAGES", "0")
 }
 
-/// A bucket of images, a task each.
+/// A bucket of images, each of which becomes a task.
 async fn images(rig: &Rig, bucket: &str) -> (StorageHandle, BTreeMap<String, usize>) {
     rig.s3.put_many(bucket, (0..IMAGES).map(|n| (image(n), "")));
     let storage = rig.import_storage(rig.project().await, bucket, json!({"use_blob_urls": true})).await;
     (storage, one_each((0..IMAGES).map(image)))
 }
 
-/// A bucket of so many task files with two tasks each, and one that cannot be used.
+/// A bucket of this many task files with two tasks each, and an invalid one.
 async fn task_files(rig: &Rig, bucket: &str, files: usize) -> (StorageHandle, BTreeMap<String, usize>) {
     let content = json!([{"image": "a"}, {"data": {"image": "b"}, "predictions": [{"result": []}]}]).to_string();
     rig.s3.put_many(bucket, (0..files).map(|n| (format!("{n:05}.json"), content.clone())));
@@ -38,13 +38,13 @@ async fn task_files(rig: &Rig, bucket: &str, files: usize) -> (StorageHandle, BT
     (storage, (0..files).map(|n| (format!("{n:05}.json"), 2)).collect())
 }
 
-/// Where each listing of a bucket was asked to start.
+/// The start of each listing of a bucket.
 fn listings(rig: &Rig, bucket: &str) -> Vec<String> {
     let lists = rig.s3.calls().into_iter().filter(|call| call.op == Op::List && call.bucket == bucket);
     lists.map(|call| call.start_after.unwrap_or_default()).collect()
 }
 
-/// Everything is there once and counted once, and one more sync finds nothing to do.
+/// Checks that each task exists once and is counted once, and that another sync creates none.
 async fn check_ended(
     rig: &Rig,
     storage: &StorageHandle,
@@ -65,12 +65,12 @@ async fn check_ended(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_after_listing_or_inside_the_transaction_costs_that_page_alone() {
+async fn a_worker_killed_after_listing_or_inside_the_transaction_loses_only_that_page() {
     let rig = one_worker().start().await;
     let (storage, expected) = images(&rig, "images").await;
     rig.s3.clear_calls();
 
-    // After listing: the second page is here, but not compared with the ledger yet.
+    // After listing: the second page is listed, but not yet compared with the ledger.
     let second_page = rig.s3.hold(When::op(Op::List).nth(2));
     let sync = rig.sync(&storage).await;
     second_page.reached().await;
@@ -81,7 +81,7 @@ async fn a_worker_killed_after_listing_or_inside_the_transaction_costs_that_page
     rig.workers[0].process.kill().await.expect("killed");
     ledger.release().await;
 
-    // Inside the transaction, at its very end: all of the third page is written, nothing committed.
+    // At the end of the transaction: the third page is written, but not committed.
     let third_page = rig.s3.hold(When::op(Op::List).nth(2));
     rig.restart_worker(0).await;
     third_page.reached().await;
@@ -96,7 +96,7 @@ async fn a_worker_killed_after_listing_or_inside_the_transaction_costs_that_page
     check_ended(&rig, &storage, sync, &expected, &[]).await;
     let (first, second) = (image(999), image(1_999));
     let mut starts = listings(&rig, "images");
-    // The sync after it begins at the beginning again. A page ahead may or may not have been asked for by the killed.
+    // The next sync starts from the beginning. The killed worker may have requested one page ahead.
     starts.truncate(starts.iter().rposition(String::is_empty).expect("listings"));
     let times = |start: &str| starts.iter().filter(|asked| *asked == start).count();
     assert_eq!((times(""), times(&first)), (1, 2), "what was committed is not listed again: {starts:?}");
@@ -104,19 +104,19 @@ async fn a_worker_killed_after_listing_or_inside_the_transaction_costs_that_page
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_while_reading_or_writing_task_files_leaves_none_of_the_page() {
+async fn a_worker_killed_while_reading_or_writing_task_files_leaves_no_part_of_the_page() {
     let mut rig = one_worker().start().await;
     let (storage, expected) = task_files(&rig, "files", 40).await;
     let a_file = || When::op(Op::Get).key("00020.json");
     let (reading, read) = (rig.s3.hold(a_file().nth(1)), rig.s3.hold(a_file().nth(2)));
 
-    // While reading: all but one file are here.
+    // While reading: all but one file are read.
     let sync = rig.sync(&storage).await;
     reading.reached().await;
     rig.workers[0].process.kill().await.expect("killed");
     reading.abandoned().await;
 
-    // After reading: the whole page is here, but its fence not passed yet.
+    // After reading: the page is complete, but not yet past its fence.
     rig.restart_worker(0).await;
     read.reached().await;
     let fence = rig.freeze("SELECT 1 FROM jobs FOR UPDATE").await;
@@ -135,7 +135,7 @@ async fn a_worker_killed_while_reading_or_writing_task_files_leaves_none_of_the_
     let tasks: i64 = rig.database().await.query_one("SELECT count(*) FROM tasks", &[]).await.expect("tasks").get(0);
     assert_eq!(tasks, 0, "nothing of a page that did not commit");
 
-    // This time another worker comes, and nobody tells it that the first is dead: the lease does.
+    // This time another worker takes over when the lease expires.
     rig.add_worker().await;
     check_ended(&rig, &storage, sync, &expected, &["bad.json"]).await;
     let db = rig.database().await;
@@ -144,15 +144,15 @@ async fn a_worker_killed_while_reading_or_writing_task_files_leaves_none_of_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_after_the_commit_and_before_the_ack_is_not_done_again() {
-    // One message in hand at a time, and a page a turn: what is not acknowledged keeps the next away.
+async fn a_page_committed_before_its_worker_was_killed_is_not_repeated() {
+    // One unacknowledged message at a time, and one page per attempt.
     let rig = one_worker().env("LONGSHORE_JOBS", "1").env("LONGSHORE_QUANTUM_SECONDS", "0").start().await;
     let (storage, expected) = images(&rig, "images").await;
     rig.s3.clear_calls();
     let broker = &rig.worker_links.broker;
 
     let mut sync = 0;
-    // The first page gives the job back; the last one ends it.
+    // The first page releases the job; the last one completes it.
     for (listing, pages) in [(1, 1), (2, 3)] {
         let held = rig.s3.hold(When::op(Op::List).nth(listing));
         if sync == 0 {
@@ -170,10 +170,10 @@ async fn a_worker_killed_after_the_commit_and_before_the_ack_is_not_done_again()
         broker.set(Mode::Pass).await;
     }
 
-    let said = rig.workers[0].process.log().len();
+    let output = rig.workers[0].process.log().len();
     rig.restart_worker(0).await;
     longshore_tests::rig::until("the message comes again, and finds nothing to do", || async {
-        rig.workers[0].process.log()[said..].contains("\"event\":\"nothing_to_claim\"").then_some(())
+        rig.workers[0].process.log()[output..].contains("\"event\":\"nothing_to_claim\"").then_some(())
     })
     .await;
     assert_eq!(listings(&rig, "images"), ["".to_owned(), image(999), image(1_999)]);
@@ -181,9 +181,9 @@ async fn a_worker_killed_after_the_commit_and_before_the_ack_is_not_done_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_between_the_parts_of_a_page_repeats_none_of_them() {
+async fn parts_of_a_page_committed_before_a_kill_are_not_repeated() {
     let rig = one_worker().start().await;
-    // 3 MiB each: two are a part.
+    // 3 MiB each: two of them fill a part.
     let content = json!({"text": "x".repeat(3 * 1024 * 1024)}).to_string();
     rig.s3.put_many("large", (0..6).map(|n| (n.to_string(), content.clone())));
     rig.s3.put("large", "1", "not JSON");
@@ -219,7 +219,7 @@ async fn workers_killed_at_random_points_lose_and_double_nothing() {
         let aside: &[&str] = if round % 2 == 0 { &[] } else { &["bad.json"] };
         let sync = rig.sync(&storage).await;
         for _ in 0..6 {
-            // A point in the conversation with the database, not in time.
+            // A point in the traffic with the database, not in time.
             let bytes = rig.worker_links.database.bytes() + random.random_range(500..300_000);
             let victim = random.random_range(0..2);
             tokio::select! {
@@ -251,7 +251,7 @@ async fn a_worker_killed_during_export_writes_each_annotation_to_one_object() {
     let storage = rig.export_storage(project, "target", json!({"prefix": "out"})).await;
     let kept_back = rig.s3.hold_answer(When::op(Op::Put).nth(20));
 
-    // After a PUT: the object is stored, and nobody knows.
+    // After a PUT: the object is stored, but not recorded.
     let sync = rig.sync(&storage).await;
     kept_back.reached().await;
     rig.workers[0].process.kill().await.expect("killed");
@@ -279,7 +279,7 @@ async fn a_worker_killed_during_export_writes_each_annotation_to_one_object() {
     assert_eq!(rig.s3.count(Op::Put), 0);
 }
 
-/// Each annotation's object is there once, holds that annotation, and is what the annotation's row says.
+/// Checks that each annotation has one object with its content, and that the annotation's row agrees.
 async fn check_exported(rig: &Rig, storage: &StorageHandle, annotations: i64) {
     let tag = |etag: &str| etag.trim_matches('"').to_owned();
     let objects: BTreeMap<i64, (String, String)> = rig

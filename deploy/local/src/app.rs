@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use tokio::net::TcpStream;
 
-use crate::run_dir::RunDir;
 use crate::process::Process;
+use crate::run_dir::RunDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

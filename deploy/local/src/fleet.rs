@@ -5,8 +5,8 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::app::{App, program};
-use crate::run_dir::RunDir;
 use crate::ports;
+use crate::run_dir::RunDir;
 use crate::stack::Stack;
 
 /// Settings that all programs of one deployment share.

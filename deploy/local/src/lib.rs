@@ -1,7 +1,7 @@
 //! The local stack: private PostgreSQL, RabbitMQ, Redis and S3, and Longshore on top.
 //!
-//! Tests, the demo and `make up` start all their servers with this crate. A stack has private ports and folders and does
-//! not touch other servers. It ends with the process that started it, also if that process is killed, unless it is
+//! Tests, the demo and `make up` start all their servers with this crate. A stack has private ports and folders and
+//! does not touch other servers. It ends with the process that started it, also if that process is killed, unless it is
 //! told to stay.
 //!
 //! Errors are `anyhow`'s: the callers are tests and one command, and none of them branches on the kind of error.
@@ -11,12 +11,12 @@ pub mod beside;
 pub mod config;
 pub mod fleet;
 pub mod guard;
-pub mod run_dir;
 pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod rabbitmq;
 pub mod redis;
+pub mod run_dir;
 pub mod s3;
 pub mod stack;
 pub mod standby;
@@ -25,6 +25,6 @@ pub mod up;
 pub use app::App;
 pub use config::ExistingServers;
 pub use fleet::{Fleet, Settings};
-pub use run_dir::RunDir;
 pub use process::Process;
+pub use run_dir::RunDir;
 pub use stack::{Options, Stack};

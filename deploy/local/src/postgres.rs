@@ -15,9 +15,9 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
-use crate::run_dir::{RunDir, write_private};
 use crate::ports;
 use crate::process::Process;
+use crate::run_dir::{RunDir, write_private};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -105,8 +105,8 @@ impl Postgres {
         self.process.as_ref().context("Longshore did not start this PostgreSQL and does not stop it")
     }
 
-    /// Starts the server until it keeps running: for a second or two after SIGKILL, the sessions of the dead server hold
-    /// its shared memory, and a new server refuses to start.
+    /// Starts the server until it keeps running: for a second or two after SIGKILL, the sessions of the dead server
+    /// hold its shared memory, and a new server refuses to start.
     async fn until_it_answers(&self, url: &str) -> Result<()> {
         let process = self.own_process()?;
         let answered = timeout(PATIENCE, async {
@@ -163,8 +163,8 @@ pub(crate) fn program(name: &str) -> PathBuf {
     newest.map_or_else(|| name.into(), |(_, program)| program)
 }
 
-/// A command that runs as user `postgres` if we are root, because PostgreSQL refuses to run as root. The capability lets
-/// that user enter the folders above the data, such as `/root`.
+/// A command that runs as user `postgres` if we are root, because PostgreSQL refuses to run as root. The capability
+/// lets that user enter the folders above the data, such as `/root`.
 pub(crate) fn as_postgres(program: PathBuf) -> Result<Command> {
     let Some(user) = postgres_user()? else { return Ok(Command::new(program)) };
     let mut command = Command::new("setpriv");

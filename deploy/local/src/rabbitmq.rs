@@ -12,9 +12,9 @@ use reqwest::{Client, Method, Response, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::run_dir::{RunDir, write_private};
 use crate::ports;
 use crate::process::Process;
+use crate::run_dir::{RunDir, write_private};
 
 /// The first start takes 10 s on an idle machine and took 46 s on two cores during a build.
 const PATIENCE: Duration = Duration::from_secs(240);

@@ -8,9 +8,9 @@ use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::run_dir::{RunDir, write_private};
 use crate::ports;
 use crate::process::Process;
+use crate::run_dir::{RunDir, write_private};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

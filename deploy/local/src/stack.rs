@@ -6,10 +6,10 @@ use anyhow::Result;
 
 use crate::config::ExistingServers;
 use crate::guard::{Folder, Guard};
-use crate::run_dir::RunDir;
 use crate::postgres::Postgres;
 use crate::rabbitmq::RabbitMq;
 use crate::redis::Redis;
+use crate::run_dir::RunDir;
 
 /// Options of a stack.
 #[derive(Clone)]

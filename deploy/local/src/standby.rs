@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use reqwest::Url;
 
-use crate::run_dir::RunDir;
 use crate::postgres::{Postgres, as_postgres, give_to_postgres, program, query};
 use crate::process::Process;
+use crate::run_dir::RunDir;
 
 /// A copy of a server's data at the end of the backup.
 pub struct BaseBackup {

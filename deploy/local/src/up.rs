@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tokio::time::{sleep, timeout};
 
 use crate::fleet::Fleet;
-use crate::run_dir::{RunDir, RecordedProcess, write_private};
+use crate::run_dir::{RecordedProcess, RunDir, write_private};
 use crate::stack::{Options, Stack};
 
 /// Two, so that what only happens between workers also happens here.
@@ -34,7 +34,11 @@ pub async fn up(dir: &Path) -> Result<StartOutcome> {
         if !running.is_empty() && run_dir.env_file().is_file() {
             return Ok(StartOutcome::AlreadyRunning);
         }
-        ensure!(running.is_empty(), "part of a stack is running in {}; run `longshore-local down` first", dir.display());
+        ensure!(
+            running.is_empty(),
+            "part of a stack is running in {}; run `longshore-local down` first",
+            dir.display()
+        );
     }
     let stack = Stack::start(dir, Options::lasting()).await?;
     let fleet = Fleet::start(&stack, WORKERS).await?;

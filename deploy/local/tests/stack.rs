@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use longshore_local::config::ExistingServers;
 use longshore_local::guard::{Folder, Guard};
-use longshore_local::{Options, RunDir, Process, Stack};
+use longshore_local::{Options, Process, RunDir, Stack};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Brings in what `make bench` compares with, as far as it can be had: rclone from Debian, and boto3 and psycopg2 in
-# a virtual environment at $1. What is missing afterwards is left out of the report, so nothing here is an error.
+# Installs the programs that `make bench` compares with: rclone from Debian, and boto3 and psycopg2 in a virtual environment
+# at $1. The report omits programs that could not be installed, so no failure here is an error.
 set -u
 here=$(dirname "$0")
 venv=$1
@@ -11,12 +11,12 @@ if ! command -v rclone >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; th
     echo "Installing rclone to compare with ..."
     { $as_root apt-get -qq update && $as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends rclone; } >/dev/null 2>&1 ||
-        echo "rclone could not be installed: the report goes without it."
+        echo "rclone could not be installed: the report omits it."
 fi
 if ! "$venv/bin/python" -c 'import boto3, psycopg2' >/dev/null 2>&1; then
     echo "Installing boto3 and psycopg2 to compare with ..."
     { python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check \
         --requirement "$here/requirements.txt"; } >/dev/null 2>&1 ||
-        echo "boto3 and psycopg2 could not be installed: the report goes without the Python loop."
+        echo "boto3 and psycopg2 could not be installed: the report omits the Python loop."
 fi
 exit 0

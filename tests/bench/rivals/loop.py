@@ -1,4 +1,4 @@
-"""The sync that one writes in an afternoon: boto3's paginator and psycopg2, a commit per page.
+"""A simple sync with boto3's paginator and psycopg2, with a commit per page.
 
 It keeps no ledger and imports everything again each time. Usage: loop.py ENDPOINT BUCKET DATABASE_URL insert|values
 """

@@ -1,4 +1,4 @@
-//! Row 1: a blob import beside a raw binary `COPY` of the same rows into the same, empty tables.
+//! Row 1: a blob import, compared with a raw binary `COPY` of the same rows into the same empty tables.
 
 use anyhow::{Result, ensure};
 use bytes::{Bytes, BytesMut};
@@ -6,11 +6,11 @@ use futures::{SinkExt, StreamExt, pin_mut};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
+use crate::bed::TestBed;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::bed::TestBed;
 
-/// Taken in turns, so that a slow minute of the machine hits both.
+/// Alternating rounds, so that a slow minute of the machine affects both sides.
 const ROUNDS: usize = 2;
 
 /// Bytes per message of the raw copy; the protocol's cost per message is not what is compared.
@@ -94,7 +94,7 @@ struct Rows {
 }
 
 impl Rows {
-    /// In the order of their keys, which is the kindest to the indexes.
+    /// In the order of their keys, which is the fastest for the indexes.
     async fn of(database: &Client) -> Result<Self> {
         Ok(Self {
             tasks: dump(database, "SELECT * FROM tasks ORDER BY storage_key").await?,
@@ -102,7 +102,7 @@ impl Rows {
         })
     }
 
-    /// Copies them into a fresh database, and says how many seconds that took.
+    /// Copies the rows into a new database, and returns the seconds.
     async fn copy(&self, bed: &TestBed) -> Result<f64> {
         let (_, database) = bed.database("rawcopy").await?;
         database.batch_execute("CHECKPOINT").await?;

@@ -1,25 +1,25 @@
-//! Row 12: what a million objects cost, by kind of work and at two sizes, and how the tables of many small syncs fare.
+//! Row 12: the cost of a million objects, by kind of work and at two sizes, and the tables after many small syncs.
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 
 use super::puts::SEED;
 use super::sizes::{self, FACTOR, Sample};
+use crate::bed::TestBed;
 use crate::deployment::{Deployment, Storage};
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
 use crate::usage::Seconds;
-use crate::bed::TestBed;
 
 /// How many small syncs run at once, and how often.
 const STORAGES: usize = 50;
 const ROUNDS: usize = 20;
 
-/// As long as an idle session keeps its counts to itself.
-const COUNTS_COME: std::time::Duration = std::time::Duration::from_secs(11);
+/// An idle session reports its statistics after at most 10 s.
+const STATISTICS_DELAY: std::time::Duration = std::time::Duration::from_secs(11);
 
-/// Blobs of the smaller size. A sync costs about a processor second beside its objects: its range is split with up to
-/// 2,700 LISTs, and statements are prepared. With 1,000,000 keys a fifth of what a re-sync costs was that.
+/// Blobs of the smaller size. A sync has a fixed cost of about a processor second: up to 2,700 LISTs to split its
+/// range, and prepared statements. With 1,000,000 keys this was a fifth of the cost of a re-sync.
 const BLOBS: u64 = 2_000_000;
 
 /// Files, and annotations, of the smaller size. With 20,000 half a second of preparation was a fifth of the cost.
@@ -37,7 +37,7 @@ pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// What each kind of work costs at one size, on tables that begin empty.
+/// The cost of each kind of work at one size, on tables that are empty at first.
 async fn kinds(
     bed: &TestBed,
     blobs: u64,
@@ -65,7 +65,7 @@ async fn kinds(
     Ok(samples)
 }
 
-/// What is counted before and after.
+/// Counters before or after a sync.
 struct Meter {
     /// Requests to the object store: LIST, GET, PUT.
     requests: [u64; 3],
@@ -79,7 +79,11 @@ impl Meter {
         let size = "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
                      WHERE relkind = 'r' AND relnamespace = 'longshore'::regnamespace";
         Ok(Self {
-            requests: [bed.count_requests("lists").await?, bed.count_requests("gets").await?, bed.count_requests("puts").await?],
+            requests: [
+                bed.count_requests("lists").await?,
+                bed.count_requests("gets").await?,
+                bed.count_requests("puts").await?,
+            ],
             wal: deployment.number("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").await?,
             bytes: deployment.number(size).await?,
             messages: deployment.number("SELECT coalesce(sum(attempt), 0)::bigint FROM jobs").await?,
@@ -87,7 +91,7 @@ impl Meter {
     }
 }
 
-/// Syncs a storage, and says what that cost per million objects.
+/// Syncs a storage, and returns the cost per million objects.
 async fn cost(
     bed: &TestBed,
     deployment: &Deployment<'_>,
@@ -152,7 +156,7 @@ async fn churn(bed: &TestBed) -> Result<Vec<Figure>> {
     for _ in 0..ROUNDS {
         try_join_all(storages.iter().map(|storage| deployment.sync(storage))).await?;
     }
-    tokio::time::sleep(COUNTS_COME).await;
+    tokio::time::sleep(STATISTICS_DELAY).await;
     let rows = deployment
         .database
         .query(

@@ -1,4 +1,4 @@
-//! Row 8: asking for syncs over HTTP while a worker runs them.
+//! Row 8: sync requests over HTTP while a worker runs the syncs.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::fairness::quantile;
+use crate::bed::TestBed;
 use crate::deployment::Storage;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::bed::TestBed;
 
 const STORAGES: usize = 200;
 const ROUNDS: usize = 5;
 
-/// Hosts that ask at once, each on a connection of its own.
+/// Concurrent hosts, each with its own connection.
 const CALLERS: usize = 8;
 
 pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
@@ -65,7 +65,7 @@ pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     ])
 }
 
-/// A host that asks for syncs.
+/// A host that requests syncs.
 struct Caller {
     http: reqwest::Client,
     url: String,
@@ -73,7 +73,7 @@ struct Caller {
 }
 
 impl Caller {
-    /// Asks for each in turn; the milliseconds of each answer.
+    /// Requests a sync of each storage, and returns the milliseconds of each answer.
     async fn ask(&self, storages: &[Storage]) -> Result<Vec<f64>> {
         let mut waits = Vec::with_capacity(storages.len());
         for storage in storages {

@@ -1,11 +1,11 @@
-//! Row 7: how long a small sync takes beside a giant that never ends.
+//! Row 7: the duration of a small sync while a giant sync runs.
 
 use anyhow::{Result, ensure};
 
+use crate::bed::TestBed;
 use crate::deployment::Deployment;
 use crate::figure::Figure;
 use crate::server::bucket::{Bucket, Form};
-use crate::bed::TestBed;
 
 const SMALL: u64 = 100;
 const SYNCS: usize = 20;
@@ -29,7 +29,7 @@ pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     let ran =
         deployment.number(&format!("SELECT count(*) FROM syncs WHERE id = {sync} AND finished_at IS NULL")).await?;
     if ran == 0 {
-        // Then some of them ran alone; a larger scale measures what is meant.
+        // Some small syncs ran alone then; acceptable only at a small scale.
         ensure!(bed.scaled(5_000_000) < 5_000_000, "the giant ended before the small syncs did");
     } else {
         deployment.cancel(sync).await?;
@@ -72,7 +72,7 @@ async fn small_syncs(deployment: &Deployment<'_>) -> Result<Vec<f64>> {
     Ok(seconds)
 }
 
-/// A quantile of ascending numbers: the smallest that so many are not above. The p99 of 20 is the largest.
+/// A quantile of ascending numbers, by the nearest-rank method. The p99 of 20 numbers is the largest.
 pub fn quantile(ascending: &[f64], part: f64) -> f64 {
     let rank = (ascending.len() as f64 * part).ceil() as usize;
     ascending.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)

@@ -1,14 +1,14 @@
-//! Row 3: an import that reads every object beside the same client reading them and doing nothing else; and what an
-//! object costs at two sizes.
+//! Row 3: an import that reads every object, compared with the client reading them alone; and the cost of an object at
+//! two sizes.
 
 use anyhow::{Result, ensure};
 
 use super::sizes::{self, FACTOR, Sample};
+use crate::bed::TestBed;
 use crate::client::Client;
 use crate::deployment::Deployment;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::bed::TestBed;
 
 /// The worker's default `LONGSHORE_GETS`, set on both sides.
 pub const AT_ONCE: usize = 32;
@@ -19,7 +19,7 @@ const SMALL: u64 = 20_000;
 pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     let bucket = Bucket::new(Form::Tasks, bed.scaled(50_000));
     let gets = AT_ONCE.to_string();
-    // One job: with more, more than so many objects would be read at once.
+    // One job, because each job has this many concurrent reads.
     let settings = [("LONGSHORE_JOBS", "1"), ("LONGSHORE_SPLIT_AFTER_PAGES", "0"), ("LONGSHORE_GETS", gets.as_str())];
     let deployment = bed.deploy("gets", &settings).await?;
     let mut figures = vec![

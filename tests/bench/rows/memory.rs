@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 
+use crate::bed::TestBed;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
 use crate::usage::peak_mib;
-use crate::bed::TestBed;
 
 pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
-    // At full scale the small one has fifty pages: enough that its worker is as busy as it gets.
+    // At full scale the small bucket has fifty pages, enough to use all slots of the worker.
     let (few, many) = (bed.scaled(50_000), bed.scaled(5_000_000));
     let (small, _) = peak(bed, "memorysmall", few).await?;
     let (large, rate) = peak(bed, "memorylarge", many).await?;

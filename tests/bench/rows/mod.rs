@@ -1,4 +1,4 @@
-//! The rows of the report, a module each.
+//! The rows of the report, one module each.
 
 mod copy;
 mod cost;
@@ -18,8 +18,8 @@ mod sizes;
 
 use anyhow::Result;
 
-use crate::figure::Figure;
 use crate::bed::TestBed;
+use crate::figure::Figure;
 
 /// A row, by what it measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Row {
             Self::Ranges => "16 ranges ÷ one",
             Self::Gets => "JSON import ÷ GETs alone",
             Self::Puts => "export ÷ PUTs alone",
-            Self::Resync => "re-sync of nothing new ÷ listing alone",
+            Self::Resync => "re-sync without new objects ÷ listing alone",
             Self::Memory => "memory as the bucket grows",
             Self::Fairness => "a small sync beside a giant",
             Self::Enqueue => "syncs asked for over HTTP",
@@ -78,10 +78,10 @@ impl Row {
         }
     }
 
-    /// Measures it on a deployment of its own.
+    /// Measures the row on a new deployment.
     ///
     /// # Errors
-    /// Something did not work, or the result was wrong: a wrong result has no speed.
+    /// A request failed, or the result was wrong.
     pub async fn measure(self, bed: &TestBed) -> Result<Vec<Figure>> {
         match self {
             Self::Copy => copy::measure(bed).await,

@@ -1,4 +1,4 @@
-//! Row 11: the listing's parser beside copying the same bytes, and what it allocates.
+//! Row 11: the listing parser, compared with copying the same bytes, and its allocations.
 
 use std::hint::black_box;
 
@@ -7,10 +7,10 @@ use stats_alloc::Region;
 use tokio::time::Instant;
 
 use crate::ALLOCATOR;
+use crate::bed::TestBed;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
 use crate::server::listing::{Query, answer};
-use crate::bed::TestBed;
 
 const KEYS: usize = 1_000;
 
@@ -69,5 +69,5 @@ pub async fn measure(_: &TestBed) -> Result<Vec<Figure>> {
     ])
 }
 
-/// A copy is so quick that the clock would be measured.
+/// Copies per measurement, because one copy is too fast for the clock.
 const COPIES: u32 = 16;

@@ -1,13 +1,13 @@
-//! How Postgres answers the hot statements once the tables are large: not a row of the table but `--plans <rows>`.
+//! How Postgres runs frequent statements on large tables: `--plans <rows>`, not a row of the report.
 
 use anyhow::Result;
 use longshore_tests::plans::{PlanMode, Plans, Statistics, Step};
 
-use crate::figure::{Figure, whole};
 use crate::bed::TestBed;
+use crate::figure::{Figure, whole};
 
-/// Fills a database with this many tasks and ledger rows, and judges every hot statement's plan: with statistics that
-/// are current, and with those of the tables while they were empty.
+/// Fills a database with this many tasks and ledger rows, and checks the plan of every frequent statement, with current
+/// statistics and with statistics of empty tables.
 ///
 /// # Errors
 /// The database cannot be filled, or a statement fails.

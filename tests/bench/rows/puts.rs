@@ -1,15 +1,15 @@
-//! Row 4: an export beside the same client writing objects of the same size and doing nothing else; and what an
-//! object costs at two sizes.
+//! Row 4: an export, compared with the client writing objects of the same size alone; and the cost of an object at two
+//! sizes.
 
 use anyhow::{Result, ensure};
 
 use super::gets::AT_ONCE;
 use super::sizes::{self, FACTOR, Sample};
+use crate::bed::TestBed;
 use crate::client::Client;
 use crate::deployment::Deployment;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::bed::TestBed;
 
 /// Tasks of a usual size, each with an annotation of one rectangle.
 pub(super) const SEED: &str = r#"

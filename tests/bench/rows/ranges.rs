@@ -1,21 +1,21 @@
-//! Row 2: one flat prefix of a slow bucket, in many ranges at once instead of one after the other, without hints.
+//! Row 2: one flat prefix of a slow bucket, in many concurrent ranges instead of one.
 
 use anyhow::{Result, ensure};
 
+use crate::bed::TestBed;
 use crate::client::Client;
 use crate::deployment::CompletedSync;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::bed::TestBed;
 
 const RANGES: u64 = 16;
 const MS_PER_PAGE: u64 = 50;
 
-/// What an import did, and the syncs of nothing new after it.
+/// An import, and a sync without new objects after it.
 struct Run {
     import: CompletedSync,
     again: CompletedSync,
-    /// Into how many ranges each was split.
+    /// The number of ranges of each.
     import_ranges: i64,
     ranges: i64,
 }
@@ -38,15 +38,15 @@ pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     let cores = std::thread::available_parallelism()?.get() as f64;
     let share = |cpu: f64| 100.0 * cpu / split.import.seconds / cores;
     let cpu = split.import.cpu;
-    let everybody = cpu.worker + cpu.postgres + cpu.scheduler + cpu.broker + cpu.store;
-    // What Postgres could take if it had the machine for itself: no number of ranges is quicker than that.
+    let all_processes = cpu.worker + cpu.postgres + cpu.scheduler + cpu.broker + cpu.store;
+    // The maximum of Postgres with the machine for itself, whatever the number of ranges.
     let row_us = cpu.postgres / keys as f64 * 1e6;
     let ceiling = cores / row_us * 1e6;
     let bound = format!(
         "{:.0} % of {cores} cores were busy, Postgres {:.0} %, the worker {:.0} %, the object store {:.0} %; Postgres \
          takes {row_us:.1} us of processor a row, so alone on this machine it could take {} rows/s or {:.1} x one \
          slot; at 0 ms per page the import does {} keys/s",
-        share(everybody),
+        share(all_processes),
         share(cpu.postgres),
         share(cpu.worker),
         share(cpu.store),
@@ -86,7 +86,7 @@ pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
             .raw("one_per_second", alone)
             .raw("no_latency_per_second", limit)
             .raw("postgres_rows_per_second_at_most", ceiling)
-            .raw("busy_percent", share(everybody))
+            .raw("busy_percent", share(all_processes))
             .raw("postgres_percent", share(cpu.postgres))
             .raw("worker_percent", share(cpu.worker)),
     ])

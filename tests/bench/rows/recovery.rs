@@ -1,4 +1,4 @@
-//! Row 13: how soon syncs go on once the database works again, after it was disturbed for a while.
+//! Row 13: the time until syncs continue after a disturbance of the database.
 //!
 //! Several imports run on one worker with its defaults, one job each. Each disturbance is a way in which a database
 //! that is not down refuses work. What counts is the slowest import: the time from the end of the disturbance until
@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Client;
 
+use crate::bed::{TestBed, connect};
 use crate::deployment::Deployment;
 use crate::figure::Figure;
 use crate::server::bucket::{Bucket, Form};
-use crate::bed::{TestBed, connect};
 
 /// How long a disturbance lasts: longer than any request waits for a connection, shorter than a lease.
 const DISTURBANCE: Duration = Duration::from_secs(20);
@@ -32,10 +32,10 @@ const KEYS: u64 = 6_000_000;
 
 const POLL: Duration = Duration::from_millis(20);
 
-/// A sync that goes on later than this is counted as one that does not go on.
+/// A sync that has not continued by then counts as failed.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Seconds in which a sync has to go on.
+/// Maximum seconds until a sync continues.
 const BAR: f64 = 10.0;
 
 #[derive(Debug, Clone, Copy)]
@@ -113,13 +113,13 @@ pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     let admin = connect(bed.stack.postgres.url()).await?;
     let mut figures = Vec::new();
     for disturbance in Disturbance::ALL {
-        // All of them are at work.
-        all_go_on(&deployment, &syncs, &pages(&deployment, &syncs).await?).await?;
+        // Wait until all of them run.
+        until_all_continue(&deployment, &syncs, &pages(&deployment, &syncs).await?).await?;
         disturbance.run(&admin, &deployment.database, NAME).await?;
         let ended = Instant::now();
         let before = pages(&deployment, &syncs).await?;
-        let title = format!("until every sync goes on after {} s: {}", DISTURBANCE.as_secs(), disturbance.title());
-        let figure = match timeout(PATIENCE, all_go_on(&deployment, &syncs, &before)).await {
+        let title = format!("until every sync continues after {} s: {}", DISTURBANCE.as_secs(), disturbance.title());
+        let figure = match timeout(PATIENCE, until_all_continue(&deployment, &syncs, &before)).await {
             Ok(slowest) => Figure::new(13, title, slowest?.duration_since(ended).as_secs_f64()).unit(" s"),
             Err(_) => Figure::new(13, title, PATIENCE.as_secs_f64()).unit(" s or more"),
         };
@@ -144,8 +144,8 @@ async fn pages(deployment: &Deployment<'_>, syncs: &[i64]) -> Result<Vec<i64>> {
     syncs.iter().map(|sync| of(sync).context("a sync's jobs")).collect()
 }
 
-/// Waits until each sync has committed a page more than before, and says when the last one had.
-async fn all_go_on(deployment: &Deployment<'_>, syncs: &[i64], before: &[i64]) -> Result<Instant> {
+/// Waits until each sync has committed another page, and returns the time.
+async fn until_all_continue(deployment: &Deployment<'_>, syncs: &[i64], before: &[i64]) -> Result<Instant> {
     loop {
         let now = pages(deployment, syncs).await?;
         if now.iter().zip(before).all(|(now, before)| now > before) {

@@ -1,4 +1,4 @@
-//! Row 9: redirects to signed URLs, as a browser asks for them and as a program does.
+//! Row 9: redirects to presigned URLs, for browsers (by link) and programs (by token).
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::fairness::quantile;
+use crate::bed::TestBed;
 use crate::deployment::Deployment;
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::bed::TestBed;
 
-/// As many tasks are resolved, again and again; one page of the API.
+/// Tasks to resolve repeatedly; one page of the API.
 const TASKS: u64 = 1_000;
 
 /// Requests of each kind at full scale.
 const REQUESTS: u64 = 100_000;
 
-/// Browsers that ask at once, each on a connection of its own, each in turn.
+/// Concurrent callers, each with one connection.
 const CALLERS: u64 = 8;
 
 pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
@@ -40,7 +40,7 @@ pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
         tasks.iter().map(|task| Ok(task["data"]["image"].as_str().context("a link")?.to_owned())).collect()
     };
     let links = list(get(&deployment, bed, &tasks).await?)?;
-    // The same objects by token: what proves a link is left out.
+    // The same objects by token: without the signature of the link.
     let plain = links.iter().filter_map(|link| link.split_once("&expires=")).map(|(path, _)| path.to_owned()).collect();
     let by_link = count_requests(bed, &deployment, links, "").await?;
     let by_token = count_requests(bed, &deployment, plain, &authorization).await?;
@@ -68,7 +68,7 @@ async fn get(deployment: &Deployment<'_>, bed: &TestBed, path: &str) -> Result<V
     Ok(request.send().await?.error_for_status()?.json().await?)
 }
 
-/// What came of many requests.
+/// The times of many requests.
 struct RequestTimes {
     /// Milliseconds of each answer, ascending.
     waits: Vec<f64>,
@@ -83,7 +83,7 @@ impl RequestTimes {
         self.waits.len() as f64 / self.seconds
     }
 
-    /// What one core would give that had nothing else to do.
+    /// Requests per processor second of the scheduler.
     fn per_cpu(&self) -> f64 {
         self.waits.len() as f64 / self.scheduler_cpu
     }
@@ -104,12 +104,17 @@ impl RequestTimes {
     }
 }
 
-async fn count_requests(bed: &TestBed, deployment: &Deployment<'_>, paths: Vec<String>, headers: &str) -> Result<RequestTimes> {
+async fn count_requests(
+    bed: &TestBed,
+    deployment: &Deployment<'_>,
+    paths: Vec<String>,
+    headers: &str,
+) -> Result<RequestTimes> {
     let address = Arc::<str>::from(deployment.scheduler.url().trim_start_matches("http://"));
     let requests: Arc<[String]> =
         paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n{headers}\r\n")).collect();
     let each = bed.scaled(REQUESTS) / CALLERS;
-    // Connections, prepared statements and the opened storage first.
+    // Warm up connections, prepared statements and the storage.
     call(&address, &requests, 0, TASKS).await?;
     let (before, started) = (deployment.cpu(), Instant::now());
     let mut callers = JoinSet::new();
@@ -126,7 +131,7 @@ async fn count_requests(bed: &TestBed, deployment: &Deployment<'_>, paths: Vec<S
     Ok(RequestTimes { waits, seconds, scheduler_cpu: cpu.scheduler, postgres_cpu: cpu.postgres })
 }
 
-/// Sends so many requests in turn over one connection, with next to no work of its own.
+/// Sends this many requests one by one over one connection, with minimal client work.
 async fn call(address: &str, requests: &[String], first: u64, count: u64) -> Result<Vec<f64>> {
     let mut connection = TcpStream::connect(address).await?;
     connection.set_nodelay(true)?;

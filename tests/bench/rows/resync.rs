@@ -1,14 +1,14 @@
-//! Row 5: a sync that finds nothing new beside listing the bucket and doing nothing else.
+//! Row 5: a sync without new objects, compared with listing the bucket alone.
 
 use anyhow::{Result, ensure};
 
+use crate::bed::TestBed;
 use crate::client::Client;
-use crate::deployment::{Deployment, CompletedSync, Storage};
+use crate::deployment::{CompletedSync, Deployment, Storage};
 use crate::figure::{Figure, whole};
 use crate::server::bucket::{Bucket, Form};
-use crate::bed::TestBed;
 
-/// What would grow if a sync of nothing new wrote rows.
+/// A number that would grow if a sync without new objects wrote rows.
 const ROWS: &str = "SELECT (SELECT count(*) FROM tasks) + (SELECT count(*) FROM objects) \
                          + (SELECT count(*) FROM quarantine) + (SELECT coalesce(max(id), 0) FROM tasks)";
 

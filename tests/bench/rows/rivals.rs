@@ -1,4 +1,4 @@
-//! Row 10: what a user would pick instead: `rclone lsf`, `s5cmd ls`, and a loop in Python.
+//! Row 10: comparison with other programs: `rclone lsf`, `s5cmd ls`, and a loop in Python.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::bed::TestBed;
 use crate::client::{Client, Pace};
 use crate::figure::{Figure, whole};
 use crate::machine::version;
 use crate::server::bucket::{Bucket, Form};
-use crate::bed::TestBed;
 
 /// Made by `rivals/install.sh`.
 const PYTHON: &str = "target/local/bench-rivals/bin/python";
@@ -25,7 +25,7 @@ pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// The listing part: our client page after page, beside programs that list.
+/// The listing: our client, compared with programs that list.
 async fn listings(bed: &TestBed) -> Result<Vec<Figure>> {
     let bucket = Bucket::new(Form::Flat, bed.scaled(1_000_000));
     let endpoint = bed.endpoint();
@@ -33,7 +33,7 @@ async fn listings(bed: &TestBed) -> Result<Vec<Figure>> {
     let mut rclone = Command::new("rclone");
     rclone.args(["lsf", "--config", "/dev/null", "--s3-provider", "Other", "--s3-list-version", "2"]);
     rclone.args(["--s3-access-key-id", "AKIABENCH", "--s3-secret-access-key", "bench", "--s3-endpoint", &endpoint]);
-    // A certificate bundle for AWS stops this version of rclone; here is no TLS.
+    // This version of rclone fails with a certificate bundle for AWS, which is not needed without TLS.
     rclone.arg(format!(":s3:{folder}")).env_remove("AWS_CA_BUNDLE");
     let mut s5cmd = Command::new("s5cmd");
     s5cmd.args(["--endpoint-url", &endpoint, "ls", &format!("s3://{folder}*")]);
@@ -55,7 +55,8 @@ async fn listings(bed: &TestBed) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// The whole import: Longshore with its defaults beside the loop, by insert and by `execute_values`.
+/// The whole import: Longshore with its defaults, compared with the loop, with single inserts and with
+/// `execute_values`.
 async fn imports(bed: &TestBed) -> Result<Vec<Figure>> {
     let python = Path::new(PYTHON);
     if !python.is_file() {

@@ -1,18 +1,17 @@
-//! Two sizes a factor of ten apart: what an object costs must not depend on how many there are, or what is measured on
-//! a small bucket says nothing of a large one.
+//! Two sizes a factor of ten apart: the cost of an object must not depend on the number of objects, or figures of a
+//! small bucket would not apply to a large one.
 
 use crate::deployment::CompletedSync;
 use crate::figure::{Figure, whole};
 use crate::usage::Seconds;
 
-/// How much more objects the larger size has.
+/// The factor between the two sizes.
 pub(super) const FACTOR: u64 = 10;
 
-/// The costs of both sizes agree within this factor. Half of the growth from one size to the other would already
-/// show: what is quadratic costs several times as much.
+/// The costs at both sizes must agree within this factor. Quadratic work would cost several times as much.
 const AGREEMENT: f64 = 1.2;
 
-/// What one size cost.
+/// The cost at one size.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
     pub(super) objects: u64,
@@ -29,7 +28,7 @@ impl Sample {
         seconds * 1e6 / self.objects as f64
     }
 
-    /// Processor time of an object without the object store's, in microseconds.
+    /// Processor time per object in microseconds, without the object store.
     fn micros(self) -> f64 {
         let Seconds { worker, scheduler, postgres, broker, .. } = self.cpu;
         self.per_object(worker + scheduler + postgres + broker)

@@ -1,7 +1,7 @@
-//! Buckets that hold nothing: their name says how many keys there are, of what form and how far away.
+//! Synthetic buckets: the name has the number and form of the keys, and the latency.
 //!
-//! Key `i` is made from `i` alone, in ascending order, so a bucket of many millions costs no memory and a page of
-//! it costs what it returns.
+//! Key `i` is computed from `i` alone, in ascending order, so a bucket with many millions of keys needs no memory, and
+//! a page costs only its own keys.
 
 use std::fmt;
 use std::io::Write;
@@ -121,7 +121,7 @@ fn scatter(number: u64) -> u64 {
     mixed ^ mixed >> 31
 }
 
-/// By hand: formatting would be most of a page's cost.
+/// Without `write!`, which would be most of the cost of a page.
 fn numbered(out: &mut Vec<u8>, before: &str, index: u64, after: &str) -> std::io::Result<()> {
     out.extend_from_slice(before.as_bytes());
     let at = out.len();
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_ascend_and_are_found_again() {
+    fn keys_ascend_and_are_found_by_range() {
         for (form, _) in Form::ALL {
             let bucket = Bucket::new(form, 20_000);
             let keys: Vec<String> = (0..bucket.count).map(|index| bucket.key(index)).collect();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_says_it_all() {
+    fn a_name_has_all_properties_of_a_bucket() {
         let bucket = Bucket::new(Form::Tasks, 50_000).list_ms(50).get_ms(10).put_ms(3);
         assert_eq!(bucket.to_string(), "tasks-50000-list50-get10-put3");
         assert_eq!(bucket.to_string().parse::<Bucket>().unwrap(), bucket);

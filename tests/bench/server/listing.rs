@@ -7,10 +7,10 @@ use super::bucket::Bucket;
 /// What `encoding-type=url` leaves as it is.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// Sorts after everything that starts with what stands before it.
+/// Appended to a prefix, it sorts after all keys with that prefix.
 const LAST: &str = "\u{10FFFF}";
 
-/// What is asked for.
+/// A listing request.
 #[derive(Debug, Default)]
 pub struct Query {
     prefix: String,
@@ -20,7 +20,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads the query part of a URI. What is not known changes nothing.
+    /// Reads the query of a URI and ignores unknown parameters.
     pub fn read(text: &str) -> Self {
         let mut query = Self { most: 1_000, ..Self::default() };
         for (name, value) in text.split('&').filter_map(|pair| pair.split_once('=')) {
@@ -29,7 +29,7 @@ impl Query {
                 "prefix" => query.prefix = value,
                 "delimiter" => query.delimiter = value,
                 "start-after" if query.after.is_empty() => query.after = value,
-                // Ours is a key, so a token continues wherever it comes from.
+                // A token is the key to continue after.
                 "continuation-token" => query.after = value,
                 "max-keys" => query.most = value.parse().unwrap_or(1_000).min(1_000),
                 _ => {}
@@ -39,7 +39,7 @@ impl Query {
     }
 }
 
-/// Writes the answer, and says how many keys and prefixes are in it.
+/// The answer, and the number of keys and prefixes in it.
 pub fn answer(bucket: &Bucket, name: &str, query: &Query) -> (Vec<u8>, u64) {
     let range = bucket.range(query.prefix.as_bytes(), query.after.as_bytes());
     let (mut index, mut entries, mut last) = (range.start, 0, String::new());
@@ -94,7 +94,7 @@ fn folder<'a>(key: &'a [u8], query: &Query) -> Option<&'a [u8]> {
     Some(&key[..from + at + delimiter.len()])
 }
 
-/// One key. No form of ours has a character that would have to be escaped.
+/// Writes one key. No form of keys needs escapes.
 fn object(key: &[u8], index: u64, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.extend_from_slice(b"<Contents><Key>");

@@ -1,6 +1,7 @@
-//! The object store of the bench: a process of its own that makes everything up as it is asked for.
+//! The synthetic object store of the bench, a separate process that generates all answers.
 //!
-//! It checks no signature and stores nothing: what is measured is the client. Latency is waited before an answer.
+//! It checks no signatures and stores no objects, because the bench measures the client. It delays answers by the
+//! latency of the bucket.
 
 pub mod bucket;
 pub mod listing;
@@ -25,13 +26,13 @@ use tokio::task::JoinSet;
 
 use bucket::Bucket;
 
-/// Where the counts are; no bucket has this name.
+/// The path of the counters; no bucket has this name.
 pub const COUNTS: &str = "/-/counts";
 
 /// The length of every object.
 const OBJECT_BYTES: usize = 1024;
 
-/// What was asked so far.
+/// Counters of requests.
 #[derive(Default)]
 struct State {
     lists: AtomicU64,
@@ -61,7 +62,7 @@ pub async fn serve(port: u16) -> Result<()> {
                 });
                 connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
-            // A connection that ended, in whatever way, is its client's matter.
+            // The end of a connection needs no action.
             Some(_) = connections.join_next() => {}
         }
     }

@@ -1,4 +1,5 @@
-//! Every answer that users make large is counted, also one of many small rows, and what is not shown is not done.
+//! Every large answer counts against the memory limit, also one of many small rows, and a change whose answer is
+//! refused does not happen.
 
 use longshore_tests::rig::{Rig, send_json, until};
 use serde_json::{Value, json};
@@ -7,14 +8,14 @@ use tokio::net::TcpStream;
 
 use super::{annotate, ids, insert, shown};
 
-/// A scheduler with 12 MiB for answers, of which a token has half.
+/// A scheduler with 12 MiB for answers; one token may use half of it.
 async fn small_rig() -> Rig {
     let rig = Rig::with().workers(0).env("LONGSHORE_API_MEMORY_MB", "16").env("LONGSHORE_SEND_SECONDS", "600");
     rig.start().await
 }
 
-/// A token and a connection that asked for a large task by it, reads nothing, and so holds the token's share: 30 MB are
-/// more than any socket takes.
+/// A token, and a connection that requested a large task with it and does not read. It uses the token's whole share,
+/// because 30 MB do not fit into socket buffers.
 async fn greedy(rig: &Rig, project: i64) -> (String, TcpStream) {
     let task = insert(rig, project, "SELECT jsonb_build_object('text', repeat('x', 30000000))").await;
     let path = format!("/api/tasks/{task}");
@@ -27,7 +28,7 @@ async fn greedy(rig: &Rig, project: i64) -> (String, TcpStream) {
     (token, stream)
 }
 
-/// Asks until there is no memory left for this token: what it holds is not given back.
+/// Repeats a request until it is refused because the token's share is used up.
 async fn until_refused(rig: &Rig, token: &str, method: &str, path: &str) {
     until("the token's share is held", || async {
         let (status, body) = send_json(rig.request(method, path).bearer_auth(token)).await;
@@ -37,8 +38,8 @@ async fn until_refused(rig: &Rig, token: &str, method: &str, path: &str) {
     .await;
 }
 
-/// Goal: rows without JSON count, too. Method: a task whose annotations print as nothing but `[]` in an answer of some
-/// megabytes, and a client that does not read it.
+/// Goal: rows without JSON count too. Method: a client that does not read a task of some megabytes whose annotations
+/// are all `[]`.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_of_many_small_rows_is_counted() {
     let rig = small_rig().await;
@@ -56,7 +57,7 @@ async fn an_answer_of_many_small_rows_is_counted() {
     assert!(whole.to_string().len() > 3_000_000, "{}", whole.to_string().len());
 
     let (token, _unread) = greedy(&rig, project).await;
-    // The list of annotations is shorter, so it is the last to be refused.
+    // The list of annotations is shorter, so it is refused last.
     until_refused(&rig, &token, "GET", &format!("/api/tasks/{task}/annotations")).await;
     until_refused(&rig, &token, "GET", &format!("/api/tasks/{task}")).await;
     until_refused(&rig, &token, "GET", &format!("/api/tasks?project={project}&fields=all")).await;
@@ -88,8 +89,8 @@ async fn a_task_above_16_mib_is_shown_without_its_results_and_its_annotations_by
     assert_eq!(second[0]["result"][0].as_str().map(str::len), Some(20_000_000));
 }
 
-/// Goal: what changes a sync is either done and told, or not done. Method: a sync with many tasks, and a token whose share
-/// is held.
+/// Goal: a change of a sync either happens and is answered, or does not happen. Method: a sync with many tasks, and a
+/// token whose share is used up.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sync_that_cannot_be_shown_is_neither_cancelled_nor_retried() {
     let rig = small_rig().await;
@@ -117,7 +118,7 @@ async fn a_sync_that_cannot_be_shown_is_neither_cancelled_nor_retried() {
     let retried = rig.post(&format!("/api/syncs/{sync}/retry"), json!({})).await;
     assert_eq!(retried["options"], cancelled["options"]);
 
-    // Events say how far it is, every second, and not what it was told.
+    // Events have the progress, not the options of the sync.
     let path = format!("/api/syncs/{sync}/events");
     let events = rig.request("GET", &path).bearer_auth(rig.token()).send().await.expect("a stream");
     let events = events.text().await.expect("it ends");
@@ -126,7 +127,7 @@ async fn a_sync_that_cannot_be_shown_is_neither_cancelled_nor_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_annotation_that_cannot_be_shown_is_not_made() {
+async fn an_annotation_that_cannot_be_shown_is_not_created() {
     let rig = small_rig().await;
     let project = rig.project().await;
     let task = insert(&rig, project, "SELECT '{}'").await;
@@ -134,7 +135,7 @@ async fn an_annotation_that_cannot_be_shown_is_not_made() {
     let path = format!("/api/tasks/{task}/annotations");
     let list = format!("/api/tasks?project={project}&page_size=1000");
     until_refused(&rig, &token, "GET", &list).await;
-    // Not counted as a body, twice 30 kB, and counted as an answer, three times.
+    // Too small to count as a body (twice 30 kB), but it counts as an answer (three times).
     let result = json!({"result": ["x".repeat(30_000)]});
     let post = rig.request("POST", &path).bearer_auth(&token).json(&result);
     let (status, body) = send_json(post).await;

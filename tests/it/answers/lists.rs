@@ -1,11 +1,11 @@
-//! Lists besides tasks: each ends where it would be too long, and says how to go on.
+//! Lists other than tasks: each ends before it becomes too long, and says how to continue.
 
 use longshore_tests::rig::{Rig, rows};
 use serde_json::{Value, json};
 
 use super::{annotate, ids, insert, shown};
 
-/// All rows of a list that names its next page by header `Link`, and how many answers that took.
+/// All rows of a list that names its next page in header `Link`, and the number of answers.
 async fn by_links(rig: &Rig, path: &str) -> (Vec<i64>, usize) {
     let (mut all, mut path, mut answers) = (Vec::new(), path.to_owned(), 0);
     loop {
@@ -28,7 +28,7 @@ async fn annotations_of_a_task_come_in_pages_of_16_mib() {
     for _ in 0..4 {
         all.push(annotate(&rig, task, "SELECT jsonb_build_array(repeat('x', 10000000))").await);
     }
-    // Six bytes each where they are printed, and one where they are stored.
+    // Each has six bytes when printed and one when stored.
     for _ in 0..6 {
         all.push(annotate(&rig, task, "SELECT jsonb_build_array(repeat(U&'\\0001', 2500000))").await);
     }
@@ -44,11 +44,11 @@ async fn annotations_of_a_task_come_in_pages_of_16_mib() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_without_page_numbers_go_on_by_a_link() {
+async fn lists_without_page_numbers_continue_with_a_link() {
     let rig = Rig::with().workers(0).start().await;
     let project = rig.project().await;
     let db = rig.database().await;
-    // As an older release took them.
+    // As an older release stored them.
     let storages = "INSERT INTO storages (project_id, kind, direction, description, settings)
                     SELECT $1, 's3', direction, repeat('d', 10000000), '{\"kind\": \"s3\", \"bucket\": \"b\"}'
                       FROM unnest('{import,import,import,import,export,export,export}'::text[]) direction RETURNING id";
@@ -74,7 +74,7 @@ async fn lists_without_page_numbers_go_on_by_a_link() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_with_a_next_id_end_early_and_numbered_pages_leave_out_what_does_not_fit() {
+async fn lists_end_early_or_leave_out_rows_that_do_not_fit() {
     let rig = Rig::with().workers(0).start().await;
     let project = rig.project().await;
     let db = rig.database().await;
@@ -142,7 +142,7 @@ async fn a_sync_that_was_split_a_thousand_times_shows_its_jobs_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_lists_show_is_limited_when_it_is_saved() {
+async fn fields_that_lists_show_are_limited_when_saved() {
     let rig = Rig::with().workers(0).start().await;
     rig.s3.create_bucket("pics");
     let project = rig.project().await;

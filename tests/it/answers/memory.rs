@@ -1,4 +1,4 @@
-//! What a scheduler holds, whatever is asked of it and whether or not the answers are read.
+//! The memory of a scheduler, whatever clients request and whether or not they read the answers.
 
 use longshore_tests::rig::{PATIENCE, Rig, send_json, until};
 use longshore_tests::usage::peak_mib;
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::{ANSWER, MIB, TEN_MEGABYTES, annotate, asked, insert};
 
-/// The peak of a scheduler with its defaults.
+/// Limit of the peak memory of a scheduler with default settings.
 const PEAK_MIB: u64 = 512;
 
 fn check_peak(rig: &Rig, after: &str) {
@@ -17,13 +17,13 @@ fn check_peak(rig: &Rig, after: &str) {
     assert!(peak < PEAK_MIB, "{peak} MiB after {after}");
 }
 
-/// Another token than the rig's.
+/// Creates another token.
 async fn token(rig: &Rig, name: &str, role: &str) -> String {
     let made = rig.post("/api/tokens", json!({"name": name, "role": role})).await;
     made["token"].as_str().expect("a token").to_owned()
 }
 
-/// A connection that asked for this and reads nothing.
+/// A connection that sent this request and does not read.
 async fn ask(rig: &Rig, path: &str, token: &str) -> TcpStream {
     let address = rig.url().strip_prefix("http://").expect("a plain URL").to_owned();
     let mut stream = TcpStream::connect(address).await.expect("a connection");
@@ -32,7 +32,7 @@ async fn ask(rig: &Rig, path: &str, token: &str) -> TcpStream {
     stream
 }
 
-/// The same once its answer has begun, with its status.
+/// The same after the answer has begun, with its status.
 async fn begun(rig: &Rig, path: &str, token: &str) -> (TcpStream, u16) {
     let mut stream = ask(rig, path, token).await;
     let mut start = [0; "HTTP/1.1 200".len()];
@@ -42,7 +42,7 @@ async fn begun(rig: &Rig, path: &str, token: &str) -> (TcpStream, u16) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scheduler_stays_below_512_mib_whatever_large_tasks_and_annotations_are_asked_for() {
+async fn a_scheduler_stays_below_512_mib_however_large_the_requested_tasks_and_annotations_are() {
     let rig = Rig::with().workers(0).start().await;
     let project = rig.project().await;
     let mut tasks = Vec::new();
@@ -68,11 +68,11 @@ async fn a_scheduler_stays_below_512_mib_whatever_large_tasks_and_annotations_ar
         }
         check_peak(&rig, &format!("8 clients at {path}"));
     }
-    // Without all fields nothing of the annotations is read.
+    // Without `fields=all` no annotation is read.
     let (_, list, _) = asked(&rig, &format!("/api/tasks?project={project}&after={}", annotated - 1)).await;
     assert!(list.len() < 10_000 && list.contains("\"annotations_ids\":\""), "{} bytes", list.len());
 
-    // The largest tasks that are shown at all, for two tokens.
+    // The largest tasks that are shown, for two tokens.
     let other = token(&rig, "other", "read").await;
     let largest = insert(&rig, project, "SELECT jsonb_build_object('text', repeat('x', 38000000))").await;
     let clients = (0..8).map(|n| {
@@ -83,7 +83,7 @@ async fn a_scheduler_stays_below_512_mib_whatever_large_tasks_and_annotations_ar
     assert!(statuses.contains(&200) && statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
     check_peak(&rig, "8 clients of two tokens at a task of 38 MB");
 
-    // Clients that read nothing but the start of their answers: by then those are made.
+    // Clients that read only the start of their answers, which are complete in memory then.
     let path = format!("/api/tasks?project={project}&page_size=1000");
     let silent = futures::future::join_all((0..8).map(|_| begun(&rig, &path, rig.token()))).await;
     let unread = silent.iter().filter(|(_, status)| *status == 200).count();
@@ -107,7 +107,7 @@ async fn a_client_that_does_not_read_is_disconnected_and_holds_the_share_of_its_
     let silent = futures::future::join_all((0..8).map(|_| begun(&rig, &path, &greedy))).await;
     let statuses: Vec<u16> = silent.iter().map(|(_, status)| *status).collect();
     assert!(statuses.contains(&200) && statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
-    // Its share is used up sooner or later, and only its own.
+    // Its share is used up at some point, but only its own.
     let by = async |token: &str| {
         let answer = rig.request("GET", &path).bearer_auth(token).send().await.expect("an answer");
         let retry = answer.headers().get("retry-after").cloned();
@@ -133,7 +133,7 @@ async fn a_client_that_does_not_read_is_disconnected_and_holds_the_share_of_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn documents_with_a_million_uris_are_refused_in_little_memory_while_others_are_served() {
+async fn documents_with_a_million_uris_are_refused_with_little_memory_while_others_are_served() {
     let rig = Rig::with().workers(0).start().await;
     let project = rig.project().await;
     let task = insert(&rig, project, "SELECT '{\"image\": \"s3://b/1\"}'").await;
@@ -143,7 +143,7 @@ async fn documents_with_a_million_uris_are_refused_in_little_memory_while_others
     let bodies = [
         (format!("{{\"task\": {task}, \"document\": [{}]}}", uris.join(",")), too_many),
         (format!("{{\"task\": {task}, \"document\": \"{}\"}}", html.join("")), too_many),
-        // The same few URIs a million times, escaped ones, and quotes that open and never close.
+        // The same few URIs a million times, escaped URIs, and quotes that never close.
         (format!("{{\"task\": {task}, \"document\": [{}]}}", vec!["\"s3://b/1\""; 1_000_000].join(",")), (200, None)),
         (format!("{{\"task\": {task}, \"document\": [\"{}\"]}}", "\\u0073\\u0033://".repeat(900_000)), (200, None)),
         (format!("{{\"task\": {task}, \"document\": [\"{}\"]}}", "url(s3:// '\\\"".repeat(1_000_000)), (200, None)),

@@ -1,4 +1,4 @@
-//! Settings are tried before they are kept: what cannot work is refused by field, in words that help.
+//! Connections are checked before settings are saved: invalid settings are refused with the field and advice.
 
 use longshore_local::s3::{Fault, Op, S3ErrorCode};
 use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY};
@@ -86,7 +86,7 @@ async fn a_wrong_field_is_named_with_its_message_on_every_route_that_takes_it() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_fails_says_why_and_for_which_field() {
+async fn a_failed_connection_names_the_reason_and_the_field() {
     let (rig, good) = with_bucket().await;
     let closed = format!("http://127.0.0.1:{}", longshore_local::ports::free().expect("a port"));
     let cases = [
@@ -106,7 +106,7 @@ async fn a_connection_that_fails_says_why_and_for_which_field() {
         }
     }
 
-    // Reading is all an import needs, and writing all an export needs.
+    // An import needs only reading, an export only writing.
     rig.s3.fail(Op::Put, Fault::Error(S3ErrorCode::AccessDenied));
     assert_eq!(text(&rig, "POST", "/api/storages/s3/validate", Some(&good)).await.0, 200);
     let path = "/api/storages/export/s3/validate";
@@ -118,7 +118,7 @@ async fn a_connection_that_fails_says_why_and_for_which_field() {
     assert_eq!(text(&rig, "POST", path, Some(&good)).await.0, 200);
 
     assert_eq!(rig.get("/api/storages").await, json!([]), "nothing was stored");
-    assert!(rig.s3.objects("pics").is_empty(), "what was written as a trial is gone");
+    assert!(rig.s3.objects("pics").is_empty(), "the test object is deleted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +142,7 @@ async fn an_address_that_the_operator_does_not_allow_is_forbidden() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn validate_with_an_id_takes_the_stored_secrets_and_changes_nothing() {
+async fn validation_with_an_id_uses_the_stored_secrets_and_changes_nothing() {
     let (rig, good) = with_bucket().await;
     rig.s3.create_bucket("others");
     let settings = json!({"title": "T", "presign": false, "synchronizable": false});
@@ -168,7 +168,7 @@ async fn validate_with_an_id_takes_the_stored_secrets_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preview_shows_what_a_sync_takes_and_what_it_skips_by_which_rule() {
+async fn a_preview_shows_which_keys_a_sync_imports_and_why_it_skips_others() {
     let (rig, good) = with_bucket().await;
     let keys = ["a/1.json", "a/2.txt", "a/dir/", "a/sub/3.json", "a/z.json", "b.json"];
     rig.s3.put_many("pics", keys.map(|key| (key, "four")));

@@ -1,4 +1,4 @@
-//! Storages as rows: what is shown, what a request changes, what deletion leaves.
+//! Storages in the API: fields, changes and deletion.
 
 use longshore_local::s3::{AccessKey, Op, Options, S3Server};
 use longshore_tests::oracle::one_each;
@@ -10,7 +10,7 @@ use super::{refused, text};
 /// Shows a storage, given its id, project, time of creation and endpoint.
 type Show = fn(i64, i64, &str, &str) -> Value;
 
-/// An import storage of which a client sent no more than it must, as Label Studio shows it.
+/// An import storage that was created with the required fields only, as Label Studio shows it.
 fn import(id: i64, project: i64, created_at: &str, endpoint: &str) -> Value {
     json!({
         "id": id, "type": "s3", "synchronizable": true, "presign": true, "last_sync": null, "last_sync_count": null,
@@ -38,7 +38,7 @@ async fn called(rig: &Rig, method: &str, path: &str, sent: Option<&Value>) -> (u
     (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}")))
 }
 
-/// No more than a request must bring, and how to reach the rig's server.
+/// The required fields, and the rig's server.
 fn least(rig: &Rig, project: i64) -> Value {
     json!({
         "project": project, "bucket": "pics", "s3_endpoint": rig.s3.endpoint(),
@@ -56,7 +56,7 @@ async fn a_storage_has_label_studios_fields_and_defaults_on_every_route() {
         let (status, body) = called(&rig, "POST", &collection, Some(&least(&rig, project))).await;
         assert_eq!(status, 201, "{body}");
         let (id, created_at) = (body["id"].as_i64().expect("an id"), body["created_at"].as_str().expect("a time"));
-        // Such as 2026-01-31T12:34:56.789012Z.
+        // For example 2026-01-31T12:34:56.789012Z.
         assert!(created_at.len() == 27 && created_at.ends_with('Z') && &created_at[19..20] == ".", "{created_at}");
         let shown = show(id, project, created_at, &rig.s3.endpoint());
         assert_eq!(body, shown);
@@ -93,7 +93,7 @@ async fn a_storage_has_label_studios_fields_and_defaults_on_every_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_makes_a_storage_too() {
+async fn a_form_also_creates_a_storage() {
     let rig = Rig::with().workers(0).start().await;
     rig.s3.create_bucket("pics");
     let form = format!(
@@ -186,7 +186,7 @@ async fn a_change_of_what_another_request_has_changed_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_put_takes_the_defaults_for_what_it_does_not_send_but_keeps_the_secrets() {
+async fn a_put_resets_missing_fields_to_defaults_but_keeps_the_secrets() {
     let rig = Rig::with().workers(0).start().await;
     rig.s3.create_bucket("pics");
     rig.s3.create_bucket("others");
@@ -208,7 +208,7 @@ async fn a_put_takes_the_defaults_for_what_it_does_not_send_but_keeps_the_secret
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_host_is_shown_of_a_sync_is_not_for_clients_to_write() {
+async fn clients_cannot_write_the_sync_fields_of_a_storage() {
     let rig = Rig::with().workers(0).start().await;
     rig.s3.create_bucket("pics");
     let project = rig.project().await;

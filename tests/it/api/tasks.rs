@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{refused, text};
 
-/// A rig with a project of five tasks from a storage; gives the project and the ids of the tasks.
+/// A rig with a project of five tasks from a storage. Returns the project and the IDs of the tasks.
 async fn with_tasks() -> (Rig, i64, Vec<i64>) {
     let rig = Rig::with().workers(0).start().await;
     let project = rig.project().await;
@@ -48,7 +48,7 @@ async fn tasks_are_listed_by_project_and_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_in_order_begin_where_the_one_before_ended_and_many_tasks_are_estimated() {
+async fn pages_in_order_use_cursors_and_large_totals_are_estimated() {
     let (rig, project, ids) = with_tasks().await;
     let page = async |query: String| {
         let list = rig.get(&format!("/api/tasks?project={project}&page_size=2&{query}")).await;

@@ -1,4 +1,4 @@
-//! What every kind does, and what signed URLs read, on a server that checks signatures.
+//! The conformance suite and presigned URLs, on a server that checks signatures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use longshore_tests::rig::until;
 use prometheus::Registry;
 use serde_json::json;
 
-use super::front::{Ask, Front};
+use super::fault_proxy::{FaultProxy, RequestKind};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -48,7 +48,7 @@ async fn azure_does_what_every_kind_does_on_azurite() {
 }
 
 #[tokio::test]
-async fn an_odd_key_is_written_as_it_is_to_azure_or_not_at_all() {
+async fn an_odd_key_is_written_to_azure_unchanged_or_refused() {
     let azurite = Azurite::shared().await;
     let container = azurite.create_container("odd").await;
     let storage = open(&azurite.endpoint(), &container);
@@ -66,7 +66,7 @@ async fn an_odd_key_is_written_as_it_is_to_azure_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_signed_url_reads_every_odd_key_from_azure() {
+async fn a_presigned_url_reads_every_odd_key_from_azure() {
     let azurite = Azurite::shared().await;
     let container = azurite.create_container("urls").await;
     let keys: Vec<String> = odd_keys("").into_iter().filter(|key| Azurite::holds(key)).collect();
@@ -80,7 +80,7 @@ async fn a_signed_url_reads_every_odd_key_from_azure() {
 }
 
 #[tokio::test]
-async fn a_signed_url_of_azure_reads_nothing_but_what_it_was_signed_for() {
+async fn a_presigned_url_of_azure_reads_only_its_own_object() {
     let azurite = Azurite::shared().await;
     let (container, others) = (azurite.create_container("mine").await, azurite.create_container("others").await);
     azurite.put(&container, "mine+1", b"mine").await;
@@ -121,7 +121,7 @@ fn replaced(url: &str, part: &str, other: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_signed_url_of_azure_ends_with_its_time() {
+async fn a_presigned_url_of_azure_expires() {
     let azurite = Azurite::shared().await;
     let container = azurite.create_container("time").await;
     azurite.put(&container, "key", b"content").await;
@@ -138,7 +138,7 @@ async fn a_signed_url_of_azure_ends_with_its_time() {
 }
 
 #[tokio::test]
-async fn a_blob_is_streamed_from_azure_whole_and_in_part() {
+async fn a_blob_is_streamed_from_azure_whole_and_by_byte_range() {
     use futures::TryStreamExt;
     let azurite = Azurite::shared().await;
     let container = azurite.create_container("stream").await;
@@ -162,12 +162,12 @@ async fn a_blob_is_streamed_from_azure_whole_and_in_part() {
 }
 
 #[tokio::test]
-async fn a_page_of_azure_goes_on_at_the_last_name_and_not_with_a_marker() {
+async fn an_azure_page_continues_after_the_last_name_instead_of_a_marker() {
     let azurite = Azurite::shared().await;
     let container = azurite.create_container("cursor").await;
     let keys: Vec<String> = (0..5).map(|n| format!("{n}")).collect();
     azurite.put_many(&container, &keys).await;
-    let front = Front::start(azurite.address()).await;
+    let front = FaultProxy::start(azurite.address()).await;
     let storage = open(&front.endpoint(), &container);
     let page = |cursor: Option<&'static str>| {
         let storage = Arc::clone(&storage);
@@ -179,6 +179,6 @@ async fn a_page_of_azure_goes_on_at_the_last_name_and_not_with_a_marker() {
     azurite.delete(&container, "1").await;
     let second = page(Some("1")).await;
     assert_eq!(second.objects.iter().map(|listed| listed.key()).collect::<Vec<_>>(), ["2", "3"]);
-    let last = &front.calls(Ask::List)[1].target;
+    let last = &front.calls(RequestKind::List)[1].target;
     assert!(last.contains("startFrom=1") && !last.contains("marker="), "{last}");
 }

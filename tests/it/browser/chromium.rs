@@ -1,4 +1,4 @@
-//! A headless Chromium that opens one page from a server of the test's own and says what it saw.
+//! A headless Chromium that opens one page of a test server and reports what it shows.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 
 const PAGE: &str = include_str!("../../browser/page.html");
 
-/// The browser asks nobody but the test, needs no screen, and plays without a click.
+/// The browser connects only to the test, needs no screen, and plays sounds without a click.
 const FLAGS: &[&str] = &[
     "--headless=new",
     "--no-sandbox",
@@ -35,13 +35,13 @@ const FLAGS: &[&str] = &[
     "--autoplay-policy=no-user-gesture-required",
 ];
 
-/// The site of the page: an origin of its own.
+/// The site of the page, with its own origin.
 pub(super) struct Site {
     listener: TcpListener,
 }
 
 /// What the page fetches and what it reports.
-struct Talk {
+struct PageState {
     wanted: String,
     shown: Mutex<Option<oneshot::Sender<Value>>>,
 }
@@ -55,10 +55,10 @@ impl Site {
         format!("http://{}", self.listener.local_addr().expect("an address"))
     }
 
-    /// Opens the page in a browser and gives what it saw of each thing that it was to show.
+    /// Opens the page in a browser and returns a report for each item that it was to show.
     pub(super) async fn show(&self, folder: &Path, wanted: &Value) -> Vec<Value> {
         let (sender, shown) = oneshot::channel();
-        let talk = Arc::new(Talk { wanted: wanted.to_string(), shown: Mutex::new(Some(sender)) });
+        let talk = Arc::new(PageState { wanted: wanted.to_string(), shown: Mutex::new(Some(sender)) });
         let mut browser = Command::new("chromium")
             .args(FLAGS)
             .arg(format!("--user-data-dir={}", folder.join(format!("chromium-{}", uuid::Uuid::new_v4())).display()))
@@ -78,7 +78,7 @@ impl Site {
         shown.as_array().expect("a list").clone()
     }
 
-    async fn serve(&self, talk: &Arc<Talk>) {
+    async fn serve(&self, talk: &Arc<PageState>) {
         let mut connections = tokio::task::JoinSet::new();
         loop {
             let (stream, _) = self.listener.accept().await.expect("a connection");
@@ -89,13 +89,13 @@ impl Site {
     }
 }
 
-async fn answer(talk: Arc<Talk>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(talk: Arc<PageState>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (kind, body) = match request.uri().path() {
         "/" => ("text/html", PAGE.to_owned()),
         "/wanted" => ("application/json", talk.wanted.clone()),
         "/shown" => {
             let body = request.into_body().collect().await.expect("a report").to_bytes();
-            let sender = talk.shown.lock().expect("nobody panicked").take();
+            let sender = talk.shown.lock().expect("the lock is not poisoned").take();
             let report = serde_json::from_slice(&body).expect("JSON");
             sender.expect("one report").send(report).expect("the test waits");
             ("text/plain", String::new())

@@ -1,4 +1,4 @@
-//! The adapter alone, before the front that checks what Google would check.
+//! The storage adapter alone, with the proxy that checks what Google would check.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +66,7 @@ async fn gcs_does_what_every_kind_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gcs_does_what_every_kind_does_where_pages_are_shorter_than_asked_for() {
+async fn gcs_does_what_every_kind_does_with_shorter_pages_than_requested() {
     let gcs = Gcs::start().await;
     gcs.create_bucket("own").await;
     gcs.set_page(2);
@@ -77,7 +77,7 @@ async fn gcs_does_what_every_kind_does_where_pages_are_shorter_than_asked_for() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_odd_key_is_written_as_it_is_and_its_signed_url_reads_it() {
+async fn an_odd_key_is_written_unchanged_and_its_presigned_url_reads_it() {
     let gcs = Gcs::start().await;
     gcs.create_bucket("odd").await;
     let storage = open(&gcs, "odd", &gcs.key_file());
@@ -86,7 +86,7 @@ async fn an_odd_key_is_written_as_it_is_and_its_signed_url_reads_it() {
         let put = storage.put(key, Bytes::from(key.clone()), &PutOptions::default()).await;
         put.unwrap_or_else(|error| panic!("put of {key:?}: {error:?}"));
     }
-    // What the server holds, and not what the storage says that it holds.
+    // The content of the server, not what the storage says about it.
     assert_eq!(gcs.keys("odd").await, wanted);
     for key in &wanted {
         let url = storage.presign(key, HOUR).await.unwrap_or_else(|error| panic!("presign of {key:?}: {error:?}"));
@@ -96,7 +96,7 @@ async fn an_odd_key_is_written_as_it_is_and_its_signed_url_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signed_url_reads_nothing_but_what_it_was_signed_for() {
+async fn a_presigned_url_reads_only_its_own_object() {
     let gcs = Gcs::start().await;
     for bucket in ["bucket", "others"] {
         gcs.create_bucket(bucket).await;
@@ -107,7 +107,7 @@ async fn a_signed_url_reads_nothing_but_what_it_was_signed_for() {
     let storage = open(&gcs, "bucket", &gcs.key_file());
     gcs.clear();
     let url = storage.presign("mine+1", HOUR).await.expect("a URL").expose().to_owned();
-    assert!(gcs.calls().is_empty(), "signing asks nobody");
+    assert!(gcs.calls().is_empty(), "signing sends no request");
     assert_eq!(raw_http::get(&url).await.text(), "bucket");
 
     let (unsigned, signature) = url.split_once("X-Goog-Signature=").expect("a signature");
@@ -139,7 +139,7 @@ fn replaced(url: &str, part: &str, other: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signed_url_ends_with_its_time_which_is_seven_days_at_most() {
+async fn a_presigned_url_expires_after_at_most_seven_days() {
     let gcs = Gcs::start().await;
     gcs.create_bucket("bucket").await;
     gcs.put("bucket", "key", b"content").await;
@@ -177,7 +177,7 @@ async fn one_token_serves_all_storages_of_an_account_until_it_is_revoked() {
     assert_eq!(open("one").get("key", None, 100).await.expect("a get").bytes, "content");
     assert_eq!((gcs.count(Op::Token), gcs.count(Op::Get)), (1, 2));
 
-    // A token that is refused although it is fresh is not asked for for ever.
+    // After a new token is refused, the adapter does not request more tokens without end.
     gcs.clear();
     gcs.fail(Op::Get, 1..=usize::MAX, Fault::Status(401, "authError", None));
     let error = open("one").get("key", None, 100).await.expect_err("no rights at all");
@@ -191,7 +191,7 @@ async fn the_token_server_of_a_key_file_is_reached_only_where_the_operator_allow
     gcs.create_bucket("bucket").await;
     let port = gcs.endpoint().rsplit(':').next().expect("a port");
     let mut file = gcs.key_file();
-    // What stands in the file is the user's: the allowed bucket's server is no door to others.
+    // The user controls the key file: an allowed storage server must not open other addresses.
     for host in ["localhost", "127.0.0.2", "2130706434", "[::ffff:127.0.0.2]", "169.254.169.254", "10.1.2.3"] {
         file["token_uri"] = format!("http://{host}:{port}/token").into();
         let storage = open_in(&stores(&gcs, "127.0.0.1/32"), "bucket", &file);
@@ -203,7 +203,7 @@ async fn the_token_server_of_a_key_file_is_reached_only_where_the_operator_allow
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_reads_and_writes_but_signs_no_urls() {
+async fn user_credentials_read_and_write_but_sign_no_urls() {
     let gcs = Gcs::start().await;
     gcs.create_bucket("bucket").await;
     let storage = open(&gcs, "bucket", &gcs.user_credentials_file());
@@ -219,7 +219,7 @@ async fn a_person_reads_and_writes_but_signs_no_urls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_bucket_is_told_from_a_missing_object() {
+async fn a_missing_bucket_is_distinguished_from_a_missing_object() {
     let gcs = Gcs::start().await;
     gcs.create_bucket("bucket").await;
     let (here, gone) = (open(&gcs, "bucket", &gcs.key_file()), open(&gcs, "no-bucket", &gcs.key_file()));
@@ -243,7 +243,7 @@ async fn a_missing_bucket_is_told_from_a_missing_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_probe_asks_for_no_more_than_its_use_needs() {
+async fn a_probe_needs_only_the_rights_of_its_storage() {
     let gcs = Gcs::start().await;
     gcs.create_bucket("bucket").await;
     for (rights, read, write) in [
@@ -261,6 +261,6 @@ async fn a_probe_asks_for_no_more_than_its_use_needs() {
             }
         }
     }
-    // Who may not delete leaves the trial behind; who may does not.
+    // Without the right to delete, the test object stays; with it, the object is removed.
     assert_eq!(gcs.keys("bucket").await.len(), 1);
 }

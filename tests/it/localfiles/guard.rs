@@ -1,4 +1,4 @@
-//! Nothing outside the document root is ever read, written or named.
+//! Longshore never reads, writes or names a file outside the document root.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -65,7 +65,7 @@ async fn a_folder_that_may_not_be_a_storage_is_refused_with_a_reason() {
     assert_eq!(fs::read_dir(root.path("pics")).expect("a folder").count(), 0, "trials leave nothing");
     fs::remove_dir(&sibling).expect("it was there");
 
-    // Where the operator has opened nothing, the reasons before that come first.
+    // If the operator has not enabled local files, faults of the path are reported first.
     let closed = Rig::with().workers(0).env("LOCAL_FILES_DOCUMENT_ROOT", root.0.display().to_string()).start().await;
     let project = closed.project().await;
     for (folder, code) in [("pics", "local_files_disabled"), ("missing", "no_such_folder"), ("link", "outside_root")] {
@@ -76,7 +76,7 @@ async fn a_folder_that_may_not_be_a_storage_is_refused_with_a_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_plain_file_below_the_root_is_set_aside_and_never_opened() {
+async fn anything_but_a_regular_file_below_the_root_is_quarantined_and_never_opened() {
     let (root, outside) = (Root::new(), Root::new());
     let rig = root.rig().await;
     outside.write("secret.json", r#"{"secret": 1}"#);
@@ -89,7 +89,7 @@ async fn what_is_no_plain_file_below_the_root_is_set_aside_and_never_opened() {
     link("nowhere.json", "5-nowhere.json");
     link(&outside.path(""), "6-folder-outside");
     link(".", "7-loop");
-    // Whoever opened this for reading would wait for ever.
+    // A reader of this pipe would wait without end.
     nix::unistd::mkfifo(Path::new(&root.path("tasks/8-pipe.json")), nix::sys::stat::Mode::from_bits_truncate(0o600))
         .expect("a pipe");
     fs::write(Path::new(&root.path("tasks")).join(OsStr::from_bytes(b"9-\xff.json")), "{}").expect("a file");
@@ -115,7 +115,7 @@ async fn what_is_no_plain_file_below_the_root_is_set_aside_and_never_opened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_planted_after_the_storage_was_saved_leads_nowhere() {
+async fn a_link_created_after_the_storage_was_saved_is_not_followed() {
     let (root, outside) = (Root::new(), Root::new());
     let rig = root.rig().await;
     outside.write("1.json", r#"{"secret": 1}"#);
@@ -171,14 +171,14 @@ async fn no_key_leads_out_of_the_folder() {
     for key in keys.iter().filter(|key| **key != root.path("pics/file-out")) {
         assert!(storage.put(key, Bytes::from_static(b"x"), &PutOptions::default()).await.is_err(), "put of {key:?}");
     }
-    // Where a link is in the way of a file, the link is replaced and not followed.
+    // A link in the place of a file is replaced, not followed.
     let link = root.path("pics/file-out");
     storage.put(&link, Bytes::from_static(b"new"), &PutOptions::default()).await.expect("a put");
     assert_eq!(
         (fs::read(&link).expect("a file"), fs::read(&secret).expect("a file")),
         (b"new".into(), b"secret".into())
     );
-    // There is no such file: a folder that is a link is none.
+    // The file does not count, because its folder is a link.
     storage.delete(&root.path("pics/out/secret")).await.expect("nothing to delete");
     assert_eq!(fs::read(&secret).expect("a file"), b"secret");
     for prefix in [outside.path(""), root.path("pics/../other/"), root.path("pics/out/"), "/".to_owned(), String::new()]

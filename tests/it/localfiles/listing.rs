@@ -1,4 +1,4 @@
-//! Listings of folders: every key once, in the order of their bytes, however names sort within folders.
+//! Listings of folders: every key once, in byte order, however names sort within folders.
 
 use std::fs;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use longshore_storage::{
 
 use super::Root;
 
-/// A storage of local files whose keys leave out where its folder lies.
-struct Below {
+/// A storage of local files whose keys are relative to its folder.
+struct RelativeKeys {
     folder: String,
     inner: Arc<dyn Storage>,
 }
 
-impl Below {
+impl RelativeKeys {
     fn whole(&self, key: &str) -> String {
         format!("{}{key}", self.folder)
     }
@@ -31,7 +31,7 @@ impl Below {
 }
 
 #[async_trait]
-impl Storage for Below {
+impl Storage for RelativeKeys {
     async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError> {
         let prefix = self.whole(request.prefix);
         let (after, cursor) = (request.after.map(|key| self.whole(key)), request.cursor.map(|key| self.whole(key)));
@@ -94,7 +94,7 @@ fn holds(key: &str) -> bool {
 async fn local_files_do_what_every_kind_does() {
     let root = Root::new();
     fs::create_dir(root.path("all")).expect("a folder");
-    let storage = Below { folder: root.path("all/"), inner: root.open("all") };
+    let storage = RelativeKeys { folder: root.path("all/"), inner: root.open("all") };
     conformance::all(&Subject { storage: &storage, seed: None, holds }).await;
 }
 
@@ -138,7 +138,7 @@ async fn folders_sort_among_files_as_their_keys_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_goes_on_whatever_is_made_and_removed_meanwhile() {
+async fn a_listing_continues_while_files_are_created_and_removed() {
     let root = Root::new();
     for n in 0..50 {
         root.write(&format!("tree/{}/{n:02}", n / 10), "x");
@@ -147,7 +147,7 @@ async fn a_listing_goes_on_whatever_is_made_and_removed_meanwhile() {
     let request = ListRequest { prefix: &prefix, limit: 15, ..ListRequest::default() };
     let first = storage.list_page(request).await.expect("a page");
     assert_eq!(first.objects.len(), 15);
-    // Folders at hand and ahead go away; another takes the name of a file.
+    // The current and later folders are removed; a new folder takes the name of a file.
     fs::remove_dir_all(root.path("tree/1")).expect("it was there");
     fs::remove_dir_all(root.path("tree/3")).expect("it was there");
     fs::write(root.path("tree/3"), "a file now").expect("a file");

@@ -1,4 +1,4 @@
-//! Redis servers as they are guarded: by passwords, users, certificates, and our own guard of addresses.
+//! Access to Redis servers: passwords, users, certificates, and Longshore's allowed endpoints.
 
 use longshore_storage::{ErrorKind, ListRequest};
 use longshore_tests::oracle::one_each;
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::{EXPORT, IMPORT, create, open, run, set, settings};
 
-/// Tries settings out, and gives the code and the fields that are blamed.
+/// Validates settings, and returns the code and the reported fields.
 async fn refused(rig: &Rig, path: &str, settings: Value) -> (u16, String, Vec<String>) {
     let (status, body) = rig.call("POST", &format!("{path}/validate"), Some(settings.clone())).await;
     let fields = body["validation_errors"].as_object().map(|fields| fields.keys().cloned().collect());
@@ -18,13 +18,13 @@ async fn refused(rig: &Rig, path: &str, settings: Value) -> (u16, String, Vec<St
     (status, body["code"].as_str().unwrap_or_default().to_owned(), fields.unwrap_or_default())
 }
 
-/// The port of a server that speaks another language.
+/// The port of a server with another protocol.
 async fn no_redis() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            // What is not read when a connection ends takes the answer with it.
+            // Read the request first: closing a socket with unread bytes would also discard the answer.
             let asked = stream.read(&mut [0; 1024]).await.expect("somebody asks");
             assert!(asked > 0, "somebody asks");
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("somebody listens");
@@ -34,7 +34,7 @@ async fn no_redis() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_redis_is_said_by_a_code_and_for_a_field() {
+async fn redis_faults_are_reported_with_a_code_and_a_field() {
     let server = RedisServer::start().await;
     let authority = server.authority().display().to_string();
     let rig = Rig::with().workers(0).env("SSL_CERT_FILE", authority).start().await;
@@ -48,7 +48,7 @@ async fn what_is_wrong_with_a_redis_is_said_by_a_code_and_for_a_field() {
     let cases = [
         (IMPORT, json!({"password": "wrong"}), "wrong_password", "password"),
         (IMPORT, json!({"password": ""}), "wrong_password", "password"),
-        (IMPORT, json!({"username": "nobody"}), "wrong_password", "password"),
+        (IMPORT, json!({"username": "unknown"}), "wrong_password", "password"),
         (IMPORT, json!({"db": 99}), "validation_error", "db"),
         (IMPORT, json!({"port": closed}), "unreachable", "host"),
         (IMPORT, json!({"host": "no-such-host.invalid"}), "unreachable", "host"),
@@ -60,8 +60,8 @@ async fn what_is_wrong_with_a_redis_is_said_by_a_code_and_for_a_field() {
         (EXPORT, reader("tasks:"), "access_denied", "non_field_errors"),
     ];
     for (path, own, code, field) in cases {
-        let said = refused(&rig, path, settings(&server, project, own.clone())).await;
-        assert_eq!(said, (400, code.to_owned(), vec![field.to_owned()]), "{path}: {own}");
+        let output = refused(&rig, path, settings(&server, project, own.clone())).await;
+        assert_eq!(output, (400, code.to_owned(), vec![field.to_owned()]), "{path}: {own}");
     }
     let user = |name: &str, path: &str| json!({"username": name, "password": "pw", "path": path});
     let good = [
@@ -76,15 +76,15 @@ async fn what_is_wrong_with_a_redis_is_said_by_a_code_and_for_a_field() {
         let (status, body) = rig.call("POST", &format!("{path}/validate"), Some(settings(&server, project, own))).await;
         assert_eq!(status, 200, "{body}");
     }
-    // A connection that was let in does not vouch for a password that is tried later.
-    let said = refused(&rig, IMPORT, settings(&server, project, json!({"password": "wrong"}))).await;
-    assert_eq!(said.1, "wrong_password");
+    // An authenticated connection must not be used for a later check of another password.
+    let output = refused(&rig, IMPORT, settings(&server, project, json!({"password": "wrong"}))).await;
+    assert_eq!(output.1, "wrong_password");
     for db in [0, 2] {
         let mut db = server.db(db).await;
         let left: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut db).await.expect("keys");
-        // The writer may not delete: what it tried ends by itself.
+        // The writer may not delete: its test key expires by itself.
         for key in left {
-            assert!(key.starts_with("done:.longshore-probe-"), "what was written as a trial is gone: {key}");
+            assert!(key.starts_with("done:.longshore-probe-"), "the test object is deleted: {key}");
             let lasts: i64 = redis::cmd("TTL").arg(&key).query_async(&mut db).await.expect("an end");
             assert!((0..=60).contains(&lasts), "{key} ends in {lasts} s");
         }
@@ -93,7 +93,7 @@ async fn what_is_wrong_with_a_redis_is_said_by_a_code_and_for_a_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_acl_user_imports_over_tls_without_any_right_to_more() {
+async fn an_acl_user_with_minimal_rights_imports_over_tls() {
     let server = RedisServer::start().await;
     let authority = server.authority().display().to_string();
     let rig = Rig::with().env("SSL_CERT_FILE", authority).start().await;
@@ -113,7 +113,7 @@ async fn an_acl_user_imports_over_tls_without_any_right_to_more() {
     rig.check_import(&storage, &sync, &expected, &[]).await;
     rig.check_first_counts(&sync, &expected, 0);
 
-    // Keys that the user may not read are set aside, one by one.
+    // Keys that the user may not read are quarantined one by one.
     run(&mut db, "ACL SETUSER reader resetkeys ~tasks:1*").await;
     set(&mut db, "tasks:1new", "{}").await;
     set(&mut db, "tasks:2new", "{}").await;
@@ -142,18 +142,18 @@ async fn a_redis_on_an_address_that_the_operator_does_not_allow_is_never_reached
     ];
     for host in hosts {
         for path in [IMPORT, EXPORT] {
-            let said = refused(&rig, path, settings(&server, project, json!({"host": host}))).await;
-            assert_eq!(said, (403, "blocked_address".to_owned(), vec!["host".to_owned()]), "{host}");
+            let output = refused(&rig, path, settings(&server, project, json!({"host": host}))).await;
+            assert_eq!(output, (403, "blocked_address".to_owned(), vec!["host".to_owned()]), "{host}");
         }
     }
     let mut db = server.db(0).await;
-    let told: String = redis::cmd("INFO").arg("stats").query_async(&mut db).await.expect("counters");
-    let connections = told.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    let report: String = redis::cmd("INFO").arg("stats").query_async(&mut db).await.expect("counters");
+    let connections = report.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
     let connections: u32 = connections.and_then(|count| count.trim().parse().ok()).expect("a counter");
-    // Those of the test itself: each try until the server answered, and this one.
+    // Connections of the test itself: one per attempt until the server answered, and this one.
     let storage = open(&server, 0, "192.0.2.0/24");
     let error = storage.list_page(ListRequest { limit: 1, ..ListRequest::default() }).await.expect_err("blocked");
     assert_eq!((error.kind, error.reason.as_str()), (ErrorKind::Invalid, "blocked_address"));
-    let told: String = redis::cmd("INFO").arg("stats").query_async(&mut db).await.expect("counters");
-    assert!(told.contains(&format!("total_connections_received:{connections}\r\n")), "{told}");
+    let report: String = redis::cmd("INFO").arg("stats").query_async(&mut db).await.expect("counters");
+    assert!(report.contains(&format!("total_connections_received:{connections}\r\n")), "{report}");
 }

@@ -1,14 +1,14 @@
-//! Redis servers that die, stall and repeat themselves in the middle of a sync.
+//! Redis servers that die, stall or repeat keys in the middle of a sync.
 
 use longshore_tests::oracle::one_each;
-use longshore_tests::proxy::{Mode, Proxy, Direction};
+use longshore_tests::proxy::{Direction, Mode, Proxy};
 use longshore_tests::redis::{RedisServer, ScriptedRedis};
 use longshore_tests::rig::{Rig, until};
 use serde_json::{Value, json};
 
 use super::{IMPORT, create, set, settings};
 
-/// Waits until a job of a sync is put aside for later.
+/// Waits until a job of a sync waits for a retry.
 async fn until_put_aside(rig: &Rig, sync: i64) {
     until("the job is put aside", async || {
         let job = rig.get(&format!("/api/syncs/{sync}")).await["jobs"][0].clone();
@@ -27,7 +27,7 @@ async fn filled(keys: usize) -> RedisServer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_killed_in_mid_sync_costs_nothing_but_time() {
+async fn a_server_killed_in_mid_sync_only_delays_the_sync() {
     let server = filled(3_500).await;
     let rig = Rig::with().env("LONGSHORE_STORAGE_PATIENCE_SECONDS", "2").start().await;
     let storage = create(&rig, IMPORT, settings(&server, rig.project().await, json!({"path": "tasks:"}))).await;
@@ -39,7 +39,7 @@ async fn a_server_that_is_killed_in_mid_sync_costs_nothing_but_time() {
     server.kill().await;
     tasks.release().await;
     until_put_aside(&rig, sync).await;
-    // Another run of the server: where the old one had come to means nothing to it.
+    // The server was restarted, so the cursor of the old one has no meaning.
     server.revive().await;
     rig.make_due(sync).await;
     let ended = rig.ended(sync).await;
@@ -53,7 +53,7 @@ async fn a_server_that_is_killed_in_mid_sync_costs_nothing_but_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_outlives_every_fault_of_its_connection_to_redis() {
+async fn a_worker_survives_every_fault_of_its_connection_to_redis() {
     let server = filled(2_500).await;
     let link = Proxy::start(([127, 0, 0, 1], server.port).into()).await.expect("a proxy");
     let rig = Rig::with().env("LONGSHORE_STORAGE_PATIENCE_SECONDS", "1").start().await;

@@ -1,13 +1,13 @@
-//! Whole documents: every URI at once, as URLs or as the objects themselves.
+//! Documents: all URIs in one request, as URLs or as `data:` URLs.
 
 use longshore_local::s3::Op;
 use longshore_tests::raw_http;
 use serde_json::{Value, json};
 
-use super::{Resolving, check_refused};
+use super::{ResolveRig, check_refused};
 
-/// What a URL of a document gives to a browser that has no token.
-async fn loaded(all: &Resolving, url: &str) -> String {
+/// The answer to a URL in a document for a browser without a token.
+async fn loaded(all: &ResolveRig, url: &str) -> String {
     let url = if url.starts_with('/') { format!("{}{url}", all.rig.url()) } else { url.to_owned() };
     let answer = raw_http::get(&url).await;
     assert_eq!(answer.status, 200, "{url}: {}", answer.text());
@@ -15,8 +15,8 @@ async fn loaded(all: &Resolving, url: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_uris_of_a_document_are_turned_at_once_by_their_storages() {
-    let all = Resolving::start().await;
+async fn all_uris_of_a_document_are_resolved_by_their_storages() {
+    let all = ResolveRig::start().await;
     all.connected("signed", json!({})).await;
     all.streaming("streamed").await;
     for (bucket, key) in
@@ -63,8 +63,8 @@ async fn all_uris_of_a_document_are_turned_at_once_by_their_storages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_document_that_is_sent_only_uris_that_the_task_holds_are_turned() {
-    let all = Resolving::start().await;
+async fn only_uris_that_the_task_holds_are_resolved_in_a_sent_document() {
+    let all = ResolveRig::start().await;
     all.streaming("pics").await;
     let task = all.task(json!({"image": "s3://pics/1.jpg"})).await;
     let document = json!([{"data": {"a": "s3://pics/1.jpg"}, "result": ["s3://pics/secret.jpg"]}]);
@@ -90,7 +90,7 @@ async fn of_a_document_that_is_sent_only_uris_that_the_task_holds_are_turned() {
 #[tokio::test(flavor = "multi_thread")]
 async fn small_objects_come_inside_the_document_within_limits() {
     const MIB: usize = 1 << 20;
-    let all = Resolving::start().await;
+    let all = ResolveRig::start().await;
     all.connected("pics", json!({})).await;
     all.rig.s3.put("pics", "1.png", "image");
     all.rig.s3.put("pics", "just.bin", vec![0; MIB]);
@@ -129,8 +129,8 @@ async fn small_objects_come_inside_the_document_within_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tasks_come_with_links_unless_asked_otherwise_and_without_a_look_at_the_storage() {
-    let all = Resolving::start().await;
+async fn tasks_come_with_links_by_default_without_storage_requests() {
+    let all = ResolveRig::start().await;
     all.connected("pics", json!({})).await;
     all.rig.s3.put("pics", "1.jpg", "one");
     let data = json!({"image": "s3://pics/1.jpg", "other": "s3://elsewhere/1.jpg", "n": 1});

@@ -4,11 +4,11 @@ use longshore_tests::rig::{Rig, until};
 use longshore_uri::encode_fileuri;
 use serde_json::json;
 
-use super::{Resolving, check_refused, header};
+use super::{ResolveRig, check_refused, header};
 
 /// A rig with an object, its task, and a link to it.
-async fn linked(wishes: longshore_tests::rig::RigOptions) -> (Resolving, i64, String) {
-    let all = Resolving::with(wishes.workers(0)).await;
+async fn linked(wishes: longshore_tests::rig::RigOptions) -> (ResolveRig, i64, String) {
+    let all = ResolveRig::with(wishes.workers(0)).await;
     all.streaming("pics").await;
     all.rig.s3.put("pics", "a.jpg", "0123456789");
     let task = all.task(json!({"image": "s3://pics/a.jpg", "other": "s3://pics/b.jpg"})).await;
@@ -72,11 +72,11 @@ async fn a_link_opens_its_object_without_a_token_and_nothing_else() {
     ] {
         check_refused(all.bare("GET", &path).send().await.expect("an answer"), 401, "unauthorized").await;
     }
-    // A token that is not good is not helped by a link that is.
-    let both = all.bare("GET", &link).header("authorization", "Token nobody").send().await.expect("an answer");
+    // A valid link does not make an invalid token acceptable.
+    let both = all.bare("GET", &link).header("authorization", "Token unknown").send().await.expect("an answer");
     check_refused(both, 401, "unauthorized").await;
     let logs = all.rig.logs();
-    assert!(!logs.contains(signature), "a link's proof stands in the log");
+    assert!(!logs.contains(signature), "a link's signature is in the log");
 
     all.rig.database().await.execute("DELETE FROM tasks WHERE id = $1", &[&task]).await.expect("gone");
     check_refused(all.bare("GET", &link).send().await.expect("an answer"), 404, "not_found").await;
@@ -97,7 +97,7 @@ async fn a_link_expires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_begin_with_the_address_that_the_operator_gives() {
+async fn links_begin_with_the_operators_public_url() {
     let (_, task, link) = linked(Rig::with().env("LONGSHORE_PUBLIC_URL", "https://label.example.com/sync/")).await;
     assert!(link.starts_with(&format!("https://label.example.com/sync/tasks/{task}/resolve/?fileuri=")), "{link}");
 }

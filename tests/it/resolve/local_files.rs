@@ -8,9 +8,9 @@ use longshore_tests::rig::{Rig, StorageHandle};
 use longshore_uri::encode_fileuri;
 use serde_json::json;
 
-use super::{Resolving, check_refused, header};
+use super::{ResolveRig, check_refused, header};
 
-/// A folder that the operator opens, beside one that nobody does. Gone with its test.
+/// A folder that the operator opens, next to a closed one. Removed after the test.
 pub(crate) struct Root(PathBuf);
 
 impl Root {
@@ -24,7 +24,7 @@ impl Root {
         self.0.join("root").display().to_string()
     }
 
-    /// Writes a file by its path from beside the root.
+    /// Writes a file; the path is relative to the parent of the root.
     pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.0.join(path);
         fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
@@ -38,13 +38,13 @@ impl Drop for Root {
     }
 }
 
-async fn served(root: &Root) -> Resolving {
+async fn served(root: &Root) -> ResolveRig {
     let wishes = Rig::with().env("LOCAL_FILES_SERVING_ENABLED", "true").env("LOCAL_FILES_DOCUMENT_ROOT", root.root());
-    Resolving::with(wishes).await
+    ResolveRig::with(wishes).await
 }
 
 /// Connects a folder below the root.
-pub(crate) async fn connect(all: &Resolving, root: &Root, project: i64, folder: &str) -> StorageHandle {
+pub(crate) async fn connect(all: &ResolveRig, root: &Root, project: i64, folder: &str) -> StorageHandle {
     let path = "/api/storages/localfiles";
     let body = json!({"project": project, "path": format!("{}/{folder}", root.root()), "use_blob_urls": true});
     let storage = all.rig.post(path, body).await;
@@ -52,7 +52,7 @@ pub(crate) async fn connect(all: &Resolving, root: &Root, project: i64, folder: 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_local_file_is_given_from_a_connected_folder_below_the_root_and_from_nowhere_else() {
+async fn local_files_are_served_only_from_connected_folders_below_the_root() {
     let root = Root::new();
     for path in ["root/ds1/a b+c.txt", "root/ds1/sub/d.txt", "root/ds1-private/s.txt", "outside/s.txt", "root/s.txt"] {
         root.write(path, format!("0123456789 {path}"));
@@ -116,7 +116,7 @@ async fn a_local_file_is_given_from_a_connected_folder_below_the_root_and_from_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_local_file_of_another_project_is_not_there() {
+async fn a_local_file_of_another_project_is_not_found() {
     let root = Root::new();
     root.write("root/ds1/a.txt", "here");
     let all = served(&root).await;
@@ -133,13 +133,13 @@ async fn a_local_file_of_another_project_is_not_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn local_files_are_served_only_where_the_operator_says_so() {
-    let all = Resolving::start().await;
+async fn local_files_are_served_only_if_the_operator_allows_it() {
+    let all = ResolveRig::start().await;
     all.refused("/data/local-files/?d=etc/passwd", 403, "forbidden").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_gives_its_local_file_though_nobody_can_sign_for_it() {
+async fn a_local_file_of_a_task_is_streamed_without_a_presigned_url() {
     let root = Root::new();
     root.write("root/ds1/a b#c.txt", "the file");
     root.write("root/ds2/mentioned.txt", "mentioned");

@@ -5,12 +5,12 @@ use longshore_tests::rig::{Rig, until};
 
 use serde_json::json;
 
-use super::{Resolving, check_refused, header, of_task};
+use super::{ResolveRig, check_refused, header, of_task};
 
 const CONTENT: &str = "0123456789";
 
-async fn with_object(key: &str) -> (Resolving, String) {
-    let all = Resolving::start().await;
+async fn with_object(key: &str) -> (ResolveRig, String) {
+    let all = ResolveRig::start().await;
     all.streaming("pics").await;
     all.rig.s3.put("pics", key, CONTENT);
     let uri = format!("s3://pics/{key}");
@@ -19,7 +19,7 @@ async fn with_object(key: &str) -> (Resolving, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_is_given_whole_or_in_the_part_that_is_asked_for() {
+async fn an_object_is_streamed_whole_or_by_byte_range() {
     let (all, path) = with_object("a.jpg").await;
     for (range, status, part, content) in [
         (None, 200, None, CONTENT),
@@ -84,7 +84,7 @@ async fn a_head_tells_what_a_get_would_without_reading_the_object() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_browser_has_already_is_not_sent_again() {
+async fn an_object_in_the_browser_cache_is_not_sent_again() {
     let (all, path) = with_object("a.jpg").await;
     let first = all.request("GET", &path).send().await.expect("an answer");
     let (etag, modified) = (header(&first, "etag").expect("a tag"), header(&first, "last-modified").expect("a date"));
@@ -120,7 +120,7 @@ async fn what_the_browser_has_already_is_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_breaks_off_is_never_taken_for_the_whole() {
+async fn a_stream_that_breaks_off_is_never_a_complete_answer() {
     let (all, path) = with_object("a.jpg").await;
     all.rig.s3.put("pics", "a.jpg", vec![b'x'; 1 << 20]);
     all.rig.s3.fail(When::op(Op::Get).times(1), Fault::Reset);
@@ -133,7 +133,7 @@ async fn an_object_that_breaks_off_is_never_taken_for_the_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storage_that_does_not_give_the_object_is_named_by_its_reason() {
+async fn a_failed_resolve_has_the_reason_of_the_storage() {
     let (all, path) = with_object("a.jpg").await;
     for (code, status, reason) in [
         (S3ErrorCode::AccessDenied, 424, "access_denied"),
@@ -151,8 +151,8 @@ async fn a_storage_that_does_not_give_the_object_is_named_by_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_from_a_bucket_runs_nothing_on_this_site() {
-    let all = Resolving::start().await;
+async fn html_from_a_bucket_runs_no_script_on_this_site() {
+    let all = ResolveRig::start().await;
     all.streaming("pics").await;
     let keys = ["x.html", "x.svg", "x.xml", "x.js", "x", "x.png", "x.txt", "x.pdf", "x.wav"];
     let task = all.task(json!({"all": keys.map(|key| format!("s3://pics/{key}"))})).await;
@@ -170,9 +170,9 @@ async fn a_page_from_a_bucket_runs_nothing_on_this_site() {
 const LARGE: usize = 64 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_has_no_time_limit_is_read_as_the_browser_reads_and_ends_with_it() {
+async fn a_stream_has_no_time_limit_follows_the_browsers_pace_and_ends_with_it() {
     // A handler may take four times this long; what it streams may take longer.
-    let all = Resolving::with(Rig::with().workers(0).env("LONGSHORE_DATABASE_PATIENCE_SECONDS", "0.5")).await;
+    let all = ResolveRig::with(Rig::with().workers(0).env("LONGSHORE_DATABASE_PATIENCE_SECONDS", "0.5")).await;
     all.streaming("pics").await;
     all.rig.s3.put("pics", "a.mp4", vec![1; LARGE]);
     let task = all.task(json!({"video": "s3://pics/a.mp4"})).await;
@@ -196,5 +196,5 @@ async fn a_stream_has_no_time_limit_is_read_as_the_browser_reads_and_ends_with_i
     drop(left);
     let before = all.rig.storage_link.bytes();
     until("the storage is not read on", || async { (all.rig.storage_link.connections() == 0).then_some(()) }).await;
-    assert!(all.rig.storage_link.bytes() - before < LARGE as u64 / 2, "read to the end for nobody");
+    assert!(all.rig.storage_link.bytes() - before < LARGE as u64 / 2, "read to the end without a reader");
 }

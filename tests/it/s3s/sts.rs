@@ -1,5 +1,4 @@
-//! An STS of one call: it checks who asks for which role, and hands out numbered credentials that a
-//! bucket's server knows.
+//! A minimal STS: it checks identity and role of a caller, and returns numbered credentials that an S3 server accepts.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,23 +19,23 @@ pub(super) const OPERATOR_SECRET: &str = "operator-secret-5e11";
 /// More than any test needs.
 const CREDENTIALS: usize = 200;
 
-/// Part of every secret and token that is handed out.
+/// Part of every secret and token that the STS returns.
 pub(super) const ROLE_SECRET: &str = "role-secret-9c02";
 
-/// The STS, and the S3 server that takes its credentials and no others.
+/// The STS, and the S3 server that accepts only its credentials.
 pub(super) struct Cloud {
     pub(super) s3: Arc<S3Server>,
     pub(super) sts_url: String,
     handed_out: Arc<AtomicUsize>,
-    /// Ends the STS when dropped.
+    /// Dropping it ends the STS.
     _task: JoinSet<()>,
 }
 
-struct Desk {
+struct StsState {
     s3: Arc<S3Server>,
     lifetime: Duration,
     handed_out: Arc<AtomicUsize>,
-    /// Whoever asks at the same time gets credentials one after the other.
+    /// Concurrent callers get credentials one after the other.
     last: Mutex<Option<String>>,
 }
 
@@ -57,7 +56,7 @@ impl Cloud {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let sts_url = format!("http://{}", listener.local_addr().expect("a bound socket"));
         let handed_out = Arc::new(AtomicUsize::new(0));
-        let desk = Arc::new(Desk {
+        let state = Arc::new(StsState {
             s3: Arc::clone(&s3),
             lifetime,
             handed_out: Arc::clone(&handed_out),
@@ -65,10 +64,10 @@ impl Cloud {
         });
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let mut customers = JoinSet::new();
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let desk = Arc::clone(&desk);
-                customers.spawn(async move { desk.serve(stream).await });
+                let state = Arc::clone(&state);
+                connections.spawn(async move { state.serve(stream).await });
             }
         });
         Self { s3, sts_url, handed_out, _task: task }
@@ -79,8 +78,8 @@ impl Cloud {
     }
 }
 
-impl Desk {
-    /// Answers one request and hangs up.
+impl StsState {
+    /// Answers one request and closes the connection.
     async fn serve(&self, mut stream: TcpStream) {
         let request = read(&mut stream).await;
         let (status, body) = self.answer(&request);
@@ -88,7 +87,7 @@ impl Desk {
             "HTTP/1.1 {status}\r\ncontent-type: text/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
             body.len()
         );
-        // Who hung up early asks again.
+        // A client that disconnected early sends its request again.
         stream.write_all(answer.as_bytes()).await.ok();
     }
 
@@ -102,7 +101,7 @@ impl Desk {
         assert_eq!((field("Action"), field("RoleSessionName")), ("AssumeRole".into(), "longshore".into()), "{request}");
         assert!(request.contains(&format!("Credential={OPERATOR_KEY}/")), "asked as somebody else: {request}");
         if field("RoleArn") != ROLE || field("ExternalId") != EXTERNAL_ID {
-            // Word for word what AWS says, whichever of the two is wrong.
+            // AWS's text; it is the same for a wrong role and a wrong external ID.
             let message = format!(
                 "User: arn:aws:iam::999999999999:user/longshore is not authorized to perform: sts:AssumeRole on \
                  resource: {}",

@@ -1,4 +1,4 @@
-//! What the attacker does, in which order.
+//! The attacks and their order.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::answers::LargeRows;
 use super::caller::Caller;
 
-/// Another address of this machine than the one that everything else comes from.
+/// Source address of the attacker; all other clients use another address.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Filters that are accepted and slow on some keys: they try every way to split one.
@@ -22,7 +22,7 @@ const SLOW: [&str; 3] = [r"good|(\d{4})(a|aa)+\1c", r"good|[01]{4}(?:[01]|[01]?)
 const OLD: [&str; 4] =
     ["(?:[0-9a-z]{0,60}){0,60}!", r"(?:\w\w?){300}$", "((a{100}){100}){100}", "(?=((a{1000}){1000}){1000})"];
 
-/// How many previews of a filter are asked for at once.
+/// Concurrent previews of a filter.
 const PREVIEWS: usize = 4;
 
 /// A tenant with an admin token for one project.
@@ -45,7 +45,7 @@ impl Attack {
         attack
     }
 
-    /// Every attack: those on schedulers one by one beside the one on workers, then all at once.
+    /// Runs every attack: those on schedulers one by one together with the one on workers, then all at the same time.
     pub(super) async fn run(&self) {
         let started = Instant::now();
         let done = |what: &str| println!("{:>5.0?} {what}", started.elapsed());

@@ -1,4 +1,4 @@
-//! A client with a token and an address of its own, which counts what it is answered.
+//! A client with its own token and address that counts its answers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -22,12 +22,12 @@ pub(super) struct Caller {
     schedulers: Vec<String>,
     next: AtomicUsize,
     resets: AtomicUsize,
-    /// How often each kind of request was answered by a status and a code.
+    /// The number of answers by kind of request, status and code.
     answers: Mutex<BTreeMap<(&'static str, u16, String), usize>>,
 }
 
 impl Caller {
-    /// A client with a new admin token for one project. Each request has a socket of its own, from `address`, to the
+    /// A client with a new admin token for one project. Each request has its own socket, from `address`, to the
     /// schedulers in turn.
     pub(super) async fn new(rig: &Rig, name: &str, project: i64, address: Ipv4Addr) -> Self {
         let made = rig.post("/api/tokens", json!({"name": name, "role": "admin", "projects": [project]})).await;
@@ -104,12 +104,12 @@ impl Caller {
         &self.schedulers[index]
     }
 
-    /// How many requests were not answered.
+    /// The number of requests without an answer.
     pub(super) fn resets(&self) -> usize {
         self.resets.load(Ordering::Relaxed)
     }
 
-    /// How many requests of all kinds were answered so.
+    /// The number of answers with this status and code, of all kinds of requests.
     pub(super) fn count(&self, status: u16, code: &str) -> usize {
         let answers = self.answers.lock().expect("no panic");
         answers.iter().filter(|((_, of, is), _)| (*of, is.as_str()) == (status, code)).map(|(_, count)| count).sum()

@@ -1,4 +1,4 @@
-//! The tenant that is not to notice anything: it syncs, and every answer it gets is a good one.
+//! The tenant that must not notice the attacks: all its syncs and requests succeed.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::PATIENCE;
 use super::caller::Caller;
 
-/// Syncs at least, half of them of each kind.
+/// Minimum number of syncs, half of them of each kind.
 const SYNCS: usize = 20;
 
 /// Objects that become tasks by their keys alone, and files with one task each.
@@ -78,7 +78,7 @@ impl Tenant {
         self.call("resolve", "POST", "/api/resolve", Some(json!({"task": task}))).await;
     }
 
-    /// Calls the API, again when the connection was reset; the answer is a good one.
+    /// Calls the API, again after a reset; the answer must be a success.
     async fn call(&self, what: &'static str, method: &str, path: &str, body: Option<Value>) -> Value {
         loop {
             let (status, answer) = self.caller.call(what, method, path, body.clone()).await;

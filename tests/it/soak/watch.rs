@@ -1,4 +1,4 @@
-//! Asks every process for its health, again and again.
+//! Checks the health of every process continuously.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use longshore_tests::rig::{PATIENCE, Rig};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a prober waits between two questions.
+/// Pause of a prober between two requests.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks all processes until `over`; each answer is 200. Says how many there were and the slowest.
+/// Probes all processes until `over`. Returns the number of answers and the slowest.
 ///
 /// # Panics
-/// When a process answers otherwise, or not at all.
+/// If a process does not answer 200.
 pub(super) async fn health(rig: Arc<Rig>, over: CancellationToken) -> String {
     let apps = rig.schedulers.iter().chain(&rig.workers);
     let mut text = String::new();
@@ -28,7 +28,7 @@ pub(super) async fn health(rig: Arc<Rig>, over: CancellationToken) -> String {
 }
 
 async fn answers_of(app: &App, over: &CancellationToken) -> (usize, Duration) {
-    // A socket for each question, as probes of an orchestrator have.
+    // A new socket for each request, as probes of an orchestrator use.
     let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE);
     let http = http.build().expect("an HTTP client");
     let url = format!("{}/healthz", app.url());

@@ -1,7 +1,6 @@
-//! Which files of a crate name items of which others.
+//! Imports between the files of a crate.
 //!
-//! A file may name its ancestors, as Rust's modules do, and the crate root re-exports freely; both are left out. All else
-//! is an arrow, and arrows must not come back to where they began.
+//! Imports of ancestors and the re-exports of the crate root are ignored. All other imports must not form a circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 

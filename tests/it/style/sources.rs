@@ -22,7 +22,7 @@ pub(crate) struct Source {
     /// Relative to the workspace.
     pub(crate) path: String,
     pub(crate) text: String,
-    /// Whether it holds nothing but tests.
+    /// Whether it contains only tests.
     pub(crate) is_test: bool,
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn workspace() -> PathBuf {
     longshore_tests::installed::workspace().to_owned()
 }
 
-/// All files of a crate, without those of crates inside its folder.
+/// All source files of a crate, except those of crates in its subfolders.
 pub(crate) fn sources(folder: &str) -> Vec<Source> {
     let root = workspace();
     let mut found = Vec::new();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use futures::{StreamExt, stream};
 use longshore_local::guard::{Folder, Guard};
-use longshore_local::{RunDir, Process, ports};
+use longshore_local::{Process, RunDir, ports};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use longshore_local::postgres::Postgres;
 use longshore_local::standby::{self, BaseBackup};
 
-use crate::proxy::{Mode, Proxy, Direction};
+use crate::proxy::{Direction, Mode, Proxy};
 use crate::rig::{Rig, until};
 
 /// The kind of copy that takes over.

@@ -9,8 +9,8 @@ const MIB: usize = 1024 * 1024;
 /// Maximum size of a zstd block in bytes. A run of one byte is stored as that byte.
 const BLOCK: u32 = 128 * 1024;
 
-/// Objects that are small in storage but large in memory: by zstd window, compression ratio or number of items. 48 of the
-/// 72 contain tasks, [`HEAVY_TASKS`] in total; the others contain only spaces.
+/// Objects that are small in storage but large in memory: by zstd window, compression ratio or number of items. 48 of
+/// the 72 contain tasks, [`HEAVY_TASKS`] in total; the others contain only spaces.
 pub fn objects() -> Vec<(String, Vec<u8>)> {
     let mut objects = Vec::new();
     // Arrays with objects of about 200 bytes (4 MB each), and with objects of three bytes.

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-/// The Python of a virtual environment with the packages of `tests/<name>/requirements.txt`. The file pins all packages,
-/// including indirect dependencies, so that each machine runs the same versions. Blocks during the installation.
+/// The Python of a virtual environment with the packages of `tests/<name>/requirements.txt`. The file pins all
+/// packages, including indirect dependencies, so that each machine runs the same versions. Blocks during the
+/// installation.
 pub fn python(name: &str) -> Result<PathBuf> {
     let requirements = source(name).join("requirements.txt");
     let folder = once(name, &[&requirements], |folder| {
@@ -90,6 +91,11 @@ fn run(command: &mut Command) -> Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().with_context(|| format!("run {program}"))?;
     let output_text = [output.stdout, output.stderr].concat();
-    ensure!(output.status.success(), "{program} failed ({}):\n{}", output.status, String::from_utf8_lossy(&output_text));
+    ensure!(
+        output.status.success(),
+        "{program} failed ({}):\n{}",
+        output.status,
+        String::from_utf8_lossy(&output_text)
+    );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! moto, an S3 server that shares no code with ours: a test that passes on both does not depend on quirks of one server.
+//! moto, an S3 server that shares no code with ours: a test that passes on both does not depend on quirks of one
+//! server.
 //!
 //! A Python program; `moto/requirements.txt` pins its version.
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use longshore_local::guard::{Folder, Guard};
-use longshore_local::{RunDir, Process, ports};
+use longshore_local::{Process, RunDir, ports};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
@@ -33,8 +34,8 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Whether moto can hold a key: it answers 404 to a key with a line break, because its routes match the path only up
-    /// to the end of a line.
+    /// Whether moto can hold a key: it answers 404 to a key with a line break, because its routes match the path only
+    /// up to the end of a line.
     pub fn holds(key: &str) -> bool {
         !key.contains('\n')
     }

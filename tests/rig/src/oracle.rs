@@ -69,7 +69,9 @@ impl Rig {
 
     /// Checks the counters of the first sync of a storage, which created all its tasks.
     pub fn check_first_counts(&self, sync: &Value, expected: &BTreeMap<String, usize>, quarantined: usize) {
-        let count = |name: &str| usize::try_from(sync["counts"][name].as_i64().expect("a counter")).expect("a counter is not negative");
+        let count = |name: &str| {
+            usize::try_from(sync["counts"][name].as_i64().expect("a counter")).expect("a counter is not negative")
+        };
         assert_eq!(count("created"), expected.values().sum::<usize>(), "created: {sync}");
         assert_eq!(count("imported"), expected.len(), "imported: {sync}");
         assert_eq!(count("existed"), 0, "existed: {sync}");

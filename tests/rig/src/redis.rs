@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use longshore_local::guard::{Folder, Guard};
-use longshore_local::{RunDir, Process, ports};
+use longshore_local::{Process, RunDir, ports};
 use redis::aio::MultiplexedConnection;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

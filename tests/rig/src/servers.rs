@@ -18,8 +18,10 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 pub(crate) async fn shared() -> Arc<Stack> {
     let stack = SHARED
         .get_or_init(|| async {
-            let options =
-                Options { existing: ExistingServers::of_test_run().or(ExistingServers::from_env()), ..Options::for_tests() };
+            let options = Options {
+                existing: ExistingServers::of_test_run().or(ExistingServers::from_env()),
+                ..Options::for_tests()
+            };
             Arc::new(start("shared", options).await)
         })
         .await;

@@ -24,5 +24,7 @@ pub async fn until_within<T, F: Future<Output = Option<T>>>(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(patience, asking).await.unwrap_or_else(|_| panic!("not reached within {} s: {what}", patience.as_secs()"))
+    tokio::time::timeout(patience, asking)
+        .await
+        .unwrap_or_else(|_| panic!("not reached within {} s: {what}", patience.as_secs()))
 }

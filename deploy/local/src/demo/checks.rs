@@ -1,14 +1,14 @@
 //! Compares the result of the demo with the expected result.
 //!
-//! It knows how the buckets were filled, reads them directly, and reads tasks and quarantine through the API. It does not
-//! trust Longshore's counters.
+//! It knows how the buckets were filled, reads them directly, and reads tasks and quarantine through the API. It does
+//! not trust Longshore's counters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::report::{grouped, say};
-use super::tasks::{ExpectedTask, ExpectedResult, TaskFile};
+use super::tasks::{ExpectedResult, ExpectedTask, TaskFile};
 
 /// All comparisons.
 #[derive(Default)]
@@ -85,7 +85,12 @@ impl Checks {
                 None => unknown += 1,
             }
         }
-        self.count("image tasks", "images with exactly one task", keys.len(), wanted.values().filter(|n| **n == 1).count());
+        self.count(
+            "image tasks",
+            "images with exactly one task",
+            keys.len(),
+            wanted.values().filter(|n| **n == 1).count(),
+        );
         self.count("image tasks", "others", 0, unknown);
     }
 
@@ -128,7 +133,10 @@ impl Checks {
         let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
         let found: Vec<(String, String)> = rows.iter().map(|row| (text(row, "key"), text(row, "reason"))).collect();
         let right = |reason: &str| {
-            found.iter().filter(|(key, reason_found)| reason_found == reason && bad.get(key.as_str()) == Some(&reason)).count()
+            found
+                .iter()
+                .filter(|(key, reason_found)| reason_found == reason && bad.get(key.as_str()) == Some(&reason))
+                .count()
         };
         self.count("quarantine", "files", bad.len(), found.len());
         for reason in bad.values().collect::<BTreeSet<_>>() {
@@ -198,7 +206,8 @@ mod tests {
     #[test]
     fn a_file_passes_only_with_all_its_items_in_order_and_with_labels() {
         let item = |n: i64| ExpectedTask { data: json!({"n": n}), annotations: 1, predictions: 0 };
-        let files = [file("a", ExpectedResult::Tasks(vec![item(1), item(2)])), file("b", ExpectedResult::Quarantine("empty"))];
+        let files =
+            [file("a", ExpectedResult::Tasks(vec![item(1), item(2)])), file("b", ExpectedResult::Quarantine("empty"))];
         let task = |n: i64| json!({"storage_filename": "a", "data": {"n": n}, "annotations": [{}], "predictions": []});
         let checked = |tasks: &[Value]| {
             let mut checks = Checks::default();
@@ -237,14 +246,8 @@ mod tests {
             failures(&checks)
         };
         assert_eq!(checked("annotations/5.json", json!([1])), "");
-        assert_eq!(
-            checked("annotations/5.json", json!([2])),
-            "export bucket: objects equal to their annotation"
-        );
-        assert_eq!(
-            checked("annotations/6.json", json!([1])),
-            "export bucket: objects equal to their annotation"
-        );
+        assert_eq!(checked("annotations/5.json", json!([2])), "export bucket: objects equal to their annotation");
+        assert_eq!(checked("annotations/6.json", json!([1])), "export bucket: objects equal to their annotation");
     }
 
     #[test]

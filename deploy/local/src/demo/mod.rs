@@ -3,11 +3,11 @@
 //! It uses Longshore as a user does, with the command line and the API, on a stack that ends with the demo. `scenario`
 //! has the steps, `checks` the expected results.
 
+mod checks;
 mod images;
 mod longshore;
-mod checks;
-mod scenario;
 mod report;
+mod scenario;
 mod stack;
 mod tasks;
 
@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use longshore_local::RunDir;
 use checks::Checks;
+use longshore_local::RunDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
@@ -49,7 +49,12 @@ pub(crate) async fn run(dir: &Path) -> Result<ExitCode> {
         }
         Ok(checks) => {
             let failures = checks.failures();
-            report::print_line(&format!("\n{} of {} checks failed: {}", failures.len(), checks.len(), failures.join("; ")));
+            report::print_line(&format!(
+                "\n{} of {} checks failed: {}",
+                failures.len(),
+                checks.len(),
+                failures.join("; ")
+            ));
         }
         Err(error) => report::print_line(&format!("\nThe demo failed: {error:#}")),
     }

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::longshore::Longshore;
 use super::checks::{Checks, number};
+use super::longshore::Longshore;
 use super::report::{self, grouped};
 use super::stack::DemoStack;
 use super::tasks::{ExpectedResult, TaskFile};
@@ -105,7 +105,10 @@ impl<'a> Demo<'a> {
         report::section("Import task files: objects contain tasks");
         let bad = self.files.iter().filter(|file| matches!(file.expected, ExpectedResult::Quarantine(_))).count();
         let good = self.files.len() - bad;
-        let items = self.files.iter().map(|file| if let ExpectedResult::Tasks(items) = &file.expected { items.len() } else { 0 });
+        let items = self
+            .files
+            .iter()
+            .map(|file| if let ExpectedResult::Tasks(items) = &file.expected { items.len() } else { 0 });
         let counters = [
             ("matched", good + bad),
             ("created", items.sum()),
@@ -130,15 +133,20 @@ impl<'a> Demo<'a> {
         checks.images(IMAGE_BUCKET, &keys, &of_images);
         checks.files(&self.files, &of_files);
         checks.quarantine(&self.files, &quarantine);
-        let original = self.files.iter().map(|file| (&file.key, file.bytes.as_slice())).collect::<BTreeMap<_, _>>();
-        let stored = self.stack.s3.objects(FILE_BUCKET);
-        let same = stored.iter().filter(|(key, _, bytes)| original.get(key).is_some_and(|file| file == bytes)).count();
-        checks.count("file bucket", "unchanged files", tasks::FILES, same);
+        self.check_file_bucket(&mut checks);
 
         self.annotate_and_export(project, export, &of_images, &mut checks).await?;
         report::section("Every count compared with the buckets");
         checks.print();
         Ok(checks)
+    }
+
+    /// Checks that Longshore did not change the task files.
+    fn check_file_bucket(&self, checks: &mut Checks) {
+        let original = self.files.iter().map(|file| (&file.key, file.bytes.as_slice())).collect::<BTreeMap<_, _>>();
+        let stored = self.stack.s3.objects(FILE_BUCKET);
+        let same = stored.iter().filter(|(key, _, bytes)| original.get(key).is_some_and(|file| file == bytes)).count();
+        checks.count("file bucket", "unchanged files", tasks::FILES, same);
     }
 
     async fn annotate_and_export(
@@ -164,7 +172,11 @@ impl<'a> Demo<'a> {
             .files
             .iter()
             .map(|file| {
-                if let ExpectedResult::Tasks(items) = &file.expected { items.iter().map(|item| item.annotations).sum() } else { 0 }
+                if let ExpectedResult::Tasks(items) = &file.expected {
+                    items.iter().map(|item| item.annotations).sum()
+                } else {
+                    0
+                }
             })
             .sum();
         let expected = ANNOTATIONS + from_files;
@@ -254,6 +266,9 @@ fn show_quarantine(rows: &[Value]) {
     }
     for (reason, rows) in by_reason {
         let text = |name: &str| rows[0][name].as_str().unwrap_or_default();
-        report::row(&format!("{:>4} {reason}", rows.len()), &format!("for example {}: {}", text("key"), text("detail")));
+        report::row(
+            &format!("{:>4} {reason}", rows.len()),
+            &format!("for example {}: {}", text("key"), text("detail")),
+        );
     }
 }

@@ -188,8 +188,8 @@ impl S3Server {
         self.state.rules.hold(when.into())
     }
 
-    /// Holds the answers of matching requests *after* they took effect: an object is stored, but its writer does not know
-    /// yet.
+    /// Holds the answers of matching requests *after* they took effect: an object is stored, but its writer does not
+    /// know yet.
     pub fn hold_answer(&self, when: impl Into<When>) -> Hold {
         self.state.rules.hold_answer(when.into())
     }

@@ -1,5 +1,5 @@
-//! The server as a client sees it: signed requests over raw sockets, because HTTP libraries normalize paths and hide how
-//! an answer ended.
+//! The server as a client sees it: signed requests over raw sockets, because HTTP libraries normalize paths and hide
+//! how an answer ended.
 
 mod client;
 mod faults;

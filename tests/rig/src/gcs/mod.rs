@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use longshore_local::guard::{Folder, Guard};
-use longshore_local::{RunDir, Process, ports};
+use longshore_local::{Process, RunDir, ports};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;

@@ -161,9 +161,7 @@ impl Oauth {
             Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => {
                 self.check_assertion(&field("assertion").unwrap_or_default())
             }
-            Some("refresh_token") if field("refresh_token").as_deref() == Some(REFRESH_TOKEN) => {
-                Ok("user".to_owned())
-            }
+            Some("refresh_token") if field("refresh_token").as_deref() == Some(REFRESH_TOKEN) => Ok("user".to_owned()),
             Some("refresh_token") => Err("Token has been expired or revoked."),
             _ => return (400, json!({"error": "unsupported_grant_type"})),
         };

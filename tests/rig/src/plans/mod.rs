@@ -2,8 +2,8 @@
 //!
 //! The tests call the functions of `longshore-db` as the programs do, and the server explains every statement
 //! (`auto_explain`), including statements inside functions. Each function is called several times, so that the cached
-//! plan of a prepared statement is checked too, in sessions of each [`PlanMode`], with current statistics and with those
-//! of tables that have grown since; see [`Statistics`].
+//! plan of a prepared statement is checked too, in sessions of each [`PlanMode`], with current statistics and with
+//! those of tables that have grown since; see [`Statistics`].
 
 mod log;
 mod statements;
@@ -109,8 +109,9 @@ impl Step {
             let (rows, limit) = (self.rows, self.rows_budget);
             return Some(format!("{}: reads {rows} rows, at most {limit} allowed: {}", self.name, self.nodes));
         }
-        (self.pages > self.budget)
-            .then(|| format!("{}: touches {} pages, at most {} allowed: {}", self.name, self.pages, self.budget, self.nodes))
+        (self.pages > self.budget).then(|| {
+            format!("{}: touches {} pages, at most {} allowed: {}", self.name, self.pages, self.budget, self.nodes)
+        })
     }
 }
 
@@ -144,8 +145,8 @@ pub struct Plans<'a> {
 impl<'a> Plans<'a> {
     /// Fills a new database with this many tasks and ledger rows.
     ///
-    /// With few rows, reading a table completely is the right plan. Without `seq_scans`, the plan shows whether an index
-    /// exists.
+    /// With few rows, reading a table completely is the right plan. Without `seq_scans`, the plan shows whether an
+    /// index exists.
     pub async fn fill(
         postgres: &'a Postgres,
         name: &str,

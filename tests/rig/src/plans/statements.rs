@@ -195,7 +195,8 @@ async fn explain_exports(plans: &mut Plans<'_>) -> Result<()> {
         ("a page of tasks to export", include_str!("../../../../shared/db/src/host/tasks_to_export.sql")),
     ];
     for (name, text) in wanted {
-        // All rows after the middle of the IDs. The programs read them with a cursor, which `auto_explain` does not show.
+        // All rows after the middle of the IDs. The programs read them with a cursor, which `auto_explain` does not
+        // show.
         let until = i64::MAX;
         let (sync, all, tasks, limit) = (1_i64, false, Vec::<i64>::new(), 500_i64);
         let page = async |client: &mut Client| {

@@ -70,7 +70,12 @@ async fn carry(shared: &SharedState, client: &mut TcpStream) -> io::Result<()> {
 }
 
 /// Passes bytes in one direction until the sender closes it. An error ends both directions.
-async fn pump(shared: &SharedState, direction: Direction, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> io::Result<()> {
+async fn pump(
+    shared: &SharedState,
+    direction: Direction,
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     let mut last_number = shared.setting.borrow().number;
     let mut passed: u64 = 0;

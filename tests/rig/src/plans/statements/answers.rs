@@ -66,6 +66,10 @@ pub(super) async fn explain_answers(plans: &mut Plans<'_>) -> Result<()> {
             .await?;
     }
 
+    explain_resolve(plans, task).await
+}
+
+async fn explain_resolve(plans: &mut Plans<'_>, task: i64) -> Result<()> {
     let (name, text) = (key(task), format!("s3://photos/{}", key(task)));
     let uri = ObjectUri::parse(&text).context("a URI")?;
     let by_task = async |client: &mut Client| Ok(resolve::by_task(&*client, task, &uri, true).await.map(drop)?);

@@ -1,5 +1,5 @@
-//! The places where AWS hands out credentials, on one port of this machine: STS for web identities, the
-//! endpoint that containers have, and the metadata service of instances, second version only.
+//! Credential sources of AWS on one local port: STS for web identities, the container endpoint, and the instance
+//! metadata service (version 2 only).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/labels";
-/// What proves to STS who asks, and to the container's endpoint that the container does.
+/// The identity token for STS, and the authorization token for the container endpoint.
 pub(super) const IDENTITY: &str = "eyJhbGciOi.identity-6b1f.signed";
 pub(super) const KEY: &str = "ASIAHANDEDOUT";
 pub(super) const SECRET: &str = "handed-out-secret-77ac";
@@ -28,25 +28,25 @@ pub(super) enum Metadata {
     Second,
     /// The operator of the instance has switched it off.
     Forbidden,
-    /// As it was before 2019: no tokens, and credentials for everybody who asks.
+    /// As before 2019: credentials for every caller, without tokens.
     FirstOnly,
 }
 
-/// A running desk.
-pub(super) struct Desk {
+/// A running credential server.
+pub(super) struct CredentialServer {
     pub(super) url: String,
     requests: Arc<Mutex<Vec<String>>>,
-    /// Ends it when dropped.
+    /// Dropping it ends the server.
     _task: JoinSet<()>,
 }
 
-/// An S3 server that takes what a desk hands out, and nothing else.
+/// An S3 server that takes what a credential_server hands out, and nothing else.
 pub(super) async fn bucket_server() -> S3Server {
     let key = AccessKey::new(KEY, SECRET).with_session_token(TOKEN);
     S3Server::start(Options { access_keys: vec![key], ..Options::default() }).await.expect("an S3 server")
 }
 
-impl Desk {
+impl CredentialServer {
     pub(super) async fn start(metadata: Metadata) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("a bound socket"));
@@ -54,10 +54,10 @@ impl Desk {
         let seen = Arc::clone(&requests);
         let mut task = JoinSet::new();
         task.spawn(async move {
-            let mut customers = JoinSet::new();
+            let mut connections = JoinSet::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 let seen = Arc::clone(&seen);
-                customers.spawn(async move {
+                connections.spawn(async move {
                     let request = read(&mut stream).await;
                     let (status, head, body) = answer(metadata, &request);
                     seen.lock().expect("no panic under the lock").push(line(&request).to_owned());
@@ -65,7 +65,7 @@ impl Desk {
                         "HTTP/1.1 {status}\r\n{head}content-length: {}\r\nconnection: close\r\n\r\n{body}",
                         body.len()
                     );
-                    // Who hung up early asks again.
+                    // A client that disconnected early sends its request again.
                     stream.write_all(text.as_bytes()).await.ok();
                 });
             }

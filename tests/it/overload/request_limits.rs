@@ -1,4 +1,4 @@
-//! What takes a place among the requests that are answered at once, and for how long.
+//! Which requests count against the limit of concurrent requests, and for how long.
 
 use longshore_tests::rig::{PATIENCE, Rig, RigOptions, send_json, until};
 use serde_json::{Value, json};
@@ -11,16 +11,16 @@ use super::token;
 /// Requests of one token, and of the links of one project.
 const OWN: usize = 2;
 
-/// More than sockets hold of an answer that nobody reads.
+/// More bytes than the socket buffers hold of an unread answer.
 const LARGE: usize = 32 * 1024 * 1024;
 
-/// A scheduler with few places, which waits long for clients that do not read.
+/// A scheduler with low limits that waits long for clients that do not read.
 fn few_places() -> RigOptions {
     let few = Rig::with().workers(0).env("LONGSHORE_REQUESTS", (4 * OWN).to_string());
     few.env("LONGSHORE_TOKEN_REQUESTS", OWN.to_string()).env("LONGSHORE_SEND_SECONDS", "600")
 }
 
-/// Sends a request, and reads of its answer what proves that it begins.
+/// Sends a request, and reads the start of its answer.
 async fn begun(rig: &Rig, path: &str, headers: &str) -> (TcpStream, String) {
     let address = rig.url().strip_prefix("http://").expect("a plain URL").to_owned();
     let mut stream = TcpStream::connect(address).await.expect("a connection");
@@ -33,7 +33,7 @@ async fn begun(rig: &Rig, path: &str, headers: &str) -> (TcpStream, String) {
 }
 
 async fn drain(mut stream: TcpStream) {
-    // An answer that ends with its socket ends early where that is closed first.
+    // An answer without a length also ends if the socket is closed early.
     let mut rest = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("it ends").ok();
 }
@@ -50,7 +50,7 @@ async fn linked(rig: &Rig, bucket: &str) -> String {
     shown["data"]["object"].as_str().expect("a link").to_owned()
 }
 
-/// Whether a request is told to wait, by its headers alone.
+/// Whether a request is refused with 429, from its headers alone.
 async fn is_refused(rig: &Rig, path: &str, token: Option<&str>) -> bool {
     let request = rig.request("GET", path);
     let request = if let Some(token) = token { request.bearer_auth(token) } else { request };
@@ -66,10 +66,10 @@ async fn is_refused(rig: &Rig, path: &str, token: Option<&str>) -> bool {
     }
 }
 
-/// Goal: an answer counts until it is read. Method: clients that read its first bytes, so that it is made and handed
-/// over, and no more.
+/// Goal: an answer counts until it is read. Method: clients that read only its first bytes, so that it is complete in
+/// memory.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_not_read_keeps_the_place_of_its_token() {
+async fn an_unread_answer_counts_against_the_limit_of_its_token() {
     let rig = few_places().start().await;
     let project = rig.project().await;
     let insert = "INSERT INTO tasks (project_id, data) VALUES ($1, jsonb_build_object('text', repeat('x', 10000000)))";
@@ -86,13 +86,13 @@ async fn an_answer_that_is_not_read_keeps_the_place_of_its_token() {
     assert!(is_refused(&rig, "/api/projects", Some(&reader)).await);
     assert!(!is_refused(&rig, "/api/projects", Some(rig.token())).await);
     drain(unread.pop().expect("a socket")).await;
-    until("its place is free", async || (!is_refused(&rig, "/api/projects", Some(&reader)).await).then_some(())).await;
+    until("its permit is free", async || (!is_refused(&rig, "/api/projects", Some(&reader)).await).then_some(())).await;
 }
 
-/// Goal: links of one project leave places to other projects. Method: as many as it may have, to an object that is not
-/// read.
+/// Goal: links of one project do not lock out other projects. Method: as many link requests as one project may have, to
+/// an object that the clients do not read.
 #[tokio::test(flavor = "multi_thread")]
-async fn links_of_one_project_keep_no_other_project_out() {
+async fn links_of_one_project_do_not_lock_out_another_project() {
     let rig = few_places().start().await;
     let (own, other) = (linked(&rig, "own").await, linked(&rig, "other").await);
     let mut unread = Vec::new();
@@ -105,13 +105,13 @@ async fn links_of_one_project_keep_no_other_project_out() {
     assert!(!is_refused(&rig, &other, None).await);
     assert!(!is_refused(&rig, "/api/projects", Some(rig.token())).await);
     drain(unread.pop().expect("a socket")).await;
-    until("its place is free", async || (!is_refused(&rig, &own, None).await).then_some(())).await;
+    until("its permit is free", async || (!is_refused(&rig, &own, None).await).then_some(())).await;
 }
 
-/// Goal: who has neither a token nor a link takes no place. Method: more requests that look like links than there are
-/// places, each with a body that is announced and never comes, for which a refusal would wait.
+/// Goal: a caller without a token or a valid link does not count against the limit. Method: more requests with invalid
+/// links than the limit, each with an announced body that never comes, for which a refusal would wait.
 #[tokio::test(flavor = "multi_thread")]
-async fn links_that_nobody_signed_take_no_place() {
+async fn unsigned_links_do_not_count_against_the_limits() {
     let rig = few_places().start().await;
     let link = linked(&rig, "pics").await;
     let forged = link.replace("signature=", "signature=A");
@@ -123,7 +123,7 @@ async fn links_that_nobody_signed_take_no_place() {
         sockets.push(socket);
     }
     assert!(!is_refused(&rig, &link, None).await);
-    // A good link with such a body is refused, and its place is free while what is sent is thrown away.
+    // A valid link with such a body is refused, and no longer counts while the body is discarded.
     for _ in 0..2 * OWN {
         let (socket, start) = begun(&rig, &link, "content-length: 5000000\r\n").await;
         assert_eq!(start, "HTTP/1.1 413");
@@ -133,8 +133,8 @@ async fn links_that_nobody_signed_take_no_place() {
     assert_eq!(send_json(rig.request("GET", "/healthz")).await.0, 200);
 }
 
-/// Goal: a body that anybody may send costs little. Method: one that is too long, announced or not, is refused before
-/// it is whole.
+/// Goal: a body without a token costs little. Method: a body that is too long, announced or not, is refused before it
+/// is complete.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_asks_for_a_token_is_short() {
     let rig = few_places().start().await;

@@ -1,5 +1,4 @@
-//! A front before Azurite, which answers in its place where a test wants that: Azurite grants every
-//! right, is never busy and has the same clock.
+//! A proxy before Azurite that injects errors: Azurite grants every right, is never busy and has the same clock.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,16 +17,16 @@ use longshore_tests::azurite::ACCOUNT;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// What a request asks for.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(super) enum RequestKind {
     List,
     Get,
     Put,
     Delete,
 }
 
-/// An answer in Azure's own words.
+/// An error answer of Azure.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal {
     pub(super) status: u16,
@@ -43,90 +42,90 @@ impl Refusal {
     }
 }
 
-/// From the `nth` such request on, counted from zero, so many are refused.
+/// Refuses this many requests, starting with the `nth` one, counted from zero.
 struct Rule {
-    ask: Ask,
+    ask: RequestKind,
     skip: usize,
     times: usize,
     refusal: Refusal,
 }
 
-/// A request that came.
+/// A recorded request.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
-    pub(super) ask: Ask,
-    /// Path and query as they came.
+    pub(super) ask: RequestKind,
+    /// Path and query as received.
     pub(super) target: String,
     pub(super) status: u16,
 }
 
-struct Desk {
+struct ProxyState {
     upstream: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
     rules: Mutex<Vec<Rule>>,
     calls: Mutex<Vec<Call>>,
 }
 
-/// The front. Dropped, it closes.
-pub(super) struct Front {
+/// The running proxy. Dropping it closes its port.
+pub(super) struct FaultProxy {
     address: SocketAddr,
-    desk: Arc<Desk>,
+    state: Arc<ProxyState>,
     _task: JoinSet<()>,
 }
 
-impl Front {
+impl FaultProxy {
     pub(super) async fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let desk = Arc::new(Desk { upstream, client, rules: Mutex::default(), calls: Mutex::default() });
+        let state = Arc::new(ProxyState { upstream, client, rules: Mutex::default(), calls: Mutex::default() });
         let mut task = JoinSet::new();
-        let served = Arc::clone(&desk);
+        let served = Arc::clone(&state);
         task.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let desk = Arc::clone(&served);
+                let state = Arc::clone(&served);
                 connections.spawn(async move {
                     let service = service_fn(move |request| {
-                        let desk = Arc::clone(&desk);
-                        async move { Ok::<_, Infallible>(desk.answer(request).await) }
+                        let state = Arc::clone(&state);
+                        async move { Ok::<_, Infallible>(state.answer(request).await) }
                     });
-                    // A client that hangs up is none of our business.
+                    // The client closed the connection.
                     drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
                 });
             }
         });
-        Self { address, desk, _task: task }
+        Self { address, state, _task: task }
     }
 
-    /// The URL clients are given in place of Azurite's.
+    /// The URL for clients.
     pub(super) fn endpoint(&self) -> String {
         format!("http://{}/{ACCOUNT}", self.address)
     }
 
     /// Refuses every such request from now on.
-    pub(super) fn refuse(&self, ask: Ask, refusal: Refusal) {
+    pub(super) fn refuse(&self, ask: RequestKind, refusal: Refusal) {
         self.refuse_some(ask, 0, usize::MAX, refusal);
     }
 
     /// Lets `skip` such requests pass and refuses the next `times`.
-    pub(super) fn refuse_some(&self, ask: Ask, skip: usize, times: usize, refusal: Refusal) {
-        self.desk.rules().push(Rule { ask, skip, times, refusal });
+    pub(super) fn refuse_some(&self, ask: RequestKind, skip: usize, times: usize, refusal: Refusal) {
+        self.state.rules().push(Rule { ask, skip, times, refusal });
     }
 
-    /// Passes on everything again.
+    /// Removes all refusals.
     pub(super) fn relent(&self) {
-        self.desk.rules().clear();
+        self.state.rules().clear();
     }
 
-    /// What came, in order.
-    pub(super) fn calls(&self, ask: Ask) -> Vec<Call> {
-        let calls = self.desk.calls.lock().expect("nothing panics while holding the calls");
+    /// All requests in order.
+    pub(super) fn calls(&self, ask: RequestKind) -> Vec<Call> {
+        let calls = self.state.calls.lock().expect("nothing panics while holding the calls");
         calls.iter().filter(|call| call.ask == ask).cloned().collect()
     }
 }
 
-impl Desk {
+impl ProxyState {
     fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
         self.rules.lock().expect("nothing panics while holding the rules")
     }
@@ -134,10 +133,10 @@ impl Desk {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let query = request.uri().query().unwrap_or_default();
         let ask = match *request.method() {
-            Method::PUT => Ask::Put,
-            Method::DELETE => Ask::Delete,
-            _ if query.contains("comp=list") => Ask::List,
-            _ => Ask::Get,
+            Method::PUT => RequestKind::Put,
+            Method::DELETE => RequestKind::Delete,
+            _ if query.contains("comp=list") => RequestKind::List,
+            _ => RequestKind::Get,
         };
         let target = request.uri().to_string();
         let answer = match self.refusal(ask) {
@@ -149,7 +148,7 @@ impl Desk {
         answer
     }
 
-    fn refusal(&self, ask: Ask) -> Option<Refusal> {
+    fn refusal(&self, ask: RequestKind) -> Option<Refusal> {
         let mut rules = self.rules();
         let rule = rules.iter_mut().find(|rule| rule.ask == ask && rule.times > 0)?;
         if rule.skip > 0 {
@@ -160,7 +159,7 @@ impl Desk {
         Some(rule.refusal)
     }
 
-    /// The host is not signed, so Azurite takes the request as it came.
+    /// Forwards a request. The signature does not cover the host, so Azurite accepts it unchanged.
     async fn pass_on(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (mut head, body) = request.into_parts();
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -185,7 +184,7 @@ fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
         format!("<AuthenticationErrorDetail>{detail}</AuthenticationErrorDetail>")
     };
     let body = format!(
-        "\u{FEFF}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>Told by the front.</Message>{detail}</Error>"
+        "\u{FEFF}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>Injected by a test.</Message>{detail}</Error>"
     );
     let mut answer = Response::builder().status(status).header("x-ms-error-code", code);
     if let Some(seconds) = retry_after {
