@@ -117,7 +117,7 @@ async fn furnished() -> FilledRig {
     let export = rig.export_storage(project, "out", json!({"can_delete_objects": true})).await;
     let sync = rig.sync_to_end(&import).await;
     assert_eq!(sync["status"], "completed_with_errors", "{sync}");
-    rig.check_nothing_is_left(&import).await;
+    rig.check_no_unfinished_work(&import).await;
     let tasks = rig.get(&format!("/api/tasks?project={project}")).await;
     let task = tasks["tasks"][0]["id"].as_i64().expect("a task");
     let annotation = rig.post(&format!("/api/tasks/{task}/annotations"), json!({"result": []})).await;

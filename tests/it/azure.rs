@@ -164,13 +164,13 @@ async fn annotations_are_exported_to_azure_again_when_changed_and_removed_when_d
     let azurite = Azurite::shared().await;
     let rig = Rig::start().await;
     let (project, annotations) = annotated(&rig, &azurite, 3).await;
-    let front = FaultProxy::start(azurite.address()).await;
+    let proxy = FaultProxy::start(azurite.address()).await;
     let container = azurite.create_container("target").await;
     let fields = json!({"prefix": "out/", "can_delete_objects": true});
-    let target = create(&rig, EXPORT, with(&settings(&front.endpoint(), project, &container), fields)).await;
+    let target = create(&rig, EXPORT, with(&settings(&proxy.endpoint(), project, &container), fields)).await;
     let names = |ids: &[i64]| ids.iter().map(|id| format!("out/{id}")).collect::<Vec<_>>();
     let written = || {
-        let puts = front.calls(RequestKind::Put).into_iter().filter(|call| !call.target.contains("longshore-probe"));
+        let puts = proxy.calls(RequestKind::Put).into_iter().filter(|call| !call.target.contains("longshore-probe"));
         puts.count()
     };
 
@@ -216,12 +216,12 @@ async fn the_operators_account_is_used_only_at_the_operators_endpoint() {
     check_first(&rig, &storage, &sync, &one_each(["a.png"])).await;
 
     // Another server could forward a request that the operator's key signed to the operator's account.
-    let front = FaultProxy::start(azurite.address()).await;
-    let elsewhere = with(&settings, json!({"endpoint": front.endpoint()}));
+    let proxy = FaultProxy::start(azurite.address()).await;
+    let elsewhere = with(&settings, json!({"endpoint": proxy.endpoint()}));
     let (status, body) = rig.call("POST", &format!("{IMPORT}/validate"), Some(elsewhere)).await;
     assert_eq!(status, 400, "{body}");
     assert!(body["validation_errors"]["endpoint"][0].is_string(), "{body}");
-    assert!(front.calls(RequestKind::List).is_empty(), "nothing signed was sent there");
+    assert!(proxy.calls(RequestKind::List).is_empty(), "nothing signed was sent there");
     assert!(!rig.logs().contains(KEY));
 }
 
@@ -241,10 +241,10 @@ async fn a_missing_account_is_answered_with_both_ways_to_set_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn validation_reports_the_fault_of_a_container_and_the_fix() {
     let azurite = Azurite::shared().await;
-    let front = FaultProxy::start(azurite.address()).await;
+    let proxy = FaultProxy::start(azurite.address()).await;
     let rig = Rig::with().workers(0).env("LONGSHORE_ALLOWED_ENDPOINTS", "127.0.0.1").start().await;
     let container = azurite.create_container("valid").await;
-    let good = settings(&front.endpoint(), rig.project().await, &container);
+    let good = settings(&proxy.endpoint(), rig.project().await, &container);
     for path in [IMPORT, EXPORT] {
         let (status, body) = rig.call("POST", &format!("{path}/validate"), Some(good.clone())).await;
         assert_eq!(status, 200, "{path}: {body}");
@@ -266,7 +266,7 @@ async fn validation_reports_the_fault_of_a_container_and_the_fix() {
     check(both, json!({"account_name": "unknown", "endpoint": endpoint}), 400, "unknown_access_key", "account_name")
         .await;
     check(both, json!({"container": "nowhere"}), 400, "no_such_bucket", "container").await;
-    let blocked = front.endpoint().replace("127.0.0.1", "127.0.0.2");
+    let blocked = proxy.endpoint().replace("127.0.0.1", "127.0.0.2");
     check(both, json!({"endpoint": blocked}), 403, "blocked_address", "endpoint").await;
 
     // Errors that only Azure returns.
@@ -277,7 +277,7 @@ async fn validation_reports_the_fault_of_a_container_and_the_fix() {
     let no_right = Refusal::new(403, "AuthorizationPermissionMismatch");
     let import: &[&str] = &[IMPORT];
     let export: &[&str] = &[EXPORT];
-    for (ask, paths, refusal, code, field) in [
+    for (kind, paths, refusal, code, field) in [
         (RequestKind::List, import, mac, "wrong_secret_key", "account_key"),
         (RequestKind::Put, export, late, "clock_skew", "non_field_errors"),
         (RequestKind::List, import, no_right, "access_denied", "non_field_errors"),
@@ -286,16 +286,16 @@ async fn validation_reports_the_fault_of_a_container_and_the_fix() {
         (RequestKind::List, import, Refusal::new(403, "AccountIsDisabled"), "access_denied", "non_field_errors"),
         (RequestKind::Put, export, Refusal::new(409, "ContainerBeingDeleted"), "no_such_bucket", "container"),
     ] {
-        front.refuse(ask, refusal);
+        proxy.refuse(kind, refusal);
         check(paths, json!({}), 400, code, field).await;
-        front.relent();
+        proxy.clear();
     }
 
     // Export needs no right to delete.
-    front.refuse(RequestKind::Delete, no_right);
+    proxy.refuse(RequestKind::Delete, no_right);
     let (status, body) = rig.call("POST", &format!("{EXPORT}/validate"), Some(good.clone())).await;
     assert_eq!(status, 200, "{body}");
-    front.relent();
+    proxy.clear();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,22 +321,22 @@ async fn invalid_azure_settings_are_reported_with_their_field() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_continues_at_the_failed_page_after_a_busy_container() {
     let azurite = Azurite::shared().await;
-    let front = FaultProxy::start(azurite.address()).await;
+    let proxy = FaultProxy::start(azurite.address()).await;
     let rig = Rig::start().await;
     let container = azurite.create_container("busy").await;
     let keys: Vec<String> = (0..2_100).map(|n| format!("{n:05}.png")).collect();
     azurite.put_many(&container, &keys).await;
     let fields = json!({"use_blob_urls": true});
     let storage =
-        create(&rig, IMPORT, with(&settings(&front.endpoint(), rig.project().await, &container), fields)).await;
+        create(&rig, IMPORT, with(&settings(&proxy.endpoint(), rig.project().await, &container), fields)).await;
 
     // More refusals than retries of a request: the job waits and is retried.
     let busy = Refusal { retry_after: Some(0), ..Refusal::new(503, "ServerBusy") };
-    let asked = front.calls(RequestKind::List).len();
-    front.refuse_some(RequestKind::List, 1, 6, busy);
+    let asked = proxy.calls(RequestKind::List).len();
+    proxy.refuse_some(RequestKind::List, 1, 6, busy);
     let sync = rig.sync_to_end(&storage).await;
     check_first(&rig, &storage, &sync, &one_each(keys)).await;
-    let lists = front.calls(RequestKind::List).split_off(asked);
+    let lists = proxy.calls(RequestKind::List).split_off(asked);
     let count = |status: u16| lists.iter().filter(|call| call.status == status).count();
     assert_eq!((count(200), count(503)), (3, 6), "each page is listed once: {lists:?}");
     assert!(lists[1..].iter().all(|call| call.target.contains("startFrom=")), "{lists:?}");

@@ -308,7 +308,7 @@ async fn a_sync_that_ends_while_it_is_reported_is_shown_as_ended() {
     .await;
     lifecycle::cancel(&tx, sync).await.expect("the sync ends");
     tx.commit().await.expect("a commit");
-    rig.check_nothing_is_left(&storage).await;
+    rig.check_no_unfinished_work(&storage).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -181,7 +181,7 @@ async fn names_follow_prefix_and_suffix_and_their_objects_the_unit() {
         let made = keys(&rig, "target");
         let made: Vec<&String> = made.difference(&before).collect();
         assert!(made.contains(&&expected) && made.len() == units as usize, "{settings}: {made:?}");
-        rig.check_nothing_is_left(&storage).await;
+        rig.check_no_unfinished_work(&storage).await;
     }
     let whole = body(&rig, "target", format!("tasks/{}.json", labeled.tasks[0]));
     assert_eq!((&whole["data"], rows(&whole["annotations"]).len()), (&json!({"n": 0}), 2), "{whole}");
@@ -279,7 +279,7 @@ async fn a_failing_put_is_retried_and_finally_quarantined() {
     let aside = rig.quarantine(&storage).await;
     assert_eq!((&aside[0]["key"], &aside[0]["unit"]), (&json!(key), &json!(labeled.annotations[2])), "{aside:?}");
     assert_eq!(aside[0]["reason"], "unavailable", "{aside:?}");
-    rig.check_nothing_is_left(&storage).await;
+    rig.check_no_unfinished_work(&storage).await;
 
     rig.s3.clear_faults();
     let ended = sync(&rig, &storage).await;
@@ -302,7 +302,7 @@ async fn an_export_storage_that_refuses_writes_fails_the_sync_with_a_reason() {
         rig.s3.fail(Op::Put, Fault::Error(fault));
         let ended = sync(&rig, &storage).await;
         assert_eq!((&ended["status"], &ended["reason"]), (&json!("failed"), &json!(reason)), "{ended}");
-        rig.check_nothing_is_left(&storage).await;
+        rig.check_no_unfinished_work(&storage).await;
         let shown = rig.get(&format!("{}/{}", storage.path, storage.id)).await;
         assert!(shown["traceback"].as_str().is_some_and(|traceback| traceback.starts_with(advice)), "{shown}");
         assert!(states(&rig, &storage).await.is_empty() && rig.quarantine(&storage).await.is_empty());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use longshore_local::s3::{Fault, Op, When};
 use longshore_tests::amqp::AmqpHost;
-use longshore_tests::failover::{CopyKind, Successor, import_faults, reuse_lost_ids, strangers};
+use longshore_tests::failover::{CopyKind, Successor, import_faults, orphan_rows, reuse_lost_ids};
 use longshore_tests::rig::{PATIENCE, Rig, StorageHandle, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

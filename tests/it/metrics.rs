@@ -360,7 +360,7 @@ async fn ids_in_the_logs_connect_a_request_with_the_commit_of_its_page() {
     let asked = lines(&rig.schedulers[0], "request.id", &json!("from-the-host-1"));
     let sync = asked.iter().find_map(|line| line["sync.id"].as_i64()).expect("the request's lines name its sync");
     rig.ended(sync).await;
-    rig.check_nothing_is_left(&storage).await;
+    rig.check_no_unfinished_work(&storage).await;
     let worked = lines(&rig.workers[0], "sync.id", &json!(sync));
     let committed: Vec<&Value> = worked.iter().filter(|line| line["event"] == "page_committed").collect();
     let [committed] = committed[..] else { panic!("one page: {worked:?}") };

@@ -257,5 +257,5 @@ async fn jobs_that_end_at_the_same_time_close_their_sync_once() {
     assert_eq!(ended["status"], "completed", "{ended}");
     let attempts: Vec<_> = ended["jobs"].as_array().expect("jobs").iter().map(|job| &job["attempt"]).collect();
     assert_eq!(attempts, [&json!(1), &json!(1)], "neither blocked the other: {ended}");
-    rig.check_nothing_is_left(&storage).await;
+    rig.check_no_unfinished_work(&storage).await;
 }

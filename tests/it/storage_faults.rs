@@ -52,7 +52,7 @@ async fn check_second(rig: &Rig, storage: &StorageHandle, expected: &BTreeMap<St
 async fn check_failed(rig: &Rig, storage: &StorageHandle, sync: &Value, reason: &str, advice: &str) {
     assert_eq!((&sync["status"], &sync["reason"]), (&json!("failed"), &json!(reason)), "{sync}");
     assert!(sync["jobs"][0]["state"] == "discarded" && sync["jobs"][0]["reason"] == reason, "{sync}");
-    rig.check_nothing_is_left(storage).await;
+    rig.check_no_unfinished_work(storage).await;
     let shown = rig.get(&format!("{}/{}", storage.path, storage.id)).await;
     assert_eq!(shown["status"], "failed", "{shown}");
     let traceback = shown["traceback"].as_str().unwrap_or_default();

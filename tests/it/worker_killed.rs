@@ -270,7 +270,7 @@ async fn a_worker_killed_during_export_writes_each_annotation_to_one_object() {
     assert_eq!(ended["status"], "completed", "{ended}");
     assert_eq!(ended["counts"]["exported"], ANNOTATIONS, "{ended}");
     assert_eq!(ended["counts"]["matched"], ANNOTATIONS, "{ended}");
-    rig.check_nothing_is_left(&storage).await;
+    rig.check_no_unfinished_work(&storage).await;
     check_exported(&rig, &storage, ANNOTATIONS).await;
 
     rig.s3.clear_calls();

@@ -114,7 +114,7 @@ impl FaultProxy {
     }
 
     /// Removes all refusals.
-    pub(super) fn relent(&self) {
+    pub(super) fn clear(&self) {
         self.state.rules().clear();
     }
 

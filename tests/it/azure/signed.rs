@@ -167,8 +167,8 @@ async fn an_azure_page_continues_after_the_last_name_instead_of_a_marker() {
     let container = azurite.create_container("cursor").await;
     let keys: Vec<String> = (0..5).map(|n| format!("{n}")).collect();
     azurite.put_many(&container, &keys).await;
-    let front = FaultProxy::start(azurite.address()).await;
-    let storage = open(&front.endpoint(), &container);
+    let proxy = FaultProxy::start(azurite.address()).await;
+    let storage = open(&proxy.endpoint(), &container);
     let page = |cursor: Option<&'static str>| {
         let storage = Arc::clone(&storage);
         async move { storage.list_page(ListRequest { cursor, limit: 2, ..ListRequest::default() }).await.expect("a page") }
@@ -179,6 +179,6 @@ async fn an_azure_page_continues_after_the_last_name_instead_of_a_marker() {
     azurite.delete(&container, "1").await;
     let second = page(Some("1")).await;
     assert_eq!(second.objects.iter().map(|listed| listed.key()).collect::<Vec<_>>(), ["2", "3"]);
-    let last = &front.calls(RequestKind::List)[1].target;
+    let last = &proxy.calls(RequestKind::List)[1].target;
     assert!(last.contains("startFrom=1") && !last.contains("marker="), "{last}");
 }

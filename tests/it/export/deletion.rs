@@ -24,7 +24,7 @@ async fn objects_of_deleted_annotations_are_deleted_only_if_the_storage_allows_i
     let ended = last_ended(&rig, &may).await;
     assert_eq!((&ended["requested_by"], counts(&ended, ["deleted"])), (&json!("annotation"), [1]), "{ended}");
     assert_eq!((keys(&rig, "may"), states(&rig, &may).await[&gone].as_str()), (names(&rest), "deleted"));
-    rig.check_nothing_is_left(&may).await;
+    rig.check_no_unfinished_work(&may).await;
     assert_eq!(counts(&sync(&rig, &may).await, ["deleted", "kept", "exported"]), [0, 0, 0]);
 
     let ended = sync(&rig, &may_not).await;
@@ -61,7 +61,7 @@ async fn an_annotation_deleted_while_it_is_written_leaves_no_object() {
     assert_eq!((&ended["status"], counts(&ended, ["exported", "deleted"])), (&json!("completed"), [4, 1]), "{ended}");
     let rest: Vec<i64> = labeled.annotations.iter().copied().filter(|id| *id != gone).collect();
     assert_eq!((keys(&rig, "target"), states(&rig, &storage).await[&gone].as_str()), (names(&rest), "deleted"));
-    rig.check_nothing_is_left(&storage).await;
+    rig.check_no_unfinished_work(&storage).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +88,7 @@ async fn an_annotation_deleted_while_its_page_commits_leaves_no_object() {
     let ended = rig.ended(running).await;
     assert_eq!((&ended["status"], counts(&ended, ["exported", "deleted"])), (&json!("completed"), [4, 1]), "{ended}");
     assert_eq!(states(&rig, &storage).await[&gone], "deleted");
-    rig.check_nothing_is_left(&storage).await;
+    rig.check_no_unfinished_work(&storage).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,5 +113,5 @@ async fn the_object_of_a_task_is_deleted_with_its_last_annotation() {
     assert_eq!(counts(&ended, ["exported", "deleted"]), [0, 1], "{ended}");
     assert_eq!(keys(&rig, "target"), [key(labeled.tasks[1])].into());
     assert_eq!(states(&rig, &storage).await[&labeled.tasks[0]], "deleted");
-    rig.check_nothing_is_left(&storage).await;
+    rig.check_no_unfinished_work(&storage).await;
 }

@@ -40,7 +40,7 @@ async fn a_server_killed_in_mid_sync_only_delays_the_sync() {
     tasks.release().await;
     until_put_aside(&rig, sync).await;
     // The server was restarted, so the cursor of the old one has no meaning.
-    server.revive().await;
+    server.restart().await;
     rig.make_due(sync).await;
     let ended = rig.ended(sync).await;
     assert_eq!(ended["status"], "completed", "{ended}");

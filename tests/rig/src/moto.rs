@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
-use crate::{installed, plain, servers};
+use crate::{installed, raw_http, servers};
 
 /// moto takes 5 s to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,8 +3,8 @@
 //!
 //! `gcs/requirements.txt` pins the version of fake-gcs-server. Clients use the address of the proxy.
 
-mod front;
 mod oauth;
+mod proxy;
 mod rules;
 mod signed;
 
@@ -20,9 +20,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::{installed, plain, servers};
-use front::FrontProxy;
+use crate::{installed, raw_http, servers};
 pub use oauth::Right;
+use proxy::FrontProxy;
 pub use rules::{Call, Fault, Op};
 
 /// fake-gcs-server takes 0.2 s to start on an idle machine.
@@ -36,7 +36,7 @@ pub struct Gcs {
     endpoint: String,
     /// URL of fake-gcs-server.
     backend: String,
-    front: Arc<FrontProxy>,
+    proxy: Arc<FrontProxy>,
     /// Dropping it ends the proxy.
     _task: JoinSet<()>,
     _process: Process,
@@ -66,9 +66,9 @@ impl Gcs {
         let answers = || async { reqwest::get(format!("{backend}/_internal/healthcheck")).await.is_ok() };
         process.until_ready(PATIENCE, answers).await?;
 
-        let (front, task) = FrontProxy::start(address).await.context("start the proxy")?;
-        let endpoint = format!("http://{}", front.address());
-        Ok(Self { endpoint, backend, front, _task: task, _process: process, _guard: guard })
+        let (proxy, task) = FrontProxy::start(address).await.context("start the proxy")?;
+        let endpoint = format!("http://{}", proxy.address());
+        Ok(Self { endpoint, backend, proxy, _task: task, _process: process, _guard: guard })
     }
 
     /// The value for `STORAGE_EMULATOR_HOST`.
@@ -83,17 +83,17 @@ impl Gcs {
 
     /// The key file of a service account with this name and these rights.
     pub fn key_file_with(&self, name: &str, rights: &[Right]) -> Value {
-        self.front.oauth().account(name, rights)
+        self.proxy.oauth().account(name, rights)
     }
 
     /// The key file of an unknown account.
     pub fn unknown_key_file(&self) -> Value {
-        self.front.oauth().unknown_account()
+        self.proxy.oauth().unknown_account()
     }
 
     /// The credentials file of a user (`authorized_user`) with all rights.
     pub fn user_credentials_file(&self) -> Value {
-        self.front.oauth().user()
+        self.proxy.oauth().user()
     }
 
     pub async fn create_bucket(&self, name: &str) {
@@ -132,17 +132,17 @@ impl Gcs {
 
     /// Injects a fault into these calls of an operation, counted from 1 and from now on.
     pub fn fail(&self, op: Op, calls: std::ops::RangeInclusive<usize>, fault: Fault) {
-        self.front.rules().add(op, calls, fault);
+        self.proxy.rules().add(op, calls, fault);
     }
 
     /// Removes all faults and recorded calls.
     pub fn clear(&self) {
-        self.front.rules().clear();
+        self.proxy.rules().clear();
     }
 
     /// All calls since the last [`Gcs::clear`].
     pub fn calls(&self) -> Vec<Call> {
-        self.front.rules().calls()
+        self.proxy.rules().calls()
     }
 
     /// The number of calls of an operation.
@@ -152,16 +152,16 @@ impl Gcs {
 
     /// Limits listing pages to this many keys. Cloud Storage may also return shorter pages than requested.
     pub fn set_page(&self, keys: usize) {
-        self.front.set_page(keys);
+        self.proxy.set_page(keys);
     }
 
     /// Sets the clock of the server this many seconds ahead.
     pub fn set_clock(&self, ahead: i64) {
-        self.front.oauth().set_clock(ahead);
+        self.proxy.oauth().set_clock(ahead);
     }
 
     /// Sets the lifetime of tokens that the server gives from now on.
     pub fn set_token_lifetime(&self, lifetime: Duration) {
-        self.front.oauth().set_lifetime(lifetime);
+        self.proxy.oauth().set_lifetime(lifetime);
     }
 }

@@ -38,7 +38,7 @@ impl FrontProxy {
     pub(super) async fn start(backend: String) -> io::Result<(Arc<Self>, JoinSet<()>)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let front = Arc::new(Self {
+        let proxy = Arc::new(Self {
             address,
             backend,
             client: Client::builder(TokioExecutor::new()).build_http(),
@@ -47,19 +47,19 @@ impl FrontProxy {
             page: AtomicUsize::new(1_000),
         });
         let mut task = JoinSet::new();
-        let serving = Arc::clone(&front);
+        let serving = Arc::clone(&proxy);
         task.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let front = Arc::clone(&serving);
+                let proxy = Arc::clone(&serving);
                 let service = service_fn(move |request| {
-                    let front = Arc::clone(&front);
-                    async move { front.serve(request).await }
+                    let proxy = Arc::clone(&proxy);
+                    async move { proxy.serve(request).await }
                 });
                 connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
         });
-        Ok((front, task))
+        Ok((proxy, task))
     }
 
     pub(super) fn address(&self) -> SocketAddr {
