@@ -22,6 +22,7 @@ use longshore_telemetry::{
     ClientConnections, ConnectionLimits, Health, HttpMetrics, ListenerName, Metrics, SEND_TIMEOUT, Tasks, error_chain,
     init_logs, raise_open_files, serve,
 };
+use prometheus::{IntCounter, Registry};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -62,15 +63,8 @@ pub async fn run(config: Config) -> Result<()> {
     let api_db = pool("longshore-scheduler-api", api::CONNECTIONS)?.waking_through(&db);
     let sealer = Sealer::parse(&config.secret_keys)?;
     let broker = Broker::new(&config.amqp_url, "longshore-scheduler")?;
-    let loops = Loops {
-        sent: relay::counter(registry)?,
-        rescued: rescuer::RescuerMetrics::register(registry)?,
-        service: observer::ServiceMetrics::register(registry)?,
-        host: Arc::new(Native::new(sealer.clone())),
-        broker: broker.clone(),
-        db: db.clone(),
-        api_db: api_db.clone(),
-    };
+    let host = Arc::new(Native::new(sealer.clone()));
+    let loops = Loops::new(registry, host, broker.clone(), db.clone(), api_db.clone())?;
 
     let prepared = Arc::new(AtomicBool::new(false));
     let health = health(&db, &broker, &tasks, &prepared);
@@ -115,7 +109,7 @@ pub async fn run(config: Config) -> Result<()> {
 
 /// What the loops work with.
 struct Loops {
-    sent: prometheus::IntCounter,
+    sent: IntCounter,
     rescued: rescuer::RescuerMetrics,
     service: observer::ServiceMetrics,
     host: Arc<dyn Host>,
@@ -126,6 +120,13 @@ struct Loops {
 }
 
 impl Loops {
+    fn new(registry: &Registry, host: Arc<dyn Host>, broker: Broker, db: Db, api_db: Db) -> Result<Self> {
+        let sent = relay::counter(registry)?;
+        let rescued = rescuer::RescuerMetrics::register(registry)?;
+        let service = observer::ServiceMetrics::register(registry)?;
+        Ok(Self { sent, rescued, service, host, broker, db, api_db })
+    }
+
     fn spawn(self, tasks: &Tasks, config: &Config) {
         let Self { sent, rescued, service, host, broker, db, api_db } = self;
         let stop = tasks.stopping();

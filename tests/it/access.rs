@@ -219,7 +219,7 @@ async fn every_route_refuses_callers_without_the_right_and_changes_nothing() {
         }
         // A signature that Longshore did not make is no way in, whether the route takes links or not.
         let forged = [("signature", "anything"), ("expires", "99999999999")];
-        let (status, body) = answered(all.request(route).query(&forged)).await;
+        let (status, body) = send_json(all.request(route).query(&forged)).await;
         let linked = matches!(route.path, "/tasks/{id}/resolve" | "/tasks/{id}/presign");
         let expected = if linked { (403, json!("invalid_link")) } else { (401, json!("unauthorized")) };
         assert_eq!((status, body["code"].clone()), expected, "{what}");

@@ -21,7 +21,7 @@ struct Tools {
 impl Tools {
     /// Installs the tools and stores the document of the running scheduler.
     async fn with_document_of(rig: &Rig) -> Self {
-        let folder = rig.place.root().join("openapi");
+        let folder = rig.run_dir.root().join("openapi");
         fs::create_dir_all(&folder).expect("a folder");
         let document = folder.join("openapi.json");
         fs::write(&document, rig.get("/api/openapi.json").await.to_string()).expect("a file");

@@ -24,7 +24,7 @@ fn rotation(rig: &Rig, keys: &str) -> Command {
 }
 
 /// Output and exit code of a command.
-fn output(output: &Output, keys: &str) -> (i32, String) {
+fn read_output(output: &Output, keys: &str) -> (i32, String) {
     let text = [output.stdout.as_slice(), &output.stderr].concat();
     let text = String::from_utf8(text).expect("text");
     for key in keys.split(',') {
@@ -38,7 +38,7 @@ fn output(output: &Output, keys: &str) -> (i32, String) {
 async fn rotate(rig: &Rig, keys: &str) -> (i32, String) {
     let mut command = rotation(rig, keys);
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it starts");
-    output(&output, keys)
+    read_output(&output, keys)
 }
 
 /// The ids of the keys that sealed each storage, in the order of the storages.
@@ -139,7 +139,7 @@ async fn a_user_who_changes_a_storage_while_keys_rotate_wins() {
     .await;
     user.batch_execute("COMMIT").await.expect("the change");
 
-    let (code, text) = output(&rotating.await.expect("no panic").expect("it starts"), &keys);
+    let (code, text) = read_output(&rotating.await.expect("no panic").expect("it starts"), &keys);
     assert_eq!(code, 0, "{text}");
     assert!(text.starts_with("encrypted with key \"new\" now: the secrets of 1 storage\n"), "{text}");
     let sealer = Sealer::parse(&Secret::new(keys)).expect("both keys");

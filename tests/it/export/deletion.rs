@@ -4,7 +4,7 @@ use longshore_local::s3::{Op, When};
 use longshore_tests::rig::{Rig, rows, until};
 use serde_json::json;
 
-use super::{annotate, body, counts, delete, keys, labeled, last_ended, names, start, states, sync, written};
+use super::{annotate, body, counts, delete, keys, labeled, last_ended, names, start, states, sync};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_of_deleted_annotations_are_deleted_only_if_the_storage_allows_it() {

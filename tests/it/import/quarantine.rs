@@ -6,8 +6,6 @@ use longshore_local::s3::Op;
 use longshore_tests::rig::{Rig, rows};
 use serde_json::json;
 
-use super::{data, gzip, tasks};
-
 /// Key, content, reason, offset, item, excerpt.
 type InvalidObject<'a> = (&'a str, Vec<u8>, &'a str, Option<u64>, Option<u64>, Option<&'a str>);
 

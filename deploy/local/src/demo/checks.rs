@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::report::{grouped, say};
+use super::report::{grouped, print_line};
 use super::tasks::{ExpectedResult, ExpectedTask, TaskFile};
 
 /// All comparisons.

@@ -33,7 +33,7 @@ impl Object {
         Self { bytes, content_type: None, encryption: None, kms_key_id: None, modified, md5 }
     }
 
-    /// The MD5 of the content in hex, without quotes: the ETag that AWS gives to a single-part upload.
+    /// The MD5 of the content in hex, without quotes: the `ETag` that AWS gives to a single-part upload.
     pub fn etag(&self) -> String {
         format!("{:032x}", u128::from_be_bytes(self.md5))
     }

@@ -67,5 +67,5 @@ fn open(state: &ApiState, row: &Candidate) -> ApiResult<Arc<dyn Storage>> {
 }
 
 fn sealed_secrets(error: impl std::error::Error + Send + Sync + 'static) -> ApiError {
-    ApiError::Storage(StorageError::caused(Op::Connect, ErrorKind::Invalid, FailureReason::SealedSecrets, error))
+    ApiError::Storage(StorageError::with_source(Op::Connect, ErrorKind::Invalid, FailureReason::SealedSecrets, error))
 }
