@@ -42,8 +42,8 @@ pub async fn measure(bed: &TestBed) -> Result<Vec<Figure>> {
     let links = list(get(&deployment, bed, &tasks).await?)?;
     // The same objects by token: without the signature of the link.
     let plain = links.iter().filter_map(|link| link.split_once("&expires=")).map(|(path, _)| path.to_owned()).collect();
-    let by_link = count_requests(bed, &deployment, links, "").await?;
-    let by_token = count_requests(bed, &deployment, plain, &authorization).await?;
+    let by_link = time_requests(bed, &deployment, links, "").await?;
+    let by_token = time_requests(bed, &deployment, plain, &authorization).await?;
     deployment.end().await?;
     Ok(vec![
         Figure::new(9, "redirects to signed URLs by link, per processor second", by_link.per_cpu())
@@ -104,7 +104,7 @@ impl RequestTimes {
     }
 }
 
-async fn count_requests(
+async fn time_requests(
     bed: &TestBed,
     deployment: &Deployment<'_>,
     paths: Vec<String>,

@@ -81,9 +81,9 @@ async fn imports(bed: &TestBed) -> Result<Vec<Figure>> {
         command.args([LOOP, &bed.endpoint(), &bucket.to_string(), &url, how]);
         let output = tokio::task::spawn_blocking(move || command.output()).await??;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let conditions: Value = serde_json::from_slice(&output.stdout)?;
-        let seconds = conditions["seconds"].as_f64().context("the loop's seconds")?;
-        let theirs = Pace { count: conditions["count"].as_u64().context("the loop's count")?, seconds };
+        let result: Value = serde_json::from_slice(&output.stdout)?;
+        let seconds = result["seconds"].as_f64().context("the loop's seconds")?;
+        let theirs = Pace { count: result["count"].as_u64().context("the loop's count")?, seconds };
         ensure!(theirs.count == bucket.count, "the loop made {} of {} tasks", theirs.count, bucket.count);
         figures.push(compare(format!("whole import ÷ a loop in Python, {name}"), ours, theirs, &python_version));
         drop(database);
