@@ -233,7 +233,7 @@ async fn a_missing_account_is_answered_with_both_ways_to_set_one() {
     let (status, body) = rig.call("POST", IMPORT, Some(body)).await;
     assert_eq!(status, 400, "{body}");
     let report = body["validation_errors"]["account_name"][0].as_str().unwrap_or_default();
-    for way in ["account name and account key", "AZURE_BLOB_ACCOUNT_NAME", "AZURE_BLOB_ACCOUNT_KEY"] {
+    for way in ["the account name and the account key", "AZURE_BLOB_ACCOUNT_NAME", "AZURE_BLOB_ACCOUNT_KEY"] {
         assert!(report.contains(way), "{body}");
     }
 }
