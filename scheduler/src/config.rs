@@ -24,46 +24,46 @@ pub struct Config {
     pub token: Secret,
     /// `LONGSHORE_LISTEN`: the API, health and metrics.
     pub listen: SocketAddr,
-    /// `LONGSHORE_METRICS_LISTEN`: health and metrics once more, on an address of their own.
+    /// `LONGSHORE_METRICS_LISTEN`: a second address that serves health and metrics only. `None` opens no second listener.
     pub metrics_listen: Option<SocketAddr>,
-    /// `LONGSHORE_CONNECTIONS`: open client sockets. By default a third more than requests and streams together, so that
-    /// clients keep theirs between requests. A head may take 32 KiB of each, so more would need more memory; fewer would
-    /// leave requests that no socket can carry.
+    /// `LONGSHORE_CONNECTIONS`: open client sockets. The default is a third more than requests and streams together, so
+    /// that clients can keep idle sockets open. The head of a request may take 32 KiB per socket, so more sockets need
+    /// more memory; with fewer, the limits on requests and streams could not be reached.
     pub connections: usize,
-    /// `LONGSHORE_PEER_CONNECTIONS`: open sockets of one address; three quarters of all by default.
+    /// `LONGSHORE_PEER_CONNECTIONS`: open sockets of one client address; `None` means three quarters of all.
     pub peer_connections: Option<usize>,
-    /// `LONGSHORE_REQUESTS`, `LONGSHORE_TOKEN_REQUESTS`, `LONGSHORE_STREAMS`, `LONGSHORE_TOKEN_STREAMS`. More requests
-    /// would only wait for the database; fewer would refuse hosts that stream objects to many browsers. One token has a
-    /// quarter by default, so that it takes four to fill the process.
+    /// `LONGSHORE_REQUESTS`, `LONGSHORE_TOKEN_REQUESTS`, `LONGSHORE_STREAMS`, `LONGSHORE_TOKEN_STREAMS`. With more,
+    /// requests would only wait for the database; with fewer, hosts that stream objects to many browsers would be
+    /// refused. By default one token may use a quarter, so that one token cannot fill the process.
     pub load: LoadLimits,
     /// `LONGSHORE_ALLOWED_ENDPOINTS`.
     pub allowed_endpoints: String,
-    /// What the environment says about storages.
+    /// The operator's settings for storages, such as the folder of local files.
     pub operator: Operator,
-    /// `LONGSHORE_API_MEMORY_MB`: what large answers and bodies may take together, in bytes. A scheduler without clients
-    /// takes some 60 MiB; heads of all sockets take 32 MiB, and small bodies and answers of all requests and streams
-    /// 80 MiB: with the default it stays below 512 MiB.
+    /// `LONGSHORE_API_MEMORY_MB`: memory for all large answers and bodies together, in bytes. A scheduler without clients
+    /// takes about 60 MiB, the request heads of all sockets 32 MiB, and the small bodies and answers of all requests
+    /// and streams 80 MiB. With the default, the total stays below 512 MiB.
     pub api_memory_bytes: usize,
-    /// `LONGSHORE_SEND_SECONDS`: how long a client may read nothing of an answer.
+    /// `LONGSHORE_SEND_SECONDS`: an answer is aborted if its client reads nothing of it for this long.
     pub send: Duration,
     pub logs: LogSettings,
-    /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`: how long the database may be silent in the middle of
-    /// some work before its connection counts as dead.
+    /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`: how long the database may take to answer before its
+    /// connection counts as broken.
     pub database_patience: Duration,
-    /// `LONGSHORE_RESCUE_SECONDS`: how often to look for jobs whose worker is gone.
+    /// `LONGSHORE_RESCUE_SECONDS`: time between two ticks of the rescuer, which looks for expired leases.
     pub rescue: Duration,
-    /// `LONGSHORE_KEEP_DAYS`: how long to keep syncs that ended.
+    /// `LONGSHORE_KEEP_DAYS`: days after which the pruner deletes a sync that has ended.
     pub keep_days: i32,
     /// `LONGSHORE_PUBLIC_URL`: where browsers reach this API, such as `https://label.example.com/sync`.
     pub public_url: String,
-    /// `LONGSHORE_LINK_SECONDS`: how long a link to an object is good, at least.
+    /// `LONGSHORE_LINK_SECONDS`: how long a resolve link is valid at least; at most it is twice as long.
     pub link_lifetime: Duration,
-    /// `LONGSHORE_ALLOWED_ORIGINS`: pages on other sites whose scripts may read answers.
+    /// `LONGSHORE_ALLOWED_ORIGINS`: other sites whose scripts may read answers (CORS).
     pub allowed_origins: Origins,
 }
 
 impl Config {
-    /// What is decided about resolving URIs.
+    /// The settings that control how URIs are resolved.
     pub fn resolve(&self) -> ResolveOptions {
         ResolveOptions {
             public_url: self.public_url.clone(),
@@ -75,7 +75,7 @@ impl Config {
     }
 }
 
-/// What the command that rotates keys is told: no broker, no token.
+/// The settings of the `rotate-keys` command, which needs no broker and no token.
 #[derive(Debug)]
 pub struct RotationConfig {
     /// `DATABASE_URL`.
@@ -90,7 +90,7 @@ impl RotationConfig {
     /// Reads the environment of this process.
     ///
     /// # Errors
-    /// Names every setting at fault.
+    /// Names every setting that is missing or invalid.
     pub fn from_env() -> Result<Self, InvalidSettings> {
         let mut read = Environment::of_process(Program::Scheduler);
         let config = Self {
@@ -102,14 +102,15 @@ impl RotationConfig {
     }
 }
 
-/// The first token gives access to everything, so it must be hard to guess. A generated one is longer.
-const SHORTEST_TOKEN: usize = 16;
+/// Minimum length of the first token in characters. It gives access to everything, so it must be hard to guess. Tokens
+/// that the API creates have 40.
+const MIN_TOKEN_LENGTH: usize = 16;
 
 impl Config {
     /// Reads the environment of this process.
     ///
     /// # Errors
-    /// Names every setting at fault.
+    /// Names every setting that is missing or invalid.
     pub fn from_env() -> Result<Self, InvalidSettings> {
         Self::read(Environment::of_process(Program::Scheduler))
     }
@@ -152,10 +153,11 @@ fn secret(text: Option<String>) -> Secret {
 
 fn first_token(read: &mut Environment<'_>) -> Secret {
     let token = read.text(&table::TOKEN);
-    let is_strong = |token: &String| token.len() >= SHORTEST_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_strong =
+        |token: &String| token.len() >= MIN_TOKEN_LENGTH && token.bytes().all(|byte| byte.is_ascii_graphic());
     if token.as_ref().is_some_and(|token| !is_strong(token)) {
         let fault = format!(
-            "must be {SHORTEST_TOKEN} or more printable characters without spaces (make one with: openssl rand -hex 20)"
+            "must be {MIN_TOKEN_LENGTH} or more printable characters without spaces (make one with: openssl rand -hex 20)"
         );
         read.fault(&table::TOKEN, fault);
     }
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_missing_is_named_at_once() {
+    fn one_error_names_every_missing_setting() {
         let error = read(&[("AMQP_URL", "amqp://x")]).unwrap_err().to_string();
         for name in ["DATABASE_URL", "LONGSHORE_SECRET_KEYS", "LONGSHORE_TOKEN"] {
             assert!(error.contains(&format!("{name} must be set")), "{error}");
@@ -191,11 +193,11 @@ mod tests {
     }
 
     #[test]
-    fn what_all_clients_may_hold_by_default_fits_into_512_mib() {
+    fn the_memory_of_all_clients_fits_into_512_mib_by_default() {
         const MIB: usize = 1024 * 1024;
-        // Of an idle process, as measured.
+        // Memory of an idle process, measured.
         const BASE: usize = 60 * MIB;
-        // A body or an answer of a request, and what a stream has not sent.
+        // A body or an answer of a request, or the unsent part of a stream.
         const UNCOUNTED: usize = 64 * 1024;
         let config = read(&NEEDED).unwrap();
         let heads = config.connections * longshore_telemetry::LARGEST_HEAD;
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_do_not_print_and_what_is_not_understood_is_named() {
+    fn debug_hides_secrets_and_errors_name_the_invalid_setting() {
         let config = read(&NEEDED).unwrap();
         assert!(!format!("{config:?}").contains(TOKEN) && !format!("{config:?}").contains("u:pw"));
         let wrong = [&NEEDED[..], &[("LONGSHORE_LISTEN", "here")]].concat();

@@ -1,7 +1,7 @@
-//! The scheduler: accepts syncs over HTTP, SQL and AMQP, and sees to it that their jobs reach workers.
+//! The scheduler: accepts requests for syncs over HTTP, SQL and AMQP, and publishes their jobs to workers.
 //!
-//! Any number of schedulers run side by side. Postgres is the truth; the loops only carry what its
-//! rows say to the broker, to the host and to the metrics.
+//! Any number of schedulers can run at the same time. The rows in Postgres are the truth; the loops only copy from them
+//! to the broker, the host and the metrics.
 
 pub mod api;
 pub mod config;
@@ -31,20 +31,20 @@ use api::ApiState;
 use config::Config;
 use loops::{observer, pruner, relay, reporter, requests, rescuer};
 
-/// Database connections that requests cannot take: one for each of the six loops, one for the check of readiness,
-/// and those that look tokens up. Fewer would let one loop wait for another.
+/// Database connections that requests cannot take: one for each of the six loops, one for the readiness check,
+/// and those of token look-ups. With fewer, loops would wait for each other.
 const SYSTEM_CONNECTIONS: usize = 6 + 1 + api::LOOKUPS;
 
-/// Sockets at once on the listener of metrics: probes and scrapers are few.
+/// Open client sockets of the metrics listener. Only probes and scrapers use it, so there are few.
 const METRICS_CLIENTS: usize = 256;
 
-/// Time for requests in hand after SIGTERM.
+/// Time for requests to end after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Runs a scheduler until SIGTERM.
 ///
 /// # Errors
-/// The configuration cannot be used, the port is taken, or a part of the scheduler failed.
+/// The configuration is invalid, the port is in use, or a part of the scheduler failed.
 pub async fn run(config: Config) -> Result<()> {
     init_logs(&config.logs)?;
     let open_files = raise_open_files();
@@ -95,7 +95,7 @@ pub async fn run(config: Config) -> Result<()> {
     }
     spawn_connections(&tasks, &db, &broker);
 
-    // The loops need the schema; the API says "not ready" until it is there.
+    // The loops need the schema. Until it exists, the readiness check fails.
     if !prepare(&db, &config, &tasks).await {
         return Ok(tasks.wait(DRAIN).await?);
     }
@@ -107,7 +107,7 @@ pub async fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
-/// What the loops work with.
+/// What the loops need.
 struct Loops {
     sent: IntCounter,
     rescued: rescuer::RescuerMetrics,
@@ -115,7 +115,7 @@ struct Loops {
     host: Arc<dyn Host>,
     broker: Broker,
     db: Db,
-    /// The requests' pool, whose connections the observer counts.
+    /// The pool of the API. The observer counts its connections.
     api_db: Db,
 }
 
@@ -139,7 +139,7 @@ impl Loops {
     }
 }
 
-/// Keeps the broker connected, and sends the wake-ups of the other loops.
+/// Starts the tokio tasks that keep the broker connected and send wake-ups to the loops.
 fn spawn_connections(tasks: &Tasks, db: &Db, broker: &Broker) {
     let (db, broker) = (db.clone(), broker.clone());
     let stop = tasks.stopping();
@@ -167,15 +167,15 @@ fn health(db: &Db, broker: &Broker, tasks: &Tasks, prepared: &Arc<AtomicBool>) -
             let connected = broker.is_connected();
             async move { if connected { Ok(()) } else { Err("not connected") } }
         })
-        // A migrated schema is not enough: without the first token no caller gets in.
+        // A migrated schema is not enough: no request is accepted before the first token is stored.
         .with("token", move || {
             let prepared = prepared.load(Ordering::Relaxed);
             async move { if prepared { Ok(()) } else { Err("not stored yet") } }
         })
 }
 
-/// Migrates and stores the first token, waiting for the database as long as it takes. Says whether
-/// the process goes on.
+/// Migrates the schema and stores the first token. Waits for the database without a limit. Returns false if the process
+/// is stopped first.
 async fn prepare(db: &Db, config: &Config, tasks: &Tasks) -> bool {
     const PAUSE: Duration = Duration::from_secs(1);
     let stop = tasks.stopping();

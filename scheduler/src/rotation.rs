@@ -1,7 +1,8 @@
-//! Key rotation: every sealed secret encrypted again, with the key that seals now.
+//! Key rotation: encrypts every sealed secret again, with the current key.
 //!
-//! One statement a storage, which writes only over what was read, so it disturbs no other work: a user who
-//! changes a storage meanwhile wins. Killed at any point it has done a part; run again, it does the rest.
+//! Each storage takes one statement, which writes only if the row still holds the secrets that were read. So other work
+//! need not stop: if a user changes a storage at the same time, the user's change stays. If the command is killed, the
+//! storages that it has finished stay sealed with the current key; the next run does the others.
 
 use std::fmt;
 
@@ -11,30 +12,31 @@ use serde_json::json;
 
 use crate::config::RotationConfig;
 
-/// Storages read at once.
+/// Storages per query.
 const PAGE: i64 = 100;
 
-/// What became of the secrets of all storages.
+/// How many storages were sealed again, and which could not be.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rotation {
-    /// The id of the key that seals.
+    /// The ID of the current key.
     pub key_id: String,
-    /// Storages whose secrets are sealed again.
+    /// Storages whose secrets this run has sealed again.
     pub resealed: usize,
-    /// Storages whose secrets the key had sealed before.
+    /// Storages whose secrets were sealed with the current key already.
     pub current: usize,
-    /// Storages whose secrets no current key opens, unchanged, with the id of the key they name.
+    /// Storages whose secrets none of the configured keys opens, each with the ID of the key that sealed them. They are
+    /// unchanged.
     pub unopened: Vec<(i64, String)>,
 }
 
-/// Rotates as the environment says.
+/// Seals the secrets of all storages with the first of the configured keys.
 ///
 /// # Errors
-/// The database is unavailable, or the keys cannot be read. Storages that were sealed before stay so.
+/// The database is unavailable, or the keys are invalid. Storages that were sealed before the error stay sealed.
 pub async fn run(config: &RotationConfig) -> Result<Rotation> {
     let sealer = Sealer::parse(&config.secret_keys)?;
     let db = Db::new(&config.database_url, "longshore-rotate-keys", 1, config.database_patience, Check::Always)?;
-    let client = db.client().await.context("the database cannot be reached")?;
+    let client = db.client().await.context("cannot reach the database")?;
     let mut rotation = Rotation { key_id: sealer.key_id().to_owned(), ..Rotation::default() };
     let mut last = 0;
     loop {
@@ -42,7 +44,7 @@ pub async fn run(config: &RotationConfig) -> Result<Rotation> {
         let Some((id, _)) = page.last() else { break };
         last = *id;
         for (id, sealed) in page {
-            db.in_time(rotation.take(&client, &sealer, id, sealed)).await?;
+            db.in_time(rotation.reseal(&client, &sealer, id, sealed)).await?;
         }
     }
     if rotation.resealed > 0 {
@@ -54,8 +56,8 @@ pub async fn run(config: &RotationConfig) -> Result<Rotation> {
 }
 
 impl Rotation {
-    /// Seals one storage's secrets again if they need it.
-    async fn take(
+    /// Seals one storage's secrets again, unless the current key has sealed them.
+    async fn reseal(
         &mut self,
         client: &Client,
         sealer: &Sealer,
@@ -76,7 +78,7 @@ impl Rotation {
                 self.resealed += 1;
                 return Ok(());
             }
-            // Somebody else wrote first: what stands there now may be sealed with an older key all the same.
+            // Another process wrote the row first. It may have used an older key, so check again.
             match storages::secrets(client, id).await? {
                 Some(changed) => sealed = changed,
                 None => return Ok(()),
@@ -88,15 +90,18 @@ impl Rotation {
 impl fmt::Display for Rotation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let storages = |count| if count == 1 { "1 storage".to_owned() } else { format!("{count} storages") };
-        writeln!(f, "encrypted with key {:?} now: the secrets of {}", self.key_id, storages(self.resealed))?;
-        writeln!(f, "had it before: {}", storages(self.current))?;
+        writeln!(f, "sealed again with key {:?}: the secrets of {}", self.key_id, storages(self.resealed))?;
+        writeln!(f, "already sealed with this key: {}", storages(self.current))?;
         for (id, key) in &self.unopened {
-            writeln!(f, "left as it is: storage {id}, which no key here opens; it names key {key:?}")?;
+            writeln!(
+                f,
+                "not changed: storage {id}, whose secrets are sealed with key {key:?}, which is not configured"
+            )?;
         }
         if self.unopened.is_empty() {
-            writeln!(f, "where every process has this key first, all others can be dropped")
+            writeln!(f, "other keys can be removed once every scheduler and worker has this key first")
         } else {
-            writeln!(f, "give this command the keys that are named, or enter the secrets of these storages again")
+            writeln!(f, "run this command with these keys too, or enter the secrets of these storages again")
         }
     }
 }
@@ -106,16 +111,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_counts_and_names_what_was_left() {
+    fn the_report_counts_storages_and_names_the_unchanged() {
         let mut rotation = Rotation { key_id: "new".to_owned(), resealed: 1, current: 2, unopened: Vec::new() };
         assert_eq!(
             rotation.to_string(),
-            "encrypted with key \"new\" now: the secrets of 1 storage\nhad it before: 2 storages\n\
-             where every process has this key first, all others can be dropped\n"
+            "sealed again with key \"new\": the secrets of 1 storage\nalready sealed with this key: 2 storages\n\
+             other keys can be removed once every scheduler and worker has this key first\n"
         );
         rotation.unopened.push((7, "lost".to_owned()));
         let report = rotation.to_string();
-        assert!(report.contains("storage 7, which no key here opens; it names key \"lost\""), "{report}");
-        assert!(!report.contains("dropped"), "{report}");
+        assert!(
+            report.contains("storage 7, whose secrets are sealed with key \"lost\", which is not configured"),
+            "{report}"
+        );
+        assert!(!report.contains("can be removed"), "{report}");
     }
 }

@@ -82,8 +82,8 @@ async fn secrets_are_sealed_again_while_syncs_run_and_then_the_old_key_can_be_re
     let (code, text) = rotate(&rig, &both).await;
     assert_eq!(code, 1, "{text}");
     let expected = format!(
-        "encrypted with key \"new\" now: the secrets of 2 storages\nhad it before: 1 storage\n\
-         left as it is: storage {}, which no key here opens; it names key \"dropped\"\n",
+        "sealed again with key \"new\": the secrets of 2 storages\nalready sealed with this key: 1 storage\n\
+         not changed: storage {}, whose secrets are sealed with key \"dropped\", which is not configured\n",
         lost.storage.id
     );
     assert!(text.starts_with(&expected), "{text}");
@@ -96,7 +96,10 @@ async fn secrets_are_sealed_again_while_syncs_run_and_then_the_old_key_can_be_re
     rig.patch(&lost.storage, secrets).await;
     let (code, text) = rotate(&rig, &both).await;
     assert_eq!(code, 0, "{text}");
-    assert!(text.starts_with("encrypted with key \"new\" now: the secrets of 0 storages\nhad it before: 4"), "{text}");
+    assert!(
+        text.starts_with("sealed again with key \"new\": the secrets of 0 storages\nalready sealed with this key: 4"),
+        "{text}"
+    );
     assert_eq!(key_ids(&rig).await, ["new"; 4]);
 
     restart_with(&mut rig, &new).await;
@@ -141,7 +144,7 @@ async fn a_user_who_changes_a_storage_while_keys_rotate_wins() {
 
     let (code, text) = read_output(&rotating.await.expect("no panic").expect("it starts"), &keys);
     assert_eq!(code, 0, "{text}");
-    assert!(text.starts_with("encrypted with key \"new\" now: the secrets of 1 storage\n"), "{text}");
+    assert!(text.starts_with("sealed again with key \"new\": the secrets of 1 storage\n"), "{text}");
     let sealer = Sealer::parse(&Secret::new(keys)).expect("both keys");
     let sealed = sealed_of(&rig, id).await;
     assert_eq!(sealed.key_id, "new");

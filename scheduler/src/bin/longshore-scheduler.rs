@@ -7,7 +7,7 @@ use longshore_model::StorageKind;
 use longshore_scheduler::config::{Config, RotationConfig};
 use longshore_scheduler::rotation;
 
-/// Accepts syncs and sees to it that workers do them. Configured by environment variables alone.
+/// Serves the API, accepts syncs and publishes their jobs to workers. Configured by environment variables only.
 #[derive(Debug, Parser)]
 #[command(name = "longshore-scheduler", version)]
 struct Args {
@@ -17,14 +17,14 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Encrypts every stored secret with the first of `LONGSHORE_SECRET_KEYS`, while everything runs.
+    /// Encrypts every stored secret with the first of `LONGSHORE_SECRET_KEYS`. Schedulers and workers can keep running.
     ///
-    /// Needs `DATABASE_URL` and `LONGSHORE_SECRET_KEYS` only. Once it has ended with exit code 0, the
-    /// other keys are no longer needed.
+    /// Needs `DATABASE_URL` and `LONGSHORE_SECRET_KEYS` only. After exit code 0, the other keys are no longer
+    /// needed.
     RotateKeys,
     /// Prints the table of all settings of both programs, as Markdown.
     Settings,
-    /// Prints the table of the fields of storages of a kind, as Markdown.
+    /// Prints the table of the fields of one storage kind, as Markdown.
     Fields {
         /// The kind, such as `s3`.
         kind: StorageKind,
@@ -40,14 +40,14 @@ fn main() -> anyhow::Result<ExitCode> {
 async fn serve() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
         Some(Command::Settings) => {
-            #[expect(clippy::print_stdout, reason = "this is what the command is for")]
+            #[expect(clippy::print_stdout, reason = "printing is the purpose of this command")]
             {
                 print!("{}", longshore_telemetry::settings::markdown());
             }
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Fields { kind }) => {
-            #[expect(clippy::print_stdout, reason = "this is what the command is for")]
+            #[expect(clippy::print_stdout, reason = "printing is the purpose of this command")]
             {
                 print!("{}", longshore_model::kinds::markdown(kind));
             }
@@ -56,7 +56,7 @@ async fn serve() -> anyhow::Result<ExitCode> {
         None => longshore_scheduler::run(Config::from_env()?).await.map(|()| ExitCode::SUCCESS),
         Some(Command::RotateKeys) => {
             let rotated = rotation::run(&RotationConfig::from_env()?).await?;
-            #[expect(clippy::print_stdout, reason = "this is what the command is for")]
+            #[expect(clippy::print_stdout, reason = "printing is the purpose of this command")]
             {
                 print!("{rotated}");
             }

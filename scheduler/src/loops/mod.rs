@@ -1,7 +1,8 @@
-//! What a scheduler does without being asked: a loop a file, named by what it does.
+//! The background loops of a scheduler: one file each, named for what they do.
 //!
-//! Every loop has one code path for the happy case and for recovery, is woken by a signal *and* by a
-//! timer, and retries by coming round again. Several schedulers may run the same loops side by side.
+//! Each tick runs the same code for normal work and for recovery, and the next tick is the retry. Loops that notify
+//! each other are woken by a notification *and* by a timer, so a lost notification only delays work. Several schedulers
+//! can run the same loops at the same time.
 
 pub(crate) mod observer;
 pub(crate) mod pruner;
@@ -17,9 +18,9 @@ use longshore_db::{Db, Listener};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// A wait between two rounds of a loop: until something is notified, at most `period`.
+/// The wait between two ticks of a loop: until a notification on `channel`, at most `period`.
 ///
-/// Without a connection to listen on it is a plain timer, and the next round tries to listen again.
+/// If the database cannot be listened to, it is only a timer, and the next wait tries to listen again.
 pub(crate) struct Wake {
     channel: &'static str,
     listener: Option<Listener>,
@@ -30,12 +31,12 @@ impl Wake {
         Self { channel, listener: None }
     }
 
-    /// Waits, and says whether the loop goes on.
-    pub(crate) async fn next(&mut self, db: &Db, period: Duration, stop: &CancellationToken) -> bool {
+    /// Waits for the next tick. Returns false if the loop has to stop.
+    pub(crate) async fn next_tick(&mut self, db: &Db, period: Duration, stop: &CancellationToken) -> bool {
         let wait = async {
             if self.listener.is_none() {
                 self.listener = db.listen(self.channel).await.ok();
-                // A notification may have been sent before this loop listened, so it looks at once.
+                // A notification may have been sent before this loop listened, so start the tick immediately.
                 if self.listener.is_some() {
                     return;
                 }
@@ -53,8 +54,8 @@ impl Wake {
     }
 }
 
-/// Logs a failed round once; the next round is the retry.
-pub(crate) fn round_failed(name: &'static str, error: &(dyn std::error::Error + 'static)) {
+/// Logs a failed tick. The next tick is the retry.
+pub(crate) fn log_failed_tick(name: &'static str, error: &(dyn std::error::Error + 'static)) {
     warn!(
         event = "round_failed",
         task.name = name,

@@ -1,6 +1,6 @@
-//! The observer: what the tables and the queues hold, as metrics that no worker can know.
+//! The observer: counts rows in tables and messages in queues, as metrics about the whole service.
 //!
-//! Every scheduler shows the same figures; a dashboard takes the maximum over them.
+//! Every scheduler reports the same numbers, so a dashboard takes their maximum, not their sum.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use longshore_model::{JobKind, JobState};
 use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio_util::sync::CancellationToken;
 
-use super::round_failed;
+use super::log_failed_tick;
 
-/// Between looks: as often as most Prometheus servers scrape.
+/// Time between ticks: about as often as Prometheus servers scrape.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Gauges over tables and queues.
+/// Gauges of tables, queues and pools.
 #[derive(Clone)]
 pub(crate) struct ServiceMetrics {
     jobs: IntGaugeVec,
@@ -32,11 +32,17 @@ impl ServiceMetrics {
         let metrics = Self {
             jobs: gauge("longshore_jobs", "Unfinished jobs.", &["kind", "state"])?,
             oldest: GaugeVec::new(
-                Opts::new("longshore_jobs_oldest_due_seconds", "Age of the job that has been due longest."),
+                Opts::new(
+                    "longshore_jobs_oldest_due_seconds",
+                    "Seconds since the job that has waited longest became due.",
+                ),
                 &["kind"],
             )?,
-            outbox: IntGauge::new("longshore_outbox_due", "Messages that are due and not yet confirmed.")?,
-            queue: gauge("longshore_queue_messages_ready", "Messages waiting in the broker.", &["queue"])?,
+            outbox: IntGauge::new(
+                "longshore_outbox_due",
+                "Messages that are due and that the broker has not confirmed.",
+            )?,
+            queue: gauge("longshore_queue_messages_ready", "Messages that wait in a queue of the broker.", &["queue"])?,
             consumers: gauge("longshore_queue_consumers", "Consumers of a queue.", &["queue"])?,
             pool: gauge(
                 "longshore_database_connections",
@@ -54,22 +60,22 @@ impl ServiceMetrics {
     }
 }
 
-/// Looks until stopped.
+/// Updates the gauges until stopped.
 pub(crate) async fn run(db: Db, api: Db, broker: Broker, metrics: ServiceMetrics, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_some() {
-        if let Err(error) = round(&db, &api, &broker, &metrics).await {
-            round_failed("observer", &error);
+        if let Err(error) = tick(&db, &api, &broker, &metrics).await {
+            log_failed_tick("observer", &error);
         }
     }
 }
 
-async fn round(db: &Db, api: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()> {
+async fn tick(db: &Db, api: &Db, broker: &Broker, metrics: &ServiceMetrics) -> Result<()> {
     let counted = async {
         let client = db.client().await?;
         Ok((jobs::count_unfinished(&client).await?, outbox::count_due(&client).await?))
     };
     let (unfinished, due_messages) = db.in_time(counted).await?;
-    // A drained gauge says zero instead of vanishing.
+    // Set every label, so that a gauge without rows reports zero instead of its last value.
     for kind in JobKind::ALL {
         let due = unfinished.iter().filter(|stats| stats.kind == *kind && stats.state != JobState::Running);
         let oldest = due.map(|stats| stats.oldest_due_seconds).fold(0.0, f64::max);

@@ -1,7 +1,7 @@
-//! The relay: outbox rows become messages, and go once the broker has confirmed them.
+//! The relay: publishes the messages of outbox rows, and deletes a row once the broker has confirmed its message.
 //!
-//! The rows are locked while their messages are on the way, so several relays share the work and a
-//! relay that dies leaves its rows to the others; at worst a message is sent twice, which is harmless.
+//! The rows stay locked while their messages are published, so several relays can share the work. If a relay dies, the
+//! locks end and another relay publishes its rows. A message may be published twice, which is harmless.
 
 use std::time::Duration;
 
@@ -12,34 +12,35 @@ use prometheus::{IntCounter, Registry};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{Wake, round_failed};
+use super::{Wake, log_failed_tick};
 
-/// Messages per round: enough that confirms are pipelined, few enough that the row locks stay short.
+/// Messages per tick. With fewer, the relay would wait for the broker's confirmations more often; with more, it would
+/// hold the row locks longer.
 const BATCH: i64 = 500;
 
-/// The longest nap: a notification that got lost costs at most this.
+/// The longest time between ticks. A lost notification delays a message by this much.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Sends until stopped.
+/// Publishes messages until stopped.
 pub(crate) async fn run(db: Db, broker: Broker, sent: IntCounter, stop: CancellationToken) {
     let publisher = broker.publisher();
     let mut wake = Wake::on("longshore_outbox");
     while stop.run_until_cancelled(broker.wait_connected()).await.is_some() {
-        let more = match round(&db, &publisher, &sent).await {
-            Ok(more) => more,
+        let has_more = match tick(&db, &publisher, &sent).await {
+            Ok(has_more) => has_more,
             Err(error) => {
-                round_failed("relay", &error);
+                log_failed_tick("relay", &error);
                 false
             }
         };
-        if more {
+        if has_more {
             if stop.is_cancelled() {
                 return;
             }
             continue;
         }
         let period = next_due(&db).await.map_or(PERIOD, |due| due.min(PERIOD));
-        if !wake.next(&db, period, &stop).await {
+        if !wake.next_tick(&db, period, &stop).await {
             return;
         }
     }
@@ -57,12 +58,13 @@ pub(crate) fn counter(registry: &Registry) -> prometheus::Result<IntCounter> {
 
 async fn next_due(db: &Db) -> Option<Duration> {
     let due = db.in_time(async { outbox::due_in_ms(&db.client().await?).await }).await.ok()??;
-    // A row that is due although the round is over is locked by another relay, or was not confirmed.
+    // If a row is already due, another relay has locked it or the broker has not confirmed it. The minimum wait keeps
+    // this loop from running without a pause.
     Some(Duration::from_millis(u64::try_from(due).unwrap_or_default()).max(Duration::from_millis(50)))
 }
 
-/// Sends one batch, and says whether there may be more.
-async fn round(db: &Db, publisher: &Publisher, sent: &IntCounter) -> Result<bool> {
+/// Publishes one batch. Returns whether there may be more.
+async fn tick(db: &Db, publisher: &Publisher, sent: &IntCounter) -> Result<bool> {
     let mut client = db.client().await?;
     let taken = async {
         let tx = client.transaction().await?;
@@ -78,11 +80,11 @@ async fn round(db: &Db, publisher: &Publisher, sent: &IntCounter) -> Result<bool
     let receipts = publisher.publish_jobs(&messages).await;
     let confirmed: Vec<i64> =
         due.iter().zip(&receipts).filter(|(_, receipt)| receipt.is_ok()).map(|(due, _)| due.job).collect();
-    let forgotten = async {
+    let deleted = async {
         outbox::confirm(&tx, &confirmed).await?;
         Ok(tx.commit().await?)
     };
-    db.in_time(forgotten).await?;
+    db.in_time(deleted).await?;
     sent.inc_by(confirmed.len() as u64);
     debug!(
         event = "outbox_relayed",

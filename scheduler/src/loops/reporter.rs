@@ -1,4 +1,4 @@
-//! The reporter: shows each live sync's status and progress to the host, and tells it as an event.
+//! The reporter: writes the status and progress of each live sync to the host, and publishes both as an event.
 
 use longshore_telemetry::error_chain;
 use std::sync::Arc;
@@ -13,30 +13,30 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::{Wake, round_failed};
+use super::{Wake, log_failed_tick};
 
-/// Syncs per transaction. Their storages are locked meanwhile, and a caller who asks for a sync of one waits: longer
-/// with more; with fewer, a thousand live syncs take more transactions a second.
+/// Syncs per transaction. It locks their storages, and a request for a sync of one of them waits: longer with a larger
+/// batch. With a smaller one, a thousand live syncs would take more transactions per second.
 const BATCH: i64 = 50;
 
-/// How often progress is shown; the end of a sync wakes the loop at once.
+/// Time between reports of progress. The end of a sync wakes the loop immediately.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Reports until stopped.
+/// Reports syncs until stopped.
 pub(crate) async fn run(db: Db, host: Arc<dyn Host>, broker: Broker, stop: CancellationToken) {
     let publisher = broker.publisher();
     let mut wake = Wake::on("longshore_syncs");
-    while wake.next(&db, PERIOD, &stop).await {
+    while wake.next_tick(&db, PERIOD, &stop).await {
         loop {
-            match db.in_time(round(&db, host.as_ref())).await {
-                Ok(shown) => {
-                    tell(&broker, &publisher, &shown).await;
-                    if (shown.len() as i64) < BATCH || stop.is_cancelled() {
+            match db.in_time(tick(&db, host.as_ref())).await {
+                Ok(reported) => {
+                    publish_events(&broker, &publisher, &reported).await;
+                    if (reported.len() as i64) < BATCH || stop.is_cancelled() {
                         break;
                     }
                 }
                 Err(error) => {
-                    round_failed("reporter", &error);
+                    log_failed_tick("reporter", &error);
                     break;
                 }
             }
@@ -44,14 +44,14 @@ pub(crate) async fn run(db: Db, host: Arc<dyn Host>, broker: Broker, stop: Cance
     }
 }
 
-async fn round(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
+async fn tick(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
     let mut client = db.client().await?;
     let tx = client.transaction().await?;
     let syncs = syncs::lock_unreported(&tx, BATCH).await?;
     if syncs.is_empty() {
         return Ok(syncs);
     }
-    // The first by itself, which prepares the statement; the others without waiting for each other's answers.
+    // The first one prepares the statement. The others are sent together, without a wait for each answer.
     let (first, others) = syncs.split_at(1);
     try_join_all(first.iter().map(|sync| host.show_status(&tx, sync))).await?;
     try_join_all(others.iter().map(|sync| host.show_status(&tx, sync))).await?;
@@ -72,8 +72,8 @@ async fn round(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
     Ok(syncs)
 }
 
-/// Publishes `sync.<status>` events. They are news, not the truth: one that cannot be sent is dropped.
-async fn tell(broker: &Broker, publisher: &Publisher, syncs: &[SyncRow]) {
+/// Publishes `sync.<status>` events. An event that cannot be sent is dropped: the truth is in the table.
+async fn publish_events(broker: &Broker, publisher: &Publisher, syncs: &[SyncRow]) {
     for sync in syncs {
         if !broker.is_connected() {
             return;

@@ -1,7 +1,6 @@
-//! Requests: hosts that ask for syncs over AMQP.
+//! Consumes the sync requests that hosts send over AMQP.
 //!
-//! A request that cannot be followed goes to the dead letters with the reason in the log; nothing
-//! is answered, because no caller waits.
+//! An invalid request becomes a dead letter, and the log has the reason. There are no replies, because no caller waits.
 
 use longshore_telemetry::error_chain;
 use std::time::Duration;
@@ -14,18 +13,18 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// Requests in hand at once.
+/// Unacknowledged requests per consumer. They are handled one after the other, so more would only wait here.
 const PREFETCH: u16 = 16;
 
-/// Pause while the database does not answer; the request waits here.
+/// Pause before the next try while the database is unavailable. The request is not acknowledged meanwhile.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Follows requests until stopped.
+/// Enqueues requested syncs until stopped.
 pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
     let mut consumer = broker.consumer(Queue::Requests, PREFETCH, stop.clone());
     while let Some((request, delivery)) = consumer.next_message::<SyncRequest>().await {
         loop {
-            match db.in_time(follow(&db, &request)).await {
+            match db.in_time(enqueue_request(&db, &request)).await {
                 Ok(enqueued) => {
                     info!(
                         event = "sync_requested",
@@ -58,7 +57,7 @@ pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
     }
 }
 
-async fn follow(db: &Db, request: &SyncRequest) -> Result<EnqueuedSync> {
+async fn enqueue_request(db: &Db, request: &SyncRequest) -> Result<EnqueuedSync> {
     let mut client = db.client().await?;
     let tx = client.transaction().await?;
     let storage = storages::get(&tx, request.storage).await?;

@@ -1,4 +1,4 @@
-//! The rescuer: jobs of dead workers become due again, and messages that a broker lost are sent again.
+//! The rescuer: makes jobs with an expired lease due again, and republishes lost messages.
 
 use std::time::Duration;
 
@@ -7,13 +7,14 @@ use prometheus::{IntCounter, Registry};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::round_failed;
+use super::log_failed_tick;
 
-/// A job that has been due for this many rounds without a claim gets a further message. Fewer would send again what
-/// a worker has just taken; with the default of 15 seconds a round, a lost message is found within a minute.
-const SILENT_ROUNDS: u32 = 2;
+/// A job gets another message if no worker claims it for this many ticks after it became due. With fewer, the rescuer
+/// would republish messages that a worker has just received. With the default of 15 seconds per tick, a lost message is
+/// found within a minute.
+const UNCLAIMED_TICKS: u32 = 2;
 
-/// What the rescuer did.
+/// Counters of the rescuer.
 #[derive(Clone)]
 pub(crate) struct RescuerMetrics {
     leases_expired: IntCounter,
@@ -23,10 +24,10 @@ pub(crate) struct RescuerMetrics {
 impl RescuerMetrics {
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
-            leases_expired: IntCounter::new("longshore_leases_expired_total", "Jobs taken from silent workers.")?,
+            leases_expired: IntCounter::new("longshore_leases_expired_total", "Jobs whose lease expired.")?,
             messages_lost: IntCounter::new(
                 "longshore_messages_lost_total",
-                "Further messages for jobs that are due and not claimed: a message was lost, or the job waits in a long queue.",
+                "Messages republished for due jobs that no worker claimed: the message was lost, or the queue is long.",
             )?,
         };
         registry.register(Box::new(metrics.leases_expired.clone()))?;
@@ -35,23 +36,23 @@ impl RescuerMetrics {
     }
 }
 
-/// Rescues until stopped, once a `period`.
+/// Rescues jobs once per `period`, until stopped.
 pub(crate) async fn run(db: Db, period: Duration, metrics: RescuerMetrics, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(period)).await.is_some() {
-        if let Err(error) = round(&db, period, &metrics).await {
-            round_failed("rescuer", &error);
+        if let Err(error) = tick(&db, period, &metrics).await {
+            log_failed_tick("rescuer", &error);
         }
     }
 }
 
-async fn round(db: &Db, period: Duration, metrics: &RescuerMetrics) -> longshore_db::Result<()> {
+async fn tick(db: &Db, period: Duration, metrics: &RescuerMetrics) -> longshore_db::Result<()> {
     let expired = db.in_time(async { lifecycle::rescue_expired(&db.client().await?).await }).await?;
     if expired > 0 {
-        warn!(event = "leases_expired", jobs = expired, "leases expired; their jobs are due");
+        warn!(event = "leases_expired", jobs = expired, "leases expired, jobs are due again");
         metrics.leases_expired.inc_by(expired);
     }
-    let silence = period * SILENT_ROUNDS;
-    let sent = db.in_time(async { lifecycle::republish_lost(&db.client().await?, silence).await }).await?;
+    let unclaimed_time = period * UNCLAIMED_TICKS;
+    let sent = db.in_time(async { lifecycle::republish_lost(&db.client().await?, unclaimed_time).await }).await?;
     if sent > 0 {
         info!(event = "messages_republished", messages = sent, "republished messages that were probably lost");
         metrics.messages_lost.inc_by(sent);
