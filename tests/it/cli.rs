@@ -73,7 +73,7 @@ async fn a_followed_sync_needs_three_commands() {
     let followed = longshore(&rig, &format!("sync start {id} --follow")).await;
     assert_eq!(followed.code, 0, "{}{}", followed.out, followed.err);
     assert!(followed.out.contains("completed") && followed.out.contains("created 1,200"), "{}", followed.out);
-    assert!(followed.err.contains("is on its way"), "{}", followed.err);
+    assert!(followed.err.contains("was started"), "{}", followed.err);
 
     let list = longshore(&rig, &format!("sync list --storage {id} --json")).await.json();
     let sync = rig.ended(list["syncs"][0]["id"].as_i64().expect("an id")).await;

@@ -1,4 +1,4 @@
-//! HTTP with the API: one request, one answer, every failure as a [`CliError`].
+//! The HTTP client of the API. Turns every failure into a [`CliError`].
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -10,13 +10,14 @@ use serde_json::Value;
 
 use crate::error::{CliError, Result};
 
-/// A storage with millions of rows takes minutes to delete, a doctor's visit to a silent one a minute or two.
-const PATIENCE: Duration = Duration::from_secs(3_600);
+/// Time limit of a request. To delete a storage with millions of rows takes minutes, and the scheduler allows an hour.
+/// To examine a storage that does not answer takes a minute or two.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3_600);
 
-/// A server that is there accepts at once.
-const CONNECT: Duration = Duration::from_secs(10);
+/// Time limit to open a socket. A server that runs accepts immediately.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The API as one token sees it.
+/// A client of the API, with one token.
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
@@ -34,18 +35,18 @@ impl Client {
             let value = format!("Token {}", token.expose());
             let mut value = HeaderValue::from_str(&value).map_err(|_| CliError::Unauthorized {
                 url: url.to_owned(),
-                detail: "it has characters that no token has".to_owned(),
+                detail: "it contains characters that are not allowed in a token".to_owned(),
             })?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
         let mut builder = reqwest::Client::builder()
             .default_headers(headers)
-            .connect_timeout(CONNECT)
-            .timeout(PATIENCE)
-            // The API never redirects; another server must not get the token.
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            // The API routes used here never redirect, and another server must not get the token.
             .redirect(redirect::Policy::none());
-        if is_here(&base) {
+        if is_loopback(&base) {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| unreachable(url, &error))?;
@@ -60,28 +61,27 @@ impl Client {
         Ok(self.send(self.request(Method::POST, path).json(body)).await?.1)
     }
 
-    /// Starts a sync of the storage at `path` and returns the sync's id, which comes as a header: the
-    /// body is the storage.
+    /// Starts a sync of the storage at `path`. Returns the sync's ID, which is in a header; the body is the storage.
     pub(crate) async fn start_sync(&self, path: &str, body: &Value) -> Result<i64> {
         let (headers, _) = self.send(self.request(Method::POST, &format!("{path}/sync")).json(body)).await?;
         let id = headers.get("x-longshore-sync").and_then(|id| id.to_str().ok()?.parse().ok());
-        id.ok_or_else(|| self.stranger())
+        id.ok_or_else(|| self.not_longshore())
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
         Ok(self.send(self.request(Method::DELETE, path)).await?.1)
     }
 
-    /// For an answer that lacks what Longshore's has.
-    pub(crate) fn stranger(&self) -> CliError {
-        CliError::Stranger { url: self.base.clone(), what: "without the expected fields".to_owned() }
+    /// The error for an answer without the fields of Longshore's answers.
+    pub(crate) fn not_longshore(&self) -> CliError {
+        CliError::NotLongshore { url: self.base.clone(), what: "without the expected fields".to_owned() }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
-    /// The answer's headers and body; null where it is empty.
+    /// Sends a request. Returns the headers and the body of the answer; the body is null if it is empty.
     async fn send(&self, request: RequestBuilder) -> Result<(HeaderMap, Value)> {
         let failed = |error: reqwest::Error| unreachable(&self.base, &error);
         let answer = request.send().await.map_err(failed)?;
@@ -96,29 +96,29 @@ impl Client {
                 Err(CliError::Unauthorized { url, detail })
             }
             Ok(body) if body["detail"].is_string() => Err(CliError::Api { body }),
-            _ => Err(CliError::Stranger { url, what: format!("{status}") }),
+            _ => Err(CliError::NotLongshore { url, what: format!("{status}") }),
         }
     }
 }
 
-/// Whether the URL names this machine, which no proxy can reach.
-fn is_here(url: &Url) -> bool {
+/// Whether the URL names this machine, which an HTTP proxy cannot reach.
+fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
         let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     })
 }
 
-/// The innermost cause says it best: "Connection refused", "timed out".
+/// The error for a failed request. The innermost cause is the most helpful one, such as "Connection refused".
 fn unreachable(url: &str, error: &reqwest::Error) -> CliError {
     let mut cause = error.source();
     while let Some(deeper) = cause.and_then(|cause| cause.source()) {
         cause = Some(deeper);
     }
     let cause = if error.is_timeout() {
-        "no answer in time".to_owned()
+        "timed out".to_owned()
     } else {
-        cause.map_or_else(|| "no connection".to_owned(), ToString::to_string)
+        cause.map_or_else(|| "connection failed".to_owned(), ToString::to_string)
     };
     CliError::Unreachable { url: url.to_owned(), cause }
 }
@@ -134,13 +134,13 @@ mod tests {
 
     #[test]
     fn this_machine_is_reached_without_a_proxy() {
-        let here = |url: &str| is_here(&Url::parse(url).unwrap());
+        let here = |url: &str| is_loopback(&Url::parse(url).unwrap());
         assert!(here("http://127.0.0.1:8080") && here("http://localhost") && here("http://[::1]:8080/"));
         assert!(!here("https://longshore.example.com") && !here("http://10.0.0.1"));
     }
 
     #[test]
-    fn a_url_that_is_none_is_refused() {
+    fn an_invalid_url_is_refused() {
         for url in ["longshore:8080", "", "ftp://host/"] {
             assert!(matches!(Client::new(url, None), Err(CliError::BadUrl { .. })), "{url}");
         }

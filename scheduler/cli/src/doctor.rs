@@ -1,4 +1,4 @@
-//! `longshore doctor`: the whole way to a storage, step by step.
+//! `longshore doctor`: runs all checks of a storage.
 
 use std::process::ExitCode;
 
@@ -9,14 +9,14 @@ use crate::client::Client;
 use crate::error::Result;
 use crate::show::Output;
 use crate::storage;
-use crate::text::plain;
+use crate::text::escaped;
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// The storage, of either direction.
+    /// ID of an import or export storage.
     #[arg(long, value_name = "ID")]
     storage: i64,
-    /// Whose pages fetch signed URLs, to try CORS as their browsers do.
+    /// Site whose pages load presigned URLs. Checks CORS as their browsers do.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
 }
@@ -25,27 +25,29 @@ impl Doctor {
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
         let (_, path) = storage::find(client, self.storage).await?;
         let answer = client.post(&format!("{path}/doctor"), &json!({"origin": self.origin})).await?;
-        let is_well = answer["ok"].as_bool().ok_or_else(|| client.stranger())?;
+        let is_ok = answer["ok"].as_bool().ok_or_else(|| client.not_longshore())?;
         output.one(&answer, |answer| text(self.storage, answer));
-        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-/// A line a step, with what to do and to paste below those that failed.
+/// One line per check. Below a failed one, what to do and text to paste.
 fn text(id: i64, answer: &Value) -> String {
-    let word = |value: &Value| plain(value.as_str().unwrap_or_default());
+    let word = |value: &Value| escaped(value.as_str().unwrap_or_default());
     let mut lines = vec![format!("Storage {id}: {} {}", word(&answer["kind"]), word(&answer["direction"]))];
     for step in answer["steps"].as_array().into_iter().flatten() {
-        let said = match (step["code"].as_str(), step["note"].as_str()) {
-            (Some(code), _) => format!("[{}] {}", plain(code), word(&step["advice"])),
-            (None, note) => plain(note.unwrap_or_default()),
+        let result = match (step["code"].as_str(), step["note"].as_str()) {
+            (Some(code), _) => format!("[{}] {}", escaped(code), word(&step["advice"])),
+            (None, note) => escaped(note.unwrap_or_default()),
         };
-        lines.push(format!("{:<7}  {:<11}  {said}", word(&step["outcome"]), word(&step["step"])).trim_end().to_owned());
+        lines.push(
+            format!("{:<7}  {:<11}  {result}", word(&step["outcome"]), word(&step["step"])).trim_end().to_owned(),
+        );
         for snippet in step["snippets"].as_array().into_iter().flatten() {
             lines.push(String::new());
             lines.push(format!("    {}:", word(&snippet["title"])));
             let text = snippet["text"].as_str().unwrap_or_default();
-            lines.extend(text.lines().map(|line| format!("      {}", plain(line))));
+            lines.extend(text.lines().map(|line| format!("      {}", escaped(line))));
             lines.push(String::new());
         }
     }
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_is_a_line_and_a_failed_one_says_what_to_do_and_paste() {
+    fn a_check_is_a_line_and_a_failed_one_has_advice_and_text_to_paste() {
         let answer = json!({"kind": "s3", "direction": "import", "ok": false, "steps": [
             {"step": "resolve", "outcome": "ok", "note": "h is known", "code": null, "advice": null, "snippets": []},
             {"step": "list", "outcome": "failed", "note": null, "code": "access_denied", "advice": "Grant LIST.",

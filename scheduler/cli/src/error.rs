@@ -1,10 +1,10 @@
-//! Failures of a command, as a user reads them: what happened, then a `hint:` line that says what to do.
+//! The errors that users see: what happened, then a `hint:` line with what to do.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::text::plain;
+use crate::text::escaped;
 
 pub(crate) type Result<T> = std::result::Result<T, CliError>;
 
@@ -14,37 +14,39 @@ pub(crate) enum CliError {
     #[error("not a URL: `{url}`\nhint: set LONGSHORE_URL or --url to a URL such as http://127.0.0.1:8080")]
     BadUrl { url: String },
     #[error(
-        "cannot reach {url}: {cause}\nhint: check that the scheduler runs and that LONGSHORE_URL or --url names it"
+        "cannot reach {url}: {cause}\nhint: check that the scheduler runs, and that LONGSHORE_URL or --url is its address"
     )]
     Unreachable { url: String, cause: String },
     #[error("{url} refused the token: {detail}\nhint: set LONGSHORE_TOKEN or --token to a valid token")]
     Unauthorized { url: String, detail: String },
-    #[error("{url} returned {what}, which is not a Longshore response\nhint: check LONGSHORE_URL or --url")]
-    Stranger { url: String, what: String },
+    #[error(
+        "{url} returned {what}, which is not a Longshore response\nhint: set LONGSHORE_URL or --url to the address of a scheduler"
+    )]
+    NotLongshore { url: String, what: String },
     #[error("{}", refusal(body))]
     Api { body: Value },
     #[error(
         "storage {0} not found, or this token cannot access it\nhint: `longshore storage list` shows the storages of this token"
     )]
     NoStorage(i64),
-    #[error("cannot read the secret")]
+    #[error("cannot read the secret from the file or standard input")]
     Input(#[source] std::io::Error),
 }
 
-/// The API's error body in words: detail and code, then what is wrong by field.
+/// The text of an error body of the API: its detail and code, then the messages by field.
 fn refusal(body: &Value) -> String {
-    let text = |name: &str| plain(body[name].as_str().unwrap_or_default());
+    let text = |name: &str| escaped(body[name].as_str().unwrap_or_default());
     let mut words = format!("{} [{}]", text("detail"), text("code"));
     for (field, messages) in body["validation_errors"].as_object().into_iter().flatten() {
         for message in messages.as_array().into_iter().flatten() {
-            let message = plain(message.as_str().unwrap_or_default());
+            let message = escaped(message.as_str().unwrap_or_default());
             if message == text("detail") {
-                // Said already: what is left to say is which field it is about.
-                write!(words, "\n  field: {}", plain(field)).expect("writing to a string cannot fail");
+                // The detail already states the message, so only name the field.
+                write!(words, "\n  field: {}", escaped(field)).expect("writing to a string cannot fail");
             } else if field == "non_field_errors" {
                 write!(words, "\n  {message}").expect("writing to a string cannot fail");
             } else {
-                write!(words, "\n  {}: {message}", plain(field)).expect("writing to a string cannot fail");
+                write!(words, "\n  {}: {message}", escaped(field)).expect("writing to a string cannot fail");
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Follows a sync to its end: a bar on a terminal, a line now and then elsewhere.
+//! Follows a sync to its end: with a progress bar on a terminal, otherwise with a line every two seconds.
 //!
-//! It asks again and again instead of holding a stream open: an answer that is lost costs half a
-//! second, and a scheduler may restart meanwhile.
+//! It polls instead of holding an event stream open, so that a lost answer or a restart of the scheduler does not
+//! matter.
 
 use std::time::Duration;
 
@@ -17,43 +17,43 @@ use crate::show::{note, rows};
 use crate::sync_body::Sync;
 use crate::text::grouped;
 
-/// Between the first looks, so that a short sync is seen to move.
-const QUICK: Duration = Duration::from_millis(100);
+/// Time between the first polls, so that a short sync shows progress.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Between looks later; the scheduler sums the counters again for each.
-const CALM: Duration = Duration::from_secs(1);
+/// Time between later polls. The scheduler sums the counters of all jobs for each of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Between lines where there is no bar.
-const LINES: Duration = Duration::from_secs(2);
+/// Time between lines if there is no bar.
+const LINE_PAUSE: Duration = Duration::from_secs(2);
 
-/// How often in a row the API may not answer: about a minute, for a restart.
-const MISSES: u32 = 60;
+/// Failed polls in a row before following ends: about a minute, enough for a restart of the scheduler.
+const MAX_MISSES: u32 = 60;
 
-/// Shows the progress of a sync until it ends, and returns its last answer.
+/// Shows the progress of a sync until it ends. Returns the last answer.
 ///
-/// `total` is what there is to do, where the caller knows; else an earlier sync tells.
+/// `total` is the number of objects, if the caller knows it. Otherwise it is taken from an earlier sync.
 pub(crate) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Result<(Value, Sync)> {
     let started = Instant::now();
     let mut pace = Pace::default();
     let mut display: Option<Display> = None;
     let mut misses = 0;
-    let mut pause = QUICK;
+    let mut pause = FIRST_PAUSE;
     loop {
         let answer = match client.get(&format!("/api/syncs/{id}"), &[]).await {
-            Err(CliError::Unreachable { .. }) if misses < MISSES => {
+            Err(CliError::Unreachable { .. }) if misses < MAX_MISSES => {
                 misses += 1;
-                sleep(CALM).await;
+                sleep(LONGEST_PAUSE).await;
                 continue;
             }
             answer => answer?,
         };
         misses = 0;
         let sync = read(client, &answer)?;
-        pace.note(started.elapsed(), sync.done());
+        pace.add(started.elapsed(), sync.done());
         let display = match &mut display {
             Some(display) => display,
             None => {
-                let total = if total.is_some() { total } else { earlier(client, &sync).await? };
+                let total = if total.is_some() { total } else { earlier_total(client, &sync).await? };
                 display.insert(Display::new(total))
             }
         };
@@ -63,17 +63,17 @@ pub(crate) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Resu
         }
         display.show(&sync, &pace);
         sleep(pause).await;
-        pause = (pause * 5 / 4).min(CALM);
+        pause = (pause * 5 / 4).min(LONGEST_PAUSE);
     }
 }
 
-/// Reads a sync out of an answer.
+/// Parses a sync from an answer.
 pub(crate) fn read(client: &Client, answer: &Value) -> Result<Sync> {
-    serde_json::from_value(answer.clone()).map_err(|_| client.stranger())
+    serde_json::from_value(answer.clone()).map_err(|_| client.not_longshore())
 }
 
-/// How much there was to do when a sync of this storage last ended well.
-async fn earlier(client: &Client, sync: &Sync) -> Result<Option<u64>> {
+/// The number of objects of the last completed sync of this storage.
+async fn earlier_total(client: &Client, sync: &Sync) -> Result<Option<u64>> {
     let query = [("storage", sync.storage.to_string()), ("limit", "20".to_owned())];
     let answer = client.get("/api/syncs", &query).await?;
     let earlier = rows(&answer).iter().filter_map(|row| read(client, row).ok());
@@ -88,7 +88,7 @@ async fn earlier(client: &Client, sync: &Sync) -> Result<Option<u64>> {
 fn line(sync: &Sync, pace: &Pace, total: Option<u64>) -> String {
     let mut line = sync.progress();
     if let Some(rate) = pace.rate() {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate for people")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate for users")]
         let rate = rate.round() as u64;
         line.push_str(&format!(" · {}/s", grouped(rate)));
     }
@@ -102,8 +102,8 @@ fn line(sync: &Sync, pace: &Pace, total: Option<u64>) -> String {
 struct Display {
     bar: ProgressBar,
     total: Option<u64>,
-    /// No bar can be drawn, so there are lines.
-    lines: bool,
+    /// Whether to print lines, because no bar can be drawn.
+    is_lines: bool,
     last: Option<Instant>,
 }
 
@@ -114,31 +114,31 @@ impl Display {
             None => ProgressBar::new_spinner().with_style(style("{spinner} {elapsed} {wide_msg}")),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr());
-        Self { lines: bar.is_hidden(), bar, total, last: None }
+        Self { is_lines: bar.is_hidden(), bar, total, last: None }
     }
 
     fn show(&mut self, sync: &Sync, pace: &Pace) {
         let line = line(sync, pace, self.total);
-        if !self.lines {
+        if !self.is_lines {
             self.bar.set_position(sync.done().min(self.total.unwrap_or(u64::MAX)));
             self.bar.set_message(line);
             self.bar.tick();
-        } else if sync.done() > 0 && self.last.is_none_or(|last| last.elapsed() >= LINES) {
+        } else if sync.done() > 0 && self.last.is_none_or(|last| last.elapsed() >= LINE_PAUSE) {
             self.last = Some(Instant::now());
             note(&line);
         }
     }
 
-    /// Leaves the bar behind as it ended. A spinner has nothing to say that the summary does not.
+    /// Leaves the finished bar on the screen. A spinner is removed, because the summary shows the same.
     fn end(&self, sync: &Sync) {
-        let Some(total) = self.total.filter(|_| !self.lines) else {
+        let Some(total) = self.total.filter(|_| !self.is_lines) else {
             self.bar.finish_and_clear();
             return;
         };
         let is_done = matches!(sync.status, SyncStatus::Completed | SyncStatus::CompletedWithErrors);
         self.bar.set_position(if is_done { total } else { sync.done().min(total) });
         self.bar.abandon_with_message(sync.progress());
-        // The bar ends without a line break.
+        // The bar does not end with a line break.
         note("");
     }
 }
@@ -153,13 +153,13 @@ mod tests {
     use crate::sync_body::tests::sync;
 
     #[test]
-    fn a_line_tells_counters_rate_and_time_left() {
+    fn a_line_shows_counters_rate_and_time_left() {
         let sync = sync("in_progress");
         let mut pace = Pace::default();
-        pace.note(Duration::ZERO, 1);
+        pace.add(Duration::ZERO, 1);
         let counted = sync.progress();
         assert_eq!(line(&sync, &pace, Some(10_001)), counted);
-        pace.note(Duration::from_secs(2), 5_001);
+        pace.add(Duration::from_secs(2), 5_001);
         assert_eq!(line(&sync, &pace, None), format!("{counted} · 2,500/s"));
         assert_eq!(line(&sync, &pace, Some(10_001)), format!("{counted} · 2,500/s · ETA 2.0 s"));
     }

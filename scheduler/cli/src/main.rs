@@ -1,7 +1,7 @@
-//! The `longshore` command: a client of the HTTP API and nothing else.
+//! The `longshore` command: a client of the HTTP API.
 //!
-//! Results go to standard output, as tables or (`--json`) as the API's own answers; progress and
-//! errors go to standard error. Each command is a file; `client` speaks HTTP, `show` prints.
+//! Results go to standard output, as tables or (`--json`) as the API's answers. Progress and errors go to standard
+//! error. There is one file per command; `client` sends requests, `show` prints.
 
 mod client;
 mod create;
@@ -51,13 +51,13 @@ struct Args {
     command: Command,
 }
 
-const HEADING: &str = "For every command";
+const HEADING: &str = "Options of every command";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; a followed sync completed
-  1  the command failed, a followed sync failed or was cancelled, or the doctor found a fault
-  2  the command line is wrong
+  0  success; a followed sync completed
+  1  the command failed, a followed sync failed or was cancelled, or a check of the doctor failed
+  2  the command line is invalid
   3  a followed sync completed, but some objects are in quarantine";
 
 #[derive(Debug, Subcommand)]
@@ -68,9 +68,9 @@ enum Command {
     /// Storages: configured connections to buckets.
     #[command(subcommand)]
     Storage(storage::Command),
-    /// Run all checks of a storage and print what to paste where something is missing.
+    /// Run all checks of a storage, and print what to do if one fails.
     Doctor(doctor::Doctor),
-    /// Syncs: runs of a storage.
+    /// Syncs: each is one run of a storage.
     #[command(subcommand)]
     Sync(sync::Command),
     /// Quarantine: objects that could not be imported or exported.
@@ -88,7 +88,7 @@ async fn main() -> ExitCode {
     match dispatch(args, output).await {
         Ok(code) => code,
         Err(error) => {
-            show::complain(&error);
+            show::print_error(&error);
             ExitCode::FAILURE
         }
     }
@@ -107,7 +107,7 @@ async fn dispatch(args: Args, output: Output) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads an argument that must not be shown.
+/// Parses an argument that must not be printed.
 fn secret(text: &str) -> std::result::Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }

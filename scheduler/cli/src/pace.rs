@@ -1,44 +1,44 @@
-//! How fast, and how long still: pure arithmetic on samples of progress.
+//! Computes the rate and the remaining time from samples of progress.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Samples kept. At two a second the rate follows what the last ten seconds were like.
+/// The number of samples. At one sample per second, the rate is that of the last 20 seconds.
 const WINDOW: usize = 20;
 
-/// Progress over the last moments.
+/// The most recent samples of progress.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     samples: VecDeque<(Duration, u64)>,
 }
 
 impl Pace {
-    /// Notes that so much was done at a time counted from any fixed start.
-    pub(crate) fn note(&mut self, at: Duration, done: u64) {
+    /// Adds a sample: the time since a fixed start, and how much was done by then.
+    pub(crate) fn add(&mut self, at: Duration, done: u64) {
         if self.samples.len() == WINDOW {
             self.samples.pop_front();
         }
         self.samples.push_back((at, done));
     }
 
-    /// Per second; `None` before anything moved.
+    /// Progress per second; `None` while there is no progress.
     pub(crate) fn rate(&self) -> Option<f64> {
         let ((from, before), (to, after)) = (self.samples.front()?, self.samples.back()?);
         let seconds = to.checked_sub(*from)?.as_secs_f64();
         let moved = after.checked_sub(*before)?;
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        #[expect(clippy::cast_precision_loss, reason = "a rate for users")]
         (seconds > 0.0 && moved > 0).then(|| moved as f64 / seconds)
     }
 
-    /// How long until `total` is done at this rate; `None` where nothing moves or it is already past.
+    /// The time until `total` is reached at this rate; `None` if there is no progress or `total` is already exceeded.
     pub(crate) fn eta(&self, total: u64) -> Option<Duration> {
         let left = total.checked_sub(self.samples.back()?.1)?;
-        #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
+        #[expect(clippy::cast_precision_loss, reason = "an estimate for users")]
         Duration::try_from_secs_f64(left as f64 / self.rate()?).ok()
     }
 }
 
-/// A duration as people say it: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min".
+/// A duration for users: "0.4 s", "12 s", "3 min 5 s", "2 h 10 min".
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -56,7 +56,7 @@ mod tests {
     fn pace(samples: &[(u64, u64)]) -> Pace {
         let mut pace = Pace::default();
         for (seconds, done) in samples {
-            pace.note(Duration::from_secs(*seconds), *done);
+            pace.add(Duration::from_secs(*seconds), *done);
         }
         pace
     }

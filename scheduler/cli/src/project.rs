@@ -13,7 +13,7 @@ pub(crate) enum Command {
     Create(Create),
     /// Lists projects, newest first.
     List {
-        /// The number of the page, from 1.
+        /// Number of the page, from 1.
         #[arg(long, default_value_t = 1)]
         page: u32,
     },
@@ -21,9 +21,11 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Create {
+    /// Title of the project.
     #[arg(long)]
     title: String,
-    /// The labeling interface as XML; its first object tag names the data key of blob-mode tasks.
+    /// Label Studio's labeling interface as XML. Its first object tag names the data key of tasks that are made of
+    /// whole objects (`--blob`).
     #[arg(long)]
     label_config: Option<String>,
 }

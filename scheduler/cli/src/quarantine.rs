@@ -12,17 +12,17 @@ use crate::show::Output;
 pub(crate) enum Command {
     /// Lists quarantined objects, newest first.
     List(List),
-    /// Lets the next sync try again.
-    Replay(Decide),
-    /// Gives objects up: no sync tries them again unless they change.
-    Discard(Decide),
+    /// Starts syncs that try objects again.
+    Replay(Decision),
+    /// Gives up objects: no sync tries them again unless they change.
+    Discard(Decision),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
     filter: Filter,
-    /// Only rows with a smaller id: the next page.
+    /// Show only rows with a smaller ID, to get the next page.
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
     #[arg(long, default_value_t = 50)]
@@ -31,14 +31,14 @@ pub(crate) struct List {
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
-pub(crate) struct Decide {
-    /// Ids as `quarantine list` shows them.
+pub(crate) struct Decision {
+    /// IDs from `quarantine list`.
     #[arg(conflicts_with = "storage")]
     ids: Vec<i64>,
-    /// All open rows of this storage.
+    /// All objects of this storage in state `open`.
     #[arg(long, value_name = "ID")]
     storage: Option<i64>,
-    /// Only those with this reason.
+    /// Only objects with this reason.
     #[arg(long, requires = "storage")]
     reason: Option<QuarantineReason>,
 }
@@ -59,7 +59,7 @@ struct Filter {
 }
 
 impl Filter {
-    /// What was given, under the API's names.
+    /// The filter as query parameters of the API.
     fn query(&self) -> Vec<(&'static str, String)> {
         let ids = [("project", self.project), ("storage", self.storage), ("sync", self.sync)];
         let ids = ids.into_iter().filter_map(|(name, id)| Some((name, id?.to_string())));
@@ -88,24 +88,24 @@ impl Command {
                 output.list(&client.get("/api/quarantine", &query).await?, &columns);
                 Ok(())
             }
-            Self::Replay(decide) => decide.run("replay", client, output).await,
-            Self::Discard(decide) => decide.run("discard", client, output).await,
+            Self::Replay(decision) => decision.run("replay", client, output).await,
+            Self::Discard(decision) => decision.run("discard", client, output).await,
         }
     }
 }
 
-impl Decide {
-    async fn run(self, what: &str, client: &Client, output: Output) -> Result<()> {
+impl Decision {
+    async fn run(self, action: &str, client: &Client, output: Output) -> Result<()> {
         if let Some(body) = self.body() {
-            output.fields(&client.post(&format!("/api/quarantine/{what}"), &body).await?);
+            output.fields(&client.post(&format!("/api/quarantine/{action}"), &body).await?);
         }
         for id in self.ids {
-            output.fields(&client.post(&format!("/api/quarantine/{id}/{what}"), &json!({})).await?);
+            output.fields(&client.post(&format!("/api/quarantine/{id}/{action}"), &json!({})).await?);
         }
         Ok(())
     }
 
-    /// The body of a decision about a storage's rows; `None` where single rows are named.
+    /// The request body for all objects of a storage; `None` if single IDs are given.
     fn body(&self) -> Option<Value> {
         let mut body = json!({"storage": self.storage?});
         if let Some(reason) = self.reason {
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_says_only_what_was_given() {
+    fn a_query_has_only_the_given_filters() {
         let filter = Filter { storage: Some(3), reason: Some(QuarantineReason::Empty), ..Filter::default() };
         assert_eq!(filter.query(), [("storage", "3".to_owned()), ("reason", "empty".to_owned())]);
         assert!(Filter::default().query().is_empty());
@@ -128,10 +128,10 @@ mod tests {
 
     #[test]
     fn a_decision_is_about_a_storage_or_about_rows() {
-        let mut decide = Decide { ids: Vec::new(), storage: Some(3), reason: None };
-        assert_eq!(decide.body(), Some(json!({"storage": 3})));
-        decide.reason = Some(QuarantineReason::NotUtf8);
-        assert_eq!(decide.body(), Some(json!({"storage": 3, "reason": "not_utf8"})));
-        assert_eq!(Decide { ids: vec![1], storage: None, reason: None }.body(), None);
+        let mut decision = Decision { ids: Vec::new(), storage: Some(3), reason: None };
+        assert_eq!(decision.body(), Some(json!({"storage": 3})));
+        decision.reason = Some(QuarantineReason::NotUtf8);
+        assert_eq!(decision.body(), Some(json!({"storage": 3, "reason": "not_utf8"})));
+        assert_eq!(Decision { ids: vec![1], storage: None, reason: None }.body(), None);
     }
 }

@@ -1,20 +1,21 @@
-//! Text for people: tables, fields, numbers. No colours and no escape codes, wherever it goes.
+//! Prints results: tables and fields for users, or JSON. It never prints colors or escape codes.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde_json::Value;
 
 use crate::error::CliError;
-use crate::text::plain;
+use crate::text::escaped;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
+    /// Whether to print the API's answers as JSON.
     pub(crate) json: bool,
 }
 
 impl Output {
-    /// One answer: as it came, or as the text that `text` makes of it.
+    /// Prints one answer, as JSON or as the text that `text` makes of it.
     pub(crate) fn one(self, answer: &Value, text: impl FnOnce(&Value) -> String) {
         if self.json {
             line(&format!("{answer:#}"));
@@ -23,32 +24,32 @@ impl Output {
         }
     }
 
-    /// A list of rows as a table; `columns` are a heading and the pointer of a field.
+    /// Prints a list of rows as a table. Each column is a heading and the JSON pointer of a field.
     pub(crate) fn list(self, answer: &Value, columns: &[(&str, &str)]) {
         self.one(answer, |answer| {
             let mut text = table(rows(answer), columns);
             if let Some(before) = answer["next_before"].as_i64() {
-                text.push_str(&format!("\nMore with --before {before}"));
+                text.push_str(&format!("\nFor the next page, add --before {before}"));
             }
             text
         });
     }
 
-    /// One object, a line a field.
+    /// Prints one object, one line per field.
     pub(crate) fn fields(self, answer: &Value) {
         self.one(answer, fields);
     }
 }
 
-/// Prints a line to standard output. If the reader of a pipe has gone, the line is dropped.
+/// Prints a line to standard output. Ignores errors: the reader of a pipe may have closed it.
 fn line(text: &str) {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{text}").ok();
 }
 
-/// Prints a failure with its causes to standard error.
-#[expect(clippy::print_stderr, reason = "a command for people and pipes")]
-pub(crate) fn complain(error: &CliError) {
+/// Prints an error and its cause to standard error.
+#[expect(clippy::print_stderr, reason = "this command prints to terminals and pipes")]
+pub(crate) fn print_error(error: &CliError) {
     eprintln!("error: {error}");
     if let Some(cause) = std::error::Error::source(error) {
         eprintln!("  {cause}");
@@ -56,12 +57,12 @@ pub(crate) fn complain(error: &CliError) {
 }
 
 /// Prints a line of progress to standard error.
-#[expect(clippy::print_stderr, reason = "a command for people and pipes")]
+#[expect(clippy::print_stderr, reason = "this command prints to terminals and pipes")]
 pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }
 
-/// The rows of a list, which comes bare or in a page.
+/// The rows of a list: the answer itself, or a field of it.
 pub(crate) fn rows(answer: &Value) -> &[Value] {
     let page = || ["results", "syncs", "quarantine"].iter().find_map(|name| answer[name].as_array());
     answer.as_array().or_else(page).map_or(&[], Vec::as_slice)
@@ -71,7 +72,7 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
-        Value::String(text) => plain(text),
+        Value::String(text) => escaped(text),
         other => other.to_string(),
     }
 }
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_come_bare_or_in_a_page() {
+    fn rows_are_the_answer_or_a_field_of_it() {
         assert_eq!(rows(&json!([1, 2])).len(), 2);
         assert_eq!(rows(&json!({"count": 3, "results": [1]})).len(), 1);
         assert!(rows(&json!({})).is_empty());

@@ -14,16 +14,16 @@ pub(crate) enum Command {
     /// Creates a storage after probing its connection.
     #[command(subcommand)]
     Create(Create),
-    /// Lists storages of both directions.
+    /// Lists import and export storages.
     List {
         #[arg(long, value_name = "ID")]
         project: Option<i64>,
     },
     /// Shows a storage, without its secrets.
     Show { id: i64 },
-    /// Probes the connection of a storage as it is stored.
+    /// Probes the connection of a stored storage.
     Validate { id: i64 },
-    /// Deletes a storage; its tasks and its bucket stay.
+    /// Deletes a storage and its history. Its tasks and its objects stay.
     Delete { id: i64 },
 }
 
@@ -59,20 +59,20 @@ impl Command {
             Self::Delete { id } => {
                 let (_, path) = find(client, id).await?;
                 let answer = client.delete(&path).await?;
-                output.one(&answer, |_| format!("Storage {id} is deleted."));
+                output.one(&answer, |_| format!("Storage {id} was deleted."));
             }
         }
         Ok(())
     }
 }
 
-/// What its kind says best where a storage's objects are.
+/// The bucket, container, folder or path of a storage, by its kind.
 fn place(storage: &Value) -> Value {
     let kind = storage["type"].as_str().and_then(|kind| kind.parse::<StorageKind>().ok());
     kind.map_or(Value::Null, |kind| storage[kind.data().place].clone())
 }
 
-/// The storages of both directions, each with its `direction`.
+/// Reads the storages of both directions. Adds a field `direction` to each.
 async fn list(client: &Client, project: Option<i64>) -> Result<Vec<Value>> {
     let query: Vec<_> = project.map(|id| ("project", id.to_string())).into_iter().collect();
     let mut all = Vec::new();
@@ -86,7 +86,7 @@ async fn list(client: &Client, project: Option<i64>) -> Result<Vec<Value>> {
     Ok(all)
 }
 
-/// A storage of either direction and its path.
+/// Finds a storage by its ID. Returns it with its API path.
 pub(crate) async fn find(client: &Client, id: i64) -> Result<(Value, String)> {
     let storage = list(client, None).await?.into_iter().find(|row| row["id"] == id).ok_or(CliError::NoStorage(id))?;
     let word = |name: &str| storage[name].as_str().unwrap_or_default().to_owned();

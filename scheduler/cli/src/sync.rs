@@ -14,23 +14,23 @@ use crate::storage;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Starts a sync of a storage; one that already runs is joined.
+    /// Starts a sync of a storage, or joins the one that is live.
     Start(Start),
     /// Shows a sync with its counters and jobs.
     Status {
         id: i64,
-        /// Shows progress until it ends.
+        /// Show progress until the sync ends.
         #[arg(long)]
         follow: bool,
     },
     /// Lists syncs, newest first.
     List(List),
-    /// Cancels a sync within a page. What was committed stays.
+    /// Cancels a sync. Workers stop after their current page; committed tasks and objects stay.
     Cancel { id: i64 },
     /// Starts a sync of the same storage with the same options.
     Retry {
         id: i64,
-        /// Shows progress until it ends.
+        /// Show progress until the sync ends.
         #[arg(long)]
         follow: bool,
     },
@@ -38,21 +38,21 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Start {
-    /// The storage, of either direction.
+    /// ID of an import or export storage.
     storage: i64,
-    /// Shows progress until it ends; the exit code says how.
+    /// Show progress until the sync ends. The exit code is the result of the sync.
     #[arg(long)]
     follow: bool,
-    /// How many objects there are, where you know: makes a bar of the first sync's progress.
+    /// Number of objects, if you know it. Needed for a progress bar in the first sync of a storage.
     #[arg(long, value_name = "OBJECTS", requires = "follow")]
     expect: Option<u64>,
-    /// Export: writes every annotation again, not only new and changed ones.
+    /// Export: write all annotations again, not only new and changed ones.
     #[arg(long)]
     all: bool,
-    /// Export: only annotations of this task; may be repeated.
+    /// Export: write only annotations of this task. Can be repeated.
     #[arg(long = "task", value_name = "ID")]
     tasks: Vec<i64>,
-    /// Two starts with one key are one sync.
+    /// Two starts with the same key start only one sync.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 }
@@ -79,7 +79,7 @@ pub(crate) struct List {
     storage: Option<i64>,
     #[arg(long)]
     status: Option<SyncStatus>,
-    /// Only syncs with a smaller id: the next page.
+    /// Show only syncs with a smaller ID, to get the next page.
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
     #[arg(long, default_value_t = 20)]
@@ -92,9 +92,9 @@ impl Command {
             Self::Start(start) => {
                 let (_, path) = storage::find(client, start.storage).await?;
                 let id = client.start_sync(&path, &start.body()).await?;
-                started(client, output, id, start.follow, start.expect).await
+                after_start(client, output, id, start.follow, start.expect).await
             }
-            Self::Status { id, follow: true } => to_the_end(client, output, id, None).await,
+            Self::Status { id, follow: true } => follow_to_end(client, output, id, None).await,
             Self::Status { id, follow: false } => status(client, output, id).await,
             Self::List(list) => {
                 let mut query = vec![("limit", list.limit.to_string())];
@@ -126,23 +126,23 @@ impl Command {
             Self::Retry { id, follow } => {
                 let answer = client.post(&format!("/api/syncs/{id}/retry"), &json!({})).await?;
                 let sync = read(client, &answer)?;
-                started(client, output, sync.id, follow, None).await
+                after_start(client, output, sync.id, follow, None).await
             }
         }
     }
 }
 
-async fn started(client: &Client, output: Output, id: i64, follow: bool, total: Option<u64>) -> Result<ExitCode> {
+async fn after_start(client: &Client, output: Output, id: i64, follow: bool, total: Option<u64>) -> Result<ExitCode> {
     if follow {
         if !output.json {
-            note(&format!("Sync {id} is on its way. Ctrl-C stops watching, not the sync."));
+            note(&format!("Sync {id} was started. Ctrl-C only ends this display; the sync continues."));
         }
-        return to_the_end(client, output, id, total).await;
+        return follow_to_end(client, output, id, total).await;
     }
     status(client, output, id).await
 }
 
-async fn to_the_end(client: &Client, output: Output, id: i64, total: Option<u64>) -> Result<ExitCode> {
+async fn follow_to_end(client: &Client, output: Output, id: i64, total: Option<u64>) -> Result<ExitCode> {
     let (answer, sync) = follow(client, id, total).await?;
     output.one(&answer, |_| sync.summary());
     Ok(ExitCode::from(exit_code(sync.status)))
@@ -167,7 +167,7 @@ async fn status(client: &Client, output: Output, id: i64) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How the process ends after following; `Args` documents it in `--help`.
+/// The exit code after a followed sync, as `--help` documents it.
 const fn exit_code(status: SyncStatus) -> u8 {
     match status {
         SyncStatus::Completed => 0,
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exit_code_tells_errors_from_failure() {
+    fn quarantined_objects_and_failure_have_different_exit_codes() {
         assert_eq!(exit_code(SyncStatus::Completed), 0);
         assert_eq!(exit_code(SyncStatus::CompletedWithErrors), 3);
         assert_eq!(exit_code(SyncStatus::Failed), 1);

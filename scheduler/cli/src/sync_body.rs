@@ -1,13 +1,13 @@
-//! A sync as the API shows it, and in one line for people.
+//! A sync in the API's answers, and its text for users.
 
 use jiff::Timestamp;
 use longshore_model::{Direction, SyncStatus};
 use serde::Deserialize;
 
 use crate::pace::duration;
-use crate::text::{grouped, plain};
+use crate::text::{escaped, grouped};
 
-/// The part of the API's answer that progress and summary are made of.
+/// The fields of the API's answer that progress and summary need.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Sync {
     pub(crate) id: i64,
@@ -22,7 +22,7 @@ pub(crate) struct Sync {
     pub(crate) counts: Counts,
 }
 
-/// Counters of a sync; one that this build does not know of is ignored.
+/// The counters of a sync. Counters of later versions are ignored.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Counts {
@@ -39,7 +39,7 @@ pub(crate) struct Counts {
 }
 
 impl Sync {
-    /// What moves the bar: keys seen, or annotations seen to.
+    /// The progress of the sync: listed keys, or handled annotations.
     pub(crate) fn done(&self) -> u64 {
         match self.direction {
             Direction::Import => self.counts.listed,
@@ -47,42 +47,42 @@ impl Sync {
         }
     }
 
-    /// The counters of this direction, the one that moves first.
+    /// The counters of this direction. The one that shows progress comes first.
     fn counters(&self) -> Vec<(&'static str, u64)> {
         let counts = &self.counts;
-        let set_aside = ("quarantined", counts.quarantined + counts.still_quarantined);
+        let quarantined = ("quarantined", counts.quarantined + counts.still_quarantined);
         match self.direction {
             Direction::Import => vec![
                 ("listed", counts.listed),
                 ("matched", counts.matched),
                 ("created", counts.created),
                 ("existed", counts.existed),
-                set_aside,
+                quarantined,
             ],
             Direction::Export => vec![
                 ("exported", counts.exported),
                 ("unchanged", counts.unchanged),
                 ("deleted", counts.deleted),
                 ("failed", counts.failed),
-                set_aside,
+                quarantined,
             ],
         }
     }
 
     /// The counters in one line.
-    fn counted(&self) -> String {
+    fn counters_line(&self) -> String {
         line(self.counters())
     }
 
-    /// The counters in a line that fits beside a bar: what is still zero is left out, but for the first.
+    /// The counters in a line that fits beside a bar: the first one, and those that are not zero.
     pub(crate) fn progress(&self) -> String {
         let counters = self.counters().into_iter().enumerate();
         line(counters.filter(|(position, (_, count))| *position == 0 || *count > 0).map(|(_, counter)| counter))
     }
 
-    /// How it ended, or how far it is.
+    /// The status, counters, duration and failure of the sync in one line.
     pub(crate) fn summary(&self) -> String {
-        let mut text = format!("Sync {} {}: {}", self.id, self.status.as_str().replace('_', " "), self.counted());
+        let mut text = format!("Sync {} {}: {}", self.id, self.status.as_str().replace('_', " "), self.counters_line());
         if let (Some(started), Some(finished)) = (self.started_at, self.finished_at)
             && let Ok(took) = std::time::Duration::try_from(finished.duration_since(started))
         {
@@ -92,13 +92,13 @@ impl Sync {
                 Direction::Export => (self.counts.exported, "objects"),
             };
             if moved > 0 && !took.is_zero() {
-                #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+                #[expect(clippy::cast_precision_loss, reason = "a rate for users")]
                 let rate = moved as f64 / took.as_secs_f64();
                 text.push_str(&format!(" ({rate:.0} {what}/s)"));
             }
         }
-        for why in [&self.reason, &self.detail].into_iter().flatten() {
-            text.push_str(&format!("; {}", plain(why)));
+        for cause in [&self.reason, &self.detail].into_iter().flatten() {
+            text.push_str(&format!("; {}", escaped(cause)));
         }
         text
     }
@@ -127,7 +127,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_summary_counts_and_says_how_fast() {
+    fn a_summary_shows_counters_and_rate() {
         assert_eq!(
             sync("completed_with_errors").summary(),
             "Sync 7 completed with errors: listed 5,001 · matched 5,000 · created 4,990 · existed 2 · quarantined 8 \
@@ -136,7 +136,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn progress_leaves_out_what_is_zero_but_the_first() {
+    fn progress_leaves_out_zeros_except_the_first() {
         let mut sync = sync("in_progress");
         assert_eq!(sync.progress(), "listed 5,001 · matched 5,000 · created 4,990 · existed 2 · quarantined 8");
         sync.counts = Counts { existed: 3, ..Counts::default() };
@@ -144,7 +144,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_failed_sync_says_why() {
+    fn a_failed_sync_shows_its_reason() {
         let mut failed = sync("failed");
         failed.reason = Some("no_such_bucket".to_owned());
         failed.detail = Some("Check the\nname.".to_owned());

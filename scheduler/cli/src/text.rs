@@ -1,15 +1,15 @@
-//! Text that a terminal shows as it is meant.
+//! Formats text and numbers for terminals.
 
-/// A text that a terminal cannot take for commands: control characters are spelled out.
-pub(crate) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
+/// Escapes control characters, so that a terminal does not read the text as commands.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() { plain.extend(c.escape_default()) } else { plain.push(c) }
+        if c.is_control() { safe.extend(c.escape_default()) } else { safe.push(c) }
     }
-    plain
+    safe
 }
 
-/// A number with commas between thousands.
+/// Formats a number with commas between thousands.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -27,8 +27,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hostile_key_cannot_speak_to_the_terminal() {
-        assert_eq!(plain("a\u{1b}[31m\u{9b}é😀"), "a\\u{1b}[31m\\u{9b}é😀");
+    fn a_hostile_key_cannot_control_the_terminal() {
+        assert_eq!(escaped("a\u{1b}[31m\u{9b}é😀"), "a\\u{1b}[31m\\u{9b}é😀");
     }
 
     #[test]

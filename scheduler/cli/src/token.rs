@@ -9,35 +9,35 @@ use crate::show::Output;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Creates a token and shows it, this once.
+    /// Creates a token. Its text is shown only now.
     Create(Create),
-    /// Lists tokens, without the tokens themselves.
+    /// Lists tokens, without their secret texts.
     List,
-    /// Deletes a token: it is refused at once.
+    /// Deletes a token. It stops working within a second.
     Delete { id: i64 },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Create {
-    /// Name of its user in the audit.
+    /// Name of the token. The audit shows it as the user.
     #[arg(long)]
     name: String,
     #[arg(long, value_enum, default_value_t = Role::Read)]
     role: Role,
-    /// A project it may touch; may be repeated. Without any it may touch all.
+    /// ID of a project that the token can access. Can be repeated; without it, the token can access all projects.
     #[arg(long = "project", value_name = "ID")]
     projects: Vec<i64>,
-    /// Makes it look like a JWT, for clients that send only such a token as Bearer.
+    /// Give the token the format of a JWT, for clients that send only such tokens as Bearer.
     #[arg(long)]
     jwt: bool,
 }
 
-/// What a token may do; each includes the ones before it.
+/// The role of a token. Each role includes the permissions of the ones before it.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Role {
-    /// Look at everything but tokens.
+    /// Read everything except tokens.
     Read,
-    /// Start, cancel and retry syncs, decide about quarantine, annotate.
+    /// Start, cancel and retry syncs; replay and discard quarantined objects; write annotations.
     Sync,
     /// Configure projects, storages and tokens.
     Admin,
@@ -76,7 +76,7 @@ impl Command {
             }
             Self::Delete { id } => {
                 let answer = client.delete(&format!("/api/tokens/{id}")).await?;
-                output.one(&answer, |_| format!("Token {id} is deleted."));
+                output.one(&answer, |_| format!("Token {id} was deleted."));
             }
         }
         Ok(())

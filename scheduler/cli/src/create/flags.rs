@@ -1,4 +1,4 @@
-//! The flags of a kind, and what was given with them.
+//! The flags of a kind, and their values.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use longshore_model::kinds::{Field, Secrecy, Value};
@@ -8,22 +8,22 @@ use serde_json::Value as Json;
 use crate::error::{CliError, Result};
 use crate::secret;
 
-/// The flag that makes an export storage.
+/// The flag that creates an export storage.
 pub(super) const EXPORT: &str = "export";
 
-/// The flag that stores nothing.
+/// The flag that only probes and stores nothing.
 pub(super) const DRY_RUN: &str = "dry-run";
 
-/// What is read from standard input instead.
+/// The value of a flag that means standard input.
 const STDIN: &str = "-";
 
-/// What was given for a field.
+/// The value of a flag.
 #[derive(Debug)]
-pub(super) enum Given {
+pub(super) enum FlagValue {
     Value(Json),
     /// A secret, or [`STDIN`].
     Secret(Secret),
-    /// The path of a file with a secret, or [`STDIN`].
+    /// The path of a file that contains a secret, or [`STDIN`].
     File(String),
 }
 
@@ -33,12 +33,12 @@ pub(super) fn command(kind: &StorageKind) -> Command {
         |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     Command::new(kind.as_str())
         .about(kind.data().about)
-        .arg(switch(EXPORT, "Write annotations to the storage, instead of importing from it"))
-        .arg(switch(DRY_RUN, "Probe the connection and store nothing"))
+        .arg(switch(EXPORT, "Create an export storage, to which annotations are written"))
+        .arg(switch(DRY_RUN, "Only probe the connection; store nothing"))
         .args(kind.data().fields().filter_map(arg))
 }
 
-/// The flag of a field; `None` if it has none.
+/// The argument of a field; `None` if the field has no flag.
 fn arg(field: &'static Field) -> Option<Arg> {
     let flag = field.flag?;
     let mut arg = Arg::new(flag.name).long(flag.name).required(field.is_required).help(help(field));
@@ -64,29 +64,31 @@ fn arg(field: &'static Field) -> Option<Arg> {
 fn help(field: &Field) -> String {
     let meaning = field.meaning();
     match field.secrecy() {
-        Some(Secrecy::KeyFile) => format!("File with it, or `-` for standard input. {meaning}"),
-        Some(_) => format!("{meaning} `-` reads it from standard input: a list of processes shows arguments."),
+        Some(Secrecy::KeyFile) => format!("Path of a file that contains it, or `-` for standard input. {meaning}"),
+        Some(_) => format!("{meaning} Use `-` to read it from standard input, because process lists show arguments."),
         None => meaning.trim_end_matches('.').to_owned(),
     }
 }
 
-/// What was given for a field; `None` if nothing was.
-pub(super) fn given(field: &Field, matches: &ArgMatches) -> Option<Given> {
+/// The value of a field's flag; `None` if the flag was not used.
+pub(super) fn value(field: &Field, matches: &ArgMatches) -> Option<FlagValue> {
     let name = field.flag?.name;
     let text = || matches.get_one::<String>(name).cloned();
     match field.value {
         // The flag sets the opposite of the default.
-        Value::Bool { default } => matches.get_flag(name).then_some(Given::Value((!default).into())),
-        Value::BoolOrNull => matches.get_flag(name).then_some(Given::Value(true.into())),
-        Value::Integer { .. } => matches.get_one::<i64>(name).map(|number| Given::Value((*number).into())),
-        Value::Secret(Secrecy::KeyFile) => text().map(Given::File),
-        Value::Secret(_) => matches.get_one::<Secret>(name).cloned().map(Given::Secret),
-        Value::Text | Value::ShortText(_) | Value::Word | Value::Path => text().map(|text| Given::Value(text.into())),
+        Value::Bool { default } => matches.get_flag(name).then_some(FlagValue::Value((!default).into())),
+        Value::BoolOrNull => matches.get_flag(name).then_some(FlagValue::Value(true.into())),
+        Value::Integer { .. } => matches.get_one::<i64>(name).map(|number| FlagValue::Value((*number).into())),
+        Value::Secret(Secrecy::KeyFile) => text().map(FlagValue::File),
+        Value::Secret(_) => matches.get_one::<Secret>(name).cloned().map(FlagValue::Secret),
+        Value::Text | Value::ShortText(_) | Value::Word | Value::Path => {
+            text().map(|text| FlagValue::Value(text.into()))
+        }
     }
 }
 
-impl Given {
-    /// What to send.
+impl FlagValue {
+    /// The JSON value to send.
     ///
     /// # Errors
     /// The file or standard input cannot be read.

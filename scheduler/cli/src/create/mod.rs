@@ -1,6 +1,6 @@
-//! `longshore storage create`: a command for each kind, a flag for each field that the kind declares.
+//! `longshore storage create`: one command per kind, with a flag for each field that the kind declares.
 //!
-//! Secrets come from the environment, a file or standard input; a list of processes shows the rest.
+//! Secrets can come from the environment, a file or standard input, because process lists show arguments.
 
 mod flags;
 
@@ -12,15 +12,15 @@ use serde_json::{Map, Value};
 use crate::client::{Client, storage_path};
 use crate::error::Result;
 use crate::show::Output;
-use flags::{DRY_RUN, EXPORT, Given};
+use flags::{DRY_RUN, EXPORT, FlagValue};
 
-/// A storage to create. What was not given is left to the API's defaults.
+/// A storage to create. Fields without a value get the API's defaults.
 #[derive(Debug)]
 pub(crate) struct Create {
     kind: StorageKind,
     is_export: bool,
     is_dry_run: bool,
-    fields: Vec<(&'static Field, Given)>,
+    fields: Vec<(&'static Field, FlagValue)>,
 }
 
 impl Subcommand for Create {
@@ -45,7 +45,7 @@ impl FromArgMatches for Create {
         let chosen =
             matches.subcommand().and_then(|(name, matches)| Some((name.parse::<StorageKind>().ok()?, matches)));
         let (kind, matches) = chosen.ok_or_else(|| clap::Error::new(clap::error::ErrorKind::MissingSubcommand))?;
-        let fields = kind.data().fields().filter_map(|field| Some((field, flags::given(field, matches)?)));
+        let fields = kind.data().fields().filter_map(|field| Some((field, flags::value(field, matches)?)));
         Ok(Self {
             kind,
             is_export: matches.get_flag(EXPORT),
@@ -61,11 +61,11 @@ impl FromArgMatches for Create {
 }
 
 impl Create {
-    /// The body of the request. Reads the secrets that come from files or standard input.
+    /// Makes the body of the request. Reads secrets from files or standard input where flags ask for it.
     fn body(self) -> Result<Value> {
         let mut body = Map::new();
-        for (field, given) in self.fields {
-            body.insert(field.name.to_owned(), given.into_json()?);
+        for (field, value) in self.fields {
+            body.insert(field.name.to_owned(), value.into_json()?);
         }
         Ok(Value::Object(body))
     }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_become_label_studios_fields_and_what_is_not_given_stays_out() {
+    fn flags_become_label_studios_fields_and_unused_flags_are_not_sent() {
         for (words, kind, body) in [
             ("s3 --project 2 --bucket b --endpoint http://h", "s3", json!({"bucket": "b", "s3_endpoint": "http://h"})),
             (
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_shown_and_a_flag_of_the_other_direction_is_refused() {
+    fn debug_hides_secrets_and_flags_of_the_other_direction_are_refused() {
         let create = line("s3 --project 2 --bucket b --access-key-id id --secret-access-key hunter2");
         assert!(!format!("{create:?}").contains("hunter2"));
         assert_eq!(create.body().unwrap()["aws_secret_access_key"], "hunter2");
