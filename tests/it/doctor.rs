@@ -169,7 +169,7 @@ async fn the_doctor_finds_cors_refusals_without_a_browser() {
     assert_eq!(examined(&rig, import.id, &origin).await.0, 0);
 
     let output = longshore(&rig, &format!("doctor --storage {} --origin labels.example.com", import.id)).await;
-    assert!(output.code == 1 && output.err.contains("origin: An origin is like"), "{}", output.err);
+    assert!(output.code == 1 && output.err.contains("origin: Send an origin such as"), "{}", output.err);
     rig.patch(&import, json!({"presign": false})).await;
     assert_eq!(examined(&rig, import.id, &origin).await.1[7..], ["presign skipped", "fetch skipped", "cors skipped"]);
 }

@@ -1,4 +1,4 @@
-//! Annotations: what a host needs to try export, and deletion that reaches exported objects.
+//! The annotation routes. Exports write annotations; a deleted annotation also deletes its exported objects.
 
 mod answer;
 mod fields;
@@ -18,7 +18,7 @@ use super::memory::Reserved;
 use super::offload::Stop;
 use super::query::AfterQuery;
 use super::texts::Omission;
-use answer::{memory_of, read, shown, stored_bytes};
+use answer::{memory_of, read, stored_bytes};
 use fields::AnnotationFields;
 
 pub(super) use answer::{AnnotationBody, ROW_BYTES};
@@ -32,10 +32,10 @@ pub(super) fn routes() -> Routes {
         .route(write, routes!(update, delete))
 }
 
-/// Annotations of one answer, without their results about 250 bytes each.
+/// The most annotations in one answer. Each takes about 250 bytes without its result.
 const MOST_LISTED: i64 = 1_000;
 
-/// Lists a task's annotations by ID, 1,000 or 16 MiB of them. `Link` has the URL of the next ones.
+/// Lists a task's annotations by ID, at most 1,000 or 16 MiB. Header `Link` has the URL of the next ones.
 #[utoipa::path(
     get, path = "/api/tasks/{id}/annotations", operation_id = "annotations_list", tag = "annotations",
     params(("id" = i64, Path), AfterQuery),
@@ -58,7 +58,8 @@ async fn list(
         rows.truncate(usize::try_from(MOST_LISTED).unwrap_or(usize::MAX));
         let (texts, bytes) = read(&client, &rows, &mut reserved).await?;
         drop(client);
-        // Those that do not fit are the start of the next page; one that never fits is shown without its result.
+        // The next page starts with the first annotation that does not fit. One that is larger than any page is shown
+        // without its result.
         if let Some(fitting) = rows.iter().position(|row| texts.get(row.id).err() == Some(Omission::AnswerFull)) {
             is_cut = true;
             rows.truncate(fitting.max(1));
@@ -74,7 +75,7 @@ async fn list(
     state.memory.work(&caller.name, work).await
 }
 
-/// Refuses a task that does not exist or that the caller does not see.
+/// Refuses a task that does not exist or that the caller cannot access.
 async fn check_task(client: &Client, caller: &Caller, task: i64) -> ApiResult<()> {
     let row = tasks::get(client, task).await?.filter(|row| caller.sees(row.project_id));
     row.map(drop).ok_or_else(|| ApiError::not_found(format!("task {task}")))
@@ -94,7 +95,7 @@ async fn create(
 ) -> ApiResult<(StatusCode, Answer)> {
     let (fields, result_bytes) = fields.checked(&state.offload).await?;
     let result_bytes = result_bytes.ok_or_else(|| ApiError::invalid("result", "This field is required."))?;
-    // Before anything is written: an annotation that is made is also shown.
+    // Before anything is written: the answer to a created annotation must not fail for lack of memory.
     let reserved = state.memory.reserve(&caller.name, memory_of(result_bytes, 1)).await?;
     let mut client = state.db.client().await?;
     check_task(&client, &caller, task).await?;
@@ -106,12 +107,12 @@ async fn create(
         lead_time: fields.lead_time.flatten(),
         completed_by: fields.completed_by.flatten(),
     };
-    let row = annotations::insert(&tx, task, &written).await.map_err(unfit)?;
+    let row = annotations::insert(&tx, task, &written).await.map_err(insert_error)?;
     record(&tx, &caller, "annotation.create", &row).await?;
     tx.commit().await.map_err(Error::from)?;
-    // Not kept while the answer is read.
+    // Free the memory before the answer is read.
     drop(fields);
-    Ok((StatusCode::CREATED, shown(&state, client, row, reserved).await?))
+    Ok((StatusCode::CREATED, answer::answer(&state, client, row, reserved).await?))
 }
 
 /// Shows an annotation.
@@ -124,7 +125,7 @@ async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>)
     let work = |reserved: Reserved| async move {
         let client = state.db.client().await?;
         let row = annotations::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
-        shown(state, client, row.ok_or_else(|| not_found(id))?, reserved).await
+        answer::answer(state, client, row.ok_or_else(|| not_found(id))?, reserved).await
     };
     state.memory.work(&caller.name, work).await
 }
@@ -146,11 +147,11 @@ async fn update(
         Some(bytes) => bytes,
         None => stored_bytes(&state, id).await?,
     };
-    // Before anything is written: an annotation that is changed is also shown.
+    // Before anything is written: the answer to a changed annotation must not fail for lack of memory.
     let reserved = state.memory.reserve(&caller.name, memory_of(result_bytes, 1)).await?;
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
-    let stored = seen(&tx, &caller, id).await?;
+    let stored = lock(&tx, &caller, id).await?;
     let written = AnnotationValues {
         result: fields.result(),
         was_cancelled: fields.was_cancelled.unwrap_or(stored.was_cancelled),
@@ -158,14 +159,14 @@ async fn update(
         lead_time: fields.lead_time.unwrap_or(stored.lead_time),
         completed_by: fields.completed_by.unwrap_or(stored.completed_by),
     };
-    let row = annotations::update(&tx, id, &written).await.map_err(unfit)?;
+    let row = annotations::update(&tx, id, &written).await.map_err(insert_error)?;
     record(&tx, &caller, "annotation.update", &row).await?;
     tx.commit().await.map_err(Error::from)?;
     drop(fields);
-    Ok(shown(&state, client, row, reserved).await?)
+    Ok(answer::answer(&state, client, row, reserved).await?)
 }
 
-/// Removes an annotation; its exported objects follow where the storage may delete them.
+/// Deletes an annotation, and its exported objects where the storage has `can_delete_objects`.
 #[utoipa::path(
     delete, path = "/api/annotations/{id}", operation_id = "annotations_delete", tag = "annotations",
     params(("id" = i64, Path)), responses((status = 204), (status = 404, body = ErrorBody))
@@ -173,10 +174,10 @@ async fn update(
 async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<StatusCode> {
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
-    let row = seen(&tx, &caller, id).await?;
+    let row = lock(&tx, &caller, id).await?;
     annotations::delete(&tx, id).await?;
     record(&tx, &caller, "annotation.delete", &row).await?;
-    // A storage that is switched off is left alone; its next sync finds the deletion by itself.
+    // A disabled storage gets no job now. Its next sync finds the deletion.
     for storage in storages::deleting(&tx, row.project_id).await? {
         lifecycle::add_delete_job(&tx, storage).await?;
     }
@@ -185,8 +186,8 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The annotation, locked, if it is the caller's to see.
-async fn seen(tx: &Transaction<'_>, caller: &Caller, id: i64) -> ApiResult<AnnotationRow> {
+/// Locks an annotation, if the caller can access its project.
+async fn lock(tx: &Transaction<'_>, caller: &Caller, id: i64) -> ApiResult<AnnotationRow> {
     annotations::lock(tx, id).await?.filter(|row| caller.sees(row.project_id)).ok_or_else(|| not_found(id))
 }
 
@@ -194,8 +195,8 @@ fn not_found(id: i64) -> ApiError {
     ApiError::not_found(format!("annotation {id}"))
 }
 
-/// A value that is JSON but that the database cannot hold, such as a number with too many digits.
-fn unfit(error: Error) -> ApiError {
+/// The answer for JSON that the database cannot store, such as a number with too many digits.
+fn insert_error(error: Error) -> ApiError {
     if error.is_data_exception() {
         ApiError::invalid("result", "The database cannot hold this value.")
     } else {

@@ -1,4 +1,5 @@
-//! Answers whose size users choose: bounded, and counted until their last byte is sent.
+//! Answers whose size depends on users' data. Their size is limited, and their memory is reserved until the last byte
+//! is sent.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -12,31 +13,32 @@ use super::error::{ApiError, ApiResult};
 use super::memory::Reserved;
 use super::offload::Stop;
 
-/// Bytes of JSON columns in one answer. A browser shows no more, and a worse line than 5 Mbit/s takes half a minute for
-/// it. Lower would cut pages of 100 ordinary tasks of 100 kB; higher, fewer answers fit into the memory for them.
+/// The most bytes of JSON columns in one answer. At 5 Mbit/s it takes half a minute. A lower limit would cut pages of
+/// 100 ordinary tasks of 100 kB; with a higher one, fewer answers would fit into the memory at the same time.
 pub(super) const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes of one task's data, or of one result, that is shown at all: alone if it is more than [`MOST_BYTES`]. An import
-/// takes items of 32 MiB; the rest is slack for what Postgres adds between them.
+/// The most bytes of one task's data, or of one result, that can be shown. If it has more than [`MOST_BYTES`], it is
+/// alone in its answer. Imports accept items of 32 MiB; the rest is for the spaces that Postgres adds.
 pub(super) const LARGEST_TEXT: i64 = 40 * 1024 * 1024;
 
-/// Bytes of rows that a list reads before it reserves memory. Nearly all lists are shorter. No request
-/// waits while it holds them, so the 20 database connections read 20 MiB of them at once.
+/// Bytes of rows that a list may read before it reserves memory. Nearly all lists are shorter. No request waits while
+/// it holds such rows, so the 20 database connections hold at most 20 MiB of them.
 const SMALL_LIST: i64 = 1024 * 1024;
 
-/// Memory that a long answer takes per byte of its rows: as Postgres sent them, as values, and as the answer.
+/// Memory of a long answer per byte of its rows: as Postgres sent them, as values, and in the answer.
 pub(super) const BYTES_PER_ROW_BYTE: usize = 4;
 
-/// Memory for a list of [`MOST_BYTES`].
+/// Memory of a list of [`MOST_BYTES`], in bytes.
 const LONG_LIST: usize = BYTES_PER_ROW_BYTE * MOST_BYTES;
 
-/// Memory for texts of this many bytes: rows as Postgres sent them, in a buffer that may be twice their size, and the answer.
+/// Memory of an answer with this many bytes of texts: a buffer of rows from Postgres, which may be twice their size,
+/// and the answer.
 pub(super) fn texts_memory(bytes: usize) -> usize {
-    // A single row comes in a buffer that grows by copying: 185 MB were measured for one of 38 MB.
+    // The buffer of a single large row grows by copying. Measured: 185 MB for a row of 38 MB.
     if bytes > MOST_BYTES { 4 * bytes } else { 3 * bytes }
 }
 
-/// An answer that was built, with the memory that is reserved for it.
+/// The JSON of an answer, with the memory that is reserved for it.
 pub(super) struct Answer {
     json: Vec<u8>,
     reserved: Reserved,
@@ -44,11 +46,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Answers with a list: `read` reads its rows up to this many bytes, and `show` makes the value to write from them, and the
-    /// URL of what did not fit.
+    /// Answers with a list. `read` reads rows up to a number of bytes. `show` turns them into the value to write, and
+    /// the URL of the rows that did not fit.
     ///
     /// # Errors
-    /// Those of `read`, and no memory.
+    /// Those of `read`, and no free memory.
     pub(super) async fn list<T: Send, V: Serialize + Send + 'static, F>(
         state: &ApiState,
         caller: &Caller,
@@ -68,7 +70,7 @@ impl Answer {
                 rows = read(MOST_BYTES as i64).await?;
             }
             let (value, next) = show(rows);
-            // A short list is written at once: a wait for a thread would hold its rows.
+            // Write a short list on this thread: it would hold its rows while it waits for another one.
             let bytes = reserved.bytes();
             let write = move |_: &Stop| Ok((written(&value, 0)?, reserved));
             let (json, mut reserved) = state.offload.run(bytes, write).await?;
@@ -78,18 +80,18 @@ impl Answer {
         state.memory.work(&caller.name, work).await
     }
 
-    /// Writes a value as JSON. `expected` is about how many bytes it will take.
+    /// Writes a value as JSON. `expected` is its approximate size in bytes.
     ///
     /// # Errors
-    /// The value cannot be written, or takes more memory than was reserved and there is.
+    /// The value cannot be written, or needs more memory than is reserved and free.
     pub(super) fn write(value: &impl Serialize, expected: usize, reserved: Reserved) -> ApiResult<Self> {
         Self::new(written(value, expected)?, reserved)
     }
 
-    /// An answer of this JSON. Memory that it does not take is given back, and what it takes besides is reserved.
+    /// Makes an answer of this JSON. Gives back memory that it does not need, or reserves what it needs in addition.
     ///
     /// # Errors
-    /// It takes more memory than was reserved and there is.
+    /// It needs more memory than is reserved and free.
     pub(super) fn new(mut json: Vec<u8>, mut reserved: Reserved) -> ApiResult<Self> {
         json.shrink_to_fit();
         reserved.grow_to(json.len())?;
@@ -97,7 +99,7 @@ impl Answer {
         Ok(Self { json, reserved, next: None })
     }
 
-    /// Names the URL of what did not fit, as header `Link`.
+    /// Adds header `Link` with the URL of the rows that did not fit.
     #[must_use]
     pub(super) fn with_next(mut self, url: Option<String>) -> Self {
         self.next = url;
@@ -111,7 +113,7 @@ fn written(value: &impl Serialize, expected: usize) -> ApiResult<Vec<u8>> {
     Ok(json)
 }
 
-/// Bytes of an answer, and the memory that they take.
+/// The bytes of an answer, with their reservation.
 struct CountedBytes {
     json: Vec<u8>,
     _reserved: Reserved,
@@ -128,7 +130,7 @@ impl IntoResponse for Answer {
         let mut headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         let link = self.next.and_then(|url| HeaderValue::try_from(format!("<{url}>; rel=\"next\"")).ok());
         headers.extend(link.map(|link| (header::LINK, link)));
-        // The memory is given back with the bytes: a body that is handed over whole may wait in a buffer for long.
+        // The bytes own the reservation, because the whole body may wait in a send buffer for a long time.
         let bytes = Bytes::from_owner(CountedBytes { json: self.json, _reserved: self.reserved });
         (headers, Body::from(bytes)).into_response()
     }
@@ -140,7 +142,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_holds_its_memory_until_its_last_byte_is_gone() {
+    async fn an_answer_holds_its_memory_until_its_last_byte_is_sent() {
         let memory = Memory::new(4 * 1024 * 1024);
         let reserved = memory.reserve("a", 2 * 1024 * 1024).await.unwrap();
         let answer = Answer::write(&"x".repeat(1024 * 1024), 0, reserved).unwrap();

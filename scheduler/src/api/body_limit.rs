@@ -1,4 +1,4 @@
-//! How much a request may announce to send, and the memory for it.
+//! Limits the size of request bodies, and reserves memory for large ones.
 
 use std::time::Duration;
 
@@ -16,20 +16,20 @@ use super::access::Access;
 use super::body_size::MaxBody;
 use super::error::ApiError;
 
-/// Bytes that a body takes while it is read: its own, and those of the values made from it.
+/// Memory of a body per byte: the body itself, and the values that are made of it.
 const BYTES_PER_BODY_BYTE: usize = 2;
 
-/// How much of a refused body is read and discarded, and for how long. Most clients read their answer only after they
-/// have sent everything, and closing the connection earlier would lose the answer.
+/// How many bytes of a refused body are read and discarded, and for how long. Most clients read the answer only after
+/// they have sent the whole body. If the server closed the socket earlier, they would lose the answer.
 const LINGER_BYTES: usize = 4 * MaxBody::LARGE.0;
 const LINGER_TIME: Duration = Duration::from_secs(5);
 
-/// Marks an answer that is sent at once, and whose end waits for a body that is discarded.
+/// Marks an answer that is sent immediately but ends only after the request body has been discarded.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lingering;
 
-/// Refuses a body by the length it announces, before any of it is read, and reserves memory for one that is large. A
-/// body that announces no length may be as large as its route allows.
+/// Refuses a body that announces too many bytes, before any of it is read, and reserves memory for a large one. A body
+/// without an announced length counts as the largest that its route allows.
 pub(super) async fn check_body(
     State(state): State<ApiState>,
     Extension(MaxBody(most)): Extension<MaxBody>,
@@ -38,19 +38,19 @@ pub(super) async fn check_body(
 ) -> Response {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let announced = announced.and_then(|length| length.parse::<u64>().ok());
-    // A length that is no number never comes here: HTTP itself refuses it.
+    // The HTTP layer has already refused a length that is not a number.
     if announced.is_some_and(|length| length > most as u64) {
         return refused(ApiError::body_too_large(), request);
     }
     if matches!(*request.method(), Method::GET | Method::HEAD) {
-        // No handler reads the body of these.
+        // Handlers of these methods read no body.
         return next.run(request).await;
     }
     let most_left = request.body().size_hint().upper().unwrap_or(most as u64).min(most as u64);
     let bytes = usize::try_from(most_left).unwrap_or(most) * BYTES_PER_BODY_BYTE;
     let token = match request.extensions().get::<Access>() {
         Some(Access::Token(caller)) => caller.name.clone(),
-        // The routes that take links take no body, so all links may share one account.
+        // Routes that take links read no body, so one share for all links is enough.
         Some(Access::Link(_)) | None => String::new(),
     };
     let reserved = match state.bodies.reserve(&token, bytes).await {
@@ -58,22 +58,22 @@ pub(super) async fn check_body(
         Err(error) => return refused(error, request),
     };
     let answer = next.run(request).await;
-    // Only after the handler: the values that it made from the body are dropped by now.
+    // After the handler, because the values that it made of the body are dropped only now.
     drop(reserved);
     answer
 }
 
-/// Refuses a request whose body was not read.
+/// Refuses a request whose body has not been read.
 fn refused(error: ApiError, request: Request) -> Response {
     let (mut head, refusal) = error.into_response().into_parts();
-    // The answer ends after the body was discarded, so its length is not announced.
+    // The answer must not end before the body is discarded, so it announces no length.
     head.headers.remove(header::CONTENT_LENGTH);
     head.extensions.insert(Lingering);
     let answer = refusal.into_data_stream().chain(stream::once(discarded(request.into_body())));
     Response::from_parts(head, Body::from_stream(answer))
 }
 
-/// Reads a body for a while and discards it; yields no bytes.
+/// Reads and discards a body, within the limits above. Returns no bytes.
 async fn discarded(body: Body) -> Result<Bytes, axum::Error> {
     let mut left = LINGER_BYTES;
     let reading = body.into_data_stream().try_for_each(|piece| {
@@ -81,7 +81,7 @@ async fn discarded(body: Body) -> Result<Bytes, axum::Error> {
         left = left.saturating_sub(piece.len());
         async move { if is_enough { Err(axum::Error::new("enough")) } else { Ok(()) } }
     });
-    // Whatever ended it: the refusal was sent.
+    // The refusal has been sent, so it does not matter how this ends.
     drop(timeout(LINGER_TIME, reading).await);
     Ok(Bytes::new())
 }

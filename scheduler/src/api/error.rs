@@ -1,4 +1,4 @@
-//! Every failure of the API: its status, its stable `code`, and what it tells the caller.
+//! Every failure of the API: its status, its stable `code` and its message.
 
 mod body;
 
@@ -29,9 +29,9 @@ pub(crate) enum ApiError {
     Unauthorized(&'static str),
     /// The token may not do this.
     Forbidden(String),
-    /// There is no such row, or it is outside the token's projects.
+    /// The row is missing, or outside the token's projects.
     NotFound(String),
-    /// There is no such route, page or method.
+    /// The route, page or method does not exist.
     Route { status: StatusCode, code: &'static str, detail: String },
     /// The request cannot be read.
     Unreadable { status: StatusCode, code: &'static str, detail: String },
@@ -43,24 +43,22 @@ pub(crate) enum ApiError {
     Connection { field: &'static str, error: StorageError },
     /// A request to the storage failed.
     Storage(StorageError),
-    /// The memory for answers and bodies is in use.
-    NoMemory { code: &'static str, detail: &'static str },
-    /// It took longer than its time limit.
+    /// The request took longer than its time limit.
     TimedOut,
     /// The client took too long to send its body.
     SlowBody,
-    /// The token or the process has reached a limit on what it does at the same time.
+    /// The token or the process has reached a limit on concurrent use or memory.
     Busy(Limit),
     /// The database failed or is unavailable.
     Database(longshore_db::Error),
-    /// A fault in Longshore.
+    /// A bug in Longshore.
     Internal(Box<dyn StdError + Send + Sync>),
 }
 
 impl ApiError {
-    /// The request brings no token, nor a link where one would do.
+    /// The request has no token, and no valid kind of link for its route.
     pub(crate) fn no_token() -> Self {
-        Self::Unauthorized("This needs a token. Send it as `Authorization: Token …` or `X-Api-Key: …`.")
+        Self::Unauthorized("This request needs a token. Send it as `Authorization: Token …` or `X-Api-Key: …`.")
     }
 
     pub(crate) fn unknown_token() -> Self {
@@ -71,7 +69,7 @@ impl ApiError {
         Self::Forbidden(detail.into())
     }
 
-    /// `what` is a noun with its id, such as `storage 7`.
+    /// `what` is a noun with its ID, such as `storage 7`.
     pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
         Self::NotFound(format!("There is no {what}, or this token cannot access it."))
     }
@@ -92,7 +90,7 @@ impl ApiError {
         Self::Route {
             status: StatusCode::METHOD_NOT_ALLOWED,
             code: "method_not_allowed",
-            detail: "This route does not take this method. See /docs for those it takes.".to_owned(),
+            detail: "This route does not accept this method. See /docs for its methods.".to_owned(),
         }
     }
 
@@ -100,7 +98,7 @@ impl ApiError {
         Self::Unreadable { status: StatusCode::BAD_REQUEST, code, detail: detail.into() }
     }
 
-    /// A task or annotation whose JSON is larger than any answer may be.
+    /// The data of a task is larger than any answer may be.
     pub(crate) fn task_too_large() -> Self {
         let detail = "The task's data is larger than 40 MiB as Postgres prints it, so it cannot be shown. Import it \
                       as smaller tasks.";
@@ -112,7 +110,7 @@ impl ApiError {
         Self::Unreadable { status: StatusCode::PAYLOAD_TOO_LARGE, code: "body_too_large", detail }
     }
 
-    /// One field is wrong.
+    /// One field is invalid.
     pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid(FieldErrors::from([(field, vec![message.into()])]))
     }
@@ -134,7 +132,7 @@ impl ApiError {
             Self::Connection { error, .. } if error.reason == FailureReason::BlockedAddress => StatusCode::FORBIDDEN,
             Self::Storage(error) => storage_status(error.kind),
             Self::Invalid(_) | Self::Refused { .. } | Self::Connection { .. } => StatusCode::BAD_REQUEST,
-            Self::Busy(_) | Self::NoMemory { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
@@ -142,14 +140,13 @@ impl ApiError {
         }
     }
 
-    /// What happened, for programs: a word that does not change.
+    /// The stable code of the failure, for programs.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized(_) => "unauthorized",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::Route { code, .. } | Self::Unreadable { code, .. } | Self::Refused { code, .. } => code,
-            Self::NoMemory { code, .. } => code,
             Self::Invalid(_) => "validation_error",
             Self::Connection { error, .. } | Self::Storage(error) => error.reason.as_str(),
             Self::SlowBody => "body_too_slow",
@@ -167,38 +164,34 @@ impl ApiError {
             Self::Route { detail, .. } | Self::Unreadable { detail, .. } | Self::Refused { detail, .. } => {
                 detail.clone()
             }
-            Self::NoMemory { detail, .. } => (*detail).to_owned(),
             Self::Invalid(_) => "Validation error".to_owned(),
             Self::Busy(limit) => limit.detail().to_owned(),
             Self::Connection { error, .. } | Self::Storage(error) => error.advice(),
             Self::SlowBody => "The body was sent too slowly. Send all of it within 30 seconds.".to_owned(),
             Self::TimedOut => {
-                "This took too long, most likely because the database does not answer. Try again in a moment."
+                "The request took too long, most likely because the database does not answer. Try again in a moment."
                     .to_owned()
             }
             Self::Database(error) if error.is_unavailable() => {
                 "The database does not answer. Try again in a moment.".to_owned()
             }
             Self::Database(_) | Self::Internal(_) => {
-                "Something went wrong inside Longshore. Send the operator this `id`: the log has the cause under it."
+                "Longshore failed. Send the `id` of this answer to the operator: the log has the cause under it."
                     .to_owned()
             }
         }
     }
 
-    /// The limit that the request reached, if it is refused because of one.
+    /// The limit that the request reached, if that is why it is refused.
     fn limit(&self) -> Option<Limit> {
         match self {
             Self::Busy(limit) => Some(*limit),
-            Self::NoMemory { code, .. } => {
-                Some(if *code == Limit::TokenBytes.code() { Limit::TokenBytes } else { Limit::Bytes })
-            }
             _ => None,
         }
     }
 }
 
-/// The status of a failed request to a storage. 424 is what the host answers for a storage that refuses an object.
+/// The status for a failed request to a storage. Label Studio also answers 424 if a storage refuses an object.
 fn storage_status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,

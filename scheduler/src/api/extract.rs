@@ -1,4 +1,4 @@
-//! The extractors of handlers, each refusing with the API's own error body.
+//! The extractors of handlers. Each refuses with the API's own error body.
 
 mod body;
 mod object;
@@ -18,7 +18,7 @@ use body::read;
 
 pub(super) use object::Object;
 
-/// A JSON body, in or out.
+/// A JSON body of a request or an answer.
 pub(crate) struct Json<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for Json<T> {
@@ -28,14 +28,15 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for Json<T> {
         if !is_json(request.headers()) {
             return Err(unreadable(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "Expected request with `Content-Type: application/json`".to_owned(),
+                "Send the body with `Content-Type: application/json`.".to_owned(),
             ));
         }
         parsed(&state.offload, read(request).await?).await.map(Self)
     }
 }
 
-/// Reads a JSON text. A large one is read off the threads that serve requests: 16 MiB take a tenth of a second.
+/// Parses a JSON text. A large one is parsed on another thread than those that serve requests, because 16 MiB take a
+/// tenth of a second.
 async fn parsed<T: DeserializeOwned + Send + 'static>(offload: &Offload, json: Vec<u8>) -> ApiResult<T> {
     let bytes = json.len();
     let read = move |_: &Stop| match axum::Json::from_bytes(&json) {
@@ -72,7 +73,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-/// The placeholders of a path. One that cannot be read names no row, so the answer is 404.
+/// The parameters of a path. If one is malformed, it names no row, so the answer is 404.
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -110,7 +111,7 @@ fn unreadable(status: StatusCode, detail: String) -> ApiError {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
         _ => "parse_error",
     };
-    // A JSON value of the wrong shape is 422 to axum and, as to Label Studio, 400 here.
+    // For JSON of the wrong shape, axum answers 422. Label Studio answers 400, and so do we.
     let status = if status == StatusCode::UNPROCESSABLE_ENTITY { StatusCode::BAD_REQUEST } else { status };
     ApiError::Unreadable { status, code, detail }
 }

@@ -1,13 +1,13 @@
-//! Lists of IDs in bodies, of a limited length.
+//! Lists of IDs in request bodies, of a limited length.
 
 use std::fmt::{self, Formatter};
 
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// IDs as they are sent, at most `MOST` and one more.
+/// The first `MOST + 1` IDs of a list, so that one that is too long can be refused.
 ///
-/// What follows is skipped: 4 MiB hold two million IDs, which take 16 MiB until they are refused.
+/// Further IDs are skipped: 4 MiB of JSON hold two million IDs, which would take 16 MiB.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct IdList<const MOST: usize>(Vec<i64>);
 

@@ -1,8 +1,8 @@
-//! How much of the API one token, and all tokens together, may use at the same time.
+//! Limits concurrent requests and event streams, per token and for all tokens together.
 //!
-//! A request counts until its answer is sent, an event stream until it ends. The database work of a token runs in a
-//! share of the pool, so that one caller's slow statements leave database connections to the others. Requests with a
-//! resolve link have no token; those of one project count together.
+//! A request counts until its answer is sent, an event stream until it ends. A token can use only a share of the
+//! database pool, so that slow statements of one caller leave connections for others. Requests with a resolve link have
+//! no token; those of one project count together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,26 +24,26 @@ use super::body_limit::Lingering;
 use super::error::{ApiError, ApiResult};
 use super::load_limits::{Limit, LoadLimits};
 
-/// The share of the API's pool that one token may use: half. More would let one caller stop the others; less would
-/// slow a host that sends everything by one token.
+/// Database connections that one token may use: half of the API's pool. With more, one caller could stop the others;
+/// with fewer, a host that sends all requests with one token would be slow.
 const SHARE: usize = super::CONNECTIONS / 2;
 
-/// Statements without a time limit at once: deletions of storages, which may hold a database connection for an hour.
-/// More would take the pool from short requests; fewer would let two callers stop the deletions of others.
+/// Concurrent deletions of storages. They have no short time limit and may hold a database connection for an hour. More
+/// would leave too few connections for short requests; with fewer, two callers could block the deletions of others.
 const DELETIONS: usize = 4;
 
-/// How long a deletion waits for the ones before it. Small storages take milliseconds; a caller that waits longer is
-/// told to try again later.
+/// How long a deletion waits for other deletions. Small storages take milliseconds. After this time the caller gets the
+/// advice to try again later.
 const DELETION_WAIT: Duration = Duration::from_secs(10);
 
-/// What counts towards a limit.
+/// The two kinds of use that have limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Request,
     Stream,
 }
 
-/// What one limit counts together.
+/// Whose use is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Consumer {
     /// The token with this ID.
@@ -61,7 +61,7 @@ impl Consumer {
     }
 }
 
-/// What is in use now. Clones share it.
+/// The current use of the API. Clones share it.
 #[derive(Clone)]
 pub(super) struct Load(Arc<Inner>);
 
@@ -76,20 +76,20 @@ struct Inner {
 struct Table {
     requests: usize,
     streams: usize,
-    /// Only those that use something.
+    /// The consumers with at least one request or stream.
     consumers: HashMap<Consumer, ConsumerLoad>,
 }
 
-/// What one consumer uses.
+/// The current use of one consumer.
 struct ConsumerLoad {
     requests: usize,
     streams: usize,
     share: Share,
-    /// One at a time: a storage that is in use holds up its own deletion, and no other token's.
+    /// Lets one deletion run at a time: if a storage is in use, its deletion delays no deletion of other tokens.
     deletion: Arc<Semaphore>,
 }
 
-/// A slot among the requests or the streams, free again when dropped.
+/// A slot for a request or a stream. Dropping it frees the slot.
 struct Slot {
     load: Load,
     consumer: Consumer,
@@ -99,13 +99,13 @@ struct Slot {
 }
 
 impl Load {
-    /// Nothing is in use yet; `streams` shows how many streams are open.
+    /// Makes a load without requests or streams. It counts open streams in `streams`.
     pub(super) fn new(limits: LoadLimits, streams: IntGauge) -> Self {
         let deletions = Arc::new(Semaphore::new(DELETIONS));
         Self(Arc::new(Inner { limits, deletions, streams, table: Mutex::default() }))
     }
 
-    /// Takes a slot, or names the limit that does not allow it.
+    /// Takes a slot. The error is the limit that is reached.
     fn take(&self, used: Use, consumer: Consumer) -> Result<Slot, Limit> {
         let (limits, mut table) = (self.0.limits, self.0.lock());
         let own = table.consumers.get(&consumer);
@@ -159,14 +159,14 @@ impl ConsumerLoad {
 }
 
 impl Slot {
-    /// Waits until a deletion may start: after the other ones of its token, and few at once in all.
+    /// Waits for permission to delete: one deletion per token and [`DELETIONS`] for all tokens.
     async fn deletion(&self) -> Result<[OwnedSemaphorePermit; 2], Limit> {
-        let turns = async {
+        let permits = async {
             let own = Arc::clone(&self.deletion).acquire_owned().await.ok()?;
             let of_all = Arc::clone(&self.load.0.deletions).acquire_owned().await.ok()?;
             Some([own, of_all])
         };
-        timeout(DELETION_WAIT, turns).await.ok().flatten().ok_or(Limit::Deletions)
+        timeout(DELETION_WAIT, permits).await.ok().flatten().ok_or(Limit::Deletions)
     }
 }
 
@@ -192,7 +192,7 @@ impl Drop for Slot {
     }
 }
 
-/// Lets a request in if its token and the process have a slot for it, and runs its database work in the share of its
+/// Admits a request if its token and the process have a free slot. Its database connections come from the share of its
 /// token.
 pub(super) async fn admit(
     State(state): State<ApiState>,
@@ -204,14 +204,15 @@ pub(super) async fn admit(
     let consumer = Consumer::of(&access);
     let used = if policy.work == Work::Stream { Use::Stream } else { Use::Request };
     let slot = state.load.take(used, consumer).map_err(ApiError::Busy)?;
-    // From here on its socket is not closed to make room for another client.
+    // From here on, the server does not close this socket in favor of another client.
     let socket = request.extensions().get::<ClientConnection>().map(ClientConnection::hold);
     let deletion =
         if policy.work == Work::WholeTables { Some(slot.deletion().await.map_err(ApiError::Busy)?) } else { None };
     let answer = slot.share.scope(next.run(request)).await;
     drop(deletion);
     if answer.extensions().get::<Lingering>().is_some() {
-        // The refusal is sent. While the rest of its body is discarded, others may use its slot and its socket.
+        // The refusal is sent, and only the rest of the body is being discarded. Free the slot and the socket for
+        // others.
         return Ok(answer);
     }
     Ok(answer.map(|body| keep_until_sent(body, (slot, socket))))

@@ -1,6 +1,6 @@
-//! The limits on concurrent use of the API, and what a client that reaches one is told.
+//! The limits on concurrent use of the API, and the answers to clients that reach one.
 
-/// How much of the API may be used at the same time. Every number is a count of requests or streams.
+/// The most concurrent requests and event streams. Every field is a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LoadLimits {
     /// Requests of all tokens.
@@ -14,8 +14,8 @@ pub struct LoadLimits {
 }
 
 impl LoadLimits {
-    /// The same limits, lowered to what these sockets serve: half of them for requests and a quarter for streams. The
-    /// last quarter is for clients before authentication, and for health.
+    /// Lowers the limits to this number of sockets: half of them for requests and a quarter for streams. The last
+    /// quarter remains for clients before authentication and for health checks.
     #[must_use]
     pub fn within(self, sockets: usize) -> Self {
         let (requests, streams) = (self.requests.min(sockets / 2).max(1), self.streams.min(sockets / 4).max(1));
@@ -55,7 +55,7 @@ impl Limit {
         Self::TokenBytes,
     ];
 
-    /// The name in metrics.
+    /// The value of label `limit` in metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Requests => "requests",
@@ -70,7 +70,7 @@ impl Limit {
         }
     }
 
-    /// The code in answers.
+    /// The error `code` in answers.
     pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::Requests | Self::TokenRequests | Self::LinkRequests | Self::TokenDatabase => "too_many_requests",
@@ -88,20 +88,24 @@ impl Limit {
             Self::TokenRequests => {
                 "Too many requests of this token are being answered. Wait for their answers, then try again."
             }
-            Self::LinkRequests => "Too many objects of this project are being loaded by links. Try again in a moment.",
-            Self::Streams => "Too many event streams are open. Try again later, or read the sync itself.",
+            Self::LinkRequests => {
+                "Too many objects of this project are being loaded through resolve links. Try again in a moment."
+            }
+            Self::Streams => "Too many event streams are open. Try again later, or poll `/api/syncs/{id}` instead.",
             Self::TokenStreams => "Too many event streams of this token are open. Close one, then try again.",
-            Self::Deletions => "Other storages are being deleted. Wait until they are, then try again.",
-            Self::TokenDatabase => "Other requests of this token use the database. Try again when they have ended.",
-            Self::Bytes => "The API has too many bytes of answers and bodies in progress. Try again in a moment.",
+            Self::Deletions => "Other storages are being deleted. Wait until those deletions end, then try again.",
+            Self::TokenDatabase => {
+                "Other requests of this token use all of its database connections. Wait until they end, then try again."
+            }
+            Self::Bytes => "All memory for large answers and bodies is in use. Try again in a moment.",
             Self::TokenBytes => {
-                "This token has too many bytes of answers and bodies in progress. Read the answers, or try again in a \
-                 moment."
+                "Large answers and bodies of this token use all of its memory. Read the open answers to their end, or try \
+                 again in a moment."
             }
         }
     }
 
-    /// How many seconds a client should wait: as long as what it waits for usually takes.
+    /// How many seconds a client should wait: about as long as the current use usually lasts.
     pub(crate) const fn retry_after_seconds(self) -> u16 {
         match self {
             Self::Requests | Self::TokenRequests | Self::LinkRequests | Self::TokenDatabase => 1,

@@ -1,7 +1,7 @@
-//! Memory for answers and bodies: counted before it is taken, per process and per token.
+//! Memory for answers and bodies. A request reserves it before it takes it, from limits per process and per token.
 //!
-//! A list of large tasks, or a large body, costs megabytes for as long as its client takes. What is small is not
-//! counted: it is bounded by the number of connections.
+//! A list of large tasks, or a large body, takes megabytes until its client has read or sent it. Small answers and
+//! bodies are not counted: the number of sockets limits them.
 
 mod reserved;
 
@@ -13,39 +13,40 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::error::{ApiError, ApiResult};
+use super::load_limits::Limit;
 
 pub(super) use reserved::{Reserved, Unfinished};
 
-/// Bytes up to which an answer or a body is not counted. Nearly all are smaller, so they are served however much the
-/// large ones hold; the 1,024 sockets of a scheduler with defaults hold at most 64 MiB of them.
+/// Answers and bodies of up to this many bytes are not counted. Nearly all are smaller, so they are served even if
+/// large ones use all memory. With the default of 1,024 sockets, they take at most 64 MiB.
 pub(super) const UNCOUNTED: usize = 64 * 1024;
 
-/// How long a request waits for memory. Answers are sent in a second or two; longer would pile up requests behind
-/// clients that do not read.
+/// How long a request waits for memory. Answers are sent in a second or two. With a longer wait, requests would pile up
+/// behind clients that do not read their answers.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// Tokens whose shares are remembered before unused ones are removed.
+/// Shares in the map before unused ones are removed.
 const MOST_SHARES: usize = 256;
 
-/// How often [`Memory::work`] begins in all: it may learn three times that it takes more, by counts, rows and texts. Each
-/// time a wait went before, so more would only wait longer.
-const ROUNDS: usize = 4;
+/// How often [`Memory::work`] starts at most. Work may find three times that it needs more memory: by its counts, its
+/// rows and its texts. Each new start follows a wait, so more starts would only wait longer.
+const STARTS: usize = 4;
 
 const KIB: usize = 1024;
 
-/// Memory that requests may hold together. Clones share it.
+/// The memory of all requests together. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
     all: Arc<Semaphore>,
-    /// What one token may hold: half, so that no token keeps the others out.
+    /// The share of one token: half, so that no token can take all memory.
     share_kib: u32,
     shares: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
-    /// For one request at a time that takes more than a share, and so more than is counted for it.
+    /// Lets one request at a time take more than a share. Only the share is counted for it.
     largest: Arc<Semaphore>,
 }
 
 impl Memory {
-    /// Memory of this many bytes, of which one token may hold half.
+    /// Makes a limit of this many bytes, of which one token may reserve half.
     pub(super) fn new(bytes: usize) -> Self {
         let kib = (bytes / KIB).clamp(2, u32::MAX as usize / 2);
         Self {
@@ -56,13 +57,13 @@ impl Memory {
         }
     }
 
-    /// Reserves memory for a token, waiting for a while. More than its share counts as the share, and goes to one request
-    /// at a time.
+    /// Reserves memory for a token. Waits up to [`WAIT`] for each limit. A request for more than a share counts as the
+    /// share, and only one such request runs at a time.
     ///
-    /// Call it without a database connection: a wait would keep that from others.
+    /// Call it without a database connection, because others could not use that connection during the wait.
     ///
     /// # Errors
-    /// `too_many_bytes` if the token holds its share, `too_busy` if all tokens together hold everything.
+    /// `too_many_bytes` if the token uses all of its share, `too_busy` if all tokens together use all memory.
     pub(super) async fn reserve(&self, token: &str, bytes: usize) -> ApiResult<Reserved> {
         let mut reserved = self.nothing(token);
         if bytes <= UNCOUNTED {
@@ -72,28 +73,29 @@ impl Memory {
         let wait = |semaphore: Arc<Semaphore>, count, error| async move {
             match timeout(WAIT, semaphore.acquire_many_owned(count)).await {
                 Ok(Ok(permit)) => Ok(permit),
-                // Never closed; if it were, nothing more may be taken.
+                // The semaphore is never closed. If it were, nothing could be reserved.
                 Ok(Err(_)) | Err(_) => Err(error),
             }
         };
         reserved.share = Some(wait(Arc::clone(&reserved.of_token), kib, too_many_bytes()).await?);
         reserved.all = Some(wait(Arc::clone(&self.all), kib, too_busy()).await?);
         if wanted > kib {
-            // Last: who waits for it holds what the one that has it does not need.
+            // Last: a request that waits here holds memory that the one with this permit does not need.
             reserved.largest = Some(wait(Arc::clone(&self.largest), 1, too_busy()).await?);
         }
         Ok(reserved)
     }
 
-    /// Nothing yet of this token's memory.
+    /// A reservation of 0 bytes for a token.
     pub(super) fn nothing(&self, token: &str) -> Reserved {
         Reserved { all: None, share: None, largest: None, memory: self.clone(), of_token: self.share(token) }
     }
 
-    /// Does work that learns only on its way how much memory it takes, and grows what it is given before it takes more.
+    /// Runs work that finds out while it runs how much memory it needs. The work calls [`Reserved::grow_to`] before it
+    /// takes more.
     ///
-    /// If there is no memory at once, the work ends and drops all that it has read; when there is, it begins again. So a
-    /// request that waits holds nothing. The work must not have changed anything that stays when it ends so.
+    /// If there is no free memory, the work ends and drops all that it has read. Once there is, it starts again. So a
+    /// request holds nothing while it waits. Until then, the work must not have changed anything permanently.
     ///
     /// # Errors
     /// Those of the work, and those of [`Self::reserve`].
@@ -106,7 +108,7 @@ impl Memory {
         F: Future<Output = Result<T, Unfinished>> + Send,
     {
         let mut reserved = self.nothing(token);
-        for _ in 1..ROUNDS {
+        for _ in 1..STARTS {
             match work(reserved).await {
                 Ok(done) => return Ok(done),
                 Err(Unfinished::Failed(error)) => return Err(error),
@@ -116,7 +118,7 @@ impl Memory {
         Ok(work(reserved).await?)
     }
 
-    /// This many bytes in KiB, and how many of those are counted: at most a share.
+    /// This many bytes in KiB, and how many KiB are counted: at most a share.
     fn kib(&self, bytes: usize) -> (u32, u32) {
         let wanted = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
         (wanted, wanted.min(self.share_kib))
@@ -138,18 +140,11 @@ impl Memory {
 }
 
 fn too_many_bytes() -> ApiError {
-    ApiError::NoMemory {
-        code: "too_many_bytes",
-        detail: "This token has too many bytes of answers and bodies under way. Read the answers, or try again in a \
-                 moment.",
-    }
+    ApiError::Busy(Limit::TokenBytes)
 }
 
 fn too_busy() -> ApiError {
-    ApiError::NoMemory {
-        code: "too_busy",
-        detail: "The API has too many bytes of answers and bodies in progress. Try again in a moment.",
-    }
+    ApiError::Busy(Limit::Bytes)
 }
 
 #[cfg(test)]
@@ -230,9 +225,9 @@ mod tests {
         };
         let mut done = std::pin::pin!(memory.work("a", work));
         assert!(futures::poll!(&mut done).is_pending());
-        assert_eq!(Arc::strong_count(&rows), 1, "it waits with empty hands");
+        assert_eq!(Arc::strong_count(&rows), 1, "a request that waits holds no rows");
         drop(held);
-        assert_eq!(done.await.unwrap(), 2 * MIB, "it learned the second time that it takes more");
+        assert_eq!(done.await.unwrap(), 2 * MIB, "the second start asks for more");
         let _held = memory.reserve("a", 4 * MIB).await.unwrap();
         assert_eq!(memory.work("a", work).await.unwrap_err().code(), "too_many_bytes");
     }

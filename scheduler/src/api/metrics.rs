@@ -1,4 +1,4 @@
-//! Rate, errors and duration of the API, by the route's template: never by a path with ids in it.
+//! Rate, errors and duration of requests, by the template of their route. Paths with IDs would make unbounded labels.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
@@ -12,24 +12,24 @@ use super::load_limits::Limit;
 /// Upper bounds in seconds: a row takes milliseconds, a connection probe up to ten seconds.
 const BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// The label of requests that no route answers.
+/// The label of requests that match no route.
 const NO_ROUTE: &str = "none";
 
-/// The metrics of the API. Clones count together.
+/// The metrics of the API. Clones share the counters.
 #[derive(Clone)]
 pub(crate) struct ApiMetrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     running: IntGauge,
     refused: IntCounterVec,
-    /// Event streams that are open.
+    /// Open event streams.
     pub(crate) streams: IntGauge,
     /// Readings of syncs for event streams.
     pub(crate) feed_reads: IntCounter,
 }
 
 impl ApiMetrics {
-    /// Makes the families and registers them.
+    /// Makes the metrics and registers them.
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
             requests: IntCounterVec::new(
@@ -37,17 +37,20 @@ impl ApiMetrics {
                 &["route", "method", "status"],
             )?,
             seconds: HistogramVec::new(
-                HistogramOpts::new("longshore_api_request_duration_seconds", "Request to start of answer.")
-                    .buckets(BUCKETS.to_vec()),
+                HistogramOpts::new(
+                    "longshore_api_request_duration_seconds",
+                    "Time from a request to the start of its answer.",
+                )
+                .buckets(BUCKETS.to_vec()),
                 &["route", "method"],
             )?,
-            running: IntGauge::new("longshore_api_requests_running", "Requests being answered now.")?,
+            running: IntGauge::new("longshore_api_requests_running", "Requests that are being answered.")?,
             refused: IntCounterVec::new(
-                Opts::new("longshore_api_refusals_total", "Requests refused, by the limit that they reached."),
+                Opts::new("longshore_api_refusals_total", "Requests refused because they reached a limit, by limit."),
                 &["limit"],
             )?,
-            streams: IntGauge::new("longshore_event_streams", "Event streams that are open.")?,
-            feed_reads: IntCounter::new("longshore_event_reads_total", "Syncs read for event streams.")?,
+            streams: IntGauge::new("longshore_event_streams", "Open event streams.")?,
+            feed_reads: IntCounter::new("longshore_event_reads_total", "Database reads of syncs for event streams.")?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
@@ -62,10 +65,10 @@ impl ApiMetrics {
     }
 }
 
-/// Counts a request as running until dropped, so also when the client hangs up.
-struct Running<'a>(&'a IntGauge);
+/// A request that counts as running. Dropping it ends the count, also if the client hangs up.
+struct RunningRequest<'a>(&'a IntGauge);
 
-impl Drop for Running<'_> {
+impl Drop for RunningRequest<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -78,7 +81,7 @@ pub(crate) async fn measure(State(metrics): State<ApiMetrics>, request: Request,
     let method = method_label(request.method());
     let started = Instant::now();
     metrics.running.inc();
-    let running = Running(&metrics.running);
+    let running = RunningRequest(&metrics.running);
     let response = next.run(request).await;
     drop(running);
     if let Some(limit) = response.extensions().get::<Limit>() {
@@ -89,7 +92,7 @@ pub(crate) async fn measure(State(metrics): State<ApiMetrics>, request: Request,
     response
 }
 
-/// A closed set: a method is free text to HTTP.
+/// The method as a label. HTTP allows any text as a method, so unknown ones become `other`.
 fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,7 +1,7 @@
-//! The HTTP API: Label Studio's storage routes, and Longshore's own beside them.
+//! The HTTP API: Label Studio's storage routes, and Longshore's own routes.
 //!
-//! A resource is a file. Handlers read rows, decide and write rows in one transaction; what moves
-//! data is enqueued and happens elsewhere. Who may call what is decided in `access` alone.
+//! There is one file per resource. A handler reads and writes rows in one transaction; work that moves data is enqueued
+//! for workers. Only `access` decides who may call which route.
 
 mod access;
 mod annotations;
@@ -41,6 +41,6 @@ pub use router::router;
 pub use state::ApiState;
 pub use storages::OpenStorage;
 
-/// Database connections of the API: requests hold one for milliseconds each. More would load Postgres without
-/// answering sooner; fewer would let a few slow statements hold up the others.
+/// Database connections of the API. A request holds one for milliseconds. More would load Postgres without faster
+/// answers; with fewer, a few slow statements would delay all requests.
 pub(crate) const CONNECTIONS: usize = 20;

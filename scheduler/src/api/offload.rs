@@ -1,4 +1,4 @@
-//! Work on large texts, off the threads that serve requests.
+//! Runs work on large texts on other threads than those that serve requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,14 +7,15 @@ use tokio::sync::Semaphore;
 
 use super::error::{ApiError, ApiResult};
 
-/// Bytes up to which work is done at once: it takes well below a millisecond, and a thread's hand-over a tenth of that.
-const AT_ONCE: usize = 64 * 1024;
+/// Work on up to this many bytes runs on the current thread: it takes well below a millisecond. To hand it to another
+/// thread would take a tenth of that.
+const SMALL: usize = 64 * 1024;
 
-/// Threads that work on large texts. Clones share them.
+/// Limits how many threads work on large texts. Clones share the limit.
 #[derive(Clone)]
 pub(super) struct Offload(Arc<Semaphore>);
 
-/// Whether work has to stop, because its request is over.
+/// Tells work to stop because its request has ended.
 #[derive(Clone, Default)]
 pub(super) struct Stop(Arc<AtomicBool>);
 
@@ -24,7 +25,7 @@ impl Stop {
     }
 }
 
-/// Sets a [`Stop`] when it is dropped: with the request, also when its client hangs up.
+/// Sets a [`Stop`] when the request ends, also because its client hangs up.
 struct StopOnDrop(Stop);
 
 impl Drop for StopOnDrop {
@@ -34,7 +35,7 @@ impl Drop for StopOnDrop {
 }
 
 impl Default for Offload {
-    /// Half of the processors, so that the other half serves small requests.
+    /// As many threads as half of the processors, so that the other half serves small requests.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new((processors / 2).max(1))))
@@ -42,30 +43,30 @@ impl Default for Offload {
 }
 
 impl Offload {
-    /// One whose threads are all busy and never become free.
+    /// An offload whose threads are all busy and never become free.
     #[cfg(test)]
     pub(super) fn busy() -> Self {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Does work on `bytes` bytes of text. It should look at its [`Stop`] every few kilobytes.
+    /// Runs work on `bytes` bytes of text. The work should check its [`Stop`] every few kilobytes.
     ///
     /// # Errors
-    /// Those of the work, and an internal one if it panics.
+    /// Those of the work, and an internal error if it panics.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         bytes: usize,
         work: impl FnOnce(&Stop) -> ApiResult<T> + Send + 'static,
     ) -> ApiResult<T> {
         let stop = Stop::default();
-        if bytes <= AT_ONCE {
+        if bytes <= SMALL {
             return work(&stop);
         }
         let permit = Arc::clone(&self.0).acquire_owned().await.map_err(ApiError::internal)?;
         let guard = StopOnDrop(stop.clone());
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&stop);
-            // With the work and not with the request: work that is to stop still takes a thread.
+            // Free the permit when the work ends, not when the request ends: until it stops, the work uses its thread.
             drop(permit);
             result
         });
@@ -81,11 +82,11 @@ mod tests {
     use std::sync::mpsc;
 
     #[tokio::test]
-    async fn work_whose_request_is_over_is_told_to_stop() {
+    async fn work_stops_when_its_request_ends() {
         let (started, starts) = tokio::sync::oneshot::channel();
         let (ended, ends) = mpsc::channel();
         let offload = Offload::default();
-        let request = offload.run(AT_ONCE + 1, move |stop| {
+        let request = offload.run(SMALL + 1, move |stop| {
             started.send(()).ok();
             while !stop.is_set() {
                 std::thread::yield_now();
@@ -94,7 +95,7 @@ mod tests {
             Ok(())
         });
         tokio::select! {
-            _ = request => unreachable!("it works until it is told to stop"),
+            _ = request => unreachable!("the work runs until its stop is set"),
             _ = starts => {}
         }
         tokio::task::spawn_blocking(move || ends.recv().unwrap()).await.unwrap();

@@ -1,6 +1,6 @@
 //! All routes that need a token, the document that describes them, and the page that shows it.
 //!
-//! Handlers say what is special about them; `complete` adds what many have in common, from tables.
+//! Handlers describe what is special about them; `complete` adds what many have in common, from tables.
 
 mod answers;
 mod complete;
@@ -30,29 +30,29 @@ use super::{
     ApiState, annotations, personal_tokens, projects, quarantine, resolve, storages, sync_events, syncs, tasks, tokens,
 };
 
-/// Where the document is.
+/// The path of the document.
 const DOCUMENT: &str = "/api/openapi.json";
 
-/// Where the page is that shows it.
+/// The path of the page that shows the document.
 const PAGE: &str = "/docs";
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Longshore", description = "Storage sync for labeling. Paths may end in a slash or not."),
+    info(title = "Longshore", description = "Syncs object storages with labeling apps. A slash at the end of a path makes no difference."),
     servers((url = "/", description = "The scheduler that serves this document.")),
     tags(
         (name = "projects", description = "Projects own storages and tasks."),
         (name = "storages", description = "Storages of all kinds."),
         (name = "import storages", description = "Buckets, containers, folders and databases whose objects become tasks."),
-        (name = "export storages", description = "Buckets, containers, folders and databases that annotations are written to."),
-        (name = "syncs", description = "One run of one storage each: progress, cancel, retry."),
-        (name = "quarantine", description = "Objects and annotations that could not be moved, with the reason."),
-        (name = "tasks", description = "What imports made, as Label Studio shows it."),
-        (name = "annotations", description = "What exports write."),
-        (name = "resolve", description = "From a URI in the data of a task to something that a browser can load."),
-        (name = "tokens", description = "Tokens with a role, for some projects or for all."),
+        (name = "export storages", description = "Buckets, containers, folders and databases to which annotations are exported."),
+        (name = "syncs", description = "A sync is one run of one storage: progress, cancel, retry."),
+        (name = "quarantine", description = "Objects that could not be imported and annotations that could not be exported, with the reason."),
+        (name = "tasks", description = "Tasks that imports created, in Label Studio's format."),
+        (name = "annotations", description = "Annotations, which exports write to storages."),
+        (name = "resolve", description = "Turns a URI in the data of a task into something that a browser can load."),
+        (name = "tokens", description = "API tokens: each has a role, and access to some or all projects."),
     ),
-    // Its router is another one: its caller has no token yet.
+    // This route is in another router, because its caller has no token yet.
     paths(personal_tokens::refresh),
     components(schemas(ErrorBody)),
     modifiers(&Access),
@@ -60,7 +60,7 @@ const PAGE: &str = "/docs";
 )]
 struct Document;
 
-/// The three ways to send a token, and the links that bring their own proof.
+/// The three ways to send a token, and resolve links, which need none.
 struct Access;
 
 impl Modify for Access {
@@ -68,7 +68,7 @@ impl Modify for Access {
         let header = |name: &str, description: &str| {
             SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)))
         };
-        let signature = "The signature of a resolve link, with its `project` and `expires`.";
+        let signature = "The signature of a resolve link, together with its `project` and `expires`.";
         let link = SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description("signature", signature)));
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The token as `Bearer`."));
         let components = document.components.get_or_insert_default();
@@ -93,12 +93,12 @@ fn routes() -> Routes {
         .merge(tokens::routes())
 }
 
-/// The router of these routes, what their handlers say of themselves, and their policies.
+/// The router of these routes, the document of their handlers, and their policies.
 pub(super) fn parts() -> (Router<ApiState>, utoipa::openapi::OpenApi, Arc<Policies>) {
     routes().into_parts()
 }
 
-/// The routes of the document and of its page, which need no token. Both are written once.
+/// The routes of the document and its page, which need no token. Both texts are made once, at the start.
 ///
 /// # Errors
 /// The document cannot be written as JSON.
@@ -114,7 +114,7 @@ fn served_json<S: Clone + Send + Sync + 'static>(document: &Value) -> serde_json
     Ok(get(async move || ([(CONTENT_TYPE, "application/json")], json)))
 }
 
-/// What handlers say of themselves.
+/// The document as the handlers describe it.
 #[cfg(test)]
 pub(super) fn document() -> utoipa::openapi::OpenApi {
     parts().1

@@ -1,15 +1,15 @@
-//! Paging by number, as Label Studio does it.
+//! Numbered pages, in the format of Label Studio.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Rows of a page unless the caller says otherwise; Label Studio's number.
+/// Rows per page by default, the same as in Label Studio.
 const DEFAULT_SIZE: i64 = 100;
 
-/// More would only make one slow answer of several quick ones.
+/// Larger pages would be slow, and a client gains nothing over several quick ones.
 const MAX_SIZE: i64 = 1_000;
 
-/// Which page.
+/// Selects a page.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
@@ -36,20 +36,20 @@ impl PageQuery {
         (self.page.unwrap_or(1).max(1) - 1).saturating_mul(self.limit())
     }
 
-    /// Whether the page lies past the end. The first page of nothing does not.
+    /// Whether the page is past the end. The first page never is, even if there are no rows.
     pub(crate) fn is_past(self, total: i64) -> bool {
         self.page.is_some_and(|page| page < 1) || (self.offset() > 0 && self.offset() >= total)
     }
 }
 
-/// One page of rows, in the shape of Label Studio's lists.
+/// One page of rows, in the format of Label Studio's lists.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Page<T> {
-    /// Rows in all.
+    /// Rows on all pages.
     pub(crate) count: i64,
-    /// Relative URL of the page after this one.
+    /// Relative URL of the next page; null on the last page.
     pub(crate) next: Option<String>,
-    /// Relative URL of the page before this one.
+    /// Relative URL of the previous page; null on the first page.
     pub(crate) previous: Option<String>,
     pub(crate) results: Vec<T>,
 }

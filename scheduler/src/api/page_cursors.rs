@@ -1,16 +1,16 @@
 //! Remembers where numbered pages ended, so that page n+1 is a keyset query instead of OFFSET.
 //!
-//! With OFFSET, a reader of ten million rows makes the database read all rows before each page. A page number out of
-//! order, or whose page before another scheduler answered, still uses OFFSET.
+//! With OFFSET, a reader of ten million rows makes the database read all rows before each page. A page still uses
+//! OFFSET if pages are read out of order, or if another scheduler answered the previous page.
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-/// Pages remembered: this many readers at once can read pages in order. More would cost memory for readers that stopped;
-/// fewer would send some of many readers back to OFFSET.
+/// Cached cursors: this many clients can read pages in order at the same time. More would use memory for clients that
+/// have stopped; with fewer, some of many clients would fall back to OFFSET.
 const CAPACITY: u64 = 256;
 
-/// A page as a request names it.
+/// A page, as a request selects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct PageKey {
     pub(super) project: i64,
@@ -18,23 +18,23 @@ pub(super) struct PageKey {
     pub(super) number: i64,
 }
 
-/// The last rows of recent pages, each by the key of the page after it.
+/// The ID of the last row of recent pages, by the key of the next page.
 pub(super) struct PageCursorCache(Cache<PageKey, i64>);
 
 impl Default for PageCursorCache {
     fn default() -> Self {
-        // By time of use: a cursor is read once, so how often it was read says nothing about whether it will be.
+        // LRU: a cursor is read once, so the number of reads does not predict the next one.
         Self(Cache::builder().max_capacity(CAPACITY).eviction_policy(EvictionPolicy::lru()).build())
     }
 }
 
 impl PageCursorCache {
-    /// The last row before a page, if the page before it was read here recently.
+    /// The ID of the last row before a page, if this scheduler has answered the previous page recently.
     pub(super) fn before(&self, page: PageKey) -> Option<i64> {
         self.0.get(&page)
     }
 
-    /// Remembers the last row of a page.
+    /// Caches the ID of the last row of a page.
     pub(super) fn put(&self, page: PageKey, last: i64) {
         self.0.insert(PageKey { number: page.number.saturating_add(1), ..page }, last);
     }

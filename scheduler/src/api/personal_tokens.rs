@@ -1,8 +1,9 @@
-//! Tokens in the form of Label Studio's personal access tokens. Some clients decide by a token's form how to send it.
+//! Tokens in the form of Label Studio's personal access tokens. The format of a token decides how some clients
+//! send it.
 //!
-//! The official client exchanges a key that reads as a JWT for a short-lived one, and sends that as `Bearer`. Here only
-//! the form is a JWT's: the text is a secret like any other, Longshore does not read its claims, it is valid until it is
-//! deleted, and the route returns the token that it received.
+//! The official client exchanges a token in JWT format for a short-lived one, and sends that as `Bearer`. Longshore's
+//! tokens only have the format of a JWT: Longshore does not read their claims, they are valid until they are deleted,
+//! and the exchange returns the same token.
 
 use axum::extract::State;
 use base64::Engine;
@@ -17,14 +18,14 @@ use super::ApiState;
 use super::error::{ApiError, ApiResult};
 use super::extract::Json;
 
-/// The route of the exchange. It needs no token in a header: the body holds it.
+/// The route of the exchange. Its request has the token in the body, not in a header.
 pub(super) const REFRESH: &str = "/api/token/refresh";
 
 /// The year 2100: clients refuse a token without an expiry, and this one is valid until it is deleted.
 const END: u64 = 4_102_444_800;
 
-/// A token's text in the form of a JWT, its secret in the place of the signature.
-pub(super) fn in_form(secret: &[u8]) -> String {
+/// Formats a secret as a JWT, with the secret as its signature.
+pub(super) fn jwt_text(secret: &[u8]) -> String {
     let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let header = part(json!({"alg": "HS256", "typ": "JWT"}));
     let claims = part(json!({"token_type": "refresh", "exp": END}));
@@ -34,14 +35,14 @@ pub(super) fn in_form(secret: &[u8]) -> String {
 /// A token to exchange.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct Refresh {
-    /// The token, in the form of a JWT.
+    /// The token, in JWT format.
     #[schema(value_type = String)]
     refresh: Secret,
 }
 
-/// What to send as `Bearer`.
+/// The token to send as `Bearer`.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Refreshed {
+pub(super) struct RefreshedToken {
     /// The same token.
     access: String,
 }
@@ -52,11 +53,14 @@ pub(super) struct Refreshed {
 /// The token is unknown.
 #[utoipa::path(
     post, path = "/api/token/refresh", operation_id = "tokens_refresh", tag = "tokens", request_body = Refresh,
-    responses((status = 200, body = Refreshed)), security()
+    responses((status = 200, body = RefreshedToken)), security()
 )]
-pub(super) async fn refresh(State(state): State<ApiState>, Json(body): Json<Refresh>) -> ApiResult<Json<Refreshed>> {
+pub(super) async fn refresh(
+    State(state): State<ApiState>,
+    Json(body): Json<Refresh>,
+) -> ApiResult<Json<RefreshedToken>> {
     match state.tokens.find(&state.system, tokens::digest(&body.refresh)).await? {
-        Some(_) => Ok(Json(Refreshed { access: body.refresh.expose().to_owned() })),
+        Some(_) => Ok(Json(RefreshedToken { access: body.refresh.expose().to_owned() })),
         None => Err(ApiError::unknown_token()),
     }
 }
@@ -69,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_form_is_that_of_a_jwt_with_an_end_and_the_secret_is_whole() {
-        let token = in_form(&[7; 20]);
+        let token = jwt_text(&[7; 20]);
         let parts: Vec<Vec<u8>> = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
         let claims: Value = serde_json::from_slice(&parts[1]).unwrap();
         assert_eq!((claims["token_type"].as_str(), claims["exp"].as_u64()), (Some("refresh"), Some(END)));

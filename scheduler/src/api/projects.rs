@@ -1,4 +1,4 @@
-//! Projects of the native host.
+//! The project routes, for the native host.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -19,7 +19,7 @@ use super::memory::Reserved;
 use super::page::{Page, PageQuery};
 use super::texts::Omission;
 
-/// As long as a storage's title may be.
+/// Characters; the same limit as for the title of a storage.
 const MAX_TITLE: usize = 256;
 
 pub(super) fn routes() -> Routes {
@@ -34,11 +34,11 @@ pub(super) fn routes() -> Routes {
 struct ProjectBody {
     id: i64,
     title: String,
-    /// Empty if it is left out.
+    /// Empty if it is left out, see `left_out`.
     label_config: String,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// Why `label_config` is empty in a list: the answer is full. Absent if it is not.
+    /// In lists: `answer_full` if `label_config` is left out because the answer is full. Otherwise absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<Omission>,
 }
@@ -56,7 +56,7 @@ impl From<ProjectRow> for ProjectBody {
     }
 }
 
-/// A project to make.
+/// A project to create.
 #[derive(Debug, Deserialize, ToSchema)]
 struct NewProject {
     title: String,
@@ -89,7 +89,7 @@ async fn list(State(state): State<ApiState>, caller: Caller, UrlQuery(page): Url
     Answer::list(state, caller, read, show).await
 }
 
-/// Makes a project.
+/// Creates a project.
 #[utoipa::path(
     post, path = "/api/projects", operation_id = "projects_create", tag = "projects", request_body = NewProject,
     responses((status = 201, body = ProjectBody), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
@@ -100,7 +100,9 @@ async fn create(
     Json(new): Json<NewProject>,
 ) -> ApiResult<(StatusCode, Answer)> {
     if caller.scope().is_some() {
-        return Err(ApiError::forbidden("A token that is limited to projects cannot make another one."));
+        return Err(ApiError::forbidden(
+            "A token that is limited to some projects cannot create a project. Use a token for all projects.",
+        ));
     }
     let title = new.title.trim();
     if title.is_empty() {
@@ -118,7 +120,8 @@ async fn create(
         let detail = format!("Ensure this field has no more than {MAX_LABEL_CONFIG} bytes.");
         return Err(ApiError::invalid("label_config", detail));
     }
-    // Before anything is written: a project that is made is also shown. As text, as Postgres sends it back, and as JSON.
+    // Before anything is written: the answer to a created project must not fail for lack of memory. It holds the config
+    // as text, as Postgres sends it back, and as JSON.
     let config_bytes = new.label_config.as_ref().map_or(0, String::len);
     let reserved = state.memory.reserve(&caller.name, BYTES_PER_ROW_BYTE * config_bytes).await?;
     let mut client = state.db.client().await?;
@@ -127,7 +130,7 @@ async fn create(
     audit::write(&tx, &audit::Entry { project_id: Some(row.id), ..caller.did("project.create") }).await?;
     tx.commit().await.map_err(Error::from)?;
     drop(client);
-    Ok((StatusCode::CREATED, shown(&state, row, reserved).await?))
+    Ok((StatusCode::CREATED, answer(&state, row, reserved).await?))
 }
 
 /// Shows a project.
@@ -138,14 +141,15 @@ async fn create(
 async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Answer> {
     let size = projects::size(&state.db.client().await?, id).await?.filter(|_| caller.sees(id));
     let size = size.ok_or_else(|| ApiError::not_found(format!("project {id}")))?;
-    // Label configs of older releases take up to 16 MiB: as Postgres sent it, as text, and as the answer.
+    // Label configs of older releases have up to 16 MiB. Each is in memory as Postgres sent it, as text, and in the
+    // answer.
     let reserved = state.memory.reserve(&caller.name, 3 * usize::try_from(size).unwrap_or_default()).await?;
     let row = projects::get(&state.db.client().await?, id).await?;
-    shown(&state, row.ok_or_else(|| ApiError::not_found(format!("project {id}")))?, reserved).await
+    answer(&state, row.ok_or_else(|| ApiError::not_found(format!("project {id}")))?, reserved).await
 }
 
-/// A project as an answer.
-async fn shown(state: &ApiState, row: ProjectRow, reserved: Reserved) -> ApiResult<Answer> {
+/// Answers with a project.
+async fn answer(state: &ApiState, row: ProjectRow, reserved: Reserved) -> ApiResult<Answer> {
     let bytes = row.label_config.as_ref().map_or(0, String::len);
     state.offload.run(bytes, move |_| Answer::write(&ProjectBody::from(row), bytes, reserved)).await
 }

@@ -1,4 +1,4 @@
-//! Quarantine: what could not be moved and why, to be tried again or given up.
+//! The quarantine routes: list quarantined objects, replay or discard them.
 
 use axum::extract::State;
 use jiff::Timestamp;
@@ -17,10 +17,10 @@ use super::error::{ApiError, ApiResult, ErrorBody, NON_FIELD};
 use super::extract::{Json, Path, UrlQuery};
 use super::query::{QuarantineQuery, QuarantineState};
 
-/// Rows per answer unless the caller says otherwise.
+/// Rows per page by default.
 const DEFAULT_LIMIT: i64 = 100;
 
-/// More would only make one slow answer of several quick ones.
+/// Larger pages would be slow, and a client gains nothing over several quick ones.
 const MAX_LIMIT: i64 = 1_000;
 
 pub(super) fn routes() -> Routes {
@@ -32,35 +32,36 @@ pub(super) fn routes() -> Routes {
         .route(Role::Sync, routes!(discard_many))
 }
 
-/// One page of quarantine, newest first.
+/// One page of quarantined objects, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 struct QuarantineList {
     quarantine: Vec<QuarantineBody>,
-    /// Send it as `before` for the next page; null after the last. A page ends early at 16 MiB.
+    /// Send it as `before` to get the next page; null on the last page. A page has at most 16 MiB.
     next_before: Option<i64>,
 }
 
-/// An object or annotation that could not be moved.
+/// An object that could not be imported, or an annotation or task that could not be exported.
 #[derive(Debug, Serialize, ToSchema)]
 struct QuarantineBody {
     id: i64,
     storage: i64,
     project: i64,
     kind: StorageKind,
-    /// The sync that set it aside last.
+    /// The sync that quarantined it last.
     sync: i64,
     key: String,
     etag: Option<String>,
     size: Option<i64>,
-    /// Export: the annotation or task that could not be written.
+    /// Exports: the ID of the annotation or task that could not be written; null for imports.
     unit: Option<i64>,
     reason: QuarantineReason,
-    /// What is wrong and what to do, for people.
+    /// What is wrong and what to do, as text for users.
     detail: String,
-    /// Where in the object it is wrong, in bytes.
+    /// Where the fault is in the object, in bytes; null if unknown.
     byte_offset: Option<i64>,
-    /// Which item of the object is wrong, from 0.
+    /// The item of the object that has the fault, from 0; null if unknown.
     row_index: Option<i32>,
+    /// The text around the fault; null if there is none.
     excerpt: Option<String>,
     state: String,
     created_at: Timestamp,
@@ -91,7 +92,7 @@ impl From<QuarantineRow> for QuarantineBody {
     }
 }
 
-/// Which rows to decide about. A project, a storage or a sync must be named.
+/// Which rows to replay or discard. A project, a storage or a sync is required.
 #[derive(Debug, Deserialize, ToSchema)]
 struct Selection {
     #[serde(default)]
@@ -102,21 +103,21 @@ struct Selection {
     sync: Option<i64>,
     #[serde(default)]
     reason: Option<QuarantineReason>,
-    /// `open` unless said otherwise.
+    /// `open` by default.
     #[serde(default)]
     state: Option<QuarantineState>,
 }
 
-/// What came of a decision.
+/// The result of a replay or discard.
 #[derive(Debug, Serialize, ToSchema)]
-struct Decided {
-    /// Rows that were decided about.
+struct QuarantineDecision {
+    /// Rows that changed.
     count: i64,
-    /// Replay: the syncs that try again.
+    /// Replay: the IDs of the syncs that try the objects again.
     syncs: Vec<i64>,
 }
 
-/// Lists quarantine, newest first.
+/// Lists quarantined objects, newest first.
 #[utoipa::path(
     get, path = "/api/quarantine", operation_id = "quarantine_list", tag = "quarantine", params(QuarantineQuery),
     responses((status = 200, body = QuarantineList))
@@ -140,12 +141,12 @@ async fn list(
     let (state, caller, filter) = (&state, &caller, &filter);
     let read = |most| async move { Ok(quarantine::list(&state.db.client().await?, filter, limit + 1, most).await?) };
     let show = |mut rows: Bounded<QuarantineRow>| {
-        let more = i64::try_from(rows.rows.len()).is_ok_and(|count| count > limit);
-        if more {
+        let has_more = i64::try_from(rows.rows.len()).is_ok_and(|count| count > limit);
+        if has_more {
             rows.rows.pop();
         }
         let list = QuarantineList {
-            next_before: rows.rows.last().filter(|_| more || rows.is_cut).map(|row| row.id),
+            next_before: rows.rows.last().filter(|_| has_more || rows.is_cut).map(|row| row.id),
             quarantine: rows.rows.into_iter().map(QuarantineBody::from).collect(),
         };
         (list, None)
@@ -153,51 +154,64 @@ async fn list(
     Answer::list(state, caller, read, show).await
 }
 
-/// Tries one object again: marks it and starts a sync unless one is under way.
+/// Tries one object again: marks it, and starts a sync unless one is live.
 #[utoipa::path(
     post, path = "/api/quarantine/{id}/replay", operation_id = "quarantine_replay", tag = "quarantine",
-    params(("id" = i64, Path)), responses((status = 200, body = Decided), (status = 404, body = ErrorBody))
+    params(("id" = i64, Path)), responses((status = 200, body = QuarantineDecision), (status = 404, body = ErrorBody))
 )]
-async fn replay_one(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Json<Decided>> {
+async fn replay_one(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<i64>,
+) -> ApiResult<Json<QuarantineDecision>> {
     decide_one(&state, &caller, id, Decision::Replay).await
 }
 
-/// Gives one object up: later syncs leave it alone unless it changes.
+/// Gives up one object: later syncs skip it unless it changes.
 #[utoipa::path(
     post, path = "/api/quarantine/{id}/discard", operation_id = "quarantine_discard", tag = "quarantine",
-    params(("id" = i64, Path)), responses((status = 200, body = Decided), (status = 404, body = ErrorBody))
+    params(("id" = i64, Path)), responses((status = 200, body = QuarantineDecision), (status = 404, body = ErrorBody))
 )]
-async fn discard_one(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Json<Decided>> {
+async fn discard_one(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Path(id): Path<i64>,
+) -> ApiResult<Json<QuarantineDecision>> {
     decide_one(&state, &caller, id, Decision::Discard).await
 }
 
 /// Tries many objects again.
 #[utoipa::path(
     post, path = "/api/quarantine/replay", operation_id = "quarantine_replay_many", tag = "quarantine",
-    request_body = Selection, responses((status = 200, body = Decided), (status = 400, body = ErrorBody))
+    request_body = Selection, responses((status = 200, body = QuarantineDecision), (status = 400, body = ErrorBody))
 )]
 async fn replay_many(
     State(state): State<ApiState>,
     caller: Caller,
     Json(selection): Json<Selection>,
-) -> ApiResult<Json<Decided>> {
+) -> ApiResult<Json<QuarantineDecision>> {
     decide_many(&state, &caller, &selection, Decision::Replay).await
 }
 
-/// Gives many objects up.
+/// Gives up many objects.
 #[utoipa::path(
     post, path = "/api/quarantine/discard", operation_id = "quarantine_discard_many", tag = "quarantine",
-    request_body = Selection, responses((status = 200, body = Decided), (status = 400, body = ErrorBody))
+    request_body = Selection, responses((status = 200, body = QuarantineDecision), (status = 400, body = ErrorBody))
 )]
 async fn discard_many(
     State(state): State<ApiState>,
     caller: Caller,
     Json(selection): Json<Selection>,
-) -> ApiResult<Json<Decided>> {
+) -> ApiResult<Json<QuarantineDecision>> {
     decide_many(&state, &caller, &selection, Decision::Discard).await
 }
 
-async fn decide_one(state: &ApiState, caller: &Caller, id: i64, decision: Decision) -> ApiResult<Json<Decided>> {
+async fn decide_one(
+    state: &ApiState,
+    caller: &Caller,
+    id: i64,
+    decision: Decision,
+) -> ApiResult<Json<QuarantineDecision>> {
     let client = state.db.client().await?;
     let row = quarantine::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
     row.ok_or_else(|| ApiError::not_found(format!("quarantine row {id}")))?;
@@ -210,8 +224,8 @@ async fn decide_many(
     caller: &Caller,
     selection: &Selection,
     decision: Decision,
-) -> ApiResult<Json<Decided>> {
-    // An empty selection would be everything, everywhere: more than a slip of the hand should do.
+) -> ApiResult<Json<QuarantineDecision>> {
+    // An empty selection would match every row of every project. It is more likely a mistake than a wish.
     if selection.project.is_none() && selection.storage.is_none() && selection.sync.is_none() {
         return Err(ApiError::invalid(NON_FIELD, "Name a project, a storage or a sync."));
     }
@@ -228,17 +242,17 @@ async fn decide_many(
     decide(state, client, caller, &filter, decision).await
 }
 
-/// Marks rows and, for replay, enqueues their storages' syncs: both or neither.
+/// Marks rows and, for a replay, enqueues syncs of their storages, in one transaction.
 async fn decide(
     state: &ApiState,
     mut client: Client,
     caller: &Caller,
     filter: &QuarantineFilter<'_>,
     decision: Decision,
-) -> ApiResult<Json<Decided>> {
+) -> ApiResult<Json<QuarantineDecision>> {
     let tx = client.transaction().await.map_err(Error::from)?;
     let by_storage = quarantine::decide(&tx, filter, decision).await?;
-    let mut decided = Decided { count: 0, syncs: Vec::new() };
+    let mut decided = QuarantineDecision { count: 0, syncs: Vec::new() };
     for (storage, count) in by_storage {
         decided.count += count;
         let (action, sync) = match decision {

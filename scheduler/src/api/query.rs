@@ -4,20 +4,20 @@ use longshore_model::{QuarantineReason, SyncStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Which syncs.
+/// Selects syncs.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SyncQuery {
     pub(super) project: Option<i64>,
     pub(super) storage: Option<i64>,
     pub(super) status: Option<SyncStatus>,
-    /// Only syncs with a smaller id: `next_before` of the page before.
+    /// Only syncs with a smaller ID: send `next_before` of the previous page.
     pub(super) before: Option<i64>,
     /// Syncs per page; 50 by default, 500 at most.
     pub(super) limit: Option<i64>,
 }
 
-/// Which quarantine.
+/// Selects quarantined objects.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct QuarantineQuery {
@@ -26,7 +26,7 @@ pub(super) struct QuarantineQuery {
     pub(super) sync: Option<i64>,
     pub(super) state: Option<QuarantineState>,
     pub(super) reason: Option<QuarantineReason>,
-    /// Only rows with a smaller id: `next_before` of the page before.
+    /// Only rows with a smaller ID: send `next_before` of the previous page.
     pub(super) before: Option<i64>,
     /// Rows per page; 100 by default, 1,000 at most.
     pub(super) limit: Option<i64>,
@@ -38,9 +38,9 @@ pub(super) struct QuarantineQuery {
 pub(super) enum QuarantineState {
     /// In quarantine.
     Open,
-    /// The next sync tries again.
+    /// The next sync tries the object again.
     Replay,
-    /// Given up by a user.
+    /// A user gave it up.
     Discarded,
 }
 
@@ -54,20 +54,20 @@ impl QuarantineState {
     }
 }
 
-/// Which tasks.
+/// Selects tasks.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TaskQuery {
     pub(super) project: Option<i64>,
     /// The number of the page, from 1.
     pub(super) page: Option<i64>,
-    /// Only tasks with a larger id, in place of `page`: the last id of the page before.
+    /// Only tasks with a larger ID, instead of `page`: send the last ID of the previous page.
     pub(super) after: Option<i64>,
     /// Tasks per page; 100 by default, 1,000 at most.
     pub(super) page_size: Option<i64>,
     /// `all` adds annotations, predictions and drafts.
     pub(super) fields: Option<String>,
-    /// `false` leaves URIs in the data as they are; by default they become links that browsers can load.
+    /// `false` does not change URIs in the data. By default, links that browsers can load replace them.
     pub(super) resolve_uri: Option<bool>,
 }
 
@@ -75,22 +75,22 @@ pub(super) struct TaskQuery {
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TaskView {
-    /// `false` leaves URIs in the data as they are; by default they become links that browsers can load.
+    /// `false` does not change URIs in the data. By default, links that browsers can load replace them.
     pub(super) resolve_uri: Option<bool>,
 }
 
-/// Where a list goes on.
+/// The start of a list's next page.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AfterQuery {
-    /// Only rows with a larger ID: header `Link` of an answer that holds not all has the URL.
+    /// Only rows with a larger ID. If an answer does not hold all rows, its header `Link` has the URL of the next ones.
     pub(super) after: Option<i64>,
 }
 
-/// Where the jobs of a sync go on.
+/// The start of the next jobs of a sync.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct JobsQuery {
-    /// Only jobs with a larger ID: `next_jobs_after` of the answer before.
+    /// Only jobs with a larger ID: send `next_jobs_after` of the previous answer.
     pub(super) jobs_after: Option<i64>,
 }

@@ -1,4 +1,4 @@
-//! The router: which part needs a token, and what surrounds every request.
+//! The router: the routes that need a token, those that do not, and the layers around them.
 
 use std::any::Any;
 
@@ -21,14 +21,14 @@ use super::error::ApiError;
 use super::time_limit::in_time;
 use super::{ApiState, body_limit, load, metrics, openapi, personal_tokens};
 
-/// Longer request ids are replaced: they go into every log line of their request.
+/// Bytes. Longer request IDs are replaced, because every log line of a request contains its ID.
 const MAX_REQUEST_ID: usize = 128;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Everything that the scheduler serves over HTTP.
+/// All routes that the scheduler serves over HTTP.
 ///
-/// `open` holds the routes that need no token and are not measured: health and metrics.
+/// `open` has the routes for health and metrics, which need no token and are not measured.
 ///
 /// # Errors
 /// The document of the API cannot be written.
@@ -40,7 +40,7 @@ pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
     let api = routes
         .route_layer(from_fn_with_state(state.clone(), body_limit::check_body))
         .route_layer(from_fn_with_state(state.clone(), load::admit))
-        // On routes alone: every caller gets 404 for an unknown path.
+        // On routes only, so that every caller gets 404 for an unknown path.
         .route_layer(from_fn_with_state(state.clone(), authenticate))
         .route_layer(from_fn_with_state(state.clone(), in_time))
         .route_layer(from_fn_with_state(policies, attach_policy))
@@ -48,9 +48,9 @@ pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
         .merge(openapi::served(&document)?)
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        // For bodies that axum reads itself: forms, which `extract` has read before it.
+        // For bodies that axum reads: forms. `extract` has already limited their size.
         .layer(DefaultBodyLimit::max(MaxBody::LARGE.0))
-        // Outside of authentication: a browser sends its preflight request without a token.
+        // Outside of authentication, because browsers send preflight requests without a token.
         .layer(option_layer(state.resolve.allowed_origins.layer()))
         .layer(
             ServiceBuilder::new()
@@ -67,8 +67,8 @@ pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
                 .layer(CatchPanicLayer::custom(panicked)),
         )
         .with_state(state);
-    // A layer runs after its router has chosen a route, so what changes the path goes around it all.
-    Ok(Router::new().fallback_service(open.merge(api)).layer(map_request(plain_request)))
+    // A layer runs after its router has chosen a route, so the layer that changes the path must be outside the router.
+    Ok(Router::new().fallback_service(open.merge(api)).layer(map_request(normalize)))
 }
 
 fn span(request: &Request) -> tracing::Span {
@@ -77,30 +77,30 @@ fn span(request: &Request) -> tracing::Span {
 }
 
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
-    let said = match panic.downcast::<String>() {
-        Ok(said) => *said,
-        Err(panic) => panic.downcast::<&str>().map_or_else(|_| "no message".to_owned(), |said| (*said).to_owned()),
+    let message = match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => panic.downcast::<&str>().map_or_else(|_| "no message".to_owned(), |text| (*text).to_owned()),
     };
-    ApiError::internal(format!("panic: {said}")).into_response()
+    ApiError::internal(format!("panic: {message}")).into_response()
 }
 
-/// Takes the slash off the end of the path, so that both spellings reach one route, and drops a
-/// request ID that would be unreadable in a log.
-async fn plain_request(mut request: Request) -> Request {
+/// Removes slashes from the end of the path, so that both spellings reach the same route, and removes a request ID that
+/// would be unreadable in a log.
+async fn normalize(mut request: Request) -> Request {
     if let Some(uri) = without_slash(request.uri()) {
         *request.uri_mut() = uri;
     }
-    let unfit = request
+    let is_unreadable = request
         .headers()
         .get(REQUEST_ID)
         .is_some_and(|id| id.len() > MAX_REQUEST_ID || !id.as_bytes().iter().all(|byte| byte.is_ascii_graphic()));
-    if unfit {
+    if is_unreadable {
         request.headers_mut().remove(REQUEST_ID);
     }
     request
 }
 
-/// The URI without trailing slashes, or `None` if it has none to lose.
+/// The URI without slashes at the end of its path; `None` if there are none.
 fn without_slash(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let trimmed = path.trim_end_matches('/');

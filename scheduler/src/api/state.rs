@@ -1,4 +1,4 @@
-//! What every handler works with.
+//! The state that all handlers share.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::resolve::{ResolveOptions, StorageCache};
 use super::storages::{OpenStorage, open_storage};
 use super::sync_events::Feeds;
 
-/// What every handler works with. Clones share it: each layer around a handler makes one for each request.
+/// The state that all handlers share. Clones are cheap: each layer around a handler makes one per request.
 #[derive(Clone)]
 pub struct ApiState(Arc<Parts>);
 
@@ -35,17 +35,17 @@ impl Deref for ApiState {
 pub struct Parts {
     /// The API's own pool.
     pub(super) db: Db,
-    /// The pool of the loops, for look-ups of tokens: they must not wait for slow requests.
+    /// The pool of the loops. Token look-ups use it, because they must not wait for slow requests.
     pub(super) system: Db,
     pub(super) sealer: Sealer,
     pub(super) stores: Stores,
     pub(super) open: Arc<OpenStorage>,
     pub(super) resolve: Arc<ResolveOptions>,
     pub(super) open_storages: StorageCache,
-    /// Memory for answers: three quarters of what an operator gives.
+    /// Memory for answers: three quarters of `LONGSHORE_API_MEMORY_MB`.
     pub(super) memory: Memory,
-    /// Memory for bodies that are read: the rest. Apart, so that no request holds one while it waits for the other
-    /// that another one holds.
+    /// Memory for request bodies: the other quarter. It is separate, so that two requests cannot wait for each other's
+    /// memory while each holds a part.
     pub(super) bodies: Memory,
     pub(super) offload: Offload,
     pub(super) metrics: ApiMetrics,
@@ -53,16 +53,16 @@ pub struct Parts {
     pub(super) page_cursors: PageCursorCache,
     pub(super) load: Load,
     pub(super) feeds: Feeds,
-    /// Ends event streams, which would otherwise hold up the end of the process.
+    /// Ends event streams, which would otherwise delay the end of the process.
     pub(super) stopping: CancellationToken,
 }
 
 impl ApiState {
-    /// Registers the API's metrics and keeps what handlers need. `system` is the pool of the loops, `memory_bytes` is what
-    /// answers and bodies may take.
+    /// Registers the API's metrics and makes the state. `system` is the pool of the loops; `memory_bytes` limits the
+    /// memory of answers and bodies.
     ///
     /// # Errors
-    /// The registry has metrics of the API already.
+    /// The registry already has these metrics.
     #[expect(clippy::too_many_arguments, reason = "wiring: each is named by its type, and there is one caller")]
     pub fn new(
         db: Db,

@@ -1,7 +1,7 @@
 //! The event stream of a sync: its progress once a second, as server-sent events.
 //!
-//! However many watch a sync, it is read once a second, by the watcher whose turn comes first. A stream holds no
-//! database connection, and goes on only as long as its token may see the sync.
+//! All watchers of a sync share one reading per second; the first one whose tick comes reads it. A stream holds no
+//! database connection, and ends when its token can no longer access the sync.
 
 use longshore_telemetry::error_chain;
 use std::collections::HashMap;
@@ -23,28 +23,29 @@ use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::Path;
 use super::syncs::with_jobs;
 
-/// How often a stream shows something. People watch it; a worker commits several pages a second.
+/// Time between two events of a stream. Users watch it, so more events than one per second are no help, although a
+/// worker commits several pages per second.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How old a reading may be that is shown again. A little less than a tick, so that watchers whose ticks come at
-/// the same time find one of this second; less would read more often.
+/// How old a reading may be to be shared. A little less than a tick, so that watchers with simultaneous ticks share one
+/// reading. A shorter time would cause more readings.
 const FRESH: Duration = Duration::from_millis(900);
 
-/// Database connections of all streams together. More would take them from requests; one would let a slow reading
-/// hold up the others.
+/// Database connections for all streams together. More would take them from requests; with only one, a slow reading
+/// would delay the others.
 const CONNECTIONS: usize = 2;
 
-/// Shown while there is nothing to show, so that clients and proxies see that the stream is alive.
-const NOTHING: Bytes = Bytes::from_static(b": the database does not answer\n\n");
+/// Sent while the sync cannot be read, so that clients and proxies keep the stream open.
+const KEEP_ALIVE: Bytes = Bytes::from_static(b": the database does not answer\n\n");
 
 pub(super) fn routes() -> Routes {
     Routes::default().route(Policy::from(Role::Read).with_work(Work::Stream), routes!(events))
 }
 
-/// Streams a sync once a second as server-sent events: `progress`, and at last `end`. They have all of a sync but its
-/// `options`, which do not change.
+/// Streams a sync as server-sent events: `progress` once a second, and `end` when it has ended. They hold all fields of
+/// the sync except `options`, which do not change.
 ///
-/// The stream ends early when its token is deleted or may not see the project any more.
+/// The stream ends early if its token is deleted or can no longer access the project.
 #[utoipa::path(
     get, path = "/api/syncs/{id}/events", operation_id = "syncs_events", tag = "syncs", params(("id" = i64, Path)),
     responses((status = 200, content_type = "text/event-stream", body = String), (status = 404, body = ErrorBody))
@@ -73,8 +74,8 @@ struct Watch {
 }
 
 impl Watch {
-    /// The next event, or `None` after the last: the sync ended, is missing, is not this caller's to see any
-    /// more, or the process stops.
+    /// The next event. `None` if the sync has ended or is missing, if the caller can no longer access it, or if the
+    /// process stops.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         if self.ended {
             return None;
@@ -83,10 +84,10 @@ impl Watch {
             () = self.state.stopping.cancelled() => return None,
             _ = self.ticks.tick() => {}
         }
-        // The token first: what it may see now is what it is shown.
+        // Check the token before each event, because its projects may have changed.
         let caller = match self.caller.refreshed(&self.state).await {
             Ok(caller) => caller?,
-            Err(_) => return Some((Ok(NOTHING), self)),
+            Err(_) => return Some((Ok(KEEP_ALIVE), self)),
         };
         match self.feed.latest(&self.state).await {
             Ok(reading) if caller.sees(reading.project) => {
@@ -94,12 +95,12 @@ impl Watch {
                 Some((Ok(reading.event.clone()), self))
             }
             Ok(_) | Err(Missing::Sync) => None,
-            Err(Missing::Database) => Some((Ok(NOTHING), self)),
+            Err(Missing::Database) => Some((Ok(KEEP_ALIVE), self)),
         }
     }
 }
 
-/// The syncs that are watched. Clones share them.
+/// The feeds of all watched syncs. Clones share them.
 #[derive(Clone)]
 pub(super) struct Feeds {
     feeds: Arc<Mutex<HashMap<i64, Weak<Feed>>>>,
@@ -119,7 +120,7 @@ impl Feeds {
         if let Some(feed) = feeds.get(&sync).and_then(Weak::upgrade) {
             return feed;
         }
-        // Those without watchers are as many as there were streams, at most.
+        // Without this, the map would keep an entry of every sync that was ever watched.
         feeds.retain(|_, feed| feed.strong_count() > 0);
         let feed = Arc::new(Feed { sync, latest: tokio::sync::Mutex::default() });
         feeds.insert(sync, Arc::downgrade(&feed));
@@ -127,17 +128,17 @@ impl Feeds {
     }
 }
 
-/// What the watchers of one sync share.
+/// The latest reading of a sync, which its watchers share.
 struct Feed {
     sync: i64,
-    /// The last reading, and when it came. Held while the sync is read, so that it is read once.
+    /// The last reading and its time. Locked while the sync is read, so that other watchers wait for this reading.
     latest: tokio::sync::Mutex<Option<(Instant, Latest)>>,
 }
 
-/// What a reading gave.
+/// The result of a reading.
 type Latest = Result<Arc<Reading>, Missing>;
 
-/// A sync as it was read.
+/// A sync at the time of a reading.
 struct Reading {
     project: i64,
     is_last: bool,
@@ -148,12 +149,12 @@ struct Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {
     Sync,
-    /// A moment later there may be something to show again.
+    /// A later reading may succeed.
     Database,
 }
 
 impl Feed {
-    /// The sync as it was less than a second ago.
+    /// A reading of the sync that is at most [`FRESH`] old.
     async fn latest(&self, state: &ApiState) -> Latest {
         let mut latest = self.latest.lock().await;
         if let Some((_, reading)) = latest.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
@@ -168,7 +169,7 @@ impl Feed {
                     event = "sync_feed_failed",
                     sync.id = self.sync,
                     error = error_chain(&error),
-                    "could not read a sync for its watchers"
+                    "could not read a sync for event streams"
                 );
                 Err(Missing::Database)
             }

@@ -1,4 +1,4 @@
-//! Syncs: what runs and ran, its progress, and stopping or repeating it. Their events are in `sync_events`.
+//! The sync routes: list, show, cancel and retry. Event streams are in `sync_events`.
 
 mod body;
 
@@ -19,10 +19,10 @@ use super::memory::Reserved;
 use super::query::{JobsQuery, SyncQuery};
 use body::SyncBody;
 
-/// Syncs per answer unless the caller says otherwise.
+/// Syncs per page by default.
 const DEFAULT_LIMIT: i64 = 50;
 
-/// More would only make one slow answer of several quick ones.
+/// Larger pages would be slow, and a client gains nothing over several quick ones.
 const MAX_LIMIT: i64 = 500;
 
 pub(super) fn routes() -> Routes {
@@ -37,7 +37,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Serialize, ToSchema)]
 struct SyncList {
     syncs: Vec<SyncBody>,
-    /// Send it as `before` for the next page; null after the last. A page ends early at 16 MiB.
+    /// Send it as `before` to get the next page; null on the last page. A page has at most 16 MiB.
     next_before: Option<i64>,
 }
 
@@ -63,13 +63,13 @@ async fn list(
     let (state, caller, filter) = (&state, &caller, &filter);
     let read = |most| async move { Ok(syncs::list(&state.db.client().await?, filter, most).await?) };
     let show = |mut rows: Bounded<SyncRow>| {
-        let more = i64::try_from(rows.rows.len()).is_ok_and(|count| count > limit);
-        if more {
+        let has_more = i64::try_from(rows.rows.len()).is_ok_and(|count| count > limit);
+        if has_more {
             rows.rows.pop();
         }
         let now = Timestamp::now();
         let list = SyncList {
-            next_before: rows.rows.last().filter(|_| more || rows.is_cut).map(|row| row.id),
+            next_before: rows.rows.last().filter(|_| has_more || rows.is_cut).map(|row| row.id),
             syncs: rows.rows.into_iter().map(|row| SyncBody::new(row, None, now)).collect(),
         };
         (list, None)
@@ -91,7 +91,7 @@ async fn get(
     let (state, caller, after) = (&state, &caller, query.jobs_after.unwrap_or(0));
     let work = |mut reserved: Reserved| async move {
         let client = state.db.client().await?;
-        let row = seen(&client, caller, id).await?;
+        let row = accessible(&client, caller, id).await?;
         let sync = jobs_after(&client, row, after).await?;
         drop(client);
         reserved.grow_to(sync.memory())?;
@@ -100,7 +100,7 @@ async fn get(
     state.memory.work(&caller.name, work).await
 }
 
-/// Cancels a sync at once; what it did stays. One that has ended stays as it ended.
+/// Cancels a sync immediately. Tasks and objects that it has written stay. A sync that has ended does not change.
 #[utoipa::path(
     post, path = "/api/syncs/{id}/cancel", operation_id = "syncs_cancel", tag = "syncs", params(("id" = i64, Path)),
     responses((status = 200, body = SyncBody), (status = 404, body = ErrorBody))
@@ -109,14 +109,14 @@ async fn cancel(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
     let (state, caller) = (&state, &caller);
     let work = |mut reserved: Reserved| async move {
         let mut client = state.db.client().await?;
-        let before = seen(&client, caller, id).await?;
+        let before = accessible(&client, caller, id).await?;
         let tx = client.transaction().await.map_err(Error::from)?;
         let row = lifecycle::cancel(&tx, id).await?;
         if before.status.is_live() {
             audit::write(&tx, &entry(caller, "sync.cancel", &row)).await?;
         }
         let sync = with_jobs(&tx, row).await?;
-        // Before it stays: without memory for the answer nothing is done.
+        // Before the commit, so that a request without memory for its answer changes nothing.
         reserved.grow_to(sync.memory())?;
         tx.commit().await.map_err(Error::from)?;
         drop(client);
@@ -126,7 +126,7 @@ async fn cancel(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
     state.memory.work(&caller.name, work).await
 }
 
-/// Starts a sync of the same storage with the same options, or finds the one that runs.
+/// Starts a sync of the same storage with the same options, or returns the one that is live.
 #[utoipa::path(
     post, path = "/api/syncs/{id}/retry", operation_id = "syncs_retry", tag = "syncs", params(("id" = i64, Path)),
     responses((status = 200, body = SyncBody), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
@@ -135,7 +135,7 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64
     let (state, caller) = (&state, &caller);
     let work = |mut reserved: Reserved| async move {
         let mut client = state.db.client().await?;
-        seen(&client, caller, id).await?;
+        accessible(&client, caller, id).await?;
         let tx = client.transaction().await.map_err(Error::from)?;
         let enqueued = lifecycle::retry(&tx, id).await?;
         let row = syncs::get(&tx, enqueued.sync_id).await?;
@@ -143,7 +143,7 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64
             audit::write(&tx, &entry(caller, "sync.retry", &row)).await?;
         }
         let sync = with_jobs(&tx, row).await?;
-        // Before it stays: without memory for the answer nothing is done.
+        // Before the commit, so that a request without memory for its answer changes nothing.
         reserved.grow_to(sync.memory())?;
         tx.commit().await.map_err(Error::from)?;
         drop(client);
@@ -153,16 +153,16 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64
     state.memory.work(&caller.name, work).await
 }
 
-/// The sync, if it is the caller's to see.
-async fn seen(client: &Client, caller: &Caller, id: i64) -> ApiResult<SyncRow> {
+/// The row of a sync, if the caller can access its project.
+async fn accessible(client: &Client, caller: &Caller, id: i64) -> ApiResult<SyncRow> {
     let row = syncs::get(client, id).await?;
     if caller.sees(row.project_id) { Ok(row) } else { Err(ApiError::not_found(format!("sync {id}"))) }
 }
 
-/// Jobs of one answer. A job takes about 700 bytes; a sync that is split for 1,000 slots has some thousands.
+/// The most jobs in one answer. A job takes about 700 bytes; a sync that is split for 1,000 slots has several thousand.
 const MOST_JOBS: i64 = 1_000;
 
-/// Bytes of the jobs of one answer: reasons are short, so it is reached by none that a worker writes.
+/// The most bytes of jobs in one answer. The details that workers write are short, so their jobs do not reach it.
 const MOST_JOB_BYTES: i64 = 2 * 1024 * 1024;
 
 pub(super) async fn with_jobs(client: &impl GenericClient, row: SyncRow) -> Result<SyncBody, Error> {

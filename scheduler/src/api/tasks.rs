@@ -1,7 +1,7 @@
-//! Tasks as Label Studio shows them, for clients that look at what a sync made.
+//! The task routes: tasks in the format of Label Studio, for clients that read what a sync has imported.
 //!
-//! Rows are read without their JSON first; then as much of the JSON as an answer holds. So a page always has all its
-//! tasks, and those past 16 MiB come without data and say so.
+//! First the rows are read without their JSON, then as much of the JSON as fits into an answer. So a page always lists
+//! all of its tasks; those after the first 16 MiB have no data, and `left_out` gives the reason.
 
 mod body;
 mod view;
@@ -36,26 +36,26 @@ struct TaskList<'a> {
     #[serde(flatten)]
     head: ListHead,
     tasks: Vec<TaskBody<'a>>,
-    /// If tasks are left out because the answer is full: send it as `after` to go on with the first of them. Else
-    /// absent.
+    /// Present if the answer is full and some tasks have no data. Send it as `after` to continue with the first of
+    /// them.
     next_after: Option<i64>,
 }
 
-/// What a list says of its project.
+/// The totals of the project, at the start of a list.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 struct ListHead {
     total_annotations: i64,
     total_predictions: i64,
-    /// Tasks of the project.
+    /// Tasks in the project.
     total: i64,
-    /// Whether the totals were counted; those of projects with more than 10,000 tasks are estimates.
+    /// Whether the totals are exact. In projects with more than 10,000 tasks they are estimates.
     totals_are_exact: bool,
 }
 
-/// Lists a project's tasks in the order they were made.
+/// Lists a project's tasks, oldest first.
 ///
-/// Read page after page it takes the same time for each, however many there are; so it does with `after`. An answer
-/// holds 16 MiB of JSON: tasks beyond that come without `data`, `meta` and results, and `left_out` says so.
+/// Pages that are read in order, or with `after`, take the same time however many tasks there are. An answer holds
+/// 16 MiB of JSON. Tasks after that have no `data`, `meta` and results, and `left_out` gives the reason.
 #[utoipa::path(
     get, path = "/api/tasks", operation_id = "tasks_list", tag = "tasks", params(TaskQuery),
     responses((status = 200, body = TaskList<'_>), (status = 404, body = ErrorBody), (status = 429, body = ErrorBody))
@@ -74,7 +74,7 @@ async fn list(
     state.memory.work(&caller.name, work).await
 }
 
-/// The tasks of a page, and how to show them.
+/// Reads the rows of a page, and returns how to show them.
 async fn page(
     state: &ApiState,
     caller: &Caller,
@@ -123,8 +123,8 @@ async fn page(
 
 /// Shows a task with its annotations and predictions.
 ///
-/// Results beyond 16 MiB are left out, and all of them beside a task that is larger itself. For those
-/// `/api/tasks/{id}/annotations` has them page by page.
+/// Results after the first 16 MiB are left out. If the task itself is larger than 16 MiB, all results are left out.
+/// Read them page by page from `/api/tasks/{id}/annotations`.
 #[utoipa::path(
     get, path = "/api/tasks/{id}", operation_id = "tasks_get", tag = "tasks", params(("id" = i64, Path), TaskView),
     responses(

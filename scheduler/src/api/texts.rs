@@ -1,4 +1,4 @@
-//! Which JSON columns fit into an answer, and their texts.
+//! Selects the JSON columns that fit into an answer, and reads their texts.
 
 use std::collections::HashMap;
 
@@ -11,31 +11,31 @@ use utoipa::ToSchema;
 use super::answer::{LARGEST_TEXT, MOST_BYTES};
 use super::error::{ApiError, ApiResult};
 
-/// Why JSON of a row is not in an answer: empty JSON stands in its place.
+/// Why the JSON of a row is left out of an answer. Empty JSON replaces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Omission {
-    /// The answer holds 16 MiB already. Ask for the task or the annotation by its ID, or for the next ones.
+    /// The answer already holds 16 MiB. Request the task or annotation by its ID, or the next page.
     AnswerFull,
-    /// It is more than any answer may hold, or Postgres cannot print it.
+    /// It is larger than any answer may be, or Postgres cannot print it.
     TooLarge,
 }
 
-/// JSON text, or why there is none.
+/// JSON text, or why it is left out.
 pub(super) type ShownText<'a> = Result<&'a str, Omission>;
 
-/// JSON text as it is, or `empty` and why.
+/// The JSON text; or `empty`, and why the text is left out.
 pub(super) fn raw<'a>(text: ShownText<'a>, empty: &'static str) -> ApiResult<(&'a RawValue, Option<Omission>)> {
     let (text, left_out) = text.map_or_else(|left_out| (empty, Some(left_out)), |text| (text, None));
     Ok((serde_json::from_str(text).map_err(ApiError::internal)?, left_out))
 }
 
-/// Rows of one table whose JSON goes into an answer, by the bytes as which it prints.
+/// The printed sizes of the JSON of one table's rows, in bytes by row ID.
 #[derive(Debug, Default)]
 pub(super) struct Sizes(HashMap<i64, i64>);
 
 impl Sizes {
-    /// Asks for the sizes of rows, given by ID and stored bytes and in their order, until they fill an answer.
+    /// Reads the sizes of rows, in the given order, until they fill an answer. Each row is an ID and its stored bytes.
     pub(super) async fn of(client: &Client, table: JsonTable, rows: Vec<(i64, i64)>) -> ApiResult<Self> {
         let rows: Vec<SizedRow> = rows.into_iter().map(|(id, bytes)| SizedRow { id, bytes }).collect();
         let sizes = printed::sizes(client, table, &rows, MOST_BYTES as i64).await?;
@@ -47,19 +47,19 @@ impl Sizes {
     }
 }
 
-/// Rows of one table that were chosen for an answer, in the order of the answer.
+/// The rows of one table that fit into an answer, in its order.
 #[derive(Debug, Default)]
-pub(super) struct Chosen {
+pub(super) struct ChosenRows {
     sizes: Sizes,
     ids: Vec<i64>,
 }
 
-impl Chosen {
+impl ChosenRows {
     pub(super) fn new(sizes: Sizes) -> Self {
         Self { sizes, ids: Vec::new() }
     }
 
-    /// The texts of the chosen rows.
+    /// Reads the texts of the chosen rows.
     pub(super) async fn texts(self, client: &Client, table: JsonTable) -> ApiResult<Texts> {
         let mut sizes = self.sizes;
         let printed = printed::texts(client, table, &self.ids, MOST_BYTES).await?;
@@ -68,35 +68,35 @@ impl Chosen {
     }
 }
 
-/// What an answer has room for.
+/// The bytes that still fit into an answer.
 #[derive(Debug)]
 pub(super) struct AnswerBudget {
     taken: i64,
-    /// Whether the next row is chosen however large it is.
+    /// Whether the next row fits regardless of its size.
     takes_any: bool,
     is_full: bool,
 }
 
 impl Default for AnswerBudget {
-    /// For a separate answer: the first row always fits.
+    /// The budget of a separate answer. The first row always fits.
     fn default() -> Self {
         Self { taken: 0, takes_any: true, is_full: false }
     }
 }
 
 impl AnswerBudget {
-    /// For rows that accompany others.
-    pub(super) fn besides() -> Self {
+    /// The budget of rows that are shown with others. The first row need not fit.
+    pub(super) fn additional() -> Self {
         Self { takes_any: false, ..Self::default() }
     }
 
-    /// For nothing more.
+    /// A budget in which nothing fits.
     pub(super) fn full() -> Self {
         Self { is_full: true, ..Self::default() }
     }
 
-    /// Chooses a row if it fits. After one that did not, nothing fits any more.
-    pub(super) fn choose(&mut self, chosen: &mut Chosen, id: i64) {
+    /// Chooses a row if it fits. After the first one that does not, no other row fits.
+    pub(super) fn choose(&mut self, chosen: &mut ChosenRows, id: i64) {
         if self.is_full || chosen.sizes.is_too_large(id) {
             return;
         }
@@ -104,7 +104,7 @@ impl AnswerBudget {
         match chosen.sizes.0.get(&id).filter(fits) {
             Some(bytes) => {
                 self.taken += bytes;
-                // Rows of nothing are counted as none.
+                // A row of 0 bytes does not count as the first one.
                 self.takes_any = self.takes_any && self.taken == 0;
                 chosen.ids.push(id);
             }
@@ -112,7 +112,7 @@ impl AnswerBudget {
         }
     }
 
-    /// Bytes of all chosen rows.
+    /// The size of all chosen rows in bytes.
     pub(super) fn taken(&self) -> usize {
         usize::try_from(self.taken).unwrap_or_default()
     }
@@ -127,8 +127,8 @@ pub(super) struct Texts {
 
 impl Texts {
     pub(super) fn get(&self, id: i64) -> Result<&JsonText, Omission> {
-        let unread = || if self.sizes.is_too_large(id) { Omission::TooLarge } else { Omission::AnswerFull };
-        self.texts.get(&id).ok_or_else(unread)
+        let omission = || if self.sizes.is_too_large(id) { Omission::TooLarge } else { Omission::AnswerFull };
+        self.texts.get(&id).ok_or_else(omission)
     }
 
     /// `result` of an annotation or prediction.

@@ -1,4 +1,4 @@
-//! How long a request may take.
+//! The time limit of requests.
 
 use std::time::Duration;
 
@@ -11,18 +11,19 @@ use super::ApiState;
 use super::access::{Policy, Work};
 use super::error::{ApiError, ApiResult};
 
-/// A handler makes a few database queries: after this many timeouts in a row the request is given up.
+/// Time limit of a request, in database timeouts. A handler makes a few queries, so after this many timeouts the
+/// database is probably unavailable.
 const TIMEOUTS: u32 = 4;
 
-/// Time for a deletion that works through whole tables: a ledger of ten million rows takes minutes.
+/// Time limit of deletions in whole tables. A ledger of ten million rows takes minutes.
 const WHOLE_TABLES: Duration = Duration::from_secs(60 * 60);
 
-/// Gives up a request that takes too long, whatever it waits for: a body that never ends, a half-open database
-/// connection. A body that an answer streams may take its time.
+/// Aborts a request that takes too long, for example because of a body that never ends or a half-open database
+/// connection. The time limit ends when the body of the answer starts.
 pub(super) async fn in_time(State(state): State<ApiState>, request: Request, next: Next) -> ApiResult<Response> {
     let limit = match request.extensions().get::<Policy>().map(|policy| policy.work) {
         Some(Work::WholeTables) => WHOLE_TABLES,
-        // A stream is the body of its answer. A request without a policy is the one that asks for a token.
+        // A stream is the body of an answer. The only request without a policy is the exchange of a token.
         Some(Work::Short | Work::Stream) | None => state.db.patience() * TIMEOUTS,
     };
     timeout(limit, next.run(request)).await.map_err(|_| ApiError::TimedOut)

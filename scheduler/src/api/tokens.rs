@@ -1,4 +1,4 @@
-//! Tokens: made, listed and removed by admins who see every project.
+//! The token routes: admins with access to all projects create, list and delete tokens.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -18,34 +18,34 @@ use super::id_list::IdList;
 use super::query::AfterQuery;
 use super::{ApiState, personal_tokens};
 
-/// Random bytes of a token: 160 bits, and as hex as long as Label Studio's.
+/// Random bytes of a token: 160 bits. As hex it is as long as Label Studio's tokens.
 const TOKEN_BYTES: usize = 20;
 
-/// As long as a storage's title may be.
+/// Characters; the same limit as for the title of a storage.
 const MAX_NAME: usize = 256;
 
-/// Projects of one token. They are read with every request of the token and stand in the audit; more is a token that
-/// may as well see all.
+/// The most projects of one token. They are read with every request of the token and written to the audit. A token that
+/// needs more can be one for all projects.
 const MAX_PROJECTS: usize = 1_000;
 
 pub(super) fn routes() -> Routes {
     Routes::default().route(Role::Admin, routes!(list, create)).route(Role::Admin, routes!(delete))
 }
 
-/// A token, without the token.
+/// A token, without its secret text.
 #[derive(Debug, Serialize, ToSchema)]
 struct TokenBody {
     id: i64,
     name: String,
     #[schema(value_type = Role)]
     role: String,
-    /// Projects it may touch; null is all.
+    /// IDs of the projects that it can access; null means all.
     projects: Option<Vec<i64>>,
     created_at: Timestamp,
     last_used_at: Option<Timestamp>,
 }
 
-/// A new token. It is shown this once.
+/// A new token. Its text is shown only in this answer.
 #[derive(Serialize, ToSchema)]
 struct CreatedToken {
     #[serde(flatten)]
@@ -66,31 +66,31 @@ impl From<TokenRow> for TokenBody {
     }
 }
 
-/// A token to make.
+/// A token to create.
 #[derive(Debug, Deserialize, ToSchema)]
 struct NewToken {
     name: String,
     role: Role,
-    /// Projects it may touch; left out or null is all.
+    /// IDs of the projects that it can access. Left out or null means all.
     #[serde(default)]
     #[schema(value_type = Option<Vec<i64>>)]
     projects: Option<IdList<MAX_PROJECTS>>,
     #[serde(default)]
-    form: Form,
+    form: TokenForm,
 }
 
-/// What a token looks like; it is as good in either form.
+/// The format of a token's text. It makes no difference to Longshore.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Form {
+enum TokenForm {
     /// 40 hexadecimal digits.
     #[default]
     Plain,
-    /// Like a JWT, which Label Studio's client sends as `Bearer`.
+    /// The format of a JWT, which Label Studio's client sends as `Bearer`.
     Jwt,
 }
 
-/// Lists tokens by ID. `Link` has the URL of those that do not fit into 16 MiB.
+/// Lists tokens by ID, at most 16 MiB. Header `Link` has the URL of the next ones.
 #[utoipa::path(
     get, path = "/api/tokens", operation_id = "tokens_list", tag = "tokens", params(AfterQuery),
     responses((status = 200, body = [TokenBody]), (status = 403, body = ErrorBody), (status = 429, body = ErrorBody))
@@ -100,7 +100,7 @@ async fn list(
     caller: Caller,
     UrlQuery(query): UrlQuery<AfterQuery>,
 ) -> ApiResult<Answer> {
-    check(&caller)?;
+    check_access(&caller)?;
     let (state, caller) = (&state, &caller);
     let read = |most| async move { Ok(tokens::list(&state.db.client().await?, query.after.unwrap_or(0), most).await?) };
     let show = |rows: Bounded<TokenRow>| {
@@ -110,7 +110,7 @@ async fn list(
     Answer::list(state, caller, read, show).await
 }
 
-/// Makes a token and shows it this once.
+/// Creates a token. Its text is shown only in this answer.
 #[utoipa::path(
     post, path = "/api/tokens", operation_id = "tokens_create", tag = "tokens", request_body = NewToken,
     responses((status = 201, body = CreatedToken), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
@@ -120,18 +120,18 @@ async fn create(
     caller: Caller,
     Json(new): Json<NewToken>,
 ) -> ApiResult<(StatusCode, Json<CreatedToken>)> {
-    check(&caller)?;
+    check_access(&caller)?;
     let name = new.name.trim();
     if name.is_empty() || name.chars().count() > MAX_NAME || name.contains('\0') {
-        return Err(ApiError::invalid("name", format!("Give it a name of 1 to {MAX_NAME} characters.")));
+        return Err(ApiError::invalid("name", format!("The name must have 1 to {MAX_NAME} characters.")));
     }
     if new.projects.as_ref().is_some_and(IdList::is_too_long) {
-        return Err(ApiError::invalid("projects", format!("Name at most {MAX_PROJECTS} projects, or none for all.")));
+        return Err(ApiError::invalid("projects", format!("Send at most {MAX_PROJECTS} projects, or null for all.")));
     }
     let secret = rand::random::<[u8; TOKEN_BYTES]>();
     let token = match new.form {
-        Form::Plain => secret.iter().map(|byte| format!("{byte:02x}")).collect(),
-        Form::Jwt => personal_tokens::in_form(&secret),
+        TokenForm::Plain => secret.iter().map(|byte| format!("{byte:02x}")).collect(),
+        TokenForm::Jwt => personal_tokens::jwt_text(&secret),
     };
     let secret = Secret::new(token.as_str());
     let projects = new.projects.as_ref().map(IdList::as_slice);
@@ -144,29 +144,31 @@ async fn create(
     Ok((StatusCode::CREATED, Json(CreatedToken { row: row.into(), token })))
 }
 
-/// Removes a token, which ends its use at once; another scheduler may let it pass for a second more.
+/// Deletes a token. It stops working immediately; other schedulers may accept it for one more second.
 #[utoipa::path(
     delete, path = "/api/tokens/{id}", operation_id = "tokens_delete", tag = "tokens", params(("id" = i64, Path)),
     responses((status = 204), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<StatusCode> {
-    check(&caller)?;
+    check_access(&caller)?;
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     let row = tokens::delete(&tx, id).await?.ok_or_else(|| ApiError::not_found(format!("token {id}")))?;
     let detail = serde_json::json!({"token": row.id, "name": row.name});
     audit::write(&tx, &audit::Entry { detail, ..caller.did("token.delete") }).await?;
     let committed = tx.commit().await.map_err(Error::from);
-    // Also after an error: the commit may have succeeded.
+    // Also after an error, because the commit may have succeeded.
     state.tokens.forget();
     committed?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A caller who is limited to projects could otherwise make a token that is not.
-fn check(caller: &Caller) -> ApiResult<()> {
+/// Refuses callers that are limited to some projects: they could create a token that is not limited.
+fn check_access(caller: &Caller) -> ApiResult<()> {
     if caller.scope().is_some() {
-        return Err(ApiError::forbidden("A token that is limited to projects cannot manage tokens."));
+        return Err(ApiError::forbidden(
+            "A token that is limited to some projects cannot manage tokens. Use a token for all projects.",
+        ));
     }
     Ok(())
 }

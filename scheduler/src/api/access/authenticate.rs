@@ -14,7 +14,7 @@ use super::policy::Policy;
 use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult};
 
-/// What lets a request in. As an extractor, it is for handlers that take resolve links; others take a [`Caller`].
+/// The verified credentials of a request. Handlers that accept resolve links extract it; others extract a [`Caller`].
 #[derive(Debug, Clone)]
 pub(in crate::api) enum Access {
     Token(Caller),
@@ -22,11 +22,11 @@ pub(in crate::api) enum Access {
 }
 
 impl Access {
-    /// Checks what a request brings: its token if there is one, or else its link where the route takes one. Only a
-    /// token costs a database query, and only once a second.
+    /// Verifies the credentials of a request: its token if there is one, otherwise its link if the route accepts links.
+    /// Only a token needs a database query, at most one per second.
     ///
     /// # Errors
-    /// The request brings neither; the token is unknown or its role not enough; the link is not valid for this very
+    /// The request has neither; the token is unknown, or its role is not enough; the link is not valid for this
     /// request; the database is unavailable.
     async fn verify(state: &ApiState, policy: Policy, request: &mut Request) -> ApiResult<Self> {
         if let Some(token) = token_of(request.headers()) {
@@ -38,7 +38,7 @@ impl Access {
 }
 
 /// Lets a request pass if its token or link satisfies the policy of its route, before it takes a slot: requests without
-/// valid credentials must not keep others out.
+/// valid credentials must not take slots from others.
 pub(in crate::api) async fn authenticate(
     State(state): State<ApiState>,
     Extension(policy): Extension<Policy>,
@@ -54,7 +54,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Access {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        // Missing only if a route was added outside the authenticated part of the router.
+        // Missing only if a route is outside the authenticated part of the router.
         parts.extensions.get::<Self>().cloned().ok_or_else(ApiError::no_token)
     }
 }
@@ -65,13 +65,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Access::from_request_parts(parts, state).await? {
             Access::Token(caller) => Ok(caller),
-            // A route that takes links, with a handler that does not: a link must not stand for a token.
+            // The route accepts links, but the handler does not. A link must not replace a token.
             Access::Link(_) => Err(ApiError::no_token()),
         }
     }
 }
 
-/// The token of a request: `X-Api-Key`, which goes first, or `Authorization: Token` or `Bearer`.
+/// The token of a request, from `X-Api-Key`, or else from `Authorization: Token` or `Bearer`.
 fn token_of(headers: &HeaderMap) -> Option<Secret> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let token = text(HeaderName::from_static("x-api-key")).or_else(|| {

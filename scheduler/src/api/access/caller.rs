@@ -1,4 +1,4 @@
-//! The token that a request brings.
+//! The verified token of a request.
 
 use longshore_db::audit;
 use longshore_db::tokens::{self, TokenDigest};
@@ -8,7 +8,7 @@ use super::role::Role;
 use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult};
 
-/// Who calls: a token that exists and has the role that its route needs.
+/// The caller of a request: a known token with the role that the route needs.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Caller {
     /// The token's ID.
@@ -30,7 +30,7 @@ impl Caller {
         let role = Role::of(&row.role).ok_or_else(|| ApiError::internal("a token has an unknown role"))?;
         if role < needed {
             return Err(ApiError::forbidden(format!(
-                "This needs a token with role `{}`; `{}` has role `{}`.",
+                "This request needs a token with role `{}`; `{}` has role `{}`.",
                 needed.as_str(),
                 row.name,
                 role.as_str()
@@ -39,12 +39,12 @@ impl Caller {
         Ok(Self { id: row.id, digest, name: row.name, projects: row.projects })
     }
 
-    /// The projects this caller sees; `None` is all.
+    /// The projects that this caller can access; `None` means all.
     pub(in crate::api) fn scope(&self) -> Option<&[i64]> {
         self.projects.as_deref()
     }
 
-    /// The same caller with what its token may do now; `None` if the token is deleted. For work that lasts.
+    /// Reads the token again, for long work such as event streams. `None` if the token has been deleted.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -54,12 +54,12 @@ impl Caller {
         Ok(same.map(|row| Self { name: row.name, projects: row.projects, ..self.clone() }))
     }
 
-    /// Whether this caller may see a project.
+    /// Whether this caller can access a project.
     pub(in crate::api) fn sees(&self, project: i64) -> bool {
         self.scope().is_none_or(|projects| projects.contains(&project))
     }
 
-    /// An entry for the audit, in this caller's name.
+    /// An audit entry with the name of this caller's token.
     pub(in crate::api) fn did(&self, action: &'static str) -> audit::Entry<'_> {
         audit::Entry { token: Some(&self.name), action, ..audit::Entry::default() }
     }

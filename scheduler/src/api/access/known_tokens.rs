@@ -1,12 +1,13 @@
-//! Caches tokens for a second, and looks up many others with one query.
+//! Caches tokens for a second, and looks up all others that are waiting with one query.
 //!
-//! A token that is removed through this scheduler is refused from then on; another scheduler refuses it within a second,
-//! because it trusts its cache no longer than that. The same holds for changed scopes.
+//! If a token is deleted through this scheduler, this scheduler refuses it immediately. Other schedulers refuse it
+//! within a second, because their cache entries are not valid for longer. The same is true for changed projects of a
+//! token.
 //!
-//! Anyone can send a token that does not exist, so a look-up must not cost a query each. Requests that need one at the
-//! same time share a query, and queries start a few milliseconds apart: guessing costs the database a bounded number of
-//! them, and a caller with a valid token waits no longer than one who guesses. `moka` could share the look-ups of one
-//! token, but not those of many.
+//! Anyone can send unknown tokens, so a query for each would be too expensive. Requests that need a look-up at the same
+//! time share a query, and queries start a few milliseconds apart. So guesses cost the database a limited number of
+//! queries, and a caller with a valid token waits no longer than one that guesses. `moka` could share the look-ups of
+//! one token, but not those of many.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,35 +21,35 @@ use prometheus::{IntCounter, Registry};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long a row is trusted. Longer would let other schedulers accept a deleted token; shorter would hardly save a
-/// look-up.
+/// How long a cached row is valid. With a longer time, other schedulers would accept a deleted token for longer; with a
+/// shorter one, the cache would save few look-ups.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Tokens that are cached, each some hundred bytes. Hosts use a few; with more than this in use within a second, some
+/// Cached tokens, a few hundred bytes each. Hosts use only a few. If more than this many are used within a second, some
 /// are looked up again.
 const CAPACITY: u64 = 10_000;
 
-/// Queries at once. More than one, so that a database connection that went silent stops no other look-up; more
-/// would take database connections from the loops.
+/// Concurrent queries. More than one, so that one broken database connection does not block other look-ups. More would
+/// take database connections from the loops.
 pub(crate) const LOOKUPS: usize = 3;
 
-/// Time between the starts of two queries: a hundred a second at most. Longer would delay requests with a token that
-/// is not cached; shorter would let guesses cost more.
+/// Time between the starts of two queries, so at most a hundred per second. A longer time would delay requests whose
+/// token is not cached; with a shorter one, guesses would cost more.
 const PACE: Duration = Duration::from_millis(10);
 
-/// How long a query may take. It finds a few rows by their key; a database that is silent for longer is
-/// unavailable.
+/// How long a query may take. It finds a few rows by their key, so a database that needs longer is unavailable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Tokens that exist, by their digests; guesses take no space. Clones share them.
+/// A cache of existing tokens by their digest. Unknown tokens are not cached. Clones share the cache.
 #[derive(Clone)]
 pub(in crate::api) struct KnownTokens(Arc<Inner>);
 
 struct Inner {
     found: Cache<TokenDigest, FoundToken>,
-    /// Counts removals. A row that was read before the last one may be missing by now, and is not trusted.
+    /// Counts deletions of tokens. A row that was read before the last deletion may be deleted by now, so it is not
+    /// used.
     removals: AtomicU64,
-    /// Look-ups that wait for the next query.
+    /// The look-ups that wait for the next query.
     waiting: Mutex<Vec<(TokenDigest, Answer)>>,
     queries: Semaphore,
     next: Mutex<Instant>,
@@ -59,7 +60,7 @@ struct Inner {
 struct FoundToken {
     row: TokenRow,
     found_at: Instant,
-    /// The removals before it was read.
+    /// The value of `removals` when the row was read.
     removals: u64,
 }
 
@@ -67,10 +68,10 @@ struct FoundToken {
 type Answer = Arc<OnceLock<std::result::Result<Option<TokenRow>, ()>>>;
 
 impl KnownTokens {
-    /// Knows no token, and registers the counter of queries.
+    /// Makes an empty cache, and registers the counter of queries.
     ///
     /// # Errors
-    /// It is registered already.
+    /// The counter is already registered.
     pub(in crate::api) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let lookups = IntCounter::new("longshore_token_queries_total", "Queries that looked tokens up.")?;
         registry.register(Box::new(lookups.clone()))?;
@@ -84,7 +85,7 @@ impl KnownTokens {
         })))
     }
 
-    /// The row of a token, or `None` if there is none.
+    /// The row of a token; `None` if the token is unknown.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -94,7 +95,7 @@ impl KnownTokens {
         }
         let answer = Answer::default();
         self.0.waiting().push((digest, Arc::clone(&answer)));
-        // Never closed.
+        // The semaphore is never closed.
         let _permit = self.0.queries.acquire().await;
         if answer.get().is_none() {
             self.paced().await;
@@ -105,19 +106,19 @@ impl KnownTokens {
         self.look_up(db, digest, &answer).await
     }
 
-    /// Looks up all tokens that wait, this one among them. If this is cancelled, the others make their own queries.
+    /// Looks up this token and all others that wait. If this call is cancelled, the others make their own queries.
     async fn look_up(&self, db: &Db, digest: TokenDigest, own: &Answer) -> Result<Option<TokenRow>> {
-        // Before the query: a removal during it makes the rows untrusted.
+        // Read it before the query, so that a deletion during the query makes the rows invalid.
         let removals = self.0.removals.load(Ordering::SeqCst);
         let mut waiting = std::mem::take(&mut *self.0.waiting());
-        // Callers that hung up no longer wait.
+        // Skip look-ups whose caller has hung up.
         waiting.retain(|(_, answer)| Arc::strong_count(answer) > 1);
         let mut digests: Vec<TokenDigest> = waiting.iter().map(|(digest, _)| *digest).collect();
         // Another query may have included it and not returned yet.
         digests.push(digest);
         self.0.lookups.inc();
         let query = async {
-            // Not within the time limit: the pool replaces silent connections, which takes seconds.
+            // Outside of the time limit: the pool may have to replace a broken connection, which takes seconds.
             let client = db.client().await?;
             timeout(PATIENCE, tokens::find_all(&client, &digests)).await.unwrap_or(Err(Error::Silent))
         };
@@ -153,21 +154,21 @@ impl KnownTokens {
         }
     }
 
-    /// Forgets every token, because one was removed. Call it after the commit of the removal.
+    /// Empties the cache, because a token was deleted. Call it after the commit of the deletion.
     pub(in crate::api) fn forget(&self) {
         self.0.removals.fetch_add(1, Ordering::SeqCst);
-        // Frees memory. That no cached row is trusted any more follows from the count alone.
+        // This only frees memory: the count above has already made all cached rows invalid.
         self.0.found.invalidate_all();
     }
 
     fn known(&self, digest: &TokenDigest) -> Option<TokenRow> {
         let found = self.0.found.get(digest)?;
-        // By tokio's clock too: `moka` has its own, which tests cannot pause.
+        // Also check the age by tokio's clock, because tests cannot pause the clock of `moka`.
         let is_fresh = found.found_at.elapsed() < FRESH;
         (is_fresh && found.removals == self.0.removals.load(Ordering::SeqCst)).then_some(found.row)
     }
 
-    /// Remembers a row that was read after this many removals.
+    /// Caches a row that was read when `removals` had this value.
     fn remember(&self, digest: TokenDigest, row: TokenRow, removals: u64) {
         self.0.found.insert(digest, FoundToken { row, found_at: Instant::now(), removals });
     }

@@ -1,7 +1,7 @@
-//! Resolve links: URLs that carry their own signature, for browsers that load an image and cannot send a token.
+//! Resolve links: signed URLs for browsers that load an object and cannot send a token.
 //!
-//! A link gives one object of one task until it expires, to anyone who has it. It is made only for a URI that the
-//! task holds, on the request of a caller who may see the task.
+//! Anyone who has a link can load one object of one task until the link expires. Longshore makes links only for URIs
+//! that the task holds, and only for callers that can access the task.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,21 +18,22 @@ use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::{Path, UrlQuery};
 
-/// Which object, perhaps by a link.
+/// Selects an object, with or without a resolve link.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::api) struct LinkQuery {
     /// The URI in base64, standard or URL-safe; unencoded works too.
     pub(in crate::api) fileuri: Option<String>,
-    /// Of a link: the project of the task.
+    /// Only in links: the project of the task.
     project: Option<i64>,
-    /// Of a link: when it expires, in seconds since 1970.
+    /// Only in links: when the link expires, in seconds since 1970.
     expires: Option<i64>,
-    /// Of a link: its signature.
+    /// Only in links: the signature.
     signature: Option<String>,
 }
 
-/// Makes a link to an object of a task. It names the project, so that links are counted by project without a query.
+/// Makes a link to an object of a task. The link names the project, so that requests with links can be counted by
+/// project without a database query.
 ///
 /// # Errors
 /// The signature cannot be computed.
@@ -43,10 +44,9 @@ pub(in crate::api) fn make_link(state: &ApiState, project: i64, task: i64, uri: 
     Ok(format!("{start}/tasks/{task}/resolve/?fileuri={uri}&project={project}&expires={expires}&signature={signature}"))
 }
 
-/// A link that Longshore made for the task and the URI of its request, and that has not expired.
+/// A valid link: Longshore made it for the task and the URI of its request, and it has not expired.
 ///
-/// Only [`VerifiedLink::of`] makes one, so a handler that works with its fields cannot serve anything that was not
-/// signed.
+/// Only [`VerifiedLink::of`] makes one, so a handler that uses its fields can serve only what was signed.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct VerifiedLink {
     project: i64,
@@ -65,7 +65,7 @@ impl VerifiedLink {
         }
         let task = request.extract_parts::<Path<i64>>().await;
         let query = request.extract_parts::<UrlQuery<LinkQuery>>().await;
-        // A link that cannot be read is not one that Longshore made.
+        // Longshore makes no links that it cannot read.
         let (Ok(Path(task)), Ok(UrlQuery(query))) = (task, query) else { return Err(invalid_link()) };
         let uri = query.fileuri.as_deref().and_then(decode_fileuri).ok_or_else(invalid_link)?;
         let (project, expires) = (query.project.unwrap_or_default(), query.expires.unwrap_or_default());

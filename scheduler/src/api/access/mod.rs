@@ -1,10 +1,11 @@
-//! Who may call what: the one place that decides it.
+//! Access control: decides who may call which route.
 //!
-//! A route states its [`Policy`] where it is added to [`Routes`], and nothing else leads into the part of the router
-//! that [`authenticate`] guards. So a route without a role does not compile, and no list of paths can be out of date.
-//! `authenticate` checks a token, or the signature of a resolve link where the policy takes one, before a request
-//! counts towards any limit. Handlers receive the result: [`Caller`] stands for a token alone, [`Access`] for a token
-//! or a link. Which rows a caller sees is decided by [`Caller::sees`] in each handler, as only it knows the project.
+//! Each route is added to [`Routes`] with its [`Policy`], and this is the only way into the part of the router that
+//! [`authenticate`] protects. So a route without a role does not compile, and there is no list of paths that could be
+//! outdated. Before a request counts towards any limit, `authenticate` checks its token, or the signature of its
+//! resolve link if the policy accepts links. Handlers extract the result: a [`Caller`] is a token, an [`Access`] is a
+//! token or a link. Each handler checks access to rows with [`Caller::sees`], because only the handler knows their
+//! project.
 
 mod authenticate;
 mod caller;

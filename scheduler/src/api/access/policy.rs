@@ -1,9 +1,9 @@
-//! What a route asks of its callers, and what it costs to serve them.
+//! The policy of a route: which callers it accepts, and how its requests count towards limits.
 
 use super::role::Role;
 use crate::api::body_size::MaxBody;
 
-/// How long the work of a route takes, which decides what its requests count as.
+/// How long the work of a route takes. Decides the time limit of its requests and how they are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) enum Work {
     /// A few database queries.
@@ -14,7 +14,7 @@ pub(in crate::api) enum Work {
     Stream,
 }
 
-/// What a route asks of its callers, and what it costs to serve them. Stated where the route is added to
+/// Which callers a route accepts, and how its requests count towards limits. Given when the route is added to
 /// [`Routes`](super::Routes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::api) struct Policy {
@@ -25,19 +25,19 @@ pub(in crate::api) struct Policy {
 }
 
 impl From<Role> for Policy {
-    /// Short work on a small body, for tokens with this role.
+    /// The policy for tokens with at least this role, a small body and short work.
     fn from(role: Role) -> Self {
         Self { role, takes_link: false, work: Work::Short, max_body: MaxBody::SMALL }
     }
 }
 
 impl Policy {
-    /// Also takes a resolve link in place of a token.
+    /// Also accepts a resolve link instead of a token.
     pub(in crate::api) fn or_link(self) -> Self {
         Self { takes_link: true, ..self }
     }
 
-    /// Takes annotations, documents or label configs.
+    /// Accepts a large body: annotations, documents or label configs.
     pub(in crate::api) fn with_large_body(self) -> Self {
         Self { max_body: MaxBody::LARGE, ..self }
     }

@@ -1,15 +1,15 @@
-//! What a token may do.
+//! The roles of tokens.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a token may do; each role includes the ones before it.
+/// The role of a token. Each role includes the permissions of the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::api) enum Role {
     /// Read everything except tokens.
     Read,
-    /// Start, cancel and retry syncs, decide about quarantine, annotate.
+    /// Start, cancel and retry syncs; replay and discard quarantined objects; write annotations.
     Sync,
     /// Configure projects, storages and tokens.
     Admin,
@@ -24,7 +24,7 @@ impl Role {
         }
     }
 
-    /// Reads the word that the table has; `None` if it is another one.
+    /// Parses the role of a token row; `None` if it is unknown.
     pub(super) fn of(word: &str) -> Option<Self> {
         [Self::Read, Self::Sync, Self::Admin].into_iter().find(|role| role.as_str() == word)
     }

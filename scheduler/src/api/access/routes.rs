@@ -16,7 +16,7 @@ use super::role::Role;
 use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult};
 
-/// Routes that need a token or a link. A route gets in with its policy or not at all.
+/// Routes that need a token or a link. A route can only be added together with its policy.
 #[derive(Default)]
 pub(in crate::api) struct Routes {
     router: OpenApiRouter<ApiState>,
@@ -24,12 +24,12 @@ pub(in crate::api) struct Routes {
 }
 
 impl Routes {
-    /// No routes yet; `document` describes the API around them.
+    /// Starts without routes. `document` describes the API as a whole.
     pub(in crate::api) fn with_openapi(document: OpenApi) -> Self {
         Self { router: OpenApiRouter::with_openapi(document), policies: Policies::default() }
     }
 
-    /// Adds what `routes!` names, which is one path with one or more methods.
+    /// Adds the handlers of `routes!`: one path with one or more methods.
     #[must_use]
     pub(in crate::api) fn route(mut self, policy: impl Into<Policy>, routes: UtoipaMethodRouter<ApiState>) -> Self {
         let policy = policy.into();
@@ -59,7 +59,7 @@ impl Routes {
         Self { router: self.router.nest(prefix, other.router), policies: self.policies }
     }
 
-    /// Gives every handler a value, which it takes as [`axum::Extension`].
+    /// Gives every handler a value, which it can extract as [`axum::Extension`].
     #[must_use]
     pub(in crate::api) fn with_extension<T: Clone + Send + Sync + 'static>(self, value: T) -> Self {
         Self { router: self.router.layer(axum::Extension(value)), policies: self.policies }
@@ -97,25 +97,25 @@ pub(super) fn methods(item: &PathItem) -> impl Iterator<Item = Method> {
 pub(in crate::api) struct Policies(BTreeMap<String, Vec<(Method, Policy)>>);
 
 impl Policies {
-    /// The policy that was stated for a route.
+    /// The policy that was given for a route.
     pub(super) fn stated(&self, method: &Method, path: &str) -> Option<Policy> {
         self.0.get(path)?.iter().find(|(of, _)| of == method).map(|(_, policy)| *policy)
     }
 
-    /// The policy for a request, or `None` if its path was added around [`Routes`].
+    /// The policy for a request; `None` if its path was not added through [`Routes`].
     pub(super) fn of(&self, method: &Method, path: &str) -> Option<Policy> {
         let policies = self.0.get(path)?;
         // Axum answers HEAD with the handler of GET.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         Some(self.stated(method, path).unwrap_or_else(|| {
-            // The answer is 405, for every caller who may use the path at all.
+            // The answer is 405, for every caller that may use another method of the path.
             let takes_link = policies.iter().any(|(_, policy)| policy.takes_link);
             Policy { takes_link, work: Work::Short, ..Role::Read.into() }
         }))
     }
 }
 
-/// Attaches its policy to each request, for the layers within.
+/// Attaches the policy of its route to each request, for the inner layers.
 pub(in crate::api) async fn attach_policy(
     State(policies): State<Arc<Policies>>,
     path: MatchedPath,

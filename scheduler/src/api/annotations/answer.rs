@@ -1,4 +1,4 @@
-//! Annotations as answers, with as much of their results as fits.
+//! Answers with annotations, and with as many of their results as fit.
 
 use jiff::Timestamp;
 use longshore_db::Client;
@@ -13,10 +13,10 @@ use crate::api::answer::{Answer, texts_memory};
 use crate::api::error::ApiResult;
 use crate::api::memory::{Reserved, Unfinished};
 use crate::api::offload::Stop;
-use crate::api::texts::{AnswerBudget, Chosen, Omission, ShownText, Sizes, Texts, raw};
+use crate::api::texts::{AnswerBudget, ChosenRows, Omission, ShownText, Sizes, Texts, raw};
 
-/// Bytes of an annotation or prediction without its result: its rows, and as it is written. Measured: 250 as it is
-/// written, and about as much in each of two rows.
+/// Memory of an annotation or prediction without its result, in bytes: its rows and its text in the answer. Measured:
+/// 250 in the answer, and about as much in each of two rows.
 pub(in crate::api) const ROW_BYTES: usize = 1024;
 
 /// An annotation of a task.
@@ -25,7 +25,7 @@ pub(in crate::api) struct AnnotationBody<'a> {
     id: i64,
     task: i64,
     project: i64,
-    /// `[]` if it is left out.
+    /// `[]` if it is left out, see `left_out`.
     #[schema(value_type = Vec<serde_json::Value>)]
     result: &'a RawValue,
     was_cancelled: bool,
@@ -34,7 +34,7 @@ pub(in crate::api) struct AnnotationBody<'a> {
     completed_by: Option<i64>,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// Why `result` is empty; absent if it is not.
+    /// Why `result` is left out. Absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<Omission>,
 }
@@ -58,18 +58,19 @@ impl<'a> AnnotationBody<'a> {
     }
 }
 
-/// The memory that an answer with results of so many bytes takes.
+/// The memory of an answer with this many bytes of results, in bytes.
 pub(super) fn memory_of(result_bytes: usize, rows: usize) -> usize {
     texts_memory(result_bytes) + ROW_BYTES * rows
 }
 
-/// The results of annotations as far as they fit into an answer, and their bytes; the memory is there.
+/// Reserves memory for the results of annotations that fit into an answer, and reads them. Returns the results and
+/// their size in bytes.
 pub(super) async fn read(
     client: &Client,
     rows: &[AnnotationRow],
     reserved: &mut Reserved,
 ) -> Result<(Texts, usize), Unfinished> {
-    let (mut chosen, mut budget) = (Chosen::new(sizes(client, rows).await?), AnswerBudget::default());
+    let (mut chosen, mut budget) = (ChosenRows::new(sizes(client, rows).await?), AnswerBudget::default());
     for row in rows {
         budget.choose(&mut chosen, row.id);
     }
@@ -77,8 +78,8 @@ pub(super) async fn read(
     Ok((chosen.texts(client, JsonTable::Annotations).await?, budget.taken()))
 }
 
-/// An annotation as an answer.
-pub(super) async fn shown(
+/// Answers with an annotation.
+pub(super) async fn answer(
     state: &ApiState,
     client: Client,
     row: AnnotationRow,
@@ -91,18 +92,18 @@ pub(super) async fn shown(
     Ok(state.offload.run(bytes, write).await?)
 }
 
-/// The bytes as which the stored result of an annotation prints, as far as it is shown at all. 0 for one that is missing:
-/// the change itself then answers 404.
+/// The printed size of an annotation's stored result in bytes. 0 if it is too large to be shown, or if the annotation
+/// is missing: then the change itself answers 404.
 pub(super) async fn stored_bytes(state: &ApiState, id: i64) -> ApiResult<usize> {
     let client = state.db.client().await?;
     let Some(row) = annotations::get(&client, id).await? else { return Ok(0) };
     let (mut chosen, mut budget) =
-        (Chosen::new(sizes(&client, std::slice::from_ref(&row)).await?), AnswerBudget::default());
+        (ChosenRows::new(sizes(&client, std::slice::from_ref(&row)).await?), AnswerBudget::default());
     budget.choose(&mut chosen, id);
     Ok(budget.taken())
 }
 
-/// The sizes of the results of annotations.
+/// The printed sizes of the results of annotations.
 async fn sizes(client: &Client, rows: &[AnnotationRow]) -> ApiResult<Sizes> {
     Sizes::of(client, JsonTable::Annotations, rows.iter().map(|row| (row.id, row.stored_bytes)).collect()).await
 }

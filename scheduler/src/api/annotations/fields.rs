@@ -1,4 +1,4 @@
-//! What callers write of an annotation, and what of it can be kept.
+//! The fields of an annotation that callers write, and their checks.
 
 use longshore_model::json;
 use serde::{Deserialize, Deserializer};
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::offload::Offload;
 
-/// An annotation to write. What a PATCH leaves out stays.
+/// An annotation to write. A PATCH does not change fields that it leaves out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(super) struct AnnotationFields {
     /// A list of regions.
@@ -20,17 +20,18 @@ pub(super) struct AnnotationFields {
     #[serde(default)]
     pub(super) ground_truth: Option<bool>,
     /// Seconds.
-    #[serde(default, deserialize_with = "sent")]
+    #[serde(default, deserialize_with = "nullable")]
     pub(super) lead_time: Option<Option<f64>>,
-    /// The id of a user of the host.
-    #[serde(default, deserialize_with = "sent")]
+    /// The ID of a user of the host.
+    #[serde(default, deserialize_with = "nullable")]
     pub(super) completed_by: Option<Option<i64>>,
 }
 
-/// Lists and objects within each other, as of items that are imported: readers commonly stop near 128.
+/// The deepest nesting of lists and objects, the same as for imported items. JSON parsers commonly stop near 128.
 const MAX_DEPTH: usize = 100;
 
-/// Bytes of a result as the database prints it, as of items that are imported: the API and exports read this text.
+/// The most bytes of a result as the database prints it, the same as for imported items. The API and exports read this
+/// text.
 const MAX_PRINTED: usize = 32 * 1024 * 1024;
 
 /// Whether lists and objects of a JSON text are nested deeper than this many levels.
@@ -49,8 +50,8 @@ fn is_deeper(json: &str, levels: usize) -> bool {
     })
 }
 
-/// Tells null from not sent.
-fn sent<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+/// Reads a field so that null (`Some(None)`) differs from a missing field (`None`).
+fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -60,17 +61,18 @@ impl AnnotationFields {
         self.result.as_deref().map(RawValue::get)
     }
 
-    /// Checks the regions, and gives the bytes as which they print. Large ones are read off the threads that serve
-    /// requests: some 16 MiB, three times.
+    /// Checks the regions, and returns their printed size in bytes. Large ones are checked on other threads than those
+    /// that serve requests, because up to 16 MiB are read three times.
     ///
     /// # Errors
-    /// They are not a list, or the database or its readers could not hold them.
+    /// They are not a list, or the database or its clients could not hold them.
     pub(super) async fn checked(self, offload: &Offload) -> ApiResult<(Self, Option<usize>)> {
         let bytes = self.result().map_or(0, str::len);
         offload.run(bytes, move |_| self.printed_bytes().map(|printed| (self, printed))).await
     }
 
-    /// The bytes as which the regions print; the database holds neither other values than lists nor `\u0000`.
+    /// The printed size of the regions in bytes. Refuses values other than lists, and `\u0000`, which Postgres cannot
+    /// store.
     fn printed_bytes(&self) -> ApiResult<Option<usize>> {
         let Some(text) = self.result() else { return Ok(None) };
         if !text.starts_with('[') {

@@ -1,4 +1,5 @@
-//! Every failure as one JSON body. What only an operator should know is logged once, with the ID that the caller sees.
+//! Writes every failure as the same JSON body. The cause, which only operators should see, is logged once with the ID
+//! of the body.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -13,13 +14,13 @@ use super::{ApiError, FieldErrors};
 /// The body of every error.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorBody {
-    /// Identifies this failure, here and in the log.
+    /// The ID of this failure, also in the log.
     #[schema(value_type = String)]
     id: Uuid,
     status_code: u16,
     /// Longshore's version.
     version: &'static str,
-    /// What happened and what to do, for people.
+    /// What happened and what to do, as text for users.
     detail: String,
     /// Always null.
     exc_info: Option<&'static str>,
@@ -27,7 +28,7 @@ pub(crate) struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, Vec<String>>>)]
     validation_errors: Option<FieldErrors>,
-    /// What happened, for programs: a stable word.
+    /// The stable code of the failure, for programs.
     code: &'static str,
 }
 
@@ -52,7 +53,7 @@ impl IntoResponse for ApiError {
         }
         if let Some(limit) = limit {
             response.headers_mut().insert(header::RETRY_AFTER, limit.retry_after_seconds().into());
-            // The metrics of answers count it.
+            // For the metrics, which count refusals by limit.
             response.extensions_mut().insert(limit);
         }
         response
@@ -68,14 +69,14 @@ impl ApiError {
         }
     }
 
-    /// Logs the cause, which the caller does not see.
+    /// Logs the cause, which the body does not have.
     fn log(&self, id: Uuid) {
         match self {
             Self::Database(error) => {
                 tracing::error!(event = "request_failed", error.id = %id, error = error_chain(error), "request failed in Postgres");
             }
             Self::TimedOut => tracing::error!(event = "request_timed_out", error.id = %id, "request timed out"),
-            // Not a fault in Longshore, and any client could fill the log with it.
+            // Not a bug in Longshore, and any client could fill the log with it.
             Self::SlowBody => tracing::debug!(event = "body_too_slow", error.id = %id, "request body sent too slowly"),
             Self::Internal(error) => {
                 tracing::error!(event = "request_failed", error.id = %id, error = error_chain(error.as_ref()), "request failed");

@@ -1,4 +1,4 @@
-//! Reads the body of a request: bounded in size and time.
+//! Reads the body of a request, with limits on its size and time.
 
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use super::unreadable;
 use crate::api::body_size::MaxBody;
 use crate::api::error::ApiError;
 
-/// How long a body may take to arrive. Memory is reserved for it meanwhile; 16 MiB take as long at 5 Mbit/s.
+/// How long a client may take to send its body, because memory is reserved for it meanwhile. 16 MiB take this long at
+/// 5 Mbit/s.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// The body of a request, as long as its route allows, in one piece.
+/// Reads the whole body of a request, up to the limit of its route.
 pub(super) async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
     let MaxBody(most) = request.extensions().get().copied().unwrap_or(MaxBody::SMALL);
     let mut body = request.into_body();
@@ -37,11 +38,11 @@ pub(super) async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
     timeout(BODY_TIME, reading).await.map_err(|_| ApiError::SlowBody)?
 }
 
-/// How long the rest of a body that is too large is read.
+/// How long the rest of a body that is too large is read and discarded.
 const LINGER_TIME: Duration = Duration::from_secs(5);
 
-/// Reads on for a while, up to `most` bytes, and discards them. Most clients read their answer only after they have sent
-/// everything, and closing the connection earlier would lose the answer.
+/// Reads up to `most` further bytes and discards them. Most clients read the answer only after they have sent the whole
+/// body. If the server closed the socket earlier, they would lose the answer.
 async fn discard(body: &mut Body, most: usize) {
     let mut left = most;
     let reading = async {
@@ -52,7 +53,7 @@ async fn discard(body: &mut Body, most: usize) {
             }
         }
     };
-    // Whatever ended it: the refusal is sent now.
+    // The refusal is sent after this, also if the time is up.
     drop(timeout(LINGER_TIME, reading).await);
 }
 

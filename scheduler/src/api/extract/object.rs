@@ -1,4 +1,4 @@
-//! A body of fields, as a JSON object or as a form.
+//! A body of named fields: a JSON object or a form.
 
 use std::fmt::{self, Formatter};
 
@@ -14,7 +14,7 @@ use super::{Json, unreadable};
 use crate::api::ApiState;
 use crate::api::error::ApiError;
 
-/// A body of fields, as JSON object or as a form.
+/// A body of named fields: a JSON object or a form.
 pub(in crate::api) struct Object(pub(in crate::api) Map<String, Value>);
 
 impl FromRequest<ApiState> for Object {
@@ -37,11 +37,11 @@ impl FromRequest<ApiState> for Object {
     }
 }
 
-/// Fields of one request. A storage has about 40.
+/// The most fields in one request. A storage has about 40.
 const MOST_FIELDS: usize = 256;
 
-/// An object of few fields. Values that are lists or objects come out empty: no field takes one, and a tree of 4 MiB
-/// takes 100 MiB.
+/// An object of at most [`MOST_FIELDS`] fields. Lists and objects in it are read as empty ones: no field takes them,
+/// and 4 MiB of nested JSON would take 100 MiB of memory.
 struct FlatObject(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for FlatObject {
@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for FlatObject {
             type Value = FlatObject;
 
             fn expecting(&self, out: &mut Formatter<'_>) -> fmt::Result {
-                out.write_str("one object of fields")
+                out.write_str("an object of fields")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FlatObject, A::Error> {
@@ -71,7 +71,7 @@ impl<'de> Deserialize<'de> for FlatObject {
     }
 }
 
-/// A value that is not looked into.
+/// A value whose nested content is skipped.
 struct FlatValue(Value);
 
 impl<'de> Deserialize<'de> for FlatValue {

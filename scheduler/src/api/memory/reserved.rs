@@ -1,4 +1,4 @@
-//! Memory that one request holds, and may take more of.
+//! The memory that one request has reserved.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::{KIB, Memory, UNCOUNTED, too_busy, too_many_bytes};
 use crate::api::error::ApiError;
 
-/// Memory that one request holds until this is dropped.
+/// The memory that one request has reserved. Dropping it gives the memory back.
 #[derive(Debug)]
 pub(in crate::api) struct Reserved {
-    // In the order of release: the process before the token, so that a token's next request finds both.
+    // Fields drop in this order: first the process, then the token, so that the token's next request finds both free.
     pub(super) all: Option<OwnedSemaphorePermit>,
     pub(super) share: Option<OwnedSemaphorePermit>,
     pub(super) largest: Option<OwnedSemaphorePermit>,
@@ -22,9 +22,9 @@ pub(in crate::api) struct Reserved {
 /// Why work on an answer ended early.
 #[derive(Debug)]
 pub(in crate::api) enum Unfinished {
-    /// There is no memory for this many bytes now.
+    /// There is no free memory for this many bytes.
     NoMemory { bytes: usize, error: ApiError },
-    /// Anything else.
+    /// Any other failure.
     Failed(ApiError),
 }
 
@@ -49,21 +49,22 @@ impl From<Unfinished> for ApiError {
 }
 
 impl Reserved {
-    /// Bytes that are counted for it.
+    /// The counted bytes.
     pub(in crate::api) fn bytes(&self) -> usize {
         self.all.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) * KIB
     }
 
-    /// Whether all that can be counted of this many bytes is.
+    /// Whether this many bytes are reserved, or a share if they are more than a share.
     pub(in crate::api) fn holds(&self, bytes: usize) -> bool {
         let (_, kib) = self.memory.kib(bytes);
         self.bytes() >= kib as usize * KIB
     }
 
-    /// Makes it at least this many bytes, without a wait: the caller holds what it has read.
+    /// Grows the reservation to at least this many bytes. Does not wait, because the caller holds the rows that it has
+    /// read.
     ///
     /// # Errors
-    /// [`Unfinished::NoMemory`], and it stays as it is.
+    /// [`Unfinished::NoMemory`]; then the reservation does not change.
     pub(in crate::api) fn grow_to(&mut self, bytes: usize) -> Result<(), Unfinished> {
         if bytes <= UNCOUNTED {
             return Ok(());
@@ -88,7 +89,7 @@ impl Reserved {
         Ok(())
     }
 
-    /// Gives back what is more than this many bytes.
+    /// Gives back all but this many bytes.
     pub(in crate::api) fn shrink(&mut self, bytes: usize) {
         let keep = bytes.div_ceil(KIB);
         self.largest = None;

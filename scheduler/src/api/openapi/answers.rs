@@ -1,10 +1,10 @@
-//! Descriptions of the answers that need no words of their own.
+//! Default descriptions of answers.
 
 use serde_json::{Value, json};
 
 use super::walk::for_each_operation;
 
-/// Describes each answer that has no description yet: every answer must have one.
+/// Describes each answer that has no description yet, because the `OpenAPI` standard requires one.
 pub(super) fn describe(document: &mut Value) {
     for_each_operation(document, |_, _, operation| {
         for (status, answer) in operation["responses"].as_object_mut().into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! What the document says beyond what each handler says of itself, in the order in which it is added.
+//! Adds to the document what handlers do not describe themselves.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ pub(super) fn completed(document: &utoipa::openapi::OpenApi) -> serde_json::Resu
     answers::describe(&mut document);
     headers::add(&mut document);
     events::add(&mut document);
-    // After all that looks at path parameters: `{kind}` is one until here.
+    // After the steps that read path parameters: until here `{kind}` is one.
     kinds::expand(&mut document);
     flat::flatten(&mut document);
     examples::add(&mut document)?;

@@ -1,17 +1,17 @@
-//! The events of a sync, whose payload is in the text of a stream, out of reach of ordinary schemas.
+//! The events of a sync. Their payload is in the text of a stream, which ordinary schemas cannot describe.
 
 use serde_json::{Value, json};
 
 use super::walk::{components, for_each_operation, id, reference};
 
-/// What stands in `data`: a sync without its options.
+/// The schema of `data`: a sync without its options.
 const PROGRESS: &str = "SyncProgress";
 const EVENT: &str = "SyncEvent";
 
 /// The operation that answers with the stream.
 const STREAM: &str = "syncs_events";
 
-/// Adds the schemas of the events, and says that the stream carries them.
+/// Adds the schemas of the events, and refers to them in the answer of the stream.
 pub(super) fn add(document: &mut Value) {
     let schemas = components(document, "schemas");
     let Some(mut progress) = schemas.get("SyncBody").cloned() else { return };

@@ -1,4 +1,5 @@
-//! An example for every request body: of the operation or action in `examples.json`, else that of the body's schema.
+//! Adds an example to every request body: from `examples.json` by operation or action, otherwise from the body's
+//! schema.
 
 use serde_json::{Map, Value};
 

@@ -1,10 +1,10 @@
-//! Schemas without `allOf`: generators of clients make one class of an object, and no class of a composition.
+//! Replaces `allOf` in schemas by plain objects, because client generators make classes only of objects.
 
 use serde_json::{Map, Value, json};
 
 use super::walk::components;
 
-/// Writes every composed object as one object. One that is composed of a union stays as it is.
+/// Replaces every composed object by one object. A composition that has a union does not change.
 pub(super) fn flatten(document: &mut Value) {
     let schemas = components(document, "schemas");
     let before = schemas.clone();

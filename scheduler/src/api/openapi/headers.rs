@@ -1,4 +1,4 @@
-//! The headers of requests and answers: one table each says what they mean and where they are used.
+//! The headers of requests and answers. A table for each states their meaning and where they are used.
 
 use serde_json::{Map, Value, json};
 
@@ -27,17 +27,17 @@ const LISTS: &[&str] = &[
 
 #[rustfmt::skip]
 const REQUEST_HEADERS: &[RequestHeader] = &[
-    RequestHeader { name: "Idempotency-Key", operations: SYNCS, example: "nightly-2026-03-01", description: "Two requests with one key for one storage start one sync. Up to 255 bytes of printable ASCII." },
+    RequestHeader { name: "Idempotency-Key", operations: SYNCS, example: "nightly-2026-03-01", description: "Two requests with the same key for one storage start only one sync. Up to 255 bytes of printable ASCII." },
     RequestHeader { name: "Range", operations: OBJECTS, example: "bytes=0-1023", description: "One byte range of the object." },
-    RequestHeader { name: "If-None-Match", operations: OBJECTS, example: "\"d41d8cd9\"", description: "The `ETag` that the caller has. If it is still current, the answer is 304." },
-    RequestHeader { name: "If-Modified-Since", operations: OBJECTS, example: "Sun, 01 Mar 2026 00:00:00 GMT", description: "Used if there is no `If-None-Match`." },
+    RequestHeader { name: "If-None-Match", operations: OBJECTS, example: "\"d41d8cd9\"", description: "The `ETag` of the object that the caller has. If it is still current, the answer is 304." },
+    RequestHeader { name: "If-Modified-Since", operations: OBJECTS, example: "Sun, 01 Mar 2026 00:00:00 GMT", description: "The date of the object that the caller has. Ignored if there is an `If-None-Match`." },
     RequestHeader { name: "If-Range", operations: OBJECTS, example: "\"d41d8cd9\"", description: "The `ETag` or date that `Range` refers to. If it is not current, the whole object is sent." },
 ];
 
 /// A header of an answer.
 struct AnswerHeader {
     name: &'static str,
-    /// The IDs of the operations that send it; empty if refusals name it themselves.
+    /// The IDs of the operations that send it; empty if refusals list it themselves.
     operations: &'static [&'static str],
     statuses: &'static [&'static str],
     description: &'static str,
@@ -49,17 +49,17 @@ const REQUEST_ID: &str = "X-Request-Id";
 
 #[rustfmt::skip]
 const ANSWER_HEADERS: &[AnswerHeader] = &[
-    AnswerHeader { name: REQUEST_ID, operations: &[], statuses: &[], is_number: false, description: "The ID of the request in the log: the one that was sent in a header of this name, or a new one." },
-    AnswerHeader { name: "Retry-After", operations: &[], statuses: &[], is_number: true, description: "Seconds to wait before the next try." },
+    AnswerHeader { name: REQUEST_ID, operations: &[], statuses: &[], is_number: false, description: "The ID of the request in the log: the one that the request sent in this header, or a new one." },
+    AnswerHeader { name: "Retry-After", operations: &[], statuses: &[], is_number: true, description: "How many seconds to wait before the next try." },
     AnswerHeader { name: "WWW-Authenticate", operations: &[], statuses: &[], is_number: false, description: "How to send a token: `Token`." },
     AnswerHeader { name: "X-Longshore-Sync", operations: SYNCS, statuses: &["200"], is_number: true, description: "The ID of the sync, see `/api/syncs/{id}`." },
-    AnswerHeader { name: "Link", operations: LISTS, statuses: &["200"], is_number: false, description: "The URL of the next rows, with `rel=\"next\"`, if the answer does not hold all." },
+    AnswerHeader { name: "Link", operations: LISTS, statuses: &["200"], is_number: false, description: "The URL of the next rows, with `rel=\"next\"`, if the answer does not hold all rows." },
     AnswerHeader { name: "Location", operations: OBJECTS, statuses: &["303"], is_number: false, description: "A presigned URL of the storage." },
     AnswerHeader { name: "Cache-Control", operations: OBJECTS, statuses: &["200", "206", "303", "304"], is_number: false, description: "How long a browser may keep the answer." },
     AnswerHeader { name: "ETag", operations: OBJECTS, statuses: &["200", "206", "304"], is_number: false, description: "The version of the object, if the storage has one." },
-    AnswerHeader { name: "Last-Modified", operations: OBJECTS, statuses: &["200", "206", "304"], is_number: false, description: "When the object was written, if the storage says so." },
-    AnswerHeader { name: "Accept-Ranges", operations: OBJECTS, statuses: &["200", "206"], is_number: false, description: "`bytes`" },
-    AnswerHeader { name: "Content-Range", operations: OBJECTS, statuses: &["206"], is_number: false, description: "Which bytes of how many the answer has; in a refusal, `bytes */` and the size of the object." },
+    AnswerHeader { name: "Last-Modified", operations: OBJECTS, statuses: &["200", "206", "304"], is_number: false, description: "When the object was written, if the storage knows it." },
+    AnswerHeader { name: "Accept-Ranges", operations: OBJECTS, statuses: &["200", "206"], is_number: false, description: "`bytes`: the object can be read in byte ranges." },
+    AnswerHeader { name: "Content-Range", operations: OBJECTS, statuses: &["206"], is_number: false, description: "The first and last byte in the answer, and the size of the object. In a refusal: `bytes */` and the size." },
 ];
 
 /// Adds headers to components, operations and answers.

@@ -1,4 +1,4 @@
-//! One path for each kind of storage.
+//! Makes one path for each storage kind.
 //!
 //! The router has one route for all kinds, `/api/storages/{kind}`. In the document it would be ambiguous beside
 //! `/api/storages/types`, and its bodies would be unions that many generators of clients cannot read.
@@ -11,10 +11,10 @@ use super::walk::{id, reference};
 
 const PARAMETER: &str = "{kind}";
 
-/// Schemas of any kind begin with these words, and those of one kind with the kind before them.
+/// The names of schemas of any kind start with one of these. In names of one kind, the kind comes before it.
 const ANY_KIND: [&str; 2] = ["ImportStorage", "ExportStorage"];
 
-/// Replaces each path of any kind by one of each kind.
+/// Replaces each path with `{kind}` by one path per kind.
 pub(super) fn expand(document: &mut Value) {
     let paths = document["paths"].as_object_mut().map(std::mem::take).unwrap_or_default();
     let mut expanded = Map::new();
@@ -51,7 +51,7 @@ fn of_kind(mut item: Value, kind: StorageKind) -> Value {
     item
 }
 
-/// Makes every reference to a schema of any kind one to the schema of this kind.
+/// Replaces every reference to a schema of any kind by a reference to the schema of this kind.
 fn refer_to_kind(value: &mut Value, kind: StorageKind) {
     if let Some(name) = target(value).filter(|name| ANY_KIND.iter().any(|any| name.starts_with(any))) {
         *value = reference("schemas", &format!("{}{name}", capitalized(kind.as_str())));

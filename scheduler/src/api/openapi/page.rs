@@ -1,4 +1,4 @@
-//! The page that shows the document. It is written once, here: it has no script, and loads nothing.
+//! The page that shows the document. It is made once, has no script and loads nothing.
 
 mod html;
 mod operation;
@@ -17,7 +17,7 @@ use super::walk::METHODS;
 use html::{escaped, prose};
 use style::STYLE;
 
-/// Serves the page. `source` is where the document itself is.
+/// Serves the page. `source` is the path of the document.
 pub(super) fn served<S: Clone + Send + Sync + 'static>(document: &Value, source: &str) -> MethodRouter<S> {
     let page = Bytes::from(written(document, source));
     let headers = [
@@ -29,7 +29,7 @@ pub(super) fn served<S: Clone + Send + Sync + 'static>(document: &Value, source:
     get(async move || (headers, page))
 }
 
-/// Nothing may run or be loaded but the one style sheet in the page, which is known by its hash.
+/// The content security policy: it allows only the style sheet in the page, by its hash.
 fn policy() -> String {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     format!(

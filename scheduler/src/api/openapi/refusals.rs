@@ -1,11 +1,11 @@
-//! The refusals that many operations share: one table says which operation gives which, and why.
+//! The refusals that many operations share. A table states which operations give them, and why.
 
 use serde_json::{Map, Value, json};
 
 use super::walk::{components, for_each_operation, reference};
 use When::{Always, HasBody, HasToken, NamesOneThing, ReadsTask, StreamsObject};
 
-/// The operations that give a refusal.
+/// Which operations give a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
     Always,
@@ -33,21 +33,21 @@ const fn refusal(status: &'static str, name: &'static str, when: When, descripti
     Refusal { status, name, when, description, headers: &[] }
 }
 
-/// Every status that an operation may list on its own is in here as well, so that it is described once.
+/// All refusals. The statuses that operations list themselves are here too, so that each is described once.
 #[rustfmt::skip]
 const REFUSALS: &[Refusal] = &[
     refusal("400", "BadRequest", Always, "The request cannot be read, or a field or a parameter is not valid. `validation_errors` names the fields."),
     Refusal { headers: &["WWW-Authenticate"], ..refusal("401", "Unauthorized", Always, "Missing or unknown token.") },
     refusal("403", "Forbidden", HasToken, "The role or the projects of the token do not allow this, or the address is blocked."),
-    refusal("404", "NotFound", NamesOneThing, "It does not exist, or this token cannot see it."),
+    refusal("404", "NotFound", NamesOneThing, "It does not exist, or this token cannot access it."),
     refusal("408", "RequestTimeout", HasBody, "The body was sent too slowly. Send all of it within 30 seconds."),
     refusal("413", "ContentTooLarge", HasBody, "The body is too large."),
-    refusal("415", "UnsupportedMediaType", HasBody, "The body has another media type than this operation reads."),
+    refusal("415", "UnsupportedMediaType", HasBody, "This operation does not accept the media type of the body."),
     Refusal { headers: &["Content-Range"], ..refusal("416", "RangeNotSatisfiable", StreamsObject, "The requested range is past the end of the object.") },
-    refusal("422", "UnprocessableContent", ReadsTask, "The data of the task is too large to be read. Import it as smaller tasks."),
-    refusal("424", "FailedDependency", StreamsObject, "The storage refuses the object."),
-    Refusal { headers: &["Retry-After"], ..refusal("429", "TooManyRequests", Always, "Too many requests or bytes at once. Try again after the seconds in `Retry-After`.") },
-    refusal("500", "InternalError", Always, "Longshore failed. The log has the cause under the `id` of this answer."),
+    refusal("422", "UnprocessableContent", ReadsTask, "The data of the task is too large to be shown. Import it as smaller tasks."),
+    refusal("424", "FailedDependency", StreamsObject, "The storage refuses access to the object. Check the permissions of its credentials."),
+    Refusal { headers: &["Retry-After"], ..refusal("429", "TooManyRequests", Always, "Too many concurrent requests or too many bytes in progress. Try again after the seconds in `Retry-After`.") },
+    refusal("500", "InternalError", Always, "Longshore failed. Send the `id` of this answer to the operator: the log has the cause under it."),
     refusal("503", "ServiceUnavailable", Always, "The database or the storage does not answer. Try again in a moment."),
 ];
 

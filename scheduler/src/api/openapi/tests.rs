@@ -7,7 +7,7 @@ fn json() -> Value {
 }
 
 #[tokio::test]
-async fn the_document_is_written_once_and_every_answer_shows_that() {
+async fn every_answer_shares_the_bytes_of_one_document() {
     use tower::ServiceExt as _;
 
     let router: Router = served(&document()).unwrap();
@@ -93,7 +93,7 @@ fn every_operation_says_what_it_does_and_every_answer_what_it_means() {
 }
 
 #[test]
-fn headers_stand_where_they_are_read_and_sent() {
+fn headers_are_listed_where_they_are_read_and_sent() {
     let document = json();
     let sync = &document["paths"]["/api/storages/export/gcs/{id}/sync"]["post"];
     let key = serde_json::json!({"$ref": "#/components/parameters/Idempotency-Key"});
@@ -108,7 +108,7 @@ fn headers_stand_where_they_are_read_and_sent() {
 }
 
 #[test]
-fn only_what_needs_no_token_says_so() {
+fn only_the_token_exchange_needs_no_token() {
     let document = json();
     let all = operations(&document);
     let open = all.iter().filter(|(_, operation)| operation["security"].as_array().is_some_and(Vec::is_empty));

@@ -1,10 +1,10 @@
-//! Components that nothing refers to: parts that were merged into others.
+//! Removes components that are not referenced any more, because they were merged into others.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// Removes unused components, and those that only they refer to.
+/// Removes unused components, and those that only unused components refer to.
 pub(super) fn remove(document: &mut Value) {
     loop {
         let mut used = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The ways into the document.
+//! Access to the parts of the document.
 
 use serde_json::{Map, Value, json};
 

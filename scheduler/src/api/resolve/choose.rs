@@ -1,4 +1,4 @@
-//! Which of a project's storages holds the object of a URI, and whether it can presign.
+//! Chooses the storage of a project that holds the object of a URI, and presigns the object.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use longshore_uri::ObjectUri;
 
 use crate::api::error::{ApiError, ApiResult};
 
-/// The storage that holds the object: of those with its bucket the one with the longest prefix that matches the key,
-/// and among equals the one that the task came from.
+/// The storage that holds the object. Of the storages with its bucket, this is the one with the longest prefix of the
+/// key. If several have the same prefix, the storage that the task was imported from comes first.
 ///
-/// A prefix does not restrict which URIs resolve: a storage that reads task files below `tasks/` also gives their
-/// images elsewhere in the bucket. The folder of local files does restrict them.
+/// A prefix does not restrict which URIs resolve: a storage that imports task files below `tasks/` also serves their
+/// images from elsewhere in the bucket. The folder of local files does restrict them.
 pub(super) fn choose<'a>(
     storages: &'a [Candidate],
     uri: &ObjectUri<'_>,
@@ -35,8 +35,8 @@ fn matching(storage: &Candidate, key: &str) -> Option<usize> {
     key.starts_with(&prefix).then_some(prefix.len())
 }
 
-/// A presigned URL of the object, or `None` where it is to be streamed: the user switched `presign` off, or the kind or
-/// the credentials cannot sign.
+/// A presigned URL of the object. `None` if the object must be streamed, because the user switched `presign` off, or
+/// the kind or the credentials cannot sign.
 pub(super) async fn presigned(
     storage: &dyn Storage,
     settings: &StorageSettings,

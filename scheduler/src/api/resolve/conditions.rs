@@ -1,4 +1,4 @@
-//! Conditions of a request: which version of the object the caller has already.
+//! Conditional requests: which version of the object the caller already has.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, header};
 use headers::{ETag, Header, HeaderMapExt, IfModifiedSince, IfNoneMatch, LastModified};
 use longshore_storage::ObjectMeta;
 
-/// Which version of the object the caller has.
+/// The versions of the object that the caller has, by the headers of its request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Conditions {
     if_none_match: Option<IfNoneMatch>,
@@ -14,13 +14,13 @@ pub(super) struct Conditions {
     if_range: Option<Version>,
 }
 
-/// The version that `If-Range` names. Not `headers::IfRange`: that accepts a date after the last change, where RFC 9110
-/// (13.1.5) asks for the same date.
+/// The version that `If-Range` names. Not `headers::IfRange`: that accepts a date after the last change, but RFC 9110
+/// (13.1.5) requires the same date.
 #[derive(Debug, Clone)]
 enum Version {
     Tag(ETag),
     Date(LastModified),
-    /// Neither, so it is not the current one.
+    /// Neither a tag nor a date, so it is never the current version.
     Unreadable,
 }
 
@@ -42,7 +42,7 @@ impl Conditions {
         self.if_none_match.is_some() || self.if_modified_since.is_some() || self.if_range.is_some()
     }
 
-    /// Whether the caller has the current version. A tag decides before a date.
+    /// Whether the caller has the current version. A tag has priority over a date.
     pub(super) fn are_up_to_date(&self, current: &ObjectMeta) -> bool {
         match (&self.if_none_match, &self.if_modified_since) {
             (Some(tags), _) if *tags == IfNoneMatch::any() => true,
@@ -54,11 +54,11 @@ impl Conditions {
         }
     }
 
-    /// Whether a part fits what the caller has; otherwise it needs the whole object.
+    /// Whether a part of the object fits the version that the caller has. Otherwise the caller needs the whole object.
     pub(super) fn allow_part(&self, current: &ObjectMeta) -> bool {
         match &self.if_range {
             None => true,
-            // Equal tags are both strong, because `etag` gives no weak ones.
+            // Equal tags are both strong, because `etag` never returns weak ones.
             Some(Version::Tag(tag)) => etag(current).as_ref() == Some(tag),
             Some(Version::Date(date)) => last_modified(current) == Some(*date),
             Some(Version::Unreadable) => false,
@@ -66,7 +66,7 @@ impl Conditions {
     }
 }
 
-/// `ETag` of an object: its storage's tag as a strong one.
+/// `ETag` of an object: the tag of its storage, as a strong tag.
 pub(super) fn etag(object: &ObjectMeta) -> Option<ETag> {
     object.etag.as_deref().and_then(|tag| format!("\"{tag}\"").parse().ok())
 }

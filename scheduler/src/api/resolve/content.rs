@@ -2,10 +2,10 @@
 
 use axum::http::HeaderValue;
 
-/// The types that storages give to objects whose type they do not know.
+/// The types that storages report for objects of unknown type.
 const UNKNOWN: &[&str] = &["", "application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded"];
 
-/// Types besides images, audio and video that run no scripts.
+/// Types that run no scripts, besides images, audio and video.
 const PASSIVE: &[&str] = &[
     "application/json",
     "application/pdf",
@@ -22,17 +22,18 @@ pub(super) fn of(stored: Option<&str>, key: &str) -> HeaderValue {
     stored.and_then(|stored| HeaderValue::from_str(stored).ok()).unwrap_or_else(|| HeaderValue::from_static(guessed()))
 }
 
-/// Whether this type runs no scripts: a page of a bucket must not run as one of this site.
+/// Whether browsers run no scripts in this type. A page in a bucket must not run with the rights of this site.
 pub(super) fn is_passive(content_type: &HeaderValue) -> bool {
     let essence = essence(content_type.to_str().unwrap_or_default());
     let is_media = ["image/", "audio/", "video/"].iter().any(|kind| essence.starts_with(kind));
     (is_media && !essence.ends_with("xml")) || PASSIVE.contains(&essence.as_str())
 }
 
-/// Whether this is `type/subtype`, perhaps with parameters like `; charset=utf-8`, and nothing more.
+/// Whether this is only `type/subtype`, with or without parameters such as `; charset=utf-8`.
 ///
-/// Everyone who may write to a bucket chooses its types. A browser reads a list such as `image/png, text/html` in
-/// another way than this module, and quotes and angle brackets could break out of a page that embeds the object.
+/// Anyone who can write to a bucket chooses the types of its objects. Browsers read a list such as `image/png,
+/// text/html` in another way than this module, and quotes and angle brackets could break out of a page that embeds the
+/// object.
 fn is_single(content_type: &str) -> bool {
     let is_pair = |text: &str, mid| text.trim().split_once(mid).is_some_and(|(a, b)| is_token(a) && is_token(b));
     let mut parts = content_type.split(';');

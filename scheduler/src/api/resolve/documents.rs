@@ -1,4 +1,4 @@
-//! Whole documents: every URI of a task resolved at once.
+//! The route that resolves all URIs of a document in one request.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,47 +28,47 @@ use crate::api::error::{ApiError, ApiResult, ErrorBody};
 use crate::api::extract::Json;
 use crate::api::offload::Stop;
 
-/// Bytes of the largest object that is inlined in a document. As base64 it is a third more.
+/// The most bytes of an object that is inlined in a document. Base64 makes it a third larger.
 const LARGEST_INLINED: u64 = 1024 * 1024;
 
-/// Bytes of all objects that are inlined in one document.
+/// The most bytes of all objects that are inlined in one document.
 const MOST_INLINED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bytes that replace URIs in one answer: a document may name one object a million times. All inlined objects fit
-/// once, as base64.
+/// The most bytes that replace URIs in one answer, because a document may name one object a million times. It is enough
+/// for all inlined objects once, in base64.
 const MOST_REPLACED_BYTES: usize = 32 * 1024 * 1024;
 
-/// Objects of a document that are candidates for inlining.
+/// The most objects of a document that may be inlined.
 const MOST_INLINED: usize = 100;
 
-/// Objects that are read at the same time for one request.
+/// Concurrent reads of objects for one request.
 const READS: usize = 8;
 
-/// How long one object may take. A small one takes well under a second, and a page waits for all of them.
+/// Time limit for reading one object. A small one takes well under a second, and a page waits for all of them.
 const READ_TIME: Duration = Duration::from_secs(10);
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        // It changes nothing. The document is in the body because of its length.
+        // Role `read`, because it changes nothing. It is a POST because documents are too long for a query.
         .route(Policy::from(Role::Read).with_large_body(), routes!(resolve_document))
 }
 
-/// What URIs become.
+/// What replaces URIs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
     /// A presigned URL where the storage's `presign` is on, otherwise a link to `/tasks/{id}/resolve`.
     #[default]
     Presign,
-    /// A `data:` URL with the object itself, for up to 100 objects of 1 MiB each and 16 MiB together.
-    /// Other objects as with `presign`.
+    /// A `data:` URL with the content of the object, for up to 100 objects of at most 1 MiB each and 16 MiB together.
+    /// For other objects, the same as `presign`.
     Base64,
 }
 
-/// The document of a task, and what its URIs become.
+/// A document of a task, and what replaces its URIs.
 #[derive(Debug, Deserialize, ToSchema)]
 struct ResolveRequest {
-    /// The task that holds the URIs: others in the document stay as they are.
+    /// The task that holds the URIs. Other URIs in the document do not change.
     task: i64,
     /// Any JSON, such as the task with its annotations; the task's own data by default.
     #[serde(default)]
@@ -86,9 +86,9 @@ struct ResolvedDocument {
     document: Box<RawValue>,
     /// Distinct URIs that were replaced.
     resolved: usize,
-    /// How many of those by `data:` URLs.
+    /// How many of them were replaced by `data:` URLs.
     inlined: usize,
-    /// Those that were not replaced.
+    /// The URIs that were not replaced.
     left: Vec<UnresolvedUri>,
 }
 
@@ -96,22 +96,22 @@ struct ResolvedDocument {
 #[derive(Debug, Serialize, ToSchema)]
 struct UnresolvedUri {
     uri: String,
-    /// Why: `uri_not_held`, `no_storage`, or what the storage said.
+    /// Why: `uri_not_held`, `no_storage`, or the code of the storage's error.
     code: &'static str,
 }
 
-/// The text that replaces a URI, or the code that says why there is none.
-type Replacement = Result<(String, Form), &'static str>;
+/// The text that replaces a URI, or the code of the reason why there is none.
+type Replacement = Result<(String, ReplacementForm), &'static str>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum ReplacementForm {
     Url,
     Inlined { bytes: usize },
 }
 
-/// Resolves all URIs of a document, at any depth and also within HTML.
+/// Resolves all URIs in a document, at any depth and also in HTML.
 ///
-/// Only URIs are resolved that the task holds and whose bucket a storage of its project imports from.
+/// A URI is resolved only if the task holds it and an import storage of the task's project has its bucket.
 #[utoipa::path(
     post, path = "/api/resolve", operation_id = "resolve_document", tag = "resolve", request_body = ResolveRequest,
     responses((status = 200, body = ResolvedDocument), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
@@ -130,13 +130,13 @@ async fn resolve_document(
     let own_key = task.storage_key.clone();
     let sent = request.document.map(|document| Arc::new(String::from(Box::<str>::from(document))));
     let document_bytes = sent.as_ref().map_or(data_bytes, |sent| sent.len());
-    // Before there is memory for an answer: a document with too many URIs gets none.
+    // Before memory is reserved, so that a document with too many URIs is refused first.
     let asked = match &sent {
         Some(sent) => Some(uris_of(&state, sent, own_key.clone()).await?),
         None => None,
     };
     let replaced = if request.mode == Mode::Base64 { usize::MAX } else { document_bytes.saturating_mul(8) };
-    // Data as Postgres sent it and as text; the document, rewritten and as the answer.
+    // The data as Postgres sent it and as text; the document as sent, rewritten, and in the answer.
     let needed = 3 * data_bytes + 3 * document_bytes + 2 * replaced.min(MOST_REPLACED_BYTES);
     let reserved = state.memory.reserve(&caller.name, needed).await?;
     let data = Arc::new(data_of(&state, &mut task).await?);
@@ -161,7 +161,7 @@ async fn resolve_document(
     });
     let mut each = stream::iter(each).buffered(READS);
     while let Some((uri, mut result)) = each.next().await {
-        if let Ok((_, Form::Inlined { bytes })) = result {
+        if let Ok((_, ReplacementForm::Inlined { bytes })) = result {
             spent += bytes;
             if spent > MOST_INLINED_BYTES {
                 result = resolver.resolve(&uri, false).await;
@@ -197,7 +197,9 @@ fn answer(
     };
     let document = longshore_uri::rewrite(document, own_key, text).into_owned();
     if budget.is_spent() {
-        let detail = format!("The URIs' replacements would take more than {MOST_REPLACED_BYTES} bytes.");
+        let detail = format!(
+            "The texts that replace the URIs have more than {MOST_REPLACED_BYTES} bytes. Send a smaller document."
+        );
         return Err(ApiError::unreadable("too_many_uris", detail));
     }
     let forms = replacements.values().filter_map(|result| result.as_ref().ok().map(|(_, form)| form));
@@ -208,7 +210,7 @@ fn answer(
         task,
         document: RawValue::from_string(document).map_err(ApiError::internal)?,
         resolved: forms.clone().count(),
-        inlined: forms.filter(|form| **form != Form::Url).count(),
+        inlined: forms.filter(|form| **form != ReplacementForm::Url).count(),
         left: left.collect(),
     })
 }
@@ -236,7 +238,7 @@ impl UriResolver<'_> {
                         let content_type = content::of(object.content_type.as_deref(), &key);
                         let content_type = content_type.to_str().unwrap_or("application/octet-stream");
                         let url = format!("data:{content_type};base64,{}", STANDARD.encode(&object.bytes));
-                        return Ok((url, Form::Inlined { bytes: object.bytes.len() }));
+                        return Ok((url, ReplacementForm::Inlined { bytes: object.bytes.len() }));
                     }
                     Err(error) if error.reason == FailureReason::TooLarge => {}
                     Err(error) => return Err(ApiError::Storage(error)),
@@ -246,7 +248,7 @@ impl UriResolver<'_> {
                 Some(url) => url.expose().to_owned(),
                 None => make_link(self.state, self.task.project_id, self.task.id, uri)?,
             };
-            Ok((url, Form::Url))
+            Ok((url, ReplacementForm::Url))
         };
         resolved.await.map_err(|error: ApiError| error.code())
     }
@@ -258,7 +260,7 @@ mod tests {
 
     /// One object that is named this many times.
     fn answered(times: usize) -> ApiResult<ResolvedDocument> {
-        let replacement = Ok(("x".repeat(1024 * 1024), Form::Inlined { bytes: 0 }));
+        let replacement = Ok(("x".repeat(1024 * 1024), ReplacementForm::Inlined { bytes: 0 }));
         let document = serde_json::to_string(&vec!["s3://b/1"; times]).unwrap();
         answer(1, &document, None, &BTreeMap::from([("s3://b/1".to_owned(), replacement)]), &Stop::default())
     }

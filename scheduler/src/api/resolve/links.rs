@@ -1,4 +1,4 @@
-//! Replaces the URIs of tasks in lists by resolve links.
+//! Replaces URIs in the data of tasks by resolve links.
 
 use std::borrow::Cow;
 
@@ -12,13 +12,13 @@ use crate::api::access::make_link;
 use crate::api::error::ApiResult;
 use crate::api::offload::Stop;
 
-/// Bytes of links in one answer: some 40,000. A link is about seven times as long as its URI, so tasks that hold
-/// only URIs would make a much larger answer. URIs beyond it stay as they are.
+/// The most bytes of links in one answer: about 40,000 links. A link is about seven times as long as its URI, so tasks
+/// that hold only URIs would make a much larger answer. Further URIs do not change.
 pub(in crate::api) const MOST_LINK_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes that may still replace URIs in one answer.
 pub(super) struct ReplacementBudget {
-    /// `None` once a text did not fit: then no other one does.
+    /// `None` after the first text that did not fit. Then no other one fits.
     left: Option<usize>,
 }
 
@@ -27,7 +27,7 @@ impl ReplacementBudget {
         Self { left: Some(bytes) }
     }
 
-    /// Spends the bytes of this text; whether it fits.
+    /// Spends the bytes of this text. Returns whether it fits.
     pub(super) fn take(&mut self, text: &str) -> bool {
         self.left = self.left.and_then(|left| left.checked_sub(text.len()));
         !self.is_spent()
@@ -38,10 +38,9 @@ impl ReplacementBudget {
     }
 }
 
-/// Puts links in place of the URIs of tasks, as far as the project's storages have their buckets and the
-/// answer has room for them.
+/// Replaces URIs in tasks by links, if a storage of the project has their bucket and the links fit into the answer.
 ///
-/// No storage is asked for anything: that happens when a link is followed.
+/// It makes no request to a storage. That happens when a browser loads the link.
 pub(in crate::api) struct Links {
     state: ApiState,
     project: i64,
@@ -56,8 +55,7 @@ impl Links {
         Ok(Self { state: state.clone(), project, storages, budget: ReplacementBudget::new(MOST_LINK_BYTES) })
     }
 
-    /// The data of a task with links, or `None` if it has no URI that leads to a storage. After `stop`, URIs stay as
-    /// they are.
+    /// The data of a task with links; `None` if no URI in it has a storage. After `stop`, further URIs do not change.
     pub(in crate::api) fn link(
         &mut self,
         task: i64,

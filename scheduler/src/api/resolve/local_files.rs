@@ -1,4 +1,4 @@
-//! Local files by their path below the operator's folder, as the host links to them.
+//! The route of local files, by their path below the operator's folder, as in Label Studio.
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -13,14 +13,14 @@ use crate::api::ApiState;
 use crate::api::access::{Caller, Role, Routes};
 use crate::api::error::{ApiError, ApiResult, ErrorBody};
 
-const NOT_SERVED: &str = "Local files are not served: the operator has to set LOCAL_FILES_SERVING_ENABLED to true and \
+const NOT_SERVED: &str = "Local files are not served. Ask the operator to set LOCAL_FILES_SERVING_ENABLED to true and \
     LOCAL_FILES_DOCUMENT_ROOT to a folder.";
 
 pub(super) fn routes() -> Routes {
     Routes::default().route(Role::Read, routes!(local_file))
 }
 
-/// Gives a local file, whole or in parts, from a folder that is connected to a project of the caller.
+/// Streams a local file, whole or in part, from a folder that is a storage of one of the caller's projects.
 #[utoipa::path(
     get, path = "/data/local-files", operation_id = "local_files_get", tag = "resolve",
     params(("d" = Option<String>, Query, description = "The path below the operator's folder.")),
@@ -41,7 +41,7 @@ async fn local_file(
     }
     let link = format!("/data/local-files?{}", query.unwrap_or_default());
     let uri = ObjectUri::parse(&link)
-        .ok_or_else(|| ApiError::unreadable("missing_path", "Query parameter `d` has to be a file's path."))?;
+        .ok_or_else(|| ApiError::unreadable("missing_path", "Query parameter `d` must be the path of a file."))?;
     let not_found = || ApiError::not_found("connected file with this path");
     // The storage would follow such a path; a connected folder never needs one.
     if uri.key.split('/').any(|part| matches!(part, "." | "..")) {
@@ -54,7 +54,7 @@ async fn local_file(
     let folder = choose(&folders, &uri, &key, None).ok_or_else(not_found)?;
     let storage = state.open_storages.get(&state, folder)?;
     match proxy::serve(&storage, folder.id, &key, &request).await {
-        // To the caller, a folder and a link that leads out of the root are missing too.
+        // A folder, and a symlink to outside of the root, count as missing too.
         Err(ApiError::Storage(StorageError {
             kind: ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid,
             ..

@@ -1,8 +1,8 @@
 //! Resolving: from a URI in task data to the bytes of its object, for browsers.
 //!
-//! Where the storage can presign, the answer redirects to a presigned URL; otherwise the object is streamed through the
-//! scheduler. Only URIs that the task holds are resolved, and only by storages connected to its project. A browser that
-//! cannot send a token brings a resolve link instead, see `access`.
+//! If the storage can presign, the answer redirects to a presigned URL; otherwise the scheduler streams the object.
+//! Only URIs that the task holds are resolved, and only with storages of its project. A browser that cannot send a
+//! token uses a resolve link, see `access`.
 
 mod choose;
 mod conditions;
@@ -47,7 +47,7 @@ pub(super) fn routes() -> Routes {
         .merge(documents::routes())
 }
 
-/// Which object.
+/// Selects an object.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ResolveQuery {
@@ -55,11 +55,11 @@ struct ResolveQuery {
     fileuri: Option<String>,
 }
 
-/// Gives an object that a task names: 303 to a presigned URL, or the object itself.
+/// Answers with an object that a task names: with a redirect to a presigned URL, or with the object itself.
 ///
-/// The storage's `presign` decides which. The object itself is streamed, in parts if `Range` asks for one, and also
-/// answers `HEAD`. A client that cannot send a token uses the links that `/api/tasks` and `/api/resolve` give: they
-/// carry `project`, `expires` and `signature`.
+/// The storage's `presign` decides which. The object itself is streamed, in part if `Range` asks for it; `HEAD` works
+/// too. A client that cannot send a token uses the links of `/api/tasks` and `/api/resolve`, which have `project`,
+/// `expires` and `signature`.
 #[utoipa::path(
     get, path = "/tasks/{id}/resolve", operation_id = "tasks_resolve", tag = "resolve",
     security(("token" = []), ("bearer" = []), ("api_key" = []), ("link" = [])),
@@ -88,7 +88,7 @@ async fn task_resolve(
     get, path = "/tasks/{id}/presign", operation_id = "tasks_presign", tag = "resolve",
     security(("token" = []), ("bearer" = []), ("api_key" = []), ("link" = [])),
     params(("id" = i64, Path), LinkQuery),
-    responses((status = 200, description = "As of `/tasks/{id}/resolve`."), (status = 404, body = ErrorBody))
+    responses((status = 200, description = "The same as for `/tasks/{id}/resolve`."), (status = 404, body = ErrorBody))
 )]
 async fn task_presign(
     State(state): State<ApiState>,
@@ -101,14 +101,14 @@ async fn task_presign(
     resolve(&state, &scope, &uri, request).await
 }
 
-/// Gives an object that a storage of the project has made a task of, as `/tasks/{id}/resolve` does.
+/// Answers with an object that was imported into the project, as `/tasks/{id}/resolve` does.
 ///
-/// The ledger is asked for the object's key, and its task has to hold the URI: objects that tasks only
-/// mention are resolved by their task.
+/// The ledger must have the object's key, and the task of the object must hold the URI. For objects that tasks only
+/// mention, use `/tasks/{id}/resolve`.
 #[utoipa::path(
     get, path = "/projects/{id}/resolve", operation_id = "projects_resolve", tag = "resolve",
     params(("id" = i64, Path), ResolveQuery),
-    responses((status = 200, description = "As of `/tasks/{id}/resolve`."), (status = 404, body = ErrorBody))
+    responses((status = 200, description = "The same as for `/tasks/{id}/resolve`."), (status = 404, body = ErrorBody))
 )]
 async fn project_resolve(
     State(state): State<ApiState>,
@@ -124,7 +124,7 @@ async fn project_resolve(
 #[utoipa::path(
     get, path = "/projects/{id}/presign", operation_id = "projects_presign", tag = "resolve",
     params(("id" = i64, Path), ResolveQuery),
-    responses((status = 200, description = "As of `/tasks/{id}/resolve`."), (status = 404, body = ErrorBody))
+    responses((status = 200, description = "The same as for `/tasks/{id}/resolve`."), (status = 404, body = ErrorBody))
 )]
 async fn project_presign(
     State(state): State<ApiState>,
@@ -136,7 +136,7 @@ async fn project_presign(
     resolve(&state, &Scope::Project { id, caller }, &read_fileuri(query.fileuri)?, request).await
 }
 
-/// What the four routes do: finds the task that holds the URI within the scope, and answers with the object.
+/// The work of the four routes: finds the task in the scope that holds the URI, and answers with the object.
 async fn resolve(state: &ApiState, scope: &Scope, uri: &str, request: ObjectRequest) -> ApiResult<Response> {
     let parsed = ObjectUri::parse(uri).ok_or_else(invalid_fileuri)?;
     let (task, storages) = scope.holder(state, uri, &parsed).await?;
@@ -158,7 +158,7 @@ async fn answer(
         return proxy::serve(&storage, chosen.id, &key, &request).await;
     };
     let ttl = choose::ttl(&chosen.settings);
-    // The host's header: no cache stores the redirect, although the URL would stay valid for this long.
+    // The same header as Label Studio's. No cache stores the redirect, although the URL is valid for this long.
     let caching = format!("no-store, max-age={}", ttl.as_secs());
     let headers = [(header::LOCATION, url.expose()), (header::CACHE_CONTROL, caching.as_str())];
     Ok((StatusCode::SEE_OTHER, headers).into_response())
@@ -173,7 +173,7 @@ fn read_fileuri(fileuri: Option<String>) -> ApiResult<String> {
 fn invalid_fileuri() -> ApiError {
     ApiError::unreadable(
         "invalid_fileuri",
-        "`fileuri` has to be a URI such as `s3://bucket/key` or `/data/local-files/?d=path`, in base64.",
+        "`fileuri` must be a URI such as `s3://bucket/key` or `/data/local-files/?d=path`, in base64.",
     )
 }
 

@@ -1,4 +1,4 @@
-//! What the operator decides about resolving.
+//! The operator's settings for resolving.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -10,22 +10,23 @@ use longshore_model::StorageKind;
 use longshore_uri::ObjectUri;
 use tower_http::cors::{Any, CorsLayer};
 
-/// Everything about resolving that an operator decides.
+/// The operator's settings for resolving.
 #[derive(Debug, Clone)]
 pub struct ResolveOptions {
-    /// What links begin with; empty makes them relative to the site that serves them.
+    /// The start of resolve links. If it is empty, links are relative to the site that serves them.
     pub public_url: String,
-    /// How long a link is good, at least; at most it is twice as long.
+    /// How long a link is valid at least. At most it is valid for twice this time.
     pub link_lifetime: Duration,
-    /// Pages that may read answers.
+    /// The sites whose scripts may read answers (CORS).
     pub allowed_origins: Origins,
-    /// Whether local files are served at all, and below which folder.
+    /// Whether local files are served.
     pub local_files_serving: bool,
+    /// The folder that contains all local files.
     pub local_files_root: PathBuf,
 }
 
 impl ResolveOptions {
-    /// The key under which the storage knows the object.
+    /// The key of the object in its storage.
     pub(super) fn key<'a>(&self, uri: &'a ObjectUri<'_>) -> Cow<'a, str> {
         if uri.may_be_on(StorageKind::Localfiles) {
             return Cow::Owned(self.local_file(&uri.key));
@@ -33,20 +34,20 @@ impl ResolveOptions {
         Cow::Borrowed(&uri.key)
     }
 
-    /// The whole path of a local file.
+    /// The absolute path of a local file.
     pub(super) fn local_file(&self, below_root: &str) -> String {
         format!("{}/{below_root}", self.local_files_root.to_string_lossy().trim_end_matches('/'))
     }
 }
 
-/// Pages, by their origins, whose scripts may read what the API answers.
+/// The origins whose scripts may read answers (CORS).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
     All,
     These(Vec<HeaderValue>),
 }
 
-/// A list of origins that cannot be understood.
+/// An entry in a list of origins that is not an origin.
 #[derive(Debug, thiserror::Error)]
 #[error("\"{0}\" is not an origin such as https://label.example.com, nor * for all")]
 pub struct InvalidOrigin(String);
@@ -54,7 +55,7 @@ pub struct InvalidOrigin(String);
 impl FromStr for Origins {
     type Err = InvalidOrigin;
 
-    /// Reads `https://a.example,http://b:8080`, or `*`; empty is none.
+    /// Parses a list such as `https://a.example,http://b:8080`, or `*`. An empty text allows none.
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         if text.trim() == "*" {
             return Ok(Self::All);
@@ -72,7 +73,7 @@ fn origin(text: &str) -> Result<HeaderValue, InvalidOrigin> {
 }
 
 impl Origins {
-    /// What tells browsers; `None` if no other page may read anything.
+    /// The layer that adds CORS headers; `None` if no origin is allowed.
     pub(crate) fn layer(&self) -> Option<CorsLayer> {
         let layer = CorsLayer::new()
             .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])

@@ -1,4 +1,5 @@
-//! Streams an object through the scheduler: whole or in part, without a time limit, one piece in memory at a time.
+//! Streams an object through the scheduler, whole or in part, without a time limit. Only one chunk is in memory at a
+//! time.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,10 +20,10 @@ use super::content;
 use super::range::{self, RequestedRange};
 use crate::api::error::{ApiError, ApiResult};
 
-/// The host's value: browsers cache an object for an hour and then ask whether it has changed.
+/// The same value as Label Studio's: browsers cache an object for an hour, and then ask whether it has changed.
 const CACHING: HeaderValue = HeaderValue::from_static("private, max-age=3600, must-revalidate");
 
-/// Which part of an object a request asks for, and on which conditions.
+/// The byte range and the conditions of a request for an object.
 #[derive(Debug, Clone)]
 pub(super) struct ObjectRequest {
     is_head: bool,
@@ -49,15 +50,15 @@ impl<S: Send + Sync> FromRequestParts<S> for ObjectRequest {
 
 /// Answers with an object.
 ///
-/// When the caller hangs up, the storage is not read further. When the storage fails, the answer breaks off: its length
-/// was announced, so no client takes a part for the whole.
+/// If the caller hangs up, reading from the storage stops. If the storage fails, the answer ends early: its length was
+/// announced, so clients notice that a part is missing.
 pub(super) async fn serve(
     storage: &Arc<dyn Storage>,
     storage_id: i64,
     key: &str,
     request: &ObjectRequest,
 ) -> ApiResult<Response> {
-    // A HEAD request first where it may save the object, or where the range counts from the end.
+    // Send a HEAD request first if it may show that the object is not needed, or if the range counts from the end.
     let needs_head = request.conditions.any() || matches!(request.range, Some(RequestedRange::Last(_)));
     let current = if needs_head { Some(storage.head(key).await.map_err(ApiError::Storage)?) } else { None };
     let mut requested = request.range;
@@ -84,14 +85,14 @@ pub(super) async fn serve(
         }
         stream => stream.map_err(ApiError::Storage)?,
     };
-    // It changed after the HEAD request: a part of another version fits nothing that the caller has.
+    // If the object changed after the HEAD request, send all of it: a part would belong to another version.
     if current.is_some_and(|current| current.etag != stream.etag) && stream.part.is_some() {
         stream = storage.stream(key, None).await.map_err(ApiError::Storage)?;
     }
     Ok(streamed(stream, storage_id, key))
 }
 
-/// Answers HEAD. Reads one byte, because the answer to that has the content type, which a listing has not.
+/// Answers HEAD. It reads one byte, because only a read returns the content type.
 async fn head(storage: &Arc<dyn Storage>, key: &str) -> ApiResult<Response> {
     let (meta, content_type) = match storage.stream(key, Some(Range { first: 0, last: Some(0) })).await {
         Ok(stream) => (meta_of(&stream, key), stream.content_type),
@@ -109,7 +110,7 @@ async fn head(storage: &Arc<dyn Storage>, key: &str) -> ApiResult<Response> {
 fn streamed(stream: ObjectStream, storage_id: i64, key: &str) -> Response {
     let meta = meta_of(&stream, key);
     let mut headers = described(&meta, stream.content_type.as_deref());
-    // The bytes go out as they are stored, so the client has to know how to unpack them.
+    // The bytes are sent as they are stored, so the client needs their encoding.
     let encoding = stream.content_encoding.as_deref().and_then(|encoding| HeaderValue::try_from(encoding).ok());
     headers.extend(encoding.map(|encoding| (header::CONTENT_ENCODING, encoding)));
     let (status, length) = match stream.part {
@@ -151,7 +152,7 @@ fn described(meta: &ObjectMeta, stored_type: Option<&str>) -> HeaderMap {
     headers
 }
 
-/// The headers by which a browser asks later whether the object has changed.
+/// The headers with which a browser can later ask whether the object has changed.
 fn validators(meta: &ObjectMeta) -> HeaderMap {
     let mut headers = HeaderMap::from_iter([(header::CACHE_CONTROL, CACHING)]);
     if let Some(etag) = etag(meta) {

@@ -1,22 +1,22 @@
 //! The `Range` header of a request.
 //!
-//! Not `headers::Range`: it gives ranges only for an object of known size, and here the first request to the storage
-//! carries the range already.
+//! `headers::Range` needs the size of the object to return a range, but here the range is part of the first request to the
+//! storage, before the size is known.
 
 use longshore_storage::Range;
 
-/// The bytes that a caller asks for.
+/// The bytes that a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestedRange {
     From(Range),
-    /// This many from the end.
+    /// This many bytes at the end.
     Last(u64),
 }
 
-/// No object is this large, and no storage accepts larger numbers.
+/// The largest number that storages accept. No object is this large.
 const FARTHEST: u64 = i64::MAX as u64;
 
-/// Reads a header; `None` unless it is one range of bytes, and then HTTP wants the whole object.
+/// Parses the header. `None` unless it is a single byte range; then HTTP requires the whole object as the answer.
 pub(super) fn read(header: &str) -> Option<RequestedRange> {
     let (unit, range) = header.split_once('=')?;
     let (first, last) = range.trim().split_once('-')?;
@@ -34,7 +34,7 @@ pub(super) fn read(header: &str) -> Option<RequestedRange> {
     }
 }
 
-/// A number of any length, at most [`FARTHEST`].
+/// Parses a number of any length. Larger numbers become [`FARTHEST`].
 fn number(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(FARTHEST).min(FARTHEST))

@@ -1,4 +1,4 @@
-//! In which rows a URI must stand for its object to be served.
+//! Which rows must hold a URI, so that its object is served.
 
 use axum::http::StatusCode;
 use longshore_db::resolve::{self, Candidate, Holder};
@@ -10,7 +10,7 @@ use crate::api::ApiState;
 use crate::api::access::{Access, Caller};
 use crate::api::error::{ApiError, ApiResult};
 
-/// In which rows a URI must stand for its object to be served.
+/// Which rows must hold a URI, so that its object is served.
 pub(super) enum Scope {
     /// This task holds the URI.
     Task { id: i64, caller: Caller },
@@ -21,8 +21,8 @@ pub(super) enum Scope {
 }
 
 impl Scope {
-    /// The scope and the URI of a request for a task. Those of a link are taken from the link itself, so that nothing
-    /// is served that was not signed.
+    /// The scope and the URI of a request for a task. With a link, both come from the link, so that only signed values
+    /// are used.
     pub(super) fn task(access: Access, id: i64, fileuri: Option<String>) -> ApiResult<(Self, String)> {
         match access {
             Access::Token(caller) => Ok((Self::Task { id, caller }, read_fileuri(fileuri)?)),
@@ -30,7 +30,7 @@ impl Scope {
         }
     }
 
-    /// The task that holds the URI, and the storages of its project that fit the URI.
+    /// Finds the task that holds the URI, and the storages of its project that fit the URI.
     ///
     /// # Errors
     /// The caller cannot access the task or the project, or it does not hold the URI.
@@ -59,7 +59,7 @@ impl Scope {
                 (Some(caller), resolve::by_project(&client, *id, parsed, &key).await.map_err(unreadable)?)
             }
         };
-        // A search of large data takes a while and needs no database connection.
+        // The search in large data takes time and needs no database connection.
         drop(client);
         let (mut task, storages) = found.ok_or_else(|| self.not_held())?;
         if let Some(caller) = caller

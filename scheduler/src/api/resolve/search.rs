@@ -1,4 +1,5 @@
-//! Which URIs task data holds. Data is read once there is memory for it, and searched off the threads that serve requests.
+//! Searches URIs in the data of tasks. Memory is reserved before data is read, and other threads than those that serve
+//! requests search it.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -13,14 +14,13 @@ use crate::api::answer::LARGEST_TEXT;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::offload::Stop;
 
-/// URIs of one document. People do not look at tasks with more.
+/// The most different URIs in one document. Tasks with more are not useful to people.
 const MOST_URIS: usize = 10_000;
 
-/// Whether a task's data holds a URI. Large data is read once there is memory for it, and searched off the threads
-/// that serve requests; the search ends at the URI, or when the client hangs up.
+/// Whether a task's data holds a URI. The search ends at the URI, or when the client hangs up.
 pub(super) async fn holds(state: &ApiState, caller: &Caller, task: &mut Holder, uri: &str) -> ApiResult<bool> {
     let bytes = check_size(task)?;
-    // Data as Postgres sent it, and as text.
+    // The data as Postgres sent it, and as text.
     let reserved = state.memory.reserve(&caller.name, if task.data.is_some() { 0 } else { 3 * bytes }).await?;
     let data = data_of(state, task).await?;
     let (own_key, uri) = (task.storage_key.clone(), uri.to_owned());
@@ -40,7 +40,7 @@ pub(super) async fn holds(state: &ApiState, caller: &Caller, task: &mut Holder, 
     state.offload.run(bytes, search).await
 }
 
-/// The bytes of a task's data, if it may be read at all.
+/// The size of a task's data in bytes. Refuses data that is too large to be read.
 pub(super) fn check_size(task: &Holder) -> ApiResult<usize> {
     match task.data_bytes.unwrap_or_default() {
         bytes if bytes > LARGEST_TEXT => Err(ApiError::task_too_large()),
@@ -48,7 +48,7 @@ pub(super) fn check_size(task: &Holder) -> ApiResult<usize> {
     }
 }
 
-/// The data of a task: it came along if it is small, else it is read now.
+/// The data of a task. Small data was read with the task; large data is read now.
 pub(super) async fn data_of(state: &ApiState, task: &mut Holder) -> ApiResult<String> {
     if let Some(data) = task.data.take() {
         return Ok(data);
@@ -58,12 +58,12 @@ pub(super) async fn data_of(state: &ApiState, task: &mut Holder) -> ApiResult<St
     data.ok_or_else(|| ApiError::not_found(format!("task {}", task.id)))
 }
 
-/// Data that Postgres cannot print is no failure of the database.
+/// The answer for data that Postgres cannot print, which is not a failure of the database.
 pub(super) fn unreadable(error: longshore_db::Error) -> ApiError {
     if error.is_unreadable_row() { ApiError::task_too_large() } else { error.into() }
 }
 
-/// The URIs of a document.
+/// The URIs in a document.
 pub(super) async fn uris_of(
     state: &ApiState,
     document: &Arc<String>,
@@ -108,6 +108,6 @@ pub(super) async fn held_of(
 }
 
 fn too_many_uris() -> ApiError {
-    let detail = format!("The document holds more than {MOST_URIS} different URIs.");
+    let detail = format!("The document holds more than {MOST_URIS} different URIs. Send a smaller document.");
     ApiError::unreadable("too_many_uris", detail)
 }

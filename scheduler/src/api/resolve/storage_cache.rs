@@ -1,4 +1,4 @@
-//! Open storages, cached for seconds: one that signs with a private key takes longer to open than to use.
+//! Caches open storages for some seconds: one that signs with a private key takes longer to open than to use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use moka::sync::Cache;
 use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult};
 
-/// How long a storage stays open. Longer would keep secrets in memory that are no longer used; much shorter would show
-/// in the time that a page of images takes.
+/// How long a storage stays open. With a longer time, unused secrets would stay in memory; with a much shorter one,
+/// pages of images would load more slowly.
 const LIFETIME: Duration = Duration::from_secs(30);
 
-/// Storages that are open at once, each a few kilobytes. Fewer would make the pages of more projects than this open
-/// theirs for every image.
+/// Open storages, a few kilobytes each. If more than this many storages are in use, they are opened again for many of
+/// their images.
 const CAPACITY: u64 = 1_000;
 
 /// Open storages by ID.
@@ -26,7 +26,7 @@ pub(in crate::api) struct StorageCache(Cache<i64, OpenStorage>);
 
 #[derive(Clone)]
 struct OpenStorage {
-    /// What it was opened with. A row that differs opens the storage again.
+    /// The settings that it was opened with. If the row has others, the storage is opened again.
     settings: String,
     secrets: Option<SealedSecrets>,
     storage: Arc<dyn Storage>,
@@ -39,7 +39,7 @@ impl Default for StorageCache {
 }
 
 impl StorageCache {
-    /// The storage of a row that was just read.
+    /// The open storage of a row. The row must be current.
     pub(super) fn get(&self, state: &ApiState, row: &Candidate) -> ApiResult<Arc<dyn Storage>> {
         if let Some(open) = self.0.get(&row.id)
             && open.settings == row.settings_text

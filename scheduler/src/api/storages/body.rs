@@ -1,4 +1,4 @@
-//! A storage as an answer: what Longshore knows of it, and the fields that its kind declares. Secrets never come.
+//! The JSON of a storage in answers: what Longshore records, and the fields that its kind declares, without secrets.
 
 use jiff::Timestamp;
 use longshore_db::storages::StorageRow;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::user_fields::UserFields;
 
-/// A storage as an answer, in Label Studio's words.
+/// The JSON of a storage, with Label Studio's field names.
 #[derive(Debug)]
 pub(super) struct StorageBody {
     direction: Direction,
@@ -18,33 +18,33 @@ pub(super) struct StorageBody {
     user: UserFields,
 }
 
-/// What Longshore writes of a storage.
+/// The fields of a storage that Longshore writes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ServerFields {
     id: i64,
     #[serde(rename = "type")]
     kind: StorageKind,
-    /// When the last sync that completed ended.
+    /// End of the last completed sync; null before the first one.
     last_sync: Option<Timestamp>,
-    /// Tasks or objects that the last sync made.
+    /// How many tasks or objects the last sync created; null before the first one.
     last_sync_count: Option<i64>,
-    /// The ID of the last sync, see `/api/syncs`.
+    /// The ID of the last sync, see `/api/syncs`; null before the first one.
     last_sync_job: Option<String>,
     status: SyncStatus,
-    /// What went wrong in the last sync.
+    /// Why the last sync failed; null if it did not.
     traceback: Option<String>,
     /// Times and counts of the last sync.
     #[schema(value_type = Object)]
     meta: Value,
     created_at: Timestamp,
-    /// In answers to PUT and PATCH: `next_sync`. A sync that is queued or running keeps the settings of its start; only
-    /// changed credentials reach it too.
+    /// In answers to PUT and PATCH: `next_sync`. A live sync keeps the settings that it started with, and uses only new
+    /// credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     applies_from: Option<&'static str>,
 }
 
 impl StorageBody {
-    /// The same as the answer to a change.
+    /// The storage as the answer to a change.
     pub(super) fn changed(mut self) -> Self {
         self.server.applies_from = Some("next_sync");
         self

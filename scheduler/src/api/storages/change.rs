@@ -1,7 +1,7 @@
-//! A change of a storage: what a request sends, by the fields that the kind declares, and the storage that it makes.
+//! A change of a storage: the fields that a request sends, and the storage that results from them.
 //!
-//! [`Change::parse`] reads the body once, [`Change::apply`] makes of it and of what is stored the storage to probe and to
-//! write. Everything that is wrong is collected and refused at once.
+//! [`Change::parse`] reads the body. [`Change::apply`] combines it with the stored fields into the storage to probe and
+//! write. All invalid fields are collected and reported in one answer.
 
 use std::collections::BTreeMap;
 
@@ -17,28 +17,28 @@ use super::user_fields::UserFields;
 use super::values::{REQUIRED, read};
 use crate::api::error::{ApiError, ApiResult, FieldErrors, NON_FIELD};
 
-/// Stored settings that are not those of the kind they are stored as; not the caller's fault.
+/// The stored settings do not match the stored kind. This is not the caller's fault.
 const OTHER_KIND: &str = "The stored settings are those of another kind of storage. Create the storage again.";
 
-/// A storage that is not written yet.
+/// A storage that is not stored yet.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) fields: UserFields,
     pub(super) secrets: Secrets,
 }
 
-/// What a change is applied to.
+/// The values that a change starts from.
 #[derive(Debug, Clone)]
 pub(super) enum Base {
     /// The defaults; required fields must be sent.
     Nothing,
-    /// The defaults, with the secrets of what is stored unless others are sent.
+    /// The defaults, and the stored secrets unless the request sends others.
     Secrets(Box<Draft>),
-    /// What is stored: only what is sent changes.
+    /// The stored values. Only the fields that the request sends change.
     Stored(Box<Draft>),
 }
 
-/// The fields of a request. Not printable: some are secrets.
+/// The fields of a request. It has no `Debug`, because some are secrets.
 pub(super) struct Change {
     kind: StorageKind,
     direction: Direction,
@@ -48,7 +48,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Reads the fields of the kind. Fields that users do not write, such as `status`, are ignored.
+    /// Reads the fields of the kind. Ignores fields that users do not write, such as `status`.
     pub(super) fn parse(kind: StorageKind, direction: Direction, sent: &Map<String, Value>) -> Self {
         let mut change =
             Self { kind, direction, values: Map::new(), secrets: BTreeMap::new(), errors: FieldErrors::new() };
@@ -68,27 +68,27 @@ impl Change {
         self.errors.entry(field).or_default().push(message.into());
     }
 
-    /// Whether the request brings this field, right or wrong.
+    /// Whether the request sends this field, valid or not.
     fn sends(&self, field: &Field) -> bool {
         self.values.contains_key(field.name)
             || self.secrets.contains_key(field.name)
             || self.errors.contains_key(field.name)
     }
 
-    /// Whether the request brings a secret.
+    /// Whether the request sends a secret.
     pub(super) fn sends_secrets(&self) -> bool {
         self.kind.data().secret_fields().any(|field| self.sends(field))
     }
 
-    /// Whether the request brings a field that says how the storage is reached.
+    /// Whether the request sends a field of the connection.
     pub(super) fn reconnects(&self) -> bool {
         self.kind.data().connection_fields().any(|field| self.sends(field))
     }
 
-    /// The storage that the change makes of its base.
+    /// Applies the change to its base, and returns the resulting storage.
     ///
     /// # Errors
-    /// Names every field that is missing or wrong.
+    /// Names every field that is missing or invalid.
     pub(super) fn apply(mut self, base: Base) -> ApiResult<Draft> {
         let blank = || UserFields::blank(self.kind, self.direction);
         let (is_whole, stored, fields) = match base {
@@ -128,7 +128,8 @@ impl Change {
         }
     }
 
-    /// Stored secrets that their server could use elsewhere go to no other server than the one they were entered for.
+    /// Refuses a new address unless the request sends the secrets again: stored secrets must not be sent to another
+    /// server than the one for which the user entered them.
     fn refuse_stored_secrets_elsewhere(&mut self, stored: &Draft, fields: &UserFields) {
         let has_moved = stored.fields.settings.connection.address() != fields.settings.connection.address();
         if !has_moved || stored.secrets == Secrets::none(self.kind) {

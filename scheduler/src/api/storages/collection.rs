@@ -1,4 +1,4 @@
-//! What the storage routes do, the same for every kind and both directions.
+//! The work of the storage routes. It is the same for every kind and both directions.
 
 use axum::http::{HeaderMap, HeaderName};
 use longshore_db::lifecycle::{self, SyncRequest};
@@ -20,29 +20,29 @@ use crate::api::access::Caller;
 use crate::api::answer::Answer;
 use crate::api::error::{ApiError, ApiResult};
 
-/// `validate` and `files` only.
+/// A field of `validate` and `files` only.
 pub(super) const STORED_ID: Field = Field::integer(
     "id",
     1,
     i64::MAX,
-    "For `validate` and `files`: the storage whose secrets are used where none are sent",
+    "For `validate` and `files`: the ID of a storage whose stored secrets are used where none are sent",
 );
 
-/// `files` only.
+/// A field of `files` only.
 pub(super) const LIMIT: Field =
     Field::integer("limit", 1, 10_000, "For `files`: how many keys to show; 100 by default");
 
-/// Keys that a preview shows unless the caller says otherwise; Label Studio's number.
+/// Keys in a preview by default, the same as in Label Studio.
 const PREVIEW_LIMIT: i64 = 100;
 
-/// Memory for a key of a preview, as it was listed and as it is written. Keys of object storages have at most 1,024 bytes;
-/// most have a tenth of that.
+/// Memory of a key in a preview, in bytes: as it was listed, and in the answer. Keys of object storages have at most
+/// 1,024 bytes; most have a tenth of that.
 const PREVIEW_KEY_BYTES: usize = 2048;
 
 /// The header that names the sync of a request.
 pub(super) const SYNC_ID: HeaderName = HeaderName::from_static("x-longshore-sync");
 
-/// A kind and a direction: what a path says before its ID.
+/// All storages of one kind and direction; the part of a path before the ID.
 #[derive(Clone, Copy)]
 pub(super) struct Collection {
     kind: StorageKind,
@@ -50,10 +50,10 @@ pub(super) struct Collection {
 }
 
 impl Collection {
-    /// The storages of the kind that a path names.
+    /// The collection that a path names.
     ///
     /// # Errors
-    /// There is no such kind, so there is no such route.
+    /// The kind is unknown, so there is no such route.
     pub(super) fn new(kind: &str, direction: Direction) -> ApiResult<Self> {
         let kind = kind.parse().map_err(|_| ApiError::no_route())?;
         Ok(Self { kind, direction })
@@ -104,10 +104,11 @@ impl Collection {
         Ok(self.find(&client, caller, id).await?.into())
     }
 
-    /// Changes a storage: over what is stored, or (`is_whole`) over the defaults.
+    /// Changes a storage. Fields that are not sent keep their values, or get their defaults if `is_whole`.
     ///
     /// # Errors
-    /// A field is missing or wrong, the storage cannot be reached so, or another request changed it in the meantime.
+    /// A field is missing or invalid, the storage cannot be reached with it, or another request changed the storage in
+    /// the meantime.
     pub(super) async fn write(
         self,
         state: &ApiState,
@@ -118,7 +119,7 @@ impl Collection {
     ) -> ApiResult<StorageBody> {
         let change = Change::parse(self.kind, self.direction, &sent);
         let must_probe = is_whole || change.reconnects();
-        // Give the database connection back: the probe may take seconds.
+        // Give the database connection back before the probe, which may take seconds.
         let (version, stored) = {
             let client = state.db.client().await?;
             let row = self.find(&client, caller, id).await?;
@@ -153,13 +154,13 @@ impl Collection {
 
     /// Checks settings without storing them.
     pub(super) async fn validate(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<()> {
-        let draft = self.tried(state, caller, sent).await?;
+        let draft = self.unstored(state, caller, sent).await?;
         connect::probe(state, self.direction, &draft).await
     }
 
-    /// Shows what a sync with these settings would take, without storing them.
+    /// Shows which objects a sync with these settings would import, without storing them.
     pub(super) async fn files(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<Answer> {
-        let draft = self.tried(state, caller, sent).await?;
+        let draft = self.unstored(state, caller, sent).await?;
         let limit = read_integer(&LIMIT, sent.get(LIMIT.name))?.unwrap_or(PREVIEW_LIMIT);
         let limit = usize::try_from(limit).unwrap_or_default();
         let reserved = state.memory.reserve(&caller.name, PREVIEW_KEY_BYTES * limit).await?;
@@ -167,8 +168,8 @@ impl Collection {
         state.offload.run(reserved.bytes(), move |_| Answer::write(&preview, 0, reserved)).await
     }
 
-    /// Settings to try: those sent, with the stored secrets of storage `id` where none are sent.
-    async fn tried(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<Draft> {
+    /// The settings of a request that stores nothing, with the stored secrets of storage `id` where none are sent.
+    async fn unstored(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<Draft> {
         let id = read_integer(&STORED_ID, sent.get(STORED_ID.name).filter(|id| !id.is_null()))?;
         let change = Change::parse(self.kind, self.direction, sent);
         let base = match id {
@@ -184,7 +185,7 @@ impl Collection {
         Ok(draft)
     }
 
-    /// Enqueues a sync and answers at once. Returns the storage and the sync's id.
+    /// Enqueues a sync without waiting for it. Returns the storage and the sync's ID.
     pub(super) async fn sync(
         self,
         state: &ApiState,
@@ -204,7 +205,7 @@ impl Collection {
         };
         let tasks = body.options.as_ref().map_or(0, |options| options.tasks.len());
         if tasks > MAX_EXPORT_TASKS {
-            let message = format!("Name at most {MAX_EXPORT_TASKS} tasks, or none for all.");
+            let message = format!("Send at most {MAX_EXPORT_TASKS} task IDs, or none for all tasks.");
             return Err(ApiError::invalid("options", message));
         }
         let client = state.db.client().await?;
@@ -224,7 +225,7 @@ impl Collection {
         Ok((row.into(), enqueued.sync_id))
     }
 
-    /// The settings and secrets of a storage as it is stored.
+    /// The stored settings and secrets of a storage.
     pub(super) async fn stored(
         self,
         state: &ApiState,
@@ -237,7 +238,7 @@ impl Collection {
         Ok((stored.fields.settings, stored.secrets))
     }
 
-    /// The storage, if it is of this collection and the caller's to see.
+    /// The storage, if it is in this collection and the caller can access it.
     async fn find(self, client: &Client, caller: &Caller, id: i64) -> ApiResult<StorageRow> {
         let row = storages::get(client, id).await?;
         let is_here = row.kind == self.kind && row.direction == self.direction;
@@ -252,7 +253,7 @@ impl Collection {
         row: &StorageRow,
         sent: &Map<String, Value>,
     ) -> ApiResult<()> {
-        // Names of fields, never values: some are secrets.
+        // Only names of fields, because some values are secrets.
         let fields: Vec<&String> = sent.keys().collect();
         let entry = audit::Entry {
             project_id: Some(row.project_id),
@@ -268,7 +269,7 @@ fn not_found(id: i64) -> ApiError {
     ApiError::not_found(format!("storage {id}"))
 }
 
-/// Refuses a project that is not there, or not the caller's to see, in the same words.
+/// Refuses a project that is missing or that the caller cannot access, with the same message.
 async fn check_project(state: &ApiState, caller: &Caller, project: i64) -> ApiResult<()> {
     let exists = caller.sees(project) && projects::size(&state.db.client().await?, project).await?.is_some();
     if exists {

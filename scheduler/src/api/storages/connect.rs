@@ -1,4 +1,4 @@
-//! Probes a storage: whether it can be reached, and what a sync would take from it.
+//! Probes storages, and previews what a sync would import.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::change::Draft;
 use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult, NON_FIELD};
 
-/// Makes a storage of its settings and secrets, without asking it anything yet.
+/// Makes a storage of its settings and secrets, without a request to it.
 pub type OpenStorage = dyn Fn(&StorageSettings, &Secrets) -> Result<Arc<dyn Storage>, StorageError> + Send + Sync;
 
 /// Opens storages of the kinds that this build can reach.
@@ -26,22 +26,22 @@ pub(crate) fn open_storage(stores: Stores) -> Arc<OpenStorage> {
     Arc::new(move |settings, secrets| stores.open(settings, secrets))
 }
 
-/// A storage that answers at all does so in well under a second; a person waits for this.
+/// Time limit of a probe. A user waits for it, and a storage that works answers in well under a second.
 const PROBE_TIME: Duration = Duration::from_secs(10);
 
-/// Label Studio's limit for a preview.
+/// Time limit of a preview, the same as in Label Studio.
 const PREVIEW_TIME: Duration = Duration::from_secs(30);
 
-/// Skipped keys that a preview shows: enough to see the rule at work.
+/// Skipped keys in a preview: enough to see how the rule works.
 const MAX_SKIPPED: usize = 100;
 
-/// Keys asked for at once, the most that a listing gives.
+/// Keys per listing request, the most that storages return.
 const PAGE: u16 = 1_000;
 
 /// Checks that a sync in this direction could work.
 ///
 /// # Errors
-/// Says what is wrong and what to do about it.
+/// The probe fails or takes too long. The error has advice for the user.
 pub(super) async fn probe(state: &ApiState, direction: Direction, draft: &Draft) -> ApiResult<()> {
     let probe = match direction {
         Direction::Import => Probe::Read,
@@ -67,14 +67,14 @@ fn failed(kind: StorageKind, error: StorageError) -> ApiError {
     ApiError::Connection { field: kind.data().blamed_field(error.reason).unwrap_or(NON_FIELD), error }
 }
 
-/// What a sync would take from a storage.
+/// The keys that a sync would import or skip.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Preview {
-    /// Keys that a sync takes. A last entry of nulls says that there may be more than the limit.
+    /// Keys that a sync would import. If the last entry has only nulls, there may be more keys than the limit.
     files: Vec<PreviewFile>,
-    /// Keys that a sync skips or quarantines without reading them, with the rule; at most a hundred.
+    /// Keys that a sync would skip, or quarantine without reading them, each with the rule. At most 100.
     skipped: Vec<PreviewSkip>,
-    /// Whether this is all there is.
+    /// Whether all keys were listed.
     complete: bool,
 }
 
@@ -91,7 +91,7 @@ struct PreviewSkip {
     rule: &'static str,
 }
 
-/// Lists as a sync would, up to `limit` keys or half a minute.
+/// Lists keys as a sync would, up to `limit` keys or 30 seconds.
 ///
 /// # Errors
 /// The storage cannot be listed.
@@ -125,7 +125,7 @@ async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> R
         let judging = filter_keys(filter, page.objects, ListedObject::key);
         let Ok(judged) = tokio::time::timeout_at(deadline, judging).await else { return Ok(preview.timed_out()) };
         for (ListedObject { meta: object, fault }, skip) in judged {
-            // The filter first, as in a sync: what it leaves out is not quarantined either.
+            // The filter comes first, as in a sync: keys that it skips are not quarantined.
             match skip.map(Skip::as_str).or(fault.map(ListingFault::detail)) {
                 Some(rule) => preview.skip(object.key, rule),
                 None if preview.files.len() == limit => {
@@ -148,7 +148,7 @@ async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> R
 }
 
 impl Preview {
-    /// What was found until the time was up.
+    /// The keys that were listed within the time limit, and a last entry that states the timeout.
     fn timed_out(mut self) -> Self {
         // Label Studio's words, which its own page shows.
         let key = Some("... storage scan timeout reached ...".to_owned());

@@ -1,4 +1,4 @@
-//! The examination of a stored storage: every step of the way to it, and what to paste where one fails.
+//! The doctor route: runs all checks of a stored storage, and returns text to paste where one fails.
 
 use axum::Extension;
 use axum::extract::State;
@@ -13,16 +13,16 @@ use crate::api::access::Caller;
 use crate::api::error::{ApiError, ApiResult, ErrorBody};
 use crate::api::extract::{Json, OptionalJson, Path};
 
-/// What an examination is told.
+/// The options of an examination.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-pub(super) struct Examine {
-    /// Import only: whose pages fetch signed URLs, such as `https://labels.example.com`. Without it
-    /// CORS is not tried.
+pub(super) struct ExaminationRequest {
+    /// Import only: the site whose pages load presigned URLs, such as `https://labels.example.com`. Without it,
+    /// CORS is not checked.
     #[serde(default)]
     origin: Option<String>,
 }
 
-/// What an examination found.
+/// The results of an examination.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Examination {
     kind: StorageKind,
@@ -32,31 +32,31 @@ pub(super) struct Examination {
     steps: Vec<StepBody>,
 }
 
-/// One step, in the order of the way.
+/// The result of one check, in the order of the checks.
 #[derive(Debug, Serialize, ToSchema)]
 struct StepBody {
     #[schema(example = "list")]
     step: &'static str,
-    outcome: Word,
-    /// What was seen, or why it was skipped.
+    outcome: StepOutcome,
+    /// What the check found, or why it was skipped; null if it failed.
     note: Option<String>,
-    /// What is wrong, for programs: a word that does not change.
+    /// The stable code of the failure, for programs; null if it did not fail.
     code: Option<&'static str>,
-    /// What to do about it.
+    /// What to do; null if it did not fail.
     advice: Option<String>,
-    /// What to paste to fix it.
+    /// Text to paste to fix it.
     snippets: Vec<SnippetBody>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Word {
+enum StepOutcome {
     Ok,
     Failed,
     Skipped,
 }
 
-/// A text to paste, and where it goes.
+/// A text to paste. The title says where.
 #[derive(Debug, Serialize, ToSchema)]
 struct SnippetBody {
     title: &'static str,
@@ -72,9 +72,11 @@ impl From<Snippet> for SnippetBody {
 impl From<Step> for StepBody {
     fn from(step: Step) -> Self {
         let (outcome, note, code, advice, snippets) = match step.outcome {
-            Outcome::Ok { note } => (Word::Ok, Some(note), None, None, Vec::new()),
-            Outcome::Skipped { why } => (Word::Skipped, Some(why.to_owned()), None, None, Vec::new()),
-            Outcome::Failed { code, advice, snippets } => (Word::Failed, None, Some(code), Some(advice), snippets),
+            Outcome::Ok { note } => (StepOutcome::Ok, Some(note), None, None, Vec::new()),
+            Outcome::Skipped { why } => (StepOutcome::Skipped, Some(why.to_owned()), None, None, Vec::new()),
+            Outcome::Failed { code, advice, snippets } => {
+                (StepOutcome::Failed, None, Some(code), Some(advice), snippets)
+            }
         };
         let snippets = snippets.into_iter().map(SnippetBody::from).collect();
         Self { step: step.check.as_str(), outcome, note, code, advice, snippets }
@@ -85,7 +87,7 @@ impl From<Step> for StepBody {
 #[utoipa::path(
     post, path = "/{kind}/{id}/doctor", operation_id = "import_storages_doctor",
     tag = "import storages", params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)),
-    request_body = Option<Examine>,
+    request_body = Option<ExaminationRequest>,
     responses((status = 200, body = Examination), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 pub(super) async fn examine(
@@ -93,24 +95,27 @@ pub(super) async fn examine(
     Extension(direction): Extension<Direction>,
     caller: Caller,
     Path((kind, id)): Path<(String, i64)>,
-    OptionalJson(body): OptionalJson<Examine>,
+    OptionalJson(body): OptionalJson<ExaminationRequest>,
 ) -> ApiResult<Json<Examination>> {
     let origin = body.origin.as_deref().map(plain_origin).transpose()?;
     let (settings, secrets) = Collection::new(&kind, direction)?.stored(&state, &caller, id).await?;
-    // Boxed: the futures of every kind and step are in it.
+    // Boxed because it is large: it contains the futures of every kind and step.
     let steps = Box::pin(state.stores.examine(&settings, &secrets, direction, origin)).await;
     let steps: Vec<StepBody> = steps.into_iter().map(StepBody::from).collect();
-    let ok = steps.iter().all(|step| step.outcome != Word::Failed);
+    let ok = steps.iter().all(|step| step.outcome != StepOutcome::Failed);
     Ok(Json(Examination { kind: settings.kind(), direction, ok, steps }))
 }
 
-/// An origin as browsers send it: scheme, host and port alone.
+/// An origin as browsers send it: only scheme, host and port.
 fn plain_origin(text: &str) -> ApiResult<&str> {
     let origin = text.trim().trim_end_matches('/');
     let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://")).unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     if host.is_empty() || !host.bytes().all(is_plain) {
-        return Err(ApiError::invalid("origin", "An origin is like https://labels.example.com: no path, no user."));
+        return Err(ApiError::invalid(
+            "origin",
+            "Send an origin such as https://labels.example.com, without a path or a user.",
+        ));
     }
     Ok(origin)
 }

@@ -1,7 +1,8 @@
-//! Storages in the document of the API: what [`super::routes`] says of imports, for both directions.
+//! Storages in the document of the API. [`super::routes`] describes imports; this module makes the schemas of both
+//! directions.
 //!
-//! The body of a request is one schema of those of all kinds, and so is an answer. Schemas of kinds are objects with all
-//! of their fields, not compositions, since generators of clients make nothing of an `allOf` over a `oneOf`.
+//! A request or answer of any kind is a union of the schemas of all kinds. The schema of a kind is an object with all
+//! of its fields, not a composition, because client generators cannot handle an `allOf` over a `oneOf`.
 
 use std::borrow::Cow;
 
@@ -13,13 +14,13 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::schema::{Use, kind_schema, schema_name};
 
-/// A storage of any kind, as imports are answered.
+/// An import storage of any kind, in answers.
 pub(super) struct ImportStorage;
 
-/// What creates, replaces, validates or previews an import storage of any kind.
+/// The body that creates, replaces, validates or previews an import storage of any kind.
 pub(super) struct ImportStorageRequest;
 
-/// What changes an import storage of any kind.
+/// The body that changes an import storage of any kind.
 pub(super) struct ImportStorageChange;
 
 macro_rules! union_schemas {
@@ -60,14 +61,14 @@ fn union(direction: Direction, usage: Use) -> RefOr<Schema> {
             let items = kinds.map(|kind| Ref::from_schema_name(name(kind)));
             items.fold(OneOfBuilder::new().discriminator(Some(discriminator)), OneOfBuilder::item).into()
         }
-        // Kinds share fields, so what is sent for one may read as another: the path says which it is.
+        // Not `oneOf`: kinds share fields, so a body may match several schemas. The path states the kind.
         Use::Request | Use::Change => {
             kinds.map(|kind| Ref::from_schema_name(name(kind))).fold(AnyOfBuilder::new(), AnyOfBuilder::item).into()
         }
     }
 }
 
-/// Adds the schemas of all kinds to the document of a direction, and puts its operations into the words of the direction.
+/// Adds the schemas of all kinds to the document of a direction, and changes its operations to that direction.
 pub(super) fn describe(direction: Direction, document: &mut OpenApi) {
     let mut schemas = ComponentsBuilder::from(document.components.take().unwrap_or_default());
     for usage in [Use::Answer, Use::Request, Use::Change] {
@@ -90,7 +91,7 @@ pub(super) fn describe(direction: Direction, document: &mut OpenApi) {
     document.components = Some(components);
 }
 
-/// Turns an operation on imports into the one on exports.
+/// Changes an operation on imports into the same operation on exports.
 fn make_export(operation: &mut Operation) {
     let export = |text: &mut String| *text = text.replace("import", "export");
     operation.operation_id.iter_mut().for_each(export);

@@ -1,4 +1,5 @@
-//! Lists of storages. The host's client knows no pages here, so what does not fit is named by a header.
+//! Lists of storages. Label Studio's client expects no pages here, so header `Link` has the URL of storages that do not
+//! fit.
 
 use longshore_db::Bounded;
 use longshore_db::storages::{self, StorageFilter, StorageRow};
@@ -12,17 +13,18 @@ use crate::api::access::Caller;
 use crate::api::answer::Answer;
 use crate::api::error::ApiResult;
 
-/// What the list of a kind needs.
+/// Selects the storages of a list.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ProjectQuery {
-    /// The project whose storages to list.
+    /// The project whose storages are listed.
     pub(super) project: Option<i64>,
-    /// Only storages with a larger ID: header `Link` of an answer that holds not all has the URL.
+    /// Only storages with a larger ID. If an answer does not hold all storages, its header `Link` has the URL of the
+    /// next ones.
     pub(super) after: Option<i64>,
 }
 
-/// Every storage of one direction that the caller sees, of all kinds.
+/// Lists the storages of all kinds in one direction that the caller can access.
 pub(super) async fn list_all(
     state: &ApiState,
     caller: &Caller,
@@ -38,8 +40,7 @@ pub(super) async fn list_all(
     listed(state, caller, &filter, query, path).await
 }
 
-/// Storages as far as they fit into an answer. The host's client knows no pages here, so what does not fit is named by
-/// a header.
+/// Answers with the storages that fit, and the URL of the next ones in header `Link`.
 pub(super) async fn listed(
     state: &ApiState,
     caller: &Caller,

@@ -1,7 +1,7 @@
-//! Storages: Label Studio's routes for every kind, import and export.
+//! The storage routes of Label Studio, for every kind and both directions.
 //!
-//! The fields of a kind are declared in `longshore_model::kinds`; everything here reads them from there. A request is
-//! read by `values` and `change`, an answer is written by `body`, both are described by `schema` and `document`.
+//! `longshore_model::kinds` declares the fields of each kind. Here, `values` and `change` read requests by them, `body`
+//! writes answers, and `schema` and `document` describe both.
 
 mod body;
 mod change;

@@ -1,7 +1,7 @@
-//! The routes of storages, written once for both directions.
+//! The handlers of the storage routes, for both directions.
 //!
-//! A handler learns its direction from an extension of the router that it is mounted on. The document is written in the
-//! words of imports; [`document::describe`] turns it into that of exports.
+//! A handler gets its direction from an extension of the router that it is mounted on. The document describes
+//! imports; [`document::describe`] changes it for exports.
 
 use axum::Extension;
 use axum::extract::State;
@@ -38,7 +38,7 @@ pub(super) fn routes(direction: Direction) -> Routes {
         .route(Role::Sync, routes!(sync))
         .route(Role::Admin, routes!(doctor::examine));
     let mut routes = match direction {
-        // Label Studio's preview is of imports alone.
+        // Label Studio has a preview of imports only.
         Direction::Import => both.route(Role::Admin, routes!(files)),
         Direction::Export => both,
     };
@@ -46,7 +46,7 @@ pub(super) fn routes(direction: Direction) -> Routes {
     routes.with_extension(direction)
 }
 
-/// A kind, by its word in paths and its name for people.
+/// A kind: its name in paths, and its title for users.
 #[derive(Debug, Serialize, ToSchema)]
 struct KindBody {
     name: StorageKind,
@@ -124,7 +124,7 @@ async fn get(
     Ok(Json(Collection::new(&kind, direction)?.get(&state, &caller, id).await?))
 }
 
-/// Changes the fields that are sent. Secrets that are not sent stay; empty ones are removed.
+/// Changes the fields that are sent. Secrets that are not sent stay; an empty secret is deleted.
 #[utoipa::path(
     patch, path = "/{kind}/{id}", operation_id = "import_storages_update", tag = "import storages",
     params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)), request_body = ImportStorageChange,
@@ -156,7 +156,7 @@ async fn put(
     Ok(Json(Collection::new(&kind, direction)?.write(&state, &caller, id, sent, true).await?))
 }
 
-/// Removes an import storage with its history; tasks and objects stay.
+/// Deletes an import storage and its history. Its tasks and its objects stay.
 #[utoipa::path(
     delete, path = "/{kind}/{id}", operation_id = "import_storages_delete", tag = "import storages",
     params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)),
@@ -172,7 +172,8 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Probes the connection of settings without storing them. With `id`, stored secrets are used where none are sent.
+/// Probes the connection of these settings without storing them. With `id`, the stored secrets of that storage are used
+/// where none are sent.
 #[utoipa::path(
     post, path = "/{kind}/validate", operation_id = "import_storages_validate",
     tag = "import storages", params(("kind" = StorageKind, Path, example = "s3")), request_body = ImportStorageRequest,
@@ -189,7 +190,7 @@ async fn validate(
     Ok(StatusCode::OK)
 }
 
-/// Shows which objects a sync with these settings would take, and which it skips by which rule.
+/// Shows which objects a sync with these settings would import, and which it would skip and why.
 #[utoipa::path(
     post, path = "/{kind}/files", operation_id = "import_storages_files", tag = "import storages",
     params(("kind" = StorageKind, Path, example = "s3")), request_body = ImportStorageRequest,
@@ -205,9 +206,10 @@ async fn files(
     Collection::new(&kind, direction)?.files(&state, &caller, &sent).await
 }
 
-/// Starts a sync and answers at once with the storage; header `X-Longshore-Sync` names the sync.
+/// Enqueues a sync and answers with the storage, without waiting for the sync. Header `X-Longshore-Sync` has the sync's
+/// ID.
 ///
-/// While a sync of the storage is under way, no second one starts.
+/// If a sync of the storage is live, the answer names that one and no second one starts.
 #[utoipa::path(
     post, path = "/{kind}/{id}/sync", operation_id = "import_storages_sync",
     tag = "import storages", params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)),

@@ -1,4 +1,4 @@
-//! The schema of a kind in one direction, made of the fields that the kind declares.
+//! Makes the schema of a kind in one direction from the fields that the kind declares.
 
 use longshore_model::kinds::{Field, MAX_TEXT_BYTES, Value};
 use longshore_model::{Direction, StorageKind};
@@ -10,18 +10,19 @@ use utoipa::openapi::{RefOr, Schema};
 use super::body::ServerFields;
 use super::collection::{LIMIT, STORED_ID};
 
-/// Where a schema stands.
+/// What a schema describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
-    /// An answer: without secrets, with what Longshore writes.
+    /// An answer: without secrets, with the fields that Longshore writes.
     Answer,
-    /// A request that brings a whole storage.
+    /// A request with a whole storage.
     Request,
-    /// A request that changes some fields: none is required.
+    /// A request that changes some fields. None is required.
     Change,
 }
 
-/// The name of a kind's schema, such as `S3ImportStorageRequest`; without a kind, of the schema of all.
+/// The name of a kind's schema, such as `S3ImportStorageRequest`. With an empty kind, the name of the union of all
+/// kinds.
 pub(super) fn schema_name(kind: &str, direction: Direction, usage: Use) -> String {
     let suffix = match usage {
         Use::Answer => "",
@@ -72,10 +73,10 @@ pub(super) fn kind_schema(kind: StorageKind, direction: Direction, usage: Use) -
     object.description(Some(kind.data().about)).into()
 }
 
-/// What Longshore writes of a storage of this kind.
+/// The fields that Longshore writes, for a storage of this kind.
 fn answer(kind: StorageKind) -> ObjectBuilder {
     let RefOr::T(Schema::Object(mut object)) = ServerFields::schema() else { return ObjectBuilder::new() };
-    // All of them are always shown, as null where there is nothing to show; but for what only changes are answered with.
+    // Answers always have all of them, some as null. Only `applies_from` is limited to the answers to changes.
     object.required = object.properties.keys().filter(|name| *name != "applies_from").cloned().collect();
     let this_kind = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([kind.as_str()]));
     ObjectBuilder::from(object).property("type", this_kind)
@@ -93,7 +94,7 @@ fn property(field: &Field, usage: Use) -> ObjectBuilder {
     let nullable = |main: Type| {
         if field.is_required { SchemaType::Type(main) } else { SchemaType::from_iter([main, Type::Null]) }
     };
-    // Answers may show what an earlier release allowed, so limits are those of requests.
+    // Limits apply to requests only: answers may show values that an earlier release accepted.
     let is_request = usage != Use::Answer;
     match field.value {
         Value::Text | Value::Word | Value::Path => {
@@ -107,13 +108,13 @@ fn property(field: &Field, usage: Use) -> ObjectBuilder {
         Value::Secret(_) => {
             object.schema_type(nullable(Type::String)).max_length(Some(MAX_TEXT_BYTES)).write_only(true)
         }
-        // Without its default, which the description says: generators make required fields of those that have one.
+        // The default is only in the description, because generators treat fields with a default as required.
         Value::Bool { .. } => object.schema_type(Type::Boolean),
         Value::BoolOrNull => object.schema_type(nullable(Type::Boolean)),
         Value::Integer { min, max } => {
             let object = object.schema_type(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
             let object = object.minimum(is_request.then_some(min));
-            // The format says it already.
+            // `int64` already states this maximum.
             object.maximum((is_request && max < i64::MAX).then_some(max))
         }
     }

@@ -1,4 +1,4 @@
-//! The secret fields of a storage, between a draft and the sealed column.
+//! Seals and opens the secret fields of a storage.
 
 use longshore_db::storages::{self, StorageRow, seal_name};
 use longshore_db::{Client, SealedSecrets};
@@ -16,10 +16,10 @@ pub(super) fn seal(state: &ApiState, id: i64, secrets: &Secrets) -> ApiResult<Op
     Ok(Some(state.sealer.seal(&seal_name(id), &secrets.write())?))
 }
 
-/// A storage as it is stored, with its secrets opened.
+/// A stored storage, with its secrets opened.
 ///
-/// If no key of this process opens them, a request that sends secrets (`sends_secrets`) starts from none: in this way a
-/// user repairs a storage whose key is lost.
+/// If no key of this process opens the secrets and the request sends new ones (`sends_secrets`), the stored ones are
+/// ignored. In this way a user can repair a storage whose key is lost.
 ///
 /// # Errors
 /// No key of this process opens the secrets.

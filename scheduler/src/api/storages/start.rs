@@ -1,4 +1,4 @@
-//! What a request for a sync says.
+//! The request that starts a sync.
 
 use axum::http::HeaderMap;
 use longshore_model::{ExportMode, ExportOptions};
@@ -8,28 +8,27 @@ use utoipa::ToSchema;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::id_list::IdList;
 
-/// The header that makes two requests for a sync one.
+/// The header with the idempotency key.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Longer keys are a mistake: they are names, and indexed.
+/// Bytes. Keys are names and are indexed, so a longer one is probably a mistake.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
-/// Tasks that one export sync may be limited to. Their IDs are kept with the sync and shown with it: 100,000 take up to
-/// a megabyte.
+/// The most task IDs of one export sync. They are stored and shown with the sync: 100,000 take up to a megabyte.
 pub(super) const MAX_EXPORT_TASKS: usize = 100_000;
 
-/// What a sync may be told.
+/// The options of a new sync.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub(super) struct StartSync {
-    /// Two requests with one key for one storage are one sync, however far apart they come.
+    /// Two requests with the same key for one storage start only one sync, even if days are between them.
     #[serde(default)]
     idempotency_key: Option<String>,
-    /// Export only: which annotations.
+    /// Export only: which annotations to export.
     #[serde(default, deserialize_with = "options")]
     pub(super) options: Option<ExportOptions>,
 }
 
-/// Options with no more tasks than it takes to refuse them.
+/// Reads options. Keeps at most one task ID more than allowed, which is enough to refuse the list.
 fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ExportOptions>, D::Error> {
     #[derive(Deserialize)]
     struct Sent {
@@ -42,7 +41,7 @@ fn options<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ExportOp
     Ok(sent.map(|sent| ExportOptions { mode: sent.mode, tasks: sent.tasks.into_vec() }))
 }
 
-/// The key of a request for a sync, from its header or its body.
+/// The idempotency key of a request, from its header or its body.
 pub(super) fn idempotency_key<'a>(headers: &'a HeaderMap, body: &'a StartSync) -> ApiResult<Option<&'a str>> {
     let header = headers
         .get(IDEMPOTENCY_KEY)

@@ -1,4 +1,4 @@
-//! What users write of a storage, besides its secrets: one JSON object, whose fields each kind declares.
+//! The fields of a storage that users write, without its secrets. Each kind declares its fields.
 
 use longshore_db::storages::StorageRow;
 use longshore_model::{Connection, Direction, StorageKind, StorageSettings};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::api::error::{ApiError, ApiResult};
 
-/// The fields, by their columns; the names in JSON are those of requests and answers.
+/// The fields, named as their columns. Their JSON names are those of requests and answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct UserFields {
     #[serde(rename = "project")]
@@ -20,7 +20,7 @@ pub(super) struct UserFields {
 }
 
 impl UserFields {
-    /// The defaults. There is no project with the ID 0.
+    /// The defaults. The project ID is 0, which no project has.
     pub(super) fn blank(kind: StorageKind, direction: Direction) -> Self {
         Self {
             project_id: 0,
@@ -31,10 +31,10 @@ impl UserFields {
         }
     }
 
-    /// The same fields with these values in place of theirs.
+    /// Replaces the values of some fields.
     ///
     /// # Errors
-    /// A value is not what its field holds.
+    /// A value has the wrong type for its field.
     pub(super) fn with(&self, values: Map<String, Value>) -> ApiResult<Self> {
         let mut fields = self.to_map().map_err(ApiError::internal)?;
         fields.extend(values);

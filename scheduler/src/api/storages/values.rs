@@ -1,6 +1,6 @@
-//! Reads the value of a field in a request, by what the field holds.
+//! Reads the value of a field in a request, by the type of the field.
 //!
-//! Messages are Label Studio's where it has one.
+//! Messages are the same as Label Studio's where it has one.
 
 use longshore_model::kinds::{self, Field, MAX_TEXT_BYTES, Secrecy, plain_path};
 use serde_json::Value;
@@ -11,10 +11,11 @@ pub(super) const REQUIRED: &str = "This field is required.";
 const NOT_NULL: &str = "This field may not be null.";
 const NOT_A_BOOLEAN: &str = "Must be a valid boolean.";
 
-/// The value to store of what was sent. Forms send texts for everything, so texts are read as what they say.
+/// Turns the sent value into the value to store. Forms send all values as text, so text is parsed by the type of the
+/// field.
 ///
 /// # Errors
-/// What is wrong with it, for the caller.
+/// The message for the caller.
 pub(super) fn read(field: &Field, sent: &Value) -> Result<Value, String> {
     match field.value {
         kinds::Value::Text => text(sent).map(nullable),
@@ -39,10 +40,10 @@ pub(super) fn read(field: &Field, sent: &Value) -> Result<Value, String> {
     }
 }
 
-/// A whole number that steers the request and is not stored; `None` if it is not sent.
+/// A whole number that is an option of the request and is not stored; `None` if it is not sent.
 ///
 /// # Errors
-/// The value is no number within the bounds of the field.
+/// The value is not a number within the limits of the field.
 pub(super) fn read_integer(field: &Field, sent: Option<&Value>) -> ApiResult<Option<i64>> {
     let read = sent.map(|sent| read(field, sent)).transpose();
     let value = read.map_err(|message| ApiError::invalid(field.name, message))?;
@@ -53,7 +54,7 @@ fn nullable(text: Option<String>) -> Value {
     text.map_or(Value::Null, Value::String)
 }
 
-/// A text exactly as it was sent.
+/// A text, unchanged.
 fn text(sent: &Value) -> Result<Option<String>, String> {
     match sent {
         Value::Null => Ok(None),
@@ -67,13 +68,13 @@ fn text(sent: &Value) -> Result<Option<String>, String> {
     }
 }
 
-/// A text without the spaces that come along when it is pasted; empty is null.
+/// A text without spaces at its ends, which often come from pasting. An empty text becomes null.
 fn word(field: &Field, sent: &Value) -> Result<Value, String> {
     let word = text(sent)?.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     if word.is_none() && field.is_required { Err(REQUIRED.to_owned()) } else { Ok(nullable(word)) }
 }
 
-/// A boolean, or a word that forms send for one.
+/// A boolean, or a text that forms send for one.
 fn boolean(sent: &Value) -> Result<Value, String> {
     let read = match sent {
         Value::Bool(value) => Some(*value),
@@ -93,7 +94,7 @@ fn boolean_word(text: &str) -> Option<bool> {
     }
 }
 
-/// A whole number within bounds.
+/// A whole number within limits.
 fn integer(sent: &Value, min: i64, max: i64) -> Result<i64, String> {
     let number = match sent {
         Value::Null => return Err(NOT_NULL.to_owned()),

@@ -1,4 +1,4 @@
-//! A sync as an answer and as an event, and how much memory that takes.
+//! The JSON of a sync in answers and events, and the memory that it takes.
 
 use jiff::{SignedDuration, Timestamp};
 use longshore_db::jobs::JobRow;
@@ -13,10 +13,10 @@ use crate::api::answer::{Answer, BYTES_PER_ROW_BYTE};
 use crate::api::error::ApiResult;
 use crate::api::memory::Reserved;
 
-/// Bytes of a sync or a job without what is long in it. Measured: 700 as they are written.
+/// Memory of a sync or a job without its long fields, in bytes. Measured: 700 in the answer.
 const ROW_BYTES: usize = 1024;
 
-/// Bytes of the ID of a task in the options of a sync: 8 as a number, up to 20 as text.
+/// Memory of a task ID in the options of a sync, in bytes: 8 as a number, up to 20 as text.
 const TASK_ID_BYTES: usize = 16;
 
 /// A sync.
@@ -28,40 +28,40 @@ pub(in crate::api) struct SyncBody {
     kind: StorageKind,
     direction: Direction,
     status: SyncStatus,
-    /// What it was told. Left out of events: the tasks of an export take up to a megabyte, every second.
+    /// The options of the request. Left out of events: the task IDs of an export take up to a megabyte, every second.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = ExportOptions, required)]
     options: Option<ExportOptions>,
     requested_by: String,
     idempotency_key: Option<String>,
-    /// Why it failed: a word that does not change.
+    /// Why it failed, as a stable code for programs; null if it did not fail.
     reason: Option<String>,
-    /// Why it failed and what to do, for people.
+    /// Why it failed and what to do, as text for users; null if it did not fail.
     detail: Option<String>,
     created_at: Timestamp,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
-    /// What it did so far, by counter.
+    /// What it has done so far.
     counts: Counts,
-    /// Objects a second since it started.
+    /// Objects per second since it started; null before that.
     rate: Option<f64>,
-    /// The first 1,000, or those after `jobs_after`. Left out of lists.
+    /// The first 1,000 jobs, or those after `jobs_after`. Left out of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     jobs: Option<Vec<JobBody>>,
-    /// If there are more jobs: send it as `jobs_after` for the next ones.
+    /// Present if there are more jobs: send it as `jobs_after` to get the next ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_jobs_after: Option<i64>,
 }
 
-/// One key range of a sync.
+/// One job of a sync, which covers a range of keys or IDs.
 #[derive(Debug, Serialize, ToSchema)]
 struct JobBody {
     id: i64,
     kind: JobKind,
     state: JobState,
-    /// How often a worker has taken it.
+    /// How often a worker has claimed it.
     attempt: i32,
-    /// Failures in a row without progress.
+    /// Failures since its last progress.
     failures: i32,
     reason: Option<String>,
     detail: Option<String>,
@@ -94,19 +94,19 @@ impl SyncBody {
         }
     }
 
-    /// The same for an event, which comes every second.
+    /// The sync as events show it.
     pub(in crate::api) fn without_options(self) -> Self {
         Self { options: None, ..self }
     }
 
-    /// Bytes of its values, as a list counts them.
+    /// The size of its values in bytes, counted as lists count theirs.
     fn bytes(&self) -> usize {
         let tasks = self.options.as_ref().map_or(0, |options| options.tasks.len());
         let details = self.jobs.iter().flatten().map(|job| ROW_BYTES + job.detail.as_ref().map_or(0, String::len));
         ROW_BYTES + TASK_ID_BYTES * tasks + self.detail.as_ref().map_or(0, String::len) + details.sum::<usize>()
     }
 
-    /// Bytes of memory that it takes until its answer is written.
+    /// The memory that it takes until its answer is written, in bytes.
     pub(super) fn memory(&self) -> usize {
         BYTES_PER_ROW_BYTE * self.bytes()
     }
@@ -132,9 +132,9 @@ impl JobBody {
     }
 }
 
-/// Objects a second, once there is time to divide by.
+/// Objects per second; `None` if no time has passed.
 fn rate(counts: &Counts, elapsed: SignedDuration) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "a rate is read by people, not counted with")]
+    #[expect(clippy::cast_precision_loss, reason = "a rate for users needs no exact count")]
     let objects = (counts.matched + counts.exported + counts.unchanged + counts.deleted + counts.kept) as f64;
     let seconds = elapsed.as_secs_f64();
     (seconds > 0.0).then(|| objects / seconds)

@@ -1,4 +1,4 @@
-//! A task as an answer, in Label Studio's fields and their order.
+//! The JSON of a task, with Label Studio's fields in their order.
 
 use jiff::Timestamp;
 use longshore_db::predictions::PredictionRow;
@@ -11,7 +11,7 @@ use crate::api::annotations::AnnotationBody;
 use crate::api::error::ApiResult;
 use crate::api::texts::{Omission, ShownText, raw};
 
-/// A task. Keys and their order are Label Studio's; what Longshore does not keep is empty.
+/// A task, with Label Studio's fields in their order. Fields that Longshore does not store are empty.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TaskBody<'a> {
     id: i64,
@@ -22,7 +22,7 @@ pub(super) struct TaskBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<Object>>)]
     drafts: Option<[(); 0]>,
-    /// Users who annotated it, the first 1,000.
+    /// IDs of the users who annotated it, at most 1,000.
     annotators: Vec<i64>,
     inner_id: Option<i64>,
     cancelled_annotations: i32,
@@ -33,17 +33,17 @@ pub(super) struct TaskBody<'a> {
     predictions_results: &'static str,
     predictions_score: Option<f64>,
     file_upload: Option<String>,
-    /// The key of the object it came from.
+    /// The key of the object that the task was imported from; null if it was not imported.
     storage_filename: Option<String>,
-    /// Comma-separated, the first 1,000.
+    /// IDs of its annotations, comma-separated, at most 1,000.
     annotations_ids: String,
-    /// Comma-separated.
+    /// Distinct versions, comma-separated.
     predictions_model_versions: String,
     avg_lead_time: Option<f64>,
     draft_exists: bool,
     #[schema(value_type = Vec<Object>)]
     updated_by: [(); 0],
-    /// `{}` if it is left out.
+    /// `{}` if it is left out, see `left_out`.
     #[schema(value_type = Object)]
     data: &'a RawValue,
     #[schema(value_type = Object)]
@@ -58,7 +58,7 @@ pub(super) struct TaskBody<'a> {
     project: i64,
     #[schema(value_type = Vec<Object>)]
     comment_authors: [(); 0],
-    /// Why `data` and `meta` are empty; absent if they are not.
+    /// Why `data` and `meta` are left out. Absent if they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<Omission>,
 }
@@ -69,20 +69,21 @@ pub(super) struct PredictionBody<'a> {
     id: i64,
     task: i64,
     project: i64,
-    /// `[]` if it is left out.
+    /// `[]` if it is left out, see `left_out`.
     #[schema(value_type = Vec<Object>)]
     result: &'a RawValue,
     score: Option<f64>,
     model_version: String,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// Why `result` is empty; absent if it is not.
+    /// Why `result` is left out. Absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<Omission>,
 }
 
 impl<'a> TaskBody<'a> {
-    /// A task with its data and meta; `inner` are its annotations and predictions, where they are asked for.
+    /// Makes a task of its row, data and meta. `inner` holds its annotations and predictions if the request asks for
+    /// them.
     pub(super) fn new(
         row: TaskRow,
         summary: Summary,

@@ -1,4 +1,4 @@
-//! Tasks as one answer: what is read for it, how much memory that takes, and how it is written.
+//! Answers with tasks: reads the parts, reserves memory for them, and writes the JSON.
 
 use std::collections::HashMap;
 
@@ -17,34 +17,35 @@ use crate::api::error::{ApiError, ApiResult};
 use crate::api::memory::{Reserved, Unfinished};
 use crate::api::offload::Stop;
 use crate::api::resolve::{Links, MOST_LINK_BYTES};
-use crate::api::texts::{AnswerBudget, Chosen, Omission, Sizes, Texts};
+use crate::api::texts::{AnswerBudget, ChosenRows, Omission, Sizes, Texts};
 
-/// Annotations and predictions of one answer, each. They take about 300 bytes without their results, so this is 3 MiB.
+/// The most annotations, and the most predictions, in one answer. Each takes about 300 bytes without its result,
+/// together 3 MiB.
 const MOST_INNER: i64 = 10_000;
 
-/// Bytes of a task without its JSON, its key and its lists of IDs: its rows, and as it is written. Measured: 700 as it is
-/// written.
+/// Memory of a task without its JSON, its key and its lists of IDs, in bytes: its rows and its text in the answer.
+/// Measured: 700 in the answer.
 const TASK_BYTES: usize = 2048;
 
-/// Bytes of an ID in the summary of a task: as Postgres sends it, as number or text, and as it is written.
+/// Memory of an ID in the summary of a task, in bytes: as Postgres sends it, as a value, and in the answer.
 const ID_BYTES: usize = 48;
 
-/// IDs of annotations that the summary of a task names.
+/// The most IDs of annotations in the summary of a task.
 const MOST_SUMMARY_IDS: usize = MAX_SUMMARY_IDS as usize;
 
 /// How tasks of a project are shown.
 #[derive(Clone, Copy)]
 pub(super) struct View {
     pub(super) project: i64,
-    /// Links in place of URIs.
+    /// Whether links replace the URIs in the data.
     pub(super) is_linked: bool,
-    /// With annotations and predictions themselves.
+    /// Whether annotations and predictions are included.
     pub(super) is_full: bool,
-    /// What comes around a list; `None` shows the task alone.
+    /// The head of a list; `None` if the answer is a single task.
     pub(super) of_list: Option<ListHead>,
 }
 
-/// Everything that an answer shows but texts.
+/// The rows of an answer, without their JSON.
 struct Rows {
     tasks: Vec<TaskRow>,
     summaries: HashMap<i64, Summary>,
@@ -53,8 +54,8 @@ struct Rows {
 }
 
 impl View {
-    /// Answers with these tasks. Each part is reserved before it is read or, where only the rows themselves tell how
-    /// large it is, before anything waits for it.
+    /// Answers with these tasks. Memory for each part is reserved before the part is read. If only the rows themselves
+    /// show their size, it is reserved right after they are read.
     pub(super) async fn answer(
         self,
         state: &ApiState,
@@ -64,15 +65,15 @@ impl View {
     ) -> Result<Answer, Unfinished> {
         reserved.grow_to(self.expected_bytes(&tasks))?;
         let rows = self.rows(&client, tasks).await?;
-        // Hosts write annotations themselves, so the counts of a task may be too low.
+        // The expected size may be too low: hosts also write annotations, without updating the counts of the task.
         let heads = rows.bytes();
         reserved.grow_to(heads)?;
         let stored: Vec<_> = rows.tasks.iter().map(|row| (row.id, row.stored_bytes)).collect();
-        let mut chosen_tasks = Chosen::new(Sizes::of(&client, JsonTable::Tasks, stored).await?);
+        let mut chosen_tasks = ChosenRows::new(Sizes::of(&client, JsonTable::Tasks, stored).await?);
         let stored = rows.stored(&rows.annotations, |row| (row.id, row.stored_bytes));
-        let mut chosen_annotations = Chosen::new(Sizes::of(&client, JsonTable::Annotations, stored).await?);
+        let mut chosen_annotations = ChosenRows::new(Sizes::of(&client, JsonTable::Annotations, stored).await?);
         let stored = rows.stored(&rows.predictions, |row| (row.id, row.stored_bytes));
-        let mut chosen_predictions = Chosen::new(Sizes::of(&client, JsonTable::Predictions, stored).await?);
+        let mut chosen_predictions = ChosenRows::new(Sizes::of(&client, JsonTable::Predictions, stored).await?);
 
         let (mut budget, mut task_bytes) = (AnswerBudget::default(), 0);
         for task in &rows.tasks {
@@ -80,9 +81,9 @@ impl View {
             budget.choose(&mut chosen_tasks, task.id);
             task_bytes += budget.taken() - before;
             if self.of_list.is_none() {
-                // A task of an ordinary size does not keep its own annotations out. Beside a larger one they would make
-                // an answer that takes more memory than is counted for it.
-                budget = if task_bytes > MOST_BYTES { AnswerBudget::full() } else { AnswerBudget::besides() };
+                // Annotations have their own budget, so that the data of the task does not displace them. With a task
+                // that is larger than a whole answer, they would take more memory than was reserved.
+                budget = if task_bytes > MOST_BYTES { AnswerBudget::full() } else { AnswerBudget::additional() };
             }
             for row in rows.annotations.get(&task.id).into_iter().flatten() {
                 budget.choose(&mut chosen_annotations, row.id);
@@ -112,7 +113,7 @@ impl View {
         Ok(state.offload.run(bytes + heads, write).await?)
     }
 
-    /// Writes the answer task by task: the links of one are dropped before the next.
+    /// Writes the answer task by task, so that the linked data of only one task is in memory.
     fn write(
         self,
         mut rows: Rows,
@@ -148,7 +149,7 @@ impl View {
         Ok(json)
     }
 
-    /// Bytes of everything but texts, by what tasks say of themselves.
+    /// The expected memory without texts, in bytes, by the counts in the task rows.
     fn expected_bytes(self, tasks: &[TaskRow]) -> usize {
         let count = |count: i32| usize::try_from(count).unwrap_or_default();
         let (mut bytes, mut annotations, mut predictions) = (TASK_BYTES * tasks.len(), 0_usize, 0_usize);
@@ -181,7 +182,7 @@ impl View {
 }
 
 impl Rows {
-    /// Bytes of all this as rows, and as it is written.
+    /// The memory of the rows and of their text in the answer, in bytes.
     fn bytes(&self) -> usize {
         let inner = self.annotations.values().map(Vec::len).sum::<usize>()
             + self.predictions.values().map(Vec::len).sum::<usize>();
@@ -191,7 +192,7 @@ impl Rows {
         TASK_BYTES * self.tasks.len() + ROW_BYTES * inner + 3 * long + ID_BYTES * annotators
     }
 
-    /// What is inside the tasks, in their order.
+    /// ID and stored bytes of the annotations or predictions, in the order of their tasks.
     fn stored<T>(&self, inner: &HashMap<i64, Vec<T>>, of: impl Fn(&T) -> (i64, i64)) -> Vec<(i64, i64)> {
         let mut stored = Vec::new();
         for task in &self.tasks {
@@ -200,7 +201,7 @@ impl Rows {
         stored
     }
 
-    /// A task with what of its texts is there.
+    /// The JSON body of a task, with the texts that fit into the answer.
     fn body<'a>(
         &mut self,
         row: TaskRow,

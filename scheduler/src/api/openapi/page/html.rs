@@ -1,6 +1,6 @@
 //! Texts and tables as HTML.
 
-/// A text in which nothing is read as HTML, neither between tags nor in an attribute.
+/// Escapes a text, so that browsers read no HTML in it, neither between tags nor in an attribute.
 pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
@@ -16,7 +16,7 @@ pub(super) fn escaped(text: &str) -> String {
     safe
 }
 
-/// A description: what is between backticks is code, and an empty line starts a paragraph.
+/// Formats a description: text between backticks is code, and an empty line starts a paragraph.
 pub(super) fn prose(text: &str) -> String {
     let mut is_code = false;
     let parts = text.split('`').map(|part| {
@@ -28,7 +28,7 @@ pub(super) fn prose(text: &str) -> String {
     parts.collect()
 }
 
-/// A table with a heading; nothing if it has no rows.
+/// A table with a heading; empty if it has no rows.
 pub(super) fn table(heading: &str, columns: &[&str], rows: &str) -> String {
     if rows.is_empty() {
         return String::new();

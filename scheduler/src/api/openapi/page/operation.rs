@@ -31,7 +31,7 @@ fn access(document: &Value, operation: &Value) -> String {
         .filter_map(Value::as_object)
         .flat_map(|way| way.keys().map(|name| format!("<code>{}</code>", escaped(name))))
         .collect();
-    if names.is_empty() { "It needs no token.".to_owned() } else { format!("Access: {}.", names.join(" or ")) }
+    if names.is_empty() { "No token needed.".to_owned() } else { format!("Access: {}.", names.join(" or ")) }
 }
 
 fn parameters(document: &Value, operation: &Value) -> String {

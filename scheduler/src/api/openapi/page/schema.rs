@@ -1,10 +1,10 @@
-//! Schemas: in a word, and as a table of fields.
+//! Schemas: as a short type, and as a table of fields.
 
 use serde_json::Value;
 
 use super::html::{escaped, prose, table};
 
-/// A schema in a few words, with links to those that have a name.
+/// A schema as a short type, with links to named schemas.
 pub(super) fn named(schema: &Value) -> String {
     if let Some(reference) = schema["$ref"].as_str() {
         let name = escaped(reference.rsplit('/').next().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! How the page looks. A browser knows the sheet by its hash.
+//! The style sheet of the page. The page's policy allows it by its hash.
 
 pub(super) const STYLE: &str = "\
 :root{color-scheme:light dark}\
