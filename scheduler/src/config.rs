@@ -24,7 +24,7 @@ pub struct Config {
     pub token: Secret,
     /// `LONGSHORE_LISTEN`: the API, health and metrics.
     pub listen: SocketAddr,
-    /// `LONGSHORE_METRICS_LISTEN`: a second address that serves health and metrics only. `None` opens no second listener.
+    /// `LONGSHORE_METRICS_LISTEN`: a second address that serves only health and metrics; `None` opens none.
     pub metrics_listen: Option<SocketAddr>,
     /// `LONGSHORE_CONNECTIONS`: open client sockets. The default is a third more than requests and streams together, so
     /// that clients can keep idle sockets open. The head of a request may take 32 KiB per socket, so more sockets need
@@ -40,9 +40,9 @@ pub struct Config {
     pub allowed_endpoints: String,
     /// The operator's settings for storages, such as the folder of local files.
     pub operator: Operator,
-    /// `LONGSHORE_API_MEMORY_MB`: memory for all large answers and bodies together, in bytes. A scheduler without clients
-    /// takes about 60 MiB, the request heads of all sockets 32 MiB, and the small bodies and answers of all requests
-    /// and streams 80 MiB. With the default, the total stays below 512 MiB.
+    /// `LONGSHORE_API_MEMORY_MB`: memory for all large answers and bodies together, in bytes. A scheduler without
+    /// clients takes about 60 MiB, the request heads of all sockets 32 MiB, and the small bodies and answers of all
+    /// requests and streams 80 MiB. With the default, the total stays below 512 MiB.
     pub api_memory_bytes: usize,
     /// `LONGSHORE_SEND_SECONDS`: an answer is aborted if its client reads nothing of it for this long.
     pub send: Duration,

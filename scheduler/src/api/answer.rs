@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_longer_than_expected_is_counted_whole_or_refused() {
+    async fn an_answer_that_is_longer_than_expected_reserves_more_memory_or_is_refused() {
         let memory = Memory::new(4 * 1024 * 1024);
         let text = "x".repeat(1024 * 1024);
         let first = Answer::write(&text, 0, memory.nothing("a")).unwrap();

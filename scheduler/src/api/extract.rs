@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn large_json_is_read_off_the_threads_that_serve_requests() {
+    async fn large_json_is_parsed_on_another_thread() {
         let read = |bytes: usize| {
             let json = format!("\"{}\"", "x".repeat(bytes)).into_bytes();
             async move { parsed::<String>(&Offload::busy(), json).await }.now_or_never()

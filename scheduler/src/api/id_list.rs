@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_too_long_is_known_as_such_and_not_kept() {
+    fn only_one_id_more_than_allowed_is_read() {
         assert_eq!(read("[]").unwrap(), IdList::default());
         let longest = read("[1, 2, 3]").unwrap();
         assert!(!longest.is_too_long());

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn one_token_has_a_part_of_the_slots_and_leaves_the_rest_to_others() {
+    fn one_token_cannot_take_the_slots_of_others() {
         let load = load(LIMITS);
         let own: Vec<Slot> = (0..3).map(|_| load.take(Use::Request, Consumer::Token(1)).ok().unwrap()).collect();
         assert_eq!(load.take(Use::Request, Consumer::Token(1)).err(), Some(Limit::TokenRequests));
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn links_of_one_project_have_as_many_slots_as_a_token_and_leave_the_rest_to_others() {
+    fn links_of_one_project_have_as_many_slots_as_a_token() {
         let load = load(LIMITS);
         let own: Vec<Slot> = (0..3).map(|_| load.take(Use::Request, Consumer::Links(1)).ok().unwrap()).collect();
         assert_eq!(load.take(Use::Request, Consumer::Links(1)).err(), Some(Limit::LinkRequests));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_deletes_one_storage_at_a_time_and_all_together_a_few() {
+    async fn a_token_deletes_one_storage_at_a_time_and_all_tokens_a_few() {
         let load = load(LoadLimits { requests: 100, token_requests: 100, ..LIMITS });
         let slots: Vec<Slot> =
             (0..=DELETIONS as i64).map(|token| load.take(Use::Request, Consumer::Token(token)).ok().unwrap()).collect();

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_given_back_is_free_for_others() {
+    async fn memory_that_is_given_back_is_free_for_others() {
         let memory = Memory::new(8 * MIB);
         let mut first = memory.reserve("a", 4 * MIB).await.unwrap();
         first.shrink(MIB);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn growing_waits_for_nothing_and_takes_all_or_nothing() {
+    async fn a_reservation_grows_without_a_wait_and_completely_or_not_at_all() {
         let memory = Memory::new(8 * MIB);
         let other = memory.reserve("b", 3 * MIB).await.unwrap();
         let mut own = memory.nothing("a");
@@ -210,7 +210,7 @@ mod tests {
 
     /// Goal: a request that waits for memory holds nothing that it read. Method: count what is held while it waits.
     #[tokio::test(start_paused = true)]
-    async fn work_that_finds_no_memory_drops_what_it_read_and_begins_again_when_there_is_some() {
+    async fn work_without_memory_drops_its_rows_and_starts_again_when_there_is_some() {
         let memory = Memory::new(8 * MIB);
         let held = memory.reserve("a", 4 * MIB).await.unwrap();
         let rows = Arc::new(());

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_names_its_neighbours() {
+    fn a_page_has_the_urls_of_the_next_and_the_previous_page() {
         let page = Page::new("/api/projects", query(2, 10), 25, vec![0]);
         assert_eq!(page.previous.as_deref(), Some("/api/projects?page=1&page_size=10"));
         assert_eq!(page.next.as_deref(), Some("/api/projects?page=3&page_size=10"));

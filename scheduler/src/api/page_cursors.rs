@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_cursor_goes_first() {
+    fn the_oldest_cursor_is_evicted_first() {
         let cursors = PageCursorCache::default();
         for project in 0..=i64::try_from(CAPACITY).unwrap() {
             cursors.put(page(project, 1), project);

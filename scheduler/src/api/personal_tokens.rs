@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_is_that_of_a_jwt_with_an_end_and_the_secret_is_whole() {
+    fn a_token_has_the_format_of_a_jwt_with_an_expiry_and_the_whole_secret() {
         let token = jwt_text(&[7; 20]);
         let parts: Vec<Vec<u8>> = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
         let claims: Value = serde_json::from_slice(&parts[1]).unwrap();

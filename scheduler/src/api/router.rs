@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_answered_like_every_error_and_keeps_its_message_to_itself() {
+    async fn the_answer_to_a_panic_is_an_error_body_without_its_message() {
         let response = panicked(Box::new("hunter2"));
         assert_eq!(response.status(), 500);
         let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_of_a_path_are_one_and_the_query_stays() {
+    fn a_slash_at_the_end_of_a_path_is_removed_and_the_query_stays() {
         let plain = |text: &str| without_slash(&text.parse().unwrap()).map(|uri| uri.to_string());
         assert_eq!(plain("/api/storages/s3/?project=1").as_deref(), Some("/api/storages/s3?project=1"));
         assert_eq!(plain("/api/tasks/7//").as_deref(), Some("/api/tasks/7"));

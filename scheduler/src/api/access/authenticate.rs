@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_comes_in_any_of_three_ways() {
+    fn a_token_can_be_sent_in_three_ways() {
         for (name, value) in [("authorization", "Token abc"), ("authorization", "bearer abc"), ("x-api-key", "abc")] {
             assert_eq!(token_of(&headers(name, value)), Some(Secret::new("abc")), "{name}: {value}");
         }

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_caller_sees_the_projects_of_the_token_alone() {
+    fn a_caller_sees_only_the_projects_of_the_token() {
         let digest = tokens::digest(&Secret::new("t"));
         let caller = |projects| Caller { id: 1, digest, name: "t".to_owned(), projects };
         assert!(caller(None).sees(1));

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_is_known_for_a_second() {
+    async fn a_token_is_cached_for_a_second() {
         let tokens = known_tokens();
         tokens.remember(digest("a"), row(), 0);
         assert_eq!(tokens.known(&digest("a")).map(|row| row.name).as_deref(), Some("host"));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_removed_token_is_not_known_at_all_even_if_it_was_read_just_before() {
+    async fn a_deleted_token_is_not_cached_even_if_it_was_just_read() {
         let tokens = known_tokens();
         tokens.remember(digest("a"), row(), 0);
         tokens.forget();

@@ -20,7 +20,7 @@ use crate::api::{ApiState, LoadLimits, Origins, ResolveOptions, openapi, router}
 fn whole_router() -> Router {
     let exposed = Metrics::new("scheduler", "0");
     let registry = exposed.registry();
-    let url = Secret::new("postgres://nobody@127.0.0.1:1/none");
+    let url = Secret::new("postgres://user@127.0.0.1:1/none");
     let db = || Db::new(&url, "test", 1, Duration::from_secs(1), Check::Always).unwrap();
     let metrics = StorageMetrics::register(registry).unwrap();
     let options = ResolveOptions {
@@ -48,7 +48,7 @@ fn documented() -> Vec<(Method, String)> {
 /// Goal: no route can be called without a token, even if its author forgot something. Method: walk all routes of the
 /// document and claim to bring a signature, with and without the rest of a link.
 #[tokio::test]
-async fn every_route_refuses_a_request_without_a_token_whatever_signature_it_claims() {
+async fn every_route_refuses_a_request_without_a_token_or_a_valid_signature() {
     let (router, mut linked) = (whole_router(), BTreeSet::new());
     let routes = documented();
     assert!(routes.len() > 40, "{routes:?}");

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_a_list_and_null_is_told_from_not_sent() {
+    fn a_result_is_a_list_and_null_differs_from_a_missing_field() {
         let sent = fields(r#"{"result": [ {"a": 1.10} ]}"#);
         assert_eq!(sent.result(), Some(r#"[ {"a": 1.10} ]"#));
         assert!(sent.printed_bytes().unwrap().is_some_and(|bytes| bytes >= r#"[{"a": 1.10}]"#.len()));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_result_is_checked_off_the_threads_that_serve_requests() {
+    async fn a_large_result_is_checked_on_another_thread() {
         let small = fields(r#"{"result": [1]}"#).checked(&Offload::busy()).now_or_never();
         assert!(small.is_some_and(|checked| checked.is_ok()), "what is small is not kept waiting");
         let large = fields(&format!(r#"{{"result": ["{}"]}}"#, "x".repeat(1024 * 1024)));

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_never_ends_is_given_up_as_too_slow() {
+    async fn a_body_that_never_ends_is_refused_as_too_slow() {
         let pieces = stream::iter([Ok::<_, std::io::Error>("{")]).chain(stream::pending());
         let request = Request::new(Body::from_stream(pieces));
         let error = read(request).await.unwrap_err();

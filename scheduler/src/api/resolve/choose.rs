@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_file_is_given_from_a_connected_folder_alone() {
+    fn a_local_file_is_served_only_from_a_connected_folder() {
         let folders = [r#"{"kind":"localfiles","path":"/root/ds1"}"#];
         assert_eq!(chosen(&folders, "/data/local-files/?d=ds1/a.jpg", None), Some(1));
         assert_eq!(chosen(&folders, "/data/local-files/?d=ds1-private/a.jpg", None), None);

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_fits_the_very_same_object_alone() {
+    fn a_part_fits_only_the_same_version_of_the_object() {
         for (has, expected) in [
             ("\"tag\"", true),
             ("W/\"tag\"", false),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_is_no_http_tag_is_left_out() {
+    fn a_tag_that_http_does_not_allow_is_left_out() {
         assert_eq!(etag(&ObjectMeta { etag: Some("a\"b".to_owned()), ..meta() }), None);
         assert!(etag(&meta()).is_some());
     }

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_extension_decides_where_the_storage_has_no_type() {
+    fn the_extension_decides_if_the_storage_has_no_type() {
         for (stored, key, expected) in [
             (Some("image/webp"), "a.jpg", "image/webp"),
             (Some("binary/octet-stream"), "a/b.JPG", "image/jpeg"),

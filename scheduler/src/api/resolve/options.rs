@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_listed_or_all_and_nothing_else() {
+    fn origins_are_a_list_or_all() {
         assert_eq!("*".parse::<Origins>().unwrap(), Origins::All);
         assert!("".parse::<Origins>().unwrap().layer().is_none());
         let Origins::These(origins) = "https://a.example, http://b:8080".parse().unwrap() else { panic!("a list") };

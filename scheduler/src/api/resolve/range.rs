@@ -1,7 +1,7 @@
 //! The `Range` header of a request.
 //!
-//! `headers::Range` needs the size of the object to return a range, but here the range is part of the first request to the
-//! storage, before the size is known.
+//! `headers::Range` needs the size of the object to return a range, but here the range is part of the first request to
+//! the storage, before the size is known.
 
 use longshore_storage::Range;
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_range_of_bytes_is_read_and_everything_else_means_the_whole_object() {
+    fn a_single_byte_range_is_parsed_and_other_headers_mean_the_whole_object() {
         let from = |first, last| Some(RequestedRange::From(Range { first, last }));
         for (header, requested) in [
             ("bytes=0-", from(0, None)),

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_preview_leaves_out_what_a_sync_quarantines_unread_and_says_why() {
+    async fn a_preview_skips_keys_that_a_sync_quarantines_unread_and_shows_the_rule() {
         let root = std::env::temp_dir().join(format!("longshore-preview-{}", std::process::id()));
         let folder = root.join("pics");
         std::fs::create_dir_all(&folder).unwrap();

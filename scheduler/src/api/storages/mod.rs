@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_is_one_object_for_each_use_and_no_composition() {
+    fn the_schema_of_a_kind_is_one_object_for_each_use() {
         let schemas = &document()["components"]["schemas"];
         for kind in StorageKind::ALL {
             for name in ["Storage", "StorageRequest", "StorageChange"] {

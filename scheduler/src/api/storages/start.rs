@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_keep_no_more_tasks_than_it_takes_to_refuse_them() {
+    fn options_keep_only_one_task_id_more_than_allowed() {
         let read = |json: &str| serde_json::from_str::<StartSync>(json).unwrap().options;
         let tasks = |count: usize| format!("{{\"options\": {{\"tasks\": [1{}]}}}}", ",1".repeat(count - 1));
         assert_eq!(read("{}"), None);

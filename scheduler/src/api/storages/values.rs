@@ -121,7 +121,7 @@ mod tests {
     const WORD: Field = Field::word("word", "A word");
 
     #[test]
-    fn a_text_stays_as_it_is_and_a_word_loses_the_spaces_around_it() {
+    fn a_text_keeps_its_spaces_and_a_word_loses_those_at_its_ends() {
         assert_eq!(read(&Field::text("prefix", "P"), &json!(" a ")), Ok(json!(" a ")));
         assert_eq!(read(&WORD, &json!(" us-east-1 ")), Ok(json!("us-east-1")));
         for empty in [json!(""), json!(" "), json!(null)] {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_is_refused_in_label_studios_words() {
+    fn a_wrong_value_is_refused_with_label_studios_message() {
         let title = Field::short_text("title", 256, "T");
         for (field, sent, message) in [
             (&SWITCH, json!("maybe"), "Must be a valid boolean."),

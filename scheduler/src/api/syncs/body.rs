@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_counts_what_passed_and_needs_time() {
+    fn a_rate_counts_handled_objects_and_needs_elapsed_time() {
         let counts = Counts { listed: 100, matched: 30, exported: 10, ..Counts::default() };
         assert_eq!(rate(&counts, SignedDuration::from_secs(4)), Some(10.0));
         assert_eq!(rate(&counts, SignedDuration::ZERO), None);
