@@ -137,10 +137,10 @@ async fn after_sigterm_a_page_that_takes_too_long_is_released() {
     rig.s3.put_many("files", files().map(|key| (key, r#"{"image": "x"}"#)));
     let storage = rig.import_storage(rig.project().await, "files", json!({"use_blob_urls": false})).await;
     rig.s3.clear_calls();
-    let for_ever = rig.s3.hold(When::op(Op::Get).key("01050.json").times(1));
+    let stuck = rig.s3.hold(When::op(Op::Get).key("01050.json").times(1));
 
     let sync = rig.sync(&storage).await;
-    for_ever.reached().await;
+    stuck.reached().await;
     rig.until_counted(sync, "pages", 1).await;
     let exit = rig.workers[0].stop().await.expect("it ends");
     assert!(exit.success(), "{exit}");
@@ -191,15 +191,15 @@ async fn a_cancelled_sync_writes_nothing_more_and_the_next_sync_continues() {
 async fn a_cancelled_sync_ends_its_attempt_although_the_storage_never_answers() {
     let rig = unbroken().env("LONGSHORE_JOBS", "1").start().await;
     let (storage, other) = (images(&rig, "images", 1_500).await, images(&rig, "others", 10).await);
-    let for_ever = rig.s3.hold(When::op(Op::List).nth(1));
+    let stuck = rig.s3.hold(When::op(Op::List).nth(1));
 
     let sync = rig.sync(&storage).await;
-    for_ever.reached().await;
+    stuck.reached().await;
     rig.post(&format!("/api/syncs/{sync}/cancel"), json!({})).await;
     rig.until_event(0, "lease_lost").await;
     // It must not end with a timeout of the storage, which would be another event.
     rig.until_event(0, "attempt_left").await;
-    for_ever.abandoned().await;
+    stuck.abandoned().await;
 
     // Its only slot is free again.
     let sync = rig.sync(&other).await;
