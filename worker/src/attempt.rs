@@ -1,8 +1,8 @@
-//! One attempt: page after page until the range ends, the quantum is used or something fails.
+//! One attempt: it processes page after page until the range ends, the quantum is over or something fails.
 //!
-//! A page is *performed* (storage calls, no transaction open) and then *recorded* (one transaction,
-//! no storage call). While one page commits, the next is already performed. Stop anywhere and the
-//! next attempt starts at the first page that did not commit.
+//! A page is *performed* (storage calls, no open transaction) and then *recorded* (one transaction, no storage call).
+//! While one page commits, the next is already performed. An attempt may stop anywhere: the next attempt starts at the
+//! first page that did not commit.
 
 mod end;
 
@@ -26,25 +26,25 @@ use crate::slots::Quantum;
 use end::End;
 pub(crate) use end::give_back;
 
-/// How often an attempt commits while it finds nothing to write. A commit for each such page would cost
-/// more than its listing; if commits were rarer, progress and cancellation would be late.
+/// How often an attempt commits while it finds nothing to write. A commit of each such page would cost more than its
+/// listing; with fewer commits, progress and cancellation would be late.
 const IDLE_COMMITS: Duration = Duration::from_secs(1);
 
 /// What happens to the job with a page.
 enum Step {
-    /// The range is done.
+    /// The range is finished.
     Complete,
-    /// More to do, and time to do it.
+    /// The attempt continues with the next page.
     Continue,
-    /// More to do, later: the quantum is used or the worker drains.
+    /// The rest is for a later attempt: the quantum is over, or the worker drains.
     Release,
-    /// Some of the page failed. The failure says whether the job is tried again or discarded.
+    /// A part of the page failed. The error decides whether the job is tried again or discarded.
     Fail(JobError),
 }
 
-/// Runs a claimed job and says how the attempt ended.
+/// Runs a claimed job and returns how the attempt ended.
 ///
-/// Never fails: what cannot be written while this process lives is found by the rescuer once the lease expires.
+/// Never fails: if this process cannot record the end, the rescuer finds the job once its lease has expired.
 pub(crate) async fn run(context: &Context, job: &ClaimedJob, quantum: &Quantum, lost: &CancellationToken) -> Ending {
     let worked = tokio::select! {
         worked = work(context, job, quantum) => worked,
@@ -57,7 +57,7 @@ pub(crate) async fn run(context: &Context, job: &ClaimedJob, quantum: &Quantum, 
     }
 }
 
-/// Resolves once a drain has lasted too long for the current page.
+/// Resolves once the drain time for the current page is over.
 async fn drained(context: &Context) {
     context.stop.cancelled().await;
     sleep(context.config.drain).await;
@@ -84,9 +84,9 @@ async fn work(context: &Context, job: &ClaimedJob, quantum: &Quantum) -> Result<
             None if quantum.is_over() || cleared => Step::Release,
             None => Step::Continue,
         };
-        let go_on = matches!(step, Step::Continue);
-        if go_on && page.is_idle() && committed_at.elapsed() < IDLE_COMMITS && suspicion.is_none() {
-            // The next page may wait for the whole budget, which this one would be a part of.
+        let continues = matches!(step, Step::Continue);
+        if continues && page.is_idle() && committed_at.elapsed() < IDLE_COMMITS && suspicion.is_none() {
+            // The next page may need the whole memory budget, including this page's part.
             drop(page.reserved.take());
             let mut next = perform(context, job, quantum, handler.as_mut()).await?;
             next.absorb(page);
@@ -94,10 +94,10 @@ async fn work(context: &Context, job: &ClaimedJob, quantum: &Quantum) -> Result<
             continue;
         }
         let cursor = page.cursor.clone();
-        // Under suspicion one page after the other: if this worker dies, it was of a known page.
-        let is_ahead = go_on && suspicion.is_none();
+        // No prefetch during a search for poison: if this worker dies, it must be clear which page it was.
+        let is_ahead = continues && suspicion.is_none();
         let ahead: OptionFuture<_> = is_ahead.then(|| perform(context, job, quantum, handler.as_mut())).into();
-        // The page goes with its commit: one ahead may wait for the memory that this one holds.
+        // The commit owns the page and frees its memory: the next page may wait for it.
         let (committed, next) = tokio::join!(commit_or_isolate(context, job, &fence, page, &step), ahead);
         if let Some(ending) = committed? {
             return Ok(ending);
@@ -111,7 +111,7 @@ async fn work(context: &Context, job: &ClaimedJob, quantum: &Quantum) -> Result<
     }
 }
 
-/// The keys after the cursor among which one may end the worker.
+/// The number of keys after the cursor of which one may end the worker.
 struct Suspicion(Option<i32>);
 
 impl Suspicion {
@@ -123,7 +123,7 @@ impl Suspicion {
         self.0.is_none()
     }
 
-    /// Takes keys out of suspicion, and says whether none are left.
+    /// Removes keys that did not end the worker. Returns whether none are left.
     fn is_cleared_by(&mut self, passed: i32) -> bool {
         let Some(suspects) = &mut self.0 else { return false };
         *suspects = suspects.saturating_sub(passed);
@@ -143,8 +143,8 @@ async fn perform(
     Ok(page)
 }
 
-/// Commits a page. If the database refuses a value in it, the object it came from goes to quarantine and
-/// the rest is committed. Returns how the attempt ended with it; `None` if it goes on.
+/// Commits a page. If the database refuses a value in it, quarantines the object with that value and commits the rest.
+/// Returns how the attempt ended; `None` if it continues.
 async fn commit_or_isolate(
     context: &Context,
     job: &ClaimedJob,

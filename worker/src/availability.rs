@@ -1,7 +1,7 @@
-//! Whether the database can do the worker's work.
+//! Whether the database is available to the worker.
 //!
-//! A worker without its database can do nothing with a message, while another worker may be idle. So it stops consuming
-//! until the database answers, and then gives back the jobs that it holds.
+//! A worker without its database cannot use a message, but another worker may. So it stops consuming until the database
+//! answers, and then releases the jobs that it holds without knowing.
 
 use longshore_telemetry::error_chain;
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use uuid::Uuid;
 
 use crate::leases::{Leases, log_released};
 
-/// Between two checks of an unavailable database. Each costs a connection: shorter would add to the load of a server
-/// that is starting, longer would be added to every recovery.
+/// Pause between checks of an unavailable database. Each check opens a connection: a shorter pause would load a server
+/// that is starting; a longer one would delay every recovery.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long one check may take once it has a connection. A database that is silent for this long does no work either.
+/// How long one check may take once it has a connection. A database that is silent for this long is unavailable.
 const CHECK_TIME: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Up,
-    /// A call failed, and the database was not checked since.
+    /// A call failed, and the database has not been checked since.
     Doubtful,
     Down,
 }
 
-/// What is known of the database. Clones share it.
+/// The known state of the database. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Availability(Arc<watch::Sender<State>>);
 
@@ -41,7 +41,7 @@ impl Availability {
         Self(Arc::new(watch::Sender::new(State::Up)))
     }
 
-    /// Says that a call failed because the database is unavailable. It is checked next.
+    /// Reports that a call failed because the database is unavailable. The next step is a check.
     pub(crate) fn doubt(&self) {
         self.0.send_if_modified(|state| {
             let doubted = *state == State::Up;
@@ -52,7 +52,7 @@ impl Availability {
         });
     }
 
-    /// Says that a call failed, and waits for the next check. Returns whether the database is available after all.
+    /// Reports that a call failed, and waits for the next check. Returns whether the database is available after all.
     pub(crate) async fn is_up_after_all(&self) -> bool {
         self.doubt();
         self.wait_for(|state| state != State::Doubtful).await == State::Up
@@ -74,7 +74,7 @@ impl Availability {
         states.wait_for(|state| is_right(*state)).await.map_or(State::Down, |state| *state)
     }
 
-    /// Checks the database whenever a caller doubts it, until stopped.
+    /// Checks the database when a caller doubts it, until `stop`.
     pub(crate) async fn run(&self, db: &Db, process: Uuid, leases: &Leases, stop: CancellationToken) {
         while stop.run_until_cancelled(self.wait_for(|state| state != State::Up)).await.is_some() {
             match check(db, process, leases).await {
@@ -94,17 +94,17 @@ impl Availability {
     }
 }
 
-/// Whether the database takes writes. Jobs that it leases to this process without its knowledge become due.
+/// Checks that the database accepts writes. Releases jobs that are leased to this process but that it does not know.
 async fn check(db: &Db, process: Uuid, leases: &Leases) -> Result<()> {
     let client = match db.client().await {
-        // All connections are in use. That says nothing of the database: if it is silent, their users will notice.
+        // All connections are in use. That does not mean that the database is unavailable: if it is, their users notice.
         Err(error) if error.is_pool_full() => return Ok(()),
         client => client?,
     };
     let checked = async {
         workers::can_write(&client).await?;
-        // Of claims whose answers were lost. An attempt whose answer is on the way at this moment loses its job too, and
-        // finds that out at its first heartbeat or commit.
+        // Claims whose answers were lost. If an answer arrives only now, its attempt loses the job too, and notices that
+        // at its first heartbeat or commit.
         let unknown = jobs::unknown_leases(&client, process, &leases.all()).await?;
         lifecycle::release_unknown(&client, &unknown).await
     };
@@ -136,6 +136,6 @@ mod tests {
         assert!(settled(State::Up).await);
         assert!(!settled(State::Down).await);
         database.doubt();
-        assert_eq!(*database.0.borrow(), State::Down, "known to be unavailable, there is nothing to doubt");
+        assert_eq!(*database.0.borrow(), State::Down, "a database that is known to be unavailable is not doubted");
     }
 }

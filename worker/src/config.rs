@@ -9,7 +9,7 @@ use longshore_storage::Operator;
 use longshore_telemetry::LogSettings;
 use longshore_telemetry::settings::{Environment, InvalidSettings, Program, table};
 
-/// Everything that an operator sets.
+/// All settings of the operator.
 #[derive(Debug)]
 pub struct Config {
     /// `DATABASE_URL`.
@@ -20,44 +20,45 @@ pub struct Config {
     pub secret_keys: Secret,
     /// `LONGSHORE_METRICS_LISTEN`: health and metrics.
     pub listen: SocketAddr,
-    /// `LONGSHORE_CONNECTIONS`: open client sockets. Each may take 32 KiB, and a probe or a scrape is
-    /// over within a moment: more would only be held by clients that send nothing; fewer could refuse a second scraper.
+    /// `LONGSHORE_CONNECTIONS`: open client sockets. Each may take 32 KiB, and a probe or a scrape ends quickly: more
+    /// sockets would only serve clients that send nothing; fewer could refuse a second scraper.
     pub connections: usize,
-    /// `LONGSHORE_PEER_CONNECTIONS`: open sockets of one address; three quarters of all by default.
+    /// `LONGSHORE_PEER_CONNECTIONS`: open sockets per client address; by default three quarters of all.
     pub peer_connections: Option<usize>,
     /// `LONGSHORE_ALLOWED_ENDPOINTS`.
     pub allowed_endpoints: String,
-    /// What the environment says about storages.
+    /// The operator's settings for storages.
     pub operator: Operator,
+    /// Format and level of the logs.
     pub logs: LogSettings,
-    /// `LONGSHORE_WORKER`: the name in leases and logs; host name and process id by default.
+    /// `LONGSHORE_WORKER`: the name in leases and logs; by default host name and process ID.
     pub name: String,
     /// `LONGSHORE_JOBS`: concurrent jobs per queue, plus one short slot per four, so that small jobs are not stuck
     /// behind large ones. Each holds one database connection while it commits.
     pub jobs: u16,
-    /// `LONGSHORE_GETS`: objects read or written at once per job.
+    /// `LONGSHORE_GETS`: concurrent reads or writes of objects per job.
     pub transfers: usize,
-    /// `LONGSHORE_MEMORY_MB`: bytes that objects may take, over all jobs. Three quarters are handed out: the
-    /// allocator keeps some of what was freed.
+    /// `LONGSHORE_MEMORY_MB`, in bytes: memory for objects of all jobs together. Pages get three quarters of it, because
+    /// the allocator keeps some of the freed memory.
     pub memory_bytes: u64,
-    /// `LONGSHORE_LEASE_SECONDS`: how long a silent worker keeps a job. Shorter finds a dead worker
-    /// sooner; too short takes jobs from one that only waits for a slow database.
+    /// `LONGSHORE_LEASE_SECONDS`: how long a silent worker keeps a job. A shorter lease finds a dead worker sooner; one
+    /// that is too short takes jobs from a worker that only waits for a slow database.
     pub lease: Duration,
     /// `LONGSHORE_QUANTUM_SECONDS`: how long a job runs before it goes to the back of the queue.
     pub quantum: Duration,
-    /// `LONGSHORE_SPLIT_AFTER_PAGES`: after this many pages a job that has more splits its
-    /// range for idle workers; 0 is never. Small buckets are not worth the probes, which are LIST requests.
+    /// `LONGSHORE_SPLIT_AFTER_PAGES`: after this many pages, an unfinished job splits its range for idle workers; 0 means
+    /// never. Small buckets are not worth the probes, which are LIST requests.
     pub split_after_pages: u32,
-    /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`: how long the database may be silent in the middle of
-    /// some work, such as the commit of a page, before its connection counts as dead.
+    /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`: how long the database may be silent during a transaction, such as the commit
+    /// of a page, before its connection counts as dead.
     pub database_patience: Duration,
     /// `LONGSHORE_STORAGE_PATIENCE_SECONDS`: how long a storage may be silent before a request
     /// counts as failed; listing a bucket with millions of delete markers can take 20 s.
     pub storage_patience: Duration,
-    /// `LONGSHORE_DRAIN_SECONDS`: how long a page may take to finish after SIGTERM; below the
-    /// grace period of Kubernetes, 30 s.
+    /// `LONGSHORE_DRAIN_SECONDS`: how long the current page may take after SIGTERM. It must be below the grace period of
+    /// Kubernetes, 30 s by default.
     pub drain: Duration,
-    /// `LONGSHORE_MAX_FAILURES`: failures in a row without progress before a job is discarded.
+    /// `LONGSHORE_MAX_FAILURES`: consecutive failures without progress before a job is discarded.
     pub max_failures: i32,
 }
 
@@ -65,7 +66,7 @@ impl Config {
     /// Reads the environment of this process.
     ///
     /// # Errors
-    /// Names every setting at fault.
+    /// Settings are missing or invalid; the error names all of them.
     pub fn from_env() -> Result<Self, InvalidSettings> {
         Self::read(Environment::of_process(Program::Worker))
     }

@@ -1,4 +1,4 @@
-//! What every attempt of this worker shares.
+//! The state that all attempts of this worker share.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::memory::MemoryBudget;
 use crate::metrics::JobMetrics;
 use crate::slots::Slots;
 
-/// Database connections beside one per running job: heartbeat, claims, look-ups of pages in preparation.
+/// Database connections beyond one per running job: for the heartbeat, claims, and look-ups of prefetched pages.
 const SPARE_CONNECTIONS: usize = 4;
 
-/// What every attempt of this worker shares.
+/// The state that all attempts of this worker share.
 pub(crate) struct Context {
     pub(crate) config: Config,
     pub(crate) db: Db,
@@ -29,21 +29,21 @@ pub(crate) struct Context {
     pub(crate) stores: Stores,
     pub(crate) metrics: JobMetrics,
     pub(crate) leases: Leases,
-    /// Tells claims of this process from those of any other, whatever the workers are named.
+    /// Identifies the claims of this process; two workers may have the same name.
     pub(crate) process: Uuid,
     pub(crate) database: Availability,
-    /// Shared by attempts, and taken whole by one that runs alone.
+    /// Attempts share it; an attempt that runs alone takes it exclusively.
     pub(crate) alone: RwLock<()>,
     pub(crate) memory: MemoryBudget,
-    /// Cancelled on SIGTERM: finish the page, take nothing new.
+    /// Cancelled on SIGTERM: attempts finish their page, and no job is claimed.
     pub(crate) stop: CancellationToken,
 }
 
 impl Context {
-    /// Sets up what attempts share. Opens no connection.
+    /// Sets up the shared state. Opens no connection.
     ///
     /// # Errors
-    /// The configuration cannot be used.
+    /// The configuration is invalid.
     pub(crate) fn new(config: Config, registry: &Registry, stop: CancellationToken) -> Result<Self> {
         let metrics = JobMetrics::register(registry)?;
         let patience = config.storage_patience;
@@ -53,7 +53,7 @@ impl Context {
             ..WireOptions::default()
         };
         let stores = Stores::new(wire, config.operator.clone(), StorageMetrics::register(registry)?)?;
-        // Jobs of both queues at once.
+        // Jobs of both queues run concurrently.
         let connections = usize::from(Slots::total(config.jobs)) * 2 + SPARE_CONNECTIONS;
         let check = Check::AfterIdle;
         let db = Db::new(&config.database_url, "longshore-worker", connections, config.database_patience, check)?;

@@ -1,8 +1,8 @@
 //! From a message to an attempt: claim, run, acknowledge.
 //!
-//! A message is acknowledged after the attempt has written how it ended: if the worker dies in between, the broker delivers
-//! the message again, and the rescuer frees the row, which is the truth. A worker whose database is unavailable takes no
-//! messages: that of another worker may be available.
+//! A message is acknowledged after the attempt has recorded its end. If the worker dies before that, the broker delivers
+//! the message again, and the rescuer releases the job; the row decides, not the message. A worker whose database is
+//! unavailable takes no messages, because another worker may reach the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,8 @@ use crate::slots::Slots;
 /// How long a claim may take before its connection counts as dead.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Quanta that a job which has to run alone waits for the other attempts to end. No other attempt starts meanwhile, so
-/// one quantum would do if pages took no time; with more, one slow page would idle the worker.
+/// How many quanta a job that must run alone waits for the other attempts to end. No other attempt starts meanwhile. One
+/// quantum would be enough if pages took no time; with more than two, one slow page would idle the worker for longer.
 const TURN_QUANTA: u32 = 2;
 
 /// Pause between claims of a job whose row is locked or whose claim failed.
@@ -59,7 +59,7 @@ pub(crate) async fn consume(context: Arc<Context>, broker: Broker, queue: Queue,
 }
 
 async fn deliver(context: &Context, slots: &Slots, message: &JobMessage, delivery: Delivery) {
-    // Before the claim: while this waits for an attempt that runs alone, another worker can take the job.
+    // Waits before the claim: while an attempt runs alone here, another worker can claim the job.
     let Some(shared) = context.stop.run_until_cancelled(context.alone.read()).await else {
         return delivery.requeue().await;
     };
@@ -95,7 +95,7 @@ async fn deliver(context: &Context, slots: &Slots, message: &JobMessage, deliver
             Err(error) => attempt::give_back(context, &job, error, &lease.lost).await,
         };
         drop((quantum, turn));
-        // The job's end may be the sync's.
+        // The end of the job may be the end of the sync.
         match ending {
             Ending::Completed | Ending::Retried | Ending::Discarded => context.db.wake_reporter(),
             Ending::Released | Ending::Left | Ending::Abandoned => {}
@@ -107,16 +107,16 @@ async fn deliver(context: &Context, slots: &Slots, message: &JobMessage, deliver
     delivery.ack().await;
 }
 
-/// The right of an attempt to run beside the others of this worker, or alone. Dropped, it is given back.
+/// The right of an attempt to run beside the others of this worker, or alone. Dropping it gives it back.
 enum Turn<'a> {
     Shared { _guard: RwLockReadGuard<'a, ()> },
     Alone { _guard: RwLockWriteGuard<'a, ()> },
 }
 
-/// Waits until no other attempt runs, where an attempt has to run alone. Its lease is extended meanwhile.
+/// If the attempt must run alone, waits until no other attempt runs. Its lease is extended meanwhile.
 ///
 /// # Errors
-/// Other attempts did not end in time, the lease is lost, or the worker stops: the job is given back.
+/// Other attempts did not end in time, the lease is lost, or the worker is stopping: the caller releases the job.
 async fn turn<'a>(
     context: &'a Context,
     shared: RwLockReadGuard<'a, ()>,
@@ -136,11 +136,11 @@ async fn turn<'a>(
     }
 }
 
-/// Claims. `None` means that the message is for another worker: the database is unavailable, or this worker stops.
+/// Claims a job. `None` leaves the message to another worker: the database is unavailable, or this worker is stopping.
 async fn claim(context: &Context, job: i64) -> Option<Claim> {
     loop {
         match try_claim(context, job).await {
-            // The row is locked, as by the last commit of an attempt that lost its lease.
+            // The row is locked, for example by the last commit of an attempt that lost its lease.
             Ok(Claim::Busy) => {}
             Ok(claim) => return Some(claim),
             Err(error) => {
@@ -159,7 +159,7 @@ async fn try_claim(context: &Context, job: i64) -> Result<Claim, DbError> {
     let client = context.db.client().await?;
     let claim = timeout(CLAIM_PATIENCE, lifecycle::claim(&client, job, who, context.config.lease)).await;
     claim.unwrap_or_else(|_| {
-        // It may be half-open: it must not go back to the pool.
+        // The connection may be half-open: it must not go back to the pool.
         drop(Client::take(client));
         Err(DbError::Silent)
     })

@@ -1,4 +1,4 @@
-//! The heartbeat: it extends the leases of running attempts, and finds leases that this worker lost or does not know of.
+//! The heartbeat extends the leases of running attempts, and finds leases that this worker lost or does not know.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use tracing::{debug, info, warn};
 use crate::context::Context;
 use crate::leases::log_released;
 
-/// Heartbeats per lease. Five may be missed before a lease expires, so that no worker loses its jobs while the database
-/// restarts.
+/// Heartbeats per lease. A lease expires after five missed heartbeats, so that no worker loses its jobs while the
+/// database restarts.
 const BEATS_PER_LEASE: u32 = 6;
 
-/// The longest time between heartbeats, however long leases are: they also find that the database is unavailable, and
-/// claims whose answers were lost.
+/// The longest time between heartbeats, even for long leases: heartbeats also detect an unavailable database, and claims
+/// whose answers were lost.
 pub(crate) const LONGEST_BEAT: Duration = Duration::from_secs(5);
 
-/// Extends all leases until stopped, and removes the worker then. A lease that no longer holds ends its attempt: the job
-/// was cancelled, or another worker has it because this one was silent for too long.
+/// Extends all leases until `stop`, and then deregisters the worker. Ends the attempt of each lost lease: its job was
+/// cancelled, or another worker has it because this one was silent for too long.
 pub(crate) async fn run(context: &Context, stop: &CancellationToken) {
     let lease = context.config.lease;
     let mut beat = interval((lease / BEATS_PER_LEASE).min(LONGEST_BEAT));
@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, stop: &CancellationToken) {
     let mut unknown = HashSet::new();
     while stop.run_until_cancelled(beat.tick()).await.is_some() {
         let leases = context.leases.all();
-        // A stalled connection must not cost more beats than this one.
+        // A stalled connection must not delay further heartbeats.
         match timeout(lease / 2, extend(context, &leases, &mut unknown)).await {
             Ok(Ok(extended)) => end_lost(context, &leases, &extended),
             Ok(Err(error)) => {
@@ -45,15 +45,15 @@ pub(crate) async fn run(context: &Context, stop: &CancellationToken) {
             }
         }
     }
-    // No range should be split for a worker that stopped. Where this fails, the row becomes too old to count.
+    // No range should be split for a stopped worker. If this fails, the row soon becomes too old to count.
     let removed = async { workers::deregister(&context.db.client().await?, &context.config.name).await };
     if let Err(error) = removed.await {
         debug!(event = "sign_off_failed", error = error_chain(&error), "could not deregister the worker");
     }
 }
 
-/// One beat. Returns the leases that still hold; `unknown` are leases of this process that it did not know at the last
-/// beat, and becomes those of this one.
+/// Sends one heartbeat and returns the leases that are still valid. `unknown` has the leases of this process that it did
+/// not know at the last heartbeat, and is replaced by those of this one.
 async fn extend(context: &Context, leases: &[Lease], unknown: &mut HashSet<Lease>) -> Result<Vec<Lease>, DbError> {
     let client = context.db.client().await?;
     workers::register(&client, &context.config.name, context.config.jobs.into()).await?;
@@ -71,8 +71,8 @@ fn end_lost(context: &Context, leases: &[Lease], extended: &[Lease]) {
     }
 }
 
-/// Makes jobs due that were leased to this process without its knowledge at the last beat already, and returns those
-/// that are now. At a single beat it may only be that the answer to a claim is on the way.
+/// Releases jobs whose leases this process did not know at two heartbeats in a row, and returns all that it does not know
+/// now. At a single heartbeat, the answer to a claim may still be on its way.
 async fn release_unknown(
     context: &Context,
     client: &Client,

@@ -1,4 +1,4 @@
-//! Why an attempt could not go on.
+//! Failures of attempts, and what happens to the job then.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, StorageError};
 use longshore_telemetry::Backoff;
 
-/// How long a job waits that could not run alone. Meanwhile the worker starts the attempts that waited for it; with less,
-/// they would soon wait for it again.
+/// How long a job that could not run alone waits. Meanwhile the worker starts the attempts that waited for it; after a
+/// shorter wait, they would soon wait for it again.
 const AFTER_NOT_ALONE: Duration = Duration::from_secs(5);
 
 /// A failure of an attempt, by its origin.
@@ -16,19 +16,19 @@ pub(crate) enum JobError {
     /// The storage.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The database, or rows that do not allow it.
+    /// The database is unavailable, or its rows do not permit the work.
     #[error(transparent)]
     Db(#[from] longshore_db::Error),
-    /// A setting that the storage was saved with cannot work.
+    /// A saved setting of the storage is invalid.
     #[error("the storage's settings cannot be used: {0}")]
     Settings(String),
-    /// Workers stopped or stalled during this job too often in a row.
+    /// Too many workers in a row stopped or stalled during this job.
     #[error("workers stopped or stalled too often in a row")]
     WorkerLost,
-    /// Other attempts of the worker went on for too long for this one to run alone.
+    /// The worker's other attempts took too long, so this one could not run alone.
     #[error("other jobs of the worker did not end in time for this one to run alone")]
     NotAlone,
-    /// The worker stops and the page could not end in time.
+    /// The worker is stopping, and the page did not end in time.
     #[error("the worker is stopping")]
     Draining,
 }
@@ -36,13 +36,13 @@ pub(crate) enum JobError {
 /// What happens to the job after a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Nothing to write: another attempt has the job, or it was cancelled.
+    /// Nothing is written: another attempt has the job, or the job was cancelled.
     Leave,
-    /// No failure of the job: back to the queue, due after this long.
+    /// The job did not fail: it goes back to the queue and is due after this delay.
     Release { delay: Duration },
-    /// May work later; at the earliest after this long.
+    /// The job may work later; it is tried again after at least this time.
     Retry { reason: FailureReason, at_least: Duration },
-    /// Will not work until a user changes something.
+    /// The job cannot work until a user changes something.
     Discard { reason: FailureReason },
 }
 
@@ -65,14 +65,14 @@ impl JobError {
                 }
             },
             Self::Db(longshore_db::Error::LeaseLost) => Verdict::Leave,
-            // Committed or not, the lease will tell. It counts as a failure, or a database that always stalls would
-            // keep the job forever.
+            // The fence shows whether it was committed. It counts as a failure; otherwise a database that always stalls
+            // would keep the job forever.
             Self::Db(longshore_db::Error::Silent) => {
                 Verdict::Retry { reason: FailureReason::Internal, at_least: Duration::ZERO }
             }
             Self::Db(longshore_db::Error::Seal(_)) => Verdict::Discard { reason: FailureReason::SealedSecrets },
             Self::Db(longshore_db::Error::StorageMoved) => Verdict::Discard { reason: FailureReason::StorageMoved },
-            // The row says where to go on: what this attempt knew is no longer true.
+            // The next attempt starts at the row's cursor: this attempt's is no longer true.
             Self::Db(longshore_db::Error::CommitsLost) => Verdict::Release { delay: Duration::ZERO },
             Self::Db(error) if error.is_unavailable() => Verdict::Release { delay: after_unavailable() },
             Self::Db(_) => Verdict::Retry { reason: FailureReason::Internal, at_least: Duration::ZERO },
@@ -80,18 +80,18 @@ impl JobError {
     }
 }
 
-/// How long a job waits that could not go on because the database was unavailable. It has answered since, or the job
-/// could not be given back; the pause is for errors that come again at once, such as a full disk.
+/// How long a job waits after the database was unavailable. The database has answered since then, because the release was
+/// written; the pause is for errors that soon occur again, such as a full disk.
 fn after_unavailable() -> Duration {
     const PAUSE: Duration = Duration::from_secs(1);
     Backoff { first: PAUSE, longest: PAUSE }.wait(0)
 }
 
-/// How long a job waits after its nth failure in a row: doubling from one second to five minutes,
-/// half of it random, so that the jobs of one broken storage do not return together.
+/// How long a job waits after its nth consecutive failure: the wait doubles from one second to five minutes, and half of
+/// it is random, so that the jobs of one broken storage do not all return at the same time.
 pub(crate) fn backoff(failures: i32, at_least: Duration) -> Duration {
     const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
-    /// The longest wait that a storage may ask for: longer would look like a stuck sync.
+    /// The longest wait that a storage may request: a longer one would look like a stuck sync.
     const PATIENCE: Duration = Duration::from_secs(900);
     BACKOFF.wait(u32::try_from(failures).unwrap_or_default()).max(at_least.min(PATIENCE))
 }

@@ -32,7 +32,7 @@ impl Leases {
         self.lock().keys().copied().collect()
     }
 
-    /// Ends the attempt of a lost lease. False if it has ended by itself.
+    /// Ends the attempt of a lost lease. Returns false if the attempt has already ended.
     pub(crate) fn end(&self, lease: Lease) -> bool {
         self.lock().get(&lease).map(CancellationToken::cancel).is_some()
     }
@@ -49,7 +49,7 @@ impl Drop for LeaseGuard {
     }
 }
 
-/// Logs that claims were released whose answers were lost.
+/// Logs that jobs were released because the answers to their claims were lost.
 pub(crate) fn log_released(jobs: u64) {
-    info!(event = "unknown_claims_released", jobs, "claims whose answers were lost are released; their jobs are due");
+    info!(event = "unknown_claims_released", jobs, "claims without an answer released; their jobs are due");
 }

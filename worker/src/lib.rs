@@ -1,7 +1,7 @@
 //! The worker: consumes jobs, talks to the storage, commits rows. See `README.md`.
 //!
-//! Any number of identical workers run side by side. A message only wakes one of them; the job's
-//! row says what there is to do, and its lease who may do it.
+//! Any number of identical workers run side by side. A message only wakes one of them. The job's row describes the
+//! work, and its lease names the attempt that may do it.
 
 mod attempt;
 mod availability;
@@ -41,13 +41,13 @@ use context::Context;
 /// Time for the last acknowledgements after the drain.
 const LAST_ACKS: Duration = Duration::from_secs(3);
 
-/// Between two looks at the connection pool: gauges change little within a second.
+/// How often the gauges of the connection pool are updated. They change little within a second.
 const POOL_METRICS_PERIOD: Duration = Duration::from_secs(1);
 
 /// Runs a worker until SIGTERM.
 ///
 /// # Errors
-/// The configuration cannot be used, the port is taken, or a part of the worker failed.
+/// The configuration is invalid, the port is in use, or a part of the worker failed.
 pub async fn run(config: Config) -> Result<()> {
     init_logs(&config.logs)?;
     let open_files = raise_open_files();
@@ -96,7 +96,7 @@ pub async fn run(config: Config) -> Result<()> {
     Ok(())
 }
 
-/// Starts what runs beside the consumers until `ended`.
+/// Starts the background tasks that run beside the consumers until `ended`.
 fn start_background(context: &Arc<Context>, broker: &Broker, ended: &CancellationToken) -> Tasks {
     let background = Tasks::new();
     background.spawn("heartbeat", {
@@ -128,7 +128,7 @@ fn start_background(context: &Arc<Context>, broker: &Broker, ended: &Cancellatio
     background
 }
 
-/// The checks of the worker's health: its database and its broker.
+/// The worker's health checks: its database and its broker.
 fn health(context: &Arc<Context>, broker: &Broker) -> Health {
     let (db, broker) = (context.db.clone(), broker.clone());
     Health::new(context.stop.clone())

@@ -2,8 +2,8 @@
 
 use longshore_worker::config::Config;
 
-/// Threads for what blocks: name look-ups, files, and as many computations as there are processors. Each keeps some
-/// memory; with fewer, slow name servers of one storage would keep others waiting.
+/// Threads for blocking work: name look-ups, files, and one computation per processor. Each thread takes some memory;
+/// with fewer threads, slow name servers of one storage would delay other storages.
 const BLOCKING_THREADS: usize = 32;
 
 fn main() -> anyhow::Result<()> {

@@ -9,24 +9,25 @@ use tracing::warn;
 
 use crate::metrics::JobMetrics;
 
-/// The unit of the memory budget. A semaphore counts to 2^29 only, so bytes would end at 512 MiB.
+/// The unit of the memory budget. A semaphore only counts to 2^29, so a budget in bytes could not exceed 512 MiB.
 const KIBIBYTE: u64 = 1024;
 
-/// The share of the operator's number that is handed out. The allocator keeps some of what was freed: where
-/// `longshore_telemetry::tune_allocator` cannot set it, the heaviest test came to 262 MiB with all of 128 MiB handed out.
+/// The percentage of the operator's number that pages can reserve. The allocator keeps some of the freed memory: where
+/// `longshore_telemetry::tune_allocator` has no effect, the heaviest test took 262 MiB with all of 128 MiB reserved.
 const HANDED_OUT_PERCENT: u64 = 75;
 
-/// What may be held with the whole budget reserved, however small that is: a process has 128 MiB beside its budget, of
-/// which connections and listed pages take some 60. Less, and small budgets would refuse ordinary files.
+/// Bytes that one caller with the whole budget may hold, even if the budget is smaller: a process has 128 MiB beside its
+/// budget, of which connections and listed pages take about 60. With less, small budgets would refuse ordinary files.
 const ALONE_BYTES: u64 = 64 * 1024 * KIBIBYTE;
 
-/// The part of the budget that is for small pages only, and the size up to which a page is small: 6 MiB and
-/// 3 MiB by default. Without it a page of 209 KiB of one tenant waited over 90 s beside large ones of another. More of
-/// it would be memory that no large page may use; with smaller pages, one of a thousand files of 1 KB would not count.
+/// Fractions of the budget: the part that only small pages may use (a sixteenth), and the size limit of a small page: by
+/// default 6 MiB and 3 MiB. Without that part, a page of 209 KiB of one tenant waited over 90 s behind large pages of
+/// another. A larger part would take memory from large pages; with a lower limit, a page of a thousand files of 1 KB
+/// would not be small.
 const SMALL_PAGES: u64 = 16;
 const SMALL_PAGE: u64 = 32;
 
-/// A wait for memory that is logged: pages commit in less.
+/// Longer waits for memory are logged: a page commits in less time.
 const LONG_WAIT: Duration = Duration::from_secs(30);
 
 /// Object bytes that the worker may hold, over all jobs.
@@ -35,13 +36,13 @@ pub(crate) struct MemoryBudget {
     permits: Arc<Semaphore>,
     /// For small pages only, so that none waits behind large ones.
     small: Arc<Semaphore>,
-    /// What `permits` and `small` began with together, and `permits` alone, in KiB.
+    /// The sum of both semaphores, and `permits` alone, in KiB.
     total: u64,
     large: u64,
     metrics: JobMetrics,
 }
 
-/// A part of the budget. Dropped, it is free again.
+/// A reserved part of the budget. Dropping it frees the memory.
 pub(crate) struct Reservation {
     _permit: Option<OwnedSemaphorePermit>,
     bytes: u64,
@@ -63,14 +64,14 @@ impl MemoryBudget {
         (self.total * KIBIBYTE).max(ALONE_BYTES)
     }
 
-    /// Waits until this many bytes are free. More than there is for large pages waits for all of that: a huge object
-    /// is held with small pages alone beside it.
+    /// Waits until this many bytes are free, and reserves them. A larger number than large pages can have waits for all of
+    /// that: only small pages run beside a huge object.
     ///
-    /// Callers are served in their order, but a small page takes the part for small pages if that is free
-    /// earlier: it waits for small pages alone.
+    /// Callers are served in order. A small page may also take the part for small pages if that is free earlier, so it
+    /// never waits behind large pages.
     ///
-    /// A caller reserves once for all that it will hold: reserving bit by bit, two pages could each
-    /// hold a half and wait for the other's.
+    /// A caller must reserve once for everything that it will hold. With several steps, two pages could each hold half
+    /// of the budget and wait for each other.
     pub(crate) async fn reserve(&self, bytes: u64) -> Reservation {
         let kibibytes = bytes.div_ceil(KIBIBYTE).min(self.large);
         let permits = u32::try_from(kibibytes).unwrap_or(u32::MAX);
@@ -99,7 +100,7 @@ impl MemoryBudget {
             return any.await;
         }
         tokio::select! {
-            // The shared part first: the part for small pages is for when that is full.
+            // The shared part first: small pages use their own part only if the shared one is full.
             biased;
             permit = any => permit,
             permit = Arc::clone(&self.small).acquire_many_owned(permits) => permit,
@@ -132,8 +133,8 @@ mod tests {
         let mut large = Box::pin(memory.reserve(64 * MIB));
         assert!(large.as_mut().now_or_never().is_none(), "a large page waits");
         let small = [memory.reserve(3 * MIB).now_or_never(), memory.reserve(3 * MIB).now_or_never()];
-        assert!(small.iter().all(Option::is_some), "small ones do not");
-        assert!(memory.reserve(MIB).now_or_never().is_none(), "there is a bound for small ones, too");
+        assert!(small.iter().all(Option::is_some), "small pages do not wait");
+        assert!(memory.reserve(MIB).now_or_never().is_none(), "the part for small pages has a limit, too");
         drop(whole);
         large.await;
         drop(small);

@@ -1,6 +1,6 @@
-//! Metrics of this process. The scheduler reports what the tables hold.
+//! Metrics of this process. The scheduler exports the metrics that come from tables.
 //!
-//! Labels come from enums alone, so every series is known at compile time: no key, no bucket, no error text.
+//! All label values come from enums, so all series are known at compile time: no key, bucket or error text is a label.
 
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_db::{Counts, Db};
@@ -17,9 +17,9 @@ pub(crate) enum Ending {
     Released,
     Retried,
     Discarded,
-    /// The lease was lost, or the end could not be written.
+    /// The lease was lost, or the end could not be recorded.
     Left,
-    /// Dropped early, by a panic or a cancelled task.
+    /// A panic or a cancelled tokio task ended it.
     Abandoned,
 }
 
@@ -60,16 +60,16 @@ pub(crate) struct JobMetrics {
 const BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 impl JobMetrics {
-    /// Makes the families and registers them.
+    /// Creates and registers the metric families.
     ///
     /// # Errors
-    /// A family is registered already.
+    /// A family is already registered.
     pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
         let histogram = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
         let metrics = Self {
-            running: IntGaugeVec::new(Opts::new("longshore_jobs_running", "Attempts that run now."), &["kind"])?,
+            running: IntGaugeVec::new(Opts::new("longshore_jobs_running", "Running attempts."), &["kind"])?,
             attempts: IntCounterVec::new(
-                Opts::new("longshore_job_attempts_total", "Attempts ended, by kind of job and ending."),
+                Opts::new("longshore_job_attempts_total", "Ended attempts, by job kind and ending."),
                 &["kind", "ending"],
             )?,
             duration: HistogramVec::new(
@@ -91,11 +91,11 @@ impl JobMetrics {
             )?,
             leases_lost: IntCounter::new(
                 "longshore_leases_lost_total",
-                "Attempts ended because they lost their lease.",
+                "Attempts that ended because they lost their lease.",
             )?,
             commits_lost: IntCounter::new(
                 "longshore_commits_lost_total",
-                "Attempts ended because Postgres lost commits that it had confirmed, as after a failover.",
+                "Attempts that ended because Postgres lost confirmed commits, as after a failover.",
             )?,
             commit: Histogram::with_opts(histogram(
                 "longshore_page_commit_duration_seconds",
@@ -104,11 +104,11 @@ impl JobMetrics {
             pool: IntGaugeVec::new(
                 Opts::new(
                     "longshore_database_connections",
-                    "Database connections of the pool, by state, and callers that wait for one (waited_for).",
+                    "Database connections of the pool, by state; waited_for counts callers that wait for one.",
                 ),
                 &["state"],
             )?,
-            memory: IntGauge::new("longshore_object_memory_bytes", "Object bytes that running pages have reserved.")?,
+            memory: IntGauge::new("longshore_object_memory_bytes", "Object bytes reserved by running pages.")?,
         };
         metrics.add_to(registry)?;
         metrics.begin_at_zero();
@@ -131,7 +131,7 @@ impl JobMetrics {
         Ok(())
     }
 
-    /// Makes series of all labels, so that zero is reported and not omitted.
+    /// Creates the series of all labels, so that zero is reported and not omitted.
     fn begin_at_zero(&self) {
         for kind in JobKind::ALL {
             self.running.with_label_values(&[kind.as_str()]);
@@ -150,7 +150,7 @@ impl JobMetrics {
         RunningJob { metrics: self.clone(), kind, ending: Ending::Abandoned, started: Instant::now() }
     }
 
-    /// Times the preparation of one page.
+    /// Records how long the preparation of one page took.
     pub(crate) fn page(&self, kind: JobKind, started: Instant) {
         self.pages.with_label_values(&[kind.as_str()]).observe(started.elapsed().as_secs_f64());
     }
@@ -175,7 +175,7 @@ impl JobMetrics {
         }
     }
 
-    /// Shows the state of the connection pool.
+    /// Updates the gauges of the connection pool.
     pub(crate) fn observe_pool(&self, db: &Db) {
         let status = db.pool_status();
         for (state, count) in [("open", status.size), ("idle", status.available), ("waited_for", status.waiting)] {
@@ -188,7 +188,7 @@ fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or_default()
 }
 
-/// An attempt that runs.
+/// A running attempt.
 pub(crate) struct RunningJob {
     metrics: JobMetrics,
     kind: JobKind,
@@ -197,13 +197,13 @@ pub(crate) struct RunningJob {
 }
 
 impl RunningJob {
-    /// Says how the attempt ended.
+    /// Records how the attempt ended.
     pub(crate) fn end(mut self, ending: Ending) {
         self.ending = ending;
     }
 }
 
-/// Dropped early, by a panic or a cancelled task, an attempt counts as abandoned instead of not at all.
+/// An attempt that a panic or a cancelled tokio task ends counts as abandoned.
 impl Drop for RunningJob {
     fn drop(&mut self) {
         let kind = self.kind.as_str();

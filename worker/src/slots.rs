@@ -1,7 +1,7 @@
-//! Slots: capacity for attempts. As many regular ones as the operator says, and a few short ones.
+//! Slots: capacity for attempts. The operator sets the number of regular slots; a few short ones are added.
 //!
-//! Large jobs hold every regular slot for whole quanta, and a small job would wait for one of them to end. It gets a short
-//! slot instead: enough for a few pages, then the job goes to the back of the queue.
+//! Large jobs may hold all regular slots for whole quanta. A small job need not wait for them: it gets a short slot, which
+//! is enough for a page or two. If the job takes longer, it goes to the back of the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Regular slots per short one. An operator who sets fewer wants one job at a time.
+/// Regular slots per short slot. An operator who sets fewer regular slots wants one job at a time, and gets no short slot.
 const SLOTS_PER_SHORT_ONE: u16 = 4;
 
-/// How long a short slot lasts: a page or two, so that the next job waits no longer than that.
+/// How long a short slot lasts: the time of a page or two, because the next small job may wait for it.
 const SHORT: Duration = Duration::from_millis(250);
 
 /// The slots for the jobs of one queue. Clones share them.
@@ -24,7 +24,7 @@ pub(crate) struct Slots {
     stop: CancellationToken,
 }
 
-/// How long an attempt may run, and its slot.
+/// The slot of an attempt, and how long the attempt may run.
 pub(crate) struct Quantum {
     ends: Instant,
     stop: CancellationToken,
@@ -32,17 +32,17 @@ pub(crate) struct Quantum {
 }
 
 impl Slots {
-    /// `count` regular slots of one quantum each. Once `stop` is cancelled, all quanta are over.
+    /// Creates `count` regular slots of one quantum each. Cancelling `stop` ends all quanta.
     pub(crate) fn new(count: u16, quantum: Duration, stop: CancellationToken) -> Self {
         Self { regular: Arc::new(Semaphore::new(count.into())), quantum, stop }
     }
 
-    /// How many attempts may run at once, those in short slots included.
+    /// How many attempts may run concurrently, including those in short slots.
     pub(crate) fn total(count: u16) -> u16 {
         count.saturating_add(count / SLOTS_PER_SHORT_ONE)
     }
 
-    /// Takes a slot, a short one if no regular one is free.
+    /// Takes a regular slot, or a short one if no regular one is free.
     pub(crate) fn take(&self) -> Quantum {
         let slot = Arc::clone(&self.regular).try_acquire_owned().ok();
         let length = if slot.is_some() { self.quantum } else { self.quantum.min(SHORT) };

@@ -1,4 +1,4 @@
-//! How an attempt ends that failed: what happens to its job, written as soon as the database accepts it.
+//! The end of a failed attempt: what happens to its job, recorded as soon as the database accepts it.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::context::Context;
 use crate::job_error::{JobError, Verdict, backoff};
 use crate::metrics::Ending;
 
-/// Pause between tries to write the end of an attempt.
+/// Pause before the end of an attempt is written again.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often an available database may refuse the end of an attempt before the job is left to its lease: a value that it
-/// refuses now it will refuse again, and the attempt keeps a slot.
+/// How often an available database may refuse the end of an attempt before the job is left to its lease. The database
+/// would refuse the same value again, and meanwhile the attempt keeps a slot.
 const MOST_REFUSALS: u32 = 20;
 
 /// What happens to the job after a failure.
@@ -43,7 +43,7 @@ impl End {
         }
     }
 
-    /// Writes it in the transaction that holds the job.
+    /// Records the end in the transaction that has locked the job.
     pub(super) async fn write(&self, lease: Lease, tx: &Transaction<'_>, error: &JobError) -> Result<(), JobError> {
         let detail = |reason: FailureReason| format!("{} ({})", reason.advice(), error_chain(error));
         match *self {
@@ -57,7 +57,7 @@ impl End {
         Ok(())
     }
 
-    /// Logs it. Call it once the transaction has committed.
+    /// Logs the end. Call it after the commit.
     pub(super) fn log(&self, job: &ClaimedJob, error: &JobError) {
         let (sync, lease) = (job.sync_id, job.lease);
         match *self {
@@ -92,7 +92,7 @@ impl End {
         }
     }
 
-    /// The same for the metrics.
+    /// The value of the metrics' label `ending`.
     pub(super) fn ending(&self) -> Ending {
         match self {
             Self::Left => Ending::Left,
@@ -105,7 +105,7 @@ impl End {
 
 /// Gives a job back after a failure outside of a page's commit.
 ///
-/// While the database is unavailable this waits, so that a job whose worker lives does not wait for its lease to expire.
+/// Waits while the database is unavailable; otherwise the job would be blocked until its lease expires.
 pub(crate) async fn give_back(
     context: &Context,
     job: &ClaimedJob,
@@ -120,7 +120,7 @@ pub(crate) async fn give_back(
             sync.id = job.sync_id,
             job.id = lease.job,
             job.attempt = lease.attempt,
-            "Postgres lost commits that it had confirmed, as after a failover; attempt ended without writing"
+            "Postgres lost confirmed commits, as after a failover; attempt ended without a write"
         );
     }
     if error.verdict() == Verdict::Leave {
@@ -150,7 +150,7 @@ pub(crate) async fn give_back(
                 } else {
                     refusals += 1;
                 }
-                // The rescuer takes the job once its lease, which no heartbeat extends any more, has expired.
+                // No heartbeat extends the lease any more. Once it has expired, the rescuer releases the job.
                 if refusals >= MOST_REFUSALS {
                     return Ending::Left;
                 }
@@ -181,7 +181,7 @@ async fn write_end(context: &Context, job: &ClaimedJob, error: &JobError) -> Res
         Ok(end.ending())
     };
     timeout(context.db.patience(), writing).await.unwrap_or_else(|_| {
-        // It may be half-open: it must not go back to the pool.
+        // The connection may be half-open: it must not go back to the pool.
         drop(Client::take(client));
         Err(JobError::Db(DbError::Silent))
     })

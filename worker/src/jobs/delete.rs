@@ -1,7 +1,7 @@
-//! Delete: objects of deleted annotations and tasks are removed, where the storage allows it.
+//! Delete: removes the objects of deleted annotations and tasks, if the storage's settings permit it.
 //!
-//! The tables say which ones are missing, so it does not matter how an annotation was deleted, and the next job finds what
-//! a crash left. Without the permission the object stays, and its row in `exports` says so.
+//! The tables show which annotations and tasks are missing, so it does not matter how they were deleted, and the next job
+//! finds what a crash left. Without permission the object stays, and its row in `exports` records that.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::job_error::JobError;
 use crate::jobs::{Handler, Page, Writes};
 use crate::slots::Quantum;
 
-/// Objects that a page looks at; few of them are to be removed.
+/// Objects that a page checks; few of them are removed.
 const PAGE_OBJECTS: i64 = 1_000;
 
-/// What the commit of a page writes.
+/// The rows that the commit of a page writes.
 struct DeleteWrites {
     storage_id: i64,
     deleted: Vec<Orphan>,
@@ -34,12 +34,12 @@ pub(crate) struct Delete<'a> {
     storage: JobStorage,
     store: Arc<dyn Storage>,
     after: (String, i64),
-    /// Objects that a page looks at; fewer once the job ended its worker several times.
+    /// Objects that a page checks; fewer once the job has ended its worker several times.
     page_objects: i64,
 }
 
 impl<'a> Delete<'a> {
-    /// Prepares a claimed job. Its cursor reads `unit:id`.
+    /// Prepares a claimed job. Its cursor has the form `unit:id`.
     pub(crate) fn new(context: &'a Context, job: &ClaimedJob, storage: JobStorage, store: Arc<dyn Storage>) -> Self {
         let after = job.cursor.as_deref().and_then(|cursor| {
             let (unit, id) = cursor.split_once(':')?;

@@ -1,4 +1,4 @@
-//! What a worker does with each kind of job: one handler a kind, whose pages the attempt commits.
+//! The handlers of the job kinds. A handler prepares pages, and the attempt commits them.
 
 mod delete;
 mod export;
@@ -16,26 +16,26 @@ use crate::job_error::JobError;
 use crate::memory::Reservation;
 use crate::slots::Quantum;
 
-/// The storage side of a job: prepares one page after the other.
+/// The storage side of a job: prepares page after page.
 #[async_trait]
 pub(crate) trait Handler: Send {
-    /// Prepares the next page. Storage calls and reading queries only; no transaction is open.
+    /// Prepares the next page. Makes only storage calls and read queries; no transaction is open.
     ///
-    /// While the quantum lasts it may start what the page after that needs.
+    /// Until the quantum is over, it may start to prefetch the page after that.
     async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError>;
 }
 
-/// The database side of a page: what its commit writes.
+/// The database side of a page: the rows that its commit writes.
 #[async_trait]
 pub(crate) trait Writes: Send + Sync {
     /// Whether there is nothing to write.
     fn is_empty(&self) -> bool;
 
-    /// Writes everything in the caller's transaction, which holds the job. No storage call.
+    /// Writes all rows in the caller's transaction, which has locked the job. Makes no storage call.
     async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError>;
 
-    /// Moves objects with values that the database refuses to the quarantine, and corrects the counts. The default is for
-    /// kinds whose values all come out of the database.
+    /// Moves objects with values that the database refuses to the quarantine, and corrects the counts. The default does
+    /// nothing: it is for job kinds whose values all come from the database.
     async fn isolate(
         &mut self,
         _context: &Context,
@@ -46,37 +46,37 @@ pub(crate) trait Writes: Send + Sync {
         Ok(())
     }
 
-    /// The objects that it puts into quarantine.
+    /// The objects that the page quarantines.
     fn quarantined(&self) -> &[QuarantinedObject] {
         &[]
     }
 }
 
-/// A prepared page: everything that one transaction will write.
+/// A prepared page, which one transaction will record.
 pub(crate) struct Page {
     pub(crate) counts: Counts,
-    /// Keys or units that it covers: they do not end a worker.
+    /// The number of keys or units that the page covers. They have not ended the worker.
     pub(crate) passed: i32,
-    /// Where the next attempt starts once this page is committed; `None` leaves it where it was.
+    /// The job's cursor after this page; `None` keeps the current one.
     pub(crate) cursor: Option<String>,
     /// Whether the range ends with this page.
     pub(crate) last: bool,
-    /// Why some of the page has to be tried again; the rest is committed.
+    /// Why a part of the page must be tried again; the rest is committed.
     pub(crate) failure: Option<JobError>,
     pub(crate) writes: Box<dyn Writes>,
-    /// Where the rest of the job's range is split for idle slots.
+    /// Where to split the rest of the job's range for idle slots.
     pub(crate) split: Vec<String>,
-    /// The memory that the page's objects take.
+    /// The memory that is reserved for the page's objects.
     pub(crate) reserved: Option<Reservation>,
 }
 
 impl Page {
-    /// Whether its commit would only move the cursor and count.
+    /// Whether its commit would only update the cursor and the counts.
     pub(crate) fn is_idle(&self) -> bool {
         self.writes.is_empty() && self.split.is_empty()
     }
 
-    /// Takes over the counts and the cursor of the idle page before it, which then need no commit.
+    /// Takes over the counts and the cursor of the idle page before it, so that it needs no commit.
     pub(crate) fn absorb(&mut self, before: Self) {
         self.counts += before.counts;
         self.cursor = self.cursor.take().or(before.cursor);

@@ -7,17 +7,17 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-/// Computations at once: as many as there are processors. More would only hold more memory, and would take the
-/// processors from the threads that keep leases and connections.
+/// Permits for concurrent computations, one per processor. More computations would only hold more memory, and would take
+/// processor time from the threads that extend leases and serve connections.
 static COMPUTATIONS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Arc::new(Semaphore::new(processors))
 });
 
-/// Work that runs by itself, on any thread, until its result is taken. Dropped, it ends.
+/// Work that runs in the background until its result is taken. Dropping it cancels the work.
 pub(crate) struct Prefetch<T> {
     running: AbortOnDropHandle<T>,
-    /// Tells a computation that its result is no longer wanted.
+    /// Dropping it signals a computation that its result is no longer needed.
     _wanted: Option<DropGuard>,
 }
 
@@ -29,10 +29,10 @@ impl<T: Send + 'static> Prefetch<T> {
         Self { running: AbortOnDropHandle::new(running), _wanted: None }
     }
 
-    /// Starts a computation that takes longer than a tokio task may keep others waiting, once a processor is free.
+    /// Starts a computation that is too long for a tokio task, on a blocking thread and once a processor is free.
     ///
-    /// Its token is cancelled when the result is no longer wanted; a computation of more than some milliseconds checks
-    /// it.
+    /// Its token is cancelled when the result is no longer needed. A computation of more than a few milliseconds must
+    /// check it.
     pub(crate) fn compute(work: impl FnOnce(&CancellationToken) -> T + Send + 'static) -> Self {
         let abandoned = CancellationToken::new();
         let wanted = abandoned.clone().drop_guard();
@@ -60,7 +60,7 @@ async fn joined<T>(ended: Result<T, tokio::task::JoinError>) -> T {
         Ok(result) => result,
         Err(ended) => match ended.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime shuts down, and this task with it.
+            // The runtime is shutting down and drops this tokio task.
             Err(_) => std::future::pending().await,
         },
     }

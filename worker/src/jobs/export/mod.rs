@@ -1,7 +1,7 @@
-//! Export: every new or changed annotation of a project becomes an object.
+//! Export: writes each new or changed annotation of a project as an object.
 //!
-//! The row in `exports` is written only after the storage has confirmed the object: after a crash between the two the
-//! same object is written again under the same key, and nothing is lost or doubled.
+//! The row in `exports` is written only after the storage has confirmed the object. After a crash between the two steps,
+//! the same object is written again under the same key, so no object is lost or duplicated.
 
 mod selection;
 mod size;
@@ -27,17 +27,17 @@ use crate::quarantine::refused_unit;
 use crate::slots::Quantum;
 use selection::{Prepared, Selected, Source};
 
-/// What the commit of a page writes.
+/// The rows that the commit of a page writes.
 struct ExportWrites {
     storage_id: i64,
     unit: &'static str,
     written: Vec<ExportRecord>,
     quarantined: Vec<QuarantinedObject>,
-    /// Keys that left quarantine because they could be written now.
+    /// Keys that leave quarantine because their objects are written now.
     released: Vec<String>,
 }
 
-/// The export of one id range.
+/// The export of one ID range.
 pub(crate) struct Export<'a> {
     context: &'a Context,
     job: &'a ClaimedJob,
@@ -45,7 +45,7 @@ pub(crate) struct Export<'a> {
     store: Arc<dyn Storage>,
     put: PutOptions,
     after: i64,
-    /// The page after the one that is being written.
+    /// The selection of the page after the current one.
     prefetched: Option<Prefetch<Result<Selected, JobError>>>,
 }
 
@@ -74,7 +74,7 @@ impl<'a> Export<'a> {
         Prefetch::start(async move { source.select(after).await })
     }
 
-    /// Writes an object unless the same one is there already.
+    /// Writes an object unless it is unchanged.
     async fn put(&self, prepared: Prepared) -> Put {
         let Prepared { unit_id, key, updated_at, digest, body } = prepared;
         let (bytes, unchanged) = (body.as_ref().map_or(0, Bytes::len), body.is_none());
@@ -89,7 +89,7 @@ impl<'a> Export<'a> {
         Put { row, unchanged, bytes }
     }
 
-    /// Writes the objects of a page, many at once.
+    /// Writes the objects of a page concurrently.
     async fn write(&self, prepared: Vec<Prepared>, counts: &mut Counts) -> Written {
         let (mut written, mut failed) = (Vec::with_capacity(prepared.len()), Vec::new());
         let mut puts =
@@ -124,7 +124,7 @@ impl<'a> Export<'a> {
                     failure = Some(JobError::from(error));
                     continue;
                 }
-                // Wrong credentials, a missing bucket, a stop: not the fault of this object.
+                // Wrong credentials, a missing bucket or a stop: not a fault of this object.
                 ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::Cancelled => {
                     failure = Some(JobError::from(error));
                     break;
@@ -135,8 +135,8 @@ impl<'a> Export<'a> {
         failure
     }
 
-    /// Whether objects that fail now go to quarantine: it is the job's last try, and the storage as a whole takes
-    /// objects.
+    /// Whether objects that fail now go to quarantine: this is the job's last attempt, and the storage as a whole
+    /// accepts objects.
     async fn gives_up_on_objects(&self) -> bool {
         self.job.failures + 1 >= self.context.config.max_failures && self.store.probe(Probe::Write).await.is_ok()
     }
@@ -163,7 +163,7 @@ impl Handler for Export<'_> {
     async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
         let selection = self.prefetched.take().unwrap_or_else(|| self.start_selection(self.after));
         let selected = selection.result().await?;
-        // Under suspicion one page after the other: if this worker dies, it was of a known page.
+        // No prefetch during a search for poison: if this worker dies, it must be clear which page it was.
         if selected.more && !quantum.is_over() && self.job.suspects.is_none() {
             self.prefetched = Some(self.start_selection(selected.until));
         }
@@ -173,7 +173,7 @@ impl Handler for Export<'_> {
         let mut quarantined = Vec::from_iter(selected.quarantined);
         let failure = self.judge(failed, &mut quarantined).await;
         if failure.is_some() {
-            // The page comes again. Its quarantine is written once, when the cursor moves.
+            // The page is tried again. Its quarantine rows are written once, when the cursor moves.
             quarantined.clear();
             counts.matched = counts.exported + counts.unchanged;
         } else {
@@ -218,7 +218,7 @@ impl Writes for ExportWrites {
     }
 }
 
-/// A count of things of a page, which are few.
+/// A length as a count. The numbers of a page are small.
 fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What a page of export writes: units read from the host, as bodies ready to be written.
+//! Selects what a page of an export writes: reads units from the host and makes their bodies.
 
 mod poison;
 mod prepare;
@@ -20,10 +20,10 @@ use crate::memory::{MemoryBudget, Reservation};
 pub(super) use prepare::Prepared;
 use read::{Leftover, Units};
 
-/// Units that a page covers, as many as an import's page has keys.
+/// Units that a page covers: the same number as keys in a page of an import.
 const PAGE_UNITS: i64 = 1_000;
 
-/// Where a job's pages come from.
+/// The source of a job's pages.
 pub(super) struct Source {
     db: Db,
     host: Arc<dyn Host>,
@@ -31,26 +31,26 @@ pub(super) struct Source {
     pub(super) storage: JobStorage,
     options: ExportOptions,
     sync_id: i64,
-    /// Units that a page covers; fewer once the job ended its worker several times.
+    /// Units that a page covers; fewer once the job has ended its worker several times.
     page_units: i64,
-    /// The lease of the attempt, if that works on one unit after the other to find the one that ends its worker.
+    /// The lease of the attempt, if it processes single units to find the one that ends its worker.
     lone: Option<Lease>,
-    /// The unit that is known to.
+    /// The unit that is known to end its worker.
     poison: Option<i64>,
-    /// What the keys of objects start with.
+    /// The prefix of the objects' keys.
     prefix: String,
     /// Units up to this id exist; later ones belong to the next sync.
     until: i64,
 }
 
-/// A page to write, in ascending order of the units' ids.
+/// A page to write, in ascending order of unit IDs.
 pub(super) struct Selected {
     pub(super) prepared: Vec<Prepared>,
-    /// A unit that can never be written, which is the last of the page.
+    /// A unit that can never be written. It is the last of the page.
     pub(super) quarantined: Option<QuarantinedObject>,
     /// Where the next page starts.
     pub(super) until: i64,
-    /// Whether units come after that.
+    /// Whether there are units after `until`.
     pub(super) more: bool,
     /// Units that the page covers.
     pub(super) walked: i64,
@@ -93,8 +93,8 @@ impl Source {
         self.storage.settings.export_tasks
     }
 
-    /// Reads the units after an id and makes their bodies. What is larger than a page is read again with more memory;
-    /// what is larger than any may be is named for the quarantine and never read.
+    /// Reads the units after an ID and makes their bodies. A unit that is larger than a page is read again with more
+    /// memory; one that is larger than the limit is not read, and returned for the quarantine.
     ///
     /// # Errors
     /// The database is unavailable.
@@ -106,7 +106,7 @@ impl Source {
         }
         let mut size = Size::Usual;
         loop {
-            // A page that waits for memory holds none: the pages that have some are written without more.
+            // While it waits for memory, this page holds none: pages with memory need no more and will free theirs.
             let reserved = self.memory.reserve(size.memory(self.memory.max_bytes())).await;
             let page = match self.read(after, size, self.page_units).await {
                 Err(error) if error.is_unreadable_row() => self.read_one_by_one(after, size, error).await?,
@@ -118,7 +118,7 @@ impl Source {
                 let cut;
                 (prepared, cut) = self.prepare(units, size).await?;
                 if let Some(unit_id) = cut {
-                    // The page covers all before it, whether they are to be written or not.
+                    // The page covers all units before this one, also those that are not written.
                     (until, more) = (unit_id - 1, true);
                     walked = i64::try_from(prepared.len()).unwrap_or(i64::MAX);
                     leftover = prepared.is_empty().then_some(Leftover::TooLarge { unit_id, bytes: None });
@@ -140,7 +140,7 @@ impl Source {
         }
     }
 
-    /// Whether a unit of this many bytes can be read with all memory.
+    /// Whether a unit of this many bytes can be read with the whole budget.
     fn may_fit(&self, bytes: Option<usize>) -> bool {
         bytes.is_none_or(|bytes| bytes <= Size::Largest.unit_bytes(self.memory.max_bytes()))
     }
@@ -160,7 +160,7 @@ impl Source {
         }
     }
 
-    /// The quarantine's row of a unit that can never be written, with the key that its object would have.
+    /// The quarantine row of a unit that can never be written, with the key that its object would have.
     fn too_large(&self, leftover: &Leftover) -> QuarantinedObject {
         let kind = self.unit();
         let (unit_id, detail) = match leftover {

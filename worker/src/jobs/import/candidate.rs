@@ -1,4 +1,4 @@
-//! Listed objects, and why some of them cannot be imported, as far as the listing shows it.
+//! Listed objects, and the faults that the listing shows.
 
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::QuarantineReason;
@@ -7,13 +7,13 @@ use sha2::{Digest, Sha256};
 
 use crate::quarantine::object;
 
-/// The index of the ledger takes 2,704 bytes; the clouds' own limit is 1,024.
+/// Maximum bytes of a key: an index row of the ledger holds 2,704 bytes. Keys of the clouds have at most 1,024.
 const LONGEST_KEY: usize = 2_048;
 
-/// Bytes of a longer key that are shown.
+/// How many bytes of a longer key are shown.
 const SHOWN: usize = 1_000;
 
-/// A listed object, with its row for the quarantine if it cannot be imported.
+/// A listed object, with its quarantine row if it cannot be imported.
 pub(super) struct Candidate {
     pub(super) object: ObjectMeta,
     pub(super) fault: Option<QuarantinedObject>,
@@ -25,7 +25,7 @@ impl Candidate {
         Self { object: listed.meta, fault }
     }
 
-    /// The same object, quarantined because the filter was too slow to say whether it matches.
+    /// The same object, quarantined because the filter takes too many steps on its key.
     pub(super) fn undecided(self) -> Self {
         let detail = "The file filter takes too many steps on this key to say whether it matches. Simplify the filter, \
                       or rename the object.";
@@ -33,12 +33,12 @@ impl Candidate {
         Self { object: self.object, fault: Some(fault) }
     }
 
-    /// What differs between this state of the object and an earlier one: its etag, or its fault.
+    /// What identifies this state of the object: its ETag, or its fault.
     pub(super) fn version(&self) -> Option<&str> {
         self.fault.as_ref().map_or(self.object.etag.as_deref(), |fault| fault.etag.as_deref())
     }
 
-    /// The name by which the database knows the object.
+    /// The key under which the database stores the object.
     pub(super) fn key(&self) -> &str {
         self.fault.as_ref().map_or(&self.object.key, |fault| &fault.key)
     }
@@ -60,7 +60,7 @@ fn fault(listed: &ListedObject) -> Option<QuarantinedObject> {
     let byte_offset = nul.and_then(|at| i64::try_from(at).ok());
     let mut quarantined = QuarantinedObject { byte_offset, ..quarantined(object, reason, detail) };
     if let Some(fault) = listed.fault {
-        // There is no etag. With the fault in its place, a later sync sees when it is another one.
+        // There is no ETag. With the fault in its place, a later sync notices when the fault changes.
         quarantined.etag = Some(format!("!{}", fault.as_str()));
     }
     Some(quarantined)
@@ -70,7 +70,7 @@ fn quarantined(meta: &ObjectMeta, reason: QuarantineReason, detail: &str) -> Qua
     QuarantinedObject { key: shown(&meta.key), ..object(meta, reason, detail) }
 }
 
-/// A key as the database can hold it, and different for every key.
+/// The key in a form that the database can hold. Different keys have different forms.
 fn shown(key: &str) -> String {
     if key.len() <= LONGEST_KEY && !key.contains('\0') {
         return key.to_owned();
@@ -86,7 +86,7 @@ mod tests {
     use super::shown;
 
     #[test]
-    fn a_key_that_is_too_long_is_shown_short_and_told_from_its_like() {
+    fn a_key_that_is_too_long_is_shortened_and_stays_distinct() {
         let long = |end: &str| format!("{}{end}", "\u{e9}".repeat(3_000));
         assert!(shown(&long("a")).len() < 1_050);
         assert_ne!(shown(&long("a")), shown(&long("b")));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_a_nul_is_told_from_one_with_the_sign_that_is_shown_for_it() {
+    fn a_key_with_a_nul_differs_from_one_with_the_replacement_character() {
         assert!(shown("a\0b").starts_with("a\u{2400}b"));
         assert_ne!(shown("a\0b"), shown("a\u{2400}b"));
     }

@@ -1,4 +1,4 @@
-//! Which key of a task holds the URI of its object in blob mode: the label config says.
+//! The data key of blob tasks: the key that holds the URI of the object. It comes from the label config.
 
 use longshore_model::MAX_LABEL_CONFIG;
 use quick_xml::Reader;
@@ -7,7 +7,7 @@ use quick_xml::events::Event;
 use crate::job_error::JobError;
 use crate::jobs::prefetch::Prefetch;
 
-/// The data key of a blob task when the label config names none. Label Studio's word.
+/// The data key of a blob task if the label config names none, as in Label Studio.
 const UNDEFINED_KEY: &str = "$undefined$";
 
 /// The key under which a blob task holds the URI of its object.
@@ -17,15 +17,15 @@ pub(super) struct DataKey(String);
 impl DataKey {
     /// Finds the `$variable` of the first element with both `name` and `value`, in document order.
     ///
-    /// A config without such an element, or that is not XML, gives [`UNDEFINED_KEY`]. Takes time in proportion to
-    /// the config's length, whatever is in it.
+    /// A config without such an element, or that is not XML, gives [`UNDEFINED_KEY`]. The time is always proportional
+    /// to the config's length.
     pub(super) fn of(label_config: &str) -> Self {
         let mut reader = Reader::from_str(label_config);
         loop {
             match reader.read_event() {
                 Ok(Event::Start(element) | Event::Empty(element)) => {
                     let value_of = |wanted: &str| {
-                        // No check for repeated names: it compares each name with all names before it.
+                        // No check for repeated names: it would compare each name with all names before it.
                         element.attributes().with_checks(false).flatten().find(|a| a.key.as_ref() == wanted).and_then(
                             |a| {
                                 a.normalized_value(quick_xml::XmlVersion::Implicit1_0)
@@ -47,7 +47,7 @@ impl DataKey {
         }
     }
 
-    /// The key itself.
+    /// The key as text.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -56,9 +56,9 @@ impl DataKey {
 /// Reads the data key of a label config; a large one on a blocking thread.
 ///
 /// # Errors
-/// It is larger than any that the API takes.
+/// It is larger than the API accepts.
 pub(super) async fn data_key(label_config: &str) -> Result<DataKey, JobError> {
-    /// Bytes that are read on the caller's thread: about 50 microseconds.
+    /// Bytes up to which a config is read on the caller's thread: that takes about 50 microseconds.
     const SMALL: usize = 16 * 1024;
     match label_config.len() {
         0..=SMALL => Ok(DataKey::of(label_config)),

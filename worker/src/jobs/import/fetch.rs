@@ -1,4 +1,4 @@
-//! From listed objects to items: named in blob mode, read in JSON mode.
+//! From listed objects to items: in blob mode by their URIs, in JSON mode by reading them.
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
@@ -13,11 +13,11 @@ use crate::job_error::JobError;
 use crate::jobs::prefetch::Prefetch;
 use crate::quarantine::{refused_object, unusable_object};
 
-/// Plain objects from this size on, and all packed ones, are parsed on a thread of their own: smaller ones take some
-/// 50 microseconds, and up to `LONGSHORE_GETS` of them may be parsed before another task gets its turn.
+/// Uncompressed objects of at least this many bytes, and all compressed ones, are parsed on a blocking thread. A smaller
+/// one takes about 50 microseconds, and up to `LONGSHORE_GETS` of them may be parsed before another tokio task runs.
 const PARSE_APART: usize = 16 * 1024;
 
-/// This many objects denied, and none read, mean that the storage denies reading, not one object.
+/// If this many objects are denied and none is read, the storage as a whole denies reading.
 const CLEARLY_DENIED: usize = 8;
 
 /// The result of a part of a page.
@@ -26,7 +26,7 @@ pub(super) struct Fetched {
     pub(super) imported: Vec<Imported>,
     pub(super) quarantined: Vec<QuarantinedObject>,
     pub(super) released: Vec<String>,
-    /// Not read yet: these need more memory than was reserved.
+    /// Objects that are not read yet, because they need more memory than was reserved.
     pub(super) larger: Vec<Pending>,
     pub(super) vanished: i64,
     pub(super) failed: i64,
@@ -42,7 +42,7 @@ impl Fetched {
 }
 
 impl Import<'_> {
-    /// Blob mode: one task per object, without reading any.
+    /// Blob mode: makes one task per object, and reads none.
     pub(super) fn name(&self, part: Vec<Pending>) -> Fetched {
         let mut fetched = Fetched::default();
         for Pending { object, again, .. } in part {
@@ -55,11 +55,11 @@ impl Import<'_> {
         fetched
     }
 
-    /// JSON mode: reads the objects, many at once, and takes their items.
+    /// JSON mode: reads the objects concurrently and takes their items.
     ///
     /// # Errors
-    /// The storage as a whole refuses. One object that cannot be read or used is quarantined; a transient error of one is in
-    /// [`Fetched::failure`], beside the others.
+    /// The storage as a whole refuses. A single object that cannot be read or used is quarantined instead; a transient
+    /// error of one object is returned in [`Fetched::failure`], together with the other objects.
     pub(super) async fn fetch(&self, part: Vec<Pending>) -> Result<Fetched, JobError> {
         let asked = part.len();
         let mut answers = stream::iter(part)
@@ -92,8 +92,8 @@ impl Import<'_> {
                     ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Cancelled => return Err(error.into()),
                     ErrorKind::Throttled { .. } | ErrorKind::Unavailable => {
                         fetched.failed += 1;
-                        // The listing answered, so the storage is available. Where nothing at all can be read, these
-                        // objects are not to blame.
+                        // The listing worked, so the storage is available. If no object can be read, single objects are
+                        // not to blame.
                         if self.is_last_try() && (asked < CLEARLY_DENIED || !fetched.imported.is_empty()) {
                             fetched.quarantined.push(refused_object(&object, QuarantineReason::Unavailable, &error));
                         } else {
@@ -103,7 +103,7 @@ impl Import<'_> {
                     }
                 },
             }
-            // None of the concurrent requests had an answer: the rest would only wait as long.
+            // None of the concurrent requests was answered, so the rest would only wait as well.
             if unanswered >= self.context.config.transfers {
                 break;
             }
@@ -124,8 +124,8 @@ impl Import<'_> {
         let object = &pending.object;
         items::check(&object.key, object.size, &self.limits, self.context.memory.max_bytes())
             .map_err(Unread::Unusable)?;
-        // Many objects are read at once: each only as far as memory is reserved for it, so that neither bombs nor a
-        // storage that gives more than it lists take more.
+        // Each concurrent read is limited to its reserved memory, so that neither a compression bomb nor an object that
+        // is larger than listed takes more.
         let reserved = self.memory_of(pending);
         let bounded = reserved < self.context.memory.max_bytes();
         let max_bytes = reserved.min(self.limits.max_object_bytes as u64);
@@ -134,7 +134,7 @@ impl Import<'_> {
             _ => Unread::Storage(error),
         })?;
         let size = body.bytes.len();
-        // A proxy may cut an answer and tell its length afterwards; half of a list of lines looks whole.
+        // A proxy may cut a response and set its length to match; half of a JSON Lines object still looks complete.
         if body.etag == object.etag && size as u64 != object.size {
             let reason = FailureReason::BadAnswer;
             let cut = StorageError::new(longshore_storage::Op::Get, ErrorKind::Unavailable, reason);
@@ -162,15 +162,15 @@ async fn parse(key: &str, bytes: Bytes, limits: &Limits, reserved: u64) -> Resul
     parsing.result().await
 }
 
-/// Why an object gave no items.
+/// Why no items of an object were read.
 enum Unread {
-    /// It unpacks to more than memory was reserved for.
+    /// It needs more memory than was reserved.
     Larger,
     Unusable(Unusable),
     Storage(StorageError),
 }
 
-/// Whether a refusal is about the object, and not the credentials, the bucket or the connection.
+/// Whether a refusal concerns only the object, and not the credentials, the bucket or the connection.
 fn is_about_one_object(error: &StorageError) -> bool {
     use FailureReason as Reason;
     match error.kind {
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_the_whole_storage_is_blamed_on_no_object() {
+    fn an_error_of_the_whole_storage_is_not_blamed_on_an_object() {
         let about_one = |kind, reason| is_about_one_object(&StorageError::new(Op::Get, kind, reason));
         for reason in [FailureReason::AccessDenied, FailureReason::ExpiredCredentials] {
             assert_eq!(about_one(ErrorKind::Denied, reason), reason == FailureReason::AccessDenied, "{reason}");

@@ -1,4 +1,4 @@
-//! Listing: while the keys of one page are looked up, the next page is on its way.
+//! Listing of pages. While the keys of one page are looked up, the next page is already requested.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::job_error::JobError;
 use crate::jobs::prefetch::Prefetch;
 use crate::slots::Quantum;
 
-/// Keys per page: what S3, GCS and Azure list at most in one answer that all of them give.
+/// Keys per page: the largest page that S3, GCS and Azure all support.
 const PAGE_KEYS: u16 = 1_000;
 
-/// A page on its way.
+/// A requested page.
 pub(super) type Listing = Prefetch<Result<ListPage, StorageError>>;
 
 impl Import<'_> {
@@ -46,7 +46,7 @@ impl Import<'_> {
             drop_repeats(&mut found, &self.underway);
         }
         self.listed = Counts { pages: 1, listed: count(found.len()), ..Counts::default() };
-        // Dropped with the attempt: after a drain, a cancellation or a lost lease nothing is matched any more.
+        // If the attempt is dropped by a drain, a cancellation or a lost lease, this is dropped too and matching stops.
         let judged = filter_keys(&self.filter, found, |found: &Candidate| &found.object.key).await;
         let found: Vec<Candidate> = judged
             .into_iter()
@@ -105,8 +105,8 @@ impl Import<'_> {
     }
 }
 
-/// Drops keys that this page names twice, and those that the part before it is just committing.
-/// What repeats a page further back is in the ledger by now.
+/// Removes keys that this page lists twice, and keys of the part that is being committed. Keys of earlier pages are already
+/// in the ledger.
 fn drop_repeats(found: &mut Vec<Candidate>, underway: &HashSet<String>) {
     let mut seen = HashSet::with_capacity(found.len());
     found.retain(|found| !underway.contains(found.key()) && seen.insert(found.key().to_owned()));
@@ -120,7 +120,7 @@ mod tests {
 
     use super::{Candidate, HashSet, drop_repeats};
 
-    /// An object that the database knows by another name than its own.
+    /// An object that the database stores under another key.
     fn renamed(key: &str, name: &str) -> Candidate {
         Candidate {
             object: ObjectMeta { key: key.to_owned(), etag: None, size: 1, modified_at: None },
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn repeats_are_told_by_the_name_that_the_database_knows() {
+    fn repeats_are_found_by_the_key_in_the_database() {
         let mut found = vec![renamed("a\0", "a…1"), renamed("b\0", "b…2"), renamed("b\0", "b…2")];
         drop_repeats(&mut found, &HashSet::from(["a…1".to_owned()]));
         assert_eq!(found.iter().map(Candidate::key).collect::<Vec<_>>(), ["b…2"]);

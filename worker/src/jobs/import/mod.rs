@@ -1,8 +1,8 @@
-//! Import: every matching object of a key range becomes tasks.
+//! Import: makes tasks of the matching objects of a key range.
 //!
-//! A listed page is compared with the ledger, what is new is read (JSON mode) or merely named (blob
-//! mode), and the result is committed at once; where the objects of a page are large, in several
-//! parts, of which only the last moves the cursor. Run a page twice and the second adds nothing.
+//! A listed page is compared with the ledger. New objects are read (JSON mode) or only named (blob mode), and the result is
+//! committed in one transaction. If the objects of a page are large, it is committed in several parts, and only the last
+//! one moves the cursor. Importing a page a second time adds nothing.
 
 mod candidate;
 mod data_key;
@@ -33,13 +33,13 @@ use data_key::{DataKey, data_key};
 use fetch::Fetched;
 use list::Listing;
 
-/// Memory for one part of a page, unless a single object takes more.
+/// Bytes of memory for one part of a page, unless a single object takes more.
 ///
-/// Large enough that a page of ordinary task files is one part; small enough that eight jobs with
-/// one current part and one prefetched wait little for each other with the default memory budget.
+/// Large enough that a page of ordinary task files is one part; small enough that eight jobs, each with one current part
+/// and one prefetched part, rarely wait for each other with the default memory budget.
 const PART_BYTES: u64 = 12 * 1024 * 1024;
 
-/// What the commit of one part of a page writes.
+/// The rows that the commit of one part of a page writes.
 struct ImportWrites {
     storage: Arc<JobStorage>,
     imported: Vec<Imported>,
@@ -48,7 +48,7 @@ struct ImportWrites {
     released: Vec<String>,
 }
 
-/// An object and what it became.
+/// An imported object and its items.
 struct Imported {
     object: ObjectMeta,
     items: Vec<Item>,
@@ -64,17 +64,17 @@ pub(crate) struct Import<'a> {
     data_key: DataKey,
     limits: Limits,
     cursor: Option<String>,
-    /// Objects of the listed page that are still to be read.
+    /// Objects of the listed page that are not read yet.
     pending: VecDeque<Pending>,
-    /// The listing of the page after that.
+    /// The request for the page after that.
     prefetched: Option<Listing>,
-    /// Keys of the part that may still be on its way into the ledger, where the next page may repeat them.
+    /// Keys of the part that is being committed. Set if the storage is not ordered, because the next page may repeat them.
     underway: HashSet<String>,
-    /// What the listed page counts once its last part commits.
+    /// The counts of the listed page, which the commit of its last part adds.
     listed: Counts,
     next: Option<String>,
     last: bool,
-    /// The end of the range; moves down with a split.
+    /// The end of the range; a split lowers it.
     until: Option<String>,
     /// Pages listed in this attempt.
     pages: u32,
@@ -83,9 +83,9 @@ pub(crate) struct Import<'a> {
 /// An object to import.
 struct Pending {
     object: ObjectMeta,
-    /// Whether it leaves quarantine if it can be imported now.
+    /// Whether it is in quarantine, and leaves it if it can be imported now.
     again: bool,
-    /// How often it was read and unpacked to more than was reserved for it.
+    /// How often it was read and needed more memory than was reserved.
     tries: u32,
 }
 
@@ -93,7 +93,7 @@ impl<'a> Import<'a> {
     /// Prepares the import of a claimed job's range.
     ///
     /// # Errors
-    /// The storage's filter is refused: it was saved by a release with fewer limits.
+    /// The storage's filter is invalid: a release with fewer limits saved it.
     pub(crate) async fn new(
         context: &'a Context,
         job: &'a ClaimedJob,
@@ -122,8 +122,8 @@ impl<'a> Import<'a> {
         })
     }
 
-    /// Takes as many pending objects as one part may hold, at least one if there is any. Of a job that ended its
-    /// worker several times, the parts take the place of pages: they shrink until one object is left to blame.
+    /// Takes as many pending objects as fit into one part; at least one if there is any. If the job has ended its worker
+    /// several times, parts replace pages in the search for poison: they shrink until one object is left to blame.
     fn take_part(&mut self) -> Vec<Pending> {
         let mut part = Vec::new();
         let mut bytes = 0;
@@ -138,7 +138,7 @@ impl<'a> Import<'a> {
         part
     }
 
-    /// The memory that reading an object may take: nothing in blob mode, nor for what is not read.
+    /// The bytes of memory that reading an object may take: 0 in blob mode, and for objects that are not read.
     fn memory_of(&self, pending: &Pending) -> u64 {
         let (size, most) = (pending.object.size, self.context.memory.max_bytes());
         if self.storage.settings.use_blob_urls || size > most.min(self.limits.max_object_bytes as u64) {
@@ -147,14 +147,14 @@ impl<'a> Import<'a> {
         expected(&pending.object, pending.tries).min(most)
     }
 
-    /// Reads the next part of the page, with the memory for it.
+    /// Reserves memory for the next part of the page and reads it.
     async fn fetch_part(
         &mut self,
         quarantined: &[QuarantinedObject],
         is_poison: bool,
     ) -> Result<(Fetched, Option<Reservation>), JobError> {
         loop {
-            // Poison is committed with nothing that could end the worker before that.
+            // Poison is quarantined before another object of the page is read, which could end the worker too.
             let part = if is_poison { Vec::new() } else { self.take_part() };
             self.single_out(&part).await?;
             if !self.store.is_ordered() {
@@ -166,34 +166,34 @@ impl<'a> Import<'a> {
             let is_blob = self.storage.settings.use_blob_urls;
             let mut fetched = if is_blob { self.name(part) } else { self.fetch(part).await? };
             let larger = std::mem::take(&mut fetched.larger);
-            // Where nothing else came of a part, those that need more follow at once: a quantum might end
-            // here each time, and nothing would ever be done.
-            let goes_on = !larger.is_empty() && fetched.is_empty();
+            // If this part has no other result, read the larger objects in the same call: otherwise each quantum could end
+            // here, without any progress.
+            let continues = !larger.is_empty() && fetched.is_empty();
             for pending in larger.into_iter().rev() {
                 self.pending.push_front(pending);
             }
-            if !goes_on {
+            if !continues {
                 return Ok((fetched, reserved));
             }
         }
     }
 }
 
-/// Bytes that reading an object is expected to take: its own, what they unpack to, and memory for each item; more after
-/// each of the `tries` that were not enough.
+/// The bytes of memory that reading an object probably takes: the stored bytes, the unpacked bytes, and memory for each
+/// item. `tries` is the number of reservations that were too small; each raises the result.
 ///
-/// A few steps lead from any size to the most that an object may take. Each is no larger than it must be,
-/// so that many objects which compress well share a part still.
+/// A few tries lead from any size to the maximum of an object. The steps are small, so that many objects which compress
+/// well still fit into one part.
 fn expected(object: &ObjectMeta, tries: u32) -> u64 {
-    /// Text compresses to about a tenth, and its items take as much again.
+    /// Text compresses to about a tenth, and its items take the same memory again.
     const UNPACKING: u64 = 20;
-    /// Small lists compress better, and this much is little for each of a thousand.
+    /// Bytes for a small list, which may compress better. A thousand times this is still little memory.
     const SMALL: u64 = 16 * 1024;
-    /// Memory for the most items that an object may have. Items of fewer bytes than this takes for each are rare.
+    /// Bytes for the maximum number of items. Items that are smaller than this allows for each are rare.
     const ITEMS: u64 = 10 * 1024 * 1024;
-    /// Memory for items of three bytes, for each byte of the object.
+    /// Bytes of memory per stored byte, for items of three bytes.
     const TINY_ITEMS: u64 = 40;
-    /// Memory for the only item of a small object, with labels.
+    /// Bytes for the only item of a small object, with labels.
     const ITEM: u64 = 1024;
     const STEP: u64 = 16;
     let packed = |ending: &str| ending.eq_ignore_ascii_case("gz") || ending.eq_ignore_ascii_case("zst");
@@ -202,7 +202,7 @@ fn expected(object: &ObjectMeta, tries: u32) -> u64 {
         _ => object.size.saturating_add(object.size.min(ITEMS)).saturating_add(ITEM),
     };
     let more = first.saturating_mul(STEP.saturating_pow(tries));
-    // Where an object is read again, it is mostly for the number of its items, each of at least three bytes.
+    // An object is mostly read again because it has many items, each of at least three bytes.
     let items = object.size.saturating_mul(TINY_ITEMS).min(ITEMS).saturating_add(object.size);
     if tries > 0 { more.max(items) } else { more }
 }
@@ -229,11 +229,11 @@ impl Handler for Import<'_> {
         let passed = if counts.imported + counts.quarantined + fetched.vanished + fetched.failed > 0 {
             counts.imported + counts.quarantined + fetched.vanished + fetched.failed
         } else {
-            // A page with nothing new covers its keys all the same.
+            // A page without new objects covers its keys, too.
             self.listed.listed.max(1)
         };
-        // Here and not with the listing: what has left the bucket by the time that a page is listed
-        // again was matched all the same.
+        // Counted here and not with the listing: an object counts as matched even if it has left the bucket when the page
+        // is listed again.
         counts.matched = counts.imported + counts.quarantined + counts.vanished;
         // Only the last part of a page moves the cursor and counts its listing.
         let page_done = self.pending.is_empty() && fetched.failure.is_none();
@@ -260,7 +260,7 @@ impl Handler for Import<'_> {
     }
 }
 
-/// A count of things of a page, which are few.
+/// A length as a count. The numbers of a page are small.
 fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_unpacks_to_more_than_expected_comes_to_the_most_in_a_few_steps() {
+    fn an_object_that_unpacks_to_more_than_expected_reaches_the_maximum_in_a_few_steps() {
         const KIB: u64 = 1024;
         assert_eq!([0, 1].map(|tries| expected(&object("a.json", KIB), tries)), [3 * KIB, 48 * KIB]);
         assert_eq!([0, 1].map(|tries| expected(&object("a.json.gz", 100), tries)), [16 * KIB, 256 * KIB]);

@@ -1,4 +1,4 @@
-//! An object that ends its worker: the attempt writes down which one it works on, so that the next claim knows.
+//! Finding an object that ends its worker: the attempt records which object it processes, and the next claim reads that.
 
 use longshore_db::jobs;
 use longshore_db::quarantine::QuarantinedObject;
@@ -9,7 +9,7 @@ use crate::job_error::JobError;
 use crate::quarantine::poisoned_object;
 
 impl Import<'_> {
-    /// Takes the object that is known to end its worker out of the page, into the quarantine.
+    /// Moves the object that is known to end its worker from the page to the quarantine.
     pub(super) fn take_poison(&mut self) -> Option<QuarantinedObject> {
         let poison = self.job.poison.as_deref()?;
         let at = self.pending.iter().position(|pending| pending.object.key == poison)?;
@@ -17,7 +17,7 @@ impl Import<'_> {
         self.pending.remove(at).map(|pending| poisoned_object(&pending.object))
     }
 
-    /// Writes down the object that an attempt works on alone, while it searches for the one that ends its worker.
+    /// During a search for the object that ends its worker, records the single object that the attempt processes.
     pub(super) async fn single_out(&self, part: &[Pending]) -> Result<(), JobError> {
         let [Pending { object, .. }] = part else { return Ok(()) };
         if self.job.page_limit() != Some(1) {

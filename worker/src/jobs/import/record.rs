@@ -1,4 +1,4 @@
-//! Writing a part of a page: tasks, ledger, quarantine, by binary `COPY`.
+//! Writes a part of a page (tasks, ledger, quarantine) by binary `COPY`.
 
 use async_trait::async_trait;
 use longshore_db::host::{NewAnnotation, NewPrediction, NewTask};
@@ -17,7 +17,7 @@ use crate::job_error::JobError;
 use crate::jobs::Writes;
 use crate::quarantine::object;
 
-/// Rows written by one `COPY`: as many as a page has keys, so that pages of objects with one item each are one.
+/// Rows per `COPY`: the keys of a page, so that a page of objects with one item each needs one `COPY`.
 const CHUNK_ROWS: usize = 1_000;
 
 #[async_trait]
@@ -35,8 +35,8 @@ impl Writes for ImportWrites {
         Ok(())
     }
 
-    /// Finds the objects with values that the database refuses: each is inserted alone, in a
-    /// transaction that is never committed. They move to quarantine, and the counts follow.
+    /// Finds the objects with values that the database refuses: inserts each alone, in a transaction that is never
+    /// committed. Moves them to quarantine and corrects the counts.
     ///
     /// # Errors
     /// The lease is lost or the database is unavailable.
@@ -75,10 +75,10 @@ impl Writes for ImportWrites {
 }
 
 impl ImportWrites {
-    /// Inserts objects' tasks, then their ledger rows with the tasks' ids.
+    /// Inserts the tasks of objects, then their ledger rows with the task IDs.
     ///
-    /// In chunks, as an object may have 100,000 items: what is made of each for writing takes more than a small
-    /// item itself, and is not counted in the memory budget.
+    /// Writes in chunks, because an object may have 100,000 items: the row of a small item takes more memory than the
+    /// item, and the memory budget does not count rows.
     async fn insert(
         &self,
         context: &Context,
@@ -89,7 +89,7 @@ impl ImportWrites {
         let mut all: Vec<(&ObjectMeta, Option<&Item>)> = Vec::new();
         for imported in imported {
             if imported.items.is_empty() {
-                // An object without items is remembered too, or every sync would read it again.
+                // An object without items gets a ledger row too; otherwise every sync would read it again.
                 all.push((&imported.object, None));
             }
             all.extend(imported.items.iter().map(|item| (&imported.object, Some(item))));

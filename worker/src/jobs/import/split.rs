@@ -1,8 +1,8 @@
 //! Splitting a key range for idle slots, without an inventory of its keys.
 //!
-//! The storage is probed for where its keys branch: a listing of one key after some text says which
-//! key comes next. A few dozen probes, sent together, take a few round trips and find the characters
-//! at which the remaining keys differ, whatever their distribution.
+//! Probes find where the keys branch: a probe lists one key after a text, which is the next key. A few dozen concurrent
+//! probes take a few round trips, and find the characters at which the remaining keys differ, for any distribution of
+//! keys.
 
 mod branches;
 
@@ -14,14 +14,14 @@ use super::Import;
 use crate::heartbeat::LONGEST_BEAT;
 use crate::job_error::JobError;
 
-/// A range is split into at most this many parts at once; the parts can be split again.
+/// Maximum parts of one split. The parts can be split again.
 const MOST_PARTS: i64 = 32;
 
 impl Import<'_> {
-    /// Where to split the rest of the range after the current page; nowhere while no slot is idle.
+    /// Returns where to split the rest of the range after the current page; empty if no slot is idle.
     ///
-    /// From here on this attempt stays below the first cut. The cuts are written with the page, so a
-    /// page that does not commit leaves the range as it was.
+    /// From then on, this attempt stays below the first cut. The cuts are committed with the page: if the page does not
+    /// commit, the range does not change.
     pub(super) async fn split(&mut self) -> Result<Vec<String>, JobError> {
         let after_pages = self.context.config.split_after_pages;
         if after_pages == 0 || self.pages < after_pages || !self.store.is_ordered() {
@@ -35,26 +35,26 @@ impl Import<'_> {
         if let Some(first) = cuts.first() {
             info!(event = "range_split", job.id = self.job.lease.job, parts = cuts.len(), "range split for idle slots");
             self.until = Some(first.clone());
-            // The rest may be short now: it takes this many pages again before the next split.
+            // The rest may be short now, so the next split waits for the same number of pages again.
             self.pages = 0;
         }
         Ok(cuts)
     }
 
-    /// How many parts idle workers could take from this job.
+    /// How many parts of this job idle workers could take.
     async fn parts_wanted(&self) -> Result<Option<usize>, JobError> {
-        // Six heartbeats: a worker that was not seen for this long has stopped. Not a lease, which may be an hour.
+        // A worker without a heartbeat for six periods has stopped. A lease may be much longer, such as an hour.
         let seen_within = self.context.config.lease.min(LONGEST_BEAT * 6);
         let db = &self.context.db;
         let load = db.in_time(async { workers::load(&db.client().await?, seen_within).await }).await?;
         let idle = load.slots - load.jobs;
-        // Every running job sees the same idle slots: each takes its share, and the remainder at random.
+        // All running jobs see the same idle slots, so each takes its share, and the remainder at random.
         let jobs = load.jobs.max(1);
         let share = idle / jobs + i64::from(rand::random_range(0..jobs) < idle % jobs);
         Ok(usize::try_from(share.min(MOST_PARTS)).ok().filter(|parts| *parts > 0))
     }
 
-    /// The first key or folder after some text.
+    /// The first key or folder after a text.
     async fn key_after(&self, after: String) -> Result<Option<String>, StorageError> {
         let request = ListRequest {
             prefix: self.filter.prefix(),

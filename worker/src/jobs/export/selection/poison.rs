@@ -1,4 +1,4 @@
-//! A unit that ends its worker: the attempt writes down which one it works on, so that the next claim knows.
+//! Finding a unit that ends its worker: the attempt records which unit it processes, and the next claim reads that.
 
 use longshore_db::jobs::{self, Lease};
 use tracing::warn;
@@ -8,7 +8,7 @@ use crate::job_error::JobError;
 use crate::quarantine::poisoned_unit;
 
 impl Source {
-    /// Writes down which unit the attempt works on next. The one that is known to end its worker is quarantined unread.
+    /// Records which unit the attempt processes next. If that unit is known to end its worker, quarantines it unread.
     pub(super) async fn single_out(&self, lease: Lease, after: i64) -> Result<Option<Selected>, JobError> {
         let selection = self.selection(after, Size::Usual, 1);
         let next = async { self.host.next_unit_id(&self.db.client().await?, &selection, self.per_task()).await };

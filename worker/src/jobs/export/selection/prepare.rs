@@ -20,16 +20,16 @@ pub(crate) struct Prepared {
     pub(crate) key: String,
     pub(crate) updated_at: Timestamp,
     pub(crate) digest: [u8; 32],
-    /// `None` if the same one is there already.
+    /// `None` if the object is unchanged.
     pub(crate) body: Option<Bytes>,
 }
 
-/// Keys and digests of objects written before, by unit.
+/// Keys and digests of the objects that were written before, by unit ID.
 type Before = HashMap<i64, (String, Vec<u8>)>;
 
 impl Source {
-    /// Makes the bodies of units that are not there already, as far as there is memory for them. Also returns the first
-    /// unit for which there was none.
+    /// Makes the bodies of new and changed units, until the memory is used up. Also returns the first unit that did not
+    /// fit.
     pub(super) async fn prepare(
         self: &Arc<Self>,
         units: Vec<Unit>,
@@ -82,7 +82,7 @@ impl Source {
         unit.annotations.first().filter(|_| !self.per_task()).map_or(unit.task.id, |annotation| annotation.id)
     }
 
-    /// The object that a unit becomes; `None` if its body takes more than `max_bytes`.
+    /// The object of a unit; `None` if its body has more than `max_bytes`.
     fn prepare_one(&self, unit: &Unit, before: &Before, max_bytes: usize) -> Option<Prepared> {
         let last_change = unit.annotations.iter().map(|annotation| annotation.updated_at).max();
         let annotation = unit.annotations.first().filter(|_| !self.per_task());

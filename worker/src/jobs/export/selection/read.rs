@@ -9,19 +9,20 @@ use super::{Size, Source};
 use crate::job_error::JobError;
 use crate::jobs::export::size::PAGE_BYTES;
 
-/// The largest row after which a database connection is used again. Less, and pages of ordinary annotations would each
-/// open one; more times the connections of a worker would be much beside its memory budget.
+/// The largest row, in bytes, after which a database connection is used again, because a connection keeps a buffer of
+/// that size. With a lower limit, each page of ordinary annotations would open a connection; with a higher one, the
+/// buffers of all connections would take much memory beside the budget.
 const LARGE_ROW: usize = 256 * 1024;
 
-/// Why a unit is not in its page.
+/// Why a unit is not part of its page.
 pub(super) enum Leftover {
-    /// It is larger than this page has room for.
+    /// It is larger than the memory of this page.
     TooLarge { unit_id: i64, bytes: Option<usize> },
     /// The database cannot print it.
     Unreadable { unit_id: i64 },
 }
 
-/// Units as they were read.
+/// The units of a page, as read from the host.
 pub(super) struct Units {
     pub(super) units: Vec<Unit>,
     /// Units that the page covers.
@@ -42,7 +43,7 @@ impl Source {
                 false => self.host.annotations(&mut client, &selection).await,
             };
             if read.as_ref().map_or(true, |read| read.largest_row > LARGE_ROW) {
-                // The connection would keep a buffer of the row's size, or twice that, for as long as it is open.
+                // While it is open, the connection would keep a buffer of up to twice the row's size.
                 drop(Client::take(client));
             }
             read
@@ -52,7 +53,7 @@ impl Source {
         Ok(Units { units: read.units, walked: read.walked, until: read.until, more: read.more, leftover })
     }
 
-    /// Reads a page in which a row cannot be read, up to that row; its unit is named if the page has no other.
+    /// Reads a page with an unreadable row, up to that row. Names its unit if the page has no other.
     pub(super) async fn read_one_by_one(
         &self,
         after: i64,
@@ -99,7 +100,7 @@ impl Source {
     }
 }
 
-/// Bytes of a unit's JSON in memory.
+/// The bytes of a unit's JSON in memory.
 pub(super) fn raw_bytes(unit: &Unit) -> usize {
     let labels: usize = unit.annotations.iter().map(|annotation| annotation.result.get().len()).sum();
     labels + unit.task.data.get().len() + unit.task.meta.get().len()

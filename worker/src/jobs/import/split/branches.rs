@@ -1,33 +1,33 @@
-//! Finding where the keys of a range branch, by asking only "which key comes after this text?".
+//! Finds where the keys of a range branch. The only question to the storage is: which key comes after this text?
 
 use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
 
-/// Sorts after every text that starts with what stands before it: keys hold no noncharacters.
+/// A text with this character appended sorts after all keys that start with the text: keys contain no noncharacters.
 const LAST: char = '\u{10FFFF}';
 
-/// Characters of the last key that are looked at for the branch; S3 keys have 1,024 bytes at most,
-/// and where keys agree on more than this a later split, further on, will see it.
+/// How many characters of the last key are searched for a branch. S3 keys have up to 1,024 bytes; if keys share a longer
+/// start than this, a later split of the range finds the branch.
 const DEEPEST: usize = 128;
 
-/// Probes sent together for one span of characters.
+/// Concurrent probes for one span of characters.
 const PROBES: u32 = 16;
 
-/// Rounds of probes for the characters: sixteen to the fifth are more than Unicode has.
+/// Rounds of probes for the characters: sixteen to the fifth power is more than the number of Unicode characters.
 const ROUNDS: usize = 5;
 
-/// Where writing systems begin, so that the first round tells digits from letters and scripts apart.
+/// The first characters of writing systems, so that the first round separates digits, letters and scripts.
 const LANDMARKS: [u32; 26] = [
     0x20, 0x28, 0x30, 0x38, 0x40, 0x48, 0x50, 0x58, 0x60, 0x68, 0x70, 0x78, 0x80, 0x100, 0x370, 0x400, 0x600, 0x900,
     0x1E00, 0x3000, 0x4E00, 0x6000, 0x8000, 0xAC00, 0x1_0000, 0x2_0000,
 ];
 
-/// What is left of a job's range.
+/// The rest of a job's range.
 pub(super) struct Range<'a> {
-    /// Every key starts with it.
+    /// The prefix of all keys.
     pub(super) prefix: &'a str,
-    /// The last key that is done.
+    /// The last key that is finished.
     pub(super) after: &'a str,
     /// The last key that belongs to the range, if there is a bound.
     pub(super) until: Option<&'a str>,
@@ -39,10 +39,10 @@ impl Range<'_> {
     }
 }
 
-/// Up to `parts` texts, ascending, strictly inside the range, that cut it where its keys branch.
+/// Finds up to `parts` texts, ascending and strictly inside the range, that cut it where its keys branch.
 ///
-/// Empty if no branch is found: all that is left differs from the last key only beyond [`DEEPEST`]
-/// characters, or there is nothing left.
+/// Empty if no branch is found: the remaining keys differ from the last key only beyond [`DEEPEST`] characters, or no key
+/// remains.
 ///
 /// # Errors
 /// A probe failed.
@@ -63,8 +63,8 @@ where
             .map(|char| format!("{stem}{char}"))
             .filter(|cut| cut.as_str() > range.after && range.until.is_none_or(|until| cut.as_str() < until))
             .collect();
-        // The first branches part the most; where they are too few, the part of the last key is cut
-        // further down.
+        // The first branches separate the most keys. If there are too few, the part with the last key is cut at deeper
+        // branches.
         found.extend(evenly(cuts, parts - found.len()));
         if found.len() >= parts {
             break;
@@ -73,11 +73,11 @@ where
     Ok(found.into_iter().collect())
 }
 
-/// The texts after which remaining keys leave the path of the last key, the shortest first: that one
-/// all of them start with.
+/// The starts of the last key after which remaining keys differ from it, the shortest first. All remaining keys begin with
+/// the shortest.
 ///
-/// For each start of the last key, what comes after everything that begins like it? A start with an
-/// answer is one character longer than a text where keys branch.
+/// Probes, for each start of the last key, for the first key after all keys with that start. If there is one, that start
+/// is one character longer than a text where keys branch.
 async fn stems<'a, F, E>(range: &Range<'a>, probe: &(impl Fn(String) -> F + Sync)) -> Result<Vec<&'a str>, E>
 where
     F: Future<Output = Result<Option<String>, E>> + Send,
@@ -91,19 +91,19 @@ where
     let mut stems: Vec<&str> = Vec::new();
     for ((start, _), answer) in starts.iter().zip(&answers) {
         let Some(key) = answer.as_ref().filter(|key| range.holds(key)) else { continue };
-        // Deeper starts get the same answer until keys branch there as well.
+        // Longer starts get the same answer until keys branch there as well.
         if key.starts_with(&last[..*start]) {
             stems.push(&last[..*start]);
         }
     }
-    // What begins with the whole last key comes before all of them.
+    // Keys that begin with the whole last key come before all others.
     if starts.len() < DEEPEST {
         stems.push(last);
     }
     Ok(stems)
 }
 
-/// The characters with which remaining keys go on after the stem, beyond that of the last key.
+/// The characters that follow the stem in remaining keys, except those up to the last key's character.
 async fn chars_after<F, E>(
     range: &Range<'_>,
     stem: &str,
@@ -124,7 +124,7 @@ where
     for _ in 0..ROUNDS {
         let spans: Vec<(u32, u32)> = points.windows(2).map(|pair| (pair[0], pair[1])).filter(|(a, b)| a < b).collect();
         let firsts = try_join_all(spans.iter().map(|(start, _)| first_char(range, stem, *start, probe))).await?;
-        // A span whose first character lies beyond it holds none; one that does may hold more after it.
+        // If the first character is outside of the span, the span has none; otherwise it may have more after that one.
         points.clear();
         for ((start, end), first) in spans.into_iter().zip(firsts) {
             let Some(first) = first.filter(|char| (start..end).contains(&u32::from(*char))) else { continue };
@@ -142,7 +142,7 @@ where
     Ok(found)
 }
 
-/// The character after the stem of the first remaining key that goes on with `start` or later.
+/// The character that follows the stem in the first remaining key, if that character is `start` or later.
 async fn first_char<F, E>(
     range: &Range<'_>,
     stem: &str,
@@ -153,7 +153,7 @@ where
     F: Future<Output = Result<Option<String>, E>> + Send,
     E: Send,
 {
-    // The probe asks for keys after a text: after everything that goes on with the character before.
+    // The probe lists keys after a text: here after all keys in which an earlier character follows the stem.
     let before = (0..start).rev().find_map(char::from_u32);
     let text = match before {
         Some(before) => format!("{stem}{before}{LAST}"),
@@ -163,13 +163,13 @@ where
     Ok(key.filter(|key| range.holds(key)).and_then(|key| key.strip_prefix(stem)?.chars().next()))
 }
 
-/// Up to `parts` of the cuts, evenly spread.
+/// Up to `parts` of the cuts, evenly distributed.
 fn evenly(cuts: Vec<String>, parts: usize) -> Vec<String> {
     let count = cuts.len();
     if count <= parts {
         return cuts;
     }
-    // The middle of each of `parts + 1` stretches but the first begins a part.
+    // Divides the cuts into `parts + 1` stretches; each stretch except the first begins with a chosen cut.
     let chosen: BTreeSet<usize> = (1..=parts).map(|part| part * count / (parts + 1)).collect();
     cuts.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, cut)| cut).collect()
 }

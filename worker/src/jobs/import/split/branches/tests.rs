@@ -1,4 +1,4 @@
-//! Cuts on every kind of keys, against a sorted set instead of a storage.
+//! Cuts of different kinds of keys, with a sorted set instead of a storage.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -22,7 +22,7 @@ fn cuts(keys: &BTreeSet<String>, range: &Range<'_>, parts: usize) -> Vec<String>
     cuts
 }
 
-/// Keys of each part of the range, in order.
+/// The number of keys in each part of the range, in order.
 fn parts_of(keys: &BTreeSet<String>, range: &Range<'_>, cuts: &[String]) -> Vec<usize> {
     let mut bounds: Vec<&str> = vec![range.after];
     bounds.extend(cuts.iter().map(String::as_str));
@@ -36,7 +36,7 @@ fn parts_of(keys: &BTreeSet<String>, range: &Range<'_>, cuts: &[String]) -> Vec<
         .collect()
 }
 
-/// No part may hold more than so much of what is left.
+/// The largest part's share of the remaining keys.
 fn largest_share(keys: &BTreeSet<String>, range: &Range<'_>, parts: usize) -> f64 {
     let cuts = cuts(keys, range, parts);
     let counts = parts_of(keys, range, &cuts);
@@ -51,7 +51,7 @@ fn uniform_digits_are_cut_into_near_even_parts() {
 }
 
 #[test]
-fn a_long_common_prefix_is_seen_through() {
+fn keys_with_a_long_common_prefix_are_cut() {
     let stem = "a/very/long/and/boring/common/prefix/of/every/single/key/";
     let keys = keys((0..4_096).map(|n| format!("{stem}{n:03x}")));
     let after = format!("{stem}00f");
@@ -92,7 +92,7 @@ fn a_giant_run_between_two_empty_halves_is_cut() {
 }
 
 #[test]
-fn keys_that_go_on_from_the_last_one_are_found() {
+fn keys_that_begin_with_the_last_key_are_found() {
     let keys = keys(["a", "a1", "a2", "a3"]);
     assert_eq!(cuts(&keys, &Range { prefix: "", after: "a", until: None }, 8), ["a1", "a2", "a3"]);
 }
@@ -104,7 +104,7 @@ fn an_empty_rest_has_no_cut() {
 }
 
 proptest! {
-    /// The parts cover the range exactly once: nothing lost, nothing doubled.
+    /// The parts cover the range exactly once: no key is lost or duplicated.
     #[test]
     fn cuts_are_ascending_and_inside_and_parts_cover_everything_once(
         keys in prop::collection::btree_set("[ -~é漢😀/]{1,12}", 1..200),
