@@ -97,14 +97,15 @@ impl Availability {
 /// Checks that the database accepts writes. Releases jobs that are leased to this process but that it does not know.
 async fn check(db: &Db, process: Uuid, leases: &Leases) -> Result<()> {
     let client = match db.client().await {
-        // All connections are in use. That does not mean that the database is unavailable: if it is, their users notice.
+        // All connections are in use. That does not mean that the database is unavailable: if it is, their users
+        // notice.
         Err(error) if error.is_pool_full() => return Ok(()),
         client => client?,
     };
     let checked = async {
         workers::can_write(&client).await?;
-        // Claims whose answers were lost. If an answer arrives only now, its attempt loses the job too, and notices that
-        // at its first heartbeat or commit.
+        // Claims whose answers were lost. If an answer arrives only now, its attempt loses the job too, and notices
+        // that at its first heartbeat or commit.
         let unknown = jobs::unknown_leases(&client, process, &leases.all()).await?;
         lifecycle::release_unknown(&client, &unknown).await
     };

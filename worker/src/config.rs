@@ -38,25 +38,25 @@ pub struct Config {
     pub jobs: u16,
     /// `LONGSHORE_GETS`: concurrent reads or writes of objects per job.
     pub transfers: usize,
-    /// `LONGSHORE_MEMORY_MB`, in bytes: memory for objects of all jobs together. Pages get three quarters of it, because
-    /// the allocator keeps some of the freed memory.
+    /// `LONGSHORE_MEMORY_MB`, in bytes: memory for objects of all jobs together. Pages get three quarters of it,
+    /// because the allocator keeps some of the freed memory.
     pub memory_bytes: u64,
     /// `LONGSHORE_LEASE_SECONDS`: how long a silent worker keeps a job. A shorter lease finds a dead worker sooner; one
     /// that is too short takes jobs from a worker that only waits for a slow database.
     pub lease: Duration,
     /// `LONGSHORE_QUANTUM_SECONDS`: how long a job runs before it goes to the back of the queue.
     pub quantum: Duration,
-    /// `LONGSHORE_SPLIT_AFTER_PAGES`: after this many pages, an unfinished job splits its range for idle workers; 0 means
-    /// never. Small buckets are not worth the probes, which are LIST requests.
+    /// `LONGSHORE_SPLIT_AFTER_PAGES`: after this many pages, an unfinished job splits its range for idle workers; 0
+    /// means never. Small buckets are not worth the probes, which are LIST requests.
     pub split_after_pages: u32,
-    /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`: how long the database may be silent during a transaction, such as the commit
-    /// of a page, before its connection counts as dead.
+    /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`: how long the database may be silent during a transaction, such as the
+    /// commit of a page, before its connection counts as dead.
     pub database_patience: Duration,
     /// `LONGSHORE_STORAGE_PATIENCE_SECONDS`: how long a storage may be silent before a request
     /// counts as failed; listing a bucket with millions of delete markers can take 20 s.
     pub storage_patience: Duration,
-    /// `LONGSHORE_DRAIN_SECONDS`: how long the current page may take after SIGTERM. It must be below the grace period of
-    /// Kubernetes, 30 s by default.
+    /// `LONGSHORE_DRAIN_SECONDS`: how long the current page may take after SIGTERM. It must be below the grace period
+    /// of Kubernetes, 30 s by default.
     pub drain: Duration,
     /// `LONGSHORE_MAX_FAILURES`: consecutive failures without progress before a job is discarded.
     pub max_failures: i32,

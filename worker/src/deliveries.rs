@@ -1,8 +1,8 @@
 //! From a message to an attempt: claim, run, acknowledge.
 //!
-//! A message is acknowledged after the attempt has recorded its end. If the worker dies before that, the broker delivers
-//! the message again, and the rescuer releases the job; the row decides, not the message. A worker whose database is
-//! unavailable takes no messages, because another worker may reach the database.
+//! A message is acknowledged after the attempt has recorded its end. If the worker dies before that, the broker
+//! delivers the message again, and the rescuer releases the job; the row decides, not the message. A worker whose
+//! database is unavailable takes no messages, because another worker may reach the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,9 @@ use crate::slots::Slots;
 /// How long a claim may take before its connection counts as dead.
 const CLAIM_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many quanta a job that must run alone waits for the other attempts to end. No other attempt starts meanwhile. One
-/// quantum would be enough if pages took no time; with more than two, one slow page would idle the worker for longer.
+/// How many quanta a job that must run alone waits for the other attempts to end. No other attempt starts meanwhile.
+/// One quantum would be enough if pages took no time; with more than two, one slow page would idle the worker for
+/// longer.
 const TURN_QUANTA: u32 = 2;
 
 /// Pause between claims of a job whose row is locked or whose claim failed.

@@ -17,8 +17,8 @@ use crate::leases::log_released;
 /// database restarts.
 const BEATS_PER_LEASE: u32 = 6;
 
-/// The longest time between heartbeats, even for long leases: heartbeats also detect an unavailable database, and claims
-/// whose answers were lost.
+/// The longest time between heartbeats, even for long leases: heartbeats also detect an unavailable database, and
+/// claims whose answers were lost.
 pub(crate) const LONGEST_BEAT: Duration = Duration::from_secs(5);
 
 /// Extends all leases until `stop`, and then deregisters the worker. Ends the attempt of each lost lease: its job was
@@ -52,8 +52,8 @@ pub(crate) async fn run(context: &Context, stop: &CancellationToken) {
     }
 }
 
-/// Sends one heartbeat and returns the leases that are still valid. `unknown` has the leases of this process that it did
-/// not know at the last heartbeat, and is replaced by those of this one.
+/// Sends one heartbeat and returns the leases that are still valid. `unknown` has the leases of this process that it
+/// did not know at the last heartbeat, and is replaced by those of this one.
 async fn extend(context: &Context, leases: &[Lease], unknown: &mut HashSet<Lease>) -> Result<Vec<Lease>, DbError> {
     let client = context.db.client().await?;
     workers::register(&client, &context.config.name, context.config.jobs.into()).await?;
@@ -71,8 +71,8 @@ fn end_lost(context: &Context, leases: &[Lease], extended: &[Lease]) {
     }
 }
 
-/// Releases jobs whose leases this process did not know at two heartbeats in a row, and returns all that it does not know
-/// now. At a single heartbeat, the answer to a claim may still be on its way.
+/// Releases jobs whose leases this process did not know at two heartbeats in a row, and returns all that it does not
+/// know now. At a single heartbeat, the answer to a claim may still be on its way.
 async fn release_unknown(
     context: &Context,
     client: &Client,

@@ -80,15 +80,15 @@ impl JobError {
     }
 }
 
-/// How long a job waits after the database was unavailable. The database has answered since then, because the release was
-/// written; the pause is for errors that soon occur again, such as a full disk.
+/// How long a job waits after the database was unavailable. The database has answered since then, because the release
+/// was written; the pause is for errors that soon occur again, such as a full disk.
 fn after_unavailable() -> Duration {
     const PAUSE: Duration = Duration::from_secs(1);
     Backoff { first: PAUSE, longest: PAUSE }.wait(0)
 }
 
-/// How long a job waits after its nth consecutive failure: the wait doubles from one second to five minutes, and half of
-/// it is random, so that the jobs of one broken storage do not all return at the same time.
+/// How long a job waits after its nth consecutive failure: the wait doubles from one second to five minutes, and half
+/// of it is random, so that the jobs of one broken storage do not all return at the same time.
 pub(crate) fn backoff(failures: i32, at_least: Duration) -> Duration {
     const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
     /// The longest wait that a storage may request: a longer one would look like a stuck sync.

@@ -16,13 +16,14 @@ const KIBIBYTE: u64 = 1024;
 /// `longshore_telemetry::tune_allocator` has no effect, the heaviest test took 262 MiB with all of 128 MiB reserved.
 const HANDED_OUT_PERCENT: u64 = 75;
 
-/// Bytes that one caller with the whole budget may hold, even if the budget is smaller: a process has 128 MiB beside its
-/// budget, of which connections and listed pages take about 60. With less, small budgets would refuse ordinary files.
+/// Bytes that one caller with the whole budget may hold, even if the budget is smaller: a process has 128 MiB beside
+/// its budget, of which connections and listed pages take about 60. With less, small budgets would refuse ordinary
+/// files.
 const ALONE_BYTES: u64 = 64 * 1024 * KIBIBYTE;
 
-/// Fractions of the budget: the part that only small pages may use (a sixteenth), and the size limit of a small page: by
-/// default 6 MiB and 3 MiB. Without that part, a page of 209 KiB of one tenant waited over 90 s behind large pages of
-/// another. A larger part would take memory from large pages; with a lower limit, a page of a thousand files of 1 KB
+/// Fractions of the budget: the part that only small pages may use (a sixteenth), and the size limit of a small page:
+/// by default 6 MiB and 3 MiB. Without that part, a page of 209 KiB of one tenant waited over 90 s behind large pages
+/// of another. A larger part would take memory from large pages; with a lower limit, a page of a thousand files of 1 KB
 /// would not be small.
 const SMALL_PAGES: u64 = 16;
 const SMALL_PAGE: u64 = 32;
@@ -64,8 +65,8 @@ impl MemoryBudget {
         (self.total * KIBIBYTE).max(ALONE_BYTES)
     }
 
-    /// Waits until this many bytes are free, and reserves them. A larger number than large pages can have waits for all of
-    /// that: only small pages run beside a huge object.
+    /// Waits until this many bytes are free, and reserves them. A larger number than large pages can have waits for all
+    /// of that: only small pages run beside a huge object.
     ///
     /// Callers are served in order. A small page may also take the part for small pages if that is free earlier, so it
     /// never waits behind large pages.

@@ -1,7 +1,7 @@
 //! Slots: capacity for attempts. The operator sets the number of regular slots; a few short ones are added.
 //!
-//! Large jobs may hold all regular slots for whole quanta. A small job need not wait for them: it gets a short slot, which
-//! is enough for a page or two. If the job takes longer, it goes to the back of the queue.
+//! Large jobs may hold all regular slots for whole quanta. A small job need not wait for them: it gets a short slot,
+//! which is enough for a page or two. If the job takes longer, it goes to the back of the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Regular slots per short slot. An operator who sets fewer regular slots wants one job at a time, and gets no short slot.
+/// Regular slots per short slot. An operator who sets fewer regular slots wants one job at a time, and gets no short
+/// slot.
 const SLOTS_PER_SHORT_ONE: u16 = 4;
 
 /// How long a short slot lasts: the time of a page or two, because the next small job may wait for it.

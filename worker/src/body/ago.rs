@@ -1,16 +1,16 @@
-//! A time span in the words of the host.
+//! Time spans as text, as the host writes them.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, Zoned};
 
-/// Stands between number and unit, so that a line never breaks there.
+/// Separates number and unit, so that a line never breaks there.
 const NO_BREAK_SPACE: char = '\u{a0}';
 
 const UNITS: [&str; 6] = ["year", "month", "week", "day", "hour", "minute"];
 
-/// How long ago `then` was: its largest unit and the one below it, as in `2 days, 3 hours`.
+/// The time from `then` to `now`, in the largest unit and the next smaller one, such as `2 days, 3 hours`.
 ///
-/// Less than a minute, and times to come, are `0 minutes`.
+/// Less than a minute, and times in the future, give `0 minutes`.
 pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
     let (then, now) = (then.to_zoned(TimeZone::UTC), now.to_zoned(TimeZone::UTC));
     let calendar_months =

@@ -1,4 +1,4 @@
-//! The default unit: one annotation with its task inside.
+//! The default unit: one annotation that contains its task.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -9,12 +9,12 @@ use super::ago::ago;
 use super::encode::{encode, measure, time};
 use super::{AnnotationRow, Measured, TaskRow, User};
 
-/// What is known of an annotation's object before it is made, and the same however old it is.
+/// Measures the object of an annotation before it is made. The result does not depend on the current time.
 pub(crate) fn measure_annotation(annotation: &AnnotationRow, task: &TaskRow) -> Measured {
     measure(&Document::new(annotation, task))
 }
 
-/// The object of an annotation: one line of JSON in ASCII. `now` shows only in `created_ago`.
+/// Makes the object of an annotation: one line of ASCII JSON. `now` only affects `created_ago`.
 pub(crate) fn annotation_body(annotation: &AnnotationRow, task: &TaskRow, now: Timestamp, measured: Measured) -> Bytes {
     /// `"created_ago": "11\u00a0months, 3\u00a0weeks", `
     const AGO_BYTES: usize = 64;
@@ -23,7 +23,7 @@ pub(crate) fn annotation_body(annotation: &AnnotationRow, task: &TaskRow, now: T
     encode(&document, measured.length + AGO_BYTES).into()
 }
 
-/// The host's keys in the host's order. `()` is null: the host knows it, Longshore does not.
+/// The host's keys in the host's order. `()` is null: only the host knows the value.
 #[derive(Serialize)]
 struct Document<'a> {
     id: i64,
@@ -56,7 +56,7 @@ impl<'a> Document<'a> {
         Self {
             id: annotation.id,
             result: &annotation.result,
-            // "<first> <last> <email>, <id>" of a user whose names and address are not known.
+            // The host's format is "<first> <last> <email>, <id>". Longshore only knows the ID.
             created_username: annotation.completed_by.map(|id| format!(" , {id}")).unwrap_or_default(),
             created_ago: None,
             completed_by: annotation.completed_by.map(|id| User { id }),

@@ -1,4 +1,4 @@
-//! JSON as Python writes it by default: `", "` and `": "` between the parts, nothing but ASCII.
+//! JSON as Python writes it by default: `", "` and `": "` as separators, and only ASCII.
 
 use std::io::{self, BufWriter, Write};
 
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::Measured;
 
-/// Encodes a document of about this length; raw parts in it keep key order and the spelling of numbers.
+/// Encodes a document of about `length` bytes. Raw parts keep the order of their keys and the spelling of numbers.
 pub(super) fn encode(document: &impl Serialize, length: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length);
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, OneLine);
@@ -19,7 +19,7 @@ pub(super) fn encode(document: &impl Serialize, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// The length and the SHA-256 of what [`encode`] gives, without holding it.
+/// The length and the SHA-256 of the result of [`encode`], without keeping that in memory.
 pub(super) fn measure(document: &impl Serialize) -> Measured {
     let mut digester = BufWriter::with_capacity(8 * 1024, Digester::default());
     let mut serializer = serde_json::Serializer::with_formatter(&mut digester, OneLine);
@@ -48,7 +48,7 @@ impl Write for Digester {
     }
 }
 
-/// A time as the host writes it: microseconds where there are any, and `Z`.
+/// Writes a time as the host does: with microseconds if they are not zero, and `Z`.
 pub(super) fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     let digits = if at.subsec_nanosecond() < 1_000 { 0 } else { 6 };
     serializer.serialize_str(&format!("{at:.digits$}"))
@@ -73,7 +73,7 @@ impl Formatter for OneLine {
         escape(out, fragment)
     }
 
-    /// Raw JSON: blanks between the tokens become ours, escapes that are there stay.
+    /// Writes raw JSON with the separators of this format. Existing escapes stay.
     fn write_raw_fragment<W: ?Sized + Write>(&mut self, out: &mut W, json: &str) -> io::Result<()> {
         let mut rest = json;
         while let Some(next) = rest.find(['"', ',', ':', ' ', '\t', '\n', '\r']) {
@@ -96,7 +96,7 @@ impl Formatter for OneLine {
     }
 }
 
-/// The bytes of the string that the text starts with, quotes included; all of the text if it does not end.
+/// The bytes of the JSON string at the start of the text, including its quotes; all bytes if the string does not end.
 fn string_length(text: &str) -> usize {
     let mut escaped = true;
     let end = text.bytes().position(|byte| {
@@ -107,7 +107,7 @@ fn string_length(text: &str) -> usize {
     end.map_or(text.len(), |end| end + 1)
 }
 
-/// Writes text, and everything that is not printable ASCII as `\uXXXX`.
+/// Writes text, with all characters except printable ASCII as `\uXXXX`.
 fn escape<W: ?Sized + Write>(out: &mut W, text: &str) -> io::Result<()> {
     let mut rest = text;
     while let Some(next) = rest.find(|char| !matches!(char, ' '..='~')) {

@@ -1,7 +1,7 @@
 //! The exported JSON, as the host writes it: an annotation with its task, or a task with its annotations.
 //!
-//! Pure functions from rows to bytes. Every key of the host is there, in its order; what Longshore
-//! does not know has the host's default.
+//! Pure functions from rows to bytes. The JSON has all keys of the host, in the host's order; values that Longshore
+//! does not know have the host's defaults.
 
 mod ago;
 mod annotation;
@@ -17,25 +17,25 @@ pub(crate) use task::{measure_task, task_body};
 pub(crate) use longshore_db::host::{AnnotationRow, TaskRow};
 use serde::Serialize;
 
-/// What is known of a body before it is made.
+/// The length and digest of a body, computed before the body is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Measured {
-    /// Bytes without what only tells the time, which adds some dozen.
+    /// Bytes without `created_ago`, which adds a few dozen.
     pub(crate) length: usize,
-    /// SHA-256 of the body without what only tells the time: equal as long as the content is.
+    /// SHA-256 of the body without `created_ago`: it only changes with the content.
     pub(crate) digest: [u8; 32],
 }
 
-/// What one exported object holds.
+/// The content of one exported object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unit {
     Annotation,
     Task,
 }
 
-/// The key of a unit's object: the prefix of the storage's keys, and the name right after it.
+/// The key of a unit's object: the storage's prefix, directly followed by the name.
 ///
-/// Tasks always end in `.json`, annotations if the storage says so.
+/// The keys of tasks always end in `.json`, those of annotations if `json_suffix` is set.
 pub(crate) fn object_key(prefix: &str, unit: Unit, id: i64, json_suffix: bool) -> String {
     let suffix = match unit {
         Unit::Task => ".json",
@@ -45,7 +45,7 @@ pub(crate) fn object_key(prefix: &str, unit: Unit, id: i64, json_suffix: bool) -
     format!("{prefix}{id}{suffix}")
 }
 
-/// A user as far as Longshore knows one.
+/// The fields of a user that Longshore knows.
 #[derive(Serialize)]
 struct User {
     id: i64,

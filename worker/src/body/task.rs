@@ -1,4 +1,4 @@
-//! The other unit: one task with all its annotations.
+//! The unit of storages with `export_tasks`: one task with all its annotations.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -9,17 +9,17 @@ use serde_json::value::RawValue;
 use super::encode::{encode, measure, time};
 use super::{AnnotationRow, Measured, TaskRow, User};
 
-/// What is known of a task's object before it is made.
+/// Measures the object of a task before it is made.
 pub(crate) fn measure_task(task: &TaskRow, annotations: &[AnnotationRow]) -> Measured {
     measure(&Document::new(task, annotations))
 }
 
-/// The object of a task, with its annotations in the order given: one line of JSON in ASCII.
+/// Makes the object of a task, with its annotations in the given order: one line of ASCII JSON.
 pub(crate) fn task_body(task: &TaskRow, annotations: &[AnnotationRow], measured: Measured) -> Bytes {
     encode(&Document::new(task, annotations), measured.length).into()
 }
 
-/// The host's keys in the host's order. `()` is null: the host knows it, Longshore does not.
+/// The host's keys in the host's order. `()` is null: only the host knows the value.
 #[derive(Serialize)]
 struct Document<'a> {
     id: i64,

@@ -1,4 +1,4 @@
-//! Literal bodies, spelled after what the host was seen to write.
+//! Literal bodies, taken from the output of the host.
 
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -120,7 +120,7 @@ fn an_annotation_without_user_has_no_completed_by() {
 }
 
 #[test]
-fn the_digest_forgets_the_time_and_notices_everything_else() {
+fn the_digest_ignores_the_time_and_depends_on_all_other_values() {
     let (now, later) = (at("2026-03-03T13:30:00Z"), at("2026-05-03T13:30:00Z"));
     let body = annotation_body(&annotation(), &task(), now);
     let same = annotation_body(&annotation(), &task(), later);

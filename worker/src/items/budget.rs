@@ -1,21 +1,21 @@
-//! What reading an object may take: memory that is reserved for it, and an attempt that still wants the result.
+//! The budget for reading an object: its reserved memory, and whether an attempt still needs the result.
 
 use longshore_model::QuarantineReason;
 use tokio_util::sync::CancellationToken;
 
 use super::Fault;
 
-/// The memory that one item takes beside its text: its place in lists that grow by doubling.
+/// The bytes of memory that one item takes besides its text: an element in lists that grow by doubling.
 pub(super) const ITEM_BYTES: usize = 96;
 
-/// The same for an annotation or a prediction in it: a list of one has room for four, of 56 bytes each, and the text of
-/// an empty result is apart.
+/// The same for an annotation or a prediction of an item: a list of one has capacity for four, each of 56 bytes, and
+/// the text of an empty result is separate.
 pub(super) const LABELS_BYTES: usize = 320;
 
-/// What an item takes beside that once it says anything but its data.
+/// The bytes that an item takes in addition if it has anything besides its data.
 pub(super) const ABOUT_BYTES: usize = 96;
 
-/// What is left of the memory reserved for an object.
+/// The rest of the memory that is reserved for an object.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: usize,
@@ -24,12 +24,12 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// So many bytes; once `abandoned` is cancelled, reading ends with any result.
+    /// A budget of this many bytes. Once `abandoned` is cancelled, reading ends early, with an arbitrary result.
     pub(crate) fn new(bytes: usize, abandoned: CancellationToken) -> Self {
         Self { left: bytes, all: bytes, abandoned }
     }
 
-    /// What may still be taken.
+    /// The bytes that may still be taken.
     pub(super) fn left(&self) -> usize {
         self.left
     }
@@ -37,7 +37,7 @@ impl Budget {
     /// Takes memory before it is allocated.
     ///
     /// # Errors
-    /// There is not that much left, or no attempt waits for the result any more.
+    /// The rest is smaller, or no attempt waits for the result any more.
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), Fault> {
         match self.left.checked_sub(bytes) {
             Some(left) if !self.abandoned.is_cancelled() => {
@@ -48,12 +48,12 @@ impl Budget {
         }
     }
 
-    /// Gives back what was taken.
+    /// Gives back bytes that were taken.
     pub(super) fn give(&mut self, bytes: usize) {
         self.left += bytes;
     }
 
-    /// The fault of an object that needs more than there is.
+    /// The fault of an object that needs more than its budget.
     pub(super) fn used_up(&self) -> Fault {
         let detail = format!(
             "Reading the object takes more than {} bytes of memory. Split it into several objects, or raise \

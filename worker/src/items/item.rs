@@ -1,4 +1,4 @@
-//! What one JSON object means: a task's data, with annotations and predictions or without.
+//! Items: the data of a task, with or without annotations and predictions, from one JSON object.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use super::members::{check_objects, each_element, is_object, members};
 use super::text::Text;
 use super::{Budget, Fault};
 
-/// One task's worth of an object. JSON parts are texts, spelled as they came.
+/// One task's worth of data in an object. JSON parts are texts in their original spelling.
 ///
-/// Small, as an object may have 100,000: all texts are parts of the object's, and what few items have is apart.
+/// It is small, because an object may have 100,000 items: texts are parts of the object's text, and fields that few
+/// items have are in a box.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
     /// Its number in the object, from 0.
@@ -22,22 +23,22 @@ pub(crate) struct Item {
     pub(super) about: Option<Box<About>>,
 }
 
-/// What an item says about its task beside the data.
+/// What an item has besides the data of its task.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct About {
-    /// A JSON object, where there is one.
+    /// A JSON object, if the item has one.
     pub(super) meta: Option<Text>,
     pub(super) annotations: Vec<AnnotationItem>,
     pub(super) predictions: Vec<PredictionItem>,
 }
 
 impl Item {
-    /// The only item of an object that is not read: its data names the object.
+    /// The only item of an object that is not read. Its data has the URI of the object.
     pub(crate) fn of_data(data: String) -> Self {
         Self { row_index: 0, data: data.into(), about: None }
     }
 
-    /// A JSON object, where the item has one beside its `data`.
+    /// A JSON object, if the item has one besides its `data`.
     pub(crate) fn meta(&self) -> Option<&str> {
         self.about.as_ref()?.meta.as_deref()
     }
@@ -75,10 +76,10 @@ pub(crate) struct PredictionItem {
     pub(crate) model_version: Option<String>,
 }
 
-/// Takes the object apart that lies in `range` of the checked text.
+/// Reads the item from the JSON object in `range` of the checked text.
 ///
-/// With an object as `data` that is the task's data, and the other members speak about the task. Without,
-/// the whole object is the data; labels beside it would then be lost in it and are refused.
+/// If its member `data` is an object, that is the task's data, and the other members describe the task. Otherwise the
+/// whole object is the data; it must then have no labels, because they would become part of the data.
 pub(super) fn read(text: &Arc<String>, row: usize, range: Range<usize>, budget: &mut Budget) -> Result<Item, Fault> {
     let start = range.start;
     let object = &text[range];
@@ -110,7 +111,7 @@ pub(super) fn read(text: &Arc<String>, row: usize, range: Range<usize>, budget: 
     Ok(Item { row_index, data: Text::of_slice(text, data), about })
 }
 
-/// An item whose labels are being read.
+/// The state of reading an item's labels.
 struct Reading<'r> {
     text: &'r Arc<String>,
     row: usize,
@@ -160,14 +161,14 @@ impl Reading<'_> {
         })
     }
 
-    /// A separate text, which is counted.
+    /// Makes a separate text and counts its memory.
     fn own(&mut self, text: String) -> Result<Text, Trouble<'static>> {
         self.budget.take(text.len()).map_err(Trouble::Other)?;
         Ok(text.into())
     }
 }
 
-/// A part of an item that is not what it should be.
+/// An invalid part of an item.
 struct BadPart<'a> {
     reason: QuarantineReason,
     part: &'a str,
@@ -175,14 +176,14 @@ struct BadPart<'a> {
 }
 
 impl BadPart<'_> {
-    /// The fault, with the part's place in the text that it is a slice of.
+    /// The fault, with the part's offset in `text`, of which it is a slice.
     fn in_text(self, text: &str) -> Fault {
         let offset = self.part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
         Fault::new(self.reason, self.detail).at(offset)
     }
 }
 
-/// A kind of labels that may come with a task.
+/// A kind of labels that a task may have.
 trait Labels: Sized {
     const NAME: &'static str;
     const REASON: QuarantineReason;
@@ -212,7 +213,7 @@ fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<Annotati
     let [result, was_cancelled, ground_truth, lead_time, completed_by] =
         members(object, names).map_err(|_| bad(object, "an object is expected"))?;
 
-    // An annotation without result says that there is nothing to label; the host takes it so.
+    // An annotation without a result means that there is nothing to label, as in the host.
     let result = match given(result) {
         Some(result) => {
             check_objects(result).map_err(|part| bad(part, "\"result\" must be a list of objects"))?;
@@ -251,12 +252,12 @@ fn prediction<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<Predicti
     })
 }
 
-/// A member that is there and not null.
+/// The member, unless it is missing or null.
 fn given(member: Option<&str>) -> Option<&str> {
     member.filter(|json| *json != "null")
 }
 
-/// Whether labels say nothing: what Python calls false, as the host does.
+/// Whether labels are empty: the host treats all values as empty that are false in Python.
 fn is_blank(json: &str) -> bool {
     let blank_inside = |open, close| {
         json.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).is_some_and(|inside| inside.trim().is_empty())
@@ -278,14 +279,14 @@ fn number(member: Option<&str>) -> Result<Option<f64>, &str> {
     parsed.map(Some).ok_or(json)
 }
 
-/// A user's id, alone or in the object that the host exports.
+/// A user's ID, alone or in the object that the host exports.
 fn user(member: Option<&str>) -> Result<Option<i64>, &str> {
     let Some(json) = given(member) else { return Ok(None) };
     let id = if is_object(json) { members(json, ["id"]).ok().and_then(|[id]| id) } else { Some(json) };
     id.and_then(|id| id.parse().ok()).map(Some).ok_or(json)
 }
 
-/// A text; a bare number is taken as it is spelled.
+/// A text; a number is accepted too, in its original spelling.
 fn version(member: Option<&str>) -> Result<Option<String>, &str> {
     let Some(json) = given(member) else { return Ok(None) };
     match json.as_bytes().first() {

@@ -1,4 +1,4 @@
-//! Where the items of a text lie: a list, one object, or an object a line.
+//! Finds the items in a text: a list, one object, or one object per line.
 
 use std::ops::Range;
 
@@ -9,9 +9,9 @@ use super::{Fault, Limits};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// Finds the items of a text, each a checked JSON object, and gives each to `found`, in order.
+/// Finds the items of a text, each a checked JSON object, and passes each to `found`, in order.
 ///
-/// The first character decides: `[` starts a list of items, `{` the only item or the first line.
+/// The first character decides: `[` starts a list of items; `{` starts the only item or the first line.
 pub(super) fn split(
     text: &str,
     limits: &Limits,
@@ -32,11 +32,11 @@ pub(super) fn split(
     Ok(())
 }
 
-/// The items so far.
+/// The items that were found so far.
 struct Items<'a> {
     limits: &'a Limits,
     count: usize,
-    /// Bytes of all of them as the database prints them.
+    /// Bytes of all these items, as the database prints them.
     printed: usize,
     found: &'a mut dyn FnMut(usize, Range<usize>) -> Result<(), Fault>,
 }
@@ -47,7 +47,7 @@ impl Items<'_> {
         self.count
     }
 
-    /// Passes the next item, and gives it away.
+    /// Checks the next item and passes it to `found`.
     fn pass(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Fault> {
         let range = self.check(scanner)?;
         self.give(range)
@@ -59,7 +59,7 @@ impl Items<'_> {
         Ok(())
     }
 
-    /// Passes the next item.
+    /// Checks the next item and returns its range.
     fn check(&mut self, scanner: &mut Scanner<'_>) -> Result<Range<usize>, Fault> {
         let row = self.row();
         let start = scanner.offset();

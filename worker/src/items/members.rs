@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The values of the named members of an object, as they are written; of doubled ones the last.
+/// The values of the named members of an object, in their original spelling. The last of repeated members counts.
 ///
 /// # Errors
 /// The text is not a JSON object.
@@ -16,7 +16,7 @@ pub(super) fn members<'a, const N: usize>(
     serde_json::Deserializer::from_str(object).deserialize_map(Members(names))
 }
 
-/// Gives each element of a list to `each`, until that says no; nothing is collected.
+/// Calls `each` with each element of a list, until `each` returns false. Collects nothing.
 ///
 /// # Errors
 /// The text is not a list.
@@ -26,7 +26,10 @@ pub(super) fn each_element<'a>(list: &'a str, each: impl FnMut(&'a str) -> bool)
     if stopped { Ok(()) } else { read }
 }
 
-/// Checks that a text is a list of objects; names the first part that is not one: an element, or all if it is no list.
+/// Checks that a text is a list of objects.
+///
+/// # Errors
+/// It is not; the error is the first element that is not an object, or the whole text if that is not a list.
 pub(super) fn check_objects(list: &str) -> Result<(), &str> {
     let mut other = None;
     let read = each_element(list, |element| {
@@ -85,7 +88,7 @@ impl<'de, const N: usize> Visitor<'de> for Members<N> {
     }
 }
 
-/// Which of the names a member's name is.
+/// Reads a member's name as its index in these names.
 struct Position<'n>(&'n [&'static str]);
 
 impl<'de> serde::de::DeserializeSeed<'de> for Position<'_> {

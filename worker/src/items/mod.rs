@@ -1,8 +1,8 @@
-//! The items of an object: what JSON mode makes of its bytes.
+//! Reads the items of an object in JSON mode.
 //!
-//! [`read`] is a pure function: unpack, find where the items lie, take each apart. An object is all
-//! or nothing, so that no import is ever left half done: one bad item makes the whole object
-//! [`Unusable`], with the place of the fault. Values keep the spelling they came with.
+//! [`read`] is a pure function: it unpacks the object, finds the items and reads each. An object is imported as a whole
+//! or not at all: one bad item makes the whole object [`Unusable`], with the position of the fault. Values keep their
+//! original spelling.
 
 mod budget;
 mod item;
@@ -31,11 +31,10 @@ use unusable::Fault;
 
 /// Reads the items of an object, in order; none for an empty list.
 ///
-/// What it holds is taken from the budget before it is allocated.
+/// Takes memory from the budget before it is allocated.
 ///
 /// # Errors
-/// The object as a whole cannot be imported, and nothing of it may be; or the budget is too small to know, see
-/// [`Unusable::for_memory`].
+/// No part of the object can be imported; or the budget is too small to decide, see [`Unusable::for_memory`].
 pub(crate) fn read(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budget) -> Result<Vec<Item>, Unusable> {
     let unpacked = unpack::unpack(key, bytes, limits, budget).map_err(|fault| fault.locate(&[]))?;
     let text = decode(unpacked)?;
@@ -49,10 +48,10 @@ pub(crate) fn read(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budget
     Ok(items)
 }
 
-/// The data of an object's items as JSON texts, for tests that give the reader unusual objects.
+/// The data of an object's items as JSON texts, for tests with unusual objects.
 ///
 /// # Errors
-/// Why the object cannot be imported.
+/// The object cannot be imported; the error is the reason.
 pub fn data_of_items(key: &str, bytes: &[u8]) -> Result<Vec<String>, QuarantineReason> {
     let limits = Limits::default();
     let mut budget = Budget::new(2 * limits.max_unpacked_bytes, CancellationToken::new());
@@ -60,10 +59,10 @@ pub fn data_of_items(key: &str, bytes: &[u8]) -> Result<Vec<String>, QuarantineR
     Ok(items.into_iter().map(|item| item.data.to_string()).collect())
 }
 
-/// Whether an object can be imported with this many bytes of memory, as far as its key and size say.
+/// Checks, by its key and size only, whether an object can be imported with this many bytes of memory.
 ///
 /// # Errors
-/// It cannot, for the reason that [`read`] would give; the object need not be fetched.
+/// It cannot, for the reason that [`read`] would return. The object need not be fetched.
 pub(crate) fn check(key: &str, size: u64, limits: &Limits, memory: u64) -> Result<(), Unusable> {
     unpack::check(key, size, limits).map_err(|fault| fault.locate(&[]))?;
     if size > memory {
@@ -73,15 +72,15 @@ pub(crate) fn check(key: &str, size: u64, limits: &Limits, memory: u64) -> Resul
     Ok(())
 }
 
-/// Whether reading these bytes unpacks them, which may be more work than their number says.
+/// Whether reading these bytes unpacks them, which may be more work than their length suggests.
 pub(crate) fn is_packed(key: &str, bytes: &[u8]) -> bool {
     unpack::is_packed(key, bytes)
 }
 
-/// The bytes as text. A mark at the start that says "UTF-8" stays, so that offsets are those of the file.
+/// The bytes as text. A UTF-8 byte order mark stays, so that offsets are those of the file.
 fn decode(bytes: Vec<u8>) -> Result<Arc<String>, Unusable> {
     const ADVICE: &str = "The text is not UTF-8. Save the file in UTF-8.";
-    // UTF-16 and UTF-32 without a mark are valid UTF-8 where all is ASCII; JSON itself has no zero bytes.
+    // ASCII text in UTF-16 or UTF-32 without a byte order mark is valid UTF-8 with zero bytes. JSON has no zero bytes.
     if bytes.iter().take(2).any(|&byte| byte == 0) {
         return Err(Fault::new(QuarantineReason::NotUtf8, ADVICE).at(0).locate(&bytes));
     }

@@ -1,7 +1,7 @@
-//! One pass over JSON text that checks it strictly and says where the first fault is.
+//! Checks JSON text strictly in one pass and finds the position of the first fault.
 //!
-//! Beside the grammar it checks what the database cannot hold. It keeps its own stack, so that
-//! nesting costs memory up to the limit and never the thread's stack.
+//! Besides the grammar, it checks for values that the database cannot hold. It has its own stack, so that nested values
+//! take limited memory and cannot overflow the thread's stack.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use longshore_model::{QuarantineReason, json};
 
 use super::Fault;
 
-/// What `numeric` holds: this many digits before the decimal point, and after it.
+/// Limits of Postgres's `numeric`: digits before the decimal point, and after it.
 const MAX_WHOLE_DIGITS: i64 = 131_072;
 const MAX_FRACTION_DIGITS: i64 = 16_383;
 
@@ -19,13 +19,13 @@ enum Container {
     Object,
 }
 
-/// A position in a text, moved forward value by value.
+/// A position in a text, which moves forward value by value.
 pub(super) struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
     open: Vec<Container>,
     max_depth: usize,
-    /// Bytes by which the database prints the current value longer than it is written.
+    /// How many bytes longer the current value is when the database prints it.
     growth: usize,
     max_growth: usize,
 }
@@ -36,12 +36,12 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0, open: Vec::new(), max_depth, growth: 0, max_growth: max_printed }
     }
 
-    /// Bytes by which the database prints the last value longer than it is written, at most.
+    /// How many bytes longer the last value is when the database prints it, at most.
     pub(super) fn growth(&self) -> usize {
         self.growth
     }
 
-    /// Goes on in another part of the same text; offsets stay those of the whole.
+    /// Continues in another part of the same text. Offsets remain those of the whole text.
     pub(super) fn move_to(&mut self, text: &'a [u8], part: Range<usize>) {
         self.text = &text[..part.end];
         self.at = part.start;
@@ -55,7 +55,7 @@ impl<'a> Scanner<'a> {
         self.text.get(self.at).copied()
     }
 
-    /// Passes the byte if it comes next.
+    /// Consumes the next byte if it is this one.
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let comes = self.peek() == Some(byte);
         self.at += usize::from(comes);
@@ -68,7 +68,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes one value, which starts here, and returns where it lies.
+    /// Consumes the value that starts here and returns its range.
     pub(super) fn value(&mut self) -> Result<Range<usize>, Fault> {
         let start = self.at;
         self.open.clear();
@@ -99,7 +99,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Opens a list or object; false if it is empty and closed again.
+    /// Enters a list or object. Returns false if it is empty; then its end is consumed too.
     fn enter(&mut self, container: Container, end: u8) -> Result<bool, Fault> {
         if self.open.len() >= self.max_depth {
             let detail = format!("Nested deeper than {} levels. Flatten the data.", self.max_depth);
@@ -114,7 +114,8 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
-    /// After a value: closes what ends with it and goes to the next one. True if there is none.
+    /// After a value, closes the lists and objects that end with it and moves to the next value. Returns true if there
+    /// is none.
     fn close(&mut self) -> Result<bool, Fault> {
         while let Some(&container) = self.open.last() {
             self.skip_blank();
@@ -143,7 +144,7 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
-    /// Passes a member's name and the colon.
+    /// Consumes a member's name and the colon.
     fn name(&mut self) -> Result<(), Fault> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("A name in double quotes is expected here"));
@@ -206,7 +207,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// The number that four hexadecimal digits say.
+    /// The value of four hexadecimal digits.
     fn hex(&mut self, from: usize) -> Result<u16, Fault> {
         let mut code = 0;
         for at in from..from + 4 {
@@ -227,7 +228,7 @@ impl<'a> Scanner<'a> {
         let fraction = if self.take(b'.') { self.digits()? } else { 0 };
         let exponent = if self.take(b'e') || self.take(b'E') { self.exponent()? } else { 0 };
 
-        // Zeros in front count as digits here, so that a few numbers at the very edge are refused too.
+        // Leading zeros count as digits here, so a few numbers near the limit are refused too.
         let too_big = exponent.saturating_add(whole) > MAX_WHOLE_DIGITS;
         let too_fine = fraction.saturating_sub(exponent) > MAX_FRACTION_DIGITS;
         if too_big || too_fine {
@@ -245,7 +246,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Passes digits, at least one, and counts them.
+    /// Consumes and counts digits, at least one.
     fn digits(&mut self) -> Result<i64, Fault> {
         let rest = &self.text[self.at..];
         let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -268,7 +269,7 @@ impl<'a> Scanner<'a> {
         Ok(if negative { -size } else { size })
     }
 
-    /// Numbers up to here are printed by the database in more bytes than an item may have.
+    /// The fault of an item that gets too long with this number, as the database prints it.
     fn too_long(&self) -> Fault {
         let detail = format!(
             "The database writes numbers such as 1e1000 out in full, and with this one the item has more than {} bytes. \
@@ -278,7 +279,7 @@ impl<'a> Scanner<'a> {
         Fault::new(QuarantineReason::TooLarge, detail).at(self.at)
     }
 
-    /// The text is not JSON at this place.
+    /// The fault of a text that is not JSON at this position.
     pub(super) fn unexpected(&self, expected: &str) -> Fault {
         let detail = match self.peek() {
             None => format!("{expected}, but the text ends here: it is cut off. Upload the whole file."),
@@ -287,7 +288,7 @@ impl<'a> Scanner<'a> {
         Fault::new(QuarantineReason::InvalidJson, detail).at(self.at)
     }
 
-    /// The text is JSON, but its value has no place in the database.
+    /// The fault of JSON with a value that the database cannot hold.
     fn unsupported(&self, what: &str) -> Fault {
         let detail = format!("The data contains {what}. Remove or replace it.");
         Fault::new(QuarantineReason::UnsupportedValue, detail).at(self.at)

@@ -1,10 +1,10 @@
-//! Parts of one text, which is kept once however many there are.
+//! Parts of a shared text. All parts share one copy of it.
 
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-/// A part of a shared text. It keeps the whole in memory.
+/// A part of a shared text. It keeps the whole text in memory.
 #[derive(Clone)]
 pub(crate) struct Text {
     whole: Arc<String>,
@@ -13,13 +13,14 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// A part of a text of less than 4 GiB, which limits see to; the range lies on character boundaries.
+    /// A part of a text. The text must have less than 4 GiB, which the limits ensure, and the range must be on
+    /// character boundaries.
     pub(super) fn part(whole: &Arc<String>, range: Range<usize>) -> Self {
         let short = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
         Self { whole: Arc::clone(whole), start: short(range.start), end: short(range.end) }
     }
 
-    /// The part that `slice`, itself a slice of the whole, stands for.
+    /// The part of the whole text that `slice` is.
     pub(super) fn of_slice(whole: &Arc<String>, slice: &str) -> Self {
         let start = slice.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
         Self::part(whole, start..start + slice.len())

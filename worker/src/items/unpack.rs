@@ -1,4 +1,4 @@
-//! Which objects are read at all, and what is inside the compressed ones.
+//! Decides by the extension which objects are read, and unpacks compressed ones.
 
 use std::io::{self, Read};
 
@@ -10,28 +10,31 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::{Budget, Fault, Limits};
 
-/// What is unpacked between looks at the budget.
+/// Bytes that are unpacked between checks of the budget.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Gzip members of one object. Block-wise gzip has one for each 64 KiB, 4,096 at most; each takes some microseconds
-/// even if it is empty, and without a limit 64 MiB would be three million.
+/// Maximum gzip members of one object. Block-wise gzip has one for each 64 KiB, so at most 4,096. Each takes a few
+/// microseconds even if it is empty, and without a limit 64 MiB could have three million.
 const MAX_MEMBERS: usize = 100_000;
 
-/// The largest block of a zstd frame.
+/// The largest block of a zstd frame, in bytes.
 const BLOCK_BYTES: usize = 128 * 1024;
 
-/// What a zstd decoder takes beside its window and needs no count: few objects are unpacked at once.
+/// The bytes that a zstd decoder takes besides its window. They are not counted, because few objects are unpacked at
+/// the same time.
 const RING_SLACK: usize = 4 * BLOCK_BYTES;
 
-/// The largest window of a zstd frame: that of `zstd --long=27`, above which other decoders must be asked, too.
+/// The largest window of a zstd frame, in bytes: that of `zstd --long=27`. Other decoders also refuse larger windows by
+/// default.
 const MAX_WINDOW: u64 = 128 * 1024 * 1024;
 
-/// Unpacks an object, as its extension or its first bytes say; plain ones stay as they are.
+/// Unpacks an object if its extension or its first bytes show that it is compressed.
 ///
-/// The budget is taken before memory is. Nothing unpacked is copied whole, if the object says its size rightly.
+/// Takes from the budget before it allocates. If the object states its size correctly, the unpacked bytes are not
+/// copied.
 ///
 /// # Errors
-/// The extension is not one of JSON, the bytes are damaged, empty, or more than limits and budget allow.
+/// The extension is not one of JSON; the bytes are damaged or empty; or they exceed the limits or the budget.
 pub(super) fn unpack(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budget) -> Result<Vec<u8>, Fault> {
     let named = check(key, bytes.len() as u64, limits)?;
     budget.take(bytes.len())?;
@@ -52,10 +55,10 @@ pub(super) fn unpack(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budg
     Ok(unpacked)
 }
 
-/// What the key and the size alone say: the compression that the extension names, if any.
+/// Checks the key and the size of an object. Returns the compression that the extension names, if any.
 ///
 /// # Errors
-/// The extension is not one of JSON, or the size cannot be right.
+/// The extension is not one of JSON, the object is empty, or it exceeds the limit.
 pub(super) fn check(key: &str, size: u64, limits: &Limits) -> Result<Option<Compression>, Fault> {
     let named = by_extension(key)?;
     if size > limits.max_object_bytes as u64 {
@@ -78,7 +81,7 @@ pub(super) enum Compression {
     Zstd,
 }
 
-/// What the extension says; objects without one are judged by content.
+/// The compression that the extension names. `None` also for keys without an extension: then the content decides.
 fn by_extension(key: &str) -> Result<Option<Compression>, Fault> {
     let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
     let (stem, compression) = match name.rsplit_once('.') {
@@ -99,7 +102,8 @@ fn by_extension(key: &str) -> Result<Option<Compression>, Fault> {
     }
 }
 
-/// What the first bytes say: an object may be stored compressed under a plain name, as web servers like it.
+/// The compression that the first bytes show: an object may be compressed although its key does not name it, as web
+/// servers often store files.
 fn by_magic(bytes: &[u8]) -> Option<Compression> {
     match bytes {
         [0x1f, 0x8b, ..] => Some(Compression::Gzip),
@@ -108,7 +112,7 @@ fn by_magic(bytes: &[u8]) -> Option<Compression> {
     }
 }
 
-/// What was unpacked so far.
+/// The bytes that were unpacked so far.
 struct Unpacked<'a> {
     bytes: Vec<u8>,
     max: usize,
@@ -116,14 +120,14 @@ struct Unpacked<'a> {
 }
 
 impl Unpacked<'_> {
-    /// Makes room for what an object says that it unpacks to. A lie costs nothing but growing later.
+    /// Allocates the size that an object states. If that is wrong, the memory grows later.
     fn expect(&mut self, bytes: u64) -> Result<(), Fault> {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let believable = bytes <= self.max && bytes <= self.budget.left();
         if believable && bytes > self.bytes.capacity() { self.grow(bytes) } else { Ok(()) }
     }
 
-    /// Moves to a larger place; while it does, both are held.
+    /// Moves the bytes to larger memory. During the move, both are allocated.
     fn grow(&mut self, capacity: usize) -> Result<(), Fault> {
         let before = self.bytes.capacity();
         self.budget.take(capacity)?;
@@ -133,7 +137,7 @@ impl Unpacked<'_> {
     }
 
     fn add(&mut self, piece: &[u8]) -> Result<(), Fault> {
-        // Asks also whether to go on.
+        // Also checks whether the attempt still needs the result.
         self.budget.take(0)?;
         let length = self.bytes.len() + piece.len();
         if length > self.max {
@@ -147,9 +151,9 @@ impl Unpacked<'_> {
     }
 }
 
-/// Unpacks member after member; damage behind what is too large is not seen.
+/// Unpacks member after member. Damage after the size limit is not found.
 fn gunzip(mut packed: &[u8], unpacked: &mut Unpacked<'_>) -> Result<(), Fault> {
-    // The last four bytes say the length of the last member, usually the only one.
+    // The last four bytes have the length of the last member, which is usually the only one.
     if let Some(length) = packed.last_chunk::<4>() {
         unpacked.expect(u32::from_le_bytes(*length).into())?;
     }
@@ -171,16 +175,16 @@ fn gunzip(mut packed: &[u8], unpacked: &mut Unpacked<'_>) -> Result<(), Fault> {
     Err(Fault::new(QuarantineReason::TooLarge, detail))
 }
 
-/// Unpacks frame after frame, block by block. A decoder keeps the last window of what it unpacked, which is counted
-/// as it grows.
+/// Unpacks frame after frame, block by block. A decoder keeps the last window of the unpacked bytes, whose memory is
+/// counted as it grows.
 fn unzstd(mut packed: &[u8], unpacked: &mut Unpacked<'_>) -> Result<(), Fault> {
     let mut piece = vec![0; PIECE_BYTES];
     let mut decoder = FrameDecoder::new();
     while !packed.is_empty() {
         unpacked.budget.take(0)?;
         let frame = packed;
-        // A decoder is kept for frames with small windows, as an object may have a million of them. One that is used
-        // again takes a whole window at once, so others get their own.
+        // Frames with small windows share a decoder, because an object may have a million of them. A decoder that is
+        // used again allocates its whole window immediately, so each frame with a large window gets a new one.
         decoder.set_max_window_size(BLOCK_BYTES as u64);
         let (mut started, mut window) = (decoder.reset(&mut packed), BLOCK_BYTES);
         if let Err(FrameDecoderError::WindowSizeTooBig { requested, .. }) = started {
@@ -201,7 +205,8 @@ fn unzstd(mut packed: &[u8], unpacked: &mut Unpacked<'_>) -> Result<(), Fault> {
                 return Err(Fault::new(QuarantineReason::TooLarge, detail));
             }
             Err(FrameDecoderError::DictNotProvided { .. }) => {
-                let detail = "The object is compressed with a dictionary, which is not here. Compress it without.";
+                let detail =
+                    "The object is compressed with a dictionary, which Longshore does not have. Compress it without.";
                 return Err(Fault::new(QuarantineReason::CorruptCompression, detail));
             }
             Err(error) => return Err(damaged(&io::Error::other(error))),
@@ -224,7 +229,7 @@ fn unzstd(mut packed: &[u8], unpacked: &mut Unpacked<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Unpacks the blocks of a frame, and gives the memory that was counted for the decoder's window.
+/// Unpacks the blocks of a frame. Returns the bytes that were counted for the decoder's window.
 fn frame_blocks(
     decoder: &mut FrameDecoder,
     packed: &mut &[u8],
@@ -236,7 +241,7 @@ fn frame_blocks(
     loop {
         let held = window.min(decoder.blocks_decoded().saturating_mul(BLOCK_BYTES)) + BLOCK_BYTES;
         if held > ring {
-            // The ring doubles, and while it moves it is there twice.
+            // The ring doubles, and while its content moves, both rings are allocated.
             let doubled = held.next_power_of_two() + RING_SLACK;
             unpacked.budget.take(doubled)?;
             unpacked.budget.give(if ring > RING_SLACK { ring } else { 0 });

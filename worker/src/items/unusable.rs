@@ -1,31 +1,31 @@
-//! Why an object cannot be imported, and where its fault is.
+//! Why an object cannot be imported, and the position of the fault.
 
 use std::borrow::Cow;
 
 use longshore_model::QuarantineReason;
 
-/// How many characters of an excerpt come before the fault, and after it.
+/// Characters of an excerpt before the fault, and after it.
 const BEFORE: usize = 40;
 const AFTER: usize = 80;
 
-/// An object that cannot be imported: a row for the quarantine.
+/// The fault of an object that cannot be imported, for its row in the quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub(crate) struct Unusable {
     pub(crate) reason: QuarantineReason,
     /// What is wrong and what to do about it.
     pub(crate) detail: String,
-    /// Where the fault is, counted in the unpacked bytes.
+    /// Offset of the fault in the unpacked bytes; `None` if it has no position.
     pub(crate) byte_offset: Option<u64>,
-    /// The item at fault.
+    /// Number of the faulty item, from 0; `None` if no single item is at fault.
     pub(crate) row_index: Option<i32>,
     /// The text around the fault: one line of at most 120 characters.
     pub(crate) excerpt: Option<String>,
-    /// Whether it may be usable with more memory than there was.
+    /// Whether the object may be usable with more memory.
     pub(crate) for_memory: bool,
 }
 
-/// A fault as it is found, before anyone looks at the text around it.
+/// A fault, without the text around it.
 #[derive(Debug)]
 pub(super) struct Fault {
     reason: QuarantineReason,
@@ -40,17 +40,17 @@ impl Fault {
         Self { reason, detail: detail.into(), offset: None, row: None, for_memory: false }
     }
 
-    /// Places the fault in the unpacked bytes.
+    /// Sets the offset of the fault in the unpacked bytes.
     pub(super) fn at(self, offset: usize) -> Self {
         Self { offset: Some(offset), ..self }
     }
 
-    /// Says that there was too little memory to know.
+    /// Marks the fault as caused by too little memory.
     pub(super) fn for_memory(self) -> Self {
         Self { for_memory: true, ..self }
     }
 
-    /// Names the item at fault.
+    /// Sets the faulty item.
     pub(super) fn in_row(self, row: usize) -> Self {
         Self { row: Some(row), ..self }
     }
@@ -68,10 +68,10 @@ impl Fault {
     }
 }
 
-/// The text around an offset in one line; what is not printable is escaped, what is not UTF-8 replaced.
+/// The text around an offset in one line. Unprintable characters are escaped, and bytes that are not UTF-8 replaced.
 fn excerpt(bytes: &[u8], offset: usize) -> String {
     let offset = offset.min(bytes.len());
-    // A character has up to four bytes; what the cut leaves of one at the edge is dropped with the surplus.
+    // A character has up to four bytes. If the cut divides one, it is removed together with the surplus characters.
     let before = escape(&bytes[offset.saturating_sub(4 * (BEFORE + 1))..offset]);
     let after = escape(&bytes[offset..bytes.len().min(offset + 4 * (AFTER + 1))]);
     let surplus = before.chars().count().saturating_sub(BEFORE);

@@ -1,7 +1,7 @@
 //! Delete: removes the objects of deleted annotations and tasks, if the storage's settings permit it.
 //!
-//! The tables show which annotations and tasks are missing, so it does not matter how they were deleted, and the next job
-//! finds what a crash left. Without permission the object stays, and its row in `exports` records that.
+//! The tables show which annotations and tasks are missing, so it does not matter how they were deleted, and the next
+//! job finds what a crash left. Without permission the object stays, and its row in `exports` records that.
 
 use std::sync::Arc;
 

@@ -7,8 +7,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-/// Permits for concurrent computations, one per processor. More computations would only hold more memory, and would take
-/// processor time from the threads that extend leases and serve connections.
+/// Permits for concurrent computations, one per processor. More computations would only hold more memory, and would
+/// take processor time from the threads that extend leases and serve connections.
 static COMPUTATIONS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Arc::new(Semaphore::new(processors))

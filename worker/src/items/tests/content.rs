@@ -28,7 +28,7 @@ fn a_list_has_an_item_per_element() {
 }
 
 #[test]
-fn lines_have_an_item_each_and_blank_ones_do_not_count() {
+fn each_line_is_an_item_and_blank_lines_do_not_count() {
     let expected = [(0, "{\"a\":1}".into()), (1, "{\"a\":2}".into()), (2, "{}".into())];
     assert_eq!(data("{\"a\":1}\n\n{\"a\":2}\r\n \t\n{}"), expected);
     assert_eq!(data("\n{\"a\":1}\r\n{\"a\":2}\n {} \n\n"), expected);
@@ -48,7 +48,7 @@ fn numbers_order_and_strings_keep_their_spelling() {
 }
 
 #[test]
-fn an_object_in_data_is_the_data_and_the_rest_speaks_about_the_task() {
+fn an_object_in_data_is_the_data_and_other_members_describe_the_task() {
     let item = only(
         r#"{"id": 7, "data": {"text": "sea"}, "meta": {"from": "x"}, "inner_id": 3,
             "annotations": [
@@ -121,6 +121,6 @@ fn null_and_empty_labels_are_none() {
 }
 
 #[test]
-fn of_doubled_names_the_last_counts_however_it_is_spelled() {
+fn the_last_of_repeated_names_counts_in_any_spelling() {
     assert_eq!(&*only(r#"{"data": {"a": 1}, "d\u0061ta": {"a": 2}}"#).data, r#"{"a": 2}"#);
 }

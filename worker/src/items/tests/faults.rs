@@ -1,4 +1,4 @@
-//! Unusable objects: reason, place and what is said about it.
+//! Unusable objects: reason, position and detail of the fault.
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ fn blank_objects_are_empty() {
 }
 
 #[test]
-fn values_that_are_no_object_are_of_the_wrong_type() {
+fn values_other_than_objects_have_the_wrong_type() {
     assert_eq!(fault("42"), ("wrong_type", Some(0), Some(0)));
     assert_eq!(fault("\"text\""), ("wrong_type", Some(0), Some(0)));
     assert_eq!(fault("null\nnull"), ("wrong_type", Some(0), Some(0)));
@@ -23,7 +23,7 @@ fn values_that_are_no_object_are_of_the_wrong_type() {
 }
 
 #[test]
-fn what_is_cut_off_ends_at_its_end() {
+fn the_fault_of_a_text_that_is_cut_off_is_at_its_end() {
     for text in [
         "{",
         "{\"a",
@@ -110,7 +110,7 @@ fn values_that_the_database_cannot_hold_are_found() {
     items(r#"{"a":[1e131071, 1e-16383, 1.5e308]}"#).unwrap();
 }
 
-/// Goal: no item becomes a row that is too large to be read. Limits count numbers as the database writes them out.
+/// Goal: no item becomes a row that is too large to be read. Limits count numbers as the database prints them.
 #[test]
 fn an_item_that_the_database_would_print_too_long_is_found_at_the_number_that_makes_it_so() {
     let list = |number: &str, count: usize| format!("{{\"a\":[{}0]}}", format!("{number},").repeat(count));
@@ -120,11 +120,11 @@ fn an_item_that_the_database_would_print_too_long_is_found_at_the_number_that_ma
     assert_eq!(fault(&list("1e-16383", 9_000)), ("too_large", Some(6 + 9 * 2_048), Some(0)));
     items(&list("0e131071", 9_000)).unwrap();
     items(&list("\"1e131071\"", 9_000)).unwrap();
-    // Blanks that it writes between parts count as well.
+    // The blanks that the database prints between parts count as well.
     let limits = Limits { max_item_bytes: 100, ..Limits::default() };
     read("a", format!("{{\"a\":[{}0]}}", "0,".repeat(29)).as_bytes(), &limits).unwrap();
     assert_eq!(place(read("a", list("0", 40).as_bytes(), &limits)).0, "too_large");
-    // Many small items together.
+    // Many small items exceed the limit together.
     let items = format!("[{}{{}}]", r#"{"a":1e131071},"#.repeat(3_000));
     assert_eq!(fault(&items).0, "too_large");
 }
@@ -144,7 +144,7 @@ fn memory_is_counted_before_it_is_taken() {
 }
 
 #[test]
-fn nothing_is_read_on_once_no_attempt_waits_for_it() {
+fn reading_stops_once_no_attempt_waits_for_the_result() {
     let abandoned = CancellationToken::new();
     abandoned.cancel();
     let blank = super::packed::gzip(&vec![b' '; 100_000]);
@@ -188,7 +188,7 @@ fn labels_without_data_are_refused() {
     assert_eq!(fault(r#"[{}, {"data":"a","predictions":[1]}]"#), ("missing_data", Some(31), Some(1)));
 }
 
-/// The fault of labels in which `^` marks where it must be found.
+/// The fault of labels in which `^` marks its expected position.
 fn marked_fault(name: &str, labels: &str) -> (&'static str, Option<i32>) {
     let marked = format!("{{\"data\":{{}},\"{name}\":{labels}}}");
     let (reason, offset, row) = fault(&marked.replace('^', ""));

@@ -1,4 +1,4 @@
-//! Objects as users store them, and what becomes of each.
+//! Objects as users store them, and the result of reading each.
 
 mod content;
 mod faults;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Budget, Item, Limits, Unusable};
 
-/// Reads with more memory than any limit allows.
+/// Reads an object with more memory than it can use.
 fn read(key: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Unusable> {
     read_within(1 << 30, key, bytes, limits)
 }
@@ -20,7 +20,7 @@ fn read_within(memory: usize, key: &str, bytes: &[u8], limits: &Limits) -> Resul
     super::read(key, Bytes::copy_from_slice(bytes), limits, &mut budget)
 }
 
-/// What a JSON object without compression is read as.
+/// The items of an uncompressed JSON object.
 fn items(text: &str) -> Result<Vec<Item>, Unusable> {
     read("tasks/1.json", text.as_bytes(), &Limits::default())
 }

@@ -14,7 +14,7 @@ const SEA_GZ: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xab\x56\x2a\x49\xad\x28\x51
 const SEA_ZST: &[u8] = b"\x28\xb5\x2f\xfd\x04\x68\x81\0\0{\"text\": \"sea\"}\n\xa7\x22\x84\xbb";
 /// `{"text": "land"}` and a line feed by `zstd --no-check`.
 const LAND_ZST: &[u8] = b"\x28\xb5\x2f\xfd\0\x58\x89\0\0{\"text\": \"land\"}\n";
-/// A frame that says nothing, as tools append for their indexes.
+/// A skippable frame, which tools append for their indexes.
 const SKIPPED_ZST: &[u8] = b"\x50\x2a\x4d\x18\x03\0\0\0abc";
 
 fn get(key: &str, bytes: &[u8]) -> Result<Vec<Item>, Unusable> {
@@ -94,7 +94,7 @@ fn a_bomb_is_too_large_and_not_unpacked() {
     assert_eq!(place(read("a.gz", &gzip(&full), &limits)).0, "empty");
     assert_eq!(place(read("a.zst", &zstd(&full), &limits)).0, "empty");
     let bomb = vec![b' '; 10_000_000];
-    // What comes after the limit is not even looked at.
+    // Bytes after the limit are not read.
     let bombs = [("a.gz", [gzip(&bomb), b"x".to_vec()].concat()), ("a.zst", [zstd(&bomb), b"x".to_vec()].concat())];
     for (key, bytes) in bombs {
         assert_eq!(place(read(key, &bytes, &limits)), ("too_large", None, None));
@@ -107,7 +107,7 @@ fn a_fault_in_a_packed_object_is_placed_in_the_unpacked_text() {
     assert_eq!((unusable.byte_offset, unusable.excerpt.as_deref()), (Some(6), Some("{\"a\": oops}")));
 }
 
-/// A zstd frame of one-byte runs: what the header says, then blocks of up to 128 KiB of spaces.
+/// A zstd frame of one-byte runs: the header, then blocks of up to 128 KiB of spaces.
 fn frame(header: &[u8], bytes: usize) -> Vec<u8> {
     const BLOCK: usize = 128 * 1024;
     let mut frame = [b"\x28\xb5\x2f\xfd", header].concat();
@@ -124,7 +124,7 @@ fn frame(header: &[u8], bytes: usize) -> Vec<u8> {
 
 const MIB: usize = 1024 * 1024;
 
-/// The header of a frame with a window of 2 MiB, doubled this many times, its size not said.
+/// The header of a frame of unstated size, with a window of 2 MiB that is doubled this many times.
 fn windowed(doublings: u8) -> Vec<u8> {
     vec![0, (11 + doublings) << 3]
 }
@@ -134,8 +134,8 @@ fn single_segment(bytes: usize) -> Vec<u8> {
     [&[0xa0][..], &(bytes as u32).to_le_bytes()].concat()
 }
 
-/// Goal: a window is memory, however little the object is stored with. Method: frames as `zstd --long=26` makes them,
-/// of which the window holds all, within budgets that one copy of the content fits but not two.
+/// Goal: the window counts as memory, even if the stored object is small. Method: frames as `zstd --long=26` makes
+/// them, whose window holds the whole content, with budgets for one copy of the content but not for two.
 #[test]
 fn the_window_of_a_zstd_frame_is_counted_before_it_is_filled() {
     let limits = Limits::default();
@@ -145,12 +145,12 @@ fn the_window_of_a_zstd_frame_is_counted_before_it_is_filled() {
         let unusable = read_within(70 * MIB, "a.zst", &frame, &limits).unwrap_err();
         assert!(unusable.for_memory, "{unusable:?}");
     }
-    // A large window that a small frame does not fill is no matter.
+    // A large window that a small frame does not fill takes no memory.
     assert_eq!(place(read_within(4 * MIB, "a.zst", &frame(&windowed(6), MIB), &limits)).0, "empty");
 }
 
 #[test]
-fn what_the_header_of_a_zstd_frame_says_is_looked_at_before_the_frame() {
+fn the_header_of_a_zstd_frame_is_checked_before_the_frame() {
     let limits = Limits::default();
     let truncated = frame(&single_segment(300 * MIB), MIB);
     let unusable = read("a.zst", &truncated, &limits).unwrap_err();
@@ -159,7 +159,7 @@ fn what_the_header_of_a_zstd_frame_says_is_looked_at_before_the_frame() {
     assert!(window.reason.as_str() == "too_large" && window.detail.contains("--long"), "{window}");
     let dictionary = read("a.zst", &frame(&[0b01, 11 << 3, 7], MIB), &limits).unwrap_err();
     assert!(dictionary.reason.as_str() == "corrupt_compression" && dictionary.detail.contains("dictionary"));
-    // Sizes that lie either way are found when the frame is.
+    // Stated sizes that are too small or too large are noticed when the frame is unpacked.
     for size in [10, 200 * MIB] {
         let lying = [frame(&single_segment(size), MIB), SEA_ZST.to_vec()].concat();
         assert!(read("a.zst", &lying, &limits).is_err(), "{size}");
@@ -173,7 +173,7 @@ fn a_million_frames_and_members_take_no_more_memory_than_one() {
     assert_eq!(place(read_within(4 * MIB, "a.zst", &frames, &limits)).0, "empty");
     let tiny = frame(&[0x20, 1], 1).repeat(100_000);
     assert_eq!(place(read_within(2 * MIB, "a.zst", &tiny, &limits)).0, "empty");
-    // Each has a large window, which a decoder used again would take at once.
+    // Each has a large window, which a decoder that is used again would allocate immediately.
     let wide = frame(&windowed(6), 10).repeat(1_000);
     assert_eq!(place(read_within(MIB, "a.zst", &wide, &limits)).0, "empty");
     let members = gzip(b"").repeat(1_000);

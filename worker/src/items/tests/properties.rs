@@ -1,4 +1,4 @@
-//! What holds for every text, compared with `serde_json`.
+//! Properties of all texts, compared with `serde_json`.
 
 use proptest::prelude::*;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
@@ -28,7 +28,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Objects without the names that mean something.
+/// Objects without member names that have a meaning.
 fn objects() -> impl Strategy<Value = Vec<Value>> {
     let object = prop::collection::btree_map("x[^\\x00]{0,4}", json(), 0..4);
     prop::collection::vec(object.prop_map(|members| Value::Object(members.into_iter().collect())), 0..5)
@@ -138,14 +138,14 @@ proptest! {
     }
 
     #[test]
-    fn what_is_json_is_decided_as_others_do(text in near_json()) {
+    fn a_text_is_json_if_serde_json_accepts_it(text in near_json()) {
         let raw = serde_json::from_str::<&RawValue>(&text);
         let inside = format!("{{\"x\":{text}}}");
         match (items(&inside), raw) {
             (Ok(_), Ok(_)) => {}
             (Err(unusable), Ok(_)) => prop_assert_ne!(unusable.reason.as_str(), "invalid_json"),
             (Err(_), Err(_)) => {}
-            // A text such as `1,"y":2` is not JSON alone and is in its place; then all of it must be.
+            // A text such as `1,"y":2` is JSON only inside of an object; then the whole must be JSON.
             (Ok(_), Err(_)) => prop_assert!(serde_json::from_str::<&RawValue>(&inside).is_ok()),
         }
     }

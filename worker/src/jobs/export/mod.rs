@@ -1,7 +1,7 @@
 //! Export: writes each new or changed annotation of a project as an object.
 //!
-//! The row in `exports` is written only after the storage has confirmed the object. After a crash between the two steps,
-//! the same object is written again under the same key, so no object is lost or duplicated.
+//! The row in `exports` is written only after the storage has confirmed the object. After a crash between the two
+//! steps, the same object is written again under the same key, so no object is lost or duplicated.
 
 mod selection;
 mod size;

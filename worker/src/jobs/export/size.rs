@@ -5,8 +5,8 @@ const MIB: usize = 1024 * 1024;
 /// Bytes of rows per page. Pages of ordinary annotations have fewer; a larger unit is a page by itself.
 pub(super) const PAGE_BYTES: usize = 2 * MIB;
 
-/// The largest unit in bytes, as the database prints it: an annotation with its task, or a task with its annotations. An
-/// import creates none above 64 MiB. While it is read, memory holds it twice, so the default budget allows 48 MiB.
+/// The largest unit in bytes, as the database prints it: an annotation with its task, or a task with its annotations.
+/// An import creates none above 64 MiB. While it is read, memory holds it twice, so the default budget allows 48 MiB.
 const MAX_UNIT_BYTES: usize = 64 * MIB;
 
 /// The largest unit that several jobs may read at the same time, and the memory that each reserves for it, in bytes.

@@ -13,8 +13,9 @@ use crate::job_error::JobError;
 use crate::jobs::prefetch::Prefetch;
 use crate::quarantine::{refused_object, unusable_object};
 
-/// Uncompressed objects of at least this many bytes, and all compressed ones, are parsed on a blocking thread. A smaller
-/// one takes about 50 microseconds, and up to `LONGSHORE_GETS` of them may be parsed before another tokio task runs.
+/// Uncompressed objects of at least this many bytes, and all compressed ones, are parsed on a blocking thread. A
+/// smaller one takes about 50 microseconds, and up to `LONGSHORE_GETS` of them may be parsed before another tokio task
+/// runs.
 const PARSE_APART: usize = 16 * 1024;
 
 /// If this many objects are denied and none is read, the storage as a whole denies reading.

@@ -105,8 +105,8 @@ impl Import<'_> {
     }
 }
 
-/// Removes keys that this page lists twice, and keys of the part that is being committed. Keys of earlier pages are already
-/// in the ledger.
+/// Removes keys that this page lists twice, and keys of the part that is being committed. Keys of earlier pages are
+/// already in the ledger.
 fn drop_repeats(found: &mut Vec<Candidate>, underway: &HashSet<String>) {
     let mut seen = HashSet::with_capacity(found.len());
     found.retain(|found| !underway.contains(found.key()) && seen.insert(found.key().to_owned()));

@@ -1,8 +1,8 @@
 //! Import: makes tasks of the matching objects of a key range.
 //!
-//! A listed page is compared with the ledger. New objects are read (JSON mode) or only named (blob mode), and the result is
-//! committed in one transaction. If the objects of a page are large, it is committed in several parts, and only the last
-//! one moves the cursor. Importing a page a second time adds nothing.
+//! A listed page is compared with the ledger. New objects are read (JSON mode) or only named (blob mode), and the
+//! result is committed in one transaction. If the objects of a page are large, it is committed in several parts, and
+//! only the last one moves the cursor. Importing a page a second time adds nothing.
 
 mod candidate;
 mod data_key;
@@ -35,8 +35,8 @@ use list::Listing;
 
 /// Bytes of memory for one part of a page, unless a single object takes more.
 ///
-/// Large enough that a page of ordinary task files is one part; small enough that eight jobs, each with one current part
-/// and one prefetched part, rarely wait for each other with the default memory budget.
+/// Large enough that a page of ordinary task files is one part; small enough that eight jobs, each with one current
+/// part and one prefetched part, rarely wait for each other with the default memory budget.
 const PART_BYTES: u64 = 12 * 1024 * 1024;
 
 /// The rows that the commit of one part of a page writes.
@@ -68,7 +68,8 @@ pub(crate) struct Import<'a> {
     pending: VecDeque<Pending>,
     /// The request for the page after that.
     prefetched: Option<Listing>,
-    /// Keys of the part that is being committed. Set if the storage is not ordered, because the next page may repeat them.
+    /// Keys of the part that is being committed. Set if the storage is not ordered, because the next page may repeat
+    /// them.
     underway: HashSet<String>,
     /// The counts of the listed page, which the commit of its last part adds.
     listed: Counts,
@@ -122,8 +123,9 @@ impl<'a> Import<'a> {
         })
     }
 
-    /// Takes as many pending objects as fit into one part; at least one if there is any. If the job has ended its worker
-    /// several times, parts replace pages in the search for poison: they shrink until one object is left to blame.
+    /// Takes as many pending objects as fit into one part; at least one if there is any. If the job has ended its
+    /// worker several times, parts replace pages in the search for poison: they shrink until one object is left to
+    /// blame.
     fn take_part(&mut self) -> Vec<Pending> {
         let mut part = Vec::new();
         let mut bytes = 0;
@@ -166,8 +168,8 @@ impl<'a> Import<'a> {
             let is_blob = self.storage.settings.use_blob_urls;
             let mut fetched = if is_blob { self.name(part) } else { self.fetch(part).await? };
             let larger = std::mem::take(&mut fetched.larger);
-            // If this part has no other result, read the larger objects in the same call: otherwise each quantum could end
-            // here, without any progress.
+            // If this part has no other result, read the larger objects in the same call: otherwise each quantum could
+            // end here, without any progress.
             let continues = !larger.is_empty() && fetched.is_empty();
             for pending in larger.into_iter().rev() {
                 self.pending.push_front(pending);
@@ -232,8 +234,8 @@ impl Handler for Import<'_> {
             // A page without new objects covers its keys, too.
             self.listed.listed.max(1)
         };
-        // Counted here and not with the listing: an object counts as matched even if it has left the bucket when the page
-        // is listed again.
+        // Counted here and not with the listing: an object counts as matched even if it has left the bucket when the
+        // page is listed again.
         counts.matched = counts.imported + counts.quarantined + counts.vanished;
         // Only the last part of a page moves the cursor and counts its listing.
         let page_done = self.pending.is_empty() && fetched.failure.is_none();

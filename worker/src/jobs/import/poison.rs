@@ -1,4 +1,5 @@
-//! Finding an object that ends its worker: the attempt records which object it processes, and the next claim reads that.
+//! Finding an object that ends its worker: the attempt records which object it processes, and the next claim reads
+//! that.
 
 use longshore_db::jobs;
 use longshore_db::quarantine::QuarantinedObject;

@@ -7,8 +7,8 @@ use futures::future::try_join_all;
 /// A text with this character appended sorts after all keys that start with the text: keys contain no noncharacters.
 const LAST: char = '\u{10FFFF}';
 
-/// How many characters of the last key are searched for a branch. S3 keys have up to 1,024 bytes; if keys share a longer
-/// start than this, a later split of the range finds the branch.
+/// How many characters of the last key are searched for a branch. S3 keys have up to 1,024 bytes; if keys share a
+/// longer start than this, a later split of the range finds the branch.
 const DEEPEST: usize = 128;
 
 /// Concurrent probes for one span of characters.
@@ -41,8 +41,8 @@ impl Range<'_> {
 
 /// Finds up to `parts` texts, ascending and strictly inside the range, that cut it where its keys branch.
 ///
-/// Empty if no branch is found: the remaining keys differ from the last key only beyond [`DEEPEST`] characters, or no key
-/// remains.
+/// Empty if no branch is found: the remaining keys differ from the last key only beyond [`DEEPEST`] characters, or no
+/// key remains.
 ///
 /// # Errors
 /// A probe failed.
@@ -73,11 +73,11 @@ where
     Ok(found.into_iter().collect())
 }
 
-/// The starts of the last key after which remaining keys differ from it, the shortest first. All remaining keys begin with
-/// the shortest.
+/// The starts of the last key after which remaining keys differ from it, the shortest first. All remaining keys begin
+/// with the shortest.
 ///
-/// Probes, for each start of the last key, for the first key after all keys with that start. If there is one, that start
-/// is one character longer than a text where keys branch.
+/// Probes, for each start of the last key, for the first key after all keys with that start. If there is one, that
+/// start is one character longer than a text where keys branch.
 async fn stems<'a, F, E>(range: &Range<'a>, probe: &(impl Fn(String) -> F + Sync)) -> Result<Vec<&'a str>, E>
 where
     F: Future<Output = Result<Option<String>, E>> + Send,
