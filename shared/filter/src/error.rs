@@ -1,18 +1,18 @@
 //! Why a file filter cannot be used.
 
-/// The longest expression, in bytes. People write some hundred; longer ones exist to take time.
+/// The longest expression, in bytes. Expressions of users have up to a few hundred bytes; much longer ones are attacks.
 pub(crate) const MAX_PATTERN: usize = 4096;
 
-/// Groups within each other. People write three; reader and compilers recurse.
+/// Maximum nesting of groups. Expressions of users have about three levels; the reader and the compilers are recursive.
 pub(crate) const MAX_NESTING: u32 = 60;
 
 /// A regular expression that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    /// It has more bytes than any that people write.
+    /// It has too many bytes.
     #[error("the file filter is longer than {MAX_PATTERN} bytes; shorten it")]
     TooLong,
-    /// It compiles to a program that is too large.
+    /// Its compiled program is too large.
     #[error("the file filter is too complex: it compiles to too much; use fewer or smaller counts in braces")]
     TooComplex,
     /// Its groups are nested too deeply.
@@ -21,15 +21,15 @@ pub enum FilterError {
     /// Python's `re.compile` refuses it.
     #[error("the file filter is not a valid regular expression of Python: {fault} at character {at}; correct it")]
     Invalid {
-        /// What is wrong, in the words of Python's `re` where it has some.
+        /// The fault, in the words of Python's `re` if it has a message for it.
         fault: String,
-        /// Where in the expression, in characters from 1.
+        /// Position of the fault in the expression, in characters from 1.
         at: usize,
     },
-    /// Python takes it, Longshore does not.
+    /// Python accepts it, but Longshore does not.
     #[error("the file filter uses {construct}, which Longshore does not support; write it in another way")]
     Unsupported {
-        /// What it uses.
+        /// The unsupported construct.
         construct: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! Which listed keys a sync takes, and why it skips the others. See `README.md` for the decisions.
+//! Decides which listed keys a sync imports, and why it skips the others. `README.md` explains the decisions.
 
 mod chars;
 mod engine;
@@ -22,12 +22,12 @@ pub struct KeyFilter {
     matched: Matched,
 }
 
-/// What the expression of a storage is matched against.
+/// The part of a key that the expression of a storage is matched against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matched {
     /// The whole key.
     Key,
-    /// What stands after its last `/`.
+    /// The part after its last `/`.
     Name,
 }
 
@@ -42,14 +42,14 @@ pub enum Skip {
     RegexOfName,
     /// Undecided: the regular expression takes too many steps on this key. A sync quarantines the key.
     RegexTooSlow,
-    /// The key lies deeper than a scan without recursion looks.
+    /// The key is in a sub-folder, and the scan is not recursive.
     TooDeep,
     /// The key does not start with the prefix.
     Prefix,
 }
 
 impl Skip {
-    /// The rule in words that a user understands.
+    /// The rule as a text for users.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Folder => "ends with /: a folder, not an object with content",
@@ -63,10 +63,10 @@ impl Skip {
 }
 
 impl KeyFilter {
-    /// The filter of a storage: which of the keys that are listed a sync takes.
+    /// Makes the filter of a storage.
     ///
     /// # Errors
-    /// As those of [`KeyFilter::new`].
+    /// The same as those of [`KeyFilter::new`].
     pub fn of(settings: &StorageSettings) -> Result<Self, FilterError> {
         let kind = settings.kind().data();
         let recursive = settings.recursive_scan || !kind.has_folders();
@@ -74,20 +74,20 @@ impl KeyFilter {
         Ok(filter.matching(if kind.filters_names { Matched::Name } else { Matched::Key }))
     }
 
-    /// Prepares a filter.
+    /// Makes a filter from its parts.
     ///
-    /// The prefix is what keys start with, exactly. The expression selects the keys that Python's
-    /// `re.match(regex, key)` selects: anchored at the start, not at the end.
+    /// Keys must start with exactly the prefix. The expression selects the keys that Python's `re.match(regex, key)`
+    /// selects: it is anchored at the start, not at the end.
     ///
     /// # Errors
-    /// Python does not take the expression, it uses one of few constructs that are not supported, or its length,
-    /// nesting or program is larger than a limit.
+    /// Python refuses the expression, it uses a construct that Longshore does not support, or its length, nesting or
+    /// program exceeds a limit.
     pub fn new(prefix: &str, recursive: bool, regex: Option<&str>) -> Result<Self, FilterError> {
         let regex = regex.filter(|pattern| !pattern.is_empty()).map(Pattern::compile).transpose()?.map(Arc::new);
         Ok(Self { prefix: prefix.to_owned(), recursive, regex, matched: Matched::Key })
     }
 
-    /// The same filter with its expression matched against something else.
+    /// The same filter, with its expression matched against this part of the key.
     #[must_use]
     pub fn matching(self, matched: Matched) -> Self {
         Self { matched, ..self }
@@ -103,13 +103,13 @@ impl KeyFilter {
         if self.recursive { None } else { Some("/") }
     }
 
-    /// Whether there is an expression, so that matching a page of keys takes noticeable time.
+    /// Whether there is an expression. Then matching a page of keys takes noticeable time.
     pub fn has_regex(&self) -> bool {
         self.regex.is_some()
     }
 
-    /// Why this key is skipped, or `None` if it is taken. Takes about a millisecond at most, see `engine::MAX_STEPS`:
-    /// many keys belong on a blocking thread.
+    /// The rule that skips this key, or `None` if a sync imports it. Takes about a millisecond at most (see
+    /// `engine::MAX_STEPS`), so decide many keys on a blocking thread.
     pub fn skips(&self, key: &str) -> Option<Skip> {
         let Some(rest) = key.strip_prefix(self.prefix.as_str()) else { return Some(Skip::Prefix) };
         if key.ends_with('/') {

@@ -1,4 +1,4 @@
-//! An expression, compiled by the engine that fits it.
+//! A compiled expression, with the engine that can match it.
 
 use crate::engine::{Automaton, Backtracking};
 use crate::error::{FilterError, MAX_PATTERN};
@@ -7,15 +7,17 @@ use crate::syntax::parse;
 /// A compiled expression. Both engines count their steps: [`crate::engine::MAX_STEPS`].
 #[derive(Debug)]
 pub(crate) enum Pattern {
-    /// What automata can match.
+    /// Expressions that an automaton can match.
     Automaton(Box<Automaton>),
-    /// Look-around, references and the like need backtracking.
+    /// Expressions with look-around, references and other constructs that need backtracking.
     Backtracking(Backtracking),
 }
 
 impl Pattern {
+    /// Compiles an expression.
+    ///
     /// # Errors
-    /// Python does not take the expression, or it compiles to more than a limit.
+    /// Python refuses the expression, Longshore does not support it, or it exceeds a limit.
     pub(crate) fn compile(pattern: &str) -> Result<Self, FilterError> {
         if pattern.len() > MAX_PATTERN {
             return Err(FilterError::TooLong);
@@ -27,7 +29,7 @@ impl Pattern {
         }
     }
 
-    /// Whether the expression matches at the start of the text, or `None` if that takes too many steps to say.
+    /// Whether the expression matches at the start of the text; `None` if that takes too many steps.
     pub(crate) fn is_match(&self, text: &str) -> Option<bool> {
         match self {
             Self::Automaton(automaton) => automaton.is_match(text),

@@ -4,7 +4,7 @@ fn taken(prefix: &str, recursive: bool, regex: Option<&str>, key: &str) -> Optio
     KeyFilter::new(prefix, recursive, regex).unwrap().skips(key)
 }
 
-/// Keys of 1,024 bytes that no two of look alike to an automaton.
+/// Keys of 1,024 bytes that take an automaton through different states.
 fn long_keys() -> Vec<String> {
     (1..=20_u64)
         .map(|seed| {
@@ -30,7 +30,7 @@ fn a_regex_matches_at_the_start_of_the_full_key_and_not_at_its_end() {
 }
 
 #[test]
-fn a_regex_of_names_leaves_the_folders_before_them_alone() {
+fn a_regex_of_names_ignores_the_folders_before_them() {
     let filter = KeyFilter::new("/data/", true, Some("img_")).unwrap().matching(Matched::Name);
     assert_eq!(filter.skips("/data/a/img_1.png"), None);
     assert_eq!(filter.skips("/data/img_1/other.png"), Some(Skip::RegexOfName));
@@ -72,14 +72,14 @@ fn a_regex_that_compiles_to_too_much_is_refused_by_either_engine() {
     for pattern in too_much {
         let error = KeyFilter::new("", true, Some(&pattern)).err();
         let start = &pattern[..pattern.len().min(30)];
-        // Counts over nothing are nothing, so that one may pass.
+        // Counted repetitions of the empty text compile to nothing, so that expression is valid.
         assert!(error.is_some() || start.starts_with("(?:(?:(?:)"), "{start}");
         assert!(error.is_none_or(|error| error.to_string().len() < 1_000), "{start}");
     }
 }
 
 #[test]
-fn filters_that_people_write_are_taken_and_decided_on_the_longest_keys() {
+fn common_filters_are_valid_and_decide_the_longest_keys() {
     let names: Vec<String> = (0..300).map(|n| format!("name{n:05}")).collect();
     let usual = [
         r".*\.(jpe?g|png|gif)$",
@@ -110,7 +110,7 @@ fn filters_that_people_write_are_taken_and_decided_on_the_longest_keys() {
 }
 
 #[test]
-fn look_around_is_understood() {
+fn look_around_is_supported() {
     for (pattern, key, matches) in [
         (r"(?!.*tmp).*\.json", "a/tmp.json", false),
         (r"(?!.*tmp).*\.json", "a/b.json", true),
@@ -140,7 +140,7 @@ fn look_around_is_understood() {
     }
 }
 
-/// Goal: both engines say the same of expressions that either can match.
+/// Goal: both engines give the same answers for expressions that both support.
 #[test]
 fn both_engines_agree() {
     let parts = [
@@ -164,8 +164,8 @@ fn both_engines_agree() {
     }
 }
 
-/// Goal: what means something else in Rust's expressions has its meaning in Python. The system test with Python itself
-/// compares far more; this one is there where no Python is.
+/// Goal: constructs with another meaning in Rust's expressions have Python's meaning. The system test with Python
+/// compares many more expressions; this test needs no Python.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn an_expression_means_what_it_means_in_python() {
@@ -253,7 +253,7 @@ fn an_expression_means_what_it_means_in_python() {
 }
 
 #[test]
-fn what_would_take_too_many_steps_is_undecided_and_never_skipped_as_unmatched() {
+fn a_key_that_takes_too_many_steps_is_undecided_and_not_skipped_as_unmatched() {
     let slow = format!("{}!", "a".repeat(40));
     assert_eq!(taken("", true, Some(r"(a|aa)+\1c"), &slow), Some(Skip::RegexTooSlow));
     let keys = long_keys();

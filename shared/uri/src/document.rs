@@ -1,7 +1,7 @@
-//! URIs in JSON texts: found and replaced without touching anything else.
+//! Finds and replaces URIs in JSON texts, and changes nothing else.
 //!
-//! A document is neither parsed nor written again: the order of its fields, the spelling of its numbers and its depth
-//! stay as they are. Only strings that are values are searched.
+//! A document is neither parsed nor written again, so the order of its fields and the spelling of its numbers stay the
+//! same, and it may be nested to any depth. Only strings that are values are searched.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -9,10 +9,10 @@ use std::ops::{ControlFlow, Range};
 
 use super::find::{find, may_hold};
 
-/// Calls `see` with each URI of a JSON text, in their order and as often as they occur, until it breaks. See [`rewrite`]
+/// Calls `see` with each URI of a JSON text, in order and including repetitions, until `see` breaks. See [`rewrite`]
 /// for `own_key`.
 ///
-/// `see` decides how long this takes: without a break it takes time in proportion to the text.
+/// Without a break, this takes time in proportion to the length of the text.
 pub fn visit<B>(json: &str, own_key: Option<&str>, mut see: impl FnMut(&str) -> ControlFlow<B>) -> ControlFlow<B> {
     if !may_hold(json) && !json.contains('\\') {
         return ControlFlow::Continue(());
@@ -26,13 +26,13 @@ pub fn visit<B>(json: &str, own_key: Option<&str>, mut see: impl FnMut(&str) -> 
     ControlFlow::Continue(())
 }
 
-/// Whether a JSON text holds a URI. It reads no further than to that.
+/// Whether a JSON text contains a URI. Stops reading at the first occurrence.
 pub fn holds(json: &str, own_key: Option<&str>, uri: &str) -> bool {
     visit(json, own_key, |found| if found == uri { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         .is_break()
 }
 
-/// The URIs that a JSON text holds, each once; `None` if they are more than `most`. See [`rewrite`] for `own_key`.
+/// The distinct URIs in a JSON text; `None` if there are more than `most`. See [`rewrite`] for `own_key`.
 pub fn uris(json: &str, own_key: Option<&str>, most: usize) -> Option<BTreeSet<String>> {
     let mut uris = BTreeSet::new();
     let counted = visit(json, own_key, |uri| {
@@ -44,10 +44,10 @@ pub fn uris(json: &str, own_key: Option<&str>, most: usize) -> Option<BTreeSet<S
     counted.is_continue().then_some(uris)
 }
 
-/// Replaces the URIs of a JSON text by what `replace` returns for them; `None` leaves one as it is.
+/// Replaces each URI of a JSON text by the result of `replace`; `None` keeps the URI.
 ///
-/// `own_key` is the key of the object that the task is, if it is one: its URI is taken as it is
-/// spelled, where others lose white space around them. A text that is not JSON stays one that is not.
+/// `own_key` is the key of the task's own object, in blob mode. White space around its URI is part of the key; around
+/// other URIs it is ignored. A text that is not JSON does not become JSON.
 pub fn rewrite<'a>(
     json: &'a str,
     own_key: Option<&str>,
@@ -71,7 +71,7 @@ pub fn rewrite<'a>(
     Cow::Owned(rewritten)
 }
 
-/// The text with its URIs replaced, or `None` if none was.
+/// The text with its URIs replaced; `None` if none was replaced.
 fn replaced(text: &str, own_key: Option<&str>, replace: &mut impl FnMut(&str) -> Option<String>) -> Option<String> {
     let (mut replaced, mut copied) = (String::new(), 0);
     for found in find(text, own_key) {
@@ -91,7 +91,7 @@ fn replaced(text: &str, own_key: Option<&str>, replace: &mut impl FnMut(&str) ->
     Some(replaced)
 }
 
-/// Writes a text such that it stays in its attribute, with quotes around it or without.
+/// Escapes a text for an HTML attribute, with or without quotes.
 fn push_escaped(html: &mut String, text: &str) {
     for c in text.chars() {
         match c {
@@ -106,17 +106,17 @@ fn push_escaped(html: &mut String, text: &str) {
     }
 }
 
-/// The text of a JSON string, given the range between its quotes; `None` if it is not one.
+/// The text of a JSON string, given the range between its quotes; `None` if the string is invalid.
 fn unescaped(json: &str, range: Range<usize>) -> Option<Cow<'_, str>> {
     let written = &json[range.clone()];
     if !written.contains('\\') {
         return Some(Cow::Borrowed(written));
     }
-    // With its quotes, from the document itself: a string may be as long as that.
+    // Slices the document including the quotes, without a copy: the string may be as long as the document.
     serde_json::from_str(json.get(range.start - 1..range.end + 1)?).ok().map(Cow::Owned)
 }
 
-/// The strings of a JSON text that are values and not names: what stands between their quotes.
+/// The strings of a JSON text that are values and not names, as the ranges between their quotes.
 struct Values<'a> {
     json: &'a str,
     at: usize,
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_takes_the_place_of_a_uri_in_html_gets_out_of_its_attribute() {
+    fn the_replacement_of_a_uri_in_html_cannot_leave_its_attribute() {
         let html = r#""<img src='s3://b/1'><img src=s3://b/2>""#;
         let rewritten = rewrite(html, None, |_| Some("x' \"\n><i>&".to_owned()));
         let escaped = "x&#39;&#32;&quot;&#10;&gt;&lt;i&gt;&amp;";
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_an_apostrophe_is_found_and_replaced_however_html_escapes_it() {
+    fn a_key_with_an_apostrophe_is_found_and_replaced_in_every_html_spelling() {
         for written in ["s3://b/it&#x27;s", "s3://b/it&#39;s", "s3://b/it&apos;s", "s3:&#x2F;&#x2F;b/it&#x27;s"] {
             let html = format!(r#"{{"h": "<p id=\"a\"><img src=\"{written}\" alt='s'> &amp;"}}"#);
             assert!(holds(&html, None, "s3://b/it's"), "{html}");
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_alone_is_not_even_copied() {
+    fn an_unchanged_text_is_not_copied() {
         let json = r#"{"a": "s3://b/1", "b": "x", "c": "\\"}"#;
         assert!(matches!(rewrite(json, None, |_| None), Cow::Borrowed(text) if text == json));
         for broken in ["\"", "\"\\", "{\"a", "\"s3://b/1", "\\u", "[\"\\ud800 s3://b/1\"]"] {

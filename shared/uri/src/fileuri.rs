@@ -8,20 +8,20 @@ use percent_encoding::percent_decode_str;
 
 use super::ObjectUri;
 
-/// Clients leave padding out, or bring too much of it.
+/// Some clients omit padding, and some send too much.
 const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_padding_mode(DecodePaddingMode::Indifferent)
     .with_decode_allow_trailing_bits(true);
 
-/// A URI as value of `fileuri`.
+/// Encodes a URI as the value of `fileuri`.
 pub fn encode_fileuri(uri: &str) -> String {
     general_purpose::URL_SAFE.encode(uri)
 }
 
-/// The URI that a value of `fileuri` names, or `None` if it names none.
+/// The URI in a value of `fileuri`; `None` if it has none.
 ///
-/// Both alphabets of base64 are understood, with padding or without, and older clients' plain or
-/// percent-encoded URI.
+/// Accepts both base64 alphabets, with or without padding, and also an unencoded or percent-encoded URI, which older
+/// clients send.
 pub fn decode_fileuri(value: &str) -> Option<String> {
     let is_uri = |text: &String| ObjectUri::parse(text).is_some();
     let plain = || Some(value.to_owned()).filter(is_uri);
@@ -30,7 +30,7 @@ pub fn decode_fileuri(value: &str) -> Option<String> {
 }
 
 fn base64(value: &str) -> Option<String> {
-    // A query turns `+` into a space.
+    // Decoding a query turns `+` into a space.
     let value = value.trim_end_matches('=').replace(' ', "+");
     let alphabet = if value.contains(['+', '/']) { &STANDARD } else { &URL_SAFE };
     String::from_utf8(GeneralPurpose::new(alphabet, LENIENT).decode(value).ok()?).ok()
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_object_is_none() {
+    fn a_value_without_an_object_uri_is_none() {
         for value in ["", "=", "aGVsbG8=", "http://x/y", "/w==", "s3%3A%2F%2Fb", "%ff", "é"] {
             assert_eq!(decode_fileuri(value), None, "{value}");
         }

@@ -1,4 +1,4 @@
-//! URIs in a text: the text itself, or what stands in quotes and attributes of HTML.
+//! Finds URIs in a text: the whole text, or URIs in quotes and in attributes of HTML.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,36 +9,36 @@ use longshore_model::kinds::{URI_FORMS, UriForm};
 
 use super::ObjectUri;
 
-/// What may stand right before a URI inside a text, and what ends it then.
+/// The delimiters directly before a URI inside a text, and those that then end it.
 const DELIMITERS: [(&str, &str); 3] = [("\"", "\""), ("'", "'"), ("url(", ")")];
 
-/// Quotes that delimit a URI when they are written as character references, too: `&quot;` or `&#x27;`.
+/// Quotes that also delimit a URI if they are written as character references, such as `&quot;` or `&#x27;`.
 const QUOTES: [&str; 2] = ["\"", "'"];
 
-/// Bytes of the longest reference that is recognized as a quote: `&#x0000022;`. Writers of HTML use six or seven.
+/// Bytes of the longest reference that is recognized as a quote: `&#x0000022;`. Usual references have six or seven.
 const MAX_REFERENCE: usize = 12;
 
-/// Bytes in which the start of a URI is looked for where it has references, as some writers of HTML escape `/`: 19
-/// characters at most, each in up to eight bytes.
+/// Bytes that are searched for the start of a URI with references, because some HTML writers escape `/`: a start has at
+/// most 19 characters, each of up to eight bytes.
 const MAX_START: usize = 19 * 8;
 
 /// A URI in a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UriMatch<'a> {
-    /// Where it is written, in bytes of the text.
+    /// Its range, in bytes of the text.
     pub(super) range: Range<usize>,
-    /// The URI, without references of HTML.
+    /// The URI, with its HTML references decoded.
     pub(super) uri: Cow<'a, str>,
-    /// Whether what replaces it has to be escaped.
+    /// Whether a replacement must be escaped.
     pub(super) in_html: bool,
 }
 
 /// Finds the URIs of a text, one by one.
 ///
-/// A text that begins with one is that URI as a whole, without white space around it. Elsewhere a URI
-/// counts in quotes, in `url(…)`, and as an attribute without quotes; in bare text it does not, since
-/// people label such texts by their characters. `own_key` is a key that is known to be spelled as it
-/// is: of the object that the whole task is.
+/// A text that begins with a URI is that URI as a whole, without white space around it. Inside a longer text, a URI
+/// counts in quotes, in `url(…)`, and as an attribute without quotes, but not in bare text, because people label such
+/// texts by their characters. `own_key` is the key of the task's own object: white space around its URI is part of the
+/// key.
 pub(super) fn find<'a>(text: &'a str, own_key: Option<&str>) -> Finder<'a> {
     let finder = Finder { whole: None, text, from: 0, is_html: text.contains('<'), unclosed: Unclosed::default() };
     let done = text.len();
@@ -56,7 +56,7 @@ pub(super) fn find<'a>(text: &'a str, own_key: Option<&str>) -> Finder<'a> {
     Finder { whole: ObjectUri::parse(trimmed).is_some().then_some(whole), from: done, ..finder }
 }
 
-/// The URIs of a text. They are not collected: a text of 16 MB may hold 700,000.
+/// An iterator over the URIs of a text. They are not collected, because a text of 16 MB may contain 700,000.
 pub(super) struct Finder<'a> {
     /// The text itself, if that is a URI.
     whole: Option<UriMatch<'a>>,
@@ -66,8 +66,8 @@ pub(super) struct Finder<'a> {
     unclosed: Unclosed,
 }
 
-/// Delimiters that end nothing from here on. Looking for one again from every place where it opens would take the
-/// square of the text's length.
+/// Delimiters that do not occur in the rest of the text. Without this, each opening delimiter would search the rest
+/// again, which takes quadratic time.
 #[derive(Default)]
 struct Unclosed {
     plain: [bool; DELIMITERS.len()],
@@ -93,24 +93,24 @@ impl<'a> Iterator for Finder<'a> {
                 return Some(UriMatch { range: start..end, uri, in_html: self.is_html });
             }
         }
-        // What opens nothing to its end is not read again.
+        // A text without further URIs is not read again.
         self.from = self.text.len();
         None
     }
 }
 
 impl Finder<'_> {
-    /// Where the next URI begins, delimited or not.
+    /// The start of the next URI, with or without delimiters.
     fn next_start(&self) -> Option<usize> {
         let starts = self.text.as_bytes().get(self.from..)?.iter().enumerate();
-        // The first letters of all that `starts_with_uri` knows, or of a reference to one; each is a whole character.
+        // The first characters of all starts that `starts_with_uri` knows, and of a reference. Each is ASCII.
         starts
             .filter(|(_, byte)| matches!(byte, b's' | b'g' | b'a' | b'r' | b'/' | b'&'))
             .map(|(at, _)| self.from + at)
             .find(|&at| starts_with_uri(&self.text[at..]) || (self.is_html && starts_escaped(&self.text[at..])))
     }
 
-    /// Where a URI inside a text ends, or `None` if nothing delimits it.
+    /// The end of a URI inside a text; `None` if it has no delimiters.
     fn end(&mut self, start: usize) -> Option<usize> {
         let (before, rest) = self.text.split_at(start);
         if let Some(at) = DELIMITERS.iter().position(|(open, _)| before.ends_with(open)) {
@@ -132,9 +132,9 @@ impl Finder<'_> {
     }
 }
 
-/// Whether a text is worth a closer look.
+/// Whether a text may contain a URI. A quick check without false negatives.
 pub(super) fn may_hold(text: &str) -> bool {
-    // With references even `://` may be written in another way.
+    // With references, even `://` may have another spelling.
     text.contains("://") || text.contains("/data/local-files") || (text.contains('<') && text.contains('&'))
 }
 
@@ -150,7 +150,7 @@ fn starts() -> impl Iterator<Item = &'static str> {
 fn starts_escaped(html: &str) -> bool {
     let head = &html[..html.floor_char_boundary(MAX_START)];
     let Some(reference) = head.find('&') else { return false };
-    // Most texts differ before their first reference: they are not decoded.
+    // Most texts differ before their first reference, so they need not be decoded.
     starts().any(|start| start.starts_with(&head[..reference])) && starts_with_uri(&decode_html_entities(head))
 }
 
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn every_uri_of_a_piece_of_html_is_uris() {
+    fn all_uris_in_html_are_found() {
         let html = r#"<img src='s3://b/1.jpg'><a href="gs://c/a=b.jpg">x</a><video src=azure-blob://d/2.mp4 loop>
             <p style="background: url(s3://b/p.png)">s3://b/text.jpg "s3://b/q r.jpg"</p><img src=s3://b/last>"#;
         let all =
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_that_opens_and_never_closes_is_read_in_time_and_what_closes_before_counts() {
+    fn a_long_text_with_unclosed_delimiters_takes_linear_time_and_its_closed_uris_count() {
         let text = format!("url(s3://b/1) {} 's3://b/2'", "url(s3:// ".repeat(200_000));
         assert_eq!(uris(&text), ["s3://b/1", "s3://b/2"]);
     }

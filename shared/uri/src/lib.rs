@@ -1,7 +1,7 @@
 //! Object URIs in task data. See `README.md`.
 //!
-//! URIs by which task data names objects: `s3://bucket/key`, `gs://…`, `azure-blob://…`,
-//! `redis://host:port/db/key` and `/data/local-files/?d=…`. Each kind declares its form.
+//! Task data names objects by these URIs: `s3://bucket/key`, `gs://…`, `azure-blob://…`, `redis://host:port/db/key` and
+//! `/data/local-files/?d=…`. Each storage kind declares its form.
 //!
 //! A key is everything after the bucket, byte for byte: `?`, `#`, `%` and spaces are part of it.
 
@@ -19,25 +19,25 @@ use longshore_model::kinds::{URI_FORMS, UriForm};
 pub use document::{holds, rewrite, uris, visit};
 pub use fileuri::{decode_fileuri, encode_fileuri};
 
-/// A URI taken apart.
+/// The parts of a URI.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectUri<'a> {
     form: UriForm,
-    /// The bucket or container; `host:port/db` of Redis; empty for local files, which have none.
+    /// The bucket or container; `host:port/db` for Redis; empty for local files, which have none.
     pub bucket: &'a str,
-    /// The key, exactly. Of a local file: its path below the operator's root.
+    /// The exact key. For a local file, its path below the operator's root.
     pub key: Cow<'a, str>,
 }
 
 impl<'a> ObjectUri<'a> {
-    /// Takes a URI apart; `None` is something else, or a key that no storage has.
+    /// Parses a URI; `None` if the text is not a supported URI, or the key cannot exist.
     pub fn parse(uri: &'a str) -> Option<Self> {
         if uri.contains('\0') {
             return None;
         }
         let rest = |form: &UriForm| form.starts().iter().find_map(|start| uri.strip_prefix(start));
         let (form, rest) = URI_FORMS.iter().find_map(|form| Some((*form, rest(form)?)))?;
-        // What stands for the bucket of a database has a slash: the server and the number of the database.
+        // The bucket part of a database URI contains a slash: it is the server and the number of the database.
         let bucket_slashes = match form {
             UriForm::LocalFile => return local_path(rest).map(|key| Self { form, bucket: "", key }),
             UriForm::Bucket { .. } => 0,
@@ -48,7 +48,7 @@ impl<'a> ObjectUri<'a> {
         (!bucket.is_empty() && !key.is_empty()).then_some(Self { form, bucket, key: Cow::Borrowed(key) })
     }
 
-    /// How it names the object.
+    /// The form of the URI.
     pub fn form(&self) -> UriForm {
         self.form
     }
@@ -59,7 +59,7 @@ impl<'a> ObjectUri<'a> {
     }
 }
 
-/// The path in the query of a link to a local file. It is encoded as forms are, where a `+` is a space.
+/// The path in the query of a link to a local file. It is form-encoded: a `+` is a space.
 pub fn local_path(query: &str) -> Option<Cow<'_, str>> {
     let query = query.split('#').next().unwrap_or_default();
     let encoded = query.split('&').find_map(|pair| pair.strip_prefix("d="))?;

@@ -1,26 +1,26 @@
 //! Letters that count as the same where an expression ignores case.
 //!
-//! Python compares lower cases, and takes lower-case letters with the same upper case for the same: `i`, `I`, U+0130 and
-//! U+0131 are one letter to it, where Unicode's case folding, which other libraries use, has two.
+//! Python compares lower-case forms, and treats lower-case letters with the same upper-case form as the same letter. So
+//! `i`, `I`, U+0130 and U+0131 are one letter in Python, but two in Unicode's case folding, which other libraries use.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::Set;
 
-/// Which characters count as the same.
+/// The rule by which characters count as the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Case {
-    /// Only themselves.
+    /// Only equal characters.
     Exact,
-    /// Those with the same lower case; of ASCII letters alone if `ascii`.
+    /// Characters with the same lower-case form; with `ascii`, only ASCII letters.
     Ignored { ascii: bool },
 }
 
-/// The end of the planes with letters of two cases.
+/// No character from here on has two cases.
 const LAST: char = '\u{1f000}';
 
-/// Letters that have others like them, sorted, each with the set of all that are the same.
+/// All letters that count as the same as others, sorted, each with the set of letters that count as the same.
 static SAME: LazyLock<Vec<(char, Set)>> = LazyLock::new(|| {
     let mut letters: HashMap<String, Vec<char>> = HashMap::new();
     for char in
@@ -38,14 +38,14 @@ static SAME: LazyLock<Vec<(char, Set)>> = LazyLock::new(|| {
     same
 });
 
-/// The lower case of a character, if that is one character.
+/// The lower-case form of a character, as one character.
 fn lower(char: char) -> char {
     let mut lower = char.to_lowercase();
-    // Of U+0130 alone the lower case is two characters; Python compares it as the first of them.
+    // Only U+0130 has a lower-case form of two characters. Python compares the first of them.
     lower.next().unwrap_or(char)
 }
 
-/// All letters that count as the same as this character, if there are others.
+/// All letters that count as the same as this character; `None` if there is no other.
 pub(crate) fn same_letters(char: char, case: Case) -> Option<Set> {
     match case {
         Case::Exact => None,
@@ -60,13 +60,13 @@ pub(crate) fn same_letters(char: char, case: Case) -> Option<Set> {
     }
 }
 
-/// Whether Python does not find a letter without regard to case, against its own rule: it compares the lower case of a
-/// text's character with a capital letter beyond U+FFFF as it is.
+/// Whether Python does not match a letter when it ignores case, against its own rule: it compares the lower-case form
+/// of a text's character with the unchanged capital letter if that is beyond U+FFFF.
 pub(crate) fn is_missed_by_python(char: char, case: Case) -> bool {
     case == (Case::Ignored { ascii: false }) && char > '\u{ffff}' && lower(char) != char
 }
 
-/// Whether two characters count as the same where a group is referred to: only lower cases are compared there.
+/// Whether two characters count as the same in a reference to a group: Python only compares lower-case forms there.
 pub(crate) fn is_same(one: char, other: char, case: Case) -> bool {
     match case {
         Case::Exact => one == other,
@@ -76,7 +76,7 @@ pub(crate) fn is_same(one: char, other: char, case: Case) -> bool {
 }
 
 impl Set {
-    /// With all letters that count as the same as one of it.
+    /// The set with all letters that count as the same as one of its letters.
     pub(crate) fn with_same_letters(self, case: Case) -> Self {
         let mut ranges = self.ranges().to_vec();
         match case {

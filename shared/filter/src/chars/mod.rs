@@ -1,7 +1,7 @@
-//! Sets of characters as Python's `re` knows them.
+//! Sets of characters, as in Python's `re`.
 //!
-//! They differ from those of other libraries: to Python a combining mark is no part of a word, and U+001C to U+001F are
-//! white space. Characters that were added to Unicode after the version of a Python are not letters to that Python.
+//! They differ from those of other libraries: in Python, a combining mark is not part of a word, and U+001C to U+001F
+//! are white space. A version of Python does not know letters of later versions of Unicode.
 
 mod letters;
 
@@ -26,7 +26,7 @@ pub(crate) enum Class {
     Word,
 }
 
-/// White space beside what is in ASCII: `str.isspace()`.
+/// White space beyond ASCII, as of `str.isspace()`.
 const SPACES: &[(char, char)] = &[
     ('\t', '\r'),
     ('\u{1c}', ' '),
@@ -40,7 +40,7 @@ const SPACES: &[(char, char)] = &[
     ('\u{3000}', '\u{3000}'),
 ];
 
-/// The classes, each followed by its negation: Unicode's, then ASCII's.
+/// The classes, each followed by its negation: first those of Unicode, then those of ASCII.
 static CLASSES: LazyLock<Vec<Set>> = LazyLock::new(|| {
     let unicode = |text: &str| match regex_syntax::parse(text).map(regex_syntax::hir::Hir::into_kind) {
         Ok(regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class))) => Set::of(&class),
@@ -60,7 +60,7 @@ static CLASSES: LazyLock<Vec<Set>> = LazyLock::new(|| {
 static ANY: LazyLock<Set> = LazyLock::new(|| Set::of_ranges(&[('\0', char::MAX)]));
 static ANY_BUT_LINE_FEED: LazyLock<Set> = LazyLock::new(|| Set::of_ranges(&[('\n', '\n')]).negated());
 
-/// The characters of a class, or all others.
+/// The characters of a class; with `negative`, all other characters.
 pub(crate) fn class(class: Class, ascii: bool, negative: bool) -> Set {
     let at = match class {
         Class::Digit => 0,
@@ -75,12 +75,12 @@ pub(crate) fn any() -> Set {
     ANY.clone()
 }
 
-/// What `.` matches.
+/// The characters that `.` matches.
 pub(crate) fn any_but_line_feed() -> Set {
     ANY_BUT_LINE_FEED.clone()
 }
 
-/// Whether a character is part of a word, where `\b` asks.
+/// Whether a character is part of a word for `\b`.
 pub(crate) fn is_word(char: char, ascii: bool) -> bool {
     if char.is_ascii() { char.is_ascii_alphanumeric() || char == '_' } else { !ascii && CLASSES[4].contains(char) }
 }
@@ -90,12 +90,12 @@ impl Set {
         Self(class.iter().map(|range| (range.start(), range.end())).collect())
     }
 
-    /// The characters of ranges in any order.
+    /// The characters of ranges, which may be in any order and overlap.
     pub(crate) fn of_ranges(ranges: &[(char, char)]) -> Self {
         Self::of(&class_of(ranges))
     }
 
-    /// Its ranges, sorted and apart from each other.
+    /// Its ranges, sorted and without overlaps.
     pub(crate) fn ranges(&self) -> &[(char, char)] {
         &self.0
     }
@@ -112,7 +112,7 @@ impl Set {
         Self::of(&class)
     }
 
-    /// With the characters of others.
+    /// The set with the characters of other sets.
     pub(crate) fn united(self, others: &[Self]) -> Self {
         if others.is_empty() {
             return self;
@@ -122,7 +122,7 @@ impl Set {
         Self::of(&class)
     }
 
-    /// Whether it has a character.
+    /// Whether the set contains a character.
     pub(crate) fn contains(&self, char: char) -> bool {
         let at = self.0.partition_point(|(_, last)| *last < char);
         self.0.get(at).is_some_and(|(first, _)| *first <= char)

@@ -1,8 +1,8 @@
-//! Expressions without look-around and references: automata, with a limit on the work per key.
+//! Automata for expressions without look-around and references, with a limit on the work per key.
 //!
-//! A lazy DFA decides almost all keys at about a nanosecond per byte. Its states are made as keys need them, and
-//! an expression can be written that needs a new state at each byte, each as costly as the program is large. Then
-//! the DFA gives up, and the NFA is walked with every step counted.
+//! A lazy DFA decides almost all keys at about a nanosecond per byte. It makes its states when keys need them. Some
+//! expressions need a new state at each byte, and the cost of a state grows with the program. Then the DFA gives up,
+//! and `walk` walks the NFA and counts all steps.
 
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{Compiler, Config, NFA, WhichCaptures};
@@ -14,14 +14,14 @@ use super::walk::walk;
 use crate::error::FilterError;
 use crate::syntax::Node;
 
-/// Bytes of the compiled program. Unicode's `\w` alone takes 50 kB, so this is about twenty of them; without a
-/// limit, 25 characters compile to gigabytes. Higher, compiling takes longer than a request should: 1 MiB takes about
-/// 2 ms.
+/// Maximum bytes of the compiled program. Unicode's `\w` alone takes 50 kB, so this allows about twenty of them.
+/// Without a limit, an expression of 25 characters can compile to gigabytes. With a higher one, compiling would take
+/// too long for a request: 1 MiB takes about 2 ms.
 const MAX_PROGRAM_BYTES: usize = 1024 * 1024;
 
-/// Bytes of the lazy DFA's states, per thread that matches. Sensible filters use a few kilobytes. To fill it takes
-/// about a millisecond, which a key may cost in vain before the NFA is walked; much lower, filters with several
-/// `\w` would be walked too.
+/// Maximum bytes of the lazy DFA's states, per thread that matches. Sensible filters use a few kilobytes. A key may
+/// fill this cache in about a millisecond before the NFA is walked; with a much lower limit, filters with several `\w`
+/// would need the NFA too.
 const MAX_DFA_BYTES: usize = 256 * 1024;
 
 type MakeCache = Box<dyn Fn() -> Cache + Send + Sync>;
@@ -43,18 +43,18 @@ impl Automaton {
     /// Compiles an expression; `None` if no automaton can match it.
     ///
     /// # Errors
-    /// One can, but it compiles to more than the limit.
+    /// An automaton can match it, but exceeds the limit.
     pub(crate) fn compile(tree: &Node) -> Result<Option<Self>, FilterError> {
         let Some(hir) = hir(tree, true) else { return Ok(None) };
         let config = Config::new().nfa_size_limit(Some(MAX_PROGRAM_BYTES)).which_captures(WhichCaptures::None);
-        // What is too large must not be compiled in another way instead.
+        // An expression that is too large must not be compiled for backtracking instead.
         let nfa = Compiler::new().configure(config).build_from_hir(&hir).map_err(|_| FilterError::TooComplex)?;
         let config = DFA::config()
             .cache_capacity(MAX_DFA_BYTES)
             .skip_cache_capacity_check(true)
-            // The DFA gives up at a character beyond ASCII where words count: the walk knows Python's words.
+            // With word boundaries, the DFA gives up at characters beyond ASCII: the walk knows Python's words.
             .unicode_word_boundary(true)
-            // Cleared once, and used poorly again: this key is better walked.
+            // If the cache was cleared once and is still inefficient, a walk is faster for this key.
             .minimum_cache_clear_count(Some(1))
             .minimum_bytes_per_state(Some(10));
         let dfa = DFA::builder().configure(config).build_from_nfa(nfa.clone()).map_err(|_| FilterError::TooComplex)?;
@@ -65,7 +65,7 @@ impl Automaton {
         Ok(Some(Self { nfa, dfa, caches }))
     }
 
-    /// Whether the expression matches at the start of the text, or `None` if that takes too many steps to say.
+    /// Whether the expression matches at the start of the text; `None` if that takes too many steps.
     pub(crate) fn is_match(&self, text: &str) -> Option<bool> {
         let input = Input::new(text).anchored(Anchored::Yes).earliest(true);
         match self.dfa.try_search_fwd(&mut self.caches.get(), &input) {

@@ -1,4 +1,4 @@
-//! Matching of compiled expressions by trying one way after the other, as Python does, every step counted.
+//! Matches compiled expressions by backtracking: it tries one way after another, as Python does, and counts all steps.
 
 use super::MAX_STEPS;
 use super::program::{Program, Step};
@@ -6,17 +6,17 @@ use crate::chars::{Case, is_same, is_word};
 use crate::error::FilterError;
 use crate::syntax::{Assertion, Node};
 
-/// An expression with look-around, references or the like.
+/// An expression that needs backtracking, such as one with look-around or references.
 #[derive(Debug)]
 pub(crate) struct Backtracking(Program);
 
-/// A way that was not tried yet, or what to undo before it is.
+/// An untried way, or a saved value to restore before an untried way is taken.
 enum Later {
     Way { step: usize, at: usize },
     Undo { slot: usize, value: Option<usize> },
 }
 
-/// The steps are used up.
+/// The limit on steps is reached.
 struct TooSlow;
 
 struct Machine<'a> {
@@ -28,13 +28,15 @@ struct Machine<'a> {
 }
 
 impl Backtracking {
+    /// Compiles an expression.
+    ///
     /// # Errors
-    /// It compiles to too much.
+    /// The program is too large.
     pub(crate) fn compile(tree: &Node) -> Result<Self, FilterError> {
         Ok(Self(Program::compile(tree)?))
     }
 
-    /// Whether the expression matches at the start of the text, or `None` if that takes too many steps to say.
+    /// Whether the expression matches at the start of the text; `None` if that takes too many steps.
     pub(crate) fn is_match(&self, text: &str) -> Option<bool> {
         let slots = vec![None; self.0.slots];
         let mut machine = Machine { program: &self.0, text, slots, later: Vec::new(), left: MAX_STEPS };
@@ -43,8 +45,8 @@ impl Backtracking {
 }
 
 impl Machine<'_> {
-    /// Runs to the next [`Step::Done`], at `must_end` if given, and returns where that was. What it saved stays
-    /// if it got there; ways that were left over are dropped.
+    /// Runs to the next [`Step::Done`], at the position `must_end` if given, and returns the position. On success,
+    /// saved values stay and untried ways are dropped.
     fn run(&mut self, step: usize, at: usize, must_end: Option<usize>) -> Result<Option<usize>, TooSlow> {
         let base = self.later.len();
         let (mut step, mut at) = (step, at);
@@ -68,7 +70,7 @@ impl Machine<'_> {
         }
     }
 
-    /// Takes one step; `None` if it leads nowhere.
+    /// Takes one step; `None` if it does not match.
     fn take(&mut self, taken: &Step, step: usize, at: usize) -> Result<Option<(usize, usize)>, TooSlow> {
         let next = step + 1;
         Ok(match taken {
@@ -110,7 +112,7 @@ impl Machine<'_> {
         })
     }
 
-    /// The position `width` characters before another; `None` if the text begins after that.
+    /// The position `width` characters before `at`; `None` if there are fewer characters.
     fn before(&mut self, at: usize, width: usize) -> Result<Option<usize>, TooSlow> {
         self.left = self.left.checked_sub(width.min(at) / 16).ok_or(TooSlow)?;
         match width.checked_sub(1) {
@@ -124,7 +126,7 @@ impl Machine<'_> {
         self.later.push(Later::Undo { slot, value });
     }
 
-    /// Goes back to the last way that was not tried, undoing what was saved since.
+    /// Goes back to the last untried way and restores the values that were saved since then.
     fn back(&mut self, base: usize) -> Option<(usize, usize)> {
         while self.later.len() > base {
             match self.later.pop()? {
@@ -135,7 +137,7 @@ impl Machine<'_> {
         None
     }
 
-    /// Drops the ways since `base`, but not what to undo.
+    /// Drops the untried ways since `base`, but keeps the values to restore.
     fn keep(&mut self, base: usize) {
         let mut kept = base;
         for index in base..self.later.len() {
@@ -147,12 +149,12 @@ impl Machine<'_> {
         self.later.truncate(kept);
     }
 
-    /// What a group matched. A loop may have begun it again without ending it: then it has matched nothing.
+    /// The text that a group matched. If a loop began the group again and did not end it, it has matched nothing.
     fn group(&self, group: usize) -> Option<&str> {
         self.text.get(self.slots[2 * group]?..self.slots[2 * group + 1]?)
     }
 
-    /// Where a repetition of a group's text ends, if it is there.
+    /// The end of a repetition of a group's text at this position; `None` if the text differs.
     fn repeats(&mut self, group: usize, case: Case, at: usize) -> Result<Option<usize>, TooSlow> {
         let Some(length) = self.group(group).map(str::len) else { return Ok(None) };
         let cost = if case == Case::Exact { length / 16 } else { length };

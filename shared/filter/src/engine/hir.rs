@@ -1,13 +1,13 @@
-//! Trees for the compiler of automata.
+//! Converts trees for the automaton compiler.
 
 use regex_syntax::hir::{Class, Hir, Look, Repetition};
 
 use crate::syntax::{Assertion, Mode, Node};
 
-/// The expression for an automaton; `None` if none can match it.
+/// The expression for an automaton; `None` if no automaton can match it.
 ///
-/// `is_last` says that nothing comes after it. There `$` may take the last line feed with it; elsewhere that is for
-/// backtracking, as automata do not look ahead.
+/// `is_last` means that nothing follows the node. Then `$` may consume the last line feed; otherwise it needs
+/// backtracking, because automata do not look ahead.
 pub(super) fn hir(node: &Node, is_last: bool) -> Option<Hir> {
     Some(match node {
         Node::Empty => Hir::empty(),

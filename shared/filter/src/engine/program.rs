@@ -1,50 +1,52 @@
-//! Trees compiled to instructions for backtracking.
+//! Compiles trees to instructions for backtracking.
 
 use crate::chars::{Case, Set};
 use crate::error::FilterError;
 use crate::syntax::{Assertion, Mode, Node};
 
-/// Instructions of one expression, counted repetitions written out. A sensible filter has some dozen; each key
-/// costs as many steps as there are instructions before anything repeats.
+/// Maximum instructions of one expression, with counted repetitions written out. A sensible filter has a few dozen.
+/// Without loops, a key takes up to one step per instruction.
 const MAX_INSTRUCTIONS: usize = 4_096;
 
-/// One instruction. Addresses are places in the program.
+/// One instruction. Addresses are indexes in the program.
 #[derive(Debug, Clone)]
 pub(super) enum Step {
     Char(char),
     Set(Set),
     Assert(Assertion),
-    /// Goes on at the first place, and at the second if that leads nowhere.
+    /// Continues at the first address; if that does not match, at the second.
     Split(usize, usize),
     Jump(usize),
-    /// Remembers the position.
+    /// Saves the position in a slot.
     Save(usize),
-    /// Goes on at `otherwise` unless the position moved since it was remembered in this slot: ends loops over nothing.
+    /// Continues at `otherwise` unless the position has changed since it was saved in this slot. Ends loops over the
+    /// empty text.
     IfMoved {
         slot: usize,
         otherwise: usize,
     },
-    /// The text of a group once more.
+    /// Matches the text of a group again.
     Reference {
         group: usize,
         case: Case,
     },
-    /// Goes on at `otherwise` unless the group has matched.
+    /// Continues at `otherwise` unless the group has matched.
     IfGroup {
         group: usize,
         otherwise: usize,
     },
-    /// Whether what follows matches here or, `behind` by this many characters, up to here; goes on at `end`.
+    /// Checks whether the following instructions match from here on or, with `behind`, from this many characters before
+    /// up to here. Continues at `end`.
     Look {
         behind: Option<usize>,
         negative: bool,
         end: usize,
     },
-    /// What follows up to `end` is matched in the first way that works, and in no other.
+    /// Matches the instructions up to `end` in the first way that works, and in no other.
     Atomic {
         end: usize,
     },
-    /// The end of a look-around, an atomic group or the whole.
+    /// The end of a look-around, an atomic group or the whole expression.
     Done,
 }
 
@@ -52,7 +54,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) steps: Vec<Step>,
-    /// Places for positions: two for each group, one for each loop that may match nothing.
+    /// Number of slots for positions: two for each group, one for each loop that may match the empty text.
     pub(super) slots: usize,
 }
 
@@ -60,7 +62,7 @@ impl Program {
     /// Compiles an expression.
     ///
     /// # Errors
-    /// It compiles to too much.
+    /// The program is too large.
     pub(super) fn compile(tree: &Node) -> Result<Self, FilterError> {
         let mut program = Self { steps: Vec::new(), slots: 2 * (last_group(tree) + 1) };
         program.node(tree)?;
@@ -90,7 +92,7 @@ impl Program {
                 self.push(Step::Save(2 * index + 1))?;
             }
             Node::Repeat { inner, least, most, mode: Mode::Possessive } => {
-                // Python matches each repetition in the first way that works, and never another one.
+                // Python matches each repetition in the first way that works, and in no other.
                 let once = Node::Atomic(inner.clone());
                 self.atomic(|program| program.repeat(&once, *least, *most, Mode::Greedy))?;
             }
@@ -152,7 +154,7 @@ impl Program {
         }
         let slot = inner.may_be_empty().then_some(self.slots);
         self.slots += usize::from(slot.is_some());
-        // Splits and checks that go on after the last repetition, whose place is not known yet.
+        // Splits and checks that continue after the last repetition, whose address is not known yet.
         let mut exits = Vec::new();
         let copies = most.map_or(1, |most| most - least);
         for _ in 0..copies {
@@ -162,7 +164,7 @@ impl Program {
                 self.push(Step::Save(slot))?;
             }
             self.node(inner)?;
-            // After a repetition of nothing Python goes on with what follows, and does not repeat again.
+            // After a repetition of the empty text, Python does not repeat again and continues after the loop.
             if slot.is_some() {
                 exits.push(self.push(Step::Done)?);
             }

@@ -1,4 +1,4 @@
-//! Walking an NFA, every step counted.
+//! Walks an NFA and counts all steps.
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::look::Look;
@@ -7,8 +7,8 @@ use regex_automata::util::primitives::StateID;
 use super::MAX_STEPS;
 use crate::chars::is_word;
 
-/// Walks all paths of an NFA at once, byte by byte. Whether it matches at the start of the text, or `None` if that takes
-/// too many steps to say.
+/// Walks all paths of an NFA in parallel, byte by byte. Returns whether it matches at the start of the text; `None` if
+/// that takes too many steps.
 pub(super) fn walk(nfa: &NFA, text: &str) -> Option<bool> {
     let mut walk = Walk { nfa, text, seen: vec![0; nfa.states().len()], open: Vec::new(), steps: 0 };
     let (mut now, mut next) = (Vec::new(), Vec::new());
@@ -36,20 +36,20 @@ pub(super) fn walk(nfa: &NFA, text: &str) -> Option<bool> {
 struct Walk<'a> {
     nfa: &'a NFA,
     text: &'a str,
-    /// For each state the offset after which it was entered last, counted from 1.
+    /// For each state, the offset at which it was last entered, counted from 1; 0 if never.
     seen: Vec<usize>,
     open: Vec<StateID>,
     steps: usize,
 }
 
 impl Walk<'_> {
-    /// Counts work; `None` once it is too much.
+    /// Counts steps; `None` once the limit is reached.
     fn count(&mut self, steps: usize) -> Option<()> {
         self.steps += steps;
         (self.steps <= MAX_STEPS).then_some(())
     }
 
-    /// Enters a state and all that follow it without a byte; true if the expression has matched.
+    /// Enters a state and all states that follow it without a byte. Returns whether the expression has matched.
     fn enter(&mut self, state: StateID, at: usize, states: &mut Vec<StateID>) -> Option<bool> {
         self.open.push(state);
         while let Some(id) = self.open.pop() {
@@ -77,7 +77,7 @@ impl Walk<'_> {
         Some(false)
     }
 
-    /// Whether a condition on a position holds. Words are Python's, not those of the automata's library.
+    /// Whether a condition on a position holds. Words are those of Python, not of the automaton library.
     fn holds(&self, look: Look, at: usize) -> bool {
         match look {
             Look::WordUnicode => self.is_word_edge(at),
@@ -92,7 +92,7 @@ impl Walk<'_> {
         is_word(before.chars().next_back()) != is_word(after.chars().next())
     }
 
-    /// Where a byte leads from a state.
+    /// The state to which a byte leads from a state.
     fn follow(&mut self, state: StateID, byte: u8) -> Option<Option<StateID>> {
         self.count(1)?;
         Some(match self.nfa.state(state) {

@@ -1,4 +1,4 @@
-//! What a backslash begins.
+//! Reads escapes, which begin with a backslash.
 
 use super::parser::Parser;
 use super::{Assertion, Flags, Node};
@@ -8,7 +8,7 @@ use crate::error::FilterError;
 /// The largest character that an octal escape may name.
 const MAX_OCTAL: u32 = 0o377;
 
-/// What an escape means inside of a set.
+/// The meaning of an escape inside of a set.
 pub(super) enum Escaped {
     Char(char),
     Set(Set),
@@ -50,7 +50,7 @@ impl Parser {
         }
     }
 
-    /// What means the same inside of sets and outside.
+    /// Reads an escape that has the same meaning inside and outside of sets.
     fn escaped(&mut self, char: char, ascii: bool) -> Result<Escaped, FilterError> {
         Ok(Escaped::Char(match char {
             'd' => return Ok(Escaped::Set(chars::class(Class::Digit, ascii, false))),
@@ -74,7 +74,7 @@ impl Parser {
         }))
     }
 
-    /// `\1` to `\99`, or a character in three octal digits.
+    /// Reads `\1` to `\99`, or a character in three octal digits.
     fn reference_or_octal(&mut self, first: char, flags: Flags) -> Result<Node, FilterError> {
         let mut digits = String::from(first);
         digits.extend(self.peek().filter(char::is_ascii_digit));
@@ -110,7 +110,7 @@ impl Parser {
     fn char_of(&self, digits: &str, radix: u32) -> Result<char, FilterError> {
         match u32::from_str_radix(digits, radix) {
             Ok(code @ 0xd800..=0xdfff) => {
-                debug_assert!(char::from_u32(code).is_none(), "halves of pairs are no characters");
+                debug_assert!(char::from_u32(code).is_none(), "only half of a surrogate pair is not a character");
                 Err(FilterError::Unsupported { construct: "half of a surrogate pair, which no key has" })
             }
             Ok(code) => char::from_u32(code).ok_or_else(|| self.invalid("bad escape")),

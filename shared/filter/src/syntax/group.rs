@@ -1,4 +1,4 @@
-//! What a parenthesis begins: groups, look-around, conditions, flags and comments.
+//! Reads constructs that begin with a parenthesis: groups, look-around, conditions, flags and comments.
 
 use super::parser::{Parser, is_blank};
 use super::width::Group;
@@ -6,7 +6,7 @@ use super::{Flags, Node};
 use crate::error::FilterError;
 
 impl Parser {
-    /// Reads flags and comments before anything else. Flags for the whole expression may stand nowhere else.
+    /// Reads the flags and comments at the start. Flags for the whole expression are only allowed there.
     pub(super) fn leading_flags(&mut self) -> Result<Flags, FilterError> {
         let (mut flags, mut all_letters) = (Flags::default(), String::new());
         loop {
@@ -35,7 +35,7 @@ impl Parser {
         }
     }
 
-    /// Reads a group after its opening parenthesis; `None` is a comment.
+    /// Reads a group after its opening parenthesis; `None` means a comment.
     pub(super) fn group(&mut self, flags: Flags) -> Result<Option<Node>, FilterError> {
         if !self.eat('?') {
             return self.capture(None, flags).map(Some);
@@ -76,7 +76,7 @@ impl Parser {
         }))
     }
 
-    /// Reads what is inside of a group, and its end.
+    /// Reads the content of a group and its closing parenthesis.
     fn inner(&mut self, flags: Flags) -> Result<Box<Node>, FilterError> {
         let inner = self.alternatives(flags)?;
         if self.eat(')') { Ok(Box::new(inner)) } else { Err(self.invalid("missing ), unterminated subpattern")) }
@@ -126,7 +126,7 @@ impl Parser {
     fn check_visible(&self, group: usize) -> Result<(), FilterError> {
         if self.groups.get(group - 1).is_some_and(|group| group.is_hidden) {
             return Err(FilterError::Unsupported {
-                construct: "a group inside of a negative look-around from outside",
+                construct: "a reference from outside to a group inside of a negative look-around",
             });
         }
         if self.before_look_behind.is_some_and(|before| group > before) {
@@ -169,7 +169,7 @@ impl Parser {
         Ok(Node::IfGroup { group, yes, no })
     }
 
-    /// Checks the groups that conditions named before they were there.
+    /// Checks that all groups exist that conditions named before the groups were read.
     pub(super) fn check_conditions(&mut self) -> Result<(), FilterError> {
         for (group, at) in std::mem::take(&mut self.later_groups) {
             self.go_to(at);

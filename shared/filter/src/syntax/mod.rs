@@ -1,8 +1,8 @@
-//! Python's regular expressions, read into a tree.
+//! Reads Python's regular expressions into a tree.
 //!
-//! The reader follows Python's own (`re/_parser.py`) rule by rule instead of translating the text for another library:
-//! between two grammars every rule that one lacks would silently select other keys. What differs between the versions
-//! of Python 3.9 to 3.13 is read as in the newest.
+//! The reader follows Python's own (`re/_parser.py`) rule by rule. It does not translate the text for another library,
+//! because each difference between the two grammars could silently select other keys. Where Python 3.9 to 3.13 differ,
+//! it follows the newest.
 
 mod escape;
 mod group;
@@ -23,34 +23,34 @@ pub(crate) enum Node {
     Char(char),
     /// One character of a set.
     Set(Set),
-    /// One after the other.
+    /// All of them in order.
     Concat(Vec<Node>),
-    /// The first that works.
+    /// The first one that matches.
     Alternatives(Vec<Node>),
-    /// A group; those with an index, counted from 1, remember what they matched.
+    /// A group. One with an index, counted from 1, captures the text that it matches.
     Group { index: Option<usize>, inner: Box<Node> },
-    /// `least` to `most` times; `None` is any number.
+    /// `least` to `most` times; `None` means any number.
     Repeat { inner: Box<Node>, least: u32, most: Option<u32>, mode: Mode },
     /// A condition on the position.
     Assert(Assertion),
-    /// Whether `inner` matches from here on or, `behind` by this many characters, up to here.
+    /// Whether `inner` matches from here on or, with `behind`, from this many characters before up to here.
     Look { inner: Box<Node>, behind: Option<usize>, negative: bool },
-    /// What `inner` matches first, and nothing else.
+    /// `inner` in the first way that matches, and in no other.
     Atomic(Box<Node>),
-    /// The text of a group once more.
+    /// The text of a group again.
     Reference { group: usize, case: Case },
     /// `yes` if the group has matched, otherwise `no`.
     IfGroup { group: usize, yes: Box<Node>, no: Box<Node> },
 }
 
-/// Which number of repetitions is tried first.
+/// The number of repetitions that is tried first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// The largest.
     Greedy,
     /// The smallest.
     Lazy,
-    /// The largest, and no other.
+    /// Only the largest.
     Possessive,
 }
 
@@ -61,13 +61,13 @@ pub(crate) enum Assertion {
     Start,
     /// The start of the text or of a line.
     StartLine,
-    /// The very end of the text: `\Z`.
+    /// The end of the text: `\Z`.
     End,
     /// The end of the text, or before the line feed that ends it: `$`.
     EndOrLastLineFeed,
     /// The end of the text or of a line: `$` with the flag `m`.
     EndLine,
-    /// A word begins or ends here; negative, none does.
+    /// The start or end of a word; with `negative`, any other position.
     Word { ascii: bool, negative: bool },
 }
 

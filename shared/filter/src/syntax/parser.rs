@@ -1,4 +1,4 @@
-//! Alternatives, sequences and repetitions.
+//! Reads alternatives, sequences and repetitions.
 
 use std::collections::HashMap;
 
@@ -7,21 +7,20 @@ use super::{Assertion, Flags, Mode, Node};
 use crate::chars::{self, Set};
 use crate::error::{FilterError, MAX_NESTING};
 
-/// Ranges of all sets together. `\w` has 770; more would be a tree of megabytes.
+/// Maximum ranges of all sets together. `\w` has 770; with a higher limit, a tree could take megabytes.
 const MAX_RANGES: usize = 65_536;
 
-/// What Python takes for "any number" of repetitions: a count may not reach it.
+/// The value that means "any number" of repetitions in Python. A count must be lower.
 const MAX_REPEAT: u64 = 4_294_967_295;
 
-/// Python misses these where it makes a set of them or of alternatives.
+/// Python does not match these in sets, nor in alternatives that it turns into a set.
 pub(super) const RARE_CAPITALS: FilterError =
-    FilterError::Unsupported { construct: "rare capital letters without regard to case" };
+    FilterError::Unsupported { construct: "rare capital letters while it ignores case" };
 
 /// Reads an expression.
 ///
 /// # Errors
-/// Python's `re.compile` refuses it, it is nested too deeply, or it uses one of the few constructs that are not
-/// supported.
+/// Python's `re.compile` refuses it, it is nested too deeply, or it uses a construct that Longshore does not support.
 pub(crate) fn parse(pattern: &str) -> Result<Node, FilterError> {
     let mut parser = Parser::new(pattern);
     let flags = parser.leading_flags()?;
@@ -37,12 +36,12 @@ pub(crate) fn parse(pattern: &str) -> Result<Node, FilterError> {
 pub(super) struct Parser {
     text: Vec<char>,
     at: usize,
-    /// Group n stands at n - 1.
+    /// Group n has index n - 1.
     pub(super) groups: Vec<Group>,
     pub(super) names: HashMap<String, usize>,
-    /// Groups that conditions name and that were not there yet, with the place of the condition.
+    /// Groups that conditions named before the groups were read, with the positions of the conditions.
     pub(super) later_groups: Vec<(usize, usize)>,
-    /// Groups that there were before the outermost look-behind that is open.
+    /// The number of groups before the outermost open look-behind.
     pub(super) before_look_behind: Option<usize>,
     depth: u32,
     ranges: usize,
@@ -78,7 +77,7 @@ impl Parser {
         found
     }
 
-    /// Takes up to `most` characters of a kind.
+    /// Consumes up to `most` characters for which `is_right` returns true.
     pub(super) fn take_while(&mut self, most: usize, is_right: impl Fn(char) -> bool) -> String {
         let taken: String =
             self.text[self.at..].iter().copied().take(most).take_while(|char| is_right(*char)).collect();
@@ -98,7 +97,7 @@ impl Parser {
         FilterError::Invalid { fault: fault.into(), at: self.at.min(self.text.len()).max(1) }
     }
 
-    /// Counts the ranges of a set that is in the tree.
+    /// Adds the ranges of a set to the count for the whole tree.
     pub(super) fn counted(&mut self, set: Set) -> Result<Set, FilterError> {
         self.ranges += set.ranges().len();
         if self.ranges > MAX_RANGES { Err(FilterError::TooComplex) } else { Ok(set) }
@@ -124,7 +123,7 @@ impl Parser {
         Ok(node)
     }
 
-    /// Reads up to the `|` or `)` that ends a sequence, or the end of the text.
+    /// Reads a sequence up to the `|` or `)` that ends it, or the end of the text.
     pub(super) fn sequence(&mut self, flags: Flags) -> Result<Node, FilterError> {
         let mut items: Vec<Node> = Vec::new();
         while let Some(char) = self.peek() {
@@ -166,8 +165,8 @@ impl Parser {
         })
     }
 
-    /// Whether a character is blank where the flag `x` applies: white space, or the start of a comment, which is
-    /// skipped to the end of its line.
+    /// Whether the flag `x` makes a character meaningless: white space, or the start of a comment, which this skips up
+    /// to the end of its line.
     fn skip_blank(&mut self, char: char) -> Result<bool, FilterError> {
         if char == '#' {
             while self.sign()?.is_some_and(|sign| sign != '\n') {}
@@ -175,7 +174,7 @@ impl Parser {
         Ok(char == '#' || is_blank(char))
     }
 
-    /// Takes a sign of a comment. An escape is one sign, so that `\)` or an escaped line feed does not end it.
+    /// Consumes one sign of a comment. An escape is one sign, so `\)` or an escaped line feed does not end the comment.
     pub(super) fn sign(&mut self) -> Result<Option<char>, FilterError> {
         let sign = self.next();
         if sign == Some('\\') && self.next().is_none() {
@@ -194,7 +193,7 @@ impl Parser {
         })
     }
 
-    /// The least and the largest number that a quantifier says; `None` if it is a brace that counts nothing.
+    /// The minimum and maximum of a quantifier; `None` if it is a brace that is not a quantifier.
     fn count(&mut self, quantifier: char) -> Result<Option<(u32, Option<u32>)>, FilterError> {
         match quantifier {
             '*' => return Ok(Some((0, None))),
@@ -230,7 +229,7 @@ impl Parser {
         Ok(u32::try_from(count).ok())
     }
 
-    /// Repeats the last item, in the mode that the next character says.
+    /// Repeats the last item, in the mode that the next character sets.
     fn repeat(&mut self, items: &mut Vec<Node>, least: u32, most: Option<u32>) -> Result<(), FilterError> {
         let inner = match items.pop() {
             None | Some(Node::Assert(_)) => return Err(self.invalid("nothing to repeat")),

@@ -1,6 +1,6 @@
 //! Sets of characters: `[…]`.
 //!
-//! Python has no sets within sets and no operators between them: `[a&&b]` are the characters `a`, `&` and `b`.
+//! Python has no nested sets and no set operators: `[a&&b]` has the characters `a`, `&` and `b`.
 
 use super::escape::Escaped;
 use super::parser::{Parser, RARE_CAPITALS};
@@ -51,8 +51,9 @@ impl Parser {
     }
 }
 
-/// The characters of ranges and classes. Without regard to case, ranges also hold the other letters that count as the
-/// same; classes do not: Python looks the lower case of a character up in them, which changes none.
+/// The characters of ranges and classes. If case is ignored, ranges also contain the other letters that count as the
+/// same. Classes do not need that: Python looks up the lower-case form of a character in them, which gives the same
+/// answer.
 fn united(ranges: &[(char, char)], classes: &[Set], case: Case) -> Result<Set, FilterError> {
     if ranges.iter().any(|&(first, last)| first == last && chars::is_missed_by_python(first, case)) {
         return Err(RARE_CAPITALS);

@@ -1,24 +1,24 @@
-//! How many characters an expression matches: Python takes look-behind of one width only.
+//! How many characters an expression matches: Python only accepts look-behind of fixed width.
 
 use super::Node;
 
-/// A capturing group as far as it was read.
+/// A capturing group that was read, or is being read.
 pub(super) struct Group {
     /// `None` while it is open.
     pub(super) width: Option<Width>,
-    /// Whether it is inside of a negative look-around that was read to its end. What it remembers then depends on the
+    /// Whether it is inside of a negative look-around that has ended. The text that it captures then depends on the
     /// version of Python.
     pub(super) is_hidden: bool,
 }
 
-/// The smallest and the largest number of characters. Capped, so that sums stay numbers.
+/// The smallest and the largest number of characters. They are capped, so that sums do not overflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Width {
     pub(crate) least: u64,
     pub(crate) most: u64,
 }
 
-/// What stands for "any number".
+/// The value for "any number".
 const ANY: u64 = u32::MAX as u64;
 
 impl Width {
@@ -38,7 +38,7 @@ impl Width {
 }
 
 impl Node {
-    /// The width of what it matches, given the groups that were read.
+    /// The width of the text that the node matches, given the groups that were read.
     pub(super) fn width(&self, groups: &[Group]) -> Width {
         match self {
             Self::Empty | Self::Assert(_) | Self::Look { .. } => Width::NONE,
@@ -63,7 +63,8 @@ impl Node {
         }
     }
 
-    /// Whether it may match the empty text. Of references and conditions nothing is known, so they may.
+    /// Whether it may match the empty text. References and conditions always count as such, because their text is
+    /// unknown.
     pub(crate) fn may_be_empty(&self) -> bool {
         self.width(&[]).least == 0
     }
