@@ -1,35 +1,33 @@
-//! What a user configures of a storage: how to reach it, what to take from it, how to write to it.
+//! The settings of a storage: how to reach it, which objects to import, how to export.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Connection, StorageKind};
 
-/// Everything about a storage that is not secret; the `settings` column of table `storages`.
+/// All settings of a storage that are not secret; stored in the column `settings` of table `storages`.
 ///
-/// Field names and defaults are Label Studio's. Fields that the storage's direction does not use
-/// keep their defaults.
+/// Field names and defaults are Label Studio's. Fields that the storage's direction does not use have their defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StorageSettings {
-    /// Where it is and how it is reached, by kind.
+    /// How the storage is reached, by kind.
     #[serde(flatten)]
     pub connection: Connection,
-    /// Python regular expression matched at the start of the full key; `None` or empty takes all.
+    /// Python regular expression, matched at the start of the full key; `None` or empty selects all keys.
     #[serde(default)]
     pub regex_filter: Option<String>,
-    /// "Treat every bucket object as a source file": one task per object, LIST only.
+    /// "Treat every bucket object as a source file": an import makes one task per object and reads no object.
     #[serde(default)]
     pub use_blob_urls: bool,
-    /// Whether keys below further `/` are taken too.
+    /// Whether keys in sub-folders are imported too.
     #[serde(default)]
     pub recursive_scan: bool,
-    /// Whether resolved URIs are signed (true) or proxied (false).
+    /// Whether browsers load objects by presigned URLs (true) or through the proxy (false).
     #[serde(default = "yes")]
     pub presign: bool,
-    /// Minutes a signed URL is valid.
+    /// How long a presigned URL is valid, in minutes.
     #[serde(default = "one_minute")]
     pub presign_ttl: u16,
-    /// Export: whether the object of a deleted annotation is deleted too.
-    /// `None` is no, and shown as null.
+    /// Export: whether the object of a deleted annotation is deleted too. `None` means no, and is shown as null.
     #[serde(default)]
     pub can_delete_objects: Option<bool>,
     /// Export: one object per annotation (false) or per task (true).
@@ -49,7 +47,7 @@ const fn one_minute() -> u16 {
 }
 
 impl StorageSettings {
-    /// A connection with the defaults for everything else.
+    /// Makes settings with this connection and the defaults of all other fields.
     pub fn new(connection: Connection) -> Self {
         Self {
             connection,
@@ -76,20 +74,20 @@ impl StorageSettings {
 pub struct ExportOptions {
     #[serde(default)]
     pub mode: ExportMode,
-    /// Only annotations of these tasks; empty means of every task.
+    /// Only annotations of these tasks, by ID; empty means all tasks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<i64>,
 }
 
-/// How an export sync chooses.
+/// How an export sync selects annotations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ExportMode {
-    /// Only what is new or changed since its last export.
+    /// Only annotations that are new or changed since their last export.
     #[default]
     Changed,
-    /// Everything, written again.
+    /// All annotations; unchanged ones are written again.
     All,
 }
 

@@ -9,8 +9,8 @@ use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
 use crate::{FailureReason, Secret};
 
-/// The key is bound to the endpoint: a signature covers the account and the path, and no host, so another server could
-/// use it at the account.
+/// The account key is bound to the endpoint: a signature covers the account and the path, but not the host, so a server
+/// that receives a signed request could send it to the account.
 const CONNECTION: &[Field] = &[
     Field::word("container", "Name of the container")
         .required()
@@ -24,7 +24,7 @@ const CONNECTION: &[Field] = &[
     Field::secret("account_key", Secrecy::Bound, "Key of the storage account")
         .flag_or_env("account-key", "AZURE_BLOB_ACCOUNT_KEY")
         .blamed_for(&[FailureReason::WrongSecretKey]),
-    Field::word("endpoint", "Base URL of an emulator or of another cloud; the public cloud without it")
+    Field::word("endpoint", "Base URL of an emulator or of another cloud; without it, the public cloud")
         .flag("endpoint")
         .blamed_for(&[FailureReason::BlockedAddress, FailureReason::Tls]),
 ];
@@ -32,9 +32,9 @@ const CONNECTION: &[Field] = &[
 /// How to reach a container of Azure Blob Storage.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AzureConnection {
-    /// Its name.
+    /// Name of the container.
     pub container: String,
-    /// Exactly what the user typed. See [`super::Connection::prefix`] for what it becomes.
+    /// The prefix exactly as the user typed it. [`super::Connection::prefix`] returns the prefix of the keys.
     #[serde(default)]
     pub prefix: Option<String>,
     /// Base URL of an emulator or of a sovereign cloud; `None` is the public cloud.
@@ -42,13 +42,13 @@ pub struct AzureConnection {
     pub endpoint: Option<String>,
 }
 
-/// A storage account; absent means the environment's.
+/// A storage account; without it, the environment's account is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct AzureSecrets {
-    /// Its name.
+    /// Name of the account.
     #[serde(default)]
     pub account_name: Option<Secret>,
-    /// One of its two keys, in base64.
+    /// One of the account's two keys, in base64.
     #[serde(default)]
     pub account_key: Option<Secret>,
 }

@@ -1,75 +1,76 @@
-//! A field of a storage: what a request, an answer, the command line and a user page need to know of it.
+//! A field of a storage, with all data for requests, responses, the command line and the user page.
 
 use crate::{Direction, FailureReason};
 
-/// Bytes of any text field. Keys of service accounts take 3 kB and descriptions a page. All storages of a project are
-/// listed together, so a megabyte in each would fill the list with one of them.
+/// Maximum bytes of a text field. A service account's key takes 3 kB, and a description up to a page. All storages of a
+/// project are listed together, so much larger texts would make that list too large.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024;
 
-/// One field of a storage. Built by the functions that follow, such as `Field::word("bucket", "Name").required()`.
+/// One field of a storage. The functions below build it, such as `Field::word("bucket", "Name").required()`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Field {
-    /// The name in JSON, for requests, answers and the `settings` column. The names are Label Studio's.
+    /// The name in JSON, in requests, responses and the `settings` column. The names are Label Studio's.
     pub name: &'static str,
-    /// What it holds.
+    /// The type of its value.
     pub value: Value,
-    /// Whether a storage cannot do without it.
+    /// Whether each storage of the kind must have it.
     pub is_required: bool,
     /// The direction that uses it.
     pub scope: Scope,
-    /// What it means: one line of Markdown that begins with a capital and ends without a period.
+    /// The meaning: one line of Markdown that begins with a capital letter and ends without a period.
     pub about: &'static str,
-    /// A value as it is sent, for the document of the API.
+    /// An example of a JSON value, for the OpenAPI document. `None` if it has none.
     pub example: Option<&'static str>,
-    /// How the command line names it. `None` if it does not.
+    /// The flag of the command line. `None` if it has none.
     pub flag: Option<Flag>,
-    /// The failures of a connection that this field is to blame for.
+    /// The connection failures that are blamed on this field.
     pub blamed_for: &'static [FailureReason],
 }
 
-/// What a field holds, and how a request's value is read.
+/// The type of a field's value, and how a request's value is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
     /// A text exactly as it is sent.
     Text,
-    /// The same, of at most this many characters.
+    /// The same, with at most this many characters.
     ShortText(usize),
-    /// A text without the spaces that come along when it is pasted; empty is null.
+    /// A text without white space around it, which users often paste; an empty text is null.
     Word,
-    /// A word that names a folder: backslashes, repeated slashes, `.` and `..` are resolved.
+    /// The path of a folder: backslashes, repeated slashes, `.` and `..` are resolved.
     Path,
-    /// A word that is accepted and never shown.
+    /// A text that is accepted and never shown.
     Secret(Secrecy),
     Bool {
         default: bool,
     },
-    /// A boolean that may be null, which is its default.
+    /// A boolean that may be null. The default is null.
     BoolOrNull,
-    /// A whole number within bounds, both included.
+    /// A whole number between two bounds, both inclusive.
     Integer {
         min: i64,
         max: i64,
     },
 }
 
-/// What is special about a secret.
+/// How a secret is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrecy {
     Plain,
-    /// The server that gets it could use it elsewhere, so it must be entered again when the address changes. Callers who
-    /// may change a storage do not know its secrets, and must not be able to send them to a server that they run.
+    /// A server that receives it could use it elsewhere, so it must be entered again when the address changes. Callers
+    /// who may change a storage do not know its secrets, and must not be able to send them to their own server.
     Bound,
     /// The same, and spaces are part of it.
     Password,
-    /// The text of a file, which the command line reads.
+    /// The text of a key file, which the command line reads.
     KeyFile,
 }
 
-/// The direction that a field is for.
+/// The direction of the storages that use a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     Both,
-    /// Only storages of this direction use it. Those of the other accept, keep and show it, as in Label Studio.
+    /// Only storages of this direction use it. Storages of the other direction accept, store and show it, as in Label
+    /// Studio.
     UsedBy(Direction),
     /// Storages of the other direction ignore it and do not show it.
     Only(Direction),
@@ -78,11 +79,11 @@ pub enum Scope {
 /// A flag of `longshore storage create`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag {
-    /// The name without its dashes. The flag of a boolean sets the opposite of the default.
+    /// The name without dashes. The flag of a boolean sets the opposite of the default.
     pub name: &'static str,
-    /// What the help calls its value. `None` is the name.
+    /// The name of its value in the help. `None` means the name of the flag.
     pub value_name: Option<&'static str>,
-    /// The environment variable that stands in for it.
+    /// The environment variable that is used without the flag.
     pub env: Option<&'static str>,
 }
 
@@ -136,7 +137,7 @@ impl Field {
         Self::new(name, Value::Integer { min, max }, about)
     }
 
-    /// The same field, which no storage can do without.
+    /// The same field, required.
     #[must_use]
     pub const fn required(self) -> Self {
         Self { is_required: true, ..self }
@@ -148,7 +149,7 @@ impl Field {
         Self { example: Some(example), ..self }
     }
 
-    /// The same field, for a direction.
+    /// The same field with this scope.
     #[must_use]
     pub const fn scope(self, scope: Scope) -> Self {
         Self { scope, ..self }
@@ -160,25 +161,25 @@ impl Field {
         Self { flag: Some(Flag { name, value_name: None, env: None }), ..self }
     }
 
-    /// The same field with a flag whose value the help calls `value_name`.
+    /// The same field with a flag whose value is named `value_name` in the help.
     #[must_use]
     pub const fn flag_value(self, name: &'static str, value_name: &'static str) -> Self {
         Self { flag: Some(Flag { name, value_name: Some(value_name), env: None }), ..self }
     }
 
-    /// The same field with a flag that an environment variable stands in for.
+    /// The same field with a flag and an environment variable that is used without it.
     #[must_use]
     pub const fn flag_or_env(self, name: &'static str, env: &'static str) -> Self {
         Self { flag: Some(Flag { name, value_name: None, env: Some(env) }), ..self }
     }
 
-    /// The same field, blamed for these failures of a connection.
+    /// The same field, blamed for these connection failures.
     #[must_use]
     pub const fn blamed_for(self, reasons: &'static [FailureReason]) -> Self {
         Self { blamed_for: reasons, ..self }
     }
 
-    /// What is special about the secret; `None` if it is none.
+    /// How the secret is treated; `None` if the field is not secret.
     pub const fn secrecy(&self) -> Option<Secrecy> {
         match self.value {
             Value::Secret(secrecy) => Some(secrecy),
@@ -191,7 +192,7 @@ impl Field {
         matches!(self.value, Value::Secret(Secrecy::Bound | Secrecy::Password))
     }
 
-    /// Whether storages of this direction accept and keep it.
+    /// Whether storages of this direction accept and store it.
     pub fn is_part_of(&self, direction: Direction) -> bool {
         match self.scope {
             Scope::Both | Scope::UsedBy(_) => true,
@@ -199,7 +200,7 @@ impl Field {
         }
     }
 
-    /// The one direction that uses it. `None` if both do.
+    /// The only direction that uses it; `None` if both do.
     pub const fn used_by(&self) -> Option<Direction> {
         match self.scope {
             Scope::Both => None,
@@ -207,7 +208,7 @@ impl Field {
         }
     }
 
-    /// What it means, in sentences: for the help of the command line, the document of the API and the user page.
+    /// The meaning in sentences, for the command line's help, the OpenAPI document and the user page.
     pub fn meaning(&self) -> String {
         let mut text = format!("{}.", self.about);
         if self.value == (Value::Bool { default: true }) {
@@ -222,7 +223,7 @@ impl Field {
             text.push_str(" Never shown again.");
         }
         if self.is_bound() {
-            text.push_str(" To be entered again when the address changes.");
+            text.push_str(" Must be entered again when the address changes.");
         }
         text
     }

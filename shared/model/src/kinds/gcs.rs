@@ -19,7 +19,7 @@ const CONNECTION: &[Field] = &[
     Field::secret(
         "google_application_credentials",
         Secrecy::KeyFile,
-        "JSON of a service account's key file; without it the identity of the servers is used",
+        "JSON of a service account's key file; without it, the identity of the servers is used",
     )
     .flag_value("credentials-file", "FILE")
     .blamed_for(&[
@@ -27,24 +27,27 @@ const CONNECTION: &[Field] = &[
         FailureReason::WrongSecretKey,
         FailureReason::MissingCredentials,
     ]),
-    Field::word("google_project_id", "Kept and shown without effect: the name of the bucket is enough to reach it")
-        .flag_value("google-project", "ID"),
+    Field::word(
+        "google_project_id",
+        "Stored and shown, but has no effect: the name of the bucket is enough to reach it",
+    )
+    .flag_value("google-project", "ID"),
 ];
 
 /// How to reach a bucket of Google Cloud Storage.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcsConnection {
-    /// Its name.
+    /// Name of the bucket.
     pub bucket: String,
-    /// Exactly what the user typed. See [`super::Connection::prefix`] for what it becomes.
+    /// The prefix exactly as the user typed it. [`super::Connection::prefix`] returns the prefix of the keys.
     #[serde(default)]
     pub prefix: Option<String>,
-    /// Kept for the host, which has such a field; a bucket's name is enough to reach it.
+    /// Stored because the host has such a field; it has no effect.
     #[serde(default)]
     pub google_project_id: Option<String>,
 }
 
-/// The JSON text of a service account; absent means the process's own.
+/// The JSON text of a service account; without it, the identity of the process is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct GcsSecrets {
     /// The text of its key file.

@@ -1,4 +1,4 @@
-//! What a kind declares of itself.
+//! The declaration of a storage kind.
 
 use std::borrow::Cow;
 
@@ -9,23 +9,23 @@ use super::field::Field;
 use super::shared_fields::{PRESIGN, RECURSIVE_SCAN};
 use crate::{Direction, FailureReason, Secret};
 
-/// A kind as data.
+/// The declaration of a storage kind, as data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KindData {
-    /// The name people know it by; Label Studio's.
+    /// The display name, as in Label Studio.
     pub title: &'static str,
-    /// One sentence about it, for the help of the command line.
+    /// One sentence about the kind, for the command line's help.
     pub about: &'static str,
-    /// The fields that say how the storage is reached, in groups. A request that brings one is probed.
+    /// The fields of the connection, in groups. A request with one of them causes a probe.
     pub connection: &'static [&'static [Field]],
-    /// The fields that it shares with other kinds, in groups.
+    /// The fields that other kinds have too, in groups.
     pub shared: &'static [&'static [Field]],
-    /// The setting that says best where the objects are.
+    /// The name of the setting that best describes where the objects are.
     pub place: &'static str,
     /// How task data names an object.
     pub uri: UriForm,
-    /// Whether the file filter is matched against names of files instead of whole keys: keys of local files begin with
-    /// the path of the folder, which users do not write into an expression.
+    /// Whether the file filter is matched against file names instead of whole keys: keys of local files begin with the
+    /// path of the folder, which users do not want to repeat in an expression.
     pub filters_names: bool,
 }
 
@@ -36,15 +36,15 @@ pub enum UriForm {
     Bucket { scheme: &'static str, setting: &'static str },
     /// `scheme`, a server, `/`, the number of a database, `/` and the key.
     Database { scheme: &'static str },
-    /// The host's link to a local file.
+    /// A link of the host to a local file.
     LocalFile,
 }
 
-/// How links to local files begin, as the host spells them and without its slash.
+/// The starts of links to local files: as the host writes them, and without the slash before `?`.
 pub(crate) const LOCAL_FILES: &[&str] = &["/data/local-files/?", "/data/local-files?"];
 
 impl UriForm {
-    /// How URIs of this form begin.
+    /// The starts of URIs of this form.
     pub const fn starts(&self) -> &[&'static str] {
         match self {
             Self::Bucket { scheme, .. } | Self::Database { scheme } => std::slice::from_ref(scheme),
@@ -52,7 +52,7 @@ impl UriForm {
         }
     }
 
-    /// The setting that holds the bucket of a URI. `None` if no single one does.
+    /// The name of the setting with the bucket of a URI; `None` if there is no single one.
     pub const fn bucket_setting(self) -> Option<&'static str> {
         match self {
             Self::Bucket { setting, .. } => Some(setting),
@@ -67,7 +67,7 @@ impl KindData {
         self.connection.iter().chain(self.shared).copied().flatten()
     }
 
-    /// The fields that say how the storage is reached, secrets included.
+    /// The fields of the connection, including secrets.
     pub fn connection_fields(&self) -> impl Iterator<Item = &'static Field> + use<> {
         self.connection.iter().copied().flatten()
     }
@@ -77,17 +77,17 @@ impl KindData {
         self.connection_fields().filter(|field| field.secrecy().is_some())
     }
 
-    /// The field to blame for a connection that fails so. `None` if it is no single one.
+    /// The field to blame for a connection failure with this reason; `None` if there is no single one.
     pub fn blamed_field(&self, reason: FailureReason) -> Option<&'static str> {
         self.connection_fields().find(|field| field.blamed_for.contains(&reason)).map(|field| field.name)
     }
 
-    /// Whether `/` in a key makes a folder, which a scan may stay out of.
+    /// Whether `/` in a key makes a folder, which a scan may skip.
     pub fn has_folders(&self) -> bool {
         self.has(RECURSIVE_SCAN)
     }
 
-    /// Whether a URL can be signed that reads an object without further credentials.
+    /// Whether the kind has presigned URLs.
     pub fn signs_urls(&self) -> bool {
         self.has(PRESIGN)
     }
@@ -97,26 +97,26 @@ impl KindData {
     }
 }
 
-/// The settings of a kind that say how a storage is reached. Nothing here is secret.
+/// The connection settings of a storage kind. None of them is secret.
 pub trait KindConnection: Serialize + DeserializeOwned + Default {
-    /// What the kind declares of itself.
+    /// The declaration of the kind.
     const DATA: KindData;
 
     /// Its secret fields.
     type Secrets: KindSecrets;
 
-    /// The connection of a storage of which nothing is known yet.
+    /// The connection of a new storage, without any input yet.
     fn blank(_: Direction) -> Self {
         Self::default()
     }
 
-    /// What every key starts with. See [`super::Connection::prefix`].
+    /// The prefix of all keys. See [`super::Connection::prefix`].
     fn prefix(&self) -> String;
 
-    /// What stands for the bucket in URIs. See [`crate::uri::ObjectUri::bucket`].
+    /// The bucket part of URIs. See [`crate::uri::ObjectUri::bucket`].
     fn bucket(&self) -> Cow<'_, str>;
 
-    /// The server that the user names; empty if there is one for all.
+    /// The server that the user configured; empty if all storages of the kind have the same server.
     fn address(&self) -> String {
         String::new()
     }
@@ -126,11 +126,11 @@ pub trait KindConnection: Serialize + DeserializeOwned + Default {
         self.address()
     }
 
-    /// Takes the fields that say who asks, and not for what, from a newer version of the same connection. By default
-    /// there are none: the identity is all in the secrets.
+    /// Copies the identity fields (who sends requests) from a newer version of the same connection. By default there
+    /// are none, because the whole identity is in the secrets.
     fn take_identity(&mut self, _: &Self) {}
 
-    /// The key that written objects are encrypted with.
+    /// The KMS key for the encryption of written objects.
     fn kms_key_id(&self) -> Option<&str> {
         None
     }
@@ -142,8 +142,8 @@ pub trait KindSecrets: DeserializeOwned + Default {
     fn texts(&self) -> Vec<(&'static str, Option<&Secret>)>;
 }
 
-/// A prefix as keys have it where `/` makes folders: without the slashes that the user typed at its end, and with one.
-/// Empty stays empty.
+/// The prefix of keys in which `/` makes folders: the typed text, with exactly one slash at its end. An empty text
+/// stays empty.
 pub(super) fn folder(typed: Option<&str>) -> String {
     let trimmed = typed.unwrap_or_default().trim_end_matches('/');
     if trimmed.is_empty() { String::new() } else { format!("{trimmed}/") }

@@ -24,16 +24,16 @@ const CONNECTION: &[Field] = &[Field::path(
     FailureReason::AccessDenied,
 ])];
 
-/// Expressions are matched against names: keys begin with the folder's own path, which users do not want to repeat.
+/// Expressions are matched against names, because keys begin with the folder's path, which users do not want to repeat.
 const IMPORT: &[Field] = &[
     Field { about: "Python regular expression, matched at the start of the file's **name**", ..REGEX_FILTER },
     USE_BLOB_URLS,
 ];
 
-/// A folder below the root that the operator opens.
+/// A folder below the document root that the operator configures.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocalfilesConnection {
-    /// Absolute.
+    /// Absolute path of the folder.
     pub path: String,
 }
 
@@ -60,9 +60,9 @@ impl KindConnection for LocalfilesConnection {
     }
 }
 
-/// A path without the spellings that mean the same: backslashes, repeated slashes, `.` and `..`.
+/// Normalizes a path: resolves backslashes, repeated slashes, `.` and `..`.
 ///
-/// Whether the path may be reached is checked afterwards.
+/// The caller must then check whether the path is allowed.
 pub fn plain_path(path: &str) -> String {
     let path = path.trim().replace('\\', "/");
     let mut parts: Vec<&str> = Vec::new();
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_kept_in_its_plain_spelling_and_cannot_hide_where_it_leads() {
+    fn a_path_is_normalized_and_cannot_hide_its_target() {
         for (typed, plain) in [
             (" /data/pics/ ", "/data/pics"),
             ("/data//pics/./a", "/data/pics/a"),

@@ -1,11 +1,11 @@
-//! The kinds of storages, as data: each kind is a file that declares its fields once.
+//! The storage kinds, as data: each kind has a file that declares its fields once.
 //!
-//! [`KindData`] lists the fields of a kind as [`Field`]s. From that list the scheduler reads requests, writes answers,
-//! knows the secrets and describes its API; the command line makes its flags; the user page gets its table
-//! ([`markdown`]); and `resolve` knows which URIs name objects of the kind. Beside the list stands the typed form of the
-//! same settings, which storage adapters read: a test keeps both alike.
+//! [`KindData`] lists the fields of a kind as [`Field`]s. From this list, the scheduler reads requests, writes
+//! responses, finds the secrets and describes its API; the command line makes its flags; the user page gets its table
+//! ([`markdown`]); and `resolve` finds the URIs that name objects of the kind. Each file also has the same settings as
+//! typed structs, which storage adapters read. A test checks that the list and the structs agree.
 //!
-//! This file names the kinds and has the enums over them; a kind is added by its file and a line of [`kinds!`].
+//! This file lists the kinds and has the enums over them. To add a kind, add its file and a line in [`kinds!`].
 
 mod azure;
 mod field;
@@ -40,11 +40,11 @@ pub use s3::{S3Connection, S3Secrets};
 pub use s3s::S3sConnection;
 pub use table::markdown;
 
-/// Declares the enums over all kinds, and what they ask of the file of each.
+/// Declares the enums over all kinds, and the functions that dispatch to the kind's file.
 macro_rules! kinds {
     ($($(#[$meta:meta])* $kind:ident = $text:tt: $connection:ident, $secrets:ident;)+) => {
         words! {
-            /// What a storage is kept on. The spellings are Label Studio's.
+            /// The kind of a storage. The spellings are Label Studio's.
             StorageKind { $($(#[$meta])* $kind = $text,)+ }
         }
 
@@ -61,14 +61,14 @@ macro_rules! kinds {
         pub const URI_FORMS: &[UriForm] = &[$($connection::DATA.uri),+];
 
         impl StorageKind {
-            /// What the kind declares of itself.
+            /// The declaration of the kind.
             pub const fn data(self) -> &'static KindData {
                 match self { $(Self::$kind => &$connection::DATA),+ }
             }
         }
 
         impl Connection {
-            /// The connection of a storage of which nothing is known yet.
+            /// The connection of a new storage, without any input yet.
             pub fn blank(kind: StorageKind, direction: Direction) -> Self {
                 match kind { $(StorageKind::$kind => Self::$kind($connection::blank(direction))),+ }
             }
@@ -78,27 +78,28 @@ macro_rules! kinds {
                 match self { $(Self::$kind(_) => StorageKind::$kind),+ }
             }
 
-            /// What every key of the storage starts with, exactly: it is listed with this, and exported
-            /// objects get their name right after it.
+            /// The exact prefix of all keys of the storage: listings use it, and the names of exported objects directly
+            /// follow it.
             ///
-            /// Where keys have folders, what the user typed loses its trailing slashes and gains one, as
-            /// Label Studio lists it; empty stays empty. Keys of Redis start with just what was typed.
+            /// If keys have folders, it is the typed text with exactly one slash at its end, as in Label Studio; an
+            /// empty text stays empty. For Redis, it is the typed text.
             pub fn prefix(&self) -> String {
                 match self { $(Self::$kind(own) => own.prefix()),+ }
             }
 
-            /// What stands for the bucket in URIs of the storage. See [`crate::uri::ObjectUri::bucket`].
+            /// The bucket part of the storage's URIs. See [`crate::uri::ObjectUri::bucket`].
             pub fn bucket(&self) -> Cow<'_, str> {
                 match self { $(Self::$kind(own) => own.bucket()),+ }
             }
 
-            /// The server that the user names, which bound secrets belong to; empty if there is one for all.
+            /// The server that the user configured, to which bound secrets belong; empty if all storages of the kind
+            /// have the same server.
             pub fn address(&self) -> String {
                 match self { $(Self::$kind(own) => own.address()),+ }
             }
 
-            /// The server and account that the secrets belong to: secrets for one are of no use to another, and sending
-            /// them there would give them away.
+            /// The server and account that the secrets belong to. Another server cannot use the secrets and must not
+            /// receive them.
             pub fn server(&self, secrets: &Secrets) -> String {
                 match (self, secrets) {
                     $((Self::$kind(own), Secrets::$kind(secrets)) => own.server(secrets),)+
@@ -106,7 +107,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Takes the fields that say who asks, and not for what, from a newer version of the same connection.
+            /// Copies the identity fields (who sends requests) from a newer version of the same connection.
             pub fn take_identity(&mut self, newer: &Self) {
                 match (self, newer) {
                     $((Self::$kind(own), Self::$kind(newer)) => own.take_identity(newer),)+
@@ -115,14 +116,15 @@ macro_rules! kinds {
                 }
             }
 
-            /// The key that written objects are encrypted with, where the kind has such a setting.
+            /// The KMS key for the encryption of written objects; `None` if it is not set or the kind has no such
+            /// setting.
             pub fn kms_key_id(&self) -> Option<&str> {
                 match self { $(Self::$kind(own) => own.kms_key_id()),+ }
             }
         }
 
         impl Secrets {
-            /// No secrets at all: the environment or the default chain.
+            /// No secrets: credentials come from the environment or the default chain.
             pub fn none(kind: StorageKind) -> Self {
                 match kind { $(StorageKind::$kind => Self::$kind($secrets::default())),+ }
             }
@@ -137,10 +139,10 @@ macro_rules! kinds {
                 match self { $(Self::$kind(own) => own.texts()),+ }
             }
 
-            /// Reads the JSON that [`Secrets::write`] made, once it is unsealed.
+            /// Reads the unsealed JSON that [`Secrets::write`] made.
             ///
             /// # Errors
-            /// The text is not that of this kind; the error never shows it.
+            /// The JSON is not that of this kind. The error never contains it.
             pub fn read(kind: StorageKind, json: &Secret) -> Result<Self, UnreadableSecrets> {
                 match kind { $(StorageKind::$kind => fields(kind, json).map(Self::$kind)),+ }
             }
@@ -186,7 +188,7 @@ fn fields<T: DeserializeOwned>(kind: StorageKind, json: &Secret) -> Result<T, Un
     serde_json::from_str(json.expose()).map_err(|_| UnreadableSecrets { kind })
 }
 
-/// Unsealed secrets that are not those of their kind.
+/// The unsealed secrets do not have the fields of their storage kind.
 #[derive(Debug, thiserror::Error)]
 #[error("the secrets are not those of a {kind} storage")]
 pub struct UnreadableSecrets {

@@ -9,14 +9,14 @@ use super::kind::{KindConnection, KindData, KindSecrets, UriForm};
 use super::shared_fields::{EXPORT, IDENTITY, IMPORT};
 use crate::{Direction, FailureReason, Secret};
 
-/// Redis numbers its databases from 0, and operators rarely allow more than 16.
+/// The largest number of a database. Redis counts from 0, and servers rarely have more than 16.
 const LAST_DB: i64 = 65_535;
 
 const CONNECTION: &[Field] = &[
-    Field::text("path", "What keys start with, letter by letter (`*`, `?` and `[` are letters too); empty takes all")
+    Field::text("path", "Prefix of the keys; `*`, `?` and `[` have no special meaning; empty means all keys")
         .example("\"tasks:\"")
         .flag("path"),
-    Field::word("host", "Name or address alone, without `redis://`; `localhost` by default")
+    Field::word("host", "Host name or IP address, without `redis://`; `localhost` by default")
         .example("\"redis.example.com\"")
         .flag("host")
         .blamed_for(&[FailureReason::Unreachable, FailureReason::BlockedAddress]),
@@ -24,46 +24,46 @@ const CONNECTION: &[Field] = &[
     Field::integer("db", 0, LAST_DB, "Number of the database; by default 1 for import and 2 for export")
         .example("1")
         .flag_value("db", "NUMBER"),
-    Field::word("username", "Name of an ACL user; the default user without it").flag_value("username", "NAME"),
+    Field::word("username", "Name of an ACL user; without it, the default user").flag_value("username", "NAME"),
     Field::secret("password", Secrecy::Password, "Password of the user")
         .flag_or_env("password", "REDIS_PASSWORD")
         .blamed_for(&[FailureReason::WrongPassword]),
-    Field::off("tls", "TLS from the first byte").flag("tls").blamed_for(&[FailureReason::Tls]),
+    Field::off("tls", "Connect with TLS from the first byte").flag("tls").blamed_for(&[FailureReason::Tls]),
 ];
 
 /// How to reach a database of a Redis server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RedisConnection {
-    /// What the keys start with.
+    /// The prefix of the keys.
     #[serde(default)]
     pub path: Option<String>,
-    /// Defaults to `localhost`.
+    /// Host name or IP address; by default `localhost`.
     #[serde(default)]
     pub host: Option<String>,
-    /// A text, as the host has it; defaults to 6379.
+    /// Port, as a text because the host uses one; by default 6379.
     #[serde(default)]
     pub port: Option<String>,
     /// Number of the database.
     #[serde(default)]
     pub db: u16,
-    /// Of an ACL user; `None` is the default user.
+    /// Name of an ACL user; `None` means the default user.
     #[serde(default)]
     pub username: Option<String>,
-    /// TLS from the first byte.
+    /// Whether to connect with TLS from the first byte.
     #[serde(default)]
     pub tls: bool,
 }
 
-/// The password of the user; absent if the server asks for none.
+/// The password of the user; absent if the server requires none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct RedisSecrets {
-    /// The password, spaces included.
+    /// The password, including spaces.
     #[serde(default)]
     pub password: Option<Secret>,
 }
 
 impl RedisConnection {
-    /// Host and port, with their defaults, as a URL has them.
+    /// Host and port as in a URL, with their defaults.
     pub fn endpoint(&self) -> String {
         let given = |text: &Option<String>, default: &str| match text.as_deref().map(str::trim) {
             None | Some("") => default.to_owned(),
@@ -89,7 +89,7 @@ impl KindConnection for RedisConnection {
     type Secrets = RedisSecrets;
 
     fn blank(direction: Direction) -> Self {
-        // Label Studio's numbers: tasks and annotations do not meet.
+        // Label Studio's defaults, so that tasks and annotations are in different databases.
         let db = match direction {
             Direction::Import => 1,
             Direction::Export => 2,
@@ -97,7 +97,7 @@ impl KindConnection for RedisConnection {
         Self { db, ..Self::default() }
     }
 
-    /// Keys have no folders: just what was typed.
+    /// Keys have no folders, so this is the typed text.
     fn prefix(&self) -> String {
         self.path.clone().unwrap_or_default()
     }

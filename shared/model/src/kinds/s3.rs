@@ -9,7 +9,7 @@ use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
 use crate::{Direction, FailureReason, Secret};
 
-/// Which bucket it is and where, however its credentials come.
+/// The fields of the bucket, for all credential sources.
 pub(super) const BUCKET: &[Field] = &[
     Field::word("bucket", "Name of the bucket")
         .required()
@@ -19,12 +19,12 @@ pub(super) const BUCKET: &[Field] = &[
     PREFIX,
     Field::word(
         "region_name",
-        "Region of the bucket. Without it `AWS_REGION` or `AWS_DEFAULT_REGION` of the servers, then `us-east-1`",
+        "Region of the bucket. Without it, `AWS_REGION` or `AWS_DEFAULT_REGION` of the servers, then `us-east-1`",
     )
     .example("\"eu-central-1\"")
     .flag("region")
     .blamed_for(&[FailureReason::WrongRegion]),
-    Field::word("s3_endpoint", "Base URL of a compatible store; Amazon without it")
+    Field::word("s3_endpoint", "Base URL of a compatible store; without it, Amazon")
         .example("\"https://minio.example.com\"")
         .flag_or_env("endpoint", "S3_ENDPOINT")
         .blamed_for(&[FailureReason::BlockedAddress, FailureReason::Unreachable, FailureReason::Tls]),
@@ -33,7 +33,8 @@ pub(super) const BUCKET: &[Field] = &[
         .flag("sse-kms-key-id"),
 ];
 
-/// Long-lived or temporary keys. S3 only gets signatures that are good for itself, so no key is bound to its server.
+/// Long-lived or temporary access keys. A server only receives signatures that are valid for its own host, so no key is
+/// bound to its server.
 const KEYS: &[Field] = &[
     Field::secret("aws_access_key_id", Secrecy::Plain, "Access key ID")
         .flag_or_env("access-key-id", "S3_ACCESS_KEY_ID")
@@ -45,21 +46,21 @@ const KEYS: &[Field] = &[
         .flag_or_env("session-token", "S3_SESSION_TOKEN"),
 ];
 
-/// How task data names an object of S3, however it is reached.
+/// How task data names an object of S3, for all credential sources.
 pub(super) const URI: UriForm = UriForm::Bucket { scheme: "s3://", setting: "bucket" };
 
 /// How to reach a bucket of S3 or of a compatible store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct S3Connection {
-    /// Its name.
+    /// Name of the bucket.
     pub bucket: String,
-    /// Exactly what the user typed. See [`super::Connection::prefix`] for what it becomes.
+    /// The prefix exactly as the user typed it. [`super::Connection::prefix`] returns the prefix of the keys.
     #[serde(default)]
     pub prefix: Option<String>,
-    /// Defaults to `us-east-1`, or what the environment says.
+    /// Region of the bucket; by default that of the environment, then `us-east-1`.
     #[serde(default)]
     pub region_name: Option<String>,
-    /// Base URL of a compatible store; `None` is AWS.
+    /// Base URL of a compatible store; `None` means AWS.
     #[serde(default)]
     pub s3_endpoint: Option<String>,
     /// Key ID for SSE-KMS on written objects.
@@ -67,7 +68,7 @@ pub struct S3Connection {
     pub aws_sse_kms_key_id: Option<String>,
 }
 
-/// Long-lived or temporary keys; all absent means the environment or the default chain.
+/// Long-lived or temporary access keys; without any, the environment or the default chain is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct S3Secrets {
     /// Access key ID.
@@ -84,7 +85,7 @@ pub struct S3Secrets {
 impl KindConnection for S3Connection {
     const DATA: KindData = KindData {
         title: "AWS S3",
-        about: "Amazon S3 or a compatible store, by keys or as the servers themselves",
+        about: "Amazon S3 or a compatible store, with keys or with the identity of the servers",
         connection: &[BUCKET, KEYS],
         shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
         place: "bucket",

@@ -1,4 +1,4 @@
-//! Amazon S3 through an IAM role: a bucket's fields, and the role's instead of keys.
+//! Amazon S3 through an IAM role: the fields of a bucket, and those of the role instead of access keys.
 
 use std::borrow::Cow;
 
@@ -10,19 +10,19 @@ use super::no_secrets::NoSecrets;
 use super::s3::{BUCKET, S3Connection, URI};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, SIGNING};
 
-/// The role. AWS does not say whether its name or the external ID is wrong, so no field is blamed.
+/// The fields of the role. AWS does not report whether its name or the external ID is wrong, so no field is blamed.
 const ROLE: &[Field] = &[
     Field::word("role_arn", "The role that scheduler and workers assume: `arn:aws:iam::<account>:role/<name>`")
         .required()
         .example("\"arn:aws:iam::123456789012:role/labels\"")
         .flag_value("role-arn", "ARN"),
-    Field::word("external_id", "What the trust policy of the role asks for: 2 to 1,224 characters")
+    Field::word("external_id", "External ID that the trust policy of the role requires: 2 to 1,224 characters")
         .example("\"labels-7f3a\"")
         .flag_value("external-id", "ID"),
-    Field::nullable_bool("legacy_auth", "Kept and shown for clients that send it; changes nothing"),
+    Field::nullable_bool("legacy_auth", "Stored and shown for clients that send it; has no effect"),
 ];
 
-/// A bucket of S3 that is reached as an IAM role, which this process's own identity assumes.
+/// A bucket of S3 that is reached through an IAM role. The identity of the process assumes the role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct S3sConnection {
     /// The bucket.
@@ -31,10 +31,10 @@ pub struct S3sConnection {
     /// The role to assume.
     #[serde(default)]
     pub role_arn: String,
-    /// What the role's trust policy asks for. It is no secret, but each project has its own.
+    /// The external ID that the role's trust policy requires. It is not secret, but each project has its own.
     #[serde(default)]
     pub external_id: Option<String>,
-    /// Kept for the host, which has such a switch; it changes nothing here.
+    /// Stored because the host has such a switch; it has no effect.
     #[serde(default)]
     pub legacy_auth: Option<bool>,
 }

@@ -1,4 +1,4 @@
-//! Fields that several kinds have. Each kind lists those that it has.
+//! Fields that several storage kinds have. Each kind lists the groups that it has.
 
 use super::field::{Field, Scope};
 use crate::Direction::{Export, Import};
@@ -6,44 +6,51 @@ use crate::Direction::{Export, Import};
 /// Label Studio's limit for titles.
 const MAX_TITLE_CHARS: usize = 256;
 
-/// Label Studio's limit: it keeps the minutes in a column of 16 bits.
+/// Label Studio's limit: it stores the minutes in a 16-bit column.
 const MAX_TTL_MINUTES: i64 = 32_767;
 
-/// What users write of every storage besides its settings.
+/// The fields that users set for every storage besides its settings.
 pub(super) const IDENTITY: &[Field] = &[
-    Field::integer("project", 1, i64::MAX, "The project that tasks come into, or annotations come from")
-        .required()
-        .example("1")
-        .flag_value("project", "ID"),
-    Field::short_text("title", MAX_TITLE_CHARS, "A name for people").example("\"Pets\"").flag("title"),
-    Field::text("description", "More about it for people").flag("description"),
+    Field::integer(
+        "project",
+        1,
+        i64::MAX,
+        "The project into which tasks are imported, or from which annotations are exported",
+    )
+    .required()
+    .example("1")
+    .flag_value("project", "ID"),
+    Field::short_text("title", MAX_TITLE_CHARS, "Display name").example("\"Pets\"").flag("title"),
+    Field::text("description", "Description for users").flag("description"),
     Field::on("synchronizable", "Whether syncs may start"),
 ];
 
-/// Which objects an import takes, and what it makes of them.
+/// The fields that select the objects of an import and decide how tasks are made of them.
 pub(super) const IMPORT: &[Field] = &[REGEX_FILTER, USE_BLOB_URLS];
 
-/// The filter expression of keys.
+/// The expression that filters keys.
 pub(super) const REGEX_FILTER: Field =
     Field::text("regex_filter", "Python regular expression, matched at the start of the full key")
         .scope(Scope::UsedBy(Import))
         .example("\".*\\\\.jpe?g\"")
         .flag("regex");
 
-/// Whether objects are read.
-pub(super) const USE_BLOB_URLS: Field =
-    Field::off("use_blob_urls", "Makes every object one task that names it; otherwise objects hold tasks as JSON")
-        .scope(Scope::UsedBy(Import))
-        .flag("blob");
+/// Whether an import names objects instead of reading them.
+pub(super) const USE_BLOB_URLS: Field = Field::off(
+    "use_blob_urls",
+    "Makes one task per object, with the object's URI; otherwise objects contain tasks as JSON",
+)
+.scope(Scope::UsedBy(Import))
+.flag("blob");
 
-/// What kinds with folders have.
+/// The field of kinds with folders.
 pub(super) const FOLDERS: &[Field] =
     &[Field::off(RECURSIVE_SCAN, "Include keys in sub-folders").scope(Scope::Only(Import)).flag("recursive")];
 
 /// The name of the field that only kinds with folders have.
 pub(super) const RECURSIVE_SCAN: &str = "recursive_scan";
 
-/// What kinds with presigned URLs have.
+/// The fields of kinds with presigned URLs.
 pub(super) const SIGNING: &[Field] = &[
     Field::on(PRESIGN, "Whether browsers load objects by presigned URLs; otherwise Longshore streams them")
         .scope(Scope::Only(Import))
@@ -57,7 +64,7 @@ pub(super) const SIGNING: &[Field] = &[
 /// The name of the field that only kinds with presigned URLs have.
 pub(super) const PRESIGN: &str = "presign";
 
-/// What an export writes and deletes.
+/// The fields that control what an export writes and deletes.
 pub(super) const EXPORT: &[Field] = &[
     Field::nullable_bool("can_delete_objects", "Deletes the object of a deleted annotation")
         .scope(Scope::Only(Export))
@@ -70,8 +77,10 @@ pub(super) const EXPORT: &[Field] = &[
         .flag("json-suffix"),
 ];
 
-/// The prefix of the keys, where `/` makes folders.
-pub(super) const PREFIX: Field =
-    Field::text("prefix", "Only keys below it; for export, where objects go. `a`, `a/` and `a//` are the same")
-        .example("\"images\"")
-        .flag("prefix");
+/// The prefix of the keys, for kinds in which `/` makes folders.
+pub(super) const PREFIX: Field = Field::text(
+    "prefix",
+    "For import, only keys with this prefix; for export, the prefix of written keys. `a`, `a/` and `a//` are the same",
+)
+.example("\"images\"")
+.flag("prefix");

@@ -12,7 +12,7 @@ pub fn markdown(kind: StorageKind) -> String {
     std::iter::once(head).chain(kind.data().fields().map(row)).collect()
 }
 
-/// The flag, and the variable that stands in for it: first for secrets, which a list of processes must not show.
+/// The flag and its environment variable. For secrets, the variable is first, because a process list shows flags.
 fn flag(field: &Field) -> String {
     let Some(flag) = field.flag else { return String::new() };
     let name = format!("`--{}`", flag.name);
@@ -28,12 +28,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_says_name_flag_and_meaning() {
+    fn a_row_has_name_flag_and_meaning() {
         let table = markdown(StorageKind::Azure);
         for row in [
             "| `container` | `--container` | Required. Name of the container. |",
             "| `account_key` | `AZURE_BLOB_ACCOUNT_KEY` or `--account-key` | Key of the storage account. Never shown \
-             again. To be entered again when the address changes. |",
+             again. Must be entered again when the address changes. |",
             "| `can_delete_objects` | `--can-delete` | Deletes the object of a deleted annotation. Export only. |",
         ] {
             assert!(table.lines().any(|line| line == row), "{row} in\n{table}");

@@ -1,4 +1,4 @@
-//! What holds for the declaration of every kind.
+//! Properties of the declarations of all kinds.
 
 use std::collections::BTreeSet;
 
