@@ -75,7 +75,7 @@ mod targets {
         };
         let Ok(filter) = KeyFilter::new("p", true, Some(pattern)) else { return };
         let skipped = filter.skips(key);
-        // A key that was too slow may be decided in the second call, with the cache of the first.
+        // A key that took too many steps may be decided in the second call, with the cache of the first.
         assert!(skipped == filter.skips(key) || skipped == Some(Skip::RegexTooSlow));
         assert!(skipped.is_some() || (key.starts_with('p') && !key.ends_with('/')), "{key}");
     }

@@ -22,7 +22,7 @@ fn example(name: &str) -> PathBuf {
     workspace().join("deploy/examples").join(name)
 }
 
-/// Runs a program to its end and returns what it printed.
+/// Runs a program and returns its output.
 async fn run(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let mut command = Command::new(program);
     command.args(arguments).envs(environment.iter().copied());
@@ -48,7 +48,7 @@ fn id(text: &str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_http_example_starts_one_sync_however_often_it_runs() {
+async fn repeated_runs_of_the_http_example_start_one_sync() {
     let (rig, storage) = with_images().await;
     let (url, number) = (rig.url(), storage.id.to_string());
     let environment = [("LONGSHORE_URL", url.as_str()), ("LONGSHORE_TOKEN", rig.token())];
@@ -56,7 +56,11 @@ async fn the_http_example_starts_one_sync_however_often_it_runs() {
     let script = script.to_str().expect("a plain path");
     let output = run(Path::new("sh"), &[script, &number], &environment).await;
     has_imported(&rig, &storage, id(&output)).await;
-    assert_eq!(run(Path::new("sh"), &[script, &number], &environment).await, output, "the same key, the same sync");
+    assert_eq!(
+        run(Path::new("sh"), &[script, &number], &environment).await,
+        output,
+        "the same key returns the same sync"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

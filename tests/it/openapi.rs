@@ -1,4 +1,4 @@
-//! The API's document: what programs make of it that read nothing else.
+//! Checks the OpenAPI document with programs that read only this document.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,7 @@ use longshore_tests::installed;
 use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY};
 use serde_json::{Value, json};
 
-/// Where the tools are, and a folder for what they write.
+/// The paths of the tools, and a folder for their output.
 struct Tools {
     python: PathBuf,
     node: PathBuf,
@@ -34,7 +34,7 @@ impl Tools {
         Self { python, node, modules, folder, document }
     }
 
-    /// Runs a Node program of the tools and gives what it printed.
+    /// Runs a Node program of the tools and returns its output.
     fn node(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(&self.node);
         command.arg(self.modules.join(program)).args(arguments).current_dir(&self.folder);
@@ -52,7 +52,7 @@ impl Tools {
         self.document.to_str().expect("a plain path")
     }
 
-    /// Makes a Python client; a warning says that it lacks an operation.
+    /// Generates a Python client. A warning would mean that the client lacks an operation.
     fn python_client(&self) {
         let arguments = ["generate", "--path", self.document(), "--meta", "none", "--output-path", "longshore_client"];
         self.python("openapi-python-client", &[&arguments[..], &["--fail-on-warning"]].concat());
@@ -63,24 +63,24 @@ impl Tools {
     }
 }
 
-/// Runs a program to its end, which must be a success.
+/// Runs a program, which must succeed, and returns its output.
 fn printed(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).output().expect("it starts");
-    let text = said(&output);
+    let text = printed_text(&output);
     assert!(output.status.success(), "{command:?}:\n{text}");
     text
 }
 
-fn said(output: &Output) -> String {
+fn printed_text(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_validator_and_no_generator_finds_fault_with_the_document() {
+async fn validators_and_generators_accept_the_document() {
     let rig = Rig::with().workers(0).start().await;
     let tools = Tools::with_document_of(&rig).await;
 
-    // Its own rules: a configuration could switch some off.
+    // Uses the linter's own rules, because a configuration could disable some.
     let lint = tools
         .node("@redocly/cli/bin/cli.js", &["lint", tools.document(), "--extends", "recommended", "--format", "json"]);
     let found: Value =
@@ -92,7 +92,7 @@ async fn no_validator_and_no_generator_finds_fault_with_the_document() {
     tools.python_client();
     tools.typescript();
 
-    // A program on the types compiles, and each mistake in it is found.
+    // A program that uses the types compiles, and the compiler finds each mistake in it.
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi/program.ts");
     fs::copy(program, tools.folder.join("program.ts")).expect("a file");
     tools.node(
@@ -127,6 +127,6 @@ async fn a_generated_client_creates_a_storage_and_syncs_it() {
         process.wait_with_output().expect("the script ends")
     };
     let output = tokio::task::spawn_blocking(run).await.expect("no panic");
-    assert!(output.status.success(), "{}", said(&output));
-    assert_eq!(said(&output), "the generated client works\n");
+    assert!(output.status.success(), "{}", printed_text(&output));
+    assert_eq!(printed_text(&output), "the generated client works\n");
 }

@@ -11,20 +11,20 @@ use serde_json::json;
 
 use grammar::{Source, odd};
 
-/// Expressions that are generated beside the fixed ones.
+/// Number of generated expressions, besides the fixed ones.
 const RANDOM: usize = 6_000;
 
-/// Keys that each is matched against.
+/// Number of keys that each expression is matched against.
 const KEYS: usize = 120;
 
-/// The first Python with possessive quantifiers, with atomic groups, and without flags in the middle.
+/// The first version of Python that has possessive quantifiers and atomic groups, and refuses flags in the middle.
 const POSSESSIVE_SINCE: (u8, u8) = (3, 11);
 
-/// What Python says.
+/// The answers of Python.
 #[derive(Deserialize)]
 struct Python {
     version: (u8, u8),
-    /// Of each expression a digit per key, 1 if it is selected; `None` if the expression is refused.
+    /// For each expression, one digit per key: 1 if the key is selected; `None` if Python refuses the expression.
     answers: Vec<Option<String>>,
 }
 
@@ -36,7 +36,7 @@ impl Python {
             .stdout(Stdio::piped())
             .spawn()
             .expect("Python 3: `make install-tests` installs it");
-        // It reads everything before it writes anything.
+        // The program reads its whole input before it writes, so this cannot deadlock.
         let work = json!({"expressions": expressions, "keys": keys}).to_string();
         python.stdin.take().expect("a pipe").write_all(work.as_bytes()).expect("Python reads");
         let output = python.wait_with_output().expect("Python ends");
@@ -45,8 +45,8 @@ impl Python {
     }
 }
 
-/// Goal: no filter selects other keys than it does in Label Studio; what differs is refused when it is saved. Method:
-/// expressions from a grammar with all that other languages have or mean differently, matched by Python and by us.
+/// Goal: a filter selects the same keys as in Label Studio, or is refused when it is saved. Method: Python and
+/// Longshore match expressions from a grammar that includes constructs which other languages add or define differently.
 #[test]
 fn a_file_filter_selects_what_python_selects_or_is_refused() {
     let mut source = Source::new(0x9e37_79b9_7f4a_7c15);
@@ -84,19 +84,19 @@ fn a_file_filter_selects_what_python_selects_or_is_refused() {
     );
     assert!(
         different.is_empty(),
-        "{} select other keys: {:#?}",
+        "{} expressions select other keys: {:#?}",
         different.len(),
         &different[..different.len().min(40)]
     );
     // Odd constructs with a quantifier become possessive by chance.
     taken_by_us.retain(|expression| source.knows_possessive || !is_possessive(expression));
-    assert!(taken_by_us.is_empty(), "Python refuses what we take: {taken_by_us:#?}");
-    // The test says something only if most expressions are taken and some keys are selected.
+    assert!(taken_by_us.is_empty(), "Longshore accepts expressions that Python refuses: {taken_by_us:#?}");
+    // The test is only meaningful if both accept many expressions and some keys are selected.
     assert!(equal > RANDOM / 3 && selected > equal * KEYS / 20, "{equal} {selected}");
 
     let needless = |error: &FilterError| !matches!(error, FilterError::Unsupported { .. });
     refused_by_us.retain(|(expression, error)| needless(error) && !is_newer_or_older(expression, python.version));
-    assert!(refused_by_us.is_empty(), "refused without need: {refused_by_us:#?}");
+    assert!(refused_by_us.is_empty(), "Longshore refuses expressions that it should support: {refused_by_us:#?}");
 }
 
 fn digit(filter: &KeyFilter, key: &str) -> char {
@@ -112,7 +112,8 @@ fn is_possessive(expression: &str) -> bool {
     expression.contains("(?>") || ["*+", "++", "?+", "}+"].iter().any(|quantifier| expression.contains(quantifier))
 }
 
-/// Whether this Python takes what others refuse: flags in the middle until 3.10, `\z` since 3.14.
+/// Whether this version of Python accepts an expression that others refuse: flags in the middle until 3.10, `\z` since
+/// 3.14.
 fn is_newer_or_older(expression: &str, version: (u8, u8)) -> bool {
     let has_flags = ["(?i)", "(?s)", "(?x)", "(?m)", "(?a)", "(?u)"].iter().any(|flags| expression.contains(flags));
     (version < POSSESSIVE_SINCE && has_flags) || (version >= (3, 14) && expression.contains(r"\z"))

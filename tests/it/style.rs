@@ -1,4 +1,4 @@
-//! The shape of the code: sizes of files, circular imports, event codes of log lines.
+//! Checks the structure of the code: file lengths, circular imports, and event codes in log calls.
 
 mod imports;
 mod sources;
@@ -28,7 +28,7 @@ fn no_file_is_too_long_to_read_in_one_sitting() {
 #[test]
 fn files_of_a_crate_have_no_circular_imports() {
     let circles: Vec<String> = CRATES.iter().flat_map(|folder| imports::circles(folder)).collect();
-    assert!(circles.is_empty(), "move what both sides need below them:\n{}", circles.join("\n"));
+    assert!(circles.is_empty(), "move shared items to a file that both sides can import:\n{}", circles.join("\n"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Random expressions and keys, the same in every run.
 
-/// Signs of keys: letters of several cases, marks, digits, white space, and what has a meaning in expressions.
+/// Parts of keys: letters of several cases, marks, digits, white space, and characters with a meaning in expressions.
 const SIGNS: &[&str] = &[
     "a",
     "b",
@@ -64,7 +64,7 @@ const SIGNS: &[&str] = &[
     "R",
 ];
 
-/// Single characters and positions.
+/// Expressions for single characters and positions.
 const ATOMS: &[&str] = &[
     "a",
     "b",
@@ -124,7 +124,7 @@ const ATOMS: &[&str] = &[
     "#",
 ];
 
-/// What has another meaning, or none, in Python than in other languages.
+/// Constructs that other languages define differently than Python, or that Python does not have.
 const ODD: &[&str] = &[
     r"\<",
     r"\>",
@@ -324,14 +324,15 @@ impl Source {
         of[self.below(of.len())]
     }
 
-    /// A key. It is not empty, as Python 3.14 changed what `\B` means there, and does not end in `/`: folders are skipped.
+    /// Generates a key. It is not empty, because Python 3.14 changed `\B` for empty texts, and it does not end in `/`,
+    /// because folders are skipped.
     pub(super) fn key(&mut self) -> String {
         let (from, length) = (if self.below(3) == 0 { SIGNS.len() } else { 12 }, 1 + self.below(7));
         let key: String = (0..length).map(|_| SIGNS[self.below(from)]).collect();
         if key.ends_with('/') { key + "a" } else { key }
     }
 
-    /// An expression.
+    /// Generates an expression.
     pub(super) fn expression(&mut self) -> String {
         let prefix = if self.below(3) == 0 { self.one(PREFIXES) } else { "" };
         format!("{prefix}{}", self.alternatives(0))
@@ -387,7 +388,7 @@ impl Source {
     }
 }
 
-/// Every odd construct by itself, behind a letter, in a group and with flags.
+/// Each odd construct alone, after a letter, in a group and with flags.
 pub(super) fn odd() -> impl Iterator<Item = String> {
     const AROUND: &[&str] = &["@", "a@", "@b", "(@)", "(a)@", "(?P<n>a)@", "(?i)@", "(?:@)+", "a@$", "[a@]"];
     ODD.iter().flat_map(|odd| AROUND.iter().map(|around| around.replace('@', odd)))

@@ -1,11 +1,11 @@
-"""Reads expressions and keys, and prints for each expression which keys `re.match` selects; null if it is refused."""
+"""Reads expressions and keys. Prints for each expression which keys `re.match` selects; null if `re` refuses it."""
 
 import json
 import re
 import sys
 import warnings
 
-# Python warns of sets that may change their meaning one day, and of flags that are not at the start.
+# Python warns about sets whose meaning may change in the future, and about flags that are not at the start.
 warnings.simplefilter("ignore")
 
 

@@ -8,7 +8,7 @@ use syn::visit::Visit;
 
 use super::sources::{Source, sources};
 
-/// The names on the way from the crate root to a module.
+/// The path of a module from the crate root.
 type Module = Vec<String>;
 
 /// The circles among the files of a crate, as lines of text.
@@ -90,7 +90,7 @@ fn absolute(module: &Module, path: &[String], files: &BTreeMap<Module, syn::File
     }
 }
 
-/// All paths of a file, those of its test module left out.
+/// All paths in a file, except those of its test module.
 #[derive(Default)]
 struct Paths(Vec<Vec<String>>);
 

@@ -17,9 +17,9 @@ pub(crate) const CRATES: [&str; 11] = [
     "deploy/local",
 ];
 
-/// One file of Rust.
+/// One Rust file.
 pub(crate) struct Source {
-    /// Relative to the workspace.
+    /// The path, relative to the workspace.
     pub(crate) path: String,
     pub(crate) text: String,
     /// Whether it contains only tests.

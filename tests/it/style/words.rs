@@ -1,10 +1,10 @@
-//! Words that the glossary replaces.
+//! Checks texts for words that the glossary replaces.
 
 use std::path::Path;
 
 use super::sources::workspace;
 
-/// What is not written, and what is written instead.
+/// Words to avoid, and their replacements.
 const REPLACED: [(&[&str], &str); 8] = [
     (&["is", "away"], "is unavailable"),
     (&["whoever"], "the role: operator, user, caller"),
@@ -16,7 +16,7 @@ const REPLACED: [(&[&str], &str); 8] = [
     (&["for", "ever"], "forever, or the limit"),
 ];
 
-/// Folders with texts that people of this project write. Migrations never change, not even in their comments.
+/// Folders with texts of this project. Migrations are excluded because they never change, including their comments.
 const FOLDERS: [&str; 7] = ["shared", "worker", "scheduler", "deploy", "tests/rig", "tests/it", ".github"];
 
 #[test]
@@ -33,7 +33,7 @@ fn no_text_has_a_word_that_the_glossary_replaces() {
     assert!(found.is_empty(), "write instead:\n{}", found.join("\n"));
 }
 
-/// The lines with such words, and what to write. Words may be on two lines.
+/// The lines with such words, and the replacements. A phrase may span two lines.
 fn replaced(text: &str) -> Vec<(usize, &'static str)> {
     let lines = text.lines().enumerate();
     let words: Vec<(usize, String)> = lines
