@@ -1,4 +1,4 @@
-//! Checks the OpenAPI document with programs that read only this document.
+//! Checks the document of the API with programs that read only this document.
 
 use std::fs;
 use std::io::Write;

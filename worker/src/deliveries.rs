@@ -70,7 +70,7 @@ async fn deliver(context: &Context, slots: &Slots, message: &JobMessage, deliver
             debug!(
                 event = "nothing_to_claim",
                 job.id = message.job,
-                "nothing to claim: finished, cancelled, leased or not due"
+                "nothing to claim: the job is finished, cancelled, leased or not due"
             );
             return delivery.ack().await;
         }

@@ -7,15 +7,20 @@ use serde_json::value::RawValue;
 
 use super::ago::ago;
 use super::encode::{encode, measure, time};
-use super::{AnnotationRow, Measured, TaskRow, User};
+use super::{AnnotationRow, Measurement, TaskRow, User};
 
 /// Measures the object of an annotation before it is made. The result does not depend on the current time.
-pub(crate) fn measure_annotation(annotation: &AnnotationRow, task: &TaskRow) -> Measured {
+pub(crate) fn measure_annotation(annotation: &AnnotationRow, task: &TaskRow) -> Measurement {
     measure(&Document::new(annotation, task))
 }
 
 /// Makes the object of an annotation: one line of ASCII JSON. `now` only affects `created_ago`.
-pub(crate) fn annotation_body(annotation: &AnnotationRow, task: &TaskRow, now: Timestamp, measured: Measured) -> Bytes {
+pub(crate) fn annotation_body(
+    annotation: &AnnotationRow,
+    task: &TaskRow,
+    now: Timestamp,
+    measured: Measurement,
+) -> Bytes {
     /// `"created_ago": "11\u00a0months, 3\u00a0weeks", `
     const AGO_BYTES: usize = 64;
     let mut document = Document::new(annotation, task);

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 use sha2::{Digest, Sha256};
 
-use super::Measured;
+use super::Measurement;
 
 /// Encodes a document of about `length` bytes. Raw parts keep the order of their keys and the spelling of numbers.
 pub(super) fn encode(document: &impl Serialize, length: usize) -> Vec<u8> {
@@ -20,14 +20,14 @@ pub(super) fn encode(document: &impl Serialize, length: usize) -> Vec<u8> {
 }
 
 /// The length and the SHA-256 of the result of [`encode`], without keeping that in memory.
-pub(super) fn measure(document: &impl Serialize) -> Measured {
+pub(super) fn measure(document: &impl Serialize) -> Measurement {
     let mut digester = BufWriter::with_capacity(8 * 1024, Digester::default());
     let mut serializer = serde_json::Serializer::with_formatter(&mut digester, OneLine);
     document
         .serialize(&mut serializer)
         .expect("named fields of plain types and a digest to write to: nothing can fail");
     let digester = digester.into_inner().map_err(|_| ()).expect("a digest takes all");
-    Measured { length: digester.length, digest: digester.digest.finalize().into() }
+    Measurement { length: digester.length, digest: digester.digest.finalize().into() }
 }
 
 #[derive(Default)]

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 /// The length and digest of a body, computed before the body is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Measured {
+pub(crate) struct Measurement {
     /// Bytes without `created_ago`, which adds a few dozen.
     pub(crate) length: usize,
     /// SHA-256 of the body without `created_ago`: it only changes with the content.

@@ -7,15 +7,15 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::encode::{encode, measure, time};
-use super::{AnnotationRow, Measured, TaskRow, User};
+use super::{AnnotationRow, Measurement, TaskRow, User};
 
 /// Measures the object of a task before it is made.
-pub(crate) fn measure_task(task: &TaskRow, annotations: &[AnnotationRow]) -> Measured {
+pub(crate) fn measure_task(task: &TaskRow, annotations: &[AnnotationRow]) -> Measurement {
     measure(&Document::new(task, annotations))
 }
 
 /// Makes the object of a task, with its annotations in the given order: one line of ASCII JSON.
-pub(crate) fn task_body(task: &TaskRow, annotations: &[AnnotationRow], measured: Measured) -> Bytes {
+pub(crate) fn task_body(task: &TaskRow, annotations: &[AnnotationRow], measured: Measurement) -> Bytes {
     encode(&Document::new(task, annotations), measured.length).into()
 }
 

@@ -20,12 +20,12 @@ pub(crate) struct Item {
     pub(crate) row_index: i32,
     /// A JSON object.
     pub(crate) data: Text,
-    pub(super) about: Option<Box<About>>,
+    pub(super) about: Option<Box<Details>>,
 }
 
 /// What an item has besides the data of its task.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct About {
+pub(super) struct Details {
     /// A JSON object, if the item has one.
     pub(super) meta: Option<Text>,
     pub(super) annotations: Vec<AnnotationItem>,
@@ -101,12 +101,12 @@ pub(super) fn read(text: &Arc<String>, row: usize, range: Range<usize>, budget: 
     };
 
     let mut reading = Reading { text, row, budget };
-    let about = About {
+    let about = Details {
         meta: meta.filter(|meta| is_object(meta)).map(|meta| Text::of_slice(text, meta)),
         annotations: reading.labels(annotations, annotation)?,
         predictions: reading.labels(predictions, prediction)?,
     };
-    let about = (about != About::default()).then(|| Box::new(about));
+    let about = (about != Details::default()).then(|| Box::new(about));
     reading.budget.take(if about.is_some() { ABOUT_BYTES } else { 0 })?;
     Ok(Item { row_index, data: Text::of_slice(text, data), about })
 }
@@ -119,12 +119,12 @@ struct Reading<'r> {
 }
 
 /// Why labels cannot be read.
-enum Trouble<'a> {
+enum LabelsError<'a> {
     Bad(BadPart<'a>),
     Other(Fault),
 }
 
-impl<'a> From<BadPart<'a>> for Trouble<'a> {
+impl<'a> From<BadPart<'a>> for LabelsError<'a> {
     fn from(bad: BadPart<'a>) -> Self {
         Self::Bad(bad)
     }
@@ -134,13 +134,13 @@ impl Reading<'_> {
     fn labels<'a, T: Labels>(
         &mut self,
         list: Option<&'a str>,
-        read: impl Fn(&mut Self, &'a str) -> Result<T, Trouble<'a>>,
+        read: impl Fn(&mut Self, &'a str) -> Result<T, LabelsError<'a>>,
     ) -> Result<Vec<T>, Fault> {
         let Some(list) = given(list) else { return Ok(Vec::new()) };
         let (mut labels, mut trouble) = (Vec::new(), None);
         let walked = each_element(list, |element| {
             let label = if is_object(element) {
-                self.budget.take(LABELS_BYTES).map_err(Trouble::Other).and_then(|()| read(self, element))
+                self.budget.take(LABELS_BYTES).map_err(LabelsError::Other).and_then(|()| read(self, element))
             } else {
                 Err(T::bad(element, "a list of objects is expected").into())
             };
@@ -156,14 +156,14 @@ impl Reading<'_> {
             (Some(trouble), _) => trouble,
         };
         Err(match trouble {
-            Trouble::Bad(bad) => bad.in_text(self.text).in_row(self.row),
-            Trouble::Other(fault) => fault.in_row(self.row),
+            LabelsError::Bad(bad) => bad.in_text(self.text).in_row(self.row),
+            LabelsError::Other(fault) => fault.in_row(self.row),
         })
     }
 
     /// Makes a separate text and counts its memory.
-    fn own(&mut self, text: String) -> Result<Text, Trouble<'static>> {
-        self.budget.take(text.len()).map_err(Trouble::Other)?;
+    fn own(&mut self, text: String) -> Result<Text, LabelsError<'static>> {
+        self.budget.take(text.len()).map_err(LabelsError::Other)?;
         Ok(text.into())
     }
 }
@@ -207,7 +207,7 @@ impl Labels for PredictionItem {
     const REASON: QuarantineReason = QuarantineReason::InvalidPredictions;
 }
 
-fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<AnnotationItem, Trouble<'a>> {
+fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<AnnotationItem, LabelsError<'a>> {
     let bad = AnnotationItem::bad;
     let names = ["result", "was_cancelled", "ground_truth", "lead_time", "completed_by"];
     let [result, was_cancelled, ground_truth, lead_time, completed_by] =
@@ -231,7 +231,7 @@ fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<Annotati
     })
 }
 
-fn prediction<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<PredictionItem, Trouble<'a>> {
+fn prediction<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<PredictionItem, LabelsError<'a>> {
     let bad = PredictionItem::bad;
     let [result, score, model_version] =
         members(object, ["result", "score", "model_version"]).map_err(|_| bad(object, "an object is expected"))?;
@@ -243,7 +243,7 @@ fn prediction<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<Predicti
         check_objects(result).map_err(|part| bad(part, "\"result\" must be an object or a list of objects"))?;
         Text::of_slice(reading.text, result)
     };
-    reading.budget.take(model_version.map_or(0, str::len)).map_err(Trouble::Other)?;
+    reading.budget.take(model_version.map_or(0, str::len)).map_err(LabelsError::Other)?;
     let model_version = version(model_version).map_err(|part| bad(part, "\"model_version\" must be a text or null"))?;
     Ok(PredictionItem {
         result,

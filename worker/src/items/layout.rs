@@ -122,7 +122,7 @@ fn object_or_lines<'a>(text: &'a str, scanner: &mut Scanner<'a>, items: &mut Ite
         return items.give(first);
     }
     if text[start..end].contains('\n') {
-        let expected = "Nothing is expected after an object of several lines: put each object on a line of its own, or \
+        let expected = "Nothing is expected after an object of several lines: put each object on its own line, or \
                         all of them in a list";
         return Err(scanner.unexpected(expected).in_row(items.row() + 1));
     }

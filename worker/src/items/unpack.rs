@@ -45,7 +45,7 @@ pub(super) fn unpack(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budg
         // No copy, unless something else holds the body too.
         return Ok(Vec::from(bytes));
     };
-    let mut unpacked = Unpacked { bytes: Vec::new(), max: limits.max_unpacked_bytes, budget };
+    let mut unpacked = UnpackBuffer { bytes: Vec::new(), max: limits.max_unpacked_bytes, budget };
     match compression {
         Compression::Gzip => gunzip(&bytes, &mut unpacked)?,
         Compression::Zstd => unzstd(&bytes, &mut unpacked)?,
@@ -113,13 +113,13 @@ fn by_magic(bytes: &[u8]) -> Option<Compression> {
 }
 
 /// The bytes that were unpacked so far.
-struct Unpacked<'a> {
+struct UnpackBuffer<'a> {
     bytes: Vec<u8>,
     max: usize,
     budget: &'a mut Budget,
 }
 
-impl Unpacked<'_> {
+impl UnpackBuffer<'_> {
     /// Allocates the size that an object states. If that is wrong, the memory grows later.
     fn expect(&mut self, bytes: u64) -> Result<(), Fault> {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -152,7 +152,7 @@ impl Unpacked<'_> {
 }
 
 /// Unpacks member after member. Damage after the size limit is not found.
-fn gunzip(mut packed: &[u8], unpacked: &mut Unpacked<'_>) -> Result<(), Fault> {
+fn gunzip(mut packed: &[u8], unpacked: &mut UnpackBuffer<'_>) -> Result<(), Fault> {
     // The last four bytes have the length of the last member, which is usually the only one.
     if let Some(length) = packed.last_chunk::<4>() {
         unpacked.expect(u32::from_le_bytes(*length).into())?;
@@ -177,7 +177,7 @@ fn gunzip(mut packed: &[u8], unpacked: &mut Unpacked<'_>) -> Result<(), Fault> {
 
 /// Unpacks frame after frame, block by block. A decoder keeps the last window of the unpacked bytes, whose memory is
 /// counted as it grows.
-fn unzstd(mut packed: &[u8], unpacked: &mut Unpacked<'_>) -> Result<(), Fault> {
+fn unzstd(mut packed: &[u8], unpacked: &mut UnpackBuffer<'_>) -> Result<(), Fault> {
     let mut piece = vec![0; PIECE_BYTES];
     let mut decoder = FrameDecoder::new();
     while !packed.is_empty() {
@@ -235,7 +235,7 @@ fn frame_blocks(
     packed: &mut &[u8],
     window: usize,
     piece: &mut [u8],
-    unpacked: &mut Unpacked<'_>,
+    unpacked: &mut UnpackBuffer<'_>,
 ) -> Result<usize, Fault> {
     let mut ring = RING_SLACK;
     loop {

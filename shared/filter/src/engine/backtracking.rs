@@ -11,7 +11,7 @@ use crate::syntax::{Assertion, Node};
 pub(crate) struct Backtracking(Program);
 
 /// An untried way, or a saved value to restore before an untried way is taken.
-enum Later {
+enum StackEntry {
     Way { step: usize, at: usize },
     Undo { slot: usize, value: Option<usize> },
 }
@@ -23,7 +23,7 @@ struct Machine<'a> {
     program: &'a Program,
     text: &'a str,
     slots: Vec<Option<usize>>,
-    later: Vec<Later>,
+    later: Vec<StackEntry>,
     left: usize,
 }
 
@@ -78,7 +78,7 @@ impl Machine<'_> {
             Step::Set(set) => self.char_at(at).filter(|found| set.contains(*found)).map(|c| (next, at + c.len_utf8())),
             Step::Assert(assertion) => self.holds(*assertion, at).then_some((next, at)),
             Step::Split(first, second) => {
-                self.later.push(Later::Way { step: *second, at });
+                self.later.push(StackEntry::Way { step: *second, at });
                 Some((*first, at))
             }
             Step::Jump(to) => Some((*to, at)),
@@ -123,15 +123,15 @@ impl Machine<'_> {
 
     fn save(&mut self, slot: usize, value: Option<usize>) {
         let value = std::mem::replace(&mut self.slots[slot], value);
-        self.later.push(Later::Undo { slot, value });
+        self.later.push(StackEntry::Undo { slot, value });
     }
 
     /// Goes back to the last untried way and restores the values that were saved since then.
     fn back(&mut self, base: usize) -> Option<(usize, usize)> {
         while self.later.len() > base {
             match self.later.pop()? {
-                Later::Way { step, at } => return Some((step, at)),
-                Later::Undo { slot, value } => self.slots[slot] = value,
+                StackEntry::Way { step, at } => return Some((step, at)),
+                StackEntry::Undo { slot, value } => self.slots[slot] = value,
             }
         }
         None
@@ -141,7 +141,7 @@ impl Machine<'_> {
     fn keep(&mut self, base: usize) {
         let mut kept = base;
         for index in base..self.later.len() {
-            if matches!(self.later[index], Later::Undo { .. }) {
+            if matches!(self.later[index], StackEntry::Undo { .. }) {
                 self.later.swap(kept, index);
                 kept += 1;
             }

@@ -19,7 +19,7 @@ pub struct Field {
     pub scope: Scope,
     /// The meaning: one line of Markdown that begins with a capital letter and ends without a period.
     pub about: &'static str,
-    /// An example of a JSON value, for the OpenAPI document. `None` if it has none.
+    /// An example of a JSON value, for the document of the API. `None` if it has none.
     pub example: Option<&'static str>,
     /// The flag of the command line. `None` if it has none.
     pub flag: Option<Flag>,
@@ -208,7 +208,7 @@ impl Field {
         }
     }
 
-    /// The meaning in sentences, for the command line's help, the OpenAPI document and the user page.
+    /// The meaning in sentences, for the command line's help, the document of the API and the user page.
     pub fn meaning(&self) -> String {
         let mut text = format!("{}.", self.about);
         if self.value == (Value::Bool { default: true }) {

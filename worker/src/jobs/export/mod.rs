@@ -25,7 +25,7 @@ use crate::jobs::prefetch::Prefetch;
 use crate::jobs::{Handler, Page, Writes};
 use crate::quarantine::refused_unit;
 use crate::slots::Quantum;
-use selection::{Prepared, Selected, Source};
+use selection::{PreparedObject, SelectedPage, Source};
 
 /// The rows that the commit of a page writes.
 struct ExportWrites {
@@ -46,7 +46,7 @@ pub(crate) struct Export<'a> {
     put: PutOptions,
     after: i64,
     /// The selection of the page after the current one.
-    prefetched: Option<Prefetch<Result<Selected, JobError>>>,
+    prefetched: Option<Prefetch<Result<SelectedPage, JobError>>>,
 }
 
 impl<'a> Export<'a> {
@@ -69,14 +69,14 @@ impl<'a> Export<'a> {
         Ok(Self { context, job, source, store, put, after, prefetched: None })
     }
 
-    fn start_selection(&self, after: i64) -> Prefetch<Result<Selected, JobError>> {
+    fn start_selection(&self, after: i64) -> Prefetch<Result<SelectedPage, JobError>> {
         let source = Arc::clone(&self.source);
         Prefetch::start(async move { source.select(after).await })
     }
 
     /// Writes an object unless it is unchanged.
-    async fn put(&self, prepared: Prepared) -> Put {
-        let Prepared { unit_id, key, updated_at, digest, body } = prepared;
+    async fn put(&self, prepared: PreparedObject) -> Put {
+        let PreparedObject { unit_id, key, updated_at, digest, body } = prepared;
         let (bytes, unchanged) = (body.as_ref().map_or(0, Bytes::len), body.is_none());
         let outcome = match body {
             Some(body) => self.store.put(&key, body, &self.put).await,
@@ -90,7 +90,7 @@ impl<'a> Export<'a> {
     }
 
     /// Writes the objects of a page concurrently.
-    async fn write(&self, prepared: Vec<Prepared>, counts: &mut Counts) -> Written {
+    async fn write(&self, prepared: Vec<PreparedObject>, counts: &mut Counts) -> PutResults {
         let (mut written, mut failed) = (Vec::with_capacity(prepared.len()), Vec::new());
         let mut puts =
             stream::iter(prepared).map(|prepared| self.put(prepared)).buffer_unordered(self.context.config.transfers);
@@ -109,7 +109,7 @@ impl<'a> Export<'a> {
             }
         }
         counts.failed = count(failed.len());
-        Written { written, failed }
+        PutResults { written, failed }
     }
 
     /// Decides what happens to objects that could not be written: quarantine, or a failure of the page.
@@ -153,7 +153,7 @@ struct Put {
 }
 
 /// The result of a page's objects.
-struct Written {
+struct PutResults {
     written: Vec<ExportRecord>,
     failed: Vec<FailedPut>,
 }
@@ -169,7 +169,7 @@ impl Handler for Export<'_> {
         }
         let units = selected.prepared.len() + usize::from(selected.quarantined.is_some());
         let mut counts = Counts { pages: 1, matched: count(units), ..Counts::default() };
-        let Written { written, failed } = self.write(selected.prepared, &mut counts).await;
+        let PutResults { written, failed } = self.write(selected.prepared, &mut counts).await;
         let mut quarantined = Vec::from_iter(selected.quarantined);
         let failure = self.judge(failed, &mut quarantined).await;
         if failure.is_some() {

@@ -17,7 +17,7 @@ use super::size::{PAGE_BYTES, Size};
 use crate::context::Context;
 use crate::job_error::JobError;
 use crate::memory::{MemoryBudget, Reservation};
-pub(super) use prepare::Prepared;
+pub(super) use prepare::PreparedObject;
 use read::{Leftover, Units};
 
 /// Units that a page covers: the same number as keys in a page of an import.
@@ -44,8 +44,8 @@ pub(super) struct Source {
 }
 
 /// A page to write, in ascending order of unit IDs.
-pub(super) struct Selected {
-    pub(super) prepared: Vec<Prepared>,
+pub(super) struct SelectedPage {
+    pub(super) prepared: Vec<PreparedObject>,
     /// A unit that can never be written. It is the last of the page.
     pub(super) quarantined: Option<QuarantinedObject>,
     /// Where the next page starts.
@@ -98,7 +98,7 @@ impl Source {
     ///
     /// # Errors
     /// The database is unavailable.
-    pub(super) async fn select(self: Arc<Self>, after: i64) -> Result<Selected, JobError> {
+    pub(super) async fn select(self: Arc<Self>, after: i64) -> Result<SelectedPage, JobError> {
         if let Some(lease) = self.lone
             && let Some(selected) = self.single_out(lease, after).await?
         {
@@ -136,7 +136,7 @@ impl Source {
                     Some(self.too_large(&leftover))
                 }
             };
-            return Ok(Selected { prepared, quarantined, until, more, walked, _reserved: reserved });
+            return Ok(SelectedPage { prepared, quarantined, until, more, walked, _reserved: reserved });
         }
     }
 

@@ -33,7 +33,7 @@ impl Candidate {
         Self { object: self.object, fault: Some(fault) }
     }
 
-    /// What identifies this state of the object: its ETag, or its fault.
+    /// What identifies this state of the object: its etag, or its fault.
     pub(super) fn version(&self) -> Option<&str> {
         self.fault.as_ref().map_or(self.object.etag.as_deref(), |fault| fault.etag.as_deref())
     }

@@ -7,7 +7,7 @@ use longshore_model::{FailureReason, QuarantineReason};
 use longshore_storage::{ErrorKind, StorageError};
 use tokio_util::sync::CancellationToken;
 
-use super::{Import, Imported, Pending, count};
+use super::{Import, ImportedObject, Pending, count};
 use crate::items::{self, Budget, Item, Limits, Unusable};
 use crate::job_error::JobError;
 use crate::jobs::prefetch::Prefetch;
@@ -23,8 +23,8 @@ const CLEARLY_DENIED: usize = 8;
 
 /// The result of a part of a page.
 #[derive(Default)]
-pub(super) struct Fetched {
-    pub(super) imported: Vec<Imported>,
+pub(super) struct FetchedPart {
+    pub(super) imported: Vec<ImportedObject>,
     pub(super) quarantined: Vec<QuarantinedObject>,
     pub(super) released: Vec<String>,
     /// Objects that are not read yet, because they need more memory than was reserved.
@@ -35,7 +35,7 @@ pub(super) struct Fetched {
     pub(super) failure: Option<JobError>,
 }
 
-impl Fetched {
+impl FetchedPart {
     /// Whether there is nothing to record.
     pub(super) fn is_empty(&self) -> bool {
         self.imported.is_empty() && self.quarantined.is_empty() && self.vanished == 0 && self.failure.is_none()
@@ -44,14 +44,14 @@ impl Fetched {
 
 impl Import<'_> {
     /// Blob mode: makes one task per object, and reads none.
-    pub(super) fn name(&self, part: Vec<Pending>) -> Fetched {
-        let mut fetched = Fetched::default();
+    pub(super) fn name(&self, part: Vec<Pending>) -> FetchedPart {
+        let mut fetched = FetchedPart::default();
         for Pending { object, again, .. } in part {
             let mut data = serde_json::Map::with_capacity(1);
             data.insert(self.data_key.as_str().to_owned(), self.store.uri(&object.key).into());
             fetched.released.extend(again.then(|| object.key.clone()));
             let data = serde_json::Value::Object(data).to_string();
-            fetched.imported.push(Imported { object, items: vec![Item::of_data(data)] });
+            fetched.imported.push(ImportedObject { object, items: vec![Item::of_data(data)] });
         }
         fetched
     }
@@ -60,8 +60,8 @@ impl Import<'_> {
     ///
     /// # Errors
     /// The storage as a whole refuses. A single object that cannot be read or used is quarantined instead; a transient
-    /// error of one object is returned in [`Fetched::failure`], together with the other objects.
-    pub(super) async fn fetch(&self, part: Vec<Pending>) -> Result<Fetched, JobError> {
+    /// error of one object is returned in [`FetchedPart::failure`], together with the other objects.
+    pub(super) async fn fetch(&self, part: Vec<Pending>) -> Result<FetchedPart, JobError> {
         let asked = part.len();
         let mut answers = stream::iter(part)
             .map(|pending| async move {
@@ -69,19 +69,19 @@ impl Import<'_> {
                 (pending, read)
             })
             .buffered(self.context.config.transfers);
-        let mut fetched = Fetched::default();
+        let mut fetched = FetchedPart::default();
         let (mut denied, mut unanswered) = (0, 0);
         while let Some((Pending { object, again, tries }, read)) = answers.next().await {
             match read {
                 Ok((bytes, items)) => {
                     fetched.bytes += count(bytes);
                     fetched.released.extend(again.then(|| object.key.clone()));
-                    fetched.imported.push(Imported { object, items });
+                    fetched.imported.push(ImportedObject { object, items });
                     unanswered = 0;
                 }
-                Err(Unread::Larger) => fetched.larger.push(Pending { object, again, tries: tries + 1 }),
-                Err(Unread::Unusable(unusable)) => fetched.quarantined.push(unusable_object(&object, unusable)),
-                Err(Unread::Storage(error)) => match error.kind {
+                Err(ReadError::Larger) => fetched.larger.push(Pending { object, again, tries: tries + 1 }),
+                Err(ReadError::Unusable(unusable)) => fetched.quarantined.push(unusable_object(&object, unusable)),
+                Err(ReadError::Storage(error)) => match error.kind {
                     ErrorKind::NotFound => fetched.vanished += 1,
                     ErrorKind::Denied if is_about_one_object(&error) => {
                         denied += 1;
@@ -121,30 +121,30 @@ impl Import<'_> {
         self.job.failures + 1 >= self.context.config.max_failures
     }
 
-    async fn read(&self, pending: &Pending) -> Result<(usize, Vec<Item>), Unread> {
+    async fn read(&self, pending: &Pending) -> Result<(usize, Vec<Item>), ReadError> {
         let object = &pending.object;
         items::check(&object.key, object.size, &self.limits, self.context.memory.max_bytes())
-            .map_err(Unread::Unusable)?;
+            .map_err(ReadError::Unusable)?;
         // Each concurrent read is limited to its reserved memory, so that neither a compression bomb nor an object that
         // is larger than listed takes more.
         let reserved = self.memory_of(pending);
         let bounded = reserved < self.context.memory.max_bytes();
         let max_bytes = reserved.min(self.limits.max_object_bytes as u64);
         let body = self.store.get(&object.key, None, max_bytes).await.map_err(|error| match error.reason {
-            FailureReason::TooLarge if bounded && max_bytes == reserved => Unread::Larger,
-            _ => Unread::Storage(error),
+            FailureReason::TooLarge if bounded && max_bytes == reserved => ReadError::Larger,
+            _ => ReadError::Storage(error),
         })?;
         let size = body.bytes.len();
         // A proxy may cut a response and set its length to match; half of a JSON Lines object still looks complete.
         if body.etag == object.etag && size as u64 != object.size {
             let reason = FailureReason::BadAnswer;
             let cut = StorageError::new(longshore_storage::Op::Get, ErrorKind::Unavailable, reason);
-            return Err(Unread::Storage(cut));
+            return Err(ReadError::Storage(cut));
         }
         match parse(&object.key, body.bytes, &self.limits, reserved).await {
             Ok(items) => Ok((size, items)),
-            Err(unusable) if bounded && unusable.for_memory => Err(Unread::Larger),
-            Err(unusable) => Err(Unread::Unusable(unusable)),
+            Err(unusable) if bounded && unusable.for_memory => Err(ReadError::Larger),
+            Err(unusable) => Err(ReadError::Unusable(unusable)),
         }
     }
 }
@@ -164,7 +164,7 @@ async fn parse(key: &str, bytes: Bytes, limits: &Limits, reserved: u64) -> Resul
 }
 
 /// Why no items of an object were read.
-enum Unread {
+enum ReadError {
     /// It needs more memory than was reserved.
     Larger,
     Unusable(Unusable),

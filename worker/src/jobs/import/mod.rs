@@ -30,7 +30,7 @@ use crate::jobs::{Handler, Page};
 use crate::memory::Reservation;
 use crate::slots::Quantum;
 use data_key::{DataKey, data_key};
-use fetch::Fetched;
+use fetch::FetchedPart;
 use list::Listing;
 
 /// Bytes of memory for one part of a page, unless a single object takes more.
@@ -42,14 +42,14 @@ const PART_BYTES: u64 = 12 * 1024 * 1024;
 /// The rows that the commit of one part of a page writes.
 struct ImportWrites {
     storage: Arc<JobStorage>,
-    imported: Vec<Imported>,
+    imported: Vec<ImportedObject>,
     quarantined: Vec<QuarantinedObject>,
     /// Keys that leave quarantine.
     released: Vec<String>,
 }
 
 /// An imported object and its items.
-struct Imported {
+struct ImportedObject {
     object: ObjectMeta,
     items: Vec<Item>,
 }
@@ -154,7 +154,7 @@ impl<'a> Import<'a> {
         &mut self,
         quarantined: &[QuarantinedObject],
         is_poison: bool,
-    ) -> Result<(Fetched, Option<Reservation>), JobError> {
+    ) -> Result<(FetchedPart, Option<Reservation>), JobError> {
         loop {
             // Poison is quarantined before another object of the page is read, which could end the worker too.
             let part = if is_poison { Vec::new() } else { self.take_part() };

@@ -10,7 +10,7 @@ use longshore_db::{Client, Counts, Error as DbError, Transaction};
 use longshore_model::QuarantineReason;
 use longshore_storage::ObjectMeta;
 
-use super::{ImportWrites, Imported, count};
+use super::{ImportWrites, ImportedObject, count};
 use crate::context::Context;
 use crate::items::Item;
 use crate::job_error::JobError;
@@ -27,7 +27,7 @@ impl Writes for ImportWrites {
     }
 
     async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
-        let all: Vec<&Imported> = self.imported.iter().collect();
+        let all: Vec<&ImportedObject> = self.imported.iter().collect();
         self.insert(context, job, tx, &all).await?;
         quarantine::insert(tx, self.storage.id, job.sync_id, &self.quarantined).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
@@ -84,7 +84,7 @@ impl ImportWrites {
         context: &Context,
         job: &ClaimedJob,
         tx: &Transaction<'_>,
-        imported: &[&Imported],
+        imported: &[&ImportedObject],
     ) -> Result<(), JobError> {
         let mut all: Vec<(&ObjectMeta, Option<&Item>)> = Vec::new();
         for imported in imported {
@@ -143,7 +143,7 @@ fn new_task<'a>(key: &'a str, item: &'a Item) -> NewTask<'a> {
     }
 }
 
-fn unsupported_value(imported: &Imported, error: &DbError) -> QuarantinedObject {
+fn unsupported_value(imported: &ImportedObject, error: &DbError) -> QuarantinedObject {
     let detail = format!("The database cannot hold a value of this object. Correct it. ({error})");
     object(&imported.object, QuarantineReason::UnsupportedValue, detail)
 }

@@ -15,7 +15,7 @@ use crate::body;
 use crate::jobs::prefetch::Prefetch;
 
 /// An object to write.
-pub(crate) struct Prepared {
+pub(crate) struct PreparedObject {
     pub(crate) unit_id: i64,
     pub(crate) key: String,
     pub(crate) updated_at: Timestamp,
@@ -34,7 +34,7 @@ impl Source {
         self: &Arc<Self>,
         units: Vec<Unit>,
         size: Size,
-    ) -> Result<(Vec<Prepared>, Option<i64>), longshore_db::Error> {
+    ) -> Result<(Vec<PreparedObject>, Option<i64>), longshore_db::Error> {
         let ids: Vec<i64> = units.iter().map(|unit| self.unit_id(unit)).collect();
         let digests = async {
             match self.options.mode {
@@ -83,7 +83,7 @@ impl Source {
     }
 
     /// The object of a unit; `None` if its body has more than `max_bytes`.
-    fn prepare_one(&self, unit: &Unit, before: &Before, max_bytes: usize) -> Option<Prepared> {
+    fn prepare_one(&self, unit: &Unit, before: &Before, max_bytes: usize) -> Option<PreparedObject> {
         let last_change = unit.annotations.iter().map(|annotation| annotation.updated_at).max();
         let annotation = unit.annotations.first().filter(|_| !self.per_task());
         let (updated_at, measured) = match annotation {
@@ -104,6 +104,6 @@ impl Source {
             Some(annotation) => body::annotation_body(annotation, &unit.task, Timestamp::now(), measured),
             None => body::task_body(&unit.task, &unit.annotations, measured),
         });
-        Some(Prepared { unit_id, key, updated_at, digest: measured.digest, body })
+        Some(PreparedObject { unit_id, key, updated_at, digest: measured.digest, body })
     }
 }
