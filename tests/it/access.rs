@@ -1,6 +1,6 @@
 //! Access control: every route requires a token with the right role and project.
 
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, send_json, until};
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, send_json, until};
 use serde_json::{Value, json};
 
 /// The role that a route requires. Each role includes the ones before it.

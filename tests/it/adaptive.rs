@@ -1,8 +1,8 @@
 //! A throttling storage server slows only its own syncs.
 
 use longshore_local::s3::{self, AccessKey, Fault, Op, S3Server};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, until};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, until};
 use serde_json::json;
 
 /// Concurrent reads on the healthy server: several times as many as on a throttled one.

@@ -4,7 +4,7 @@ mod counted;
 mod lists;
 mod memory;
 
-use longshore_tests::rig::{Rig, send_json};
+use longshore_rig::rig::{Rig, send_json};
 use serde_json::{Value, json};
 
 const MIB: usize = 1024 * 1024;

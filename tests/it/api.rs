@@ -7,7 +7,7 @@ mod tasks;
 use std::collections::BTreeSet;
 
 use longshore_model::StorageKind;
-use longshore_tests::rig::{Rig, send_json};
+use longshore_rig::rig::{Rig, send_json};
 use serde_json::{Value, json};
 
 use crate::access::ROUTES;

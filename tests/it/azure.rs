@@ -5,9 +5,9 @@ mod signed;
 
 use std::collections::BTreeMap;
 
-use longshore_tests::azurite::{ACCOUNT, Azurite, KEY};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle, rows};
+use longshore_rig::azurite::{ACCOUNT, Azurite, KEY};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, StorageHandle, rows};
 use serde_json::{Value, json};
 
 use fault_proxy::{FaultProxy, Refusal, RequestKind};

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use longshore_local::s3::{Op, When};
-use longshore_tests::amqp::AmqpHost;
-use longshore_tests::recovery::until_readiness_is;
-use longshore_tests::rig::{Rig, RigOptions, until};
+use longshore_rig::amqp::AmqpHost;
+use longshore_rig::recovery::until_readiness_is;
+use longshore_rig::rig::{Rig, RigOptions, until};
 use serde_json::json;
 
 const QUEUES: [&str; 4] = ["longshore.import", "longshore.export", "longshore.requests", "longshore.dead"];

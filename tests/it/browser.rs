@@ -3,9 +3,9 @@
 mod chromium;
 
 use longshore_local::s3::Object;
-use longshore_tests::azurite::{ACCOUNT, Azurite, KEY};
-use longshore_tests::gcs::Gcs;
-use longshore_tests::rig::Rig;
+use longshore_rig::azurite::{ACCOUNT, Azurite, KEY};
+use longshore_rig::gcs::Gcs;
+use longshore_rig::rig::Rig;
 use serde_json::{Value, json};
 
 use crate::resolve::ResolveRig;

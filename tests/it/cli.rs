@@ -4,8 +4,8 @@ use std::process::{Command, Output};
 
 use longshore_local::app::program;
 use longshore_local::s3::Op;
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
 use serde_json::{Value, json};
 
 /// Output and exit code of a command.

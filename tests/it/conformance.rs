@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures::FutureExt;
 use longshore_local::s3::{Options, S3Server};
 use longshore_model::{S3Secrets, Secret, Secrets};
+use longshore_rig::moto::Moto;
+use longshore_rig::raw_http;
+use longshore_rig::rig::until;
 use longshore_storage::conformance::{self, Seed, Subject, odd_keys};
 use longshore_storage::{AllowedEndpoints, Operator, PutOptions, Storage, StorageMetrics, Stores, WireOptions};
-use longshore_tests::moto::Moto;
-use longshore_tests::raw_http;
-use longshore_tests::rig::until;
 use prometheus::Registry;
 use serde_json::json;
 

@@ -5,9 +5,9 @@ use std::future::ready;
 
 use futures::future::join_all;
 use longshore_local::s3::{Op, When};
-use longshore_tests::proxy::{Direction, Mode, Proxy};
-use longshore_tests::recovery::{Images, until_readiness_is};
-use longshore_tests::rig::{Rig, RigOptions, until};
+use longshore_rig::proxy::{Direction, Mode, Proxy};
+use longshore_rig::recovery::{Images, until_readiness_is};
+use longshore_rig::rig::{Rig, RigOptions, until};
 
 /// A way in which connections fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! A database that becomes unavailable in the middle of a sync: all processes wait for it and then continue.
 
 use longshore_local::s3::{Op, When};
-use longshore_tests::recovery::until_readiness_is;
-use longshore_tests::rig::Rig;
+use longshore_rig::recovery::until_readiness_is;
+use longshore_rig::rig::Rig;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_wait_for_a_database_killed_or_restarted_in_mid_sync() {

@@ -4,9 +4,9 @@ use std::process::Command;
 
 use longshore_local::app::program;
 use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
-use longshore_tests::azurite::{self, Azurite};
-use longshore_tests::gcs::{Gcs, Right};
-use longshore_tests::rig::{Rig, SECRET_ACCESS_KEY, StorageHandle, until};
+use longshore_rig::azurite::{self, Azurite};
+use longshore_rig::gcs::{Gcs, Right};
+use longshore_rig::rig::{Rig, SECRET_ACCESS_KEY, StorageHandle, until};
 use serde_json::{Value, json};
 
 const ORIGIN: &str = "https://labels.example.com";

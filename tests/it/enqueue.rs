@@ -6,9 +6,9 @@ use futures::future::join_all;
 use longshore_db::{Check, Db, lifecycle};
 use longshore_local::s3::{Op, When};
 use longshore_model::Secret;
-use longshore_tests::amqp::AmqpHost;
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{PATIENCE, Rig, StorageHandle, rows, until};
+use longshore_rig::amqp::AmqpHost;
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{PATIENCE, Rig, StorageHandle, rows, until};
 use serde_json::{Value, json};
 
 /// A rig with an import storage on a bucket of three images.

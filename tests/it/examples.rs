@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use longshore_tests::installed::{self, workspace};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle};
+use longshore_rig::installed::{self, workspace};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, StorageHandle};
 use serde_json::json;
 
 const KEYS: [&str; 3] = ["a.png", "b.png", "c.png"];

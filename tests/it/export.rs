@@ -5,7 +5,7 @@ mod deletion;
 use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
-use longshore_tests::rig::{Rig, StorageHandle, rows};
+use longshore_rig::rig::{Rig, StorageHandle, rows};
 use serde_json::{Value, json};
 
 /// A project with tasks that have one annotation each, and their IDs.

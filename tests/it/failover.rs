@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use longshore_local::s3::{Fault, Op, When};
-use longshore_tests::amqp::AmqpHost;
-use longshore_tests::failover::{CopyKind, Successor, import_faults, orphan_rows, reuse_lost_ids};
-use longshore_tests::rig::{PATIENCE, Rig, StorageHandle, until};
+use longshore_rig::amqp::AmqpHost;
+use longshore_rig::failover::{CopyKind, Successor, import_faults, orphan_rows, reuse_lost_ids};
+use longshore_rig::rig::{PATIENCE, Rig, StorageHandle, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;

@@ -2,7 +2,7 @@
 //! changes the rows by hand; module `failover` uses a standby.
 
 use longshore_local::s3::{Op, When};
-use longshore_tests::rig::{Rig, until};
+use longshore_rig::rig::{Rig, until};
 
 /// One worker whose jobs run to their end.
 async fn rig() -> Rig {

@@ -1,8 +1,8 @@
 //! File filters: no user's filter stops a scheduler or a worker, or loses a key.
 
-use longshore_tests::heavy;
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
+use longshore_rig::heavy;
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
 use serde_json::{Value, json};
 
 fn settings(rig: &Rig, project: i64, regex: &str) -> Value {

@@ -5,9 +5,9 @@ mod adapter;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use longshore_tests::gcs::{Fault, Gcs, Op, Right};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle, rows};
+use longshore_rig::gcs::{Fault, Gcs, Op, Right};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, StorageHandle, rows};
 use serde_json::{Value, json};
 
 const IMPORT: &str = "/api/storages/gcs";
@@ -228,7 +228,7 @@ async fn requests_to_a_busy_server_are_retried_without_loss_or_duplicates() {
     gcs.clear();
     gcs.fail(Op::List, 3..=3, Fault::Status(503, "backendError", Some(600)));
     let sync = rig.sync(&storage).await;
-    longshore_tests::rig::until("the job waits", || async {
+    longshore_rig::rig::until("the job waits", || async {
         let row = rig.get(&format!("/api/syncs/{sync}")).await;
         (row["jobs"][0]["state"] == "retryable").then_some(())
     })

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, rows, until};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, rows, until};
 use serde_json::{Value, json};
 
 /// The tasks of a project with all fields, in order of creation.

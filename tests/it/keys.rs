@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use longshore_local::s3::Op;
+use longshore_rig::moto::Moto;
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, StorageHandle, rows};
 use longshore_storage::conformance::odd_keys;
-use longshore_tests::moto::Moto;
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle, rows};
 use serde_json::{Value, json};
 
 /// Odd keys at the root of a bucket, in the order of a listing.

@@ -1,9 +1,9 @@
 //! Limits on the memory and time that one request can take.
 
-use longshore_tests::heavy::gzip;
-use longshore_tests::proxy::Mode;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, send_json, until};
-use longshore_tests::usage::peak_mib;
+use longshore_rig::heavy::gzip;
+use longshore_rig::proxy::Mode;
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, send_json, until};
+use longshore_rig::usage::peak_mib;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -27,7 +27,7 @@ async fn exchange(rig: &Rig, sent: &str, words: &str) -> String {
             }
         }
     };
-    let patience = longshore_tests::rig::PATIENCE;
+    let patience = longshore_rig::rig::PATIENCE;
     tokio::time::timeout(patience, reading).await.unwrap_or_else(|_| panic!("no {words:?} in the answer"))
 }
 
@@ -203,7 +203,7 @@ async fn a_file_filter_without_end_is_stopped_when_saved_and_in_a_sync() {
         let preview = rig.post("/api/storages/s3/files", sent.clone()).await;
         assert_eq!(preview["files"].as_array().expect("files").len(), 1, "{regex}: {preview}");
         let id = rig.post("/api/storages/s3", sent).await["id"].as_i64().expect("an id");
-        let storage = longshore_tests::rig::StorageHandle { id, project, path: "/api/storages/s3" };
+        let storage = longshore_rig::rig::StorageHandle { id, project, path: "/api/storages/s3" };
         let sync = rig.sync_to_end(&storage).await;
         // No key is lost: those that it cannot decide are quarantined.
         let status = if undecided > 0 { "completed_with_errors" } else { "completed" };

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use longshore_model::{NoSecrets, Secrets};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, StorageHandle, rows, until};
 use longshore_storage::{Operator, Storage, StorageMetrics, Stores, WireOptions};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle, rows, until};
 use prometheus::Registry;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! The main job, end to end: a bucket becomes tasks, annotations become objects.
 
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, rows};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, rows};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]

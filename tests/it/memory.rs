@@ -1,9 +1,9 @@
 //! Bounded memory: a worker's memory does not depend on the number and size of objects.
 
-use longshore_tests::heavy::{self, HEAVY_TASKS};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::Rig;
-use longshore_tests::usage::peak_mib;
+use longshore_rig::heavy::{self, HEAVY_TASKS};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::Rig;
+use longshore_rig::usage::peak_mib;
 use serde_json::{Value, json};
 
 const MIB: usize = 1024 * 1024;

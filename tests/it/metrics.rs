@@ -6,8 +6,8 @@ use longshore_broker::Queue;
 use longshore_local::App;
 use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
 use longshore_model::{JobKind, JobState, QuarantineReason, StorageKind};
+use longshore_rig::rig::{Rig, until};
 use longshore_storage::Op as StorageOp;
-use longshore_tests::rig::{Rig, until};
 use serde_json::{Value, json};
 
 use crate::access::ROUTES;

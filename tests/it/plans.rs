@@ -1,7 +1,7 @@
 //! Every frequent statement finds its rows with an index and touches few pages, whatever statistics the planner has.
 //! `longshore-bench --plans 10000000` checks the same with ten million rows.
 
-use longshore_tests::plans::{PlanMode, Plans, Server, Statistics, Step};
+use longshore_rig::plans::{PlanMode, Plans, Server, Statistics, Step};
 
 /// Enough rows that reading a whole table exceeds the limits, and that the planner never prefers it.
 const ROWS: i64 = 100_000;

@@ -3,8 +3,8 @@
 
 use futures::future::select_all;
 use longshore_local::s3::{Hold, Op, When};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, RigOptions, StorageHandle, rows, until};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, RigOptions, StorageHandle, rows, until};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};

@@ -1,9 +1,9 @@
 //! Numbers that PostgreSQL prints with many digits, and unreadable rows: neither affects other rows.
 
 use longshore_model::json::printed_size;
-use longshore_tests::heavy::numbers;
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::Rig;
+use longshore_rig::heavy::numbers;
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::Rig;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
@@ -40,7 +40,7 @@ async fn an_object_that_would_be_printed_too_long_is_quarantined_and_the_rest_im
     let write = |result: String| {
         let body = format!(r#"{{"result": {result}}}"#);
         let request = rig.request("POST", &path).bearer_auth(rig.token()).header("content-type", "application/json");
-        longshore_tests::rig::send_json(request.body(body))
+        longshore_rig::rig::send_json(request.body(body))
     };
     let (status, body) = write(numbers(9_000)).await;
     assert_eq!(status, 400, "{body}");

@@ -1,8 +1,8 @@
 //! Quarantine: an object is tried again only when it changed or a user replays it.
 
 use longshore_local::s3::Op;
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, StorageHandle};
 use serde_json::{Value, json};
 
 const BAD: [&str; 3] = ["bad-1.json", "bad-2.json", "bad-3.json"];

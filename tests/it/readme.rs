@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use longshore_model::{StorageKind, kinds};
+use longshore_rig::installed::workspace;
 use longshore_telemetry::settings;
-use longshore_tests::installed::workspace;
 
 /// Maximum length, so that a first reading takes minutes.
 const README_LINES: usize = 150;

@@ -2,9 +2,9 @@
 //! for the rescuer, because both are set to an hour.
 
 use longshore_local::s3::{Op, When};
-use longshore_tests::amqp::AmqpHost;
-use longshore_tests::proxy::Mode;
-use longshore_tests::rig::{Rig, RigOptions, until};
+use longshore_rig::amqp::AmqpHost;
+use longshore_rig::proxy::Mode;
+use longshore_rig::rig::{Rig, RigOptions, until};
 use serde_json::json;
 
 fn without_rescue() -> RigOptions {

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use longshore_model::{RedisSecrets, Secret, Secrets};
+use longshore_rig::oracle::one_each;
+use longshore_rig::redis::{PASSWORD, RedisServer};
+use longshore_rig::rig::{Rig, StorageHandle, rows};
 use longshore_storage::conformance::{self, Seed, Subject};
 use longshore_storage::{AllowedEndpoints, Operator, Storage, StorageMetrics, Stores, WireOptions};
-use longshore_tests::oracle::one_each;
-use longshore_tests::redis::{PASSWORD, RedisServer};
-use longshore_tests::rig::{Rig, StorageHandle, rows};
 use longshore_uri::encode_fileuri;
 use prometheus::Registry;
 use redis::aio::MultiplexedConnection;
@@ -274,7 +274,7 @@ async fn tasks_and_annotations_live_in_different_databases() {
     assert_eq!(status, 204);
     let sync = rig.sync_to_end(&export).await;
     assert_eq!(counts(&sync, ["exported"]), [0], "{sync}");
-    longshore_tests::rig::until("the object of the deleted annotation is gone", async || {
+    longshore_rig::rig::until("the object of the deleted annotation is gone", async || {
         (values(&mut server.db(2).await).await.len() == 2).then_some(())
     })
     .await;

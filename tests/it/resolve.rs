@@ -5,9 +5,9 @@ mod links;
 pub(crate) mod local_files;
 mod streams;
 
+use longshore_rig::raw_http;
+use longshore_rig::rig::{FRESH_ACCESS_KEY_ID, Rig, RigOptions, StorageHandle};
 use longshore_storage::conformance::odd_keys;
-use longshore_tests::raw_http;
-use longshore_tests::rig::{FRESH_ACCESS_KEY_ID, Rig, RigOptions, StorageHandle};
 use longshore_uri::encode_fileuri;
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response};

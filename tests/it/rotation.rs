@@ -8,7 +8,7 @@ use longshore_db::Sealer;
 use longshore_local::app::program;
 use longshore_local::s3::{Op, When};
 use longshore_model::Secret;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, until};
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, until};
 use serde_json::json;
 
 /// A fresh key under an id, as the environment has it.

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use longshore_local::s3::{AccessKey, Op, Options, S3Server};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, RigOptions, SECRET_ACCESS_KEY, StorageHandle};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, RigOptions, SECRET_ACCESS_KEY, StorageHandle};
 use serde_json::{Value, json};
 
 use credential_server::{CredentialServer, IDENTITY, KEY, Metadata, ROLE, SECRET, TOKEN, bucket_server};

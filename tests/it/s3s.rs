@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use longshore_local::s3::{Fault, Op};
-use longshore_tests::moto::Moto;
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, StorageHandle, rows};
+use longshore_rig::moto::Moto;
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, StorageHandle, rows};
 use serde_json::{Value, json};
 
 use sts::{Cloud, EXTERNAL_ID, OPERATOR_KEY, OPERATOR_SECRET, ROLE, ROLE_SECRET};

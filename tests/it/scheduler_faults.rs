@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use longshore_tests::proxy::{Direction, Mode};
-use longshore_tests::recovery::until_readiness_is;
-use longshore_tests::rig::{Rig, RigOptions, until};
+use longshore_rig::proxy::{Direction, Mode};
+use longshore_rig::recovery::until_readiness_is;
+use longshore_rig::rig::{Rig, RigOptions, until};
 use serde_json::Value;
 
 /// Messages come only from the outbox.

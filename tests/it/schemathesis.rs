@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use longshore_tests::installed;
-use longshore_tests::rig::Rig;
+use longshore_rig::installed;
+use longshore_rig::rig::Rig;
 use serde_json::json;
 
 /// Runs Schemathesis. Its output has the failed requests and the commands that repeat them.

@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use longshore_tests::azurite::{self, Azurite};
-use longshore_tests::gcs::Gcs;
-use longshore_tests::installed;
-use longshore_tests::moto::Moto;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY};
+use longshore_rig::azurite::{self, Azurite};
+use longshore_rig::gcs::Gcs;
+use longshore_rig::installed;
+use longshore_rig::moto::Moto;
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY};
 use serde_json::{Value, json};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/labels";

@@ -1,8 +1,8 @@
 //! No secret leaves Longshore: a full run at log level `trace`, then a search for its secrets everywhere.
 
 use longshore_local::s3::{AccessKey, Fault, Op, Options, S3ErrorCode, S3Server};
-use longshore_tests::amqp::AmqpHost;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, send_json, until};
+use longshore_rig::amqp::AmqpHost;
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, send_json, until};
 use serde_json::{Value, json};
 
 /// With characters that are escaped in URLs and in XML.

@@ -1,7 +1,7 @@
 //! A sync keeps the settings of its start. Changes apply from the next sync on, except credentials.
 
 use longshore_local::s3::{Fault, Op, When};
-use longshore_tests::rig::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Rig, StorageHandle};
+use longshore_rig::rig::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Rig, StorageHandle};
 use serde_json::{Value, json};
 
 const OBJECTS: usize = 2_500;

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use attack::Attack;
 use longshore_local::App;
-use longshore_tests::rig::{Rig, until_within};
-use longshore_tests::usage::{allow_open_files, peak_mib};
+use longshore_rig::rig::{Rig, until_within};
+use longshore_rig::usage::{allow_open_files, peak_mib};
 use tenant::Tenant;
 use tokio_util::sync::CancellationToken;
 

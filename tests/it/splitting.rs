@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use longshore_local::s3::{Object, Op, When};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::Rig;
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::Rig;
 use serde_json::json;
 
 async fn splitting_rig() -> Rig {

@@ -3,7 +3,7 @@
 
 use futures::FutureExt;
 use longshore_local::s3::{AccessKey, Options, S3Server};
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY};
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -136,7 +136,7 @@ async fn only_allowed_endpoints_are_reached_and_saved_ones_are_checked_at_connec
     let mut settings = s3(project, &open.endpoint());
     settings["recursive_scan"] = json!(true);
     let id = rig.post("/api/storages/s3", settings).await["id"].as_i64().expect("an id");
-    let storage = longshore_tests::rig::StorageHandle { id, project, path: "/api/storages/s3" };
+    let storage = longshore_rig::rig::StorageHandle { id, project, path: "/api/storages/s3" };
     assert_eq!(rig.sync_to_end(&storage).await["status"], "completed");
 
     // The operator removes the endpoint: now the worker refuses it, not the API.

@@ -2,8 +2,8 @@
 //! wait for a giant one.
 
 use longshore_local::s3::{Op, When};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{Rig, RigOptions, StorageHandle};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{Rig, RigOptions, StorageHandle};
 use serde_json::json;
 
 fn image(n: usize) -> String {
@@ -219,7 +219,7 @@ async fn a_small_sync_ends_while_a_giant_sync_runs() {
     let giant_sync = rig.sync(&giant).await;
     second.reached().await;
     let small_sync = rig.sync(&small).await;
-    longshore_tests::rig::until("the small sync waits in the queue behind the giant", || async {
+    longshore_rig::rig::until("the small sync waits in the queue behind the giant", || async {
         let outbox = rig.database().await.query_one("SELECT count(*) FROM outbox", &[]).await.expect("the outbox");
         (outbox.get::<_, i64>(0) == 0).then_some(())
     })

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use longshore_local::s3::{Fault, Object, Op, S3ErrorCode, When};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, until};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, until};
 use serde_json::{Value, json};
 
 fn images(count: usize) -> impl Iterator<Item = String> {

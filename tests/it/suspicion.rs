@@ -6,7 +6,7 @@ use longshore_db::jobs::{self, Progress};
 use longshore_db::lifecycle::{self, Claim, Claimant, ClaimedJob};
 use longshore_db::{Check, Client, Counts, Db, PATIENCE};
 use longshore_model::Secret;
-use longshore_tests::rig::Rig;
+use longshore_rig::rig::Rig;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 
-use longshore_tests::amqp::AmqpHost;
-use longshore_tests::rig::{PATIENCE, Rig};
+use longshore_rig::amqp::AmqpHost;
+use longshore_rig::rig::{PATIENCE, Rig};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::timeout;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use longshore_local::s3::{Op, When};
-use longshore_tests::oracle::one_each;
-use longshore_tests::proxy::{Direction, Mode};
-use longshore_tests::rig::{Rig, RigOptions, StorageHandle};
+use longshore_rig::oracle::one_each;
+use longshore_rig::proxy::{Direction, Mode};
+use longshore_rig::rig::{Rig, RigOptions, StorageHandle};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -172,7 +172,7 @@ async fn a_page_committed_before_its_worker_was_killed_is_not_repeated() {
 
     let output = rig.workers[0].process.log().len();
     rig.restart_worker(0).await;
-    longshore_tests::rig::until("the message comes again, and finds nothing to do", || async {
+    longshore_rig::rig::until("the message comes again, and finds nothing to do", || async {
         rig.workers[0].process.log()[output..].contains("\"event\":\"nothing_to_claim\"").then_some(())
     })
     .await;

@@ -1,7 +1,7 @@
 //! How Postgres runs frequent statements on large tables: `--plans <rows>`, not a row of the report.
 
 use anyhow::Result;
-use longshore_tests::plans::{PlanMode, Plans, Statistics, Step};
+use longshore_rig::plans::{PlanMode, Plans, Statistics, Step};
 
 use crate::bed::TestBed;
 use crate::figure::{Figure, whole};

@@ -1,7 +1,7 @@
 //! Every large answer counts against the memory limit, also one of many small rows, and a change whose answer is
 //! refused does not happen.
 
-use longshore_tests::rig::{Rig, send_json, until};
+use longshore_rig::rig::{Rig, send_json, until};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;

@@ -1,6 +1,6 @@
 //! Lists other than tasks: each ends before it becomes too long, and says how to continue.
 
-use longshore_tests::rig::{Rig, rows};
+use longshore_rig::rig::{Rig, rows};
 use serde_json::{Value, json};
 
 use super::{annotate, ids, insert, shown};

@@ -1,7 +1,7 @@
 //! The memory of a scheduler, whatever clients request and whether or not they read the answers.
 
-use longshore_tests::rig::{PATIENCE, Rig, send_json, until};
-use longshore_tests::usage::peak_mib;
+use longshore_rig::rig::{PATIENCE, Rig, send_json, until};
+use longshore_rig::usage::peak_mib;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

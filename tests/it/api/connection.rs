@@ -1,7 +1,7 @@
 //! Connections are checked before settings are saved: invalid settings are refused with the field and advice.
 
 use longshore_local::s3::{Fault, Op, S3ErrorCode};
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY};
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY};
 use serde_json::{Value, json};
 
 use super::{refused, text};

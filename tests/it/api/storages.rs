@@ -1,8 +1,8 @@
 //! Storages in the API: fields, changes and deletion.
 
 use longshore_local::s3::{AccessKey, Op, Options, S3Server};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
 use serde_json::{Value, json};
 
 use super::{refused, text};
@@ -104,7 +104,7 @@ async fn a_form_also_creates_a_storage() {
     );
     let request = rig.request("POST", "/api/storages/s3/").header("X-Api-Key", rig.token());
     let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
-    let (status, storage) = longshore_tests::rig::send_json(request).await;
+    let (status, storage) = longshore_rig::rig::send_json(request).await;
     assert_eq!((status, &storage["title"]), (201, &json!("from a form")), "{storage}");
     assert_eq!((&storage["use_blob_urls"], &storage["presign"]), (&json!(true), &json!(false)));
     assert_eq!(storage["presign_ttl"], 15);

@@ -1,6 +1,6 @@
 //! Tasks and their annotations, as far as a client needs them around a sync.
 
-use longshore_tests::rig::{Rig, rows};
+use longshore_rig::rig::{Rig, rows};
 use serde_json::{Value, json};
 
 use super::{refused, text};
@@ -150,7 +150,7 @@ async fn an_annotation_that_the_database_could_not_hold_is_refused() {
     let number = format!("{{\"result\": [1e{}]}}", 200_000);
     let request = rig.request("POST", &of_task).bearer_auth(rig.token());
     let request = request.header("content-type", "application/json").body(number);
-    let (status, body) = longshore_tests::rig::send_json(request).await;
+    let (status, body) = longshore_rig::rig::send_json(request).await;
     assert_eq!((status, &body["code"]), (400, &json!("validation_error")), "{body}");
     assert_eq!(rig.get(&of_task).await, json!([]));
 }

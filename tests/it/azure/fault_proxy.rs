@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use longshore_tests::azurite::ACCOUNT;
+use longshore_rig::azurite::ACCOUNT;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 

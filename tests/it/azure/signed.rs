@@ -6,13 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use longshore_model::{AzureSecrets, FailureReason, Secret, Secrets};
+use longshore_rig::azurite::{ACCOUNT, Azurite, KEY};
+use longshore_rig::raw_http;
+use longshore_rig::rig::until;
 use longshore_storage::conformance::{self, Seed, Subject, odd_keys};
 use longshore_storage::{
     AllowedEndpoints, ErrorKind, ListRequest, Operator, PutOptions, Range, Storage, StorageMetrics, Stores, WireOptions,
 };
-use longshore_tests::azurite::{ACCOUNT, Azurite, KEY};
-use longshore_tests::raw_http;
-use longshore_tests::rig::until;
 use prometheus::Registry;
 use serde_json::json;
 

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use longshore_tests::rig::PATIENCE;
+use longshore_rig::rig::PATIENCE;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;

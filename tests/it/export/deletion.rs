@@ -1,7 +1,7 @@
 //! Objects of deleted annotations.
 
 use longshore_local::s3::{Op, When};
-use longshore_tests::rig::{Rig, rows, until};
+use longshore_rig::rig::{Rig, rows, until};
 use serde_json::json;
 
 use super::{annotate, body, counts, delete, keys, labeled, last_ended, names, start, states, sync};

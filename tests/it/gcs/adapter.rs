@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use longshore_model::{FailureReason, GcsSecrets, Secret, Secrets};
+use longshore_rig::gcs::{Fault, Gcs, Op, Right};
+use longshore_rig::raw_http;
 use longshore_storage::conformance::{self, Seed, Subject, odd_keys};
 use longshore_storage::{
     AllowedEndpoints, ErrorKind, ListRequest, Operator, Probe, PutOptions, Storage, StorageMetrics, Stores, WireOptions,
 };
-use longshore_tests::gcs::{Fault, Gcs, Op, Right};
-use longshore_tests::raw_http;
 use prometheus::Registry;
 use serde_json::{Value, json};
 

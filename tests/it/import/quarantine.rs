@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use longshore_local::s3::Op;
-use longshore_tests::rig::{Rig, rows};
+use longshore_rig::rig::{Rig, rows};
 use serde_json::json;
 
 /// Key, content, reason, offset, item, excerpt.

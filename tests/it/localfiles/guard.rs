@@ -7,9 +7,9 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use bytes::Bytes;
+use longshore_rig::oracle::one_each;
+use longshore_rig::rig::Rig;
 use longshore_storage::{ListRequest, PutOptions};
-use longshore_tests::oracle::one_each;
-use longshore_tests::rig::Rig;
 use serde_json::{Value, json};
 
 use super::{EXPORT, IMPORT, Root, counts, create};
@@ -125,7 +125,7 @@ async fn a_link_created_after_the_storage_was_saved_is_not_followed() {
     rig.sync_to_end(&import).await;
     let export = create(&rig, EXPORT, json!({"project": project, "path": root.path("tasks")})).await;
     let tasks = rig.get(&format!("/api/tasks/?project={project}")).await;
-    let task = &longshore_tests::rig::rows(&tasks)[0]["id"];
+    let task = &longshore_rig::rig::rows(&tasks)[0]["id"];
     rig.post(&format!("/api/tasks/{task}/annotations/"), json!({"result": []})).await;
 
     fs::remove_dir_all(root.path("tasks")).expect("it was there");

@@ -1,6 +1,6 @@
 //! Which requests count against the limit of concurrent requests, and for how long.
 
-use longshore_tests::rig::{PATIENCE, Rig, RigOptions, send_json, until};
+use longshore_rig::rig::{PATIENCE, Rig, RigOptions, send_json, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -1,9 +1,9 @@
 //! Access to Redis servers: passwords, users, certificates, and Longshore's allowed endpoints.
 
+use longshore_rig::oracle::one_each;
+use longshore_rig::redis::RedisServer;
+use longshore_rig::rig::Rig;
 use longshore_storage::{ErrorKind, ListRequest};
-use longshore_tests::oracle::one_each;
-use longshore_tests::redis::RedisServer;
-use longshore_tests::rig::Rig;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

@@ -1,9 +1,9 @@
 //! Redis servers that die, stall or repeat keys in the middle of a sync.
 
-use longshore_tests::oracle::one_each;
-use longshore_tests::proxy::{Direction, Mode, Proxy};
-use longshore_tests::redis::{RedisServer, ScriptedRedis};
-use longshore_tests::rig::{Rig, until};
+use longshore_rig::oracle::one_each;
+use longshore_rig::proxy::{Direction, Mode, Proxy};
+use longshore_rig::redis::{RedisServer, ScriptedRedis};
+use longshore_rig::rig::{Rig, until};
 use serde_json::{Value, json};
 
 use super::{IMPORT, create, set, settings};

@@ -1,7 +1,7 @@
 //! Documents: all URIs in one request, as URLs or as `data:` URLs.
 
 use longshore_local::s3::Op;
-use longshore_tests::raw_http;
+use longshore_rig::raw_http;
 use serde_json::{Value, json};
 
 use super::{ResolveRig, check_refused};

@@ -1,13 +1,13 @@
 //! Links that need no token, and pages of other sites.
 
-use longshore_tests::rig::{Rig, until};
+use longshore_rig::rig::{Rig, until};
 use longshore_uri::encode_fileuri;
 use serde_json::json;
 
 use super::{ResolveRig, check_refused, header};
 
 /// A rig with an object, its task, and a link to it.
-async fn linked(wishes: longshore_tests::rig::RigOptions) -> (ResolveRig, i64, String) {
+async fn linked(wishes: longshore_rig::rig::RigOptions) -> (ResolveRig, i64, String) {
     let all = ResolveRig::with(wishes.workers(0)).await;
     all.streaming("pics").await;
     all.rig.s3.put("pics", "a.jpg", "0123456789");

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use longshore_tests::rig::{Rig, StorageHandle};
+use longshore_rig::rig::{Rig, StorageHandle};
 use longshore_uri::encode_fileuri;
 use serde_json::json;
 

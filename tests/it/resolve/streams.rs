@@ -1,7 +1,7 @@
 //! Objects that the scheduler streams: parts, heads, conditions, faults, and no limit of time.
 
 use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
-use longshore_tests::rig::{Rig, until};
+use longshore_rig::rig::{Rig, until};
 
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::future::join_all;
-use longshore_tests::rig::Rig;
+use longshore_rig::rig::Rig;
 
 use super::attack::Attack;
 use crate::answers::{TEN_MEGABYTES, annotate, insert};

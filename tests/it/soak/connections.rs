@@ -4,7 +4,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use longshore_local::s3::{Op, When};
-use longshore_tests::rig::FRESH_ACCESS_KEY_ID;
+use longshore_rig::rig::FRESH_ACCESS_KEY_ID;
 use serde_json::{Value, json};
 
 use super::attack::Attack;

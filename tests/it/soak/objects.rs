@@ -1,7 +1,7 @@
 //! Objects and tasks that cost workers most.
 
-use longshore_tests::heavy;
-use longshore_tests::rig::until_within;
+use longshore_rig::heavy;
+use longshore_rig::rig::until_within;
 use serde_json::json;
 
 use super::PATIENCE;

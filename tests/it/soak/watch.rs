@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use longshore_local::App;
-use longshore_tests::rig::{PATIENCE, Rig};
+use longshore_rig::rig::{PATIENCE, Rig};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

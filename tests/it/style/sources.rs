@@ -28,7 +28,7 @@ pub(crate) struct Source {
 
 /// The workspace's folder.
 pub(crate) fn workspace() -> PathBuf {
-    longshore_tests::installed::workspace().to_owned()
+    longshore_rig::installed::workspace().to_owned()
 }
 
 /// All source files of a crate, except those of crates in its subfolders.
