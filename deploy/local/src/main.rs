@@ -26,7 +26,7 @@ struct Args {
 #[derive(Subcommand)]
 enum LocalCommand {
     /// Start all programs and leave them running.
-    Start,
+    Up,
     /// Stop all programs and remove their data.
     Down,
     /// List running programs.
@@ -48,7 +48,7 @@ async fn main() -> Result<ExitCode> {
     match args.command {
         LocalCommand::Demo => return demo::run(dir).await,
         LocalCommand::Beside { command } => return beside::run(dir, &command).await,
-        LocalCommand::Start => {
+        LocalCommand::Up => {
             let state = if up::up(dir).await? == StartOutcome::AlreadyRunning { "already running" } else { "running" };
             println!("Longshore is {state}. Use it with: set -a; . {}; set +a", dir.join("env").display());
         }
