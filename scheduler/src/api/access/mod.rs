@@ -1,7 +1,7 @@
 //! Access control: decides who may call which route.
 //!
 //! Each route is added to [`Routes`] with its [`Policy`], and this is the only way into the part of the router that
-//! [`authenticate`] protects. So a route without a role does not compile, and there is no list of paths that could be
+//! [`authenticate()`] protects. So a route without a role does not compile, and there is no list of paths that could be
 //! outdated. Before a request counts towards any limit, `authenticate` checks its token, or the signature of its
 //! resolve link if the policy accepts links. Handlers extract the result: a [`Caller`] is a token, an [`Access`] is a
 //! token or a link. Each handler checks access to rows with [`Caller::sees`], because only the handler knows their

@@ -1,4 +1,4 @@
-//! Storages in the document of the API. [`super::routes`] describes imports; this module makes the schemas of both
+//! Storages in the document of the API. [`mod@super::routes`] describes imports; this module makes the schemas of both
 //! directions.
 //!
 //! A request or answer of any kind is a union of the schemas of all kinds. The schema of a kind is an object with all

@@ -113,7 +113,7 @@ pub trait KindConnection: Serialize + DeserializeOwned + Default {
     /// The prefix of all keys. See [`super::Connection::prefix`].
     fn prefix(&self) -> String;
 
-    /// The bucket part of URIs. See [`crate::uri::ObjectUri::bucket`].
+    /// The bucket part of URIs. `longshore-uri` reads it from a URI.
     fn bucket(&self) -> Cow<'_, str>;
 
     /// The server that the user configured; empty if all storages of the kind have the same server.

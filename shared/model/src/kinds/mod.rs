@@ -5,7 +5,7 @@
 //! ([`markdown`]); and `resolve` finds the URIs that name objects of the kind. Each file also has the same settings as
 //! typed structs, which storage adapters read. A test checks that the list and the structs agree.
 //!
-//! This file lists the kinds and has the enums over them. To add a kind, add its file and a line in [`kinds!`].
+//! This file lists the kinds and has the enums over them. To add a kind, add its file and a line in `kinds!`.
 
 mod azure;
 mod field;
@@ -87,7 +87,7 @@ macro_rules! kinds {
                 match self { $(Self::$kind(own) => own.prefix()),+ }
             }
 
-            /// The bucket part of the storage's URIs. See [`crate::uri::ObjectUri::bucket`].
+            /// The bucket part of the storage's URIs. `longshore-uri` reads it from a URI.
             pub fn bucket(&self) -> Cow<'_, str> {
                 match self { $(Self::$kind(own) => own.bucket()),+ }
             }
