@@ -2,6 +2,6 @@
 -- Usage: psql "$DATABASE_URL" --set storage=3 --set ON_ERROR_STOP=1 --file enqueue.sql
 BEGIN;
 -- … the host's own changes …
-SELECT longshore.enqueue_sync('s3', 'import', :storage, 'after-upload-' || :storage) AS sync \gset
+SELECT longshore.enqueue_sync('s3', 'import', :storage) AS sync \gset
 COMMIT;
 \echo :sync

@@ -12,7 +12,7 @@ from label_studio_sdk.client import LabelStudio
 
 client = LabelStudio(base_url=os.environ["LONGSHORE_URL"], api_key=os.environ["LONGSHORE_TOKEN"])
 storage = client.import_storage.s3.sync(id=int(sys.argv[1]))
-while storage.status not in ("completed", "completed_with_errors", "failed"):
+while storage.status in ("queued", "in_progress"):
     time.sleep(1)
     storage = client.import_storage.s3.get(id=storage.id)
 print(storage.status, storage.last_sync_count)

@@ -1,6 +1,6 @@
 //! Storages in the API: fields, changes and deletion.
 
-use longshore_local::s3::{AccessKey, Op, Options, S3Server};
+use longshore_local::s3::{AccessKey, Op, Options, S3Server, When};
 use longshore_rig::oracle::one_each;
 use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
 use serde_json::{Value, json};
@@ -162,27 +162,46 @@ async fn a_patch_keeps_what_it_does_not_send_and_clears_what_it_sends_empty() {
     assert_eq!(rig.get(&format!("{}/{}", storage.path, storage.id)).await, expected);
 }
 
-/// Goal: of two changes that read the same storage the later is refused. Method: hold the probe of one, then make the other.
+/// Goal: two changes of different fields at the same time both count. Method: hold the probe of one, then make the other.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_what_another_request_has_changed_is_refused() {
+async fn changes_of_different_fields_at_the_same_time_both_count() {
+    let (rig, path) = with_pics().await;
+    let probe = rig.s3.hold(Op::List);
+    let (moved, renamed) = (json!({"prefix": "train"}), json!({"title": "renamed"}));
+    let (answer, _) = tokio::join!(called(&rig, "PATCH", &path, Some(&moved)), async {
+        probe.reached().await;
+        assert_eq!(called(&rig, "PATCH", &path, Some(&renamed)).await.0, 200);
+        probe.release();
+    });
+    assert_eq!(answer.0, 200, "{}", answer.1);
+    let storage = rig.get(&path).await;
+    assert_eq!((&storage["prefix"], &storage["title"]), (&json!("train"), &json!("renamed")));
+}
+
+/// Goal: a probe counts only for what it has tried. Method: hold the probe of one change of the connection, then make another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_connection_that_another_request_has_changed_is_refused() {
+    let (rig, path) = with_pics().await;
+    let probe = rig.s3.hold(When::op(Op::List).nth(1));
+    let (first, second) = (json!({"prefix": "train"}), json!({"region_name": "eu-west-1"}));
+    let (refused, _) = tokio::join!(called(&rig, "PATCH", &path, Some(&first)), async {
+        probe.reached().await;
+        assert_eq!(called(&rig, "PATCH", &path, Some(&second)).await.0, 200);
+        probe.release();
+    });
+    assert_eq!((refused.0, &refused.1["code"]), (400, &json!("conflict")), "{}", refused.1);
+    let storage = rig.get(&path).await;
+    assert_eq!((&storage["prefix"], &storage["region_name"]), (&Value::Null, &json!("eu-west-1")), "{storage}");
+}
+
+/// A rig with a storage on bucket `pics`, and the storage's path.
+async fn with_pics() -> (Rig, String) {
     let rig = Rig::with().workers(0).start().await;
     rig.s3.create_bucket("pics");
     let project = rig.project().await;
     let (_, made) = called(&rig, "POST", "/api/storages/s3", Some(&least(&rig, project))).await;
     let path = format!("/api/storages/s3/{}", made["id"]);
-
-    let probe = rig.s3.hold(Op::List);
-    let (moved, renamed) = (json!({"prefix": "train"}), json!({"title": "renamed"}));
-    let (refused, _) = tokio::join!(called(&rig, "PATCH", &path, Some(&moved)), async {
-        probe.reached().await;
-        assert_eq!(called(&rig, "PATCH", &path, Some(&renamed)).await.0, 200);
-        probe.release();
-    });
-    assert_eq!((refused.0, &refused.1["code"]), (400, &json!("conflict")), "{}", refused.1);
-    let shown = rig.get(&path).await;
-    assert_eq!((&shown["title"], &shown["prefix"]), (&json!("renamed"), &Value::Null));
-    assert_eq!(called(&rig, "PATCH", &path, Some(&moved)).await.0, 200);
-    assert_eq!(rig.get(&path).await["title"], "renamed");
+    (rig, path)
 }
 
 #[tokio::test(flavor = "multi_thread")]

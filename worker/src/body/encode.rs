@@ -50,7 +50,7 @@ impl Write for Digester {
 
 /// Writes a time as the host does: with microseconds if they are not zero, and `Z`.
 pub(super) fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    let digits = if at.subsec_nanosecond() < 1_000 { 0 } else { 6 };
+    let digits = if at.subsec_nanosecond().abs() < 1_000 { 0 } else { 6 };
     serializer.serialize_str(&format!("{at:.digits$}"))
 }
 

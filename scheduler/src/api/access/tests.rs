@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 
 use super::routes::methods;
 use super::*;
+use crate::api::personal_tokens::REFRESH;
 use crate::api::{ApiState, LoadLimits, Origins, ResolveOptions, openapi, router};
 
 /// The whole router, with a database that never answers: a request that gets as far as it is not refused.
@@ -38,10 +39,11 @@ fn whole_router() -> Router {
     router(state.unwrap(), Router::new()).unwrap()
 }
 
-/// Every route of the document, as method and path.
+/// Every route of the document that requires a token or a link, as method and path.
 fn documented() -> Vec<(Method, String)> {
     let document = openapi::document();
-    let routes = document.paths.paths.iter();
+    // The exchange of a token is another router's: its caller has no token yet.
+    let routes = document.paths.paths.iter().filter(|(path, _)| *path != REFRESH);
     routes.flat_map(|(path, item)| methods(item).map(|method| (method, path.clone()))).collect()
 }
 

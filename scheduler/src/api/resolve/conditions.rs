@@ -47,9 +47,7 @@ impl Conditions {
         match (&self.if_none_match, &self.if_modified_since) {
             (Some(tags), _) if *tags == IfNoneMatch::any() => true,
             (Some(tags), _) => etag(current).is_some_and(|tag| !tags.precondition_passes(&tag)),
-            (None, Some(since)) => {
-                current.modified_at.is_some_and(|modified| !since.is_modified(SystemTime::from(modified)))
-            }
+            (None, Some(since)) => modification_time(current).is_some_and(|modified| !since.is_modified(modified)),
             (None, None) => false,
         }
     }
@@ -73,7 +71,13 @@ pub(super) fn etag(object: &ObjectMeta) -> Option<ETag> {
 
 /// `Last-Modified` of an object.
 pub(super) fn last_modified(object: &ObjectMeta) -> Option<LastModified> {
-    object.modified_at.map(|time| SystemTime::from(time).into())
+    modification_time(object).map(LastModified::from)
+}
+
+/// When the object changed. `None` for a time before 1970, which a local file may have: HTTP dates start there, and
+/// `headers` panics on earlier ones.
+fn modification_time(object: &ObjectMeta) -> Option<SystemTime> {
+    object.modified_at.filter(|time| time.as_second() >= 0).map(SystemTime::from)
 }
 
 #[cfg(test)]
@@ -89,6 +93,15 @@ mod tests {
 
     fn holds(name: HeaderName, value: &str, check: fn(&Conditions, &ObjectMeta) -> bool) -> bool {
         check(&Conditions::of(&HeaderMap::from_iter([(name, value.parse().unwrap())])), &meta())
+    }
+
+    #[test]
+    fn a_time_before_1970_is_no_date_of_http() {
+        let old = ObjectMeta { modified_at: Some("1969-12-31T23:59:59Z".parse().unwrap()), ..meta() };
+        assert_eq!(last_modified(&old), None);
+        let headers =
+            HeaderMap::from_iter([(header::IF_MODIFIED_SINCE, "Tue, 05 May 2026 00:00:00 GMT".parse().unwrap())]);
+        assert!(!Conditions::of(&headers).are_up_to_date(&old));
     }
 
     #[test]

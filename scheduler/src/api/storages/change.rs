@@ -27,6 +27,13 @@ pub(super) struct Draft {
     pub(super) secrets: Secrets,
 }
 
+impl Draft {
+    /// Whether a probe of this storage is also one of the other: the same connection with the same secrets.
+    pub(super) fn reaches_as(&self, other: &Self) -> bool {
+        self.fields.settings.connection == other.fields.settings.connection && self.secrets == other.secrets
+    }
+}
+
 /// The values that a change starts from.
 #[derive(Debug, Clone)]
 pub(super) enum Base {
