@@ -36,7 +36,9 @@ struct ProjectBody {
     title: String,
     /// Empty if it is left out, see `left_out`.
     label_config: String,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     updated_at: Timestamp,
     /// In lists: `answer_full` if `label_config` is left out because the answer is full. Otherwise absent.
     #[serde(skip_serializing_if = "Option::is_none")]

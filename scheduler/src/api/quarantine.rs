@@ -64,7 +64,9 @@ struct QuarantineBody {
     /// The text around the fault; null if there is none.
     excerpt: Option<String>,
     state: String,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     updated_at: Timestamp,
 }
 

@@ -41,7 +41,9 @@ struct TokenBody {
     role: String,
     /// IDs of the projects that it can access; null means all.
     projects: Option<Vec<i64>>,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
+    #[serde(serialize_with = "longshore_model::time::serialize_option")]
     last_used_at: Option<Timestamp>,
 }
 

@@ -1,6 +1,5 @@
 //! The reporter: writes the status and progress of each live sync to the host, and publishes both as an event.
 
-use longshore_telemetry::error_chain;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,8 @@ use longshore_broker::{Broker, Publisher};
 use longshore_db::host::Host;
 use longshore_db::syncs::{self, SyncRow};
 use longshore_db::{Db, Result};
+use longshore_model::time;
+use longshore_telemetry::error_chain;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -88,8 +89,8 @@ async fn publish_events(broker: &Broker, publisher: &Publisher, syncs: &[SyncRow
             "status": sync.status,
             "reason": sync.reason,
             "counts": sync.counts,
-            "started_at": sync.started_at,
-            "finished_at": sync.finished_at,
+            "started_at": sync.started_at.map(time::text),
+            "finished_at": sync.finished_at.map(time::text),
         });
         if let Err(error) = publisher.publish_event(&format!("sync.{}", sync.status), &event).await {
             debug!(event = "sync_event_dropped", sync.id = sync.id, error = error_chain(&error), "event dropped");

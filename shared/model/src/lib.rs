@@ -9,6 +9,7 @@ mod message;
 mod reason;
 mod secret;
 mod settings;
+pub mod time;
 mod word;
 
 pub use kinds::{

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::ago::ago;
-use super::encode::{encode, measure, time};
+use super::encode::{encode, measure};
 use super::{AnnotationRow, Measurement, TaskRow, User};
 
 /// Measures the object of an annotation before it is made. The result does not depend on the current time.
@@ -40,9 +40,9 @@ struct Document<'a> {
     task: Task<'a>,
     was_cancelled: bool,
     ground_truth: bool,
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     updated_at: Timestamp,
     draft_created_at: (),
     lead_time: Option<f64>,
@@ -89,9 +89,9 @@ struct Task<'a> {
     id: i64,
     data: &'a RawValue,
     meta: &'a RawValue,
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     updated_at: Timestamp,
     is_labeled: bool,
     allow_skip: bool,

@@ -2,8 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::ser::Formatter;
 use sha2::{Digest, Sha256};
 
@@ -46,12 +45,6 @@ impl Write for Digester {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Writes a time as the host does: with microseconds if they are not zero, and `Z`.
-pub(super) fn time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    let digits = if at.subsec_nanosecond().abs() < 1_000 { 0 } else { 6 };
-    serializer.serialize_str(&format!("{at:.digits$}"))
 }
 
 struct OneLine;

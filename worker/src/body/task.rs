@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::encode::{encode, measure, time};
+use super::encode::{encode, measure};
 use super::{AnnotationRow, Measurement, TaskRow, User};
 
 /// Measures the object of a task before it is made.
@@ -28,9 +28,9 @@ struct Document<'a> {
     predictions: [i64; 0],
     data: &'a RawValue,
     meta: &'a RawValue,
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     updated_at: Timestamp,
     allow_skip: bool,
     inner_id: (),
@@ -78,9 +78,9 @@ struct Annotation<'a> {
     result: &'a RawValue,
     was_cancelled: bool,
     ground_truth: bool,
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     updated_at: Timestamp,
     draft_created_at: (),
     lead_time: Option<f64>,

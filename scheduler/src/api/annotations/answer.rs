@@ -32,7 +32,9 @@ pub(in crate::api) struct AnnotationBody<'a> {
     ground_truth: bool,
     lead_time: Option<f64>,
     completed_by: Option<i64>,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     updated_at: Timestamp,
     /// Why `result` is left out. Absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]

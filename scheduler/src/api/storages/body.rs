@@ -25,6 +25,7 @@ pub(super) struct ServerFields {
     #[serde(rename = "type")]
     kind: StorageKind,
     /// End of the last completed sync; null before the first one.
+    #[serde(serialize_with = "longshore_model::time::serialize_option")]
     last_sync: Option<Timestamp>,
     /// How many tasks or objects the last sync created; null before the first one.
     last_sync_count: Option<i64>,
@@ -36,6 +37,7 @@ pub(super) struct ServerFields {
     /// Times and counts of the last sync.
     #[schema(value_type = Object)]
     meta: Value,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
     /// In answers to PUT and PATCH: `next_sync`. A live sync keeps the settings that it started with, and uses only new
     /// credentials.

@@ -81,6 +81,7 @@ pub(crate) struct Preview {
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct PreviewFile {
     key: Option<String>,
+    #[serde(serialize_with = "longshore_model::time::serialize_option")]
     last_modified: Option<Timestamp>,
     size: Option<u64>,
 }

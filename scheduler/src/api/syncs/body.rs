@@ -38,8 +38,11 @@ pub(in crate::api) struct SyncBody {
     reason: Option<String>,
     /// Why it failed and what to do, as text for users; null if it did not fail.
     detail: Option<String>,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
+    #[serde(serialize_with = "longshore_model::time::serialize_option")]
     started_at: Option<Timestamp>,
+    #[serde(serialize_with = "longshore_model::time::serialize_option")]
     finished_at: Option<Timestamp>,
     /// What it has done so far.
     counts: Counts,

@@ -28,6 +28,7 @@ pub(super) struct TaskBody<'a> {
     cancelled_annotations: i32,
     total_annotations: i32,
     total_predictions: i32,
+    #[serde(serialize_with = "longshore_model::time::serialize_option")]
     completed_at: Option<Timestamp>,
     annotations_results: &'static str,
     predictions_results: &'static str,
@@ -48,12 +49,15 @@ pub(super) struct TaskBody<'a> {
     data: &'a RawValue,
     #[schema(value_type = Object)]
     meta: &'a RawValue,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     updated_at: Timestamp,
     is_labeled: bool,
     overlap: i32,
     comment_count: i32,
     unresolved_comment_count: i32,
+    #[serde(serialize_with = "longshore_model::time::serialize_option")]
     last_comment_updated_at: Option<Timestamp>,
     project: i64,
     #[schema(value_type = Vec<Object>)]
@@ -74,7 +78,9 @@ pub(super) struct PredictionBody<'a> {
     result: &'a RawValue,
     score: Option<f64>,
     model_version: String,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
+    #[serde(serialize_with = "longshore_model::time::serialize")]
     updated_at: Timestamp,
     /// Why `result` is left out. Absent if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
