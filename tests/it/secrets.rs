@@ -83,7 +83,7 @@ async fn add_rows(rig: &Rig, seen: &mut SeenTexts) {
 async fn no_secret_of_a_whole_run_is_seen_anywhere() {
     let talkative = "trace,lapin=trace,hyper=trace,hyper_util=trace,h2=trace,rustls=trace,tokio_postgres=trace,\
                      aws_config=trace,aws_sigv4=trace,reqwest=trace";
-    let mut rig = Rig::with().env("LONGSHORE_LOG", talkative).start().await;
+    let mut rig = Rig::with().own_servers().env("LONGSHORE_LOG", talkative).start().await;
     let temporary = AccessKey::new("AKIATEMP", TEMPORARY_SECRET).with_session_token(SESSION_TOKEN);
     let source =
         S3Server::start(Options { access_keys: vec![temporary], ..Options::default() }).await.expect("a server");
