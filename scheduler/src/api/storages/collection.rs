@@ -1,7 +1,8 @@
 //! The work of the storage routes. It is the same for every kind and both directions.
 
+mod write;
+
 use axum::http::{HeaderMap, HeaderName};
-use jiff::Timestamp;
 use longshore_db::lifecycle::{self, SyncRequest};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
 use longshore_db::{Client, Error, Transaction, audit, projects};
@@ -39,10 +40,6 @@ const PREVIEW_LIMIT: i64 = 100;
 /// Memory of a key in a preview, in bytes: as it was listed, and in the answer. Keys of object storages have at most
 /// 1,024 bytes; most have a tenth of that.
 const PREVIEW_KEY_BYTES: usize = 2048;
-
-/// How often a change is applied again because another request wrote the storage in the meantime. People do not write a
-/// storage more often at the same time; a program that does gets the conflict.
-const WRITES: usize = 3;
 
 /// The header that names the sync of a request.
 pub(super) const SYNC_ID: HeaderName = HeaderName::from_static("x-longshore-sync");
@@ -107,67 +104,6 @@ impl Collection {
     pub(super) async fn get(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<StorageBody> {
         let client = state.db.client().await?;
         Ok(self.find(&client, caller, id).await?.into())
-    }
-
-    /// Changes a storage. Fields that are not sent keep their values, or get their defaults if `is_whole`.
-    ///
-    /// # Errors
-    /// A field is missing or invalid, the storage cannot be reached with it, or another request changed what this one
-    /// has probed.
-    pub(super) async fn write(
-        self,
-        state: &ApiState,
-        caller: &Caller,
-        id: i64,
-        sent: Map<String, Value>,
-        is_whole: bool,
-    ) -> ApiResult<StorageBody> {
-        let mut probed: Option<Draft> = None;
-        // The last failure is a conflict: another request wrote the storage since it was read.
-        let mut conflict = None;
-        for _ in 0..WRITES {
-            let change = Change::parse(self.kind, self.direction, &sent);
-            let must_probe = is_whole || change.reconnects();
-            // Give the database connection back before the probe, which may take seconds.
-            let (version, stored) = {
-                let client = state.db.client().await?;
-                let row = self.find(&client, caller, id).await?;
-                (row.updated_at, Box::new(open(state, &client, row, change.sends_secrets()).await?))
-            };
-            let draft = change.apply(if is_whole { Base::Secrets(stored) } else { Base::Stored(stored) })?;
-            check_project(state, caller, draft.fields.project_id).await?;
-            match &probed {
-                _ if !must_probe => {}
-                None => connect::probe(state, self.direction, &draft).await?,
-                // A title that changed in the meantime stays, but a probe counts only for what it has tried.
-                Some(probed) if probed.reaches_as(&draft) => {}
-                Some(_) => break,
-            }
-            match self.update(state, caller, (id, version), &draft, &sent).await {
-                Err(ApiError::Refused { code: "conflict", detail }) => conflict = Some(detail),
-                written => return written,
-            }
-            probed = Some(draft);
-        }
-        Err(ApiError::refused("conflict", conflict.unwrap_or_default()))
-    }
-
-    /// Writes a draft over the version of the storage that it was made from.
-    async fn update(
-        self,
-        state: &ApiState,
-        caller: &Caller,
-        (id, version): (i64, Timestamp),
-        draft: &Draft,
-        sent: &Map<String, Value>,
-    ) -> ApiResult<StorageBody> {
-        let mut client = state.db.client().await?;
-        let tx = client.transaction().await.map_err(Error::from)?;
-        let sealed = seal(state, id, &draft.secrets)?;
-        let row = storages::update(&tx, id, version, &draft.written(sealed.as_ref())).await?;
-        self.audit(&tx, caller, "storage.update", &row, sent).await?;
-        tx.commit().await.map_err(Error::from)?;
-        Ok(StorageBody::from(row).changed())
     }
 
     pub(super) async fn delete(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<()> {
