@@ -22,6 +22,7 @@ check: ## format, clippy and unit tests: no servers, under a minute when warm
 
 it: install-tests ## one system test, or all whose names contain T: make it T=a_name
 	cargo build --locked --workspace --bins
+	@$(SYSTEM) --quiet -- --list $(T) | grep -q ': test$$' || { echo 'No system test has "$(T)" in its name.' >&2; exit 1; }
 	$(SYSTEM) -- $(T)
 
 test: install-tests lint doc ## everything that must pass, as in CI

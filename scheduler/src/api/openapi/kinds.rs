@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::flat::target;
 use super::walk::{id, reference};
+use crate::api::storages::capitalized;
 
 const PARAMETER: &str = "{kind}";
 
@@ -62,9 +63,4 @@ fn refer_to_kind(value: &mut Value, kind: StorageKind) {
         Value::Array(items) => items.iter_mut().for_each(|item| refer_to_kind(item, kind)),
         _ => {}
     }
-}
-
-fn capitalized(word: &str) -> String {
-    let (first, rest) = word.split_at(1);
-    first.to_ascii_uppercase() + rest
 }

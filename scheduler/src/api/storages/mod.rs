@@ -23,6 +23,7 @@ use super::access::Routes;
 
 pub use connect::OpenStorage;
 pub(super) use connect::open_storage;
+pub(super) use schema::capitalized;
 
 pub(super) fn routes() -> Routes {
     Routes::default()

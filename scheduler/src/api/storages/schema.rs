@@ -32,7 +32,8 @@ pub(super) fn schema_name(kind: &str, direction: Direction, usage: Use) -> Strin
     format!("{}{}Storage{suffix}", capitalized(kind), capitalized(direction.as_str()))
 }
 
-fn capitalized(word: &str) -> String {
+/// A word with its first letter in upper case, as names of schemas begin.
+pub(in crate::api) fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
