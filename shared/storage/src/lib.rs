@@ -12,6 +12,7 @@ mod gcs;
 mod listed;
 mod localfiles;
 mod metrics;
+mod names;
 mod open;
 mod operator;
 mod probe;

@@ -4,8 +4,8 @@ use http::Uri;
 use http::uri::{Authority, Scheme};
 use longshore_model::AzureConnection;
 
-use crate::InvalidSetting;
 use crate::wire::{BaseUri, EndpointSetting};
+use crate::{InvalidSetting, names};
 
 const ENDPOINT: EndpointSetting = EndpointSetting {
     field: "endpoint",
@@ -41,7 +41,7 @@ impl Container {
         operators_endpoint: Option<&str>,
     ) -> Result<Self, InvalidSetting> {
         let name = connection.container.clone();
-        if !is_name(&name) && !SPECIAL.contains(&name.as_str()) {
+        if !names::is_azure_container(&name) && !SPECIAL.contains(&name.as_str()) {
             return Err(InvalidSetting::new(
                 "container",
                 "a container name must have 3 to 63 lower-case letters, digits and single hyphens, and begin and end with a letter or digit",
@@ -56,11 +56,9 @@ impl Container {
     }
 
     fn public_cloud(account: &str) -> Result<BaseUri, InvalidSetting> {
-        let fits =
-            (3..=24).contains(&account.len()) && account.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let refusal_error =
             || InvalidSetting::new("account_name", "an account name must have 3 to 24 lower-case letters and digits");
-        if !fits {
+        if !names::is_azure_account(account) {
             return Err(refusal_error());
         }
         let authority = Authority::try_from(format!("{account}.blob.core.windows.net")).map_err(|_| refusal_error())?;
@@ -80,16 +78,6 @@ impl Container {
     pub(super) fn query(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
         self.base.uri("", parameters)
     }
-}
-
-fn is_name(name: &str) -> bool {
-    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = name.as_bytes();
-    (3..=63).contains(&bytes.len())
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && !name.contains("--")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use longshore_model::FailureReason;
 use percent_encoding::utf8_percent_encode;
 
 use crate::wire::{BaseUri, PATH, QUERY};
-use crate::{ErrorKind, InvalidSetting, Op, StorageError};
+use crate::{ErrorKind, InvalidSetting, Op, StorageError, names};
 
 /// Cloud Storage's limit for keys, in bytes.
 const LONGEST_KEY: usize = 1_024;
@@ -56,13 +56,7 @@ fn parse(text: &str) -> Result<BaseUri, InvalidHost> {
 
 /// Validates a bucket's name.
 pub(super) fn check_name(name: &str) -> Result<(), InvalidSetting> {
-    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = name.as_bytes();
-    let fits = (3..=222).contains(&bytes.len())
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(b))
-        && edge(bytes.first())
-        && edge(bytes.last());
-    if fits {
+    if names::is_gcs_bucket(name) {
         return Ok(());
     }
     Err(InvalidSetting::new(

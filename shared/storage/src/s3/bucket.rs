@@ -7,8 +7,8 @@ use http::uri::{Authority, Scheme};
 use longshore_model::S3Connection;
 use percent_encoding::utf8_percent_encode;
 
-use crate::InvalidSetting;
 use crate::wire::{BaseUri, EndpointSetting, QUERY};
+use crate::{InvalidSetting, names};
 
 const ENDPOINT: EndpointSetting = EndpointSetting {
     field: "s3_endpoint",
@@ -50,7 +50,7 @@ impl Bucket {
     }
 
     fn on_aws(name: String, region: String) -> Result<Self, InvalidSetting> {
-        if !is_aws_name(&name) {
+        if !names::is_aws_bucket(&name) {
             return Err(InvalidSetting::new(
                 "bucket",
                 "a bucket name on AWS must have 3 to 63 lower-case letters, digits, dots and hyphens, and begin and end with a letter or digit",
@@ -88,7 +88,7 @@ impl Bucket {
         }
         // Some stores support only virtual-host style; the placeholder selects it.
         let host_style = endpoint.split_once("://{bucket}.");
-        if host_style.is_some() && !is_aws_name(&name) {
+        if host_style.is_some() && !names::is_aws_bucket(&name) {
             return Err(InvalidSetting::new(
                 "bucket",
                 "a bucket name that is part of the host must have 3 to 63 lower-case letters, digits, dots and hyphens, and begin and end with a letter or digit",
@@ -124,17 +124,6 @@ impl Bucket {
     pub(super) fn query(&self, parameters: &[(&str, &str)]) -> Option<Uri> {
         self.base.uri("", parameters)
     }
-}
-
-/// Whether this is a valid bucket name on AWS.
-fn is_aws_name(name: &str) -> bool {
-    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = name.as_bytes();
-    (3..=63).contains(&bytes.len())
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(b))
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && !name.contains("..")
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 
 use super::default_chain::{DefaultChain, sdk_client};
 use crate::wire::{Entries, ExpiringCache, ExpiringValue, Idle};
-use crate::{ErrorKind, InvalidSetting, Op, StorageError};
+use crate::{ErrorKind, InvalidSetting, Op, StorageError, names};
 
 /// The session name that the role's owner sees in the account's logs.
 const SESSION_NAME: &str = "longshore";
@@ -218,14 +218,13 @@ fn as_identity(error: StorageError) -> StorageError {
 
 /// Checks the fields that describe the role.
 pub(super) fn check_role(connection: &S3sConnection) -> Result<(), InvalidSetting> {
-    if !is_role_arn(connection.role_arn.trim()) {
+    if !names::is_role_arn(connection.role_arn.trim()) {
         return Err(InvalidSetting::new(
             "role_arn",
             "a role ARN has the form arn:aws:iam::123456789012:role/name, with the twelve digits of the account",
         ));
     }
-    let fits = |id: &str| (2..=1_224).contains(&id.len()) && id.bytes().all(|b| is_name(b) || b == b':' || b == b'/');
-    if external_id(connection).is_some_and(|id| !fits(id)) {
+    if external_id(connection).is_some_and(|id| !names::is_external_id(id)) {
         return Err(InvalidSetting::new(
             "external_id",
             "an external ID must have 2 to 1224 letters, digits or characters of _+=,.@:/-",
@@ -236,25 +235,4 @@ pub(super) fn check_role(connection: &S3sConnection) -> Result<(), InvalidSettin
 
 fn external_id(connection: &S3sConnection) -> Option<&str> {
     connection.external_id.as_deref().map(str::trim).filter(|id| !id.is_empty())
-}
-
-/// `arn:<partition>:iam::<account>:role/<path/><name>`
-fn is_role_arn(text: &str) -> bool {
-    let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let [arn, partition, service, region, account, role] = parts[..] else { return false };
-    let Some(role) = role.strip_prefix("role/") else { return false };
-    arn == "arn"
-        && (partition == "aws" || partition.strip_prefix("aws-").is_some_and(|rest| rest.bytes().all(is_name)))
-        && service == "iam"
-        && region.is_empty()
-        && account.len() == 12
-        && account.bytes().all(|b| b.is_ascii_digit())
-        && role.len() <= 577
-        && role.rsplit('/').next().is_some_and(|name| !name.is_empty() && name.bytes().all(is_name))
-        && role.bytes().all(|b| b.is_ascii_graphic())
-}
-
-/// Whether IAM allows the byte in names.
-fn is_name(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b)
 }

@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::names;
+
 /// What the operator opens beyond the public internet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedEndpoints {
@@ -76,8 +78,7 @@ fn parse_entry(entry: &str) -> Option<Entry> {
         Some((name, port)) => (name, Some(port.parse().ok()?)),
         None => (entry, None),
     };
-    let is_host = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
-    is_host.then(|| Entry::Host { name: without_trailing_dot(name).to_owned(), port })
+    names::is_host(name).then(|| Entry::Host { name: without_trailing_dot(name).to_owned(), port })
 }
 
 /// A host name without the trailing dot of a fully qualified name.
