@@ -15,9 +15,9 @@ use crate::api::{LoadLimits, Origins, ResolveOptions};
 #[derive(Debug)]
 pub struct Config {
     /// `DATABASE_URL`.
-    pub database_url: Secret,
-    /// `AMQP_URL`.
-    pub amqp_url: Secret,
+    pub database: longshore_db::Address,
+    /// `AMQP_URL`, `LONGSHORE_AMQP_CA_FILE`, `LONGSHORE_ALLOW_PLAINTEXT`.
+    pub broker: longshore_broker::Address,
     /// `LONGSHORE_SECRET_KEYS`.
     pub secret_keys: Secret,
     /// `LONGSHORE_TOKEN`: the first admin token.
@@ -79,7 +79,7 @@ impl Config {
 #[derive(Debug)]
 pub struct RotationConfig {
     /// `DATABASE_URL`.
-    pub database_url: Secret,
+    pub database: longshore_db::Address,
     /// `LONGSHORE_SECRET_KEYS`.
     pub secret_keys: Secret,
     /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`.
@@ -94,8 +94,32 @@ impl RotationConfig {
     pub fn from_env() -> Result<Self, InvalidSettings> {
         let mut read = Environment::of_process(Program::Scheduler);
         let config = Self {
-            database_url: secret(read.text(&table::DATABASE_URL)),
+            database: longshore_db::Address::read(&mut read),
             secret_keys: secret(read.text(&table::SECRET_KEYS)),
+            database_patience: read.seconds(&table::DATABASE_PATIENCE_SECONDS),
+        };
+        read.finish().map(|()| config)
+    }
+}
+
+/// The settings of the `migrate` command.
+#[derive(Debug)]
+pub struct MigrationConfig {
+    /// `DATABASE_URL`, with the role that owns the schema.
+    pub database: longshore_db::Address,
+    /// `LONGSHORE_DATABASE_PATIENCE_SECONDS`.
+    pub database_patience: Duration,
+}
+
+impl MigrationConfig {
+    /// Reads the environment of this process.
+    ///
+    /// # Errors
+    /// Names every setting that is missing or invalid.
+    pub fn from_env() -> Result<Self, InvalidSettings> {
+        let mut read = Environment::of_process(Program::Scheduler);
+        let config = Self {
+            database: longshore_db::Address::read(&mut read),
             database_patience: read.seconds(&table::DATABASE_PATIENCE_SECONDS),
         };
         read.finish().map(|()| config)
@@ -117,8 +141,8 @@ impl Config {
 
     fn read(mut read: Environment<'_>) -> Result<Self, InvalidSettings> {
         let config = Self {
-            database_url: secret(read.text(&table::DATABASE_URL)),
-            amqp_url: secret(read.text(&table::AMQP_URL)),
+            database: longshore_db::Address::read(&mut read),
+            broker: longshore_broker::Address::read(&mut read),
             secret_keys: secret(read.text(&table::SECRET_KEYS)),
             token: first_token(&mut read),
             listen: read.parsed(&table::LISTEN).unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
@@ -171,8 +195,8 @@ mod tests {
     const TOKEN: &str = "0123456789abcdef";
 
     const NEEDED: [(&str, &str); 4] = [
-        ("DATABASE_URL", "postgres://u:pw@h/d"),
-        ("AMQP_URL", "a"),
+        ("DATABASE_URL", "postgres://u:pw@localhost/d"),
+        ("AMQP_URL", "amqp://localhost"),
         ("LONGSHORE_SECRET_KEYS", "k"),
         ("LONGSHORE_TOKEN", TOKEN),
     ];
@@ -185,7 +209,7 @@ mod tests {
 
     #[test]
     fn one_error_names_every_missing_setting() {
-        let error = read(&[("AMQP_URL", "amqp://x")]).unwrap_err().to_string();
+        let error = read(&[("AMQP_URL", "amqp://localhost")]).unwrap_err().to_string();
         for name in ["DATABASE_URL", "LONGSHORE_SECRET_KEYS", "LONGSHORE_TOKEN"] {
             assert!(error.contains(&format!("{name} must be set")), "{error}");
         }

@@ -4,8 +4,10 @@
 //! to the broker, the host and the metrics.
 
 pub mod api;
+pub mod check;
 pub mod config;
 mod loops;
+pub mod migration;
 pub mod rotation;
 
 use std::net::SocketAddr;
@@ -19,8 +21,8 @@ use longshore_db::host::{Host, Native};
 use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
 use longshore_telemetry::{
-    ClientConnections, ConnectionLimits, Health, HttpMetrics, ListenerName, Metrics, SEND_TIMEOUT, Tasks, error_chain,
-    init_logs, raise_open_files, serve,
+    ClientConnections, ConnectionLimits, Health, HttpMetrics, ListenerName, Metrics, SEND_TIMEOUT, Tasks, init_logs,
+    raise_open_files, serve,
 };
 use prometheus::{IntCounter, Registry};
 use tokio::net::TcpListener;
@@ -47,6 +49,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The configuration is invalid, the port is in use, or a part of the scheduler failed.
 pub async fn run(config: Config) -> Result<()> {
     init_logs(&config.logs)?;
+    config.database.warn_of_plaintext();
+    config.broker.warn_of_plaintext();
     let open_files = raise_open_files();
     let tasks = Tasks::new();
     tasks.stop_on_signals()?;
@@ -57,12 +61,12 @@ pub async fn run(config: Config) -> Result<()> {
     let wire = WireOptions { allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?, ..WireOptions::default() };
     let stores = Stores::new(wire, config.operator.clone(), StorageMetrics::register(registry)?)?;
     let pool =
-        |name, connections| Db::new(&config.database_url, name, connections, config.database_patience, Check::Always);
+        |name, connections| Db::open(&config.database, name, connections, config.database_patience, Check::Always);
     // Two pools: requests, however slow, take no database connection from the loops.
     let db = pool("longshore-scheduler", SYSTEM_CONNECTIONS)?;
     let api_db = pool("longshore-scheduler-api", api::CONNECTIONS)?.waking_through(&db);
     let sealer = Sealer::parse(&config.secret_keys)?;
-    let broker = Broker::new(&config.amqp_url, "longshore-scheduler")?;
+    let broker = Broker::new(&config.broker, "longshore-scheduler");
     let host = Arc::new(Native::new(sealer.clone()));
     let loops = Loops::new(registry, host, broker.clone(), db.clone(), api_db.clone())?;
 
@@ -187,7 +191,8 @@ async fn prepare(db: &Db, config: &Config, tasks: &Tasks) -> bool {
         match prepared.await {
             Ok(()) => return true,
             Err(error) => {
-                warn!(event = "database_not_ready", error = error_chain(&error), "database not ready, retrying");
+                let error = db.address().explain(&error);
+                warn!(event = "database_not_ready", error, "database not ready, retrying");
             }
         }
         if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {

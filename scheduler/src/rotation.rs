@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, anyhow};
 use longshore_db::{Check, Client, Db, SealedSecrets, Sealer, audit, storages};
 use serde_json::json;
 
@@ -35,8 +35,8 @@ pub struct Rotation {
 /// The database is unavailable, or the keys are invalid. Storages that were sealed before the error stay sealed.
 pub async fn run(config: &RotationConfig) -> Result<Rotation> {
     let sealer = Sealer::parse(&config.secret_keys)?;
-    let db = Db::new(&config.database_url, "longshore-rotate-keys", 1, config.database_patience, Check::Always)?;
-    let client = db.client().await.context("cannot reach the database")?;
+    let db = Db::open(&config.database, "longshore-rotate-keys", 1, config.database_patience, Check::Always)?;
+    let client = db.client().await.map_err(|error| anyhow!(db.address().explain(&error)))?;
     let mut rotation = Rotation { key_id: sealer.key_id().to_owned(), ..Rotation::default() };
     let mut last = 0;
     loop {

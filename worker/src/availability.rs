@@ -3,7 +3,6 @@
 //! A worker without its database cannot use a message, but another worker may. So it stops consuming until the database
 //! answers, and then releases the jobs that it holds without knowing.
 
-use longshore_telemetry::error_chain;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,7 +84,8 @@ impl Availability {
                 }
                 Err(error) => {
                     if self.0.send_replace(State::Down) != State::Down {
-                        warn!(event = "database_unavailable", error = error_chain(&error), "database unavailable");
+                        let error = db.address().explain(&error);
+                        warn!(event = "database_unavailable", error, "database unavailable");
                     }
                     stop.run_until_cancelled(sleep(PAUSE)).await;
                 }

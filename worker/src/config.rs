@@ -13,9 +13,9 @@ use longshore_telemetry::settings::{Environment, InvalidSettings, Program, table
 #[derive(Debug)]
 pub struct Config {
     /// `DATABASE_URL`.
-    pub database_url: Secret,
-    /// `AMQP_URL`.
-    pub amqp_url: Secret,
+    pub database: longshore_db::Address,
+    /// `AMQP_URL`, `LONGSHORE_AMQP_CA_FILE`, `LONGSHORE_ALLOW_PLAINTEXT`.
+    pub broker: longshore_broker::Address,
     /// `LONGSHORE_SECRET_KEYS`.
     pub secret_keys: Secret,
     /// `LONGSHORE_METRICS_LISTEN`: health and metrics.
@@ -74,8 +74,8 @@ impl Config {
     fn read(mut read: Environment<'_>) -> Result<Self, InvalidSettings> {
         let secret = |text: Option<String>| Secret::new(text.unwrap_or_default());
         let config = Self {
-            database_url: secret(read.text(&table::DATABASE_URL)),
-            amqp_url: secret(read.text(&table::AMQP_URL)),
+            database: longshore_db::Address::read(&mut read),
+            broker: longshore_broker::Address::read(&mut read),
             secret_keys: secret(read.text(&table::SECRET_KEYS)),
             listen: read.parsed(&table::METRICS_LISTEN).unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
             connections: read.count(&table::CONNECTIONS),

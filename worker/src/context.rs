@@ -56,7 +56,7 @@ impl Context {
         // Jobs of both queues run concurrently.
         let connections = usize::from(Slots::total(config.jobs)) * 2 + SPARE_CONNECTIONS;
         let check = Check::AfterIdle;
-        let db = Db::new(&config.database_url, "longshore-worker", connections, config.database_patience, check)?;
+        let db = Db::open(&config.database, "longshore-worker", connections, config.database_patience, check)?;
         Ok(Self {
             db,
             host: Arc::new(Native::new(Sealer::parse(&config.secret_keys)?)),

@@ -34,7 +34,8 @@ pub(crate) async fn run(context: &Context, stop: &CancellationToken) {
         match timeout(lease / 2, extend(context, &leases, &mut unknown)).await {
             Ok(Ok(extended)) => end_lost(context, &leases, &extended),
             Ok(Err(error)) => {
-                warn!(event = "heartbeat_failed", error = error_chain(&error), "could not extend leases");
+                let explained = context.db.address().explain(&error);
+                warn!(event = "heartbeat_failed", error = explained, "could not extend leases");
                 if error.is_unavailable() {
                     context.database.doubt();
                 }

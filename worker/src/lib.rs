@@ -6,6 +6,7 @@
 mod attempt;
 mod availability;
 mod body;
+pub mod check;
 pub mod config;
 mod context;
 mod deliveries;
@@ -50,12 +51,14 @@ const POOL_METRICS_PERIOD: Duration = Duration::from_secs(1);
 /// The configuration is invalid, the port is in use, or a part of the worker failed.
 pub async fn run(config: Config) -> Result<()> {
     init_logs(&config.logs)?;
+    config.database.warn_of_plaintext();
+    config.broker.warn_of_plaintext();
     let open_files = raise_open_files();
     let tasks = Tasks::new();
     tasks.stop_on_signals()?;
 
     let exposed = Metrics::new("worker", env!("CARGO_PKG_VERSION"));
-    let broker = Broker::new(&config.amqp_url, "longshore-worker")?;
+    let broker = Broker::new(&config.broker, "longshore-worker");
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("cannot listen on {}", config.listen))?;
     let sockets = ConnectionLimits::new(config.connections, config.peer_connections, open_files);

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use longshore_db::rights;
 use longshore_model::StorageKind;
-use longshore_scheduler::config::{Config, RotationConfig};
-use longshore_scheduler::rotation;
+use longshore_scheduler::config::{Config, MigrationConfig, RotationConfig};
+use longshore_scheduler::{check, migration, rotation};
 
 /// Serves the API, accepts syncs and publishes their jobs to workers. Configured by environment variables only.
 #[derive(Debug, Parser)]
@@ -17,6 +18,19 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Checks settings, database, schema, rights, keys and broker, and changes nothing. Exit code 1 if a check fails.
+    Check,
+    /// Brings the schema up to date and ends. For deployments whose programs may not change the schema: run it with a
+    /// `DATABASE_URL` of the schema's owner, before a new release starts.
+    Migrate,
+    /// Prints the SQL that gives a role the rights to run the programs. Run it as the schema's owner after `migrate`.
+    Grants {
+        /// The role, such as `longshore_app`.
+        role: String,
+        /// The role belongs to a host and may only start syncs, by `enqueue_sync`.
+        #[arg(long)]
+        host: bool,
+    },
     /// Encrypts every stored secret with the first of `LONGSHORE_SECRET_KEYS`. Schedulers and workers can keep running.
     ///
     /// Needs `DATABASE_URL` and `LONGSHORE_SECRET_KEYS` only. After exit code 0, the other keys are no longer
@@ -39,6 +53,23 @@ fn main() -> anyhow::Result<ExitCode> {
 #[tokio::main]
 async fn serve() -> anyhow::Result<ExitCode> {
     match Args::parse().command {
+        Some(Command::Check) => {
+            let findings = check::run(Config::from_env()).await;
+            #[expect(clippy::print_stdout, reason = "printing is the purpose of this command")]
+            {
+                print!("{findings}");
+            }
+            Ok(if findings.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Some(Command::Migrate) => migration::run(&MigrationConfig::from_env()?).await.map(|()| ExitCode::SUCCESS),
+        Some(Command::Grants { role, host }) => {
+            let grants = if host { rights::host_grants } else { rights::grants };
+            #[expect(clippy::print_stdout, reason = "printing is the purpose of this command")]
+            {
+                print!("{}", grants(&role));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Settings) => {
             #[expect(clippy::print_stdout, reason = "printing is the purpose of this command")]
             {

@@ -7,9 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, Event};
-use longshore_model::Secret;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -17,12 +15,7 @@ use tracing::{info, warn};
 
 use crate::error::{BrokerError, failed};
 use crate::topology::{self, Depth, Queue};
-use crate::{Consumer, Publisher, handshake};
-
-/// Seconds between heartbeats, unless the URL sets another value (`?heartbeat=`) or the broker asks for a shorter
-/// one. Two missed heartbeats end the connection, so a half-open connection is noticed within 20 seconds. Below 5
-/// seconds, `RabbitMQ` warns of false alarms on busy machines.
-const HEARTBEAT_SECONDS: u16 = 10;
+use crate::{Address, Consumer, Publisher, handshake};
 
 /// Wait before the next attempt to connect or to consume. A broker that restarts drops all clients together and is
 /// soon available again, so the first wait is short. With a longer limit, clients return late to a broker that is
@@ -45,24 +38,16 @@ pub struct Broker {
 }
 
 struct Inner {
-    uri: AMQPUri,
+    address: Address,
     name: String,
     connection: watch::Sender<Option<Arc<Connection>>>,
 }
 
 impl Broker {
-    /// Prepares a connection to `amqp[s]://user:password@host:port/vhost`; nothing is opened yet.
-    ///
-    /// The broker's management page shows `name`. With `amqps`, the broker's certificate is checked against the
-    /// system's certificate authorities.
-    ///
-    /// # Errors
-    /// The URL is not an AMQP URL.
-    pub fn new(url: &Secret, name: impl Into<String>) -> Result<Self, BrokerError> {
-        // The parser's error quotes the URL, with its password.
-        let mut uri: AMQPUri = url.expose().parse().map_err(|_| BrokerError::InvalidUrl)?;
-        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
-        Ok(Self { inner: Arc::new(Inner { uri, name: name.into(), connection: watch::Sender::new(None) }) })
+    /// Prepares a connection; nothing is opened yet. The broker's management page shows `name`.
+    pub fn new(address: &Address, name: impl Into<String>) -> Self {
+        let (address, name) = (address.clone(), name.into());
+        Self { inner: Arc::new(Inner { address, name, connection: watch::Sender::new(None) }) }
     }
 
     /// Connects and declares the topology, and does both again after every loss, until cancelled.
@@ -101,8 +86,8 @@ impl Broker {
                         event = "broker_unreachable",
                         broker.connection = self.inner.name,
                         broker.failures = failures,
-                        error = error_chain(&error),
-                        "cannot reach RabbitMQ, retrying"
+                        error = self.inner.address.explain(&error),
+                        "cannot use RabbitMQ, retrying"
                     );
                 }
             }
@@ -164,7 +149,7 @@ impl Broker {
     }
 
     async fn open(&self) -> Result<Arc<Connection>, BrokerError> {
-        let connection = handshake::open(&self.inner.uri, &self.inner.name).await?;
+        let connection = handshake::open(&self.inner.address, &self.inner.name).await?;
         declare(&channel(&connection).await?).await?;
         Ok(Arc::new(connection))
     }
@@ -209,30 +194,15 @@ async fn close(connection: &Connection) {
 
 #[cfg(test)]
 mod tests {
+    use longshore_model::Secret;
+
     use super::*;
-
-    fn broker(url: &str) -> Result<Broker, BrokerError> {
-        Broker::new(&Secret::new(url), "test")
-    }
-
-    #[test]
-    fn an_invalid_url_is_refused_without_being_shown() {
-        for url in ["", "hunter2", "http://user:hunter2@host", "amqp:hunter2", "amqp://u:hunter2@host:99999"] {
-            let error = broker(url).err().expect("refused");
-            assert!(!error_chain(&error).contains("hunter2"), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_url_may_set_another_heartbeat() {
-        let heartbeat = |url: &str| broker(url).unwrap().inner.uri.query.heartbeat;
-        assert_eq!(heartbeat("amqp://localhost"), Some(HEARTBEAT_SECONDS));
-        assert_eq!(heartbeat("amqp://localhost?heartbeat=3"), Some(3));
-    }
+    use crate::AddressOptions;
 
     #[tokio::test]
     async fn without_a_connection_calls_fail_instead_of_waiting() {
-        let broker = broker("amqp://localhost").unwrap();
+        let address = Address::parse(&Secret::new("amqp://localhost"), &AddressOptions::default()).unwrap();
+        let broker = Broker::new(&address, "test");
         assert!(!broker.is_connected());
         assert!(matches!(broker.depth(Queue::Import).await, Err(BrokerError::Disconnected)));
     }

@@ -5,9 +5,6 @@ use std::error::Error;
 /// A broker call that failed. No variant contains the broker's URL, which holds a password.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// The URL is not `amqp://…` or `amqps://…`. Only another configuration helps.
-    #[error("the broker's URL is not a valid amqp:// or amqps:// URL")]
-    InvalidUrl,
     /// There is no connection at the moment; [`Broker::run`](crate::Broker::run) is opening one.
     #[error("not connected to the broker")]
     Disconnected,

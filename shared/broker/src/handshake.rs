@@ -7,10 +7,10 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::tcp::AsyncTcpStream;
 use lapin::{Connection, ConnectionProperties, runtime};
 
+use crate::Address;
 use crate::error::{BrokerError, failed};
 
 /// Time limit for name resolution, TCP, TLS and the AMQP handshake together. If it is shorter, a broker that is busy
@@ -18,27 +18,28 @@ use crate::error::{BrokerError, failed};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Opens a connection, or gives up after a time limit.
-pub(crate) async fn open(uri: &AMQPUri, name: &str) -> Result<Connection, BrokerError> {
+pub(crate) async fn open(address: &Address, name: &str) -> Result<Connection, BrokerError> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let runtime = runtime::default_runtime().map_err(failed("find the runtime"))?;
     let socket = Arc::new(OnceLock::<TcpStream>::new());
     let slot = Arc::clone(&socket);
+    let (target, tls) = (address.clone(), address.tls.clone());
     let connecting = Connection::connector(
-        uri.clone(),
+        address.uri.clone(),
         runtime,
-        async move |uri, runtime| {
+        async move |_uri, runtime| {
             tokio::time::timeout(TIMEOUT, async {
-                let address = (uri.authority.host.as_str(), uri.authority.port);
-                let addresses: Vec<_> = tokio::net::lookup_host(address).await?.collect();
+                let host = target.host_name();
+                let addresses: Vec<_> = tokio::net::lookup_host((host, target.uri.authority.port)).await?.collect();
                 let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     let twin = TcpStream::from(plain.get_ref().as_fd().try_clone_to_owned()?);
                     twin.set_nodelay(true)?;
                     slot.get_or_init(|| twin);
                 }
-                match uri.scheme {
-                    AMQPScheme::AMQP => Ok(stream),
-                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, OwnedTLSConfig::default().as_ref()).await,
+                match &tls {
+                    None => Ok(stream),
+                    Some(connector) => stream.into_rustls(connector, host).await,
                 }
             })
             .await

@@ -8,14 +8,19 @@
 //! lapin's own recovery is not used: it restores channels, but their unacknowledged deliveries and unconfirmed
 //! messages are lost. A lost connection is replaced by a new one.
 
+mod address;
+mod check;
 mod connection;
 mod consume;
 mod error;
+mod explain;
 mod handshake;
 mod message;
 mod publish;
 mod topology;
 
+pub use address::{Address, AddressOptions, InvalidAddress};
+pub use check::check;
 pub use connection::Broker;
 pub use consume::{Consumer, Delivery};
 pub use error::BrokerError;

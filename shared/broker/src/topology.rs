@@ -39,6 +39,14 @@ const DEAD_DELIVERY_LIMIT: i32 = 1_000_000;
 /// messages.
 pub(crate) const SETTLE: Duration = Duration::from_millis(500);
 
+/// Every exchange and its kind. Fanout: a request arrives with any routing key that the host's library sets.
+pub(crate) const EXCHANGES: &[(&str, ExchangeKind)] =
+    &[(REQUESTS_EXCHANGE, ExchangeKind::Fanout), (EVENTS_EXCHANGE, ExchangeKind::Topic)];
+
+/// Exchanges survive a restart of the broker.
+pub(crate) const DURABLE: ExchangeDeclareOptions =
+    ExchangeDeclareOptions { passive: false, durable: true, auto_delete: false, internal: false, nowait: false };
+
 /// The queues that Longshore consumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Queue {
@@ -74,7 +82,7 @@ impl Queue {
         }
     }
 
-    fn arguments(self) -> FieldTable {
+    pub(crate) fn arguments(self) -> FieldTable {
         let mut arguments = FieldTable::default();
         // Replicated and on disk before the broker confirms: that is what makes a confirm reliable.
         insert_text(&mut arguments, "x-queue-type", "quorum");
@@ -107,16 +115,12 @@ pub struct Depth {
 
 /// Declares all queues, exchanges and bindings. A second call changes nothing.
 pub(crate) async fn declare(channel: &Channel) -> Result<(), BrokerError> {
-    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-    // Fanout: a request arrives with any routing key that the host's library sets.
-    channel
-        .exchange_declare(REQUESTS_EXCHANGE.into(), ExchangeKind::Fanout, durable, FieldTable::default())
-        .await
-        .map_err(failed("declare the requests exchange"))?;
-    channel
-        .exchange_declare(EVENTS_EXCHANGE.into(), ExchangeKind::Topic, durable, FieldTable::default())
-        .await
-        .map_err(failed("declare the events exchange"))?;
+    for (exchange, kind) in EXCHANGES {
+        channel
+            .exchange_declare((*exchange).into(), kind.clone(), DURABLE, FieldTable::default())
+            .await
+            .map_err(failed("declare an exchange"))?;
+    }
     for queue in Queue::ALL {
         channel
             .queue_declare(queue.as_str().into(), QueueDeclareOptions::durable(), queue.arguments())

@@ -53,8 +53,8 @@ pub enum Error {
     /// Secrets cannot be sealed or opened. The text is for operators.
     #[error("{0}")]
     Seal(&'static str),
-    /// The database URL cannot be parsed.
-    #[error("invalid DATABASE_URL: {0}")]
+    /// The database URL is no address. Completes a sentence that begins with `DATABASE_URL`.
+    #[error("DATABASE_URL {0}")]
     Config(String),
     /// A migration of the schema failed.
     #[error("could not migrate the database schema")]

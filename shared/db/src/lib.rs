@@ -24,12 +24,15 @@
 
 #![warn(missing_docs)]
 
+mod address;
 pub mod annotations;
 pub mod audit;
 mod bounded;
+pub mod check;
 mod client;
 mod counts;
 mod error;
+mod explain;
 pub mod exports;
 pub mod host;
 pub mod jobs;
@@ -44,6 +47,7 @@ pub mod projects;
 pub mod quarantine;
 mod raw_json;
 pub mod resolve;
+pub mod rights;
 mod row;
 mod seal;
 mod share;
@@ -54,6 +58,7 @@ pub mod tokens;
 mod wake;
 pub mod workers;
 
+pub use address::{Address, InvalidAddress};
 pub use bounded::Bounded;
 pub use client::{Client, GenericClient};
 pub use counts::Counts;

@@ -8,14 +8,12 @@ use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
 };
 use longshore_model::Secret;
-use longshore_telemetry::tls_config;
 use tokio::time::Instant;
-use tokio_postgres::{AsyncMessage, Config};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::AsyncMessage;
 
 use crate::migrate::migrate;
 use crate::wake::Wakeups;
-use crate::{Client, Error, Result, Share};
+use crate::{Address, Client, Error, Result, Share};
 
 /// How long to wait for a free or a new connection. A longer wait than a restart of Postgres takes would only collect
 /// waiting callers. A shorter one would fail a page for a brief interruption.
@@ -68,8 +66,7 @@ impl DoubtfulConnections {
 pub struct Db {
     pool: Pool,
     /// In an `Arc`: a copy needs a dozen allocations, and each request clones `Db` several times.
-    config: Arc<Config>,
-    tls: MakeRustlsConnect,
+    address: Arc<Address>,
     patience: Duration,
     pub(crate) wakeups: Wakeups,
 }
@@ -93,28 +90,31 @@ impl Db {
     /// process sends nothing.
     ///
     /// # Errors
-    /// [`Error::Config`] if the URL cannot be parsed.
-    pub fn new(url: &Secret, application: &str, connections: usize, patience: Duration, check: Check) -> Result<Self> {
-        let mut config: Config = url
-            .expose()
-            .parse()
-            .map_err(|_| Error::Config("expected postgres://user:password@host:5432/database".to_owned()))?;
+    /// [`Error::Config`] if the pool has no connections.
+    pub fn open(
+        address: &Address,
+        application: &str,
+        connections: usize,
+        patience: Duration,
+        check: Check,
+    ) -> Result<Self> {
+        let mut address = address.clone();
         // search_path: all tables are in Longshore's own schema. The timeouts free the locks of a process that
         // disappeared. A process that still runs has stopped waiting before they end.
         let options = format!(
             "-c search_path=longshore -c idle_in_transaction_session_timeout={} -c statement_timeout=120s",
             patience.as_millis() * 2
         );
-        config
+        address
+            .config
             .application_name(application)
             .options(options)
             .connect_timeout(WAIT)
             .keepalives_idle(Duration::from_secs(15))
             .tcp_user_timeout(Duration::from_secs(30));
-        let tls = MakeRustlsConnect::new(tls_config().map_err(|error| Error::Config(error.to_string()))?);
         let manager = Manager::from_config(
-            config.clone(),
-            tls.clone(),
+            address.config.clone(),
+            address.tls.clone(),
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let doubted = DoubtfulConnections::default();
@@ -144,7 +144,21 @@ impl Db {
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
             .build()
             .map_err(|error| Error::Config(error.to_string()))?;
-        Ok(Self { pool, config: Arc::new(config), tls, patience, wakeups: Wakeups::default() })
+        Ok(Self { pool, address: Arc::new(address), patience, wakeups: Wakeups::default() })
+    }
+
+    /// Makes a pool from a URL. For tools and tests; programs read an [`Address`] from their settings.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the URL is no [`Address`].
+    pub fn new(url: &Secret, application: &str, connections: usize, patience: Duration, check: Check) -> Result<Self> {
+        let address = Address::parse(url).map_err(|error| Error::Config(error.to_string()))?;
+        Self::open(&address, application, connections, patience, check)
+    }
+
+    /// The address of the database.
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Lends a working connection, within the [`Share`] of the current work if it has one.
@@ -202,7 +216,7 @@ impl Db {
     }
 
     async fn open_listener(&self, channel: &'static str) -> Result<Listener> {
-        let (client, mut connection) = Box::pin(self.config.connect(self.tls.clone())).await?;
+        let (client, mut connection) = self.address.connect().await?;
         let (counter, notifications) = tokio::sync::watch::channel(0_u64);
         #[expect(clippy::disallowed_methods, reason = "ends with the listener, which aborts it")]
         let driver = tokio::task::spawn(async move {

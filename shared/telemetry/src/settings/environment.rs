@@ -24,6 +24,13 @@ pub struct Environment<'a> {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidSettings(Vec<String>);
 
+impl InvalidSettings {
+    /// One text for each fault.
+    pub fn faults(&self) -> &[String] {
+        &self.0
+    }
+}
+
 impl fmt::Display for InvalidSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "invalid settings: {}", self.0.join("; "))

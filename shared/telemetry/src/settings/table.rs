@@ -22,8 +22,12 @@ const fn setting(name: &'static str, readers: Readers, default: Default, about: 
 }
 
 settings! {
-    DATABASE_URL = "DATABASE_URL", Both, Required, "Postgres: `postgres://user:password@host:5432/database`";
-    AMQP_URL = "AMQP_URL", Both, Required, "RabbitMQ: `amqp://user:password@host:5672/vhost`";
+    DATABASE_URL = "DATABASE_URL", Both, Required, "Postgres: `postgres://user:password@host:5432/database?sslmode=verify-full`";
+    AMQP_URL = "AMQP_URL", Both, Required, "RabbitMQ: `amqps://user:password@host:5671/vhost`";
+    AMQP_CA_FILE = "LONGSHORE_AMQP_CA_FILE", Both, None,
+        "PEM file of the authorities that `amqps://` trusts, instead of the system's; for Postgres: `sslrootcert` in `DATABASE_URL`";
+    ALLOW_PLAINTEXT = "LONGSHORE_ALLOW_PLAINTEXT", Both, Value("false"),
+        "whether `amqp://` may leave this machine; for Postgres: `sslmode=disable` in `DATABASE_URL`";
     SECRET_KEYS = "LONGSHORE_SECRET_KEYS", Both, Required,
         "`id:key,…`, each key 32 random bytes in base64; the first encrypts storage secrets, all of them decrypt";
     TOKEN = "LONGSHORE_TOKEN", Scheduler, Required, "the first admin token: 16 or more printable characters";
