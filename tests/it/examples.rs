@@ -66,7 +66,7 @@ async fn repeated_runs_of_the_http_example_start_one_sync() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sql_example_starts_a_sync_in_a_transaction() {
     let (rig, storage) = with_images().await;
-    let (url, script) = (rig.database_url.clone(), example("enqueue.sql"));
+    let (url, script) = (rig.roles.host_database_url.clone(), example("enqueue.sql"));
     let (script, set) = (script.to_str().expect("a plain path"), format!("storage={}", storage.id));
     let arguments = [url.as_str(), "--quiet", "--set", &set, "--set", "ON_ERROR_STOP=1", "--file", script];
     let output = run(Path::new("psql"), &arguments, &[]).await;
@@ -78,7 +78,7 @@ async fn the_amqp_example_starts_a_sync_and_receives_its_end() {
     let (rig, storage) = with_images().await;
     let (script, number) = (example("amqp.py"), storage.id.to_string());
     let arguments = [script.to_str().expect("a plain path"), &number];
-    let output = run(&python("examples").await, &arguments, &[("AMQP_URL", &rig.amqp_url)]).await;
+    let output = run(&python("examples").await, &arguments, &[("AMQP_URL", &rig.roles.host_amqp_url)]).await;
     assert!(output.starts_with("sync.completed "), "{output}");
     has_imported(&rig, &storage, id(&output)).await;
 }

@@ -19,7 +19,7 @@ fn key(id: &str) -> String {
 fn rotation(rig: &Rig, keys: &str) -> Command {
     let mut command = Command::new(program("longshore-scheduler").expect("the programs are built"));
     command.arg("rotate-keys").env_clear();
-    command.env("DATABASE_URL", &rig.database_url).env("LONGSHORE_SECRET_KEYS", keys);
+    command.env("DATABASE_URL", &rig.roles.database_url).env("LONGSHORE_SECRET_KEYS", keys);
     command
 }
 

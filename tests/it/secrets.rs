@@ -201,7 +201,7 @@ async fn no_secret_of_a_whole_run_is_seen_anywhere() {
     }
 
     let (_, key) = rig.secret_keys().split_once(':').expect("a name and a key");
-    let (database, broker) = (password(&rig.database_url), password(&rig.amqp_url));
+    let (database, broker) = (password(&rig.roles.database_url), password(&rig.roles.amqp_url));
     let secrets = [
         TEMPORARY_SECRET,
         SESSION_TOKEN,

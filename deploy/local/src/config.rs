@@ -5,7 +5,7 @@
 /// No `Debug`: the URLs contain passwords.
 #[derive(Clone, Default)]
 pub struct ExistingServers {
-    /// `DATABASE_URL`. For tests, its role must be allowed to create databases.
+    /// `DATABASE_URL`. For tests, its role must be a superuser: they create databases and roles.
     pub database_url: Option<String>,
     /// `AMQP_URL`. For tests, its user must be an administrator.
     pub amqp_url: Option<String>,

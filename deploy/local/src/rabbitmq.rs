@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{Client, Method, Response, Url};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::ports;
@@ -48,6 +48,14 @@ pub struct Queue {
     pub messages: u64,
     #[serde(default)]
     pub arguments: serde_json::Map<String, Value>,
+}
+
+/// Regular expressions for the names that a user may use, as in `rabbitmqctl set_permissions`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Permissions {
+    pub configure: String,
+    pub write: String,
+    pub read: String,
 }
 
 impl RabbitMq {
@@ -116,6 +124,18 @@ impl RabbitMq {
         let mut url = self.url.clone();
         url.set_path(&host);
         Ok(url.into())
+    }
+
+    /// Creates a user without permissions, or changes its password.
+    pub async fn create_user(&self, name: &str, password: &str) -> Result<()> {
+        let user = json!({"password": password, "tags": ""});
+        self.management.call(Method::PUT, &format!("users/{}", encoded(name)), Some(&user)).await.map(drop)
+    }
+
+    /// Gives a user these permissions in a virtual host, and takes all others there.
+    pub async fn permit(&self, vhost: &str, user: &str, permissions: &Permissions) -> Result<()> {
+        let path = format!("permissions/{}/{}", encoded(vhost), encoded(user));
+        self.management.call(Method::PUT, &path, Some(&serde_json::to_value(permissions)?)).await.map(drop)
     }
 
     /// The queues of a virtual host (`/` is the one in [`RabbitMq::url`]).

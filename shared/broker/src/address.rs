@@ -65,6 +65,9 @@ impl Address {
             .expose()
             .parse()
             .map_err(|_| InvalidAddress("must be amqps://user:password@host:5671/vhost".to_owned()))?;
+        if let Some(host) = ipv6_host(url.expose()) {
+            uri.authority.host = host.to_owned();
+        }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let tls = match uri.scheme {
             AMQPScheme::AMQP => None,
@@ -131,6 +134,15 @@ impl fmt::Debug for Address {
     }
 }
 
+/// The IPv6 address in a URL, with its brackets. The parser takes `localhost` for each of them.
+fn ipv6_host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let end = host.strip_prefix('[')?.find(']')?;
+    host.get(..end + 2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +174,7 @@ mod tests {
             assert!(!error.contains("hunter2"), "{error}");
             assert!(parse(url, true).unwrap().is_plaintext(), "{url}");
         }
+        assert_eq!(parse("amqp://u:a%5Bb@[fd00::1]:7/v", true).unwrap().host(), "[fd00::1]:7");
         for url in ["amqp://u:p@localhost", "amqp://127.0.0.1:5/v", "amqp://[::1]", "amqps://u:p@mq.example"] {
             assert!(!parse(url, false).unwrap().is_plaintext(), "{url}");
         }

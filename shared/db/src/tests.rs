@@ -15,6 +15,9 @@ const OTHER_HOMES: [(&str, &str); 4] = [
     ("predictions", "host/native/copy.rs"),
 ];
 
+/// Files that name privileges on tables and write none.
+const NO_STATEMENTS: [&str; 2] = ["tests.rs", "rights.rs"];
+
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of the crate") {
         let path = entry.expect("an entry").path();
@@ -65,7 +68,7 @@ fn only_a_tables_own_file_and_the_lifecycle_write_it() {
     let tables: BTreeSet<&str> =
         migrations.iter().flat_map(|(_, text)| written(text, &["CREATE TABLE"])).map(bare).collect();
     let (mut strangers, mut seen) = (Vec::new(), BTreeSet::new());
-    for (file, text) in texts("src").iter().filter(|(file, _)| file != "tests.rs") {
+    for (file, text) in texts("src").iter().filter(|(file, _)| !NO_STATEMENTS.contains(&file.as_str())) {
         for word in written(text, &["INSERT INTO", "UPDATE", "DELETE FROM", "COPY"]).into_iter().map(bare) {
             if word.contains('{') {
                 strangers.push(format!("{file} writes a table whose name is a variable: {word}"));
@@ -90,5 +93,29 @@ fn every_kind_may_be_stored() {
     for kind in longshore_model::StorageKind::ALL {
         let is_first = kind.as_str() == "s3";
         assert!(is_first || allowed.contains(&format!("'{kind}'")), "a migration must allow {kind} beside s3{allowed}");
+    }
+}
+
+#[test]
+fn the_rights_of_the_programs_name_every_table_and_every_statement() {
+    let migrations = texts("migrations");
+    let rights: std::collections::BTreeMap<&str, BTreeSet<&str>> =
+        crate::rights::TABLES.iter().map(|(table, rights)| (*table, rights.iter().copied().collect())).collect();
+    let created = migrations.iter().flat_map(|(_, text)| written(text, &["CREATE TABLE"])).map(bare);
+    let tables: BTreeSet<&str> = created.chain(["refinery_schema_history"]).collect();
+    assert_eq!(rights.keys().copied().collect::<BTreeSet<_>>(), tables, "list every table in rights.rs and rights.md");
+
+    let texts = texts("src");
+    for (right, verbs) in
+        [("INSERT", &["INSERT INTO", "COPY"][..]), ("UPDATE", &["UPDATE"]), ("DELETE", &["DELETE FROM"])]
+    {
+        for (file, text) in texts.iter().filter(|(file, _)| !NO_STATEMENTS.contains(&file.as_str())) {
+            for table in written(text, verbs).into_iter().map(bare).filter(|word| tables.contains(word)) {
+                assert!(
+                    rights[table].contains(right),
+                    "{file} needs {right} on {table}: add it to rights.rs and rights.md"
+                );
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ pub mod raw_http;
 pub mod recovery;
 pub mod redis;
 pub mod rig;
+pub mod rights;
 mod servers;
 mod until;
 pub mod usage;

@@ -15,6 +15,7 @@ use longshore_local::{App, RunDir, Settings, Stack, ports};
 use tokio_postgres::NoTls;
 
 use crate::proxy::Proxy;
+use crate::rights::Roles;
 pub use crate::until::{PATIENCE, until, until_within};
 pub use api::{StorageHandle, rows, send_json};
 pub use options::RigOptions;
@@ -41,9 +42,11 @@ pub struct Rig {
     pub scheduler_links: Links,
     pub schedulers: Vec<App>,
     pub workers: Vec<App>,
-    /// The database without a proxy.
+    /// The database without a proxy, as an administrator.
     pub database_url: String,
     pub amqp_url: String,
+    /// The roles of the programs and of the host. `database_url` and `amqp_url` are those of administrators.
+    pub roles: Roles,
     pub vhost: String,
     pub run_dir: RunDir,
     settings: Settings,
@@ -99,8 +102,8 @@ impl Rig {
 
     fn spawn(&self, name: &str, command: impl Fn(&Settings, u16) -> anyhow::Result<Command>, links: &Links) -> App {
         let mut settings = self.settings.clone();
-        settings.database_url = with_address(&self.database_url, links.database.address());
-        settings.amqp_url = with_address(&self.amqp_url, links.broker.address());
+        settings.database_url = with_address(&self.roles.database_url, links.database.address());
+        settings.amqp_url = with_address(&self.roles.amqp_url, links.broker.address());
         if let Some(seconds) = self.heartbeat_seconds {
             settings.amqp_url = format!("{}?heartbeat={seconds}", settings.amqp_url);
         }

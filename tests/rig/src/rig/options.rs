@@ -6,7 +6,7 @@ use longshore_local::{RunDir, Settings};
 
 use super::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Links, Rig, SECRET_ACCESS_KEY, proxy};
 use crate::proxy::Proxy;
-use crate::servers;
+use crate::{rights, servers};
 
 /// Options of a rig.
 #[derive(Debug, Clone)]
@@ -72,6 +72,7 @@ impl RigOptions {
         let name = servers::unique("rig");
         let database_url = stack.postgres.create_database(&name).await.expect("a database");
         let amqp_url = stack.rabbitmq.create_vhost(&name).await.expect("a virtual host");
+        let roles = rights::prepare(&stack, &name, &database_url, &amqp_url).await;
         let access_keys = [ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID].map(|id| s3::AccessKey::new(id, SECRET_ACCESS_KEY));
         let options = s3::Options { access_keys: access_keys.into(), ..s3::Options::default() };
         let s3 = S3Server::start(options).await.expect("an S3 server");
@@ -95,6 +96,7 @@ impl RigOptions {
             s3,
             database_url,
             amqp_url,
+            roles,
             settings,
         };
         for _ in 0..self.schedulers {
