@@ -144,6 +144,12 @@ impl RabbitMq {
         answer.json().await.context("read the list of queues")
     }
 
+    /// Creates a durable classic queue without arguments.
+    pub async fn create_queue(&self, vhost: &str, queue: &str) -> Result<()> {
+        let path = format!("queues/{}/{}", encoded(vhost), encoded(queue));
+        self.management.call(Method::PUT, &path, Some(&json!({"durable": true}))).await.map(drop)
+    }
+
     /// Deletes a queue and its messages.
     pub async fn delete_queue(&self, vhost: &str, queue: &str) -> Result<()> {
         let path = format!("queues/{}/{}", encoded(vhost), encoded(queue));
