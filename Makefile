@@ -8,7 +8,6 @@ PROGRAMS = -p longshore-scheduler -p longshore-cli -p longshore-worker
 # cargo-nextest runs each test in its own process, and says more about those that fail or hang. Where it is missing, cargo
 # runs the same tests.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
-DENY := $(shell cargo deny --version >/dev/null 2>&1 && echo yes)
 SYSTEM = cargo test --locked -p longshore-it --test system
 
 help: ## what there is to make
@@ -33,11 +32,6 @@ ifeq ($(NEXTEST),yes)
 	cargo test --locked --workspace --doc
 else
 	cargo test --locked --workspace --no-fail-fast
-endif
-ifeq ($(DENY),yes)
-	@$(MAKE) --no-print-directory deny
-else
-	@echo 'Not checked: licenses, bans and sources of dependencies. `make deny` says what is missing.'
 endif
 
 bench: install ## how fast it is beside the parts below it; BENCH='--rows 1,2 --scale 0.1' for a quick look
@@ -80,11 +74,8 @@ endif
 doc: ## the code's documentation, warnings denied
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 
-deny: ## licenses, bans and sources of dependencies; needs cargo-deny
-ifneq ($(DENY),yes)
-	@echo 'cargo-deny is missing. Install it with `cargo install --locked cargo-deny`.' >&2; exit 1
-endif
-	cargo deny --locked --config .deny.toml check licenses bans sources
+deny: ## licenses, bans and sources of dependencies, and advisories where LONGSHORE_ADVISORIES names a database
+	@tests/deny/check.sh
 
 install:
 	@deploy/local/install.sh

@@ -55,6 +55,7 @@ mod stopping;
 mod storage_faults;
 mod style;
 mod suspicion;
+mod tls;
 mod validation;
 mod wake;
 mod worker_killed;

@@ -1,8 +1,8 @@
 //! A private PostgreSQL.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -33,13 +33,38 @@ impl Postgres {
     /// Without `fsync`, data survives the death of a process but not a crash of the machine.
     pub async fn start(run_dir: &RunDir, fsync: bool) -> Result<Self> {
         let data = initialize(run_dir).await?;
-        let postgres = Self::launch(run_dir, "postgres", &data, fsync).await?;
+        let postgres = Self::launch(run_dir, "postgres", &data, fsync, &[]).await?;
+        create_database(&postgres.url_of("postgres")?, "longshore").await?;
+        Ok(postgres)
+    }
+
+    /// Starts a server that also speaks TLS, with the files of an authority, a certificate and its key. `access` comes
+    /// first in `pg_hba.conf`.
+    pub async fn start_encrypted(run_dir: &RunDir, files: [&Path; 3], access: &str) -> Result<Self> {
+        let data = initialize(run_dir).await?;
+        let hba = data.join("pg_hba.conf");
+        fs::write(&hba, format!("{access}{}", fs::read_to_string(&hba)?))?;
+        let mut settings = vec!["ssl=on".to_owned()];
+        for (setting, file) in ["ssl_ca_file", "ssl_cert_file", "ssl_key_file"].into_iter().zip(files) {
+            // The server accepts a key only if no one else can read it.
+            fs::set_permissions(file, Permissions::from_mode(0o600))?;
+            give_to_postgres(file)?;
+            settings.push(format!("{setting}={}", file.display()));
+        }
+        let postgres = Self::launch(run_dir, "postgres", &data, false, &settings).await?;
         create_database(&postgres.url_of("postgres")?, "longshore").await?;
         Ok(postgres)
     }
 
     /// Starts a server on a data folder and returns when it answers. `name` is the name of its log and pid file.
-    pub(crate) async fn launch(run_dir: &RunDir, name: &str, data: &Path, fsync: bool) -> Result<Self> {
+    /// `settings` are added, such as `ssl=on`.
+    pub(crate) async fn launch(
+        run_dir: &RunDir,
+        name: &str,
+        data: &Path,
+        fsync: bool,
+        settings: &[String],
+    ) -> Result<Self> {
         let port = ports::free()?;
         let mut command = as_postgres(program("postgres"))?;
         command.arg("-D").arg(data).args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
@@ -48,6 +73,9 @@ impl Postgres {
         if !fsync {
             // Not `synchronous_commit=off`: with it, SIGKILL of the server loses acknowledged commits.
             command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+        }
+        for setting in settings {
+            command.args(["-c", setting]);
         }
         let url = format!("postgres://postgres:{}@127.0.0.1:{port}/longshore", run_dir.secret("postgres")?);
         let postgres = Self { url, process: Some(Process::spawn(run_dir, name, command)?) };

@@ -61,10 +61,15 @@ pub struct Permissions {
 impl RabbitMq {
     /// Starts a broker on the data in `run_dir` and returns when clients can connect.
     pub async fn start(run_dir: &RunDir) -> Result<Self> {
+        Self::start_with(run_dir, "").await
+    }
+
+    /// Starts a broker with more lines in its configuration.
+    pub async fn start_with(run_dir: &RunDir, settings: &str) -> Result<Self> {
         let folder = run_dir.folder("rabbitmq")?;
         let (amqp, management, erlang, epmd) = (ports::free()?, ports::free()?, ports::free()?, ports::free()?);
         let password = run_dir.secret("rabbitmq")?;
-        configure(&folder, management, &password)?;
+        configure(&folder, management, &password, settings)?;
 
         let mut names = Command::new("epmd");
         names.args(["-address", "127.0.0.1", "-port", &epmd.to_string()]);
@@ -214,7 +219,7 @@ fn encoded(name: &str) -> String {
     utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
 }
 
-fn configure(folder: &Path, management: u16, password: &str) -> Result<()> {
+fn configure(folder: &Path, management: u16, password: &str, more: &str) -> Result<()> {
     let settings = format!(
         "management.tcp.ip = 127.0.0.1\n\
          management.tcp.port = {management}\n\
@@ -222,7 +227,7 @@ fn configure(folder: &Path, management: u16, password: &str) -> Result<()> {
          default_pass = {password}\n\
          log.console = true\n\
          log.file = false\n\
-         collect_statistics_interval = 1000\n"
+         collect_statistics_interval = 1000\n{more}"
     );
     // Erlang creates its cookie file in this folder, but not the folder itself.
     fs::create_dir_all(folder.join("home")).context("make RabbitMQ's home")?;

@@ -46,7 +46,7 @@ impl BaseBackup {
     /// # Errors
     /// The server does not start.
     pub async fn restore(self, run_dir: &RunDir) -> Result<Postgres> {
-        Postgres::launch(run_dir, &self.name, &self.data, false).await
+        Postgres::launch(run_dir, &self.name, &self.data, false, &[]).await
     }
 
     /// Starts a standby on the copy, which streams from the primary at this address until [`promote`].
@@ -67,7 +67,7 @@ impl BaseBackup {
         let signal = self.data.join("standby.signal");
         OpenOptions::new().write(true).create_new(true).open(&signal)?;
         give_to_postgres(&signal)?;
-        Postgres::launch(run_dir, &self.name, &self.data, false).await
+        Postgres::launch(run_dir, &self.name, &self.data, false, &[]).await
     }
 }
 

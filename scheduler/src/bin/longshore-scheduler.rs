@@ -45,9 +45,15 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
     longshore_telemetry::tune_allocator();
-    serve()
+    serve().unwrap_or_else(|error| {
+        #[expect(clippy::print_stderr, reason = "the logs may not be set up yet")]
+        {
+            eprintln!("error: {error:#}");
+        }
+        ExitCode::FAILURE
+    })
 }
 
 #[tokio::main]

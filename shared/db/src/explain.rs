@@ -21,7 +21,9 @@ impl Address {
             let reason = format!("SQLSTATE {}: {}", said.code().code(), said.message());
             return (reason, self.advice_for_state(said));
         }
-        let chain = longshore_telemetry::error_chain(error);
+        // The pool's own words say no more.
+        let driver = causes(error).find(|cause| cause.is::<tokio_postgres::Error>());
+        let chain = longshore_telemetry::error_chain(driver.unwrap_or(error));
         if let Some(refusal) = TlsRefusal::of(error) {
             let authorities = "sslrootcert=/path/to/ca.pem in DATABASE_URL";
             let other_name = ", or, for an authority of your own, set sslmode=verify-ca";

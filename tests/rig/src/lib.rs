@@ -2,6 +2,8 @@
 
 pub mod amqp;
 pub mod azurite;
+pub mod certificates;
+pub mod encrypted;
 pub mod failover;
 pub mod freeze;
 pub mod gcs;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use redis::aio::MultiplexedConnection;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::certificates::Authority;
 use crate::servers;
 
 /// The password of the default user.
@@ -35,11 +36,12 @@ impl RedisServer {
         let run_dir = RunDir::open(servers::folder(&servers::unique("redis"))).expect("a folder");
         let guard = Guard::watch(&run_dir, Folder::Remove).expect("a guard");
         let folder = run_dir.folder("redis").expect("a folder");
-        make_certificates(&folder);
+        let authority = Authority::make(&folder);
+        authority.issue("server", "DNS:localhost,IP:127.0.0.1");
         let (port, tls_port) = (ports::free().expect("a port"), ports::free().expect("a port"));
         let config = format!(
-            "bind 127.0.0.1\nport {port}\ntls-port {tls_port}\ntls-cert-file \"{0}/cert.pem\"\n\
-             tls-key-file \"{0}/key.pem\"\ntls-ca-cert-file \"{0}/ca.pem\"\ntls-auth-clients no\n\
+            "bind 127.0.0.1\nport {port}\ntls-port {tls_port}\ntls-cert-file \"{0}/server.pem\"\n\
+             tls-key-file \"{0}/server.key\"\ntls-ca-cert-file \"{0}/ca.pem\"\ntls-auth-clients no\n\
              requirepass \"{PASSWORD}\"\ndir \"{0}\"\nappendonly yes\nappendfsync no\nsave \"\"\n",
             folder.display()
         );
@@ -86,21 +88,6 @@ impl RedisServer {
             redis::cmd("PING").exec_async(&mut db).await.is_ok()
         };
         self.process.until_ready(PATIENCE, answers).await.expect("the server answers");
-    }
-}
-
-/// Makes an authority, and a certificate of it for this machine.
-fn make_certificates(folder: &Path) {
-    let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
-    let authority = format!("{new} -subj /CN=rig-authority -keyout ca.key -out ca.pem");
-    let own = format!(
-        "{new} -subj /CN=localhost -keyout key.pem -out cert.pem -CA ca.pem -CAkey ca.key \
-         -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
-    );
-    for arguments in [authority, own] {
-        let made = Command::new("openssl").args(arguments.split_whitespace()).current_dir(folder).output();
-        let made = made.expect("openssl is installed");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
 }
 
