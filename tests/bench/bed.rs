@@ -4,11 +4,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use longshore_db::{Check, Db};
+use longshore_db::{Address, Check, Db};
 use longshore_local::{App, Options, Settings, Stack, ports};
 use longshore_model::Secret;
 use serde_json::Value;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::deployment::Deployment;
 use crate::server;
@@ -86,7 +86,8 @@ impl TestBed {
 
 /// A connection that lives as long as its client.
 pub async fn connect(url: &str) -> Result<Client> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    let address = Address::parse(&Secret::new(url)).map_err(|error| anyhow::anyhow!("DATABASE_URL {error}"))?;
+    let (client, connection) = address.connect().await?;
     #[expect(clippy::disallowed_methods, reason = "ends with the client")]
     tokio::spawn(connection);
     client.batch_execute("SET search_path = longshore").await?;

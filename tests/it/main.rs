@@ -23,6 +23,7 @@ mod gcs;
 mod import;
 mod keys;
 mod limits;
+mod local;
 mod localfiles;
 mod main_job;
 mod memory;

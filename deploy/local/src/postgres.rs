@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use longshore_db::Address;
+use longshore_model::Secret;
 use nix::sys::signal::Signal;
 use nix::unistd::{User, chown, geteuid};
 use reqwest::Url;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
 use crate::ports;
@@ -221,20 +222,26 @@ fn postgres_user() -> Result<Option<User>> {
     User::from_name("postgres")?.context("user postgres not found; PostgreSQL cannot run as root").map(Some)
 }
 
+/// The SQLSTATE with which the server refused a statement.
+fn sql_state(error: &anyhow::Error) -> Option<&SqlState> {
+    error.downcast_ref::<tokio_postgres::Error>()?.code()
+}
+
 async fn create_database(url: &str, name: &str) -> Result<()> {
     let quoted = name.replace('"', "\"\"");
     match query(url, &format!("CREATE DATABASE \"{quoted}\"")).await {
-        Err(error) if error.code() == Some(&SqlState::DUPLICATE_DATABASE) => Ok(()),
+        Err(error) if sql_state(&error) == Some(&SqlState::DUPLICATE_DATABASE) => Ok(()),
         done => done.with_context(|| format!("create database {name}")),
     }
 }
 
-/// Runs one statement on a new connection.
-pub(crate) async fn query(url: &str, statement: &str) -> Result<(), tokio_postgres::Error> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+/// Runs one statement on a new connection, which is encrypted as the URL says.
+pub(crate) async fn query(url: &str, statement: &str) -> Result<()> {
+    let address = Address::parse(&Secret::new(url)).map_err(|error| anyhow!("DATABASE_URL {error}"))?;
+    let (client, connection) = address.connect().await?;
     tokio::select! {
         // Boxed, because it would make the futures of all callers too large.
-        ended = Box::pin(connection) => ended,
-        done = client.batch_execute(statement) => done,
+        ended = Box::pin(connection) => Ok(ended?),
+        done = client.batch_execute(statement) => Ok(done?),
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use longshore_telemetry::is_loopback;
 use nix::sys::signal::Signal;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::{Client, Method, Response, Url};
@@ -98,7 +99,7 @@ impl RabbitMq {
             client: client()?,
             url: match management {
                 Some(url) => Url::parse(url).context("read the management API's URL")?,
-                None => Url::parse(&format!("http://{}:15672", url.host_str().unwrap_or("localhost")))?,
+                None => default_management(&url)?,
             },
             user: decoded(url.username())?,
             password: decoded(url.password().unwrap_or_default())?,
@@ -206,6 +207,16 @@ impl Management {
         let answer = request.send().await.with_context(|| format!("ask RabbitMQ for {path}"))?;
         answer.error_for_status().with_context(|| format!("ask RabbitMQ for {path}"))
     }
+}
+
+/// The usual URL of a broker's management API. Its password must not cross a network unencrypted either.
+fn default_management(broker: &Url) -> Result<Url> {
+    let host = broker.host_str().unwrap_or("localhost");
+    if broker.scheme() == "amqps" {
+        return Ok(Url::parse(&format!("https://{host}:15671"))?);
+    }
+    ensure!(is_loopback(host), "{host} is not this machine: use amqps://, or set AMQP_MANAGEMENT_URL");
+    Ok(Url::parse(&format!("http://{host}:15672"))?)
 }
 
 /// A client without idle connections. A connection belongs to the runtime that opened it, and tests in many runtimes

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use longshore_local::guard::Guard;
 use longshore_local::s3::S3Server;
 use longshore_local::{App, RunDir, Settings, Stack, ports};
-use tokio_postgres::NoTls;
 
 use crate::proxy::Proxy;
 use crate::rights::Roles;
@@ -142,7 +141,7 @@ impl Rig {
     /// A new database connection with `search_path` set.
     pub async fn database(&self) -> tokio_postgres::Client {
         let (client, connection) =
-            tokio_postgres::connect(&self.database_url, NoTls).await.expect("the database answers");
+            crate::rights::address(&self.database_url).connect().await.expect("the database answers");
         tokio::spawn(connection);
         client.batch_execute("SET search_path = longshore").await.expect("the schema is there");
         client

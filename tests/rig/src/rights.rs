@@ -5,10 +5,11 @@
 
 use std::process::Command;
 
+use longshore_db::Address;
 use longshore_local::Stack;
 use longshore_local::app::program;
 use longshore_local::rabbitmq::Permissions;
-use tokio_postgres::NoTls;
+use longshore_model::Secret;
 
 use crate::installed::workspace;
 
@@ -94,8 +95,13 @@ async fn migrate(url: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// The address in a URL.
+pub(crate) fn address(url: &str) -> Address {
+    Address::parse(&Secret::new(url)).unwrap_or_else(|error| panic!("DATABASE_URL {error}"))
+}
+
 async fn run(url: &str, statements: &str) {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the database answers");
+    let (client, connection) = address(url).connect().await.expect("the database answers");
     let driver = tokio::spawn(connection);
     client.batch_execute(statements).await.unwrap_or_else(|error| panic!("{error:?}: {statements}"));
     drop(client);

@@ -38,11 +38,11 @@ struct StepBody {
     #[schema(example = "list")]
     step: &'static str,
     outcome: StepOutcome,
-    /// What the check found, or why it was skipped; null if it failed.
+    /// What the check found, or why it was skipped; null for a failure or a warning.
     note: Option<String>,
-    /// The stable code of the failure, for programs; null if it did not fail.
+    /// The stable code of the failure or the warning, for programs; otherwise null.
     code: Option<&'static str>,
-    /// What to do; null if it did not fail.
+    /// What to do about a failure or a warning; otherwise null.
     advice: Option<String>,
     /// Text to paste to fix it.
     snippets: Vec<SnippetBody>,
@@ -52,6 +52,7 @@ struct StepBody {
 #[serde(rename_all = "lowercase")]
 enum StepOutcome {
     Ok,
+    Warning,
     Failed,
     Skipped,
 }
@@ -74,6 +75,9 @@ impl From<Step> for StepBody {
         let (outcome, note, code, advice, snippets) = match step.outcome {
             Outcome::Ok { note } => (StepOutcome::Ok, Some(note), None, None, Vec::new()),
             Outcome::Skipped { why } => (StepOutcome::Skipped, Some(why.to_owned()), None, None, Vec::new()),
+            Outcome::Warning { code, advice } => {
+                (StepOutcome::Warning, None, Some(code), Some(advice.to_owned()), Vec::new())
+            }
             Outcome::Failed { code, advice, snippets } => {
                 (StepOutcome::Failed, None, Some(code), Some(advice), snippets)
             }

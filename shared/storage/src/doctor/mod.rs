@@ -195,6 +195,10 @@ impl Examination<'_> {
         self.steps.push(Step { check, outcome: Outcome::Skipped { why } });
     }
 
+    fn warn(&mut self, check: Check, code: &'static str, advice: &'static str) {
+        self.steps.push(Step { check, outcome: Outcome::Warning { code, advice } });
+    }
+
     fn fail(&mut self, check: Check, error: &StorageError) {
         tracing::info!(
             event = "doctor_check_failed",

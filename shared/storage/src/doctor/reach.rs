@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use longshore_model::FailureReason;
+use longshore_model::{Connection, FailureReason};
+use longshore_telemetry::is_loopback;
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::{Check, Examination, in_time};
 use crate::{Endpoint, ErrorKind, Op, Storage, StorageError};
+
+/// The code of the warning about an endpoint without TLS.
+const UNENCRYPTED: &str = "unencrypted";
 
 impl Examination<'_> {
     /// Resolves the name, connects, and makes the TLS handshake. Returns whether the storage can be called.
@@ -18,6 +22,9 @@ impl Examination<'_> {
             }
             return true;
         };
+        if !endpoint.is_encrypted {
+            self.judge_plaintext(&endpoint.host);
+        }
         let connected = in_time(Op::Connect, self.wire.tcp(Op::Connect, &endpoint.host, endpoint.port)).await;
         let stream = match connected {
             Ok(stream) => stream,
@@ -37,7 +44,6 @@ impl Examination<'_> {
         self.pass(Check::Resolve, format!("{} resolves to an allowed address", endpoint.host));
         self.pass(Check::Connect, format!("port {} accepts connections", endpoint.port));
         if !endpoint.is_encrypted {
-            self.skip(Check::Tls, "the endpoint is not encrypted");
             return true;
         }
         let Endpoint { host, .. } = endpoint;
@@ -50,6 +56,21 @@ impl Examination<'_> {
             Err(error) => self.fail(Check::Tls, &error),
         }
         !self.has_failed(Check::Tls)
+    }
+
+    /// Warns of an endpoint without TLS, unless it is on this machine.
+    fn judge_plaintext(&mut self, host: &str) {
+        if is_loopback(host) {
+            return self.skip(Check::Tls, "the endpoint is not encrypted, and on this machine");
+        }
+        let advice = match self.settings.connection {
+            Connection::Redis(_) => {
+                "The password and all values cross the network unencrypted. Turn on `tls`, and let the server listen with \
+                 TLS."
+            }
+            _ => "Objects cross the network unencrypted. Use an endpoint with https://.",
+        };
+        self.warn(Check::Tls, UNENCRYPTED, advice);
     }
 }
 

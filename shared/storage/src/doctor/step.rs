@@ -82,6 +82,12 @@ pub enum Outcome {
         /// What to paste to fix it.
         snippets: Vec<Snippet>,
     },
+    /// It works, but the user should change it.
+    Warning {
+        /// A stable code, such as `unencrypted`.
+        code: &'static str,
+        advice: &'static str,
+    },
     /// Not tried, or the result says nothing about this check.
     Skipped {
         why: &'static str,

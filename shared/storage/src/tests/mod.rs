@@ -5,6 +5,7 @@ mod crowd;
 mod gcs;
 mod roles;
 mod server;
+mod unencrypted;
 
 use std::sync::Arc;
 use std::time::Duration;
