@@ -52,9 +52,6 @@ enum Mode {
 
 impl Address {
     /// Reads `DATABASE_URL`. An invalid one is a fault of the settings.
-    ///
-    /// # Errors
-    /// The TLS library rejects its own defaults.
     pub fn read(read: &mut Environment<'_>) -> Self {
         let text = read.text(&table::DATABASE_URL);
         match text.map(Secret::new).map(|url| Self::parse(&url)) {
@@ -164,7 +161,6 @@ impl Address {
 
     /// The address of no server, for settings that are refused anyway.
     fn nowhere() -> Self {
-        #[expect(clippy::expect_used, reason = "an error in the build of the TLS library")]
         let tls = tls_config_without_trust().expect("the TLS library accepts its own defaults");
         Self { config: Config::new(), tls: MakeRustlsConnect::new(tls), mode: Mode::Local }
     }
