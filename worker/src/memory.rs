@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use longshore_telemetry::waiting::CurrentWaits;
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::warn;
@@ -78,6 +79,7 @@ impl MemoryBudget {
         let permits = u32::try_from(kibibytes).unwrap_or(u32::MAX);
         let acquire = self.acquire(kibibytes, permits);
         tokio::pin!(acquire);
+        let wait = CurrentWaits::take_memory();
         let permit = match timeout(LONG_WAIT, &mut acquire).await {
             Ok(permit) => permit,
             Err(_) => {
@@ -91,6 +93,7 @@ impl MemoryBudget {
             }
         };
         let permit = permit.ok();
+        wait.end();
         self.metrics.memory.add(signed(bytes));
         Reservation { _permit: permit, bytes, metrics: self.metrics.clone() }
     }

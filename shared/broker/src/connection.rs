@@ -1,5 +1,6 @@
 //! Keeps one connection to the broker open, and opens a new one after each loss.
 
+use longshore_telemetry::waiting::Fault;
 use longshore_telemetry::{Backoff, error_chain};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use lapin::{Channel, Connection, Event};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info};
 
+use crate::condition::Condition;
 use crate::error::{BrokerError, failed};
 use crate::topology::{self, Depth, Queue};
 use crate::{Address, Consumer, Publisher, handshake};
@@ -41,13 +43,15 @@ struct Inner {
     address: Address,
     name: String,
     connection: watch::Sender<Option<Arc<Connection>>>,
+    condition: Condition,
 }
 
 impl Broker {
     /// Prepares a connection; nothing is opened yet. The broker's management page shows `name`.
     pub fn new(address: &Address, name: impl Into<String>) -> Self {
         let (address, name) = (address.clone(), name.into());
-        Self { inner: Arc::new(Inner { address, name, connection: watch::Sender::new(None) }) }
+        let (connection, condition) = (watch::Sender::new(None), Condition::default());
+        Self { inner: Arc::new(Inner { address, name, connection, condition }) }
     }
 
     /// Connects and declares the topology, and does both again after every loss, until cancelled.
@@ -64,14 +68,17 @@ impl Broker {
                 Ok(connection) => {
                     info!(event = "broker_connected", broker.connection = self.inner.name, "connected to RabbitMQ");
                     let since = Instant::now();
+                    self.inner.condition.connected();
                     self.inner.connection.send_replace(Some(Arc::clone(&connection)));
                     let lost = tokio::select! {
                         () = cancel.cancelled() => None,
-                        why = wait_for_loss(&connection) => Some(why),
+                        why = self.wait_for_loss(&connection) => Some(why),
                     };
                     self.inner.connection.send_replace(None);
+                    self.inner.condition.set_blocked(None);
                     let Some(why) = lost else { return close(&connection).await };
-                    warn!(
+                    self.inner.condition.disconnected(why.clone());
+                    info!(
                         event = "broker_disconnected",
                         broker.connection = self.inner.name,
                         error = why,
@@ -82,7 +89,9 @@ impl Broker {
                 }
                 Err(error) => {
                     failures += 1;
-                    warn!(
+                    self.inner.condition.disconnected(error_chain(&error));
+                    // The board of waits warns once a minute.
+                    debug!(
                         event = "broker_unreachable",
                         broker.connection = self.inner.name,
                         broker.failures = failures,
@@ -110,6 +119,55 @@ impl Broker {
         drop(state.wait_for(|connection| connection.as_ref().is_some_and(|c| c.status().connected())).await);
     }
 
+    /// Waits until the connection is open and the broker does not block publishers.
+    pub async fn wait_publishable(&self) {
+        loop {
+            self.wait_connected().await;
+            // A connection that is lost is not blocked.
+            self.inner.condition.wait_unblocked().await;
+            if self.is_publishable() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the connection is open and the broker does not block publishers.
+    pub fn is_publishable(&self) -> bool {
+        self.is_connected() && !self.inner.condition.is_blocked()
+    }
+
+    /// What is wrong with the broker, as this process sees it. `None` if it takes messages.
+    pub fn fault(&self) -> Option<Fault> {
+        self.inner.condition.fault()
+    }
+
+    /// What this process knows about the broker.
+    pub(crate) fn condition(&self) -> &Condition {
+        &self.inner.condition
+    }
+
+    /// Waits until the connection can no longer be used, and returns the reason. Meanwhile records its alarms.
+    async fn wait_for_loss(&self, connection: &Connection) -> String {
+        let mut events = std::pin::pin!(connection.events_listener());
+        let mut why = "closed".to_owned();
+        let mut alarm = "low on resources".to_owned();
+        loop {
+            // Events report channels as well, and an event may have come before this listener existed.
+            let status = connection.status();
+            if !status.connected() {
+                return why;
+            }
+            self.inner.condition.set_blocked(status.blocked().then_some(alarm.as_str()));
+            match timeout(LOOK_EVERY, events.next()).await {
+                Ok(Some(Event::Error(error))) => why = error_chain(&error),
+                Ok(Some(Event::ConnectionBlocked(reason))) => alarm = reason,
+                Ok(Some(_)) | Err(_) => {}
+                // No more events: look once per period.
+                Ok(None) => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
     /// Returns a publisher on this connection; it opens its own channel.
     pub fn publisher(&self) -> Publisher {
         Publisher::new(self.clone())
@@ -125,8 +183,12 @@ impl Broker {
     /// Asks the broker how many messages wait in a queue; exact at the moment of the call.
     ///
     /// # Errors
-    /// There is no connection, the broker did not reply, or the queue was deleted.
+    /// There is no connection, the broker blocks it or did not reply, or the queue was deleted.
     pub async fn depth(&self, queue: Queue) -> Result<Depth, BrokerError> {
+        // A blocked connection sends nothing, so the answer would not come.
+        if !self.is_publishable() {
+            return Err(BrokerError::Disconnected);
+        }
         let channel = self.channel().await?;
         let passive = QueueDeclareOptions::durable().passive();
         let found =
@@ -166,21 +228,6 @@ async fn declare(channel: &Channel) -> Result<(), BrokerError> {
     timeout(ANSWER_TIMEOUT, topology::declare(channel))
         .await
         .map_err(|_| BrokerError::TimedOut { op: "declare the topology" })?
-}
-
-/// Waits until the connection can no longer be used, and returns the reason.
-async fn wait_for_loss(connection: &Connection) -> String {
-    let mut events = std::pin::pin!(connection.events_listener());
-    let mut why = "closed".to_owned();
-    loop {
-        // Events report channels as well, and an event may have come before this listener existed.
-        if !connection.status().connected() {
-            return why;
-        }
-        if let Ok(Some(Event::Error(error))) = timeout(LOOK_EVERY, events.next()).await {
-            why = error_chain(&error);
-        }
-    }
 }
 
 /// Closes the connection properly, so that the broker does not log a lost client. Does not wait for a broker that is

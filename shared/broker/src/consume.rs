@@ -176,13 +176,15 @@ impl Consumer {
     /// Waits for a connection and subscribes again. Returns after one attempt, whether it succeeded or failed.
     async fn reopen(&mut self) {
         sleep_until(self.not_before).await;
-        self.broker.wait_connected().await;
+        // A blocked connection sends nothing, so it would not subscribe.
+        self.broker.wait_publishable().await;
         match self.subscribe().await {
             Ok(open) => self.open = Some(open),
             Err(error) => {
                 self.not_before = Instant::now() + RECONNECT.wait(self.failures);
                 self.failures = self.failures.saturating_add(1);
-                if self.broker.is_connected() {
+                // Else the fault of the broker is reported once a minute.
+                if self.broker.is_publishable() {
                     warn!(
                         event = "consume_failed",
                         queue = self.queue.as_str(),

@@ -10,6 +10,7 @@
 
 mod address;
 mod check;
+mod condition;
 mod connection;
 mod consume;
 mod error;

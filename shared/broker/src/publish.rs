@@ -40,6 +40,9 @@ pub enum PublishError {
     /// The confirm did not come in time.
     #[error("the broker did not confirm in time")]
     TimedOut,
+    /// The message was not sent, because the broker blocks publishers: its memory or disk space is short.
+    #[error("the broker blocks publishers")]
+    Blocked,
 }
 
 /// Publishes messages and reports which of them the broker has. Concurrent calls take turns: one call at a time uses
@@ -98,6 +101,9 @@ impl Publisher {
     }
 
     async fn publish(&self, outgoing: Vec<OutgoingMessage<'_>>) -> Vec<Result<(), PublishError>> {
+        if self.broker.condition().is_blocked() {
+            return vec![Err(PublishError::Blocked); outgoing.len()];
+        }
         let mut slot = self.channel.lock().await;
         let channel = match self.confirm_channel(slot.take()).await {
             Ok(channel) => channel,
@@ -107,6 +113,10 @@ impl Publisher {
             }
         };
         let results = send_all(&channel, &outgoing).await;
+        let failures = results.iter().filter_map(|result| result.err());
+        // Of several failures, the one that says most about the broker.
+        let failure = failures.max_by_key(|failure| matches!(failure, PublishError::TimedOut | PublishError::Refused));
+        self.broker.condition().record_confirms(failure);
         if results.contains(&Err(PublishError::Unroutable)) {
             warn!(event = "queue_missing", "a queue is missing, declaring it again");
             tokio::time::sleep(SETTLE).await;

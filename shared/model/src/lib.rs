@@ -20,7 +20,7 @@ pub use message::{JobMessage, MESSAGE_VERSION, SyncRequest};
 pub use reason::{FailureReason, QuarantineReason};
 pub use secret::Secret;
 pub use settings::{ExportMode, ExportOptions, StorageSettings};
-pub use word::{Direction, JobKind, JobState, SyncStatus, UnknownWord};
+pub use word::{Direction, JobKind, JobState, SyncStatus, UnknownWord, WaitingFor};
 
 /// Bytes of a label config, the most that a project may have.
 ///

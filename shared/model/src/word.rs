@@ -99,6 +99,25 @@ impl JobState {
 }
 
 words! {
+    /// What a live sync waits for. `deploy/operations/waiting.md` explains each word.
+    WaitingFor {
+        /// The storage: it cannot be reached, fails, or does not answer.
+        Storage = "storage",
+        /// `RabbitMQ`: it is not connected, blocks publishers, or has not confirmed the message of a job.
+        Broker = "broker",
+        /// Postgres: it cannot be reached, is read-only, or refuses writes, for example because its disk is full.
+        Database = "database",
+        /// A worker: none is running, or none has taken the job although slots are free.
+        Worker = "worker",
+        /// The end of a pause that the storage asked for (`Retry-After`).
+        Pause = "pause",
+        /// A limit: all slots of the workers, all permits for requests to the storage or all memory for objects are in
+        /// use, or the storage limits the request rate.
+        Limit = "limit",
+    }
+}
+
+words! {
     /// The status of a sync, or of a storage's latest sync. The spellings are Label Studio's.
     SyncStatus {
         /// The storage was never synced.

@@ -96,6 +96,11 @@ impl StorageError {
         setting.or_else(profile).unwrap_or_else(|| self.reason.advice().to_owned())
     }
 
+    /// The advice and the call that failed, without the cause, which may name addresses.
+    pub fn public_text(&self) -> String {
+        format!("{} ({self})", self.advice())
+    }
+
     /// Whether the same call could succeed later.
     ///
     /// There is no `_` arm: a new kind does not compile until someone decides.

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
+use longshore_model::WaitingFor;
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::waiting::{Wait, WaitBoard};
 
 /// Time limit of one check. Probes usually wait only a few seconds; a check that hangs counts as failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,6 +30,7 @@ pub struct Health {
     /// The last results and their time. Locked while the checks run, so that concurrent callers run them once.
     last: Arc<Mutex<Option<(Instant, Answers)>>>,
     stopping: CancellationToken,
+    waits: Option<WaitBoard>,
 }
 
 /// `ok`, or what is wrong, by the check's name.
@@ -38,13 +42,16 @@ pub struct Readiness {
     pub ready: bool,
     /// `ok`, or what is wrong, by the check's name.
     pub checks: Answers,
+    /// What the process waits for. Left out if it waits for nothing. Does not change `ready`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub waiting: BTreeMap<WaitingFor, Wait>,
 }
 
 impl Health {
     /// Creates a health without checks: ready until `stopping` is cancelled, so that a stopping process gets no new
     /// work.
     pub fn new(stopping: CancellationToken) -> Self {
-        Self { checks: Arc::new([]), last: Arc::default(), stopping }
+        Self { checks: Arc::new([]), last: Arc::default(), stopping, waits: None }
     }
 
     /// Adds a check. Its error text is public: use constant texts without addresses.
@@ -56,7 +63,13 @@ impl Health {
     {
         let check: Arc<Check> = Arc::new(move || check().boxed());
         let checks = self.checks.iter().cloned().chain([(name, check)]).collect();
-        Self { checks, last: Arc::default(), stopping: self.stopping }
+        Self { checks, last: Arc::default(), ..self }
+    }
+
+    /// Shows what the process waits for, beside the checks.
+    #[must_use]
+    pub fn with_waits(self, waits: WaitBoard) -> Self {
+        Self { waits: Some(waits), ..self }
     }
 
     /// Returns the results of the checks, at most a second old.
@@ -74,7 +87,8 @@ impl Health {
         if self.stopping.is_cancelled() {
             checks.insert("process", "stopping");
         }
-        Readiness { ready: checks.values().all(|state| *state == "ok"), checks }
+        let waiting = self.waits.as_ref().map(WaitBoard::waits).unwrap_or_default();
+        Readiness { ready: checks.values().all(|state| *state == "ok"), checks, waiting }
     }
 
     /// Runs all checks concurrently.

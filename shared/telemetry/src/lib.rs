@@ -1,7 +1,8 @@
 //! What every process needs to run: logs, metrics, health, HTTP listeners, settings and shutdown.
 //!
 //! Nothing here depends on jobs or storages. Concepts that every crate would otherwise implement itself have their
-//! home here: the chain of causes, the wait between retries, trusted certificates and the table of settings.
+//! home here: the chain of causes, the wait between retries, trusted certificates, the table of settings, and what a
+//! process waits for.
 
 mod allocator;
 mod backoff;
@@ -18,6 +19,7 @@ pub mod settings;
 mod shutdown;
 mod tls;
 mod tls_refusal;
+pub mod waiting;
 
 pub use allocator::tune_allocator;
 pub use backoff::Backoff;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use longshore_telemetry::waiting::inherit;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
@@ -25,7 +26,7 @@ impl<T: Send + 'static> Prefetch<T> {
     /// Starts the work.
     pub(crate) fn start(work: impl Future<Output = T> + Send + 'static) -> Self {
         #[expect(clippy::disallowed_methods, reason = "ends with its handle, which belongs to an attempt")]
-        let running = tokio::spawn(work.in_current_span());
+        let running = tokio::spawn(inherit(work).in_current_span());
         Self { running: AbortOnDropHandle::new(running), _wanted: None }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use longshore_telemetry::waiting::CurrentWaits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Endpoints that are remembered before idle ones are dropped, so that users who try many endpoints cannot fill the
@@ -68,7 +69,9 @@ impl Limits {
     pub(super) async fn acquire(&self, endpoint: &str) -> Permit {
         let endpoint_limit = self.endpoint_limit(endpoint);
         // The semaphore is never closed. If it were, the request would run without a limit instead of failing.
+        let wait = CurrentWaits::take_permit();
         let permit = Arc::clone(&endpoint_limit.permits).acquire_owned().await.ok();
+        wait.end();
         let round = lock(&endpoint_limit.state).round;
         Permit { endpoint_limit, permit, round }
     }

@@ -30,6 +30,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use longshore_model::{FailureReason, StorageKind};
+use longshore_telemetry::waiting::CurrentWaits;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -136,7 +137,7 @@ impl Wire {
             let permit = self.limits.acquire(call.endpoint).await;
             self.measure(call, &permit, ask()).await
         };
-        self.retry.run(attempt, || self.metrics.count_retry(call.kind, call.op)).await
+        self.with_retries(call, attempt).await
     }
 
     /// Makes a call: `prepare` builds and signs a request for each try, `read` interprets the answer.
@@ -175,7 +176,30 @@ impl Wire {
             let exchanged = async { receive(self.exchange(call.op, request).await?).await.and_then(&read) };
             self.measure(call, &permit, exchanged).await
         };
-        self.retry.run(attempt, || self.metrics.count_retry(call.kind, call.op)).await
+        self.with_retries(call, attempt).await
+    }
+
+    /// Tries until one succeeds or the retry policy ends, and records the wait for the work that made the call.
+    async fn with_retries<T, Fut>(
+        &self,
+        call: Call<'_>,
+        attempt: impl FnMut() -> Fut + Send,
+    ) -> Result<T, StorageError>
+    where
+        T: Send,
+        Fut: Future<Output = Result<T, StorageError>> + Send,
+    {
+        let wait = CurrentWaits::call_storage();
+        let retrying = |error: &StorageError| {
+            self.metrics.count_retry(call.kind, call.op);
+            CurrentWaits::record_error(|| error.public_text());
+        };
+        let result = self.retry.run(attempt, retrying).await;
+        // A refusal is an answer, too.
+        if result.as_ref().err().is_none_or(|error| !error.is_transient()) {
+            wait.end();
+        }
+        result
     }
 
     /// Measures one request, and reports its outcome to the endpoint's limit.

@@ -38,7 +38,7 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// Runs `attempt` until it succeeds, fails for good or the policy ends; calls `retrying` before each retry.
-    pub(super) async fn run<T, F, Fut>(&self, attempt: F, mut retrying: impl FnMut() + Send) -> Result<T, StorageError>
+    pub(super) async fn run<T, F, Fut>(&self, attempt: F, mut retrying: impl FnMut(&StorageError) + Send) -> Result<T, StorageError>
     where
         T: Send,
         F: FnMut() -> Fut + Send,
@@ -58,7 +58,7 @@ impl RetryPolicy {
                 // Servers may ask for any number of seconds, so this must not overflow.
                 (started.elapsed().saturating_add(wait) <= self.budget).then_some(wait)
             })
-            .notify(|_, _| retrying())
+            .notify(|error, _| retrying(error))
             .await
     }
 }
@@ -90,7 +90,7 @@ mod tests {
             tries.fetch_add(1, Ordering::Relaxed);
             Err::<(), _>(StorageError::new(Op::List, ErrorKind::Throttled { retry_after }, FailureReason::Throttled))
         };
-        let error = RetryPolicy::default().run(attempt, || {}).await.unwrap_err();
+        let error = RetryPolicy::default().run(attempt, |_| {}).await.unwrap_err();
         assert!(matches!(error.kind, ErrorKind::Throttled { retry_after: after } if after == retry_after));
         assert_eq!(tries.into_inner(), 1);
     }
