@@ -152,7 +152,9 @@ async fn commit_or_isolate(
     mut page: Page,
     step: &Step,
 ) -> Result<Option<Ending>, JobError> {
-    match commit(context, job, fence, &page, step).await {
+    let committed = commit(context, job, fence, &page, step).await;
+    context.faults.record_write("commits", &committed);
+    match committed {
         Err(JobError::Db(error)) if error.is_data_exception() => {
             info!(
                 event = "page_value_refused",

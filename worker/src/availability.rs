@@ -11,9 +11,10 @@ use longshore_db::{Db, Error, Result, lifecycle, workers};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 use uuid::Uuid;
 
+use crate::database_faults::DatabaseFaults;
 use crate::leases::{Leases, log_released};
 
 /// Pause between checks of an unavailable database. Each check opens a connection: a shorter pause would load a server
@@ -74,9 +75,18 @@ impl Availability {
     }
 
     /// Checks the database when a caller doubts it, until `stop`.
-    pub(crate) async fn run(&self, db: &Db, process: Uuid, leases: &Leases, stop: CancellationToken) {
+    pub(crate) async fn run(
+        &self,
+        db: &Db,
+        process: Uuid,
+        leases: &Leases,
+        faults: &DatabaseFaults,
+        stop: CancellationToken,
+    ) {
         while stop.run_until_cancelled(self.wait_for(|state| state != State::Up)).await.is_some() {
-            match check(db, process, leases).await {
+            let checked = check(db, process, leases).await;
+            faults.record("check", checked.as_ref());
+            match checked {
                 Ok(()) => {
                     if self.0.send_replace(State::Up) == State::Down {
                         info!(event = "database_available", "database available again");
@@ -85,7 +95,8 @@ impl Availability {
                 Err(error) => {
                     if self.0.send_replace(State::Down) != State::Down {
                         let error = db.address().explain(&error);
-                        warn!(event = "database_unavailable", error, "database unavailable");
+                        // The board of waits warns once a minute.
+                        info!(event = "database_unavailable", error, "database unavailable");
                     }
                     stop.run_until_cancelled(sleep(PAUSE)).await;
                 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use longshore_db::host::{Host, Native};
 use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, Timeouts, WireOptions};
+use longshore_telemetry::waiting::WaitBoard;
 use prometheus::Registry;
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use crate::availability::Availability;
 use crate::config::Config;
+use crate::database_faults::DatabaseFaults;
 use crate::leases::Leases;
 use crate::memory::MemoryBudget;
 use crate::metrics::JobMetrics;
@@ -32,6 +34,10 @@ pub(crate) struct Context {
     /// Identifies the claims of this process; two workers may have the same name.
     pub(crate) process: Uuid,
     pub(crate) database: Availability,
+    /// What is wrong with the database, as the parts of this worker see it.
+    pub(crate) faults: DatabaseFaults,
+    /// What this worker waits for.
+    pub(crate) board: WaitBoard,
     /// Attempts share it; an attempt that runs alone takes it exclusively.
     pub(crate) alone: RwLock<()>,
     pub(crate) memory: MemoryBudget,
@@ -66,6 +72,8 @@ impl Context {
             leases: Leases::default(),
             process: Uuid::new_v4(),
             database: Availability::new(),
+            faults: DatabaseFaults::default(),
+            board: WaitBoard::register(registry)?,
             alone: RwLock::new(()),
             config,
             stop,

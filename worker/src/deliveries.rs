@@ -103,7 +103,7 @@ async fn deliver(context: &Context, slots: &Slots, message: &JobMessage, deliver
         }
         running.end(ending);
     };
-    attempt.instrument(span).await;
+    lease.waits.scope(attempt).instrument(span).await;
     drop(lease);
     delivery.ack().await;
 }
@@ -144,12 +144,14 @@ async fn claim(context: &Context, job: i64) -> Option<Claim> {
             // The row is locked, for example by the last commit of an attempt that lost its lease.
             Ok(Claim::Busy) => {}
             Ok(claim) => return Some(claim),
-            Err(error) => {
-                warn!(event = "claim_failed", job.id = job, error = error_chain(&error), "claim failed");
-                if error.is_unavailable() && !context.database.is_up_after_all().await {
+            Err(error) if error.is_unavailable() => {
+                // The board of waits warns once a minute.
+                debug!(event = "claim_failed", job.id = job, error = error_chain(&error), "claim failed");
+                if !context.database.is_up_after_all().await {
                     return None;
                 }
             }
+            Err(error) => warn!(event = "claim_failed", job.id = job, error = error_chain(&error), "claim failed"),
         }
         context.stop.run_until_cancelled(sleep(CLAIM_PAUSE)).await?;
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use longshore_db::jobs::{self, Lease};
+use longshore_db::jobs::{self, Heartbeat, Lease};
 use longshore_db::{Client, Error as DbError, lifecycle, workers};
 use longshore_telemetry::error_chain;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use crate::context::Context;
 use crate::leases::log_released;
+use crate::waits::NOTICEABLE;
 
 /// Heartbeats per lease. A lease expires after five missed heartbeats, so that no worker loses its jobs while the
 /// database restarts.
@@ -29,20 +30,23 @@ pub(crate) async fn run(context: &Context, stop: &CancellationToken) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut unknown = HashSet::new();
     while stop.run_until_cancelled(beat.tick()).await.is_some() {
-        let leases = context.leases.all();
+        let beats = context.leases.beats(NOTICEABLE);
+        let leases: Vec<Lease> = beats.iter().map(|beat| beat.lease).collect();
         // A stalled connection must not delay further heartbeats.
-        match timeout(lease / 2, extend(context, &leases, &mut unknown)).await {
-            Ok(Ok(extended)) => end_lost(context, &leases, &extended),
-            Ok(Err(error)) => {
-                let explained = context.db.address().explain(&error);
-                warn!(event = "heartbeat_failed", error = explained, "could not extend leases");
-                if error.is_unavailable() {
-                    context.database.doubt();
-                }
-            }
-            Err(_) => {
-                warn!(event = "heartbeat_failed", "could not extend leases: Postgres did not answer in time");
+        let extended = timeout(lease / 2, extend(context, &beats, &leases, &mut unknown)).await;
+        let extended = extended.unwrap_or(Err(DbError::Silent));
+        context.faults.record("heartbeat", extended.as_ref());
+        match extended {
+            Ok(extended) => end_lost(context, &leases, &extended),
+            Err(error) if error.is_unavailable() => {
+                // The board of waits warns once a minute.
+                let error = context.db.address().explain(&error);
+                debug!(event = "heartbeat_failed", error, "could not extend leases");
                 context.database.doubt();
+            }
+            Err(error) => {
+                let error = context.db.address().explain(&error);
+                warn!(event = "heartbeat_failed", error, "could not extend leases");
             }
         }
     }
@@ -55,10 +59,15 @@ pub(crate) async fn run(context: &Context, stop: &CancellationToken) {
 
 /// Sends one heartbeat and returns the leases that are still valid. `unknown` has the leases of this process that it
 /// did not know at the last heartbeat, and is replaced by those of this one.
-async fn extend(context: &Context, leases: &[Lease], unknown: &mut HashSet<Lease>) -> Result<Vec<Lease>, DbError> {
+async fn extend(
+    context: &Context,
+    beats: &[Heartbeat],
+    leases: &[Lease],
+    unknown: &mut HashSet<Lease>,
+) -> Result<Vec<Lease>, DbError> {
     let client = context.db.client().await?;
     workers::register(&client, &context.config.name, context.config.jobs.into()).await?;
-    let extended = jobs::heartbeat(&client, leases, context.config.lease).await?;
+    let extended = jobs::heartbeat(&client, beats, context.config.lease).await?;
     *unknown = release_unknown(context, &client, leases, unknown).await?;
     Ok(extended)
 }

@@ -9,6 +9,7 @@ mod body;
 pub mod check;
 pub mod config;
 mod context;
+mod database_faults;
 mod deliveries;
 mod heartbeat;
 mod items;
@@ -19,6 +20,7 @@ mod memory;
 mod metrics;
 mod quarantine;
 mod slots;
+mod waits;
 
 pub use items::data_of_items;
 
@@ -108,11 +110,15 @@ fn start_background(context: &Arc<Context>, broker: &Broker, ended: &Cancellatio
     });
     background.spawn("availability", {
         let (context, ended) = (Arc::clone(context), ended.clone());
-        async move { context.database.run(&context.db, context.process, &context.leases, ended).await }
+        async move { context.database.run(&context.db, context.process, &context.leases, &context.faults, ended).await }
     });
     background.spawn("broker", {
         let (broker, ended) = (broker.clone(), ended.clone());
         async move { broker.run(&ended).await }
+    });
+    background.spawn("waits", {
+        let (context, broker, ended) = (Arc::clone(context), broker.clone(), ended.clone());
+        async move { waits::run(&context, &broker, &ended).await }
     });
     background.spawn("wake-ups", {
         let (context, ended) = (Arc::clone(context), ended.clone());
@@ -135,6 +141,7 @@ fn start_background(context: &Arc<Context>, broker: &Broker, ended: &Cancellatio
 fn health(context: &Arc<Context>, broker: &Broker) -> Health {
     let (db, broker) = (context.db.clone(), broker.clone());
     Health::new(context.stop.clone())
+        .with_waits(context.board.clone())
         .with("database", move || {
             let db = db.clone();
             async move { db.client().await.map(drop).map_err(|_| "not reachable") }

@@ -11,6 +11,7 @@ mod fence;
 mod lease;
 mod progress;
 mod unfinished;
+mod waiting;
 
 use longshore_model::{JobKind, JobState};
 
@@ -21,10 +22,11 @@ use crate::{Bounded, Counts, GenericClient, Result};
 pub use alone::{mark_alone, mark_lone_key};
 pub(crate) use end::{cancel_unfinished, end, lock_of_storage};
 pub use fence::{Fence, hold, hold_at};
-pub use lease::{Lease, heartbeat, unknown_leases};
+pub use lease::{Heartbeat, Lease, heartbeat, unknown_leases};
 pub use progress::Progress;
 pub(crate) use progress::advance;
 pub use unfinished::{UnfinishedJobs, count_unfinished};
+pub use waiting::{JobWait, OpenJob, WaitChange};
 
 /// A job as the API shows it.
 #[derive(Debug, Clone)]

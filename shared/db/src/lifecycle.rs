@@ -21,7 +21,7 @@ pub use cancel::cancel;
 pub use claim::{Claim, Claimant, ClaimedJob, claim};
 pub use delete_job::add_delete_job;
 pub use enqueue::{EnqueuedSync, RequestedBy, SyncRequest, enqueue, enqueue_request, retry};
-pub use finish::{complete, discard, release, retry_later};
+pub use finish::{complete, discard, release, retry_later, wait_later};
 pub use page::record_page;
 pub use remove::remove_storage;
 pub use rescue::{release_unknown, republish_lost, rescue_expired};

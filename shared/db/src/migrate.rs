@@ -47,11 +47,15 @@ pub(crate) async fn state(client: &Client) -> Result<SchemaState> {
     Ok(if pending.is_empty() { SchemaState::Current } else { SchemaState::Behind(pending) })
 }
 
+/// The SQLSTATE of a failed migration.
+pub(crate) fn migration_state(error: &refinery::Error) -> Option<&SqlState> {
+    let refinery::error::Kind::Connection(_, cause) = error.kind() else { return None };
+    cause.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code)
+}
+
 /// Whether a migration failed because a worker locks the same tables in another order.
 fn is_deadlock(error: &refinery::Error) -> bool {
-    let refinery::error::Kind::Connection(_, cause) = error.kind() else { return false };
-    let cause = cause.downcast_ref::<tokio_postgres::Error>();
-    cause.and_then(tokio_postgres::Error::code) == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+    migration_state(error) == Some(&SqlState::T_R_DEADLOCK_DETECTED)
 }
 
 /// Brings the schema up to date. Of several parallel callers, one does the work and the others wait for it.

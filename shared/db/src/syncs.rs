@@ -5,17 +5,20 @@
 mod end;
 mod list;
 mod report;
+mod waiting;
 
 use jiff::Timestamp;
 use longshore_model::{Direction, ExportOptions, StorageKind, SyncStatus};
 use tokio_postgres::Row;
 
+use crate::jobs::OpenJob;
 use crate::row::word;
 use crate::{Counts, Error, GenericClient, Result};
 
 pub(crate) use end::{cancel, close, lock, lock_live};
 pub use list::{SyncFilter, list};
 pub use report::{lock_unreported, mark_reported};
+pub use waiting::{LiveSync, list_live};
 
 /// A sync with its counts.
 #[derive(Debug, Clone)]
@@ -51,17 +54,22 @@ pub struct SyncRow {
     pub finished_at: Option<Timestamp>,
     /// Counts, summed over its jobs.
     pub counts: Counts,
+    /// The unfinished job that shows what the sync waits for. `None` if the sync has ended.
+    pub open_job: Option<OpenJob>,
 }
 
 fn select(condition: &str) -> String {
     format!(
         "SELECT s.id, s.storage_id, st.project_id, st.kind, st.direction, s.status, s.options::text AS options,
-                s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at, c.*
+                s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at, c.*,
+                open_job.*
            FROM syncs s
            JOIN storages st ON st.id = s.storage_id
           CROSS JOIN LATERAL (SELECT {} FROM jobs j WHERE j.sync_id = s.id) c
+          {}
           WHERE {condition}",
-        Counts::SUMS
+        Counts::SUMS,
+        OpenJob::JOIN
     )
 }
 
@@ -82,6 +90,7 @@ fn read(row: &Row) -> Result<SyncRow> {
         started_at: row.get("started_at"),
         finished_at: row.get("finished_at"),
         counts: Counts::of(row),
+        open_job: OpenJob::of(row)?,
     })
 }
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Row;
 
 use crate::bounded::bounded;
-use crate::{Bounded, Error, GenericClient, Result};
+use crate::{Bounded, Error, GenericClient, Outage, Result};
 
 /// The name of the token that the operator sets in the environment.
 pub const BOOTSTRAP: &str = "bootstrap";
@@ -64,23 +64,32 @@ pub fn digest(token: &Secret) -> TokenDigest {
 
 /// Finds tokens by their [`digest`], and updates `last_used_at` about once a minute. An unknown digest has no entry in
 /// the result.
+///
+/// If the database refuses the update, because it is read-only or full, the tokens are only read: otherwise nothing could
+/// be read through the API until an operator helps.
 pub async fn find_all(client: &impl GenericClient, digests: &[TokenDigest]) -> Result<Vec<(TokenDigest, TokenRow)>> {
-    let statement = client
-        .prepare_cached(&format!(
-            "WITH used AS (
-                 UPDATE api_tokens SET last_used_at = now()
-                  WHERE digest = ANY ($1) AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
-             )
-             SELECT digest, {COLUMNS} FROM api_tokens WHERE digest = ANY ($1)"
-        ))
-        .await?;
+    let found = format!("SELECT digest, {COLUMNS} FROM api_tokens WHERE digest = ANY ($1)");
+    let used = "WITH used AS (
+                    UPDATE api_tokens SET last_used_at = now()
+                     WHERE digest = ANY ($1) AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+                ) ";
     let digests: Vec<&[u8]> = digests.iter().map(|digest| digest.0.as_slice()).collect();
-    let rows = client.query(&statement, &[&digests]).await?;
+    let rows = match rows_of(client, &format!("{used}{found}"), &digests).await {
+        Err(error) if matches!(error.outage(), Some(Outage::ReadOnly | Outage::DiskFull)) => {
+            rows_of(client, &found, &digests).await?
+        }
+        rows => rows?,
+    };
     let found = |row: &Row| {
         let digest: [u8; 32] = row.get::<_, &[u8]>("digest").try_into().ok()?;
         Some((TokenDigest(digest), read(row)))
     };
     Ok(rows.iter().filter_map(found).collect())
+}
+
+async fn rows_of(client: &impl GenericClient, text: &str, digests: &[&[u8]]) -> Result<Vec<Row>> {
+    let statement = client.prepare_cached(text).await?;
+    Ok(client.query(&statement, &[&digests]).await?)
 }
 
 /// Adds a token.

@@ -9,12 +9,13 @@ use longshore_model::FailureReason;
 use longshore_telemetry::error_chain;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::drained;
 use crate::context::Context;
 use crate::job_error::{JobError, Verdict, backoff};
 use crate::metrics::Ending;
+use crate::waits::wait_after;
 
 /// Pause before the end of an attempt is written again.
 const WRITE_PAUSE: Duration = Duration::from_millis(500);
@@ -48,9 +49,13 @@ impl End {
         let detail = |reason: FailureReason| format!("{} ({})", reason.advice(), error_chain(error));
         match *self {
             Self::Left => {}
-            Self::Released { delay } => lifecycle::release(tx, lease, delay).await?,
+            Self::Released { delay } => match wait_after(error) {
+                Some(wait) => lifecycle::wait_later(tx, lease, delay, &wait).await?,
+                None => lifecycle::release(tx, lease, delay).await?,
+            },
             Self::Retried { reason, delay } => {
-                lifecycle::retry_later(tx, lease, delay, reason, &detail(reason)).await?
+                let wait = wait_after(error);
+                lifecycle::retry_later(tx, lease, delay, reason, &detail(reason), wait.as_ref()).await?
             }
             Self::Discarded { reason } => lifecycle::discard(tx, lease, reason, &detail(reason)).await?,
         }
@@ -70,7 +75,8 @@ impl End {
                 error = error_chain(error),
                 "job released"
             ),
-            Self::Retried { reason, delay } => warn!(
+            // The scheduler warns once a minute about what syncs wait for.
+            Self::Retried { reason, delay } => info!(
                 event = "job_retry_scheduled",
                 sync.id = sync,
                 job.id = lease.job,
@@ -135,17 +141,14 @@ pub(crate) async fn give_back(
     }
     let mut refusals = 0;
     loop {
-        match write_end(context, job, error).await {
+        let written = write_end(context, job, error).await;
+        context.faults.record_write("ends", &written);
+        match written {
             Ok(ending) => return ending,
             Err(JobError::Db(DbError::LeaseLost)) => return Ending::Left,
             Err(second) => {
-                warn!(
-                    event = "attempt_end_not_written",
-                    job.id = lease.job,
-                    error = error_chain(&second),
-                    "could not record the end of an attempt, retrying"
-                );
-                if matches!(&second, JobError::Db(error) if error.is_unavailable()) {
+                log_unwritten(lease, &second);
+                if is_unavailable(&second) {
                     context.database.doubt();
                 } else {
                     refusals += 1;
@@ -165,6 +168,22 @@ pub(crate) async fn give_back(
             () = lost.cancelled() => return Ending::Left,
             () = drained(context) => return Ending::Left,
         }
+    }
+}
+
+fn is_unavailable(error: &JobError) -> bool {
+    matches!(error, JobError::Db(error) if error.is_unavailable())
+}
+
+/// Logs that the end of an attempt was not recorded. The board of waits warns once a minute about an unavailable
+/// database.
+fn log_unwritten(lease: Lease, error: &JobError) {
+    const MESSAGE: &str = "could not record the end of an attempt, retrying";
+    let cause = error_chain(error);
+    if is_unavailable(error) {
+        debug!(event = "attempt_end_not_written", job.id = lease.job, error = cause, "{MESSAGE}");
+    } else {
+        warn!(event = "attempt_end_not_written", job.id = lease.job, error = cause, "{MESSAGE}");
     }
 }
 

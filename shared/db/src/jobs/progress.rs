@@ -14,7 +14,7 @@ pub struct Progress<'a> {
     pub cursor: Option<&'a str>,
     /// What the page did; added to the job's counters.
     pub counts: &'a Counts,
-    /// Whether to reset the failures in a row. False if no object of the page could be moved.
+    /// Whether to reset the failures in a row and the wait. False if no object of the page could be moved.
     pub is_progress: bool,
     /// Keys that the page finished without losing its worker. They are no longer suspect.
     pub passed_keys: i32,
@@ -22,7 +22,7 @@ pub struct Progress<'a> {
 
 /// Adds a committed page to the job: its counts, and where the next page starts. Extends the lease.
 ///
-/// Every commit resets the losses. Call [`super::hold_at`] first.
+/// Every commit resets the losses, and progress ends every wait. Call [`super::hold_at`] first.
 pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progress<'_>) -> Result<()> {
     let counts = progress.counts;
     let statement = tx
@@ -30,6 +30,9 @@ pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progr
             "UPDATE jobs
                 SET cursor = coalesce($2, cursor), failures = CASE WHEN $18 THEN 0 ELSE failures END,
                     commits = commits + 1, lease_until = now() + $19::float8 * interval '1 second', losses = 0,
+                    waiting_for = CASE WHEN $18 THEN NULL ELSE waiting_for END,
+                    waiting_since = CASE WHEN $18 THEN NULL ELSE waiting_since END,
+                    waiting_error = CASE WHEN $18 THEN NULL ELSE waiting_error END,
                     lost_alone = 0, lone_key = NULL, suspects = CASE WHEN $20 < suspects THEN suspects - $20 END,
                     pages = pages + $3, listed = listed + $4, matched = matched + $5, imported = imported + $6,
                     existed = existed + $7, quarantined = quarantined + $8,

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use longshore_model::{FailureReason, JobState};
+use tokio_postgres::types::ToSql;
 
 use super::delete_job;
-use crate::jobs::{self, Lease};
+use crate::jobs::{self, JobWait, Lease};
 use crate::{Result, Transaction, syncs};
 
 /// Ends the job as completed. The last job of a sync closes the sync in the same transaction.
@@ -43,21 +44,28 @@ async fn close_if_done(tx: &Transaction<'_>, sync_id: i64, failure: Option<(Fail
     syncs::close(tx, sync_id, failure).await
 }
 
-/// Puts the job at the back of the queue, due after `delay`: its quantum is used up, its worker drains, or the database
-/// was unavailable. Not a failure.
+/// Puts the job at the back of the queue, due after `delay`: its quantum is used up, or its worker drains. Not a failure.
 pub async fn release(tx: &Transaction<'_>, lease: Lease, delay: Duration) -> Result<()> {
-    requeue(tx, lease, JobState::Available, delay, 0, None).await
+    requeue(tx, lease, JobState::Available, delay, None, None).await
 }
 
-/// Makes the job retryable after `delay`, because of a transient failure. Adds to its failures in a row.
+/// Puts the job at the back of the queue, due after `delay`, because it waits for something other than its storage. Not a
+/// failure.
+pub async fn wait_later(tx: &Transaction<'_>, lease: Lease, delay: Duration, wait: &JobWait) -> Result<()> {
+    requeue(tx, lease, JobState::Available, delay, None, Some(wait)).await
+}
+
+/// Makes the job retryable after `delay`, because of a transient failure. Adds to its failures in a row. `wait` is what
+/// the job waits for until a page makes progress.
 pub async fn retry_later(
     tx: &Transaction<'_>,
     lease: Lease,
     delay: Duration,
     reason: FailureReason,
     detail: &str,
+    wait: Option<&JobWait>,
 ) -> Result<()> {
-    requeue(tx, lease, JobState::Retryable, delay, 1, Some((reason, detail))).await
+    requeue(tx, lease, JobState::Retryable, delay, Some((reason, detail)), wait).await
 }
 
 async fn requeue(
@@ -65,17 +73,20 @@ async fn requeue(
     lease: Lease,
     state: JobState,
     delay: Duration,
-    failures: i32,
-    why: Option<(FailureReason, &str)>,
+    failure: Option<(FailureReason, &str)>,
+    wait: Option<&JobWait>,
 ) -> Result<()> {
-    let (reason, detail) = why.unzip();
     // Two tables in one round trip, so that message and job are due at the same time of the same clock.
     let statement = tx
         .prepare_cached(
             "WITH requeued AS (
                  UPDATE jobs
                     SET state = $2, lease_until = NULL, leased_by = NULL, process = NULL, lost_alone = 0,
-                        failures = failures + $4, due_at = now() + $3::float8 * interval '1 second', reason = $5, detail = $6
+                        failures = failures + $4, due_at = now() + $3::float8 * interval '1 second', reason = $5, detail = $6,
+                        waiting_for = CASE WHEN $10 THEN waiting_for ELSE $7 END,
+                        waiting_error = CASE WHEN $10 THEN waiting_error ELSE $9 END,
+                        waiting_since = CASE WHEN $10 OR waiting_for = $7 THEN waiting_since
+                                             ELSE clock_timestamp() - $8::float8 * interval '1 second' END
                   WHERE id = $1
               RETURNING id, due_at
              )
@@ -83,9 +94,18 @@ async fn requeue(
                  ON CONFLICT (job_id) DO UPDATE SET due_at = excluded.due_at",
         )
         .await?;
-    let reason = reason.map(FailureReason::as_str);
-    tx.execute(&statement, &[&lease.job, &state.as_str(), &delay.as_secs_f64(), &failures, &reason, &detail]).await?;
-    if delay.is_zero() {
+    let (reason, detail) = failure.as_ref().map(|(reason, detail)| (reason.as_str(), detail)).unzip();
+    let (failures, is_due) = (i32::from(failure.is_some()), delay.is_zero());
+    let what = wait.map(|wait| wait.what.as_str());
+    let age = wait.map(|wait| wait.age.as_secs_f64());
+    let error = wait.and_then(JobWait::stored_error);
+    // A release says nothing about what the job waited for before.
+    let keeps_wait = failure.is_none() && wait.is_none();
+    let (state, delay) = (state.as_str(), delay.as_secs_f64());
+    let values: [&(dyn ToSql + Sync); 10] =
+        [&lease.job, &state, &delay, &failures, &reason, &detail, &what, &age, &error, &keeps_wait];
+    tx.execute(&statement, &values).await?;
+    if is_due {
         tx.batch_execute("NOTIFY longshore_outbox").await?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{SyncRow, read};
 use crate::bounded::{bounded, settings_bytes};
+use crate::jobs::OpenJob;
 use crate::{Bounded, Counts, GenericClient, Result};
 
 /// Which syncs to list.
@@ -67,7 +68,7 @@ pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -
     );
     values.push(&most);
     let most = format!("${}", values.len());
-    let bytes = format!("1024 + {} + coalesce(octet_length(detail), 0)", settings_bytes("options"));
+    let bytes = format!("1536 + {} + coalesce(octet_length(detail), 0)", settings_bytes("options"));
     let shown = "id, storage_id, of_project AS project_id, kind, direction, status, options, requested_by, idempotency_key, reason,
                  detail, created_at, started_at, finished_at";
     let kept = bounded(&page, &bytes, "id DESC", shown, &most);
@@ -75,10 +76,11 @@ pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -
     let text = format!(
         "SELECT s.id, s.storage_id, s.project_id, s.kind, s.direction, s.status, s.options::text AS options,
                 s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at,
-                s.page_rows, c.*
-           FROM ({kept}) s CROSS JOIN LATERAL (SELECT {} FROM jobs j WHERE j.sync_id = s.id) c
+                s.page_rows, c.*, open_job.*
+           FROM ({kept}) s CROSS JOIN LATERAL (SELECT {} FROM jobs j WHERE j.sync_id = s.id) c {}
           ORDER BY s.id DESC",
-        Counts::SUMS
+        Counts::SUMS,
+        OpenJob::JOIN
     );
     let rows = client.query(&text, &values).await?;
     Bounded::read(&rows, read)

@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use longshore_db::exports::Orphan;
 use longshore_db::host::{Host, Native};
-use longshore_db::jobs::{self, Progress};
+use longshore_db::jobs::{self, Heartbeat, JobWait, Progress, WaitChange};
 use longshore_db::lifecycle::{self, Claim, Claimant, ClaimedJob, SyncRequest};
 use longshore_db::objects::{self, KeyStatus, LookupMode};
 use longshore_db::quarantine::{self, QuarantinedObject};
 use longshore_db::{Client, Counts, Sealer, Transaction, exports, outbox, storages, syncs, tokens, workers};
-use longshore_model::{Direction, FailureReason, QuarantineReason, Secret, StorageKind};
+use longshore_model::{Direction, FailureReason, QuarantineReason, Secret, StorageKind, WaitingFor};
 use uuid::Uuid;
 
 use super::Plans;
@@ -102,6 +102,10 @@ fn progress_of(counts: &Counts) -> Progress<'_> {
     Progress { extend_by: LEASE, cursor: Some("k"), counts, is_progress: true, passed_keys: 1 }
 }
 
+fn wait() -> JobWait {
+    JobWait { what: WaitingFor::Storage, age: LEASE, error: Some("down".to_owned()) }
+}
+
 async fn explain_jobs(plans: &mut Plans<'_>) -> Result<()> {
     let relay = async |client: &mut Client| {
         let tx = client.transaction().await?;
@@ -117,7 +121,8 @@ async fn explain_jobs(plans: &mut Plans<'_>) -> Result<()> {
     let page = async |client: &mut Client| {
         let tx = client.transaction().await?;
         let claimed = claim(&tx, job).await?;
-        jobs::heartbeat(&tx, &[claimed.lease], LEASE).await?;
+        let beat = Heartbeat { lease: claimed.lease, wait: WaitChange::Set(wait()) };
+        jobs::heartbeat(&tx, &[beat], LEASE).await?;
         jobs::hold_at(&tx, &claimed.fence()).await?;
         Ok(lifecycle::record_page(&tx, claimed.lease, &progress_of(&counts), &[]).await?)
     };
@@ -131,7 +136,8 @@ async fn explain_jobs(plans: &mut Plans<'_>) -> Result<()> {
                 Ending::Discard => lifecycle::discard(&tx, lease, FailureReason::Unavailable, "gone").await?,
                 Ending::Release => lifecycle::release(&tx, lease, Duration::ZERO).await?,
                 Ending::RetryLater => {
-                    lifecycle::retry_later(&tx, lease, LEASE, FailureReason::Unavailable, "busy").await?
+                    let (reason, wait) = (FailureReason::Unavailable, wait());
+                    lifecycle::retry_later(&tx, lease, LEASE, reason, "busy", Some(&wait)).await?
                 }
                 Ending::Split => {
                     lifecycle::record_page(&tx, lease, &progress_of(&counts), &[key(1), key(2)]).await?;
@@ -234,6 +240,9 @@ async fn explain_maintenance(plans: &mut Plans<'_>) -> Result<()> {
         Ok(syncs::mark_reported(&tx, &shown).await?)
     };
     plans.step("reporter: a hundred live syncs", 4_000, report).await?;
+    let seen_within = Duration::from_secs(15);
+    plans.step("watcher: workers and running jobs", 400, async |client| Ok(workers::crew(&*client, seen_within).await.map(drop)?)).await?;
+    plans.step("watcher: live syncs", 2_000, async |client| Ok(syncs::list_live(&*client, 1_000).await.map(drop)?)).await?;
     let prune = async |client: &mut Client| {
         let tx = client.transaction().await?;
         Ok(syncs::prune(&tx, 90).await.map(drop)?)
