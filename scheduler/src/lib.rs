@@ -9,6 +9,7 @@ pub mod config;
 mod loops;
 pub mod migration;
 pub mod rotation;
+pub mod situation;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use longshore_broker::Broker;
 use longshore_db::host::{Host, Native};
-use longshore_db::{Check, Db, Sealer};
+use longshore_db::{Check, Db, Outage, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
+use longshore_telemetry::waiting::WaitBoard;
 use longshore_telemetry::{
     ClientConnections, ConnectionLimits, Health, HttpMetrics, ListenerName, Metrics, SEND_TIMEOUT, Tasks, init_logs,
     raise_open_files, serve,
@@ -27,15 +29,16 @@ use longshore_telemetry::{
 use prometheus::{IntCounter, Registry};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use api::ApiState;
 use config::Config;
-use loops::{observer, pruner, relay, reporter, requests, rescuer};
+use loops::{observer, pruner, relay, reporter, requests, rescuer, watcher};
+use situation::Situation;
 
-/// Database connections that requests cannot take: one for each of the six loops, one for the readiness check,
+/// Database connections that requests cannot take: one for each of the seven loops, one for the readiness check,
 /// and those of token look-ups. With fewer, loops would wait for each other.
-const SYSTEM_CONNECTIONS: usize = 6 + 1 + api::LOOKUPS;
+const SYSTEM_CONNECTIONS: usize = 7 + 1 + api::LOOKUPS;
 
 /// Open client sockets of the metrics listener. Only probes and scrapers use it, so there are few.
 const METRICS_CLIENTS: usize = 256;
@@ -68,10 +71,11 @@ pub async fn run(config: Config) -> Result<()> {
     let sealer = Sealer::parse(&config.secret_keys)?;
     let broker = Broker::new(&config.broker, "longshore-scheduler");
     let host = Arc::new(Native::new(sealer.clone()));
-    let loops = Loops::new(registry, host, broker.clone(), db.clone(), api_db.clone())?;
+    let situation = Situation::new(broker.clone(), WaitBoard::register(registry)?);
+    let loops = Loops::new(registry, host, broker.clone(), db.clone(), api_db.clone(), situation.clone())?;
 
     let prepared = Arc::new(AtomicBool::new(false));
-    let health = health(&db, &broker, &tasks, &prepared);
+    let health = health(&db, &broker, &tasks, &prepared).with_waits(situation.board().clone());
     let open = longshore_telemetry::router(health, exposed.clone());
     let sockets = ConnectionLimits::new(config.connections, config.peer_connections, open_files);
     let load = config.load.within(sockets.total);
@@ -84,6 +88,7 @@ pub async fn run(config: Config) -> Result<()> {
         load,
         config.api_memory_bytes,
         registry,
+        situation.clone(),
         stop.clone(),
     )?;
     let router = api::router(state, open.clone())?;
@@ -98,9 +103,10 @@ pub async fn run(config: Config) -> Result<()> {
         tasks.spawn("metrics", serve(listen(address).await?, open, clients, SEND_TIMEOUT, stop.clone()));
     }
     spawn_connections(&tasks, &db, &broker);
+    tasks.spawn("watcher", watcher::run(db.clone(), situation.clone(), loops.waits.clone(), Arc::clone(&prepared), stop));
 
     // The loops need the schema. Until it exists, the readiness check fails.
-    if !prepare(&db, &config, &tasks).await {
+    if !prepare(&db, &config, &situation, &tasks).await {
         return Ok(tasks.wait(DRAIN).await?);
     }
     prepared.store(true, Ordering::Relaxed);
@@ -116,6 +122,8 @@ struct Loops {
     sent: IntCounter,
     rescued: rescuer::RescuerMetrics,
     service: observer::ServiceMetrics,
+    waits: watcher::WaitMetrics,
+    situation: Situation,
     host: Arc<dyn Host>,
     broker: Broker,
     db: Db,
@@ -124,21 +132,29 @@ struct Loops {
 }
 
 impl Loops {
-    fn new(registry: &Registry, host: Arc<dyn Host>, broker: Broker, db: Db, api_db: Db) -> Result<Self> {
+    fn new(
+        registry: &Registry,
+        host: Arc<dyn Host>,
+        broker: Broker,
+        db: Db,
+        api_db: Db,
+        situation: Situation,
+    ) -> Result<Self> {
         let sent = relay::counter(registry)?;
         let rescued = rescuer::RescuerMetrics::register(registry)?;
         let service = observer::ServiceMetrics::register(registry)?;
-        Ok(Self { sent, rescued, service, host, broker, db, api_db })
+        let waits = watcher::WaitMetrics::register(registry)?;
+        Ok(Self { sent, rescued, service, waits, situation, host, broker, db, api_db })
     }
 
     fn spawn(self, tasks: &Tasks, config: &Config) {
-        let Self { sent, rescued, service, host, broker, db, api_db } = self;
+        let Self { sent, rescued, service, waits: _, situation, host, broker, db, api_db } = self;
         let stop = tasks.stopping();
-        tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, stop.clone()));
-        tasks.spawn("rescuer", rescuer::run(db.clone(), config.rescue, rescued, stop.clone()));
-        tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), stop.clone()));
+        tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, situation.clone(), stop.clone()));
+        tasks.spawn("rescuer", rescuer::run(db.clone(), config.rescue, rescued, situation.clone(), stop.clone()));
+        tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), situation.clone(), stop.clone()));
         tasks.spawn("requests", requests::run(db.clone(), broker.clone(), stop.clone()));
-        tasks.spawn("observer", observer::run(db.clone(), api_db, broker, service, stop.clone()));
+        tasks.spawn("observer", observer::run(db.clone(), api_db, broker, service, situation, stop.clone()));
         tasks.spawn("pruner", pruner::run(db, config.keep_days, stop));
     }
 }
@@ -180,7 +196,7 @@ fn health(db: &Db, broker: &Broker, tasks: &Tasks, prepared: &Arc<AtomicBool>) -
 
 /// Migrates the schema and stores the first token. Waits for the database without a limit. Returns false if the process
 /// is stopped first.
-async fn prepare(db: &Db, config: &Config, tasks: &Tasks) -> bool {
+async fn prepare(db: &Db, config: &Config, situation: &Situation, tasks: &Tasks) -> bool {
     const PAUSE: Duration = Duration::from_secs(1);
     let stop = tasks.stopping();
     loop {
@@ -188,8 +204,14 @@ async fn prepare(db: &Db, config: &Config, tasks: &Tasks) -> bool {
             db.migrate().await?;
             longshore_db::tokens::upsert_bootstrap(&db.client().await?, &config.token).await
         };
-        match prepared.await {
+        let prepared = prepared.await;
+        situation.record("start", prepared.as_ref());
+        match prepared {
             Ok(()) => return true,
+            // The watcher warns once a minute.
+            Err(error) if error.outage().is_some_and(Outage::stops_writes) => {
+                debug!(event = "database_not_ready", error = error_chain(&error), "database not ready, retrying");
+            }
             Err(error) => {
                 let error = db.address().explain(&error);
                 warn!(event = "database_not_ready", error, "database not ready, retrying");

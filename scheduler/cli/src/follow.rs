@@ -1,10 +1,12 @@
-//! Follows a sync to its end: with a progress bar on a terminal, otherwise with a line every two seconds.
+//! Follows a sync to its end: with a progress bar on a terminal, otherwise with a line every two seconds. Both say what
+//! the sync waits for.
 //!
 //! It polls instead of holding an event stream open, so that a lost answer or a restart of the scheduler does not
 //! matter.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use longshore_model::SyncStatus;
 use serde_json::Value;
@@ -14,7 +16,7 @@ use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::pace::{Pace, duration};
 use crate::show::{note, rows};
-use crate::sync_body::Sync;
+use crate::sync_body::{Sync, waiting_line};
 use crate::text::grouped;
 
 /// Time between the first polls, so that a short sync shows progress.
@@ -26,7 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Time between lines if there is no bar.
 const LINE_PAUSE: Duration = Duration::from_secs(2);
 
-/// Failed polls in a row before following ends: about a minute, enough for a restart of the scheduler.
+/// Failed polls in a row before following ends: about a minute, enough for a restart of the scheduler. A scheduler that
+/// answers that its database is unavailable is followed without a limit: it says since when.
 const MAX_MISSES: u32 = 60;
 
 /// Shows the progress of a sync until it ends. Returns the last answer.
@@ -36,24 +39,35 @@ pub(crate) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Resu
     let started = Instant::now();
     let mut pace = Pace::default();
     let mut display: Option<Display> = None;
+    let mut unavailable = Unavailable::default();
     let mut misses = 0;
     let mut pause = FIRST_PAUSE;
     loop {
         let answer = match client.get(&format!("/api/syncs/{id}"), &[]).await {
-            Err(CliError::Unreachable { .. }) if misses < MAX_MISSES => {
+            Err(error @ CliError::Unreachable { .. }) if misses < MAX_MISSES => {
                 misses += 1;
+                unavailable.show(display.as_mut(), "scheduler", &error);
+                sleep(LONGEST_PAUSE).await;
+                continue;
+            }
+            Err(CliError::Api { body }) if body["status_code"] == 503 => {
+                unavailable.show(display.as_mut(), "database", &CliError::Api { body });
                 sleep(LONGEST_PAUSE).await;
                 continue;
             }
             answer => answer?,
         };
-        misses = 0;
+        (misses, unavailable) = (0, Unavailable::default());
         let sync = read(client, &answer)?;
         pace.add(started.elapsed(), sync.done());
         let display = match &mut display {
             Some(display) => display,
             None => {
-                let total = if total.is_some() { total } else { earlier_total(client, &sync).await? };
+                let total = match total {
+                    Some(total) => Some(total),
+                    // Only for the bar: without it, a spinner shows progress.
+                    None => earlier_total(client, &sync).await.unwrap_or_default(),
+                };
                 display.insert(Display::new(total))
             }
         };
@@ -98,6 +112,32 @@ fn line(sync: &Sync, pace: &Pace, total: Option<u64>) -> String {
     line
 }
 
+/// A time in which the sync could not be read.
+#[derive(Default)]
+struct Unavailable {
+    since: Option<Timestamp>,
+    printed: Option<Instant>,
+}
+
+impl Unavailable {
+    /// Says what the sync, or its display, waits for: beside the bar, or as a line every few seconds.
+    fn show(&mut self, display: Option<&mut Display>, what: &str, error: &CliError) {
+        let since = *self.since.get_or_insert_with(Timestamp::now);
+        // The hint is for people who type a command, not for those who wait.
+        let error = error.to_string();
+        let error = error.lines().next().unwrap_or_default();
+        let line = waiting_line(what, Some(since), Some(error), Timestamp::now());
+        match display {
+            Some(display) => display.print(line),
+            None if self.printed.is_none_or(|printed| printed.elapsed() >= LINE_PAUSE) => {
+                self.printed = Some(Instant::now());
+                note(&line);
+            }
+            None => {}
+        }
+    }
+}
+
 /// Where progress is shown.
 struct Display {
     bar: ProgressBar,
@@ -118,12 +158,26 @@ impl Display {
     }
 
     fn show(&mut self, sync: &Sync, pace: &Pace) {
-        let line = line(sync, pace, self.total);
+        let mut line = line(sync, pace, self.total);
+        let waiting = sync.waiting(Timestamp::now());
+        let is_shown = sync.done() > 0 || waiting.is_some();
+        if let Some(waiting) = waiting {
+            line = format!("{line} · {waiting}");
+        }
         if !self.is_lines {
             self.bar.set_position(sync.done().min(self.total.unwrap_or(u64::MAX)));
+        }
+        if is_shown || !self.is_lines {
+            self.print(line);
+        }
+    }
+
+    /// Shows a text beside the bar, or prints it as a line unless the last line was printed just before.
+    fn print(&mut self, line: String) {
+        if !self.is_lines {
             self.bar.set_message(line);
             self.bar.tick();
-        } else if sync.done() > 0 && self.last.is_none_or(|last| last.elapsed() >= LINE_PAUSE) {
+        } else if self.last.is_none_or(|last| last.elapsed() >= LINE_PAUSE) {
             self.last = Some(Instant::now());
             note(&line);
         }

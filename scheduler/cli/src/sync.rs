@@ -111,6 +111,7 @@ impl Command {
                     ("CREATED", "/counts/created"),
                     ("EXPORTED", "/counts/exported"),
                     ("QUARANTINED", "/counts/quarantined"),
+                    ("WAITING FOR", "/waiting_for"),
                     ("STARTED", "/started_at"),
                     ("REASON", "/reason"),
                 ];

@@ -16,6 +16,13 @@ pub(crate) struct Sync {
     pub(crate) status: SyncStatus,
     reason: Option<String>,
     detail: Option<String>,
+    /// What it waits for. A word of a later version is shown as it is.
+    #[serde(default)]
+    pub(crate) waiting_for: Option<String>,
+    #[serde(default)]
+    waiting_since: Option<Timestamp>,
+    #[serde(default)]
+    waiting_error: Option<String>,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
     #[serde(default)]
@@ -80,6 +87,12 @@ impl Sync {
         line(counters.filter(|(position, (_, count))| *position == 0 || *count > 0).map(|(_, counter)| counter))
     }
 
+    /// What the sync waits for, since when, and the latest error, in one line; `None` if it makes progress.
+    pub(crate) fn waiting(&self, now: Timestamp) -> Option<String> {
+        let what = self.waiting_for.as_ref()?;
+        Some(waiting_line(what, self.waiting_since, self.waiting_error.as_deref(), now))
+    }
+
     /// The status, counters, duration and failure of the sync in one line.
     pub(crate) fn summary(&self) -> String {
         let mut text = format!("Sync {} {}: {}", self.id, self.status.as_str().replace('_', " "), self.counters_line());
@@ -100,8 +113,25 @@ impl Sync {
         for cause in [&self.reason, &self.detail].into_iter().flatten() {
             text.push_str(&format!("; {}", escaped(cause)));
         }
+        if let Some(waiting) = self.waiting(Timestamp::now()) {
+            text.push_str(&format!("; {waiting}"));
+        }
         text
     }
+}
+
+/// "waiting for storage for 3 min 5 s (since 2026-01-01T00:00:00Z): The endpoint cannot be reached."
+pub(crate) fn waiting_line(what: &str, since: Option<Timestamp>, error: Option<&str>, now: Timestamp) -> String {
+    let mut line = format!("waiting for {}", escaped(what));
+    if let Some(since) = since {
+        // The clocks of two machines differ.
+        let time = std::time::Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        line.push_str(&format!(" for {} (since {since:.0})", duration(time)));
+    }
+    if let Some(error) = error {
+        line.push_str(&format!(": {}", escaped(error)));
+    }
+    line
 }
 
 fn line(counters: impl IntoIterator<Item = (&'static str, u64)>) -> String {
@@ -141,6 +171,23 @@ pub(crate) mod tests {
         assert_eq!(sync.progress(), "listed 5,001 · matched 5,000 · created 4,990 · existed 2 · quarantined 8");
         sync.counts = Counts { existed: 3, ..Counts::default() };
         assert_eq!(sync.progress(), "listed 0 · existed 3");
+    }
+
+    #[test]
+    fn a_waiting_sync_says_for_what_since_when_and_why() {
+        let mut waiting = sync("in_progress");
+        let now: Timestamp = "2026-01-01T00:03:05Z".parse().unwrap();
+        assert_eq!(waiting.waiting(now), None);
+        waiting.waiting_for = Some("storage".to_owned());
+        waiting.waiting_since = Some("2026-01-01T00:00:00.123456Z".parse().unwrap());
+        waiting.waiting_error = Some("The endpoint\ncannot be reached.".to_owned());
+        assert_eq!(
+            waiting.waiting(now).as_deref(),
+            Some(
+                "waiting for storage for 3 min 4 s (since 2026-01-01T00:00:00Z): The endpoint\\ncannot be reached."
+            )
+        );
+        assert!(waiting.summary().contains("; waiting for storage for "), "{}", waiting.summary());
     }
 
     #[test]

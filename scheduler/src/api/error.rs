@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 
 use axum::http::StatusCode;
+use longshore_db::Outage;
 use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, StorageError};
 
@@ -18,6 +19,9 @@ pub(crate) type FieldErrors = BTreeMap<&'static str, Vec<String>>;
 
 /// Label Studio's name for messages that belong to no single field.
 pub(crate) const NON_FIELD: &str = "non_field_errors";
+
+/// The text of a failure that only the operator can look up.
+const INTERNAL: &str = "Longshore failed. Send the `id` of this answer to the operator: the log has the cause under it.";
 
 /// The result of every handler.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
@@ -135,7 +139,7 @@ impl ApiError {
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Database(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Database(error) if error.outage().is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -152,8 +156,8 @@ impl ApiError {
             Self::SlowBody => "body_too_slow",
             Self::TimedOut => "timed_out",
             Self::Busy(limit) => limit.code(),
-            Self::Database(error) if error.is_unavailable() => "database_unavailable",
-            Self::Database(_) | Self::Internal(_) => "internal",
+            Self::Database(error) => error.outage().map_or("internal", Outage::code),
+            Self::Internal(_) => "internal",
         }
     }
 
@@ -172,13 +176,27 @@ impl ApiError {
                 "The request took too long, most likely because the database does not answer. Try again in a moment."
                     .to_owned()
             }
-            Self::Database(error) if error.is_unavailable() => {
-                "The database does not answer. Try again in a moment.".to_owned()
-            }
-            Self::Database(_) | Self::Internal(_) => {
-                "Longshore failed. Send the `id` of this answer to the operator: the log has the cause under it."
-                    .to_owned()
-            }
+            Self::Database(error) => error.outage().map_or(INTERNAL, Outage::text).to_owned(),
+            Self::Internal(_) => INTERNAL.to_owned(),
+        }
+    }
+
+    /// How many seconds a client should wait before it tries again; `None` if a retry is of no use, or the time is not
+    /// known.
+    fn retry_after_seconds(&self) -> Option<u16> {
+        match self {
+            Self::Busy(limit) => Some(limit.retry_after_seconds()),
+            Self::Database(error) => error.outage().map(Outage::retry_after_seconds),
+            Self::TimedOut => Some(Outage::TimedOut.retry_after_seconds()),
+            _ => None,
+        }
+    }
+
+    /// The outage of the database behind the failure.
+    fn outage(&self) -> Option<Outage> {
+        match self {
+            Self::Database(error) => error.outage(),
+            _ => None,
         }
     }
 

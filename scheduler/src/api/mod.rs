@@ -17,6 +17,7 @@ mod memory;
 mod metrics;
 mod offload;
 mod openapi;
+mod outage;
 mod page;
 mod page_cursors;
 mod personal_tokens;

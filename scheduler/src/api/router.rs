@@ -19,7 +19,7 @@ use super::access::{attach_policy, authenticate};
 use super::body_size::MaxBody;
 use super::error::ApiError;
 use super::time_limit::in_time;
-use super::{ApiState, body_limit, load, metrics, openapi, personal_tokens};
+use super::{ApiState, body_limit, load, metrics, openapi, outage, personal_tokens};
 
 /// Bytes. Longer request IDs are replaced, because every log line of a request contains its ID.
 const MAX_REQUEST_ID: usize = 128;
@@ -43,6 +43,7 @@ pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
         // On routes only, so that every caller gets 404 for an unknown path.
         .route_layer(from_fn_with_state(state.clone(), authenticate))
         .route_layer(from_fn_with_state(state.clone(), in_time))
+        .route_layer(from_fn_with_state(state.clone(), outage::record))
         .route_layer(from_fn_with_state(policies, attach_policy))
         .route(personal_tokens::REFRESH, refresh)
         .merge(openapi::served(&document)?)

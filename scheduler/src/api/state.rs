@@ -18,6 +18,7 @@ use super::page_cursors::PageCursorCache;
 use super::resolve::{ResolveOptions, StorageCache};
 use super::storages::{OpenStorage, open_storage};
 use super::sync_events::Feeds;
+use crate::situation::Situation;
 
 /// The state that all handlers share. Clones are cheap: each layer around a handler makes one per request.
 #[derive(Clone)]
@@ -53,6 +54,8 @@ pub struct Parts {
     pub(super) page_cursors: PageCursorCache,
     pub(super) load: Load,
     pub(super) feeds: Feeds,
+    /// What this process knows about the servers that syncs wait for.
+    pub(super) situation: Situation,
     /// Ends event streams, which would otherwise delay the end of the process.
     pub(super) stopping: CancellationToken,
 }
@@ -73,6 +76,7 @@ impl ApiState {
         limits: LoadLimits,
         memory_bytes: usize,
         registry: &Registry,
+        situation: Situation,
         stopping: CancellationToken,
     ) -> prometheus::Result<Self> {
         let tokens = KnownTokens::register(registry)?;
@@ -94,6 +98,7 @@ impl ApiState {
             tokens,
             page_cursors: PageCursorCache::default(),
             feeds: Feeds::default(),
+            situation,
             stopping,
         })))
     }

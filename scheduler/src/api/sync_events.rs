@@ -13,7 +13,10 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use longshore_db::{Share, syncs};
+use jiff::Timestamp;
+use longshore_db::{Outage, Share, syncs};
+use longshore_model::{WaitingFor, time};
+use serde_json::json;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use utoipa_axum::routes;
 
@@ -35,15 +38,13 @@ const FRESH: Duration = Duration::from_millis(900);
 /// would delay the others.
 const CONNECTIONS: usize = 2;
 
-/// Sent while the sync cannot be read, so that clients and proxies keep the stream open.
-const KEEP_ALIVE: Bytes = Bytes::from_static(b": the database does not answer\n\n");
 
 pub(super) fn routes() -> Routes {
     Routes::default().route(Policy::from(Role::Read).with_work(Work::Stream), routes!(events))
 }
 
 /// Streams a sync as server-sent events: `progress` once a second, and `end` when it has ended. They hold all fields of
-/// the sync except `options`, which do not change.
+/// the sync except `options`, which do not change. While the database does not answer, `waiting` says since when.
 ///
 /// The stream ends early if its token is deleted or can no longer access the project.
 #[utoipa::path(
@@ -87,7 +88,7 @@ impl Watch {
         // Check the token before each event, because its projects may have changed.
         let caller = match self.caller.refreshed(&self.state).await {
             Ok(caller) => caller?,
-            Err(_) => return Some((Ok(KEEP_ALIVE), self)),
+            Err(_) => return Some((Ok(self.waiting()), self)),
         };
         match self.feed.latest(&self.state).await {
             Ok(reading) if caller.sees(reading.project) => {
@@ -95,8 +96,23 @@ impl Watch {
                 Some((Ok(reading.event.clone()), self))
             }
             Ok(_) | Err(Missing::Sync) => None,
-            Err(Missing::Database) => Some((Ok(KEEP_ALIVE), self)),
+            Err(Missing::Database) => Some((Ok(self.waiting()), self)),
         }
+    }
+}
+
+impl Watch {
+    /// The event of a sync that cannot be read, because the database does not answer. It also keeps clients and proxies
+    /// from closing the stream.
+    fn waiting(&self) -> Bytes {
+        let fault = self.state.situation.database_fault();
+        let data = json!({
+            "id": self.feed.sync,
+            "waiting_for": WaitingFor::Database,
+            "waiting_since": time::text(fault.as_ref().map_or_else(Timestamp::now, |fault| fault.since)),
+            "waiting_error": fault.map_or_else(|| Outage::Unreachable.text().to_owned(), |fault| fault.error),
+        });
+        format!("event: waiting\ndata: {data}\n\n").into()
     }
 }
 
@@ -165,6 +181,7 @@ impl Feed {
             Ok(reading) => Ok(Arc::new(reading)),
             Err(longshore_db::Error::NotFound(_)) => Err(Missing::Sync),
             Err(error) => {
+                error.outage().into_iter().for_each(|outage| state.situation.record_request(outage));
                 tracing::debug!(
                     event = "sync_feed_failed",
                     sync.id = self.sync,
@@ -182,7 +199,7 @@ impl Feed {
         let client = state.db.client().await?;
         let row = syncs::get(&client, self.sync).await?;
         let (project, is_last) = (row.project_id, !row.status.is_live());
-        let body = with_jobs(&client, row).await?.without_options();
+        let body = with_jobs(state, &client, row).await?.without_options();
         drop(client);
         let json = serde_json::to_string(&body).map_err(|error| longshore_db::Error::unreadable("syncs", error))?;
         let name = if is_last { "end" } else { "progress" };

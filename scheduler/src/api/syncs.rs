@@ -70,7 +70,7 @@ async fn list(
         let now = Timestamp::now();
         let list = SyncList {
             next_before: rows.rows.last().filter(|_| has_more || rows.is_cut).map(|row| row.id),
-            syncs: rows.rows.into_iter().map(|row| SyncBody::new(row, None, now)).collect(),
+            syncs: rows.rows.into_iter().map(|row| SyncBody::new(row, None, &state.situation, now)).collect(),
         };
         (list, None)
     };
@@ -92,7 +92,7 @@ async fn get(
     let work = |mut reserved: Reserved| async move {
         let client = state.db.client().await?;
         let row = accessible(&client, caller, id).await?;
-        let sync = jobs_after(&client, row, after).await?;
+        let sync = jobs_after(state, &client, row, after).await?;
         drop(client);
         reserved.grow_to(sync.memory())?;
         Ok(sync.answer(state, reserved).await?)
@@ -115,7 +115,7 @@ async fn cancel(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
         if before.status.is_live() {
             audit::write(&tx, &entry(caller, "sync.cancel", &row)).await?;
         }
-        let sync = with_jobs(&tx, row).await?;
+        let sync = with_jobs(state, &tx, row).await?;
         // Before the commit, so that a request without memory for its answer changes nothing.
         reserved.grow_to(sync.memory())?;
         tx.commit().await.map_err(Error::from)?;
@@ -142,7 +142,7 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64
         if enqueued.created {
             audit::write(&tx, &entry(caller, "sync.retry", &row)).await?;
         }
-        let sync = with_jobs(&tx, row).await?;
+        let sync = with_jobs(state, &tx, row).await?;
         // Before the commit, so that a request without memory for its answer changes nothing.
         reserved.grow_to(sync.memory())?;
         tx.commit().await.map_err(Error::from)?;
@@ -165,17 +165,26 @@ const MOST_JOBS: i64 = 1_000;
 /// The most bytes of jobs in one answer. The details that workers write are short, so their jobs do not reach it.
 const MOST_JOB_BYTES: i64 = 2 * 1024 * 1024;
 
-pub(super) async fn with_jobs(client: &impl GenericClient, row: SyncRow) -> Result<SyncBody, Error> {
-    jobs_after(client, row, 0).await
+pub(super) async fn with_jobs(
+    state: &ApiState,
+    client: &impl GenericClient,
+    row: SyncRow,
+) -> Result<SyncBody, Error> {
+    jobs_after(state, client, row, 0).await
 }
 
-async fn jobs_after(client: &impl GenericClient, row: SyncRow, after: i64) -> Result<SyncBody, Error> {
+async fn jobs_after(
+    state: &ApiState,
+    client: &impl GenericClient,
+    row: SyncRow,
+    after: i64,
+) -> Result<SyncBody, Error> {
     let mut jobs = jobs::of_sync(client, row.id, after, MOST_JOBS + 1, MOST_JOB_BYTES).await?;
     if i64::try_from(jobs.rows.len()).is_ok_and(|count| count > MOST_JOBS) {
         jobs.rows.pop();
         jobs.is_cut = true;
     }
-    Ok(SyncBody::new(row, Some(jobs), Timestamp::now()))
+    Ok(SyncBody::new(row, Some(jobs), &state.situation, Timestamp::now()))
 }
 
 fn entry<'a>(caller: &'a Caller, action: &'static str, row: &SyncRow) -> audit::Entry<'a> {

@@ -10,13 +10,16 @@ pub(crate) mod relay;
 pub(crate) mod reporter;
 pub(crate) mod requests;
 pub(crate) mod rescuer;
+pub(crate) mod watcher;
 
 use longshore_telemetry::error_chain;
 use std::time::Duration;
 
-use longshore_db::{Db, Listener};
+use longshore_db::{Db, Error, Listener, Outage, Result};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
+
+use crate::situation::Situation;
 
 /// The wait between two ticks of a loop: until a notification on `channel`, at most `period`.
 ///
@@ -54,12 +57,21 @@ impl Wake {
     }
 }
 
-/// Logs a failed tick. The next tick is the retry.
-pub(crate) fn log_failed_tick(name: &'static str, error: &(dyn std::error::Error + 'static)) {
-    warn!(
-        event = "round_failed",
-        task.name = name,
-        error = error_chain(error),
-        "{name} failed, retrying on the next tick"
-    );
+/// Records and logs the result of a tick. The next tick is the retry.
+pub(crate) fn record_tick<T>(situation: &Situation, name: &'static str, result: &Result<T>) {
+    situation.record(name, result.as_ref());
+    if let Err(error) = result {
+        log_failed_tick(name, error);
+    }
+}
+
+/// Logs a failed tick.
+pub(crate) fn log_failed_tick(name: &'static str, error: &Error) {
+    let cause = error_chain(error);
+    if error.outage().is_some_and(Outage::stops_writes) {
+        // The watcher warns once a minute.
+        debug!(event = "round_failed", task.name = name, error = cause, "{name} failed, retrying on the next tick");
+    } else {
+        warn!(event = "round_failed", task.name = name, error = cause, "{name} failed, retrying on the next tick");
+    }
 }

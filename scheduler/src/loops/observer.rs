@@ -10,7 +10,8 @@ use longshore_model::{JobKind, JobState};
 use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, Registry};
 use tokio_util::sync::CancellationToken;
 
-use super::log_failed_tick;
+use super::record_tick;
+use crate::situation::Situation;
 
 /// Time between ticks: about as often as Prometheus servers scrape.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -61,11 +62,16 @@ impl ServiceMetrics {
 }
 
 /// Updates the gauges until stopped.
-pub(crate) async fn run(db: Db, api: Db, broker: Broker, metrics: ServiceMetrics, stop: CancellationToken) {
+pub(crate) async fn run(
+    db: Db,
+    api: Db,
+    broker: Broker,
+    metrics: ServiceMetrics,
+    situation: Situation,
+    stop: CancellationToken,
+) {
     while stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_some() {
-        if let Err(error) = tick(&db, &api, &broker, &metrics).await {
-            log_failed_tick("observer", &error);
-        }
+        record_tick(&situation, "observer", &tick(&db, &api, &broker, &metrics).await);
     }
 }
 

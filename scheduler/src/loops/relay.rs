@@ -12,7 +12,8 @@ use prometheus::{IntCounter, Registry};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::{Wake, log_failed_tick};
+use super::{Wake, record_tick};
+use crate::situation::Situation;
 
 /// Messages per tick. With fewer, the relay would wait for the broker's confirmations more often; with more, it would
 /// hold the row locks longer.
@@ -22,18 +23,14 @@ const BATCH: i64 = 500;
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Publishes messages until stopped.
-pub(crate) async fn run(db: Db, broker: Broker, sent: IntCounter, stop: CancellationToken) {
+pub(crate) async fn run(db: Db, broker: Broker, sent: IntCounter, situation: Situation, stop: CancellationToken) {
     let publisher = broker.publisher();
     let mut wake = Wake::on("longshore_outbox");
-    while stop.run_until_cancelled(broker.wait_connected()).await.is_some() {
-        let has_more = match tick(&db, &publisher, &sent).await {
-            Ok(has_more) => has_more,
-            Err(error) => {
-                log_failed_tick("relay", &error);
-                false
-            }
-        };
-        if has_more {
+    // A broker under an alarm confirms nothing: the rows would only be locked meanwhile.
+    while stop.run_until_cancelled(broker.wait_publishable()).await.is_some() {
+        let ticked = tick(&db, &publisher, &sent).await;
+        record_tick(&situation, "relay", &ticked);
+        if ticked.unwrap_or(false) {
             if stop.is_cancelled() {
                 return;
             }

@@ -14,7 +14,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use super::{Wake, log_failed_tick};
+use super::{Wake, record_tick};
+use crate::situation::Situation;
 
 /// Syncs per transaction. It locks their storages, and a request for a sync of one of them waits: longer with a larger
 /// batch. With a smaller one, a thousand live syncs would take more transactions per second.
@@ -24,22 +25,23 @@ const BATCH: i64 = 50;
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Reports syncs until stopped.
-pub(crate) async fn run(db: Db, host: Arc<dyn Host>, broker: Broker, stop: CancellationToken) {
+pub(crate) async fn run(
+    db: Db,
+    host: Arc<dyn Host>,
+    broker: Broker,
+    situation: Situation,
+    stop: CancellationToken,
+) {
     let publisher = broker.publisher();
     let mut wake = Wake::on("longshore_syncs");
     while wake.next_tick(&db, PERIOD, &stop).await {
         loop {
-            match db.in_time(tick(&db, host.as_ref())).await {
-                Ok(reported) => {
-                    publish_events(&broker, &publisher, &reported).await;
-                    if (reported.len() as i64) < BATCH || stop.is_cancelled() {
-                        break;
-                    }
-                }
-                Err(error) => {
-                    log_failed_tick("reporter", &error);
-                    break;
-                }
+            let reported = db.in_time(tick(&db, host.as_ref())).await;
+            record_tick(&situation, "reporter", &reported);
+            let Ok(reported) = reported else { break };
+            publish_events(&broker, &publisher, &situation, &reported).await;
+            if (reported.len() as i64) < BATCH || stop.is_cancelled() {
+                break;
             }
         }
     }
@@ -74,11 +76,12 @@ async fn tick(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
 }
 
 /// Publishes `sync.<status>` events. An event that cannot be sent is dropped: the truth is in the table.
-async fn publish_events(broker: &Broker, publisher: &Publisher, syncs: &[SyncRow]) {
+async fn publish_events(broker: &Broker, publisher: &Publisher, situation: &Situation, syncs: &[SyncRow]) {
     for sync in syncs {
-        if !broker.is_connected() {
+        if !broker.is_publishable() {
             return;
         }
+        let wait = situation.wait_of(sync);
         let event = json!({
             "version": 1,
             "sync": sync.id,
@@ -88,6 +91,9 @@ async fn publish_events(broker: &Broker, publisher: &Publisher, syncs: &[SyncRow
             "direction": sync.direction,
             "status": sync.status,
             "reason": sync.reason,
+            "waiting_for": wait.as_ref().map(|wait| wait.what),
+            "waiting_since": wait.as_ref().map(|wait| time::text(wait.since)),
+            "waiting_error": wait.as_ref().map(|wait| &wait.error),
             "counts": sync.counts,
             "started_at": sync.started_at.map(time::text),
             "finished_at": sync.finished_at.map(time::text),

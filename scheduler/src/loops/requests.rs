@@ -36,7 +36,8 @@ pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
                     delivery.ack().await;
                     break;
                 }
-                Err(error) if error.is_unavailable() => {
+                // A conflict with another transaction, such as a deadlock, is no fault of the request, too.
+                Err(error) if error.outage().is_some() => {
                     if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {
                         delivery.requeue().await;
                         return;

@@ -7,7 +7,8 @@ use prometheus::{IntCounter, Registry};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::log_failed_tick;
+use super::record_tick;
+use crate::situation::Situation;
 
 /// A job gets another message if no worker claims it for this many ticks after it became due. With fewer, the rescuer
 /// would republish messages that a worker has just received. With the default of 15 seconds per tick, a lost message is
@@ -37,11 +38,15 @@ impl RescuerMetrics {
 }
 
 /// Rescues jobs once per `period`, until stopped.
-pub(crate) async fn run(db: Db, period: Duration, metrics: RescuerMetrics, stop: CancellationToken) {
+pub(crate) async fn run(
+    db: Db,
+    period: Duration,
+    metrics: RescuerMetrics,
+    situation: Situation,
+    stop: CancellationToken,
+) {
     while stop.run_until_cancelled(tokio::time::sleep(period)).await.is_some() {
-        if let Err(error) = tick(&db, period, &metrics).await {
-            log_failed_tick("rescuer", &error);
-        }
+        record_tick(&situation, "rescuer", &tick(&db, period, &metrics).await);
     }
 }
 

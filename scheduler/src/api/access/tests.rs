@@ -5,10 +5,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
+use longshore_broker::Broker;
 use longshore_db::{Check, Db, Sealer};
 use longshore_model::Secret;
 use longshore_storage::{Operator, StorageMetrics, Stores, WireOptions};
 use longshore_telemetry::Metrics;
+use longshore_telemetry::waiting::WaitBoard;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -16,6 +18,7 @@ use super::routes::methods;
 use super::*;
 use crate::api::personal_tokens::REFRESH;
 use crate::api::{ApiState, LoadLimits, Origins, ResolveOptions, openapi, router};
+use crate::situation::Situation;
 
 /// The whole router, with a database that never answers: a request that gets as far as it is not refused.
 fn whole_router() -> Router {
@@ -34,8 +37,10 @@ fn whole_router() -> Router {
     let limits = LoadLimits { requests: 9, token_requests: 9, streams: 9, token_streams: 9 };
     let sealer = Sealer::parse(&Secret::new("a:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")).unwrap();
     let stores = Stores::new(WireOptions::default(), Operator::default(), metrics).unwrap();
-    let state =
-        ApiState::new(db(), db(), sealer, stores, options, limits, 1024 * 1024, registry, CancellationToken::new());
+    let broker = Broker::new(&Secret::new("amqp://user@127.0.0.1:1/none"), "test").unwrap();
+    let situation = Situation::new(broker, WaitBoard::register(registry).unwrap());
+    let stopping = CancellationToken::new();
+    let state = ApiState::new(db(), db(), sealer, stores, options, limits, 1024 * 1024, registry, situation, stopping);
     router(state.unwrap(), Router::new()).unwrap()
 }
 

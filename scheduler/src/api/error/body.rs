@@ -4,6 +4,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use longshore_db::Outage;
 use longshore_telemetry::error_chain;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -37,7 +38,7 @@ impl IntoResponse for ApiError {
         let id = Uuid::new_v4();
         self.log(id);
         let status = self.status();
-        let limit = self.limit();
+        let (limit, retry_after, outage) = (self.limit(), self.retry_after_seconds(), self.outage());
         let body = ErrorBody {
             id,
             status_code: status.as_u16(),
@@ -51,8 +52,14 @@ impl IntoResponse for ApiError {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
         }
+        if let Some(outage) = outage {
+            // For the board of waits.
+            response.extensions_mut().insert(outage);
+        }
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
         if let Some(limit) = limit {
-            response.headers_mut().insert(header::RETRY_AFTER, limit.retry_after_seconds().into());
             // For the metrics, which count refusals by limit.
             response.extensions_mut().insert(limit);
         }
@@ -72,6 +79,13 @@ impl ApiError {
     /// Logs the cause, which the body does not have.
     fn log(&self, id: Uuid) {
         match self {
+            // The board of waits warns once a minute; a flood of requests must not be a flood of lines.
+            Self::Database(error) if error.outage().is_some_and(Outage::stops_writes) => {
+                tracing::debug!(event = "request_delayed", error.id = %id, error = error_chain(error), "the database takes no requests or no writes");
+            }
+            Self::Database(error) if error.outage().is_some() => {
+                tracing::warn!(event = "request_conflicted", error.id = %id, error = error_chain(error), "request lost a conflict in Postgres");
+            }
             Self::Database(error) => {
                 tracing::error!(event = "request_failed", error.id = %id, error = error_chain(error), "request failed in Postgres");
             }

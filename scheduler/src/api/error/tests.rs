@@ -1,11 +1,14 @@
 use axum::http::header;
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Response};
 
 use super::*;
 use longshore_storage::Op;
 
 async fn body_of(error: ApiError) -> (StatusCode, serde_json::Value) {
-    let response = error.into_response();
+    body_of_answer(error.into_response()).await
+}
+
+async fn body_of_answer(response: Response) -> (StatusCode, serde_json::Value) {
     let status = response.status();
     let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (status, serde_json::from_slice(&bytes).unwrap())
@@ -58,4 +61,19 @@ async fn the_answer_to_an_internal_failure_hides_its_cause() {
     assert_eq!(status, 500);
     assert!(!body.to_string().contains("hunter2"));
     assert!(body.get("validation_errors").is_none());
+}
+
+#[tokio::test]
+async fn an_outage_of_the_database_is_a_503_with_its_own_code_and_a_time_to_wait() {
+    for (error, code) in [
+        (longshore_db::Error::ReadOnly, "database_read_only"),
+        (longshore_db::Error::Silent, "database_unavailable"),
+    ] {
+        let answer = ApiError::Database(error).into_response();
+        assert!(answer.headers()[header::RETRY_AFTER].to_str().unwrap().parse::<u16>().unwrap() > 0);
+        let (status, body) = body_of_answer(answer).await;
+        assert_eq!((status.as_u16(), &body["code"]), (503, &code.into()));
+    }
+    let (status, body) = body_of(ApiError::Database(longshore_db::Error::Seal("no key"))).await;
+    assert_eq!((status.as_u16(), &body["code"]), (500, &"internal".into()));
 }

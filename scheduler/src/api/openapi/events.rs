@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::walk::{components, for_each_operation, id, reference};
 
-/// The schema of `data`: a sync without its options.
+/// The schema of `data` of event `waiting`.
+const WAITING: &str = "SyncWaiting";
+
+/// The schema of `data` of the other events: a sync without its options.
 const PROGRESS: &str = "SyncProgress";
 const EVENT: &str = "SyncEvent";
 
@@ -24,17 +27,29 @@ pub(super) fn add(document: &mut Value) {
         }
     }
     schemas.insert(PROGRESS.to_owned(), progress);
+    let waiting = json!({
+        "type": "object",
+        "description": "A sync that cannot be read, because the database does not answer.",
+        "required": ["id", "waiting_for", "waiting_since", "waiting_error"],
+        "properties": {
+            "id": {"type": "integer", "format": "int64"},
+            "waiting_for": reference("schemas", "WaitingFor"),
+            "waiting_since": {"type": "string", "format": "date-time"},
+            "waiting_error": {"type": "string"},
+        },
+    });
+    schemas.insert(WAITING.to_owned(), waiting);
     let data = json!({
         "type": "string",
-        "description": "A `SyncProgress` as JSON.",
+        "description": "A `SyncProgress` as JSON; of event `waiting`, a `SyncWaiting`.",
         "contentMediaType": "application/json",
-        "contentSchema": reference("schemas", PROGRESS),
+        "contentSchema": {"oneOf": [reference("schemas", PROGRESS), reference("schemas", WAITING)]},
     });
     let event = json!({
         "type": "object",
         "description": "One event of a stream.",
         "required": ["event", "data"],
-        "properties": {"event": {"type": "string", "enum": ["progress", "end"]}, "data": data},
+        "properties": {"event": {"type": "string", "enum": ["progress", "waiting", "end"]}, "data": data},
     });
     schemas.insert(EVENT.to_owned(), event);
     for_each_operation(document, |_, _, operation| {
@@ -47,8 +62,8 @@ pub(super) fn add(document: &mut Value) {
 /// Describes the answer of the stream.
 fn describe(answer: &mut Value) {
     answer["description"] = json!(
-        "Server-sent events: `progress` once a second, then one `end`. Lines that start with `:` keep the connection \
-         open while the database does not answer."
+        "Server-sent events: `progress` once a second, then one `end`. While the database does not answer, `waiting` \
+         comes instead of `progress`."
     );
     // Some readers validate each event by this schema, others the text of the whole stream.
     let each_or_all = json!([reference("schemas", EVENT), {"type": "string"}]);

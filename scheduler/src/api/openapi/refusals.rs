@@ -48,7 +48,7 @@ const REFUSALS: &[Refusal] = &[
     refusal("424", "FailedDependency", StreamsObject, "The storage refuses access to the object. Check the permissions of its credentials."),
     Refusal { headers: &["Retry-After"], ..refusal("429", "TooManyRequests", Always, "Too many concurrent requests or too many bytes in progress. Try again after the seconds in `Retry-After`.") },
     refusal("500", "InternalError", Always, "Longshore failed. Send the `id` of this answer to the operator: the log has the cause under it."),
-    refusal("503", "ServiceUnavailable", Always, "The database or the storage does not answer. Try again in a moment."),
+    Refusal { headers: &["Retry-After"], ..refusal("503", "ServiceUnavailable", Always, "The database or the storage does not answer, or the database takes no writes. Try again after the seconds in `Retry-After`, or in a moment.") },
 ];
 
 /// Adds the refusals to every operation that can give them.

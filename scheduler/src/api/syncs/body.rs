@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use longshore_db::jobs::JobRow;
 use longshore_db::syncs::SyncRow;
 use longshore_db::{Bounded, Counts};
-use longshore_model::{Direction, ExportOptions, JobKind, JobState, StorageKind, SyncStatus};
+use longshore_model::{Direction, ExportOptions, JobKind, JobState, StorageKind, SyncStatus, WaitingFor};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,6 +12,7 @@ use crate::api::ApiState;
 use crate::api::answer::{Answer, BYTES_PER_ROW_BYTE};
 use crate::api::error::ApiResult;
 use crate::api::memory::Reserved;
+use crate::situation::Situation;
 
 /// Memory of a sync or a job without its long fields, in bytes. Measured: 700 in the answer.
 const ROW_BYTES: usize = 1024;
@@ -38,6 +39,13 @@ pub(in crate::api) struct SyncBody {
     reason: Option<String>,
     /// Why it failed and what to do, as text for users; null if it did not fail.
     detail: Option<String>,
+    /// What a live sync waits for; null if it makes progress or has ended. See `deploy/operations/waiting.md`.
+    waiting_for: Option<WaitingFor>,
+    /// Since when it waits for that.
+    #[serde(serialize_with = "longshore_model::time::serialize_option")]
+    waiting_since: Option<Timestamp>,
+    /// The latest error, or what holds the sync up, as text for users.
+    waiting_error: Option<String>,
     #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
     #[serde(serialize_with = "longshore_model::time::serialize_option")]
@@ -72,8 +80,12 @@ struct JobBody {
 }
 
 impl SyncBody {
-    pub(super) fn new(row: SyncRow, jobs: Option<Bounded<JobRow>>, now: Timestamp) -> Self {
+    pub(super) fn new(row: SyncRow, jobs: Option<Bounded<JobRow>>, situation: &Situation, now: Timestamp) -> Self {
+        let wait = situation.wait_of(&row);
         Self {
+            waiting_for: wait.as_ref().map(|wait| wait.what),
+            waiting_since: wait.as_ref().map(|wait| wait.since),
+            waiting_error: wait.and_then(|wait| wait.error),
             id: row.id,
             storage: row.storage_id,
             project: row.project_id,
@@ -106,7 +118,8 @@ impl SyncBody {
     fn bytes(&self) -> usize {
         let tasks = self.options.as_ref().map_or(0, |options| options.tasks.len());
         let details = self.jobs.iter().flatten().map(|job| ROW_BYTES + job.detail.as_ref().map_or(0, String::len));
-        ROW_BYTES + TASK_ID_BYTES * tasks + self.detail.as_ref().map_or(0, String::len) + details.sum::<usize>()
+        let texts = [&self.detail, &self.waiting_error].into_iter().flatten().map(String::len);
+        ROW_BYTES + TASK_ID_BYTES * tasks + texts.sum::<usize>() + details.sum::<usize>()
     }
 
     /// The memory that it takes until its answer is written, in bytes.
