@@ -58,5 +58,6 @@ mod style;
 mod suspicion;
 mod tls;
 mod validation;
+mod waiting;
 mod wake;
 mod worker_killed;

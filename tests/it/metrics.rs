@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use longshore_broker::Queue;
 use longshore_local::App;
 use longshore_local::s3::{Fault, Op, S3ErrorCode, When};
-use longshore_model::{JobKind, JobState, QuarantineReason, StorageKind};
+use longshore_model::{JobKind, JobState, QuarantineReason, StorageKind, WaitingFor};
 use longshore_rig::rig::{Rig, until};
 use longshore_storage::Op as StorageOp;
 use serde_json::{Value, json};
@@ -147,6 +147,7 @@ fn allowed(label: &str) -> Option<BTreeSet<String>> {
             "bytes",
             "token_bytes",
         ]),
+        "for" => Some(WaitingFor::ALL.iter().map(|what| what.as_str().to_owned()).collect()),
         "component" => words(&["scheduler", "worker"]),
         _ => None,
     }
@@ -226,6 +227,7 @@ async fn every_process_counts_what_it_did_in_a_known_run() {
         assert_eq!(worker.sum("longshore_quarantined_total", &[("reason", reason)]), count, "{reason}");
     }
     assert!(worker.types.contains_key("longshore_object_memory_bytes"));
+    assert_eq!(worker.sum("longshore_wait_seconds", &[]) + scheduler.sum("longshore_syncs_waiting", &[]), 0.0);
 
     // Storage requests: what the server saw, report by either process.
     let requests = |op: &str| {

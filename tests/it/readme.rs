@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use longshore_model::{StorageKind, kinds};
+use longshore_db::Outage;
+use longshore_model::{StorageKind, WaitingFor, kinds};
 use longshore_rig::installed::workspace;
 use longshore_telemetry::settings;
 
@@ -32,6 +33,17 @@ fn the_readme_names_label_studio_first_and_is_short() {
     assert!(first.contains("Label Studio"), "{first}");
     let lines = readme.lines().count();
     assert!(lines <= README_LINES, "{lines} lines: at most {README_LINES}");
+}
+
+#[test]
+fn the_page_about_waiting_explains_every_word_and_every_code() {
+    let text = page("deploy/operations/waiting.md");
+    for what in WaitingFor::ALL {
+        assert!(text.contains(&format!("\n| `{what}` | ")), "explain {what}");
+    }
+    for outage in Outage::ALL {
+        assert!(text.contains(&format!("`{}`", outage.code())), "explain {}", outage.code());
+    }
 }
 
 /// The rows of the table of promises: the promise and the names of its tests.

@@ -9,6 +9,7 @@
 pub mod app;
 pub mod beside;
 pub mod config;
+mod file_limit;
 pub mod fleet;
 pub mod guard;
 pub mod ports;

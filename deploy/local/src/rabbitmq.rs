@@ -29,9 +29,18 @@ pub struct RabbitMq {
 }
 
 struct OwnProcesses {
+    node: Node,
     broker: Process,
     /// Erlang's name server. RabbitMQ would start one and leave it running, so we start it first.
     epmd: Process,
+}
+
+/// The folder and the ports of an Erlang node.
+struct Node {
+    folder: PathBuf,
+    amqp: u16,
+    erlang: u16,
+    epmd: u16,
 }
 
 struct Management {
@@ -75,7 +84,8 @@ impl RabbitMq {
         let mut names = Command::new("epmd");
         names.args(["-address", "127.0.0.1", "-port", &epmd.to_string()]);
         let epmd_process = Process::spawn(run_dir, "epmd", names)?;
-        let broker = Process::spawn(run_dir, "rabbitmq", command(&folder, amqp, erlang, epmd))?;
+        let node = Node { folder, amqp, erlang, epmd };
+        let broker = Process::spawn(run_dir, "rabbitmq", node.command("rabbitmq-server"))?;
 
         let rabbitmq = Self {
             url: Url::parse(&format!("amqp://{USER}:{password}@127.0.0.1:{amqp}/%2f"))?,
@@ -85,7 +95,7 @@ impl RabbitMq {
                 user: USER.to_owned(),
                 password,
             },
-            own: Some(OwnProcesses { broker, epmd: epmd_process }),
+            own: Some(OwnProcesses { node, broker, epmd: epmd_process }),
         };
         rabbitmq.until_it_answers().await?;
         Ok(rabbitmq)
@@ -160,6 +170,19 @@ impl RabbitMq {
     pub async fn delete_queue(&self, vhost: &str, queue: &str) -> Result<()> {
         let path = format!("queues/{}/{}", encoded(vhost), encoded(queue));
         self.management.call(Method::DELETE, &path, None).await.map(drop)
+    }
+
+    /// Raises the memory alarm of the broker, or ends it. Under an alarm it blocks connections that publish.
+    pub async fn set_memory_alarm(&self, run_dir: &RunDir, alarm: bool) -> Result<()> {
+        let own = self.own.as_ref().context("Longshore did not start this RabbitMQ and does not change it")?;
+        // The share of the machine's memory from which on the broker has too little; 0.4 is the default.
+        let share = if alarm { "0.000001" } else { "0.4" };
+        let mut command = own.node.command("rabbitmqctl");
+        command.args(["set_vm_memory_high_watermark", share]);
+        let control = Process::spawn(run_dir, "rabbitmqctl", command)?;
+        let status = control.wait().await;
+        ensure!(status.success(), "rabbitmqctl failed ({status}):\n{}", control.log());
+        Ok(())
     }
 
     pub async fn stop(&self) -> Result<()> {
@@ -246,34 +269,37 @@ fn configure(folder: &Path, management: u16, password: &str, more: &str) -> Resu
     write_private(&folder.join("enabled_plugins"), "[rabbitmq_management].\n")
 }
 
-/// Sets every path and port, so that the broker does not read or write files of a system-wide RabbitMQ.
-fn command(folder: &Path, amqp: u16, erlang: u16, epmd: u16) -> Command {
-    // Debian's `rabbitmq-server` in the PATH is a wrapper that switches to the system's user and folders.
-    let debian = PathBuf::from("/usr/lib/rabbitmq/bin/rabbitmq-server");
-    let mut command = Command::new(if debian.is_file() { debian } else { "rabbitmq-server".into() });
-    command
-        .envs([("RABBITMQ_NODENAME", "longshore@localhost"), ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")])
-        .envs([("ERL_EPMD_ADDRESS", "127.0.0.1"), ("ERL_EPMD_PORT", &epmd.to_string())])
-        .envs([("RABBITMQ_NODE_PORT", amqp.to_string()), ("RABBITMQ_DIST_PORT", erlang.to_string())])
-        // The start script then calls `exec`, so that the pid is the server's.
-        .env("RUNNING_UNDER_SYSTEMD", "1")
-        // `+sbwt none`: by default, idle Erlang schedulers spin and take processor time from other processes.
-        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none");
-    let paths = [
-        ("HOME", "home"),
-        ("ERL_CRASH_DUMP", "crash.dump"),
-        ("RABBITMQ_MNESIA_BASE", "data"),
-        ("RABBITMQ_LOG_BASE", "log"),
-        ("RABBITMQ_CONFIG_FILE", "rabbitmq.conf"),
-        ("RABBITMQ_ADVANCED_CONFIG_FILE", "advanced.config"),
-        ("RABBITMQ_CONF_ENV_FILE", "rabbitmq-env.conf"),
-        ("RABBITMQ_GENERATED_CONFIG_DIR", "generated"),
-        ("RABBITMQ_ENABLED_PLUGINS_FILE", "enabled_plugins"),
-        ("RABBITMQ_FEATURE_FLAGS_FILE", "feature_flags"),
-        ("RABBITMQ_PID_FILE", "pid"),
-    ];
-    for (variable, name) in paths {
-        command.env(variable, folder.join(name));
+impl Node {
+    /// A command of RabbitMQ for this node. Sets every path and port, so that it does not read or write files of a
+    /// system-wide RabbitMQ.
+    fn command(&self, program: &str) -> Command {
+        // Debian's programs in the PATH are wrappers that switch to the system's user and folders.
+        let debian = Path::new("/usr/lib/rabbitmq/bin").join(program);
+        let mut command = Command::new(if debian.is_file() { debian } else { program.into() });
+        command
+            .envs([("RABBITMQ_NODENAME", "longshore@localhost"), ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")])
+            .envs([("ERL_EPMD_ADDRESS", "127.0.0.1"), ("ERL_EPMD_PORT", &self.epmd.to_string())])
+            .envs([("RABBITMQ_NODE_PORT", self.amqp.to_string()), ("RABBITMQ_DIST_PORT", self.erlang.to_string())])
+            // The start script then calls `exec`, so that the pid is the server's.
+            .env("RUNNING_UNDER_SYSTEMD", "1")
+            // `+sbwt none`: by default, idle Erlang schedulers spin and take processor time from other processes.
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none");
+        let paths = [
+            ("HOME", "home"),
+            ("ERL_CRASH_DUMP", "crash.dump"),
+            ("RABBITMQ_MNESIA_BASE", "data"),
+            ("RABBITMQ_LOG_BASE", "log"),
+            ("RABBITMQ_CONFIG_FILE", "rabbitmq.conf"),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", "advanced.config"),
+            ("RABBITMQ_CONF_ENV_FILE", "rabbitmq-env.conf"),
+            ("RABBITMQ_GENERATED_CONFIG_DIR", "generated"),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", "enabled_plugins"),
+            ("RABBITMQ_FEATURE_FLAGS_FILE", "feature_flags"),
+            ("RABBITMQ_PID_FILE", "pid"),
+        ];
+        for (variable, name) in paths {
+            command.env(variable, self.folder.join(name));
+        }
+        command
     }
-    command
 }
