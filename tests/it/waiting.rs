@@ -198,6 +198,7 @@ async fn a_storage_that_is_down_is_named_everywhere_since_its_first_failure() {
         (job["attempt"].as_i64() > Some(attempt) && job["state"] == "retryable").then_some(())
     })
     .await;
+    check_warnings(&rig.schedulers[0], "storage");
     rig.schedulers[0].process.kill().await.expect("it dies");
     rig.schedulers[0].process.start().expect("it starts");
     rig.schedulers[0].until_ready().await.expect("it becomes ready");
@@ -210,7 +211,6 @@ async fn a_storage_that_is_down_is_named_everywhere_since_its_first_failure() {
     assert!(ended["waiting_for"].is_null() && ended["waiting_since"].is_null(), "{ended}");
     assert_eq!(follower.ended().await, Some(0));
     until_gauge(&rig.schedulers[0], "longshore_syncs_waiting", "storage", false).await;
-    check_warnings(&rig.schedulers[0], "storage");
     rig.check_next_sync(&mut images).await;
 }
 

@@ -188,6 +188,17 @@ impl ApiError {
             Self::Busy(limit) => Some(limit.retry_after_seconds()),
             Self::Database(error) => error.outage().map(Outage::retry_after_seconds),
             Self::TimedOut => Some(Outage::TimedOut.retry_after_seconds()),
+            Self::Storage(error) => match error.kind {
+                ErrorKind::Throttled { retry_after } => {
+                    // A longer wait is of no use to a person: by then, another request shows what became of it.
+                    retry_after.map(|wait| u16::try_from(wait.as_secs()).unwrap_or(u16::MAX).clamp(1, 3_600))
+                }
+                ErrorKind::NotFound
+                | ErrorKind::Denied
+                | ErrorKind::Invalid
+                | ErrorKind::Unavailable
+                | ErrorKind::Cancelled => None,
+            },
             _ => None,
         }
     }

@@ -177,11 +177,11 @@ impl Feed {
             return reading.clone();
         }
         let reading = state.feeds.share.scope(state.db.in_time(self.read(state))).await;
+        state.situation.record("event streams", reading.as_ref());
         let reading = match reading {
             Ok(reading) => Ok(Arc::new(reading)),
             Err(longshore_db::Error::NotFound(_)) => Err(Missing::Sync),
             Err(error) => {
-                error.outage().into_iter().for_each(|outage| state.situation.record_request(outage));
                 tracing::debug!(
                     event = "sync_feed_failed",
                     sync.id = self.sync,

@@ -105,8 +105,8 @@ impl Situation {
 
     /// Records that a request failed because of an outage.
     pub(crate) fn record_request(&self, outage: Outage) {
-        // Others may be the fault of one request, or of this process, whose pool is in use.
-        if matches!(outage, Outage::ReadOnly | Outage::DiskFull | Outage::Unreachable) {
+        // The loops notice a server that cannot be reached. Other outages may be the fault of one request.
+        if matches!(outage, Outage::ReadOnly | Outage::DiskFull) {
             self.0.database.failed_for(REQUEST_VALID, "requests", outage.text(), outage.code());
         }
     }

@@ -1,7 +1,7 @@
 //! Waits for the database, and what requests get meanwhile.
 
 use longshore_local::App;
-use longshore_local::s3::{Op, When};
+use longshore_local::s3::{Hold, Op, When};
 use longshore_rig::proxy::Mode;
 use longshore_rig::recovery::until_readiness_is;
 use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, until};
@@ -16,9 +16,8 @@ const LOG_FILE: i64 = 16 * 1024 * 1024;
 /// returns its size.
 async fn fill_tasks(rig: &Rig) -> u64 {
     let db = rig.database().await;
-    let fill = "INSERT INTO tasks (project_id, data)
-                SELECT 0, jsonb_build_object('text', (SELECT string_agg(md5(n::text || m::text), '') FROM generate_series(1, 40) m))
-                  FROM generate_series(1, 15000) n";
+    // Rows smaller than those of images: no page has space left for one of those.
+    let fill = "INSERT INTO tasks (project_id, data) SELECT 0, '{}' FROM generate_series(1, 200000)";
     db.execute(fill, &[]).await.expect("rows");
     let size: i64 = db.query_one("SELECT pg_relation_size('tasks')", &[]).await.expect("a size").get(0);
     assert!(size > LOG_FILE, "{size}");
@@ -76,8 +75,11 @@ async fn a_full_disk_of_postgres_is_named_and_the_sync_continues_when_it_has_spa
     rig.check_next_sync(&mut images).await;
 }
 
-/// The requests that write, as method, path and body.
-fn writes(project: i64, storage: i64, export: i64, sync: i64, task: i64, annotation: i64) -> Vec<(&'static str, String, Value)> {
+/// A request that writes: method, path and body.
+type Write = (&'static str, String, Value);
+
+/// The requests that write.
+fn writes(project: i64, storage: i64, export: i64, sync: i64, task: i64, annotation: i64) -> Vec<Write> {
     let fields = |endpoint: &str| {
         json!({
             "project": project, "bucket": "images", "s3_endpoint": endpoint, "aws_access_key_id": ACCESS_KEY_ID,
@@ -109,7 +111,7 @@ fn writes(project: i64, storage: i64, export: i64, sync: i64, task: i64, annotat
 }
 
 /// Checks that every request that writes gets 503 with this code and a time to wait, and that reads are answered.
-async fn check_refusals(rig: &Rig, requests: &[(&str, String, Value)], code: &str) {
+async fn check_refusals(rig: &Rig, requests: &[Write], code: &str) {
     for (method, path, body) in requests {
         let body = body.to_string().replace("ENDPOINT", &rig.s3.endpoint());
         let request = rig.request(method, path).bearer_auth(rig.token()).header("content-type", "application/json");
@@ -130,7 +132,7 @@ fn is_for_live_sync(path: &str) -> bool {
 }
 
 /// A rig whose database has one row of everything, and the requests that would change them.
-async fn filled() -> (Rig, i64, Vec<(&'static str, String, Value)>) {
+async fn filled() -> (Rig, i64, Hold, Vec<Write>) {
     let rig = Rig::start().await;
     rig.s3.put("images", "a.json", r#"{"image": 1}"#);
     rig.s3.put("images", "bad.json", "{");
@@ -142,17 +144,17 @@ async fn filled() -> (Rig, i64, Vec<(&'static str, String, Value)>) {
     let task = rig.get(&format!("/api/tasks?project={project}")).await["tasks"][0]["id"].as_i64().expect("an id");
     let annotation = rig.post(&format!("/api/tasks/{task}/annotations"), json!({"result": []})).await;
     let annotation = annotation["id"].as_i64().expect("an id");
-    // A live sync, whose job waits for its listing.
+    // A live sync, whose job waits for its listing until the hold is dropped.
     let listing = rig.s3.hold(When::op(Op::List).nth(1));
     let sync = rig.sync(&storage).await;
     listing.reached().await;
     let requests = writes(project, storage.id, export.id, sync, task, annotation);
-    (rig, sync, requests)
+    (rig, sync, listing, requests)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_database_answers_503_to_writes_and_is_named_by_its_syncs() {
-    let (rig, sync, requests) = filled().await;
+    let (rig, sync, listing, requests) = filled().await;
     let set = async |value: &str| {
         let change = format!("ALTER DATABASE \"{}\" SET default_transaction_read_only = {value}", rig.database_name());
         let db = rig.database().await;
@@ -188,13 +190,15 @@ async fn a_read_only_database_answers_503_to_writes_and_is_named_by_its_syncs() 
     })
     .await;
     assert_eq!(rig.call("POST", "/api/projects", Some(json!({"title": "p"}))).await.0, 201);
+    listing.release();
+    assert_eq!(rig.ended(sync).await["status"], "completed_with_errors");
 }
 
 /// Goal: the same for a disk without any space. Method: triggers with the SQLSTATE of a full disk on all tables, because
 /// a real server without space for its log ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_without_space_answers_503_to_writes() {
-    let (rig, sync, requests) = filled().await;
+    let (rig, sync, listing, requests) = filled().await;
     let db = rig.database().await;
     db.batch_execute(
         "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -217,6 +221,7 @@ async fn a_database_without_space_answers_503_to_writes() {
     check_refusals(&rig, &writes, "database_full").await;
     let shown = until_waiting(&rig, sync, "database").await;
     assert!(shown["waiting_error"].as_str().expect("a text").contains("disk"), "{shown}");
+    listing.release();
     let (status, _) = until_readyz_names(&rig.schedulers[0], "database").await;
     assert_eq!(status, 200);
     until_readyz_names(&rig.workers[0], "database").await;

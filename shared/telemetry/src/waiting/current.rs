@@ -97,7 +97,8 @@ impl CurrentWaits {
             return Some((WaitingFor::Limit, time, Some(error)));
         }
         if state.storage.count > state.permit.count {
-            return lasts(&state.storage).map(|time| (WaitingFor::Storage, time, state.error.clone()));
+            let error = || Some("The storage has not answered yet.".to_owned());
+            return lasts(&state.storage).map(|time| (WaitingFor::Storage, time, state.error.clone().or_else(error)));
         }
         let error = "Other requests to this storage use all permits.".to_owned();
         lasts(&state.permit).map(|time| (WaitingFor::Limit, time, Some(error)))
@@ -191,7 +192,9 @@ mod tests {
                 first.end();
                 assert_eq!(waits.longest(SECOND), None, "the storage answers");
                 later(5).await;
-                assert_eq!(waits.longest(SECOND * 5), Some((WaitingFor::Storage, SECOND * 5, None)));
+                let (what, time, error) = waits.longest(SECOND * 5).unwrap();
+                assert_eq!((what, time), (WaitingFor::Storage, SECOND * 5));
+                assert!(error.unwrap().contains("not answered"), "the earlier error is over");
                 drop(second);
                 assert_eq!((waits.longest(Duration::ZERO), waits.failing_for()), (None, SECOND * 11));
                 CurrentWaits::call_storage().end();
