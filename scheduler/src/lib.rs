@@ -103,7 +103,10 @@ pub async fn run(config: Config) -> Result<()> {
         tasks.spawn("metrics", serve(listen(address).await?, open, clients, SEND_TIMEOUT, stop.clone()));
     }
     spawn_connections(&tasks, &db, &broker);
-    tasks.spawn("watcher", watcher::run(db.clone(), situation.clone(), loops.waits.clone(), Arc::clone(&prepared), stop));
+    tasks.spawn(
+        "watcher",
+        watcher::run(db.clone(), situation.clone(), loops.waits.clone(), Arc::clone(&prepared), stop),
+    );
 
     // The loops need the schema. Until it exists, the readiness check fails.
     if !prepare(&db, &config, &situation, &tasks).await {

@@ -223,7 +223,11 @@ async fn a_storage_that_does_not_answer_is_named_before_its_attempt_ends() {
     listing.reached().await;
     let shown = until_waiting(&rig, sync, "storage").await;
     let job = &shown["jobs"][0];
-    assert_eq!((&job["state"], &job["attempt"], &job["failures"]), (&json!("running"), &json!(1), &json!(0)), "{shown}");
+    assert_eq!(
+        (&job["state"], &job["attempt"], &job["failures"]),
+        (&json!("running"), &json!(1), &json!(0)),
+        "{shown}"
+    );
     assert!(since(&shown) <= Timestamp::now(), "{shown}");
     until_readyz_names(&rig.workers[0], "storage").await;
     until_gauge(&rig.workers[0], "longshore_wait_seconds", "storage", true).await;
@@ -236,10 +240,8 @@ async fn a_storage_that_does_not_answer_is_named_before_its_attempt_ends() {
 async fn a_pause_that_a_storage_asks_for_is_no_fault_and_throttling_is_a_limit() {
     let rig = Rig::start().await;
     let images = rig.images("images", 10).await;
-    let faults = [
-        ("pause", Fault::SlowDown { retry_after_seconds: 600 }),
-        ("limit", Fault::Error(S3ErrorCode::SlowDown)),
-    ];
+    let faults =
+        [("pause", Fault::SlowDown { retry_after_seconds: 600 }), ("limit", Fault::Error(S3ErrorCode::SlowDown))];
     for (what, fault) in faults {
         let rule = When::op(Op::List).times(if what == "pause" { 1 } else { 4 });
         rig.s3.fail(rule, fault);

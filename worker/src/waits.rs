@@ -98,8 +98,7 @@ mod tests {
     #[test]
     fn the_text_for_users_has_no_cause() {
         let source = "http://10.0.0.1/bucket?X-Amz-Signature=hunter2";
-        let error =
-            StorageError::with_source(Op::List, ErrorKind::Unavailable, FailureReason::Unreachable, source);
+        let error = StorageError::with_source(Op::List, ErrorKind::Unavailable, FailureReason::Unreachable, source);
         let text = wait_after(&error.into()).and_then(|wait| wait.error).unwrap();
         assert!(text.contains("storage list failed: unreachable") && !text.contains("hunter2"), "{text}");
     }

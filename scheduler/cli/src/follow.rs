@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
 use longshore_model::SyncStatus;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};

@@ -183,9 +183,7 @@ pub(crate) mod tests {
         waiting.waiting_error = Some("The endpoint\ncannot be reached.".to_owned());
         assert_eq!(
             waiting.waiting(now).as_deref(),
-            Some(
-                "waiting for storage for 3 min 4 s (since 2026-01-01T00:00:00Z): The endpoint\\ncannot be reached."
-            )
+            Some("waiting for storage for 3 min 4 s (since 2026-01-01T00:00:00Z): The endpoint\\ncannot be reached.")
         );
         assert!(waiting.summary().contains("; waiting for storage for "), "{}", waiting.summary());
     }

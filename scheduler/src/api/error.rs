@@ -21,7 +21,8 @@ pub(crate) type FieldErrors = BTreeMap<&'static str, Vec<String>>;
 pub(crate) const NON_FIELD: &str = "non_field_errors";
 
 /// The text of a failure that only the operator can look up.
-const INTERNAL: &str = "Longshore failed. Send the `id` of this answer to the operator: the log has the cause under it.";
+const INTERNAL: &str =
+    "Longshore failed. Send the `id` of this answer to the operator: the log has the cause under it.";
 
 /// The result of every handler.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;

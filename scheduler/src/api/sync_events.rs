@@ -38,7 +38,6 @@ const FRESH: Duration = Duration::from_millis(900);
 /// would delay the others.
 const CONNECTIONS: usize = 2;
 
-
 pub(super) fn routes() -> Routes {
     Routes::default().route(Policy::from(Role::Read).with_work(Work::Stream), routes!(events))
 }

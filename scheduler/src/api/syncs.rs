@@ -165,11 +165,7 @@ const MOST_JOBS: i64 = 1_000;
 /// The most bytes of jobs in one answer. The details that workers write are short, so their jobs do not reach it.
 const MOST_JOB_BYTES: i64 = 2 * 1024 * 1024;
 
-pub(super) async fn with_jobs(
-    state: &ApiState,
-    client: &impl GenericClient,
-    row: SyncRow,
-) -> Result<SyncBody, Error> {
+pub(super) async fn with_jobs(state: &ApiState, client: &impl GenericClient, row: SyncRow) -> Result<SyncBody, Error> {
     jobs_after(state, client, row, 0).await
 }
 

@@ -25,13 +25,7 @@ const BATCH: i64 = 50;
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Reports syncs until stopped.
-pub(crate) async fn run(
-    db: Db,
-    host: Arc<dyn Host>,
-    broker: Broker,
-    situation: Situation,
-    stop: CancellationToken,
-) {
+pub(crate) async fn run(db: Db, host: Arc<dyn Host>, broker: Broker, situation: Situation, stop: CancellationToken) {
     let publisher = broker.publisher();
     let mut wake = Wake::on("longshore_syncs");
     while wake.next_tick(&db, PERIOD, &stop).await {

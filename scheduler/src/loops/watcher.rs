@@ -83,10 +83,7 @@ async fn read(db: &Db) -> Result<(Result<Crew>, Vec<LiveSync>)> {
 
 /// What the service waits for: the faults of its servers, and the waits of its syncs.
 fn waits(situation: &Situation, live: &[LiveSync]) -> BTreeMap<WaitingFor, Wait> {
-    let faults = [
-        (WaitingFor::Broker, situation.broker_fault()),
-        (WaitingFor::Database, situation.database_fault()),
-    ];
+    let faults = [(WaitingFor::Broker, situation.broker_fault()), (WaitingFor::Database, situation.database_fault())];
     let mut waits: BTreeMap<WaitingFor, Wait> = faults
         .into_iter()
         .filter_map(|(what, fault)| Some((what, Wait { syncs: Some(0), ..Wait::from(fault?) })))

@@ -74,7 +74,8 @@ fn of_row(job: &OpenJob) -> Option<SyncWait> {
 /// A worker that stopped in the middle of a job: another one continues after the end of its lease.
 fn of_lost_worker(job: &OpenJob) -> Option<SyncWait> {
     let is_lost = job.worker_seen_seconds? >= WORKER_SEEN_WITHIN.as_secs_f64();
-    let error = "The worker of the job stopped or stalled. Another one continues after the end of its lease.".to_owned();
+    let error =
+        "The worker of the job stopped or stalled. Another one continues after the end of its lease.".to_owned();
     is_lost.then_some(SyncWait { what: WaitingFor::Worker, since: job.worker_seen_at?, error: Some(error) })
 }
 
@@ -138,11 +139,8 @@ mod tests {
         let running = OpenJob { state: JobState::Running, ..due(9.0) };
         assert_eq!(wait(fault(1), None, crew(0, 0, 0), &running), None, "it needs no message");
         assert_eq!(wait(None, None, None, &failing(JobState::Running, 9.0)), Some((WaitingFor::Storage, 50)));
-        let seen = |seconds| OpenJob {
-            worker_seen_at: Some(at(110)),
-            worker_seen_seconds: Some(seconds),
-            ..running.clone()
-        };
+        let seen =
+            |seconds| OpenJob { worker_seen_at: Some(at(110)), worker_seen_seconds: Some(seconds), ..running.clone() };
         assert_eq!(wait(None, None, None, &seen(14.0)), None);
         assert_eq!(wait(None, None, None, &seen(15.0)), Some((WaitingFor::Worker, 110)));
     }

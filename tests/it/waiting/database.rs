@@ -28,7 +28,9 @@ async fn fill_tasks(rig: &Rig) -> u64 {
 fn other_warnings(app: &App, from: usize) -> Vec<Value> {
     let log = app.process.log();
     let lines = log[from..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter(|line| ["warn", "error"].iter().any(|level| line["level"] == *level) && line["event"] != "waiting").collect()
+    lines
+        .filter(|line| ["warn", "error"].iter().any(|level| line["level"] == *level) && line["event"] != "waiting")
+        .collect()
 }
 
 /// Goal: a full disk is named, since the first page that did not commit. Method: a limit on the size of the server's

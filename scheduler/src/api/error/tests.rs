@@ -65,10 +65,9 @@ async fn the_answer_to_an_internal_failure_hides_its_cause() {
 
 #[tokio::test]
 async fn an_outage_of_the_database_is_a_503_with_its_own_code_and_a_time_to_wait() {
-    for (error, code) in [
-        (longshore_db::Error::ReadOnly, "database_read_only"),
-        (longshore_db::Error::Silent, "database_unavailable"),
-    ] {
+    for (error, code) in
+        [(longshore_db::Error::ReadOnly, "database_read_only"), (longshore_db::Error::Silent, "database_unavailable")]
+    {
         let answer = ApiError::Database(error).into_response();
         assert!(answer.headers()[header::RETRY_AFTER].to_str().unwrap().parse::<u16>().unwrap() > 0);
         let (status, body) = body_of_answer(answer).await;

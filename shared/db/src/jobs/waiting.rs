@@ -79,16 +79,19 @@ pub struct OpenJob {
 impl OpenJob {
     /// SQL that joins the open job of each sync `s`, which must have columns `id` and `finished_at`. It reads nothing for
     /// a sync that has ended.
+    ///
+    /// `OFFSET 0` keeps Postgres from reading the index of all unfinished jobs for each sync, which it would do with old
+    /// statistics.
     pub(crate) const JOIN: &'static str = "
         LEFT JOIN LATERAL (
             SELECT j.state AS open_state, j.due_at AS open_due_at,
                    extract(epoch FROM now() - j.due_at)::float8 AS open_due_seconds,
-                   EXISTS (SELECT 1 FROM outbox o WHERE o.job_id = j.id) AS open_is_unsent,
+                   j.state <> 'running' AND EXISTS (SELECT 1 FROM outbox o WHERE o.job_id = j.id) AS open_is_unsent,
                    w.seen_at AS open_worker_seen_at,
                    extract(epoch FROM now() - w.seen_at)::float8 AS open_worker_seen_seconds,
                    j.waiting_for, j.waiting_since, j.waiting_error
-              FROM (SELECT * FROM jobs
-                     WHERE s.finished_at IS NULL AND sync_id = s.id AND finished_at IS NULL
+              FROM (SELECT * FROM (SELECT * FROM jobs WHERE s.finished_at IS NULL AND sync_id = s.id OFFSET 0) of_sync
+                     WHERE finished_at IS NULL
                      ORDER BY (state = 'running' AND waiting_for IS NULL) DESC, waiting_since, due_at LIMIT 1) j
               LEFT JOIN workers w ON w.name = j.leased_by AND j.state = 'running'
         ) open_job ON true";

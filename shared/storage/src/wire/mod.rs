@@ -180,11 +180,7 @@ impl Wire {
     }
 
     /// Tries until one succeeds or the retry policy ends, and records the wait for the work that made the call.
-    async fn with_retries<T, Fut>(
-        &self,
-        call: Call<'_>,
-        attempt: impl FnMut() -> Fut + Send,
-    ) -> Result<T, StorageError>
+    async fn with_retries<T, Fut>(&self, call: Call<'_>, attempt: impl FnMut() -> Fut + Send) -> Result<T, StorageError>
     where
         T: Send,
         Fut: Future<Output = Result<T, StorageError>> + Send,

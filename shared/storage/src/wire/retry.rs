@@ -38,7 +38,11 @@ impl Default for RetryPolicy {
 
 impl RetryPolicy {
     /// Runs `attempt` until it succeeds, fails for good or the policy ends; calls `retrying` before each retry.
-    pub(super) async fn run<T, F, Fut>(&self, attempt: F, mut retrying: impl FnMut(&StorageError) + Send) -> Result<T, StorageError>
+    pub(super) async fn run<T, F, Fut>(
+        &self,
+        attempt: F,
+        mut retrying: impl FnMut(&StorageError) + Send,
+    ) -> Result<T, StorageError>
     where
         T: Send,
         F: FnMut() -> Fut + Send,
