@@ -52,6 +52,8 @@ struct Subscription {
 /// delivery that is dropped without being settled counts against the prefetch until the channel closes.
 pub struct Delivery {
     body: Vec<u8>,
+    /// The user of the broker who published it, which the broker has checked. `None` if the message names none.
+    user: Option<String>,
     redelivered: bool,
     queue: Queue,
     acker: Acker,
@@ -152,6 +154,7 @@ impl Consumer {
                     self.failures = 0;
                     open.renew_at = Instant::now() + RENEW_AFTER;
                     return Delivery {
+                        user: message.properties.user_id().as_ref().map(|user| user.as_str().to_owned()),
                         body: message.data,
                         redelivered: message.redelivered,
                         queue: self.queue,
@@ -219,6 +222,11 @@ impl Delivery {
     /// The body as received.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The user of the broker who published it. `None` if the message names none; the broker refuses a wrong name.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 
     /// Whether the broker has delivered this message before, to any consumer.
