@@ -27,8 +27,8 @@ pub use error_chain::{causes, error_chain};
 pub use findings::{Finding, Findings};
 pub use health::{Health, Readiness};
 pub use http::{
-    ClientConnection, ClientConnections, ConnectionLimits, HttpMetrics, LARGEST_HEAD, ListenerName, SocketHold,
-    keep_until_sent, router, serve,
+    ClientConnection, ClientConnections, ConnectionLimits, Embeddable, HttpMetrics, LARGEST_HEAD, ListenerName,
+    SocketHold, add_security_headers, client_network, health_router, keep_until_sent, router, serve,
 };
 pub use logs::{LogFormat, LogSettings, LogsError, init_logs};
 pub use loopback::is_loopback;

@@ -80,6 +80,8 @@ pub struct ClientConnection(Arc<Socket>);
 #[derive(Debug)]
 struct Socket {
     inner: Arc<Inner>,
+    address: IpAddr,
+    /// The network of the address, which the limits count.
     peer: IpAddr,
     closed: CancellationToken,
     usage: Mutex<SocketUse>,
@@ -106,8 +108,8 @@ impl ClientConnections {
     }
 
     /// Registers a new socket; if there is no room, closes an idle one.
-    pub(crate) fn open(&self, peer: IpAddr) -> Result<ClientConnection, Refusal> {
-        let peer = network(peer);
+    pub(crate) fn open(&self, address: IpAddr) -> Result<ClientConnection, Refusal> {
+        let peer = client_network(address);
         let mut table = self.0.lock();
         let of_peer = table.peers.get(&peer).map_or(0, |peer| peer.open);
         let (metrics, now) = (&self.0.metrics, Instant::now());
@@ -140,6 +142,7 @@ impl ClientConnections {
         drop(table);
         Ok(ClientConnection(Arc::new(Socket {
             inner: Arc::clone(&self.0),
+            address: address.to_canonical(),
             peer,
             closed,
             usage: Mutex::new(SocketUse { requests: 0, wait_number: Some(wait_number) }),
@@ -215,6 +218,11 @@ impl ClientConnection {
         SocketHold(Arc::clone(&self.0))
     }
 
+    /// The address of the client, or of the proxy that it comes through.
+    pub fn address(&self) -> IpAddr {
+        self.0.address
+    }
+
     /// Completes when the socket must close because another client needs it.
     pub(crate) async fn wait_closed(&self) {
         self.0.closed.cancelled().await;
@@ -256,7 +264,7 @@ impl Drop for Socket {
 }
 
 /// The address that limits count. IPv6 addresses count by their /64 network, because one customer has a whole one.
-fn network(address: IpAddr) -> IpAddr {
+pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into(),

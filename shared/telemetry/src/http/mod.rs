@@ -11,12 +11,14 @@ mod limits;
 mod metrics;
 mod phase;
 mod routes;
+mod security_headers;
 mod sent;
 mod serve;
 
-pub use clients::{ClientConnection, ClientConnections, SocketHold};
+pub use clients::{ClientConnection, ClientConnections, SocketHold, client_network};
 pub use limits::ConnectionLimits;
 pub use metrics::{HttpMetrics, ListenerName};
-pub use routes::router;
+pub use routes::{health_router, router};
+pub use security_headers::{Embeddable, add_security_headers};
 pub use sent::keep_until_sent;
 pub use serve::{LARGEST_HEAD, serve};

@@ -5,18 +5,26 @@
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 
+use super::security_headers::add_security_headers;
 use crate::{Health, Metrics};
 
-/// The three routes. `/healthz` succeeds as long as the process answers; `/readyz` is 200 or 503.
+/// The three routes.
 pub fn router(health: Health, metrics: Metrics) -> Router {
+    let metrics = Router::new().route("/metrics", get(text).with_state(metrics));
+    health_router(health).merge(metrics.layer(map_response(add_security_headers)))
+}
+
+/// Only `/healthz`, which succeeds as long as the process answers, and `/readyz`, which is 200 or 503.
+pub fn health_router(health: Health) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz).with_state(health))
-        .route("/metrics", get(text).with_state(metrics))
+        .layer(map_response(add_security_headers))
 }
 
 async fn readyz(State(health): State<Health>) -> impl IntoResponse {

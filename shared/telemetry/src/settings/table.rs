@@ -30,10 +30,16 @@ settings! {
         "whether `amqp://` may leave this machine; for Postgres: `sslmode=disable` in `DATABASE_URL`";
     SECRET_KEYS = "LONGSHORE_SECRET_KEYS", Both, Required,
         "`id:key,…`, each key 32 random bytes in base64; the first encrypts storage secrets, all of them decrypt";
-    TOKEN = "LONGSHORE_TOKEN", Scheduler, Required, "the first admin token: 16 or more printable characters";
-    LISTEN = "LONGSHORE_LISTEN", Scheduler, Value("0.0.0.0:8080"), "address of the API, health and metrics";
-    METRICS_LISTEN = "LONGSHORE_METRICS_LISTEN", Both, Each { scheduler: "", worker: "0.0.0.0:9090" },
-        "address of health and metrics; a scheduler serves them there in addition to `LONGSHORE_LISTEN`";
+    TOKEN = "LONGSHORE_TOKEN", Scheduler, Required,
+        "the first admin token: 16 or more printable characters that are hard to guess";
+    LISTEN = "LONGSHORE_LISTEN", Scheduler, Value("127.0.0.1:8080"),
+        "address of the API, its documentation, health and metrics; see [open pages](security.md#pages-without-a-token)";
+    METRICS_LISTEN = "LONGSHORE_METRICS_LISTEN", Both, Each { scheduler: "", worker: "127.0.0.1:9090" },
+        "address of health and metrics; a scheduler serves metrics there instead of on `LONGSHORE_LISTEN`, and health on both";
+    TRUSTED_PROXIES = "LONGSHORE_TRUSTED_PROXIES", Scheduler, None,
+        "addresses or networks of the reverse proxies whose header names the client, for the audit";
+    FORWARDED_HEADER = "LONGSHORE_FORWARDED_HEADER", Scheduler, Value("X-Forwarded-For"),
+        "the header that these proxies write: `X-Forwarded-For` or `Forwarded`";
     CONNECTIONS = "LONGSHORE_CONNECTIONS", Both, Each { scheduler: "1024", worker: "256" },
         "open client sockets; at most half of the limit of open files";
     PEER_CONNECTIONS = "LONGSHORE_PEER_CONNECTIONS", Both, Computed("three quarters of them"),
@@ -85,6 +91,7 @@ settings! {
     RESCUE_SECONDS = "LONGSHORE_RESCUE_SECONDS", Scheduler, Value("15"),
         "how often the rescuer looks for expired leases and lost messages";
     KEEP_DAYS = "LONGSHORE_KEEP_DAYS", Scheduler, Value("90"), "how long ended syncs are kept";
+    AUDIT_DAYS = "LONGSHORE_AUDIT_DAYS", Scheduler, Value("365"), "how long audit entries are kept";
     LOG = "LONGSHORE_LOG", Both, Value("info"), "log filter, such as `info,longshore_worker=debug`";
     LOG_FORMAT = "LONGSHORE_LOG_FORMAT", Both, Value("json"), "`json` or `text`";
 }

@@ -88,7 +88,7 @@ fn closed_sockets_are_no_longer_counted() {
 
 #[test]
 fn a_network_of_64_bits_is_one_client() {
-    let ip = |text: &str| network(text.parse().unwrap());
+    let ip = |text: &str| client_network(text.parse().unwrap());
     assert_eq!(ip("2001:db8::1"), ip("2001:db8::ffff:1"));
     assert_ne!(ip("2001:db8::1"), ip("2001:db8:0:1::1"));
     assert_eq!(ip("::ffff:10.0.0.1"), address(1));
