@@ -9,7 +9,10 @@ use longshore_storage::Operator;
 use longshore_telemetry::LogSettings;
 use longshore_telemetry::settings::{Environment, InvalidSettings, Program, table};
 
-use crate::api::{LoadLimits, Origins, ResolveOptions};
+use crate::api::{LoadLimits, Origins, ResolveOptions, TrustedProxies};
+use first_token::first_token;
+
+mod first_token;
 
 /// Everything that an operator sets.
 #[derive(Debug)]
@@ -24,7 +27,8 @@ pub struct Config {
     pub token: Secret,
     /// `LONGSHORE_LISTEN`: the API, health and metrics.
     pub listen: SocketAddr,
-    /// `LONGSHORE_METRICS_LISTEN`: a second address that serves only health and metrics; `None` opens none.
+    /// `LONGSHORE_METRICS_LISTEN`: a second address that serves only health and metrics; `None` opens none, and metrics
+    /// are served on `listen`.
     pub metrics_listen: Option<SocketAddr>,
     /// `LONGSHORE_CONNECTIONS`: open client sockets. The default is a third more than requests and streams together, so
     /// that clients can keep idle sockets open. The head of a request may take 32 KiB per socket, so more sockets need
@@ -54,6 +58,10 @@ pub struct Config {
     pub rescue: Duration,
     /// `LONGSHORE_KEEP_DAYS`: days after which the pruner deletes a sync that has ended.
     pub keep_days: i32,
+    /// `LONGSHORE_AUDIT_DAYS`: days after which the pruner deletes an audit entry.
+    pub audit_days: i32,
+    /// `LONGSHORE_TRUSTED_PROXIES`, `LONGSHORE_FORWARDED_HEADER`: who may name another address than its own.
+    pub proxies: TrustedProxies,
     /// `LONGSHORE_PUBLIC_URL`: where browsers reach this API, such as `https://label.example.com/sync`.
     pub public_url: String,
     /// `LONGSHORE_LINK_SECONDS`: how long a resolve link is valid at least; at most it is twice as long.
@@ -126,10 +134,6 @@ impl MigrationConfig {
     }
 }
 
-/// Minimum length of the first token in characters. It gives access to everything, so it must be hard to guess. Tokens
-/// that the API creates have 40.
-const MIN_TOKEN_LENGTH: usize = 16;
-
 impl Config {
     /// Reads the environment of this process.
     ///
@@ -163,6 +167,11 @@ impl Config {
             database_patience: read.seconds(&table::DATABASE_PATIENCE_SECONDS),
             rescue: read.seconds(&table::RESCUE_SECONDS),
             keep_days: read.number(&table::KEEP_DAYS),
+            audit_days: read.number(&table::AUDIT_DAYS),
+            proxies: TrustedProxies::new(
+                read.parsed(&table::TRUSTED_PROXIES).unwrap_or_default(),
+                read.parsed(&table::FORWARDED_HEADER).unwrap_or_default(),
+            ),
             public_url: read.text(&table::PUBLIC_URL).unwrap_or_default().trim_end_matches('/').to_owned(),
             link_lifetime: read.seconds(&table::LINK_SECONDS),
             allowed_origins: read.parsed(&table::ALLOWED_ORIGINS).unwrap_or(Origins::These(Vec::new())),
@@ -175,24 +184,11 @@ fn secret(text: Option<String>) -> Secret {
     Secret::new(text.unwrap_or_default())
 }
 
-fn first_token(read: &mut Environment<'_>) -> Secret {
-    let token = read.text(&table::TOKEN);
-    let is_strong =
-        |token: &String| token.len() >= MIN_TOKEN_LENGTH && token.bytes().all(|byte| byte.is_ascii_graphic());
-    if token.as_ref().is_some_and(|token| !is_strong(token)) {
-        let fault = format!(
-            "must be {MIN_TOKEN_LENGTH} or more printable characters without spaces (make one with: openssl rand -hex 20)"
-        );
-        read.fault(&table::TOKEN, fault);
-    }
-    secret(token)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TOKEN: &str = "0123456789abcdef";
+    const TOKEN: &str = "3f9c1a7be2d8406195c7";
 
     const NEEDED: [(&str, &str); 4] = [
         ("DATABASE_URL", "postgres://u:pw@localhost/d"),
@@ -241,5 +237,8 @@ mod tests {
         assert!(read(&none).unwrap_err().to_string().contains("LONGSHORE_TOKEN_REQUESTS"));
         let short = [&NEEDED[..3], &[("LONGSHORE_TOKEN", "short")]].concat();
         assert!(read(&short).unwrap_err().to_string().contains("openssl rand"));
+        let weak = [&NEEDED[..3], &[("LONGSHORE_TOKEN", "changemechangeme")]].concat();
+        let error = read(&weak).unwrap_err().to_string();
+        assert!(error.contains("LONGSHORE_TOKEN is too easy to guess") && !error.contains("changeme"), "{error}");
     }
 }

@@ -16,9 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use longshore_broker::Broker;
 use longshore_db::host::{Host, Native};
+use longshore_db::tokens::{FirstToken, store_first};
 use longshore_db::{Check, Db, Outage, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
 use longshore_telemetry::waiting::WaitBoard;
@@ -33,7 +34,7 @@ use tracing::{debug, info, warn};
 
 use api::ApiState;
 use config::Config;
-use loops::{observer, pruner, relay, reporter, requests, rescuer, watcher};
+use loops::{denials, observer, pruner, relay, reporter, requests, rescuer, watcher};
 use situation::Situation;
 
 /// Database connections that requests cannot take: one for each of the seven loops, one for the readiness check,
@@ -76,7 +77,10 @@ pub async fn run(config: Config) -> Result<()> {
 
     let prepared = Arc::new(AtomicBool::new(false));
     let health = health(&db, &broker, &tasks, &prepared).with_waits(situation.board().clone());
-    let open = longshore_telemetry::router(health, exposed.clone());
+    let open = longshore_telemetry::router(health.clone(), exposed.clone());
+    // Metrics are only on their own listener, if there is one: the API may be open to more clients.
+    let beside_api =
+        if config.metrics_listen.is_some() { longshore_telemetry::health_router(health) } else { open.clone() };
     let sockets = ConnectionLimits::new(config.connections, config.peer_connections, open_files);
     let load = config.load.within(sockets.total);
     let state = ApiState::new(
@@ -84,14 +88,17 @@ pub async fn run(config: Config) -> Result<()> {
         db.clone(),
         sealer,
         stores,
+        broker.clone(),
         config.resolve(),
+        config.proxies.clone(),
         load,
         config.api_memory_bytes,
         registry,
         situation.clone(),
         stop.clone(),
     )?;
-    let router = api::router(state, open.clone())?;
+    let denied = state.denials.clone();
+    let router = api::router(state, beside_api)?;
     let http = HttpMetrics::register(registry)?;
     let listener = listen(config.listen).await?;
     info!(event = "scheduler_started", listen = %config.listen, "scheduler started");
@@ -109,10 +116,11 @@ pub async fn run(config: Config) -> Result<()> {
     );
 
     // The loops need the schema. Until it exists, the readiness check fails.
-    if !prepare(&db, &config, &situation, &tasks).await {
+    if !prepare(&db, &config, &situation, &tasks).await? {
         return Ok(tasks.wait(DRAIN).await?);
     }
     prepared.store(true, Ordering::Relaxed);
+    tasks.spawn("denials", denials::run(db.clone(), denied, stop.clone()));
     loops.spawn(&tasks, &config);
 
     tasks.wait(DRAIN).await?;
@@ -123,6 +131,7 @@ pub async fn run(config: Config) -> Result<()> {
 /// What the loops need.
 struct Loops {
     sent: IntCounter,
+    pruned: IntCounter,
     rescued: rescuer::RescuerMetrics,
     service: observer::ServiceMetrics,
     waits: watcher::WaitMetrics,
@@ -144,21 +153,23 @@ impl Loops {
         situation: Situation,
     ) -> Result<Self> {
         let sent = relay::counter(registry)?;
+        let pruned = pruner::counter(registry)?;
         let rescued = rescuer::RescuerMetrics::register(registry)?;
         let service = observer::ServiceMetrics::register(registry)?;
         let waits = watcher::WaitMetrics::register(registry)?;
-        Ok(Self { sent, rescued, service, waits, situation, host, broker, db, api_db })
+        Ok(Self { sent, pruned, rescued, service, waits, situation, host, broker, db, api_db })
     }
 
     fn spawn(self, tasks: &Tasks, config: &Config) {
-        let Self { sent, rescued, service, waits: _, situation, host, broker, db, api_db } = self;
+        let Self { sent, pruned, rescued, service, waits: _, situation, host, broker, db, api_db } = self;
         let stop = tasks.stopping();
         tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, situation.clone(), stop.clone()));
         tasks.spawn("rescuer", rescuer::run(db.clone(), config.rescue, rescued, situation.clone(), stop.clone()));
         tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), situation.clone(), stop.clone()));
         tasks.spawn("requests", requests::run(db.clone(), broker.clone(), stop.clone()));
         tasks.spawn("observer", observer::run(db.clone(), api_db, broker, service, situation, stop.clone()));
-        tasks.spawn("pruner", pruner::run(db, config.keep_days, stop));
+        let retention = pruner::Retention { sync_days: config.keep_days, audit_days: config.audit_days };
+        tasks.spawn("pruner", pruner::run(db, retention, pruned, stop));
     }
 }
 
@@ -199,18 +210,25 @@ fn health(db: &Db, broker: &Broker, tasks: &Tasks, prepared: &Arc<AtomicBool>) -
 
 /// Migrates the schema and stores the first token. Waits for the database without a limit. Returns false if the process
 /// is stopped first.
-async fn prepare(db: &Db, config: &Config, situation: &Situation, tasks: &Tasks) -> bool {
+///
+/// # Errors
+/// The first token does not work, and no other token can manage this deployment.
+async fn prepare(db: &Db, config: &Config, situation: &Situation, tasks: &Tasks) -> Result<bool> {
     const PAUSE: Duration = Duration::from_secs(1);
     let stop = tasks.stopping();
     loop {
         let prepared = async {
             db.migrate().await?;
-            longshore_db::tokens::upsert_bootstrap(&db.client().await?, &config.token).await
+            let mut client = db.client().await?;
+            let tx = client.transaction().await.map_err(longshore_db::Error::from)?;
+            let first = store_first(&tx, &config.token).await?;
+            tx.commit().await.map_err(longshore_db::Error::from)?;
+            Ok::<_, longshore_db::Error>(first)
         };
         let prepared = prepared.await;
         situation.record("start", prepared.as_ref());
         match prepared {
-            Ok(()) => return true,
+            Ok(first) => return check_first_token(first).map(|()| true),
             // The watcher warns once a minute.
             Err(error) if error.outage().is_some_and(Outage::stops_writes) => {
                 debug!(event = "database_not_ready", error = error_chain(&error), "database not ready, retrying");
@@ -221,7 +239,40 @@ async fn prepare(db: &Db, config: &Config, situation: &Situation, tasks: &Tasks)
             }
         }
         if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {
-            return false;
+            return Ok(false);
         }
+    }
+}
+
+/// Warns of a first token that does not work.
+///
+/// # Errors
+/// No other token can manage this deployment.
+fn check_first_token(first: FirstToken) -> Result<()> {
+    match first {
+        FirstToken::Stored => Ok(()),
+        FirstToken::Revoked { has_other_admin: true } => {
+            warn!(
+                event = "first_token_revoked",
+                "the token in LONGSHORE_TOKEN was deleted or replaced, so it does not work; other admin tokens do. Set \
+                 LONGSHORE_TOKEN to another token, for example from `openssl rand -hex 20`"
+            );
+            Ok(())
+        }
+        FirstToken::Revoked { has_other_admin: false } => Err(anyhow!(
+            "the token in LONGSHORE_TOKEN was deleted or replaced, so it does not work, and there is no other admin \
+             token for all projects: set LONGSHORE_TOKEN to another token, for example from `openssl rand -hex 20`"
+        )),
+        FirstToken::Shared { has_admin: true } => {
+            warn!(
+                event = "first_token_shared",
+                "the token in LONGSHORE_TOKEN was created under another name and keeps its role and projects"
+            );
+            Ok(())
+        }
+        FirstToken::Shared { has_admin: false } => Err(anyhow!(
+            "the token in LONGSHORE_TOKEN was created under another name with fewer rights, and there is no admin token \
+             for all projects: set LONGSHORE_TOKEN to another token, for example from `openssl rand -hex 20`"
+        )),
     }
 }

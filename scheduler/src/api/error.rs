@@ -1,11 +1,14 @@
 //! Every failure of the API: its status, its stable `code` and its message.
 
 mod body;
+mod denial;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
 
 use axum::http::StatusCode;
+use longshore_broker::BrokerError;
 use longshore_db::Outage;
 use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, StorageError};
@@ -13,6 +16,7 @@ use longshore_storage::{ErrorKind, StorageError};
 use super::load_limits::Limit;
 
 pub(crate) use body::ErrorBody;
+pub(crate) use denial::{Denial, DeniedAccess, TokenName};
 
 /// Messages by field; those that belong to no single field are under [`NON_FIELD`].
 pub(crate) type FieldErrors = BTreeMap<&'static str, Vec<String>>;
@@ -30,10 +34,8 @@ pub(crate) type ApiResult<T> = Result<T, ApiError>;
 /// A request that is refused or failed.
 #[derive(Debug)]
 pub(crate) enum ApiError {
-    /// The token is missing or unknown.
-    Unauthorized(&'static str),
-    /// The token may not do this.
-    Forbidden(String),
+    /// The token or the link is missing or not valid, or may not do this.
+    Denied { denial: Denial, detail: Cow<'static, str>, token: Option<TokenName> },
     /// The row is missing, or outside the token's projects.
     NotFound(String),
     /// The route, page or method does not exist.
@@ -56,6 +58,8 @@ pub(crate) enum ApiError {
     Busy(Limit),
     /// The database failed or is unavailable.
     Database(longshore_db::Error),
+    /// The broker failed or is unavailable.
+    Broker(BrokerError),
     /// A bug in Longshore.
     Internal(Box<dyn StdError + Send + Sync>),
 }
@@ -63,15 +67,33 @@ pub(crate) enum ApiError {
 impl ApiError {
     /// The request has no token, and no valid kind of link for its route.
     pub(crate) fn no_token() -> Self {
-        Self::Unauthorized("This request needs a token. Send it as `Authorization: Token …` or `X-Api-Key: …`.")
+        let detail = "This request needs a token. Send it as `Authorization: Token …` or `X-Api-Key: …`.";
+        Self::denied(Denial::MissingToken, detail)
     }
 
     pub(crate) fn unknown_token() -> Self {
-        Self::Unauthorized("Unknown token. Check it, or create another one.")
+        Self::denied(Denial::UnknownToken, "Unknown token. Check it, or create another one.")
     }
 
-    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
-        Self::Forbidden(detail.into())
+    pub(crate) fn expired_token(token: TokenName) -> Self {
+        Self::denied(Denial::ExpiredToken, "This token has expired. Create another one.").of(token)
+    }
+
+    pub(crate) fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::denied(Denial::Forbidden, detail)
+    }
+
+    pub(crate) fn denied(denial: Denial, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::Denied { denial, detail: detail.into(), token: None }
+    }
+
+    /// Names the token that is denied.
+    #[must_use]
+    pub(crate) fn of(self, name: TokenName) -> Self {
+        match self {
+            Self::Denied { denial, detail, .. } => Self::Denied { denial, detail, token: Some(name) },
+            other => other,
+        }
     }
 
     /// `what` is a noun with its ID, such as `storage 7`.
@@ -130,8 +152,7 @@ impl ApiError {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Denied { denial, .. } => denial.status(),
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Route { status, .. } | Self::Unreadable { status, .. } => *status,
             Self::Connection { error, .. } if error.reason == FailureReason::BlockedAddress => StatusCode::FORBIDDEN,
@@ -139,7 +160,7 @@ impl ApiError {
             Self::Invalid(_) | Self::Refused { .. } | Self::Connection { .. } => StatusCode::BAD_REQUEST,
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut | Self::Broker(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) if error.outage().is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -148,14 +169,14 @@ impl ApiError {
     /// The stable code of the failure, for programs.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Unauthorized(_) => "unauthorized",
-            Self::Forbidden(_) => "forbidden",
+            Self::Denied { denial, .. } => denial.code(),
             Self::NotFound(_) => "not_found",
             Self::Route { code, .. } | Self::Unreadable { code, .. } | Self::Refused { code, .. } => code,
             Self::Invalid(_) => "validation_error",
             Self::Connection { error, .. } | Self::Storage(error) => error.reason.as_str(),
             Self::SlowBody => "body_too_slow",
             Self::TimedOut => "timed_out",
+            Self::Broker(_) => "broker_unavailable",
             Self::Busy(limit) => limit.code(),
             Self::Database(error) => error.outage().map_or("internal", Outage::code),
             Self::Internal(_) => "internal",
@@ -164,8 +185,8 @@ impl ApiError {
 
     fn detail(&self) -> String {
         match self {
-            Self::Unauthorized(detail) => (*detail).to_owned(),
-            Self::Forbidden(detail) | Self::NotFound(detail) => detail.clone(),
+            Self::Denied { detail, .. } => detail.clone().into_owned(),
+            Self::NotFound(detail) => detail.clone(),
             Self::Route { detail, .. } | Self::Unreadable { detail, .. } | Self::Refused { detail, .. } => {
                 detail.clone()
             }
@@ -177,6 +198,7 @@ impl ApiError {
                 "The request took too long, most likely because the database does not answer. Try again in a moment."
                     .to_owned()
             }
+            Self::Broker(_) => "The broker does not answer. Try again in a moment.".to_owned(),
             Self::Database(error) => error.outage().map_or(INTERNAL, Outage::text).to_owned(),
             Self::Internal(_) => INTERNAL.to_owned(),
         }
@@ -212,6 +234,14 @@ impl ApiError {
         }
     }
 
+    /// Why access is denied, if it is.
+    fn denied_access(&self) -> Option<DeniedAccess> {
+        match self {
+            Self::Denied { denial, token, .. } => Some(DeniedAccess { denial: *denial, token: token.clone() }),
+            _ => None,
+        }
+    }
+
     /// The limit that the request reached, if that is why it is refused.
     fn limit(&self) -> Option<Limit> {
         match self {
@@ -227,6 +257,12 @@ fn storage_status(kind: ErrorKind) -> StatusCode {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Denied | ErrorKind::Invalid => StatusCode::FAILED_DEPENDENCY,
         ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+impl From<BrokerError> for ApiError {
+    fn from(error: BrokerError) -> Self {
+        Self::Broker(error)
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct ApiMetrics {
     pub(crate) streams: IntGauge,
     /// Readings of syncs for event streams.
     pub(crate) feed_reads: IntCounter,
+    /// Dead letters deleted by callers.
+    pub(crate) dead_letters_deleted: IntCounter,
 }
 
 impl ApiMetrics {
@@ -51,6 +53,10 @@ impl ApiMetrics {
             )?,
             streams: IntGauge::new("longshore_event_streams", "Open event streams.")?,
             feed_reads: IntCounter::new("longshore_event_reads_total", "Database reads of syncs for event streams.")?,
+            dead_letters_deleted: IntCounter::new(
+                "longshore_dead_letters_deleted_total",
+                "Dead letters deleted through the API.",
+            )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.seconds.clone()))?;
@@ -58,6 +64,7 @@ impl ApiMetrics {
         registry.register(Box::new(metrics.refused.clone()))?;
         registry.register(Box::new(metrics.streams.clone()))?;
         registry.register(Box::new(metrics.feed_reads.clone()))?;
+        registry.register(Box::new(metrics.dead_letters_deleted.clone()))?;
         for limit in Limit::ALL {
             metrics.refused.with_label_values(&[limit.as_str()]);
         }

@@ -6,8 +6,12 @@
 mod access;
 mod annotations;
 mod answer;
+mod audit;
 mod body_limit;
 mod body_size;
+mod client_address;
+mod dead_letters;
+mod denials;
 mod error;
 mod extract;
 mod id_list;
@@ -36,6 +40,8 @@ mod time_limit;
 mod tokens;
 
 pub(crate) use access::LOOKUPS;
+pub use client_address::{ForwardedHeader, Networks, TrustedProxies};
+pub(crate) use denials::{Denials, DeniedRequests};
 pub use load_limits::LoadLimits;
 pub use resolve::{Origins, ResolveOptions};
 pub use router::router;

@@ -27,7 +27,8 @@ use utoipa::{Modify, OpenApi};
 use super::access::{Policies, Routes};
 use super::error::ErrorBody;
 use super::{
-    ApiState, annotations, personal_tokens, projects, quarantine, resolve, storages, sync_events, syncs, tasks, tokens,
+    ApiState, annotations, audit, dead_letters, personal_tokens, projects, quarantine, resolve, storages, sync_events,
+    syncs, tasks, tokens,
 };
 
 /// The path of the document.
@@ -50,6 +51,8 @@ const PAGE: &str = "/docs";
         (name = "tasks", description = "Tasks that imports created, in Label Studio's format."),
         (name = "annotations", description = "Annotations, which exports write to storages."),
         (name = "resolve", description = "Turns a URI in the data of a task into something that a browser can load."),
+        (name = "audit", description = "Who changed what, and whose requests were denied."),
+        (name = "dead letters", description = "Messages that the broker or a consumer gave up."),
         (name = "tokens", description = "API tokens: each has a role, and access to some or all projects."),
     ),
     // This route is in another router, because its caller has no token yet.
@@ -68,7 +71,7 @@ impl Modify for Access {
         let header = |name: &str, description: &str| {
             SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, description)))
         };
-        let signature = "The signature of a resolve link, together with its `project` and `expires`.";
+        let signature = "The signature of a resolve link, together with its `project`, `token` and `expires`.";
         let link = SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description("signature", signature)));
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("The token as `Bearer`."));
         let components = document.components.get_or_insert_default();
@@ -90,6 +93,8 @@ fn routes() -> Routes {
         .merge(sync_events::routes())
         .merge(quarantine::routes())
         .merge(resolve::routes())
+        .merge(audit::routes())
+        .merge(dead_letters::routes())
         .merge(tokens::routes())
 }
 

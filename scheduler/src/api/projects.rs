@@ -101,11 +101,7 @@ async fn create(
     caller: Caller,
     Json(new): Json<NewProject>,
 ) -> ApiResult<(StatusCode, Answer)> {
-    if caller.scope().is_some() {
-        return Err(ApiError::forbidden(
-            "A token that is limited to some projects cannot create a project. Use a token for all projects.",
-        ));
-    }
+    caller.check_all_projects("create a project")?;
     let title = new.title.trim();
     if title.is_empty() {
         return Err(ApiError::invalid("title", "This field may not be blank."));

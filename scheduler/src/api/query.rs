@@ -1,5 +1,8 @@
 //! The query parameters of lists.
 
+use std::net::IpAddr;
+
+use jiff::Timestamp;
 use longshore_model::{QuarantineReason, SyncStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -93,4 +96,75 @@ pub(super) struct AfterQuery {
 pub(super) struct JobsQuery {
     /// Only jobs with a larger ID: send `next_jobs_after` of the previous answer.
     pub(super) jobs_after: Option<i64>,
+}
+
+/// Selects audit entries.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditQuery {
+    /// What was done, such as `storage.update`; `request.denied` for requests that were denied access.
+    pub(super) action: Option<String>,
+    pub(super) source: Option<AuditSource>,
+    /// The ID of a token.
+    pub(super) token: Option<i64>,
+    /// The address of the caller.
+    #[param(value_type = Option<String>)]
+    pub(super) address: Option<IpAddr>,
+    pub(super) project: Option<i64>,
+    pub(super) storage: Option<i64>,
+    pub(super) sync: Option<i64>,
+    /// Only entries of this time or later.
+    pub(super) since: Option<Timestamp>,
+    /// Only entries of an earlier time.
+    pub(super) until: Option<Timestamp>,
+    /// Only entries with a smaller ID: send `next_before` of the previous page.
+    pub(super) before: Option<i64>,
+    /// Entries per page; 100 by default, 1,000 at most.
+    pub(super) limit: Option<i64>,
+}
+
+/// Where a change came from.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AuditSource {
+    /// A caller of the API.
+    Api,
+    /// A role of the database that called `longshore.enqueue_sync`.
+    Sql,
+    /// A message to `longshore.requests`.
+    Amqp,
+    /// The scheduler itself, at its start or by a command.
+    Scheduler,
+}
+
+impl AuditSource {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Sql => "sql",
+            Self::Amqp => "amqp",
+            Self::Scheduler => "scheduler",
+        }
+    }
+}
+
+/// Selects a page of dead letters.
+#[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeadLetterQuery {
+    /// How many of the oldest letters to skip: send `next_skip` of the previous page.
+    pub(super) skip: Option<usize>,
+    /// Letters per page; 100 by default, 1,000 at most.
+    pub(super) limit: Option<usize>,
+}
+
+/// Selects the dead letters to delete.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeadLetterDeletion {
+    /// IDs with commas between them, at most 1,000.
+    pub(super) ids: Option<String>,
+    /// `true` deletes all dead letters.
+    #[serde(default)]
+    pub(super) all: bool,
 }

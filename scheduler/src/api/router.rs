@@ -4,10 +4,11 @@ use std::any::Any;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, Uri};
-use axum::middleware::{from_fn_with_state, map_request};
+use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Extension, Router};
+use longshore_telemetry::add_security_headers;
 use tower::ServiceBuilder;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -17,6 +18,7 @@ use tracing::Level;
 
 use super::access::{attach_policy, authenticate};
 use super::body_size::MaxBody;
+use super::client_address::attach_address;
 use super::error::ApiError;
 use super::time_limit::in_time;
 use super::{ApiState, body_limit, load, metrics, openapi, outage, personal_tokens};
@@ -67,9 +69,11 @@ pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
                 .layer(from_fn_with_state(state.metrics.clone(), metrics::measure))
                 .layer(CatchPanicLayer::custom(panicked)),
         )
+        .layer(from_fn_with_state(state.clone(), attach_address))
         .with_state(state);
     // A layer runs after its router has chosen a route, so the layer that changes the path must be outside the router.
-    Ok(Router::new().fallback_service(open.merge(api)).layer(map_request(normalize)))
+    let all = Router::new().fallback_service(open.merge(api));
+    Ok(all.layer(map_request(normalize)).layer(map_response(add_security_headers)))
 }
 
 fn span(request: &Request) -> tracing::Span {

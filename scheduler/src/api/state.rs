@@ -3,12 +3,16 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use longshore_broker::Broker;
 use longshore_db::{Db, Sealer};
 use longshore_storage::Stores;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::access::KnownTokens;
+use super::client_address::TrustedProxies;
+use super::dead_letters::DeadLetters;
+use super::denials::Denials;
 use super::load::Load;
 use super::load_limits::LoadLimits;
 use super::memory::Memory;
@@ -51,6 +55,9 @@ pub struct Parts {
     pub(super) offload: Offload,
     pub(super) metrics: ApiMetrics,
     pub(super) tokens: KnownTokens,
+    pub(crate) denials: Denials,
+    pub(super) proxies: TrustedProxies,
+    pub(super) dead_letters: DeadLetters,
     pub(super) page_cursors: PageCursorCache,
     pub(super) load: Load,
     pub(super) feeds: Feeds,
@@ -72,7 +79,9 @@ impl ApiState {
         system: Db,
         sealer: Sealer,
         stores: Stores,
+        broker: Broker,
         resolve: ResolveOptions,
+        proxies: TrustedProxies,
         limits: LoadLimits,
         memory_bytes: usize,
         registry: &Registry,
@@ -81,6 +90,7 @@ impl ApiState {
     ) -> prometheus::Result<Self> {
         let tokens = KnownTokens::register(registry)?;
         let metrics = ApiMetrics::register(registry)?;
+        let denials = Denials::register(registry)?;
         let resolve = Arc::new(resolve);
         Ok(Self(Arc::new(Parts {
             db,
@@ -96,6 +106,9 @@ impl ApiState {
             offload: Offload::default(),
             metrics,
             tokens,
+            denials,
+            proxies,
+            dead_letters: DeadLetters::new(broker),
             page_cursors: PageCursorCache::default(),
             feeds: Feeds::default(),
             situation,

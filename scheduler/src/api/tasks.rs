@@ -114,7 +114,7 @@ async fn page(
     };
     let view = View {
         project,
-        is_linked: query.resolve_uri.unwrap_or(true),
+        links_for: query.resolve_uri.unwrap_or(true).then_some(caller.id),
         is_full: query.fields.as_deref() == Some("all"),
         of_list: Some(head),
     };
@@ -138,12 +138,13 @@ async fn get(
     Path(id): Path<i64>,
     UrlQuery(query): UrlQuery<TaskView>,
 ) -> ApiResult<Answer> {
-    let (state, caller, is_linked) = (&state, &caller, query.resolve_uri.unwrap_or(true));
+    let (state, caller) = (&state, &caller);
+    let links_for = query.resolve_uri.unwrap_or(true).then_some(caller.id);
     let work = |reserved: Reserved| async move {
         let client = state.db.client().await?;
         let row = tasks::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
         let row = row.ok_or_else(|| ApiError::not_found(format!("task {id}")))?;
-        let view = View { project: row.project_id, is_linked, is_full: true, of_list: None };
+        let view = View { project: row.project_id, links_for, is_full: true, of_list: None };
         view.answer(state, client, vec![row], reserved).await
     };
     state.memory.work(&caller.name, work).await

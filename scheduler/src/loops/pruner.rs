@@ -1,8 +1,9 @@
-//! The pruner: deletes old syncs and their jobs. The ledger and the quarantine stay.
+//! The pruner: deletes old syncs with their jobs, and old audit entries. The ledger and the quarantine stay.
 
 use std::time::Duration;
 
-use longshore_db::{Db, syncs};
+use longshore_db::{Db, Result, audit, syncs};
+use prometheus::{IntCounter, Registry};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -11,14 +12,52 @@ use super::log_failed_tick;
 /// Time between ticks. Each tick deletes at most 1,000 syncs, so that its transaction stays short.
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// Deletes syncs that ended more than `keep_days` days ago, until stopped.
-pub(crate) async fn run(db: Db, keep_days: i32, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_some() {
-        let pruned = async { syncs::prune(&db.client().await?, keep_days).await };
-        match db.in_time(pruned).await {
+/// The most batches of audit entries of one tick: 100,000 entries. So more can be deleted than denied requests write.
+const AUDIT_BATCHES: usize = 100;
+
+/// Days after which rows are deleted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    pub(crate) sync_days: i32,
+    pub(crate) audit_days: i32,
+}
+
+/// Makes and registers the counter of deleted audit entries.
+pub(crate) fn counter(registry: &Registry) -> prometheus::Result<IntCounter> {
+    let pruned = IntCounter::new("longshore_audit_entries_pruned_total", "Old audit entries deleted.")?;
+    registry.register(Box::new(pruned.clone()))?;
+    Ok(pruned)
+}
+
+/// Deletes old rows until stopped, for the first time at the start.
+pub(crate) async fn run(db: Db, retention: Retention, pruned: IntCounter, stop: CancellationToken) {
+    loop {
+        let syncs = async { syncs::prune(&db.client().await?, retention.sync_days).await };
+        match db.in_time(syncs).await {
             Ok(0) => {}
             Ok(count) => info!(event = "syncs_pruned", syncs = count, "old syncs deleted"),
             Err(error) => log_failed_tick("pruner", &error),
         }
+        match prune_audit(&db, retention.audit_days, &pruned, &stop).await {
+            Ok(0) => {}
+            Ok(count) => info!(event = "audit_pruned", audit.entries = count, "old audit entries deleted"),
+            Err(error) => log_failed_tick("pruner", &error),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_none() {
+            return;
+        }
     }
+}
+
+async fn prune_audit(db: &Db, keep_days: i32, pruned: &IntCounter, stop: &CancellationToken) -> Result<u64> {
+    let mut all = 0;
+    for _ in 0..AUDIT_BATCHES {
+        let count = db.in_time(async { audit::prune(&db.client().await?, keep_days).await }).await?;
+        pruned.inc_by(count);
+        all += count;
+        if count < audit::PRUNE_BATCH || stop.is_cancelled() {
+            break;
+        }
+    }
+    Ok(all)
 }

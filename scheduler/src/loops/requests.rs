@@ -6,6 +6,7 @@ use longshore_telemetry::error_chain;
 use std::time::Duration;
 
 use longshore_broker::{Broker, Queue};
+use longshore_db::audit::{self, Source};
 use longshore_db::lifecycle::{EnqueuedSync, RequestedBy, enqueue};
 use longshore_db::{Db, Error, Result, storages};
 use longshore_model::SyncRequest;
@@ -24,7 +25,7 @@ pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
     let mut consumer = broker.consumer(Queue::Requests, PREFETCH, stop.clone());
     while let Some((request, delivery)) = consumer.next_message::<SyncRequest>().await {
         loop {
-            match db.in_time(enqueue_request(&db, &request)).await {
+            match db.in_time(enqueue_request(&db, &request, delivery.user())).await {
                 Ok(enqueued) => {
                     info!(
                         event = "sync_requested",
@@ -58,7 +59,8 @@ pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
     }
 }
 
-async fn enqueue_request(db: &Db, request: &SyncRequest) -> Result<EnqueuedSync> {
+/// Enqueues a sync, and writes an audit entry if it is new.
+async fn enqueue_request(db: &Db, request: &SyncRequest, user: Option<&str>) -> Result<EnqueuedSync> {
     let mut client = db.client().await?;
     let tx = client.transaction().await?;
     let storage = storages::get(&tx, request.storage).await?;
@@ -67,6 +69,18 @@ async fn enqueue_request(db: &Db, request: &SyncRequest) -> Result<EnqueuedSync>
     }
     let key = request.idempotency_key.as_deref();
     let enqueued = enqueue(&tx, request.storage, RequestedBy::Amqp, key, request.options.as_ref()).await?;
+    if enqueued.created {
+        let entry = audit::Entry {
+            source: Source::Amqp,
+            actor: user,
+            action: "sync.start",
+            project_id: Some(storage.project_id),
+            storage_id: Some(storage.id),
+            sync_id: Some(enqueued.sync_id),
+            ..audit::Entry::default()
+        };
+        audit::write(&tx, &entry).await?;
+    }
     tx.commit().await?;
     db.wake_relay();
     Ok(enqueued)

@@ -1,16 +1,51 @@
-//! The `audit` table: who changed what. Callers write an entry in the transaction of the change.
+//! The `audit` table: who changed what, and whose requests were denied. Callers write an entry in the transaction of the
+//! change.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
+
+mod list;
 
 use serde_json::Value;
 
 use crate::{GenericClient, Result};
 
+pub use list::{AuditFilter, AuditRow, list};
+
+/// Where a change came from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Source {
+    /// A caller of the API.
+    Api,
+    /// A message to `longshore.requests`. SQL function `enqueue_sync` writes `sql` itself.
+    Amqp,
+    /// The scheduler itself, at its start or by a command.
+    #[default]
+    Scheduler,
+}
+
+impl Source {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Amqp => "amqp",
+            Self::Scheduler => "scheduler",
+        }
+    }
+}
+
 /// The audit entry of one change.
 #[derive(Debug, Clone, Default)]
 pub struct Entry<'a> {
-    /// The name of the token that was used. `None` for a change from the scheduler's command line.
+    /// Where the change came from.
+    pub source: Source,
+    /// ID of the token that was used. `None` if there was none.
+    pub token_id: Option<i64>,
+    /// The name of the token that was used. `None` if there was none.
     pub token: Option<&'a str>,
+    /// The user of the broker who sent the message. `None` if there is no message, or it names none.
+    pub actor: Option<&'a str>,
+    /// The caller's address. `None` if unknown.
+    pub address: Option<&'a str>,
     /// What was done, such as `storage.create`.
     pub action: &'static str,
     /// ID of the changed project, or of the changed storage's project. `None` for a change outside of projects.
@@ -19,7 +54,7 @@ pub struct Entry<'a> {
     pub storage_id: Option<i64>,
     /// ID of the sync that was started or changed. `None` for other changes.
     pub sync_id: Option<i64>,
-    /// Further details as JSON, never a secret. Null is stored as an empty object.
+    /// Further details as JSON, never a secret nor a text that callers choose freely. Null is stored as an empty object.
     pub detail: Value,
 }
 
@@ -28,11 +63,35 @@ pub async fn write(client: &impl GenericClient, entry: &Entry<'_>) -> Result<()>
     let detail = if entry.detail.is_null() { Value::Object(serde_json::Map::new()) } else { entry.detail.clone() };
     let statement = client
         .prepare_cached(
-            "INSERT INTO audit (token, action, project_id, storage_id, sync_id, detail)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO audit (source, token_id, token, actor, address, action, project_id, storage_id, sync_id, detail)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .await?;
-    let Entry { token, action, project_id, storage_id, sync_id, .. } = entry;
-    client.execute(&statement, &[token, action, project_id, storage_id, sync_id, &detail]).await?;
+    let Entry { token_id, token, actor, address, action, project_id, storage_id, sync_id, .. } = entry;
+    let source = entry.source.as_str();
+    client
+        .execute(
+            &statement,
+            &[&source, token_id, token, actor, address, action, project_id, storage_id, sync_id, &detail],
+        )
+        .await?;
     Ok(())
+}
+
+/// The most entries that one call of [`prune`] deletes, so that its transaction stays short.
+pub const PRUNE_BATCH: u64 = 1_000;
+
+/// Deletes entries that are older than `keep_days` days, and returns their number, at most [`PRUNE_BATCH`].
+///
+/// Reads only the oldest entries, so a call that finds nothing to delete is cheap.
+pub async fn prune(client: &impl GenericClient, keep_days: i32) -> Result<u64> {
+    Ok(client
+        .execute(
+            // An array, not `IN`: for a join, Postgres may read a whole table that has grown since its last analyze.
+            "DELETE FROM audit WHERE id = ANY (ARRAY(
+                 SELECT id FROM (SELECT id, at FROM audit ORDER BY id LIMIT 1000) oldest
+                  WHERE at < now() - make_interval(days => $1)))",
+            &[&keep_days],
+        )
+        .await?)
 }

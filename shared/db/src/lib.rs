@@ -32,6 +32,7 @@ pub mod check;
 mod client;
 mod counts;
 mod error;
+pub mod exclusive;
 mod explain;
 pub mod exports;
 pub mod host;

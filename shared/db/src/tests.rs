@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 const LIFECYCLE: &str = "lifecycle/";
 
 /// Tables and the files of another name that may write them. Imports write the native host's tables by `COPY`.
-const OTHER_HOMES: [(&str, &str); 4] = [
+const OTHER_HOMES: [(&str, &str); 5] = [
     ("api_tokens", "tokens.rs"),
+    ("api_tokens", "tokens/first.rs"),
     ("tasks", "host/native/copy.rs"),
     ("annotations", "host/native/copy.rs"),
     ("predictions", "host/native/copy.rs"),
@@ -17,6 +18,9 @@ const OTHER_HOMES: [(&str, &str); 4] = [
 
 /// Files that name privileges on tables and write none.
 const NO_STATEMENTS: [&str; 2] = ["tests.rs", "rights.rs"];
+
+/// Tables that only triggers write.
+const BY_TRIGGERS: [&str; 1] = ["revoked_tokens"];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of the crate") {
@@ -67,7 +71,7 @@ fn only_a_tables_own_file_and_the_lifecycle_write_it() {
     let migrations = texts("migrations");
     let tables: BTreeSet<&str> =
         migrations.iter().flat_map(|(_, text)| written(text, &["CREATE TABLE"])).map(bare).collect();
-    let (mut strangers, mut seen) = (Vec::new(), BTreeSet::new());
+    let (mut strangers, mut seen) = (Vec::new(), BTreeSet::from(BY_TRIGGERS));
     for (file, text) in texts("src").iter().filter(|(file, _)| !NO_STATEMENTS.contains(&file.as_str())) {
         for word in written(text, &["INSERT INTO", "UPDATE", "DELETE FROM", "COPY"]).into_iter().map(bare) {
             if word.contains('{') {

@@ -5,14 +5,15 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use longshore_model::Secret;
 
 use super::caller::Caller;
 use super::link::VerifiedLink;
 use super::policy::Policy;
 use crate::api::ApiState;
-use crate::api::error::{ApiError, ApiResult};
+use crate::api::client_address::ClientAddress;
+use crate::api::error::{ApiError, ApiResult, DeniedAccess, TokenName};
 
 /// The verified credentials of a request. Handlers that accept resolve links extract it; others extract a [`Caller`].
 #[derive(Debug, Clone)]
@@ -23,31 +24,54 @@ pub(in crate::api) enum Access {
 
 impl Access {
     /// Verifies the credentials of a request: its token if there is one, otherwise its link if the route accepts links.
-    /// Only a token needs a database query, at most one per second.
+    /// A token, and the token that a link was made for, need at most one database query per second.
     ///
     /// # Errors
-    /// The request has neither; the token is unknown, or its role is not enough; the link is not valid for this
-    /// request; the database is unavailable.
-    async fn verify(state: &ApiState, policy: Policy, request: &mut Request) -> ApiResult<Self> {
+    /// The request has neither; the token is unknown or has expired, or its role is not enough; the link is not valid
+    /// for this request; the database is unavailable.
+    async fn verify(
+        state: &ApiState,
+        policy: Policy,
+        address: ClientAddress,
+        request: &mut Request,
+    ) -> ApiResult<Self> {
         if let Some(token) = token_of(request.headers()) {
-            return Caller::verify(state, &token, policy.role).await.map(Self::Token);
+            return Caller::verify(state, &token, policy.role, address).await.map(Self::Token);
         }
         let link = if policy.takes_link { VerifiedLink::of(state, request).await? } else { None };
         link.map(Self::Link).ok_or_else(ApiError::no_token)
     }
+
+    fn token_name(&self) -> TokenName {
+        match self {
+            Self::Token(caller) => caller.token_name(),
+            Self::Link(link) => link.token_name(),
+        }
+    }
 }
 
 /// Lets a request pass if its token or link satisfies the policy of its route, before it takes a slot: requests without
-/// valid credentials must not take slots from others.
+/// valid credentials must not take slots from others. Counts requests that are denied, here or by their handler.
 pub(in crate::api) async fn authenticate(
     State(state): State<ApiState>,
     Extension(policy): Extension<Policy>,
+    Extension(address): Extension<ClientAddress>,
     mut request: Request,
     next: Next,
-) -> ApiResult<Response> {
-    let access = Access::verify(&state, policy, &mut request).await?;
-    request.extensions_mut().insert(access);
-    Ok(next.run(request).await)
+) -> Response {
+    let (answer, token) = match Access::verify(&state, policy, address, &mut request).await {
+        Ok(access) => {
+            let token = access.token_name();
+            request.extensions_mut().insert(access);
+            (next.run(request).await, Some(token))
+        }
+        Err(error) => (error.into_response(), None),
+    };
+    if let Some(denied) = answer.extensions().get::<DeniedAccess>() {
+        let denied = DeniedAccess { token: denied.token.clone().or(token), ..denied.clone() };
+        state.denials.count(address, &denied);
+    }
+    answer
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Access {

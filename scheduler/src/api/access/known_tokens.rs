@@ -2,7 +2,10 @@
 //!
 //! If a token is deleted through this scheduler, this scheduler refuses it immediately. Other schedulers refuse it
 //! within a second, because their cache entries are not valid for longer. The same is true for changed projects of a
-//! token.
+//! token. A token that expires is refused at that moment, because a cached row has the time that is left.
+//!
+//! Tokens are found by their digest, and by their ID for resolve links and event streams, which outlive the request
+//! that had the token.
 //!
 //! Anyone can send unknown tokens, so a query for each would be too expensive. Requests that need a look-up at the same
 //! time share a query, and queries start a few milliseconds apart. So guesses cost the database a limited number of
@@ -40,17 +43,24 @@ const PACE: Duration = Duration::from_millis(10);
 /// How long a query may take. It finds a few rows by their key, so a database that needs longer is unavailable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A cache of existing tokens by their digest. Unknown tokens are not cached. Clones share the cache.
+/// How to find a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::api) enum TokenKey {
+    Digest(TokenDigest),
+    Id(i64),
+}
+
+/// A cache of existing tokens. Unknown tokens are not cached. Clones share the cache.
 #[derive(Clone)]
 pub(in crate::api) struct KnownTokens(Arc<Inner>);
 
 struct Inner {
-    found: Cache<TokenDigest, FoundToken>,
+    found: Cache<TokenKey, FoundToken>,
     /// Counts deletions of tokens. A row that was read before the last deletion may be deleted by now, so it is not
     /// used.
     removals: AtomicU64,
     /// The look-ups that wait for the next query.
-    waiting: Mutex<Vec<(TokenDigest, Answer)>>,
+    waiting: Mutex<Vec<(TokenKey, Answer)>>,
     queries: Semaphore,
     next: Mutex<Instant>,
     lookups: IntCounter,
@@ -85,16 +95,16 @@ impl KnownTokens {
         })))
     }
 
-    /// The row of a token; `None` if the token is unknown.
+    /// The row of a token, whose remaining time is current; `None` if the token is unknown.
     ///
     /// # Errors
     /// The database is unavailable.
-    pub(in crate::api) async fn find(&self, db: &Db, digest: TokenDigest) -> Result<Option<TokenRow>> {
-        if let Some(row) = self.known(&digest) {
+    pub(in crate::api) async fn find(&self, db: &Db, key: TokenKey) -> Result<Option<TokenRow>> {
+        if let Some(row) = self.known(&key) {
             return Ok(Some(row));
         }
         let answer = Answer::default();
-        self.0.waiting().push((digest, Arc::clone(&answer)));
+        self.0.waiting().push((key, Arc::clone(&answer)));
         // The semaphore is never closed.
         let _permit = self.0.queries.acquire().await;
         if answer.get().is_none() {
@@ -103,27 +113,33 @@ impl KnownTokens {
         if let Some(answer) = answer.get() {
             return answer.clone().map_err(|()| Error::Silent);
         }
-        self.look_up(db, digest, &answer).await
+        self.look_up(db, key, &answer).await
     }
 
     /// Looks up this token and all others that wait. If this call is cancelled, the others make their own queries.
-    async fn look_up(&self, db: &Db, digest: TokenDigest, own: &Answer) -> Result<Option<TokenRow>> {
+    async fn look_up(&self, db: &Db, key: TokenKey, own: &Answer) -> Result<Option<TokenRow>> {
         // Read it before the query, so that a deletion during the query makes the rows invalid.
         let removals = self.0.removals.load(Ordering::SeqCst);
         let mut waiting = std::mem::take(&mut *self.0.waiting());
         // Skip look-ups whose caller has hung up.
         waiting.retain(|(_, answer)| Arc::strong_count(answer) > 1);
-        let mut digests: Vec<TokenDigest> = waiting.iter().map(|(digest, _)| *digest).collect();
-        // Another query may have included it and not returned yet.
-        digests.push(digest);
+        // Another query may have included this one and not returned yet.
+        let keys = waiting.iter().map(|(key, _)| *key).chain([key]);
+        let (mut digests, mut ids) = (Vec::new(), Vec::new());
+        for key in keys {
+            match key {
+                TokenKey::Digest(digest) => digests.push(digest),
+                TokenKey::Id(id) => ids.push(id),
+            }
+        }
         self.0.lookups.inc();
         let query = async {
             // Outside of the time limit: the pool may have to replace a broken connection, which takes seconds.
             let client = db.client().await?;
-            timeout(PATIENCE, tokens::find_all(&client, &digests)).await.unwrap_or(Err(Error::Silent))
+            timeout(PATIENCE, tokens::find_all(&client, &digests, &ids)).await.unwrap_or(Err(Error::Silent))
         };
         let rows = match query.await {
-            Ok(rows) => rows.into_iter().collect::<HashMap<_, _>>(),
+            Ok(rows) => rows,
             Err(error) => {
                 for (_, answer) in &waiting {
                     answer.set(Err(())).ok();
@@ -131,14 +147,19 @@ impl KnownTokens {
                 return Err(error);
             }
         };
-        for (digest, row) in &rows {
-            self.remember(*digest, row.clone(), removals);
+        let mut by_key = HashMap::new();
+        for (digest, row) in rows {
+            for key in [TokenKey::Digest(digest), TokenKey::Id(row.id)] {
+                self.remember(key, row.clone(), removals);
+                by_key.insert(key, row.clone());
+            }
         }
-        for (digest, answer) in &waiting {
-            answer.set(Ok(rows.get(digest).cloned())).ok();
+        for (key, answer) in &waiting {
+            answer.set(Ok(by_key.get(key).cloned())).ok();
         }
-        own.set(Ok(rows.get(&digest).cloned())).ok();
-        Ok(rows.get(&digest).cloned())
+        let found = by_key.remove(&key);
+        own.set(Ok(found.clone())).ok();
+        Ok(found)
     }
 
     /// Waits until a query may start.
@@ -161,22 +182,26 @@ impl KnownTokens {
         self.0.found.invalidate_all();
     }
 
-    fn known(&self, digest: &TokenDigest) -> Option<TokenRow> {
-        let found = self.0.found.get(digest)?;
+    fn known(&self, key: &TokenKey) -> Option<TokenRow> {
+        let mut found = self.0.found.get(key)?;
         // Also check the age by tokio's clock, because tests cannot pause the clock of `moka`.
-        let is_fresh = found.found_at.elapsed() < FRESH;
-        (is_fresh && found.removals == self.0.removals.load(Ordering::SeqCst)).then_some(found.row)
+        let age = found.found_at.elapsed();
+        if age >= FRESH || found.removals != self.0.removals.load(Ordering::SeqCst) {
+            return None;
+        }
+        found.row.expires_in = found.row.expires_in.map(|left| left.saturating_sub(age));
+        Some(found.row)
     }
 
     /// Caches a row that was read when `removals` had this value.
-    fn remember(&self, digest: TokenDigest, row: TokenRow, removals: u64) {
-        self.0.found.insert(digest, FoundToken { row, found_at: Instant::now(), removals });
+    fn remember(&self, key: TokenKey, row: TokenRow, removals: u64) {
+        self.0.found.insert(key, FoundToken { row, found_at: Instant::now(), removals });
     }
 }
 
 impl Inner {
     /// Poisoning is harmless: no statement leaves the list half-updated.
-    fn waiting(&self) -> MutexGuard<'_, Vec<(TokenDigest, Answer)>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<(TokenKey, Answer)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -190,8 +215,8 @@ mod tests {
         KnownTokens::register(&Registry::new()).unwrap()
     }
 
-    fn digest(token: &str) -> TokenDigest {
-        tokens::digest(&Secret::new(token))
+    fn digest(token: &str) -> TokenKey {
+        TokenKey::Digest(tokens::digest(&Secret::new(token)))
     }
 
     fn row() -> TokenRow {
@@ -202,7 +227,19 @@ mod tests {
             projects: None,
             created_at: jiff::Timestamp::now(),
             last_used_at: None,
+            expires_at: None,
+            expires_in: None,
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cached_token_expires_at_its_time() {
+        let tokens = known_tokens();
+        let row = TokenRow { expires_in: Some(FRESH / 2), ..row() };
+        tokens.remember(TokenKey::Id(1), row, 0);
+        assert!(tokens.known(&TokenKey::Id(1)).is_some_and(|row| !row.is_expired()));
+        tokio::time::advance(FRESH / 2).await;
+        assert!(tokens.known(&TokenKey::Id(1)).is_some_and(|row| row.is_expired()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,21 +1,22 @@
 //! Resolve links: signed URLs for browsers that load an object and cannot send a token.
 //!
-//! Anyone who has a link can load one object of one task until the link expires. Longshore makes links only for URIs
-//! that the task holds, and only for callers that can access the task.
+//! Anyone who has a link can load one object of one task until the link expires, or until the token that it was made for
+//! is deleted, expires or loses the project. Longshore makes links only for URIs that the task holds, and only for
+//! callers that can access the task.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::RequestExt;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use longshore_uri::{decode_fileuri, encode_fileuri};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::known_tokens::TokenKey;
 use crate::api::ApiState;
-use crate::api::error::{ApiError, ApiResult};
+use crate::api::error::{ApiError, ApiResult, Denial, TokenName};
 use crate::api::extract::{Path, UrlQuery};
 
 /// Selects an object, with or without a resolve link.
@@ -26,25 +27,42 @@ pub(in crate::api) struct LinkQuery {
     pub(in crate::api) fileuri: Option<String>,
     /// Only in links: the project of the task.
     project: Option<i64>,
+    /// Only in links: the token that the link was made for.
+    token: Option<i64>,
     /// Only in links: when the link expires, in seconds since 1970.
     expires: Option<i64>,
     /// Only in links: the signature.
     signature: Option<String>,
 }
 
-/// Makes a link to an object of a task. The link names the project, so that requests with links can be counted by
-/// project without a database query.
+/// What a link opens, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::api) struct LinkTarget<'a> {
+    /// The project of the task. It is in the link, so that requests with links can be counted by project without a
+    /// database query.
+    pub(in crate::api) project: i64,
+    pub(in crate::api) task: i64,
+    pub(in crate::api) uri: &'a str,
+    /// The ID of the token that the link is made for.
+    pub(in crate::api) token: i64,
+}
+
+/// Makes a link to an object of a task.
 ///
 /// # Errors
 /// The signature cannot be computed.
-pub(in crate::api) fn make_link(state: &ApiState, project: i64, task: i64, uri: &str) -> ApiResult<String> {
+pub(in crate::api) fn make_link(state: &ApiState, target: LinkTarget<'_>) -> ApiResult<String> {
     let expires = expiry(now(), state.resolve.link_lifetime);
-    let signature = URL_SAFE_NO_PAD.encode(state.sealer.sign(&signed_text(project, task, uri, expires))?);
+    let signature = URL_SAFE_NO_PAD.encode(state.sealer.sign(&signed_text(target, expires))?);
+    let LinkTarget { project, task, uri, token } = target;
     let (start, uri) = (&state.resolve.public_url, encode_fileuri(uri));
-    Ok(format!("{start}/tasks/{task}/resolve/?fileuri={uri}&project={project}&expires={expires}&signature={signature}"))
+    Ok(format!(
+        "{start}/tasks/{task}/resolve/?fileuri={uri}&project={project}&token={token}&expires={expires}&signature={signature}"
+    ))
 }
 
-/// A valid link: Longshore made it for the task and the URI of its request, and it has not expired.
+/// A valid link: Longshore made it for the task and the URI of its request, it has not expired, and its token can still
+/// access the project.
 ///
 /// Only [`VerifiedLink::of`] makes one, so a handler that uses its fields can serve only what was signed.
 #[derive(Debug, Clone)]
@@ -52,13 +70,16 @@ pub(in crate::api) struct VerifiedLink {
     project: i64,
     task: i64,
     uri: String,
+    token: TokenName,
 }
 
 impl VerifiedLink {
-    /// The link of a request to `/tasks/{id}/…`, or `None` if the request has no signature. Makes no database query.
+    /// The link of a request to `/tasks/{id}/…`, or `None` if the request has no signature. The token is usually cached,
+    /// so that many links need one database query per second.
     ///
     /// # Errors
-    /// Longshore did not make this link, or it has expired.
+    /// Longshore did not make this link, or it has expired; its token was deleted, has expired or lost the project; the
+    /// database is unavailable.
     pub(super) async fn of(state: &ApiState, request: &mut Request) -> ApiResult<Option<Self>> {
         if !request.uri().query().is_some_and(|query| query.contains("signature=")) {
             return Ok(None);
@@ -70,13 +91,28 @@ impl VerifiedLink {
         let uri = query.fileuri.as_deref().and_then(decode_fileuri).ok_or_else(invalid_link)?;
         let (project, expires) = (query.project.unwrap_or_default(), query.expires.unwrap_or_default());
         let signature = URL_SAFE_NO_PAD.decode(query.signature.unwrap_or_default()).unwrap_or_default();
-        if !state.sealer.has_signed(&signed_text(project, task, &uri, expires), &signature) {
+        let target = LinkTarget { project, task, uri: &uri, token: query.token.unwrap_or_default() };
+        if !state.sealer.has_signed(&signed_text(target, expires), &signature) {
             return Err(invalid_link());
         }
+        // Only now, so that guessed links need no look-up.
+        let row = state.tokens.find(&state.system, TokenKey::Id(target.token)).await?;
+        let name = row.as_ref().map(|row| TokenName { id: row.id, name: row.name.clone() });
         if expires <= now() {
-            return Err(refused("expired_link", "This link has expired. Load the task again to get a new one."));
+            let detail = "This link has expired. Load the task again to get a new one.";
+            return Err(of(name, ApiError::denied(Denial::ExpiredLink, detail)));
         }
-        Ok(Some(Self { project, task, uri }))
+        let sees = |projects: &Vec<i64>| projects.contains(&project);
+        let valid = row.filter(|row| !row.is_expired() && row.projects.as_ref().is_none_or(sees));
+        match (valid, name) {
+            (Some(_), Some(token)) => Ok(Some(Self { project, task, uri, token })),
+            (_, name) => Err(of(name, ended_link())),
+        }
+    }
+
+    /// The token that the link was made for.
+    pub(super) fn token_name(&self) -> TokenName {
+        self.token.clone()
     }
 
     /// The project of the task.
@@ -96,16 +132,28 @@ impl VerifiedLink {
 }
 
 fn invalid_link() -> ApiError {
-    refused("invalid_link", "Longshore did not make this link. Load the task again to get a valid one.")
+    let detail = "Longshore did not make this link. Load the task again to get a valid one.";
+    ApiError::denied(Denial::InvalidLink, detail)
 }
 
-fn refused(code: &'static str, detail: &str) -> ApiError {
-    ApiError::Route { status: StatusCode::FORBIDDEN, code, detail: detail.to_owned() }
+fn ended_link() -> ApiError {
+    let detail = "The token that this link was made for was deleted, has expired or can no longer access the project. \
+                  Load the task again to get a new link.";
+    ApiError::denied(Denial::EndedLink, detail)
 }
 
-/// What a link's signature covers. The URI comes last, because it may hold line breaks.
-fn signed_text(project: i64, task: i64, uri: &str, expires: i64) -> String {
-    format!("link\n{project}\n{task}\n{expires}\n{uri}")
+fn of(name: Option<TokenName>, error: ApiError) -> ApiError {
+    match name {
+        Some(name) => error.of(name),
+        None => error,
+    }
+}
+
+/// What a link's signature covers. The URI comes last, because it may hold line breaks. The first word differs from the
+/// one of links without a token, which earlier versions made.
+fn signed_text(target: LinkTarget<'_>, expires: i64) -> String {
+    let LinkTarget { project, task, uri, token } = target;
+    format!("token link\n{project}\n{task}\n{token}\n{expires}\n{uri}")
 }
 
 /// When a link made `now` expires. Rounded up to a multiple of the lifetime, so that repeated requests give the same
@@ -135,8 +183,10 @@ mod tests {
 
     #[test]
     fn no_two_links_have_the_same_signed_text() {
-        assert_ne!(signed_text(7, 1, "s3://b/k", 23), signed_text(7, 12, "s3://b/k", 3));
-        assert_ne!(signed_text(7, 1, "s3://b/k", 2), signed_text(71, 1, "s3://b/k", 2));
-        assert_ne!(signed_text(7, 1, "s3://b/k", 2), signed_text(7, 1, "2\ns3://b/k", 2));
+        let text = |project, task, token, uri, expires| signed_text(LinkTarget { project, task, uri, token }, expires);
+        assert_ne!(text(7, 1, 4, "s3://b/k", 23), text(7, 12, 4, "s3://b/k", 3));
+        assert_ne!(text(7, 1, 4, "s3://b/k", 2), text(71, 1, 4, "s3://b/k", 2));
+        assert_ne!(text(7, 1, 4, "s3://b/k", 2), text(7, 1, 4, "2\ns3://b/k", 2));
+        assert_ne!(text(7, 1, 42, "s3://b/k", 3), text(7, 1, 4, "s3://b/k", 23));
     }
 }

@@ -17,9 +17,9 @@ mod routes;
 
 pub(super) use authenticate::{Access, authenticate};
 pub(super) use caller::Caller;
-pub(super) use known_tokens::KnownTokens;
 pub(crate) use known_tokens::LOOKUPS;
-pub(super) use link::{LinkQuery, make_link};
+pub(super) use known_tokens::{KnownTokens, TokenKey};
+pub(super) use link::{LinkQuery, LinkTarget, make_link};
 pub(super) use policy::{Policy, Work};
 pub(super) use role::Role;
 pub(super) use routes::{Policies, Routes, attach_policy};

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
-use longshore_broker::Broker;
+use longshore_broker::{Address, AddressOptions, Broker};
 use longshore_db::{Check, Db, Sealer};
 use longshore_model::Secret;
 use longshore_storage::{Operator, StorageMetrics, Stores, WireOptions};
@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 use super::routes::methods;
 use super::*;
 use crate::api::personal_tokens::REFRESH;
-use crate::api::{ApiState, LoadLimits, Origins, ResolveOptions, openapi, router};
+use crate::api::{ApiState, LoadLimits, Origins, ResolveOptions, TrustedProxies, openapi, router};
 use crate::situation::Situation;
 
 /// The whole router, with a database that never answers: a request that gets as far as it is not refused.
@@ -37,10 +37,13 @@ fn whole_router() -> Router {
     let limits = LoadLimits { requests: 9, token_requests: 9, streams: 9, token_streams: 9 };
     let sealer = Sealer::parse(&Secret::new("a:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")).unwrap();
     let stores = Stores::new(WireOptions::default(), Operator::default(), metrics).unwrap();
-    let broker = Broker::new(&Secret::new("amqp://user@127.0.0.1:1/none"), "test").unwrap();
-    let situation = Situation::new(broker, WaitBoard::register(registry).unwrap());
-    let stopping = CancellationToken::new();
-    let state = ApiState::new(db(), db(), sealer, stores, options, limits, 1024 * 1024, registry, situation, stopping);
+    let address = Address::parse(&Secret::new("amqp://user@127.0.0.1:1/none"), &AddressOptions::default()).unwrap();
+    let broker = Broker::new(&address, "test");
+    let situation = Situation::new(broker.clone(), WaitBoard::register(registry).unwrap());
+    let (proxies, stop, memory) = (TrustedProxies::default(), CancellationToken::new(), 1024 * 1024);
+    let state = ApiState::new(
+        db(), db(), sealer, stores, broker, options, proxies, limits, memory, registry, situation, stop,
+    );
     router(state.unwrap(), Router::new()).unwrap()
 }
 
@@ -82,12 +85,15 @@ fn every_route_of_the_document_states_its_policy() {
     for (method, path) in documented() {
         let policy = policies.stated(&method, &path).unwrap_or_else(|| panic!("{method} {path} has no policy"));
         let expected = match (&method, path.as_str()) {
-            (_, "/api/tokens") => Role::Admin,
+            (_, "/api/tokens" | "/api/audit" | "/api/dead-letters") => Role::Admin,
             (_, "/api/resolve") | (&Method::GET, _) => Role::Read,
             // What changes something needs more than reading.
             _ => policy.role.max(Role::Sync),
         };
         assert_eq!(policy.role, expected, "{method} {path}");
+        if method == Method::GET {
+            assert_eq!(policies.of(&Method::HEAD, &path), Some(policy), "HEAD is answered as GET: {path}");
+        }
     }
 }
 

@@ -39,6 +39,7 @@ impl IntoResponse for ApiError {
         self.log(id);
         let status = self.status();
         let (limit, retry_after, outage) = (self.limit(), self.retry_after_seconds(), self.outage());
+        let denied = self.denied_access();
         let body = ErrorBody {
             id,
             status_code: status.as_u16(),
@@ -51,6 +52,10 @@ impl IntoResponse for ApiError {
         let mut response = (status, Json(body)).into_response();
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Token"));
+        }
+        if let Some(denied) = denied {
+            // For the audit and the metrics, which count denied requests.
+            response.extensions_mut().insert(denied);
         }
         if let Some(outage) = outage {
             // For the board of waits.
@@ -88,6 +93,9 @@ impl ApiError {
             }
             Self::Database(error) => {
                 tracing::error!(event = "request_failed", error.id = %id, error = error_chain(error), "request failed in Postgres");
+            }
+            Self::Broker(error) => {
+                tracing::warn!(event = "request_failed", error.id = %id, error = error_chain(error), "request failed at the broker");
             }
             Self::TimedOut => tracing::error!(event = "request_timed_out", error.id = %id, "request timed out"),
             // Not a bug in Longshore, and any client could fill the log with it.

@@ -37,7 +37,7 @@ const fn refusal(status: &'static str, name: &'static str, when: When, descripti
 #[rustfmt::skip]
 const REFUSALS: &[Refusal] = &[
     refusal("400", "BadRequest", Always, "The request cannot be read, or a field or a parameter is not valid. `validation_errors` names the fields."),
-    Refusal { headers: &["WWW-Authenticate"], ..refusal("401", "Unauthorized", Always, "Missing or unknown token.") },
+    Refusal { headers: &["WWW-Authenticate"], ..refusal("401", "Unauthorized", Always, "Missing, unknown or expired token.") },
     refusal("403", "Forbidden", HasToken, "The role or the projects of the token do not allow this, or the address is blocked."),
     refusal("404", "NotFound", NamesOneThing, "It does not exist, or this token cannot access it."),
     refusal("408", "RequestTimeout", HasBody, "The body was sent too slowly. Send all of it within 30 seconds."),

@@ -22,7 +22,7 @@ use super::links::ReplacementBudget;
 use super::search::{check_size, data_of, held_of, unreadable, uris_of};
 use super::{choose, content};
 use crate::api::ApiState;
-use crate::api::access::{Caller, Policy, Role, Routes, make_link};
+use crate::api::access::{Caller, LinkTarget, Policy, Role, Routes, make_link};
 use crate::api::answer::Answer;
 use crate::api::error::{ApiError, ApiResult, ErrorBody};
 use crate::api::extract::Json;
@@ -149,7 +149,7 @@ async fn resolve_document(
     };
 
     let inlining = if request.mode == Mode::Base64 { MOST_INLINED } else { 0 };
-    let resolver = UriResolver { state: &state, task: &task, storages: &storages };
+    let resolver = UriResolver { state: &state, task: &task, storages: &storages, token: caller.id };
     let mut spent = 0;
     let mut replacements = BTreeMap::new();
     let each = asked.into_iter().enumerate().map(|(index, uri)| {
@@ -220,6 +220,8 @@ struct UriResolver<'a> {
     state: &'a ApiState,
     task: &'a Holder,
     storages: &'a [Candidate],
+    /// The ID of the token that links are made for.
+    token: i64,
 }
 
 impl UriResolver<'_> {
@@ -246,7 +248,10 @@ impl UriResolver<'_> {
             }
             let url = match choose::presigned(storage.as_ref(), &chosen.settings, &key).await? {
                 Some(url) => url.expose().to_owned(),
-                None => make_link(self.state, self.task.project_id, self.task.id, uri)?,
+                None => {
+                    let (project, task) = (self.task.project_id, self.task.id);
+                    make_link(self.state, LinkTarget { project, task, uri, token: self.token })?
+                }
             };
             Ok((url, ReplacementForm::Url))
         };

@@ -8,7 +8,7 @@ use longshore_uri::ObjectUri;
 
 use super::choose::choose;
 use crate::api::ApiState;
-use crate::api::access::make_link;
+use crate::api::access::{LinkTarget, make_link};
 use crate::api::error::ApiResult;
 use crate::api::offload::Stop;
 
@@ -44,15 +44,17 @@ impl ReplacementBudget {
 pub(in crate::api) struct Links {
     state: ApiState,
     project: i64,
+    /// The ID of the caller's token.
+    token: i64,
     storages: Vec<Candidate>,
     budget: ReplacementBudget,
 }
 
 impl Links {
-    /// Reads the storages of a project.
-    pub(in crate::api) async fn of(state: &ApiState, client: &Client, project: i64) -> ApiResult<Self> {
+    /// Reads the storages of a project. The links are made for the token with this ID.
+    pub(in crate::api) async fn of(state: &ApiState, client: &Client, project: i64, token: i64) -> ApiResult<Self> {
         let storages = resolve::import_storages(client, project).await?;
-        Ok(Self { state: state.clone(), project, storages, budget: ReplacementBudget::new(MOST_LINK_BYTES) })
+        Ok(Self { state: state.clone(), project, token, storages, budget: ReplacementBudget::new(MOST_LINK_BYTES) })
     }
 
     /// The data of a task with links; `None` if no URI in it has a storage. After `stop`, further URIs do not change.
@@ -70,7 +72,8 @@ impl Links {
             }
             let parsed = ObjectUri::parse(uri)?;
             choose(&self.storages, &parsed, &self.state.resolve.key(&parsed), None)?;
-            let link = make_link(&self.state, self.project, task, uri).map_err(|error| failed = Some(error)).ok()?;
+            let target = LinkTarget { project: self.project, task, uri, token: self.token };
+            let link = make_link(&self.state, target).map_err(|error| failed = Some(error)).ok()?;
             self.budget.take(&link).then_some(link)
         });
         match (failed, linked) {

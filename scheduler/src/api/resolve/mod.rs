@@ -17,10 +17,12 @@ mod scope;
 mod search;
 mod storage_cache;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use longshore_db::resolve::{Candidate, Holder};
+use longshore_telemetry::Embeddable;
 use longshore_uri::ObjectUri;
 use serde::Deserialize;
 use utoipa_axum::routes;
@@ -161,7 +163,7 @@ async fn answer(
     // The same header as Label Studio's. No cache stores the redirect, although the URL is valid for this long.
     let caching = format!("no-store, max-age={}", ttl.as_secs());
     let headers = [(header::LOCATION, url.expose()), (header::CACHE_CONTROL, caching.as_str())];
-    Ok((StatusCode::SEE_OTHER, headers).into_response())
+    Ok((StatusCode::SEE_OTHER, Extension(Embeddable), headers).into_response())
 }
 
 fn read_fileuri(fileuri: Option<String>) -> ApiResult<String> {

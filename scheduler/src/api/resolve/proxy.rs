@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -13,7 +14,7 @@ use futures::TryStreamExt;
 use headers::HeaderMapExt;
 use longshore_model::FailureReason;
 use longshore_storage::{ObjectMeta, ObjectStream, Range, Storage, StorageError};
-use longshore_telemetry::error_chain;
+use longshore_telemetry::{Embeddable, error_chain};
 
 use super::conditions::{Conditions, etag, last_modified};
 use super::content;
@@ -64,7 +65,7 @@ pub(super) async fn serve(
     let mut requested = request.range;
     if let Some(current) = &current {
         if request.conditions.are_up_to_date(current) {
-            return Ok((StatusCode::NOT_MODIFIED, validators(current)).into_response());
+            return Ok((StatusCode::NOT_MODIFIED, Extension(Embeddable), validators(current)).into_response());
         }
         requested = requested.filter(|_| request.conditions.allow_part(current));
     }
@@ -104,7 +105,7 @@ async fn head(storage: &Arc<dyn Storage>, key: &str) -> ApiResult<Response> {
     };
     let mut headers = described(&meta, content_type.as_deref());
     headers.insert(header::CONTENT_LENGTH, meta.size.into());
-    Ok((StatusCode::OK, headers).into_response())
+    Ok((StatusCode::OK, Extension(Embeddable), headers).into_response())
 }
 
 fn streamed(stream: ObjectStream, storage_id: i64, key: &str) -> Response {
@@ -130,7 +131,7 @@ fn streamed(stream: ObjectStream, storage_id: i64, key: &str) -> Response {
             "object stream ended early"
         );
     });
-    (status, headers, Body::from_stream(body)).into_response()
+    (status, Extension(Embeddable), headers, Body::from_stream(body)).into_response()
 }
 
 fn meta_of(stream: &ObjectStream, key: &str) -> ObjectMeta {

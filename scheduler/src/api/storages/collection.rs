@@ -165,7 +165,9 @@ impl Collection {
             kind: self.kind,
             direction: self.direction,
             projects: caller.scope(),
+            token_id: caller.id,
             token: &caller.name,
+            address: caller.address(),
             idempotency_key: idempotency_key(headers, body)?,
             options: body.options.as_ref(),
         };
@@ -219,8 +221,9 @@ impl Collection {
         row: &StorageRow,
         sent: &Map<String, Value>,
     ) -> ApiResult<()> {
-        // Only names of fields, because some values are secrets.
-        let fields: Vec<&String> = sent.keys().collect();
+        // Only names, because some values are secrets, and only those of fields, because a caller may send any name.
+        let fields: Vec<&str> = self.kind.data().fields().map(|field| field.name).collect();
+        let fields: Vec<&str> = fields.into_iter().filter(|name| sent.contains_key(*name)).collect();
         let entry = audit::Entry {
             project_id: Some(row.project_id),
             storage_id: Some(row.id),

@@ -37,8 +37,8 @@ const MOST_SUMMARY_IDS: usize = MAX_SUMMARY_IDS as usize;
 #[derive(Clone, Copy)]
 pub(super) struct View {
     pub(super) project: i64,
-    /// Whether links replace the URIs in the data.
-    pub(super) is_linked: bool,
+    /// The ID of the token for which links replace the URIs in the data; `None` leaves the URIs.
+    pub(super) links_for: Option<i64>,
     /// Whether annotations and predictions are included.
     pub(super) is_full: bool,
     /// The head of a list; `None` if the answer is a single task.
@@ -93,12 +93,15 @@ impl View {
             }
         }
         let bytes = if self.of_list.is_some() { budget.taken() } else { task_bytes + budget.taken() };
-        let links = if self.is_linked { MOST_LINK_BYTES.min(task_bytes.saturating_mul(8)) } else { 0 };
+        let links = if self.links_for.is_some() { MOST_LINK_BYTES.min(task_bytes.saturating_mul(8)) } else { 0 };
         reserved.grow_to(texts_memory(bytes) + links + heads)?;
         let texts = chosen_tasks.texts(&client, JsonTable::Tasks).await?;
         let results = chosen_annotations.texts(&client, JsonTable::Annotations).await?;
         let predicted = chosen_predictions.texts(&client, JsonTable::Predictions).await?;
-        let links = if self.is_linked { Some(Links::of(state, &client, self.project).await?) } else { None };
+        let links = match self.links_for {
+            Some(token) => Some(Links::of(state, &client, self.project, token).await?),
+            None => None,
+        };
         drop(client);
         if self.of_list.is_none() && rows.tasks.iter().any(|task| texts.get(task.id).is_err()) {
             return Err(ApiError::task_too_large().into());

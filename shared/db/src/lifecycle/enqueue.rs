@@ -77,8 +77,12 @@ pub struct SyncRequest<'a> {
     pub direction: Direction,
     /// The projects that the caller may access. A storage of another project is not found. `None` means all.
     pub projects: Option<&'a [i64]>,
+    /// ID of the caller's token, for the audit.
+    pub token_id: i64,
     /// The name of the caller's token, for the audit.
     pub token: &'a str,
+    /// The caller's address, for the audit. `None` if unknown.
+    pub address: Option<&'a str>,
     /// A key by which a repeated request finds the sync of the first one. `None` if the caller gave none.
     pub idempotency_key: Option<&'a str>,
     /// What to export. `None` means the defaults; always `None` for import.
@@ -101,8 +105,8 @@ pub async fn enqueue_request(
               WHERE s.id = $1 AND s.kind = $2 AND s.direction = $3
                 AND ($4::bigint[] IS NULL OR s.project_id = ANY ($4))
          ), noted AS (
-             INSERT INTO audit (token, action, project_id, storage_id, sync_id)
-             SELECT $7, 'sync.start', (storage).project_id, (storage).id, sync_id FROM asked WHERE created
+             INSERT INTO audit (token, token_id, address, action, project_id, storage_id, sync_id)
+             SELECT $7, $8::bigint, $9, 'sync.start', (storage).project_id, (storage).id, sync_id FROM asked WHERE created
          )
          SELECT asked.sync_id, asked.created, shown.*
            FROM asked CROSS JOIN LATERAL (SELECT {} FROM (SELECT (asked.storage).*) stored) shown",
@@ -110,7 +114,7 @@ pub async fn enqueue_request(
     );
     let statement = client.prepare_cached(&text).await?;
     let options = json(request.options)?;
-    let values: [&(dyn ToSql + Sync); 7] = [
+    let values: [&(dyn ToSql + Sync); 9] = [
         &request.storage_id,
         &request.kind.as_str(),
         &request.direction.as_str(),
@@ -118,6 +122,8 @@ pub async fn enqueue_request(
         &request.idempotency_key,
         &options,
         &request.token,
+        &request.token_id,
+        &request.address,
     ];
     let row = query(client, &statement, &values, request.storage_id).await?;
     let row = row.ok_or_else(|| not_found(request.storage_id))?;

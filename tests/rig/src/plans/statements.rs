@@ -60,7 +60,9 @@ async fn explain_requests(plans: &mut Plans<'_>) -> Result<()> {
                 kind: StorageKind::S3,
                 direction: Direction::Import,
                 projects: Some(&[PROJECT]),
+                token_id: 1,
                 token: "host",
+                address: Some("192.0.2.1"),
                 idempotency_key: Some("night"),
                 options: None,
             };
@@ -69,7 +71,7 @@ async fn explain_requests(plans: &mut Plans<'_>) -> Result<()> {
         .await?;
     plans
         .step("token", 20, async |client| {
-            Ok(tokens::find_all(&*client, &[tokens::digest(&Secret::new("1"))]).await.map(drop)?)
+            Ok(tokens::find_all(&*client, &[tokens::digest(&Secret::new("1"))], &[1]).await.map(drop)?)
         })
         .await?;
     plans.step("storage", 20, async |client| Ok(storages::get(&*client, GIANT).await.map(drop)?)).await

@@ -1,0 +1,59 @@
+use super::*;
+
+fn client(header: ForwardedHeader, trusted: &str, peer: &str, values: &[&str]) -> String {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        headers.append(header.name(), value.parse().unwrap());
+    }
+    let proxies = TrustedProxies::new(trusted.parse().unwrap(), header);
+    proxies.client(peer.parse().unwrap(), &headers).to_string()
+}
+
+#[test]
+fn the_header_counts_only_if_it_comes_from_a_trusted_proxy() {
+    let of = |trusted: &str, peer: &str, values: &[&str]| client(ForwardedHeader::XForwardedFor, trusted, peer, values);
+    assert_eq!(of("", "203.0.113.9", &["192.0.2.1"]), "203.0.113.9");
+    assert_eq!(of("10.0.0.0/8", "203.0.113.9", &["192.0.2.1"]), "203.0.113.9");
+    assert_eq!(of("10.0.0.0/8", "10.0.0.7", &["192.0.2.1"]), "192.0.2.1");
+    assert_eq!(of("10.0.0.7", "10.0.0.7", &[]), "10.0.0.7", "a request of the proxy itself");
+    assert_eq!(of("10.0.0.0/8", "::ffff:10.0.0.7", &["192.0.2.1"]), "192.0.2.1");
+}
+
+#[test]
+fn what_the_client_itself_wrote_into_the_header_does_not_count() {
+    let of = |values: &[&str]| client(ForwardedHeader::XForwardedFor, "10.0.0.0/8", "10.0.0.7", values);
+    assert_eq!(of(&["198.51.100.5, 192.0.2.1"]), "192.0.2.1");
+    assert_eq!(of(&["198.51.100.5", "192.0.2.1, 10.0.0.8"]), "192.0.2.1", "behind two proxies");
+    assert_eq!(of(&["198.51.100.5, unknown, 10.0.0.8"]), "10.0.0.8");
+    assert_eq!(of(&["\"198.51.100.5, 192.0.2.1"]), "192.0.2.1");
+    assert_eq!(of(&[&["10.0.0.8"; 99].join(",")]), "10.0.0.8");
+}
+
+#[test]
+fn ports_brackets_and_the_standard_header_are_read() {
+    let of = |value: &str| client(ForwardedHeader::XForwardedFor, "10.0.0.7", "10.0.0.7", &[value]);
+    for (value, address) in [
+        ("192.0.2.1:4711", "192.0.2.1"),
+        ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:", "192.0.2.1"),
+        ("", "10.0.0.7"),
+        ("[", "10.0.0.7"),
+    ] {
+        assert_eq!(of(value), address, "{value}");
+    }
+    let of = |value: &str| client(ForwardedHeader::Forwarded, "10.0.0.7", "10.0.0.7", &[value]);
+    assert_eq!(of("for=198.51.100.5, proto=https;For=\"[2001:db8::1]:4711\";by=10.0.0.7"), "2001:db8::1");
+    assert_eq!(of("for=192.0.2.1, proto=https"), "10.0.0.7");
+    assert_eq!(of("for=_hidden"), "10.0.0.7");
+}
+
+#[test]
+fn wrong_settings_are_refused() {
+    for wrong in ["10.0.0.0/33", "proxy.lan", "10.0.0.7:80", "*"] {
+        assert!(wrong.parse::<Networks>().is_err(), "{wrong}");
+    }
+    assert_eq!("FORWARDED".parse::<ForwardedHeader>().unwrap(), ForwardedHeader::Forwarded);
+    assert!("X-Real-IP".parse::<ForwardedHeader>().is_err());
+}
