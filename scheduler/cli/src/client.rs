@@ -69,7 +69,12 @@ impl Client {
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
-        Ok(self.send(self.request(Method::DELETE, path)).await?.1)
+        self.delete_selected(path, &[]).await
+    }
+
+    /// Deletes what the query selects.
+    pub(crate) async fn delete_selected(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
+        Ok(self.send(self.request(Method::DELETE, path).query(query)).await?.1)
     }
 
     /// The error for an answer without the fields of Longshore's answers.

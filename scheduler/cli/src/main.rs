@@ -3,8 +3,10 @@
 //! Results go to standard output, as tables or (`--json`) as the API's answers. Progress and errors go to standard
 //! error. There is one file per command; `client` sends requests, `show` prints.
 
+mod audit;
 mod client;
 mod create;
+mod dead_letters;
 mod doctor;
 mod error;
 mod follow;
@@ -79,6 +81,11 @@ enum Command {
     /// Tokens: who may call the API.
     #[command(subcommand)]
     Token(token::Command),
+    /// Audit: who changed what, and whose requests were denied.
+    Audit(audit::Audit),
+    /// Dead letters: messages that the broker or a consumer gave up.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
 }
 
 #[tokio::main]
@@ -103,6 +110,8 @@ async fn dispatch(args: Args, output: Output) -> Result<ExitCode> {
         Command::Sync(command) => return command.run(&client, output).await,
         Command::Quarantine(command) => command.run(&client, output).await?,
         Command::Token(command) => command.run(&client, output).await?,
+        Command::Audit(audit) => audit.run(&client, output).await?,
+        Command::DeadLetters(command) => command.run(&client, output).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,11 +1,14 @@
 //! Prints results: tables and fields for users, or JSON. It never prints colors or escape codes.
+//!
+//! All that is printed goes through this file, which escapes what a terminal would read as a command or show in another
+//! order. Texts in cells are escaped before, also their line breaks.
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde_json::Value;
 
 use crate::error::CliError;
-use crate::text::escaped;
+use crate::text::{escaped, safe_json, safe_lines};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy)]
@@ -18,9 +21,9 @@ impl Output {
     /// Prints one answer, as JSON or as the text that `text` makes of it.
     pub(crate) fn one(self, answer: &Value, text: impl FnOnce(&Value) -> String) {
         if self.json {
-            line(&format!("{answer:#}"));
+            line(&safe_json(&format!("{answer:#}")));
         } else {
-            line(&text(answer));
+            line(&safe_lines(&text(answer)));
         }
     }
 
@@ -28,8 +31,10 @@ impl Output {
     pub(crate) fn list(self, answer: &Value, columns: &[(&str, &str)]) {
         self.one(answer, |answer| {
             let mut text = table(rows(answer), columns);
-            if let Some(before) = answer["next_before"].as_i64() {
-                text.push_str(&format!("\nFor the next page, add --before {before}"));
+            for (field, flag) in [("next_before", "--before"), ("next_skip", "--skip")] {
+                if let Some(next) = answer[field].as_i64() {
+                    text.push_str(&format!("\nFor the next page, add {flag} {next}"));
+                }
             }
             text
         });
@@ -50,21 +55,22 @@ fn line(text: &str) {
 /// Prints an error and its cause to standard error.
 #[expect(clippy::print_stderr, reason = "this command prints to terminals and pipes")]
 pub(crate) fn print_error(error: &CliError) {
-    eprintln!("error: {error}");
+    eprintln!("error: {}", safe_lines(&error.to_string()));
     if let Some(cause) = std::error::Error::source(error) {
-        eprintln!("  {cause}");
+        eprintln!("  {}", safe_lines(&cause.to_string()));
     }
 }
 
 /// Prints a line of progress to standard error.
 #[expect(clippy::print_stderr, reason = "this command prints to terminals and pipes")]
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    eprintln!("{}", safe_lines(text));
 }
 
 /// The rows of a list: the answer itself, or a field of it.
 pub(crate) fn rows(answer: &Value) -> &[Value] {
-    let page = || ["results", "syncs", "quarantine"].iter().find_map(|name| answer[name].as_array());
+    let page =
+        || ["results", "syncs", "quarantine", "audit", "dead_letters"].iter().find_map(|name| answer[name].as_array());
     answer.as_array().or_else(page).map_or(&[], Vec::as_slice)
 }
 
@@ -73,7 +79,7 @@ fn cell(value: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
         Value::String(text) => escaped(text),
-        other => other.to_string(),
+        other => safe_json(&other.to_string()),
     }
 }
 
@@ -100,7 +106,8 @@ fn table(rows: &[Value], columns: &[(&str, &str)]) -> String {
 fn fields(object: &Value) -> String {
     let Some(object) = object.as_object() else { return cell(object) };
     let width = object.keys().map(String::len).max().unwrap_or_default();
-    let lines: Vec<String> = object.iter().map(|(name, value)| format!("{name:width$}  {}", cell(value))).collect();
+    let lines: Vec<String> =
+        object.iter().map(|(name, value)| format!("{:width$}  {}", escaped(name), cell(value))).collect();
     lines.join("\n")
 }
 

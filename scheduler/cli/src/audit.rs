@@ -1,0 +1,109 @@
+//! `longshore audit`.
+
+use std::net::IpAddr;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use crate::client::Client;
+use crate::error::Result;
+use crate::show::Output;
+
+/// Lists audit entries, newest first. Needs an admin token for all projects.
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// What was done, such as `storage.update`; `request.denied` for requests that were denied access.
+    #[arg(long)]
+    action: Option<String>,
+    #[arg(long, value_enum)]
+    source: Option<Source>,
+    /// ID of a token.
+    #[arg(long = "by-token", value_name = "ID")]
+    token_id: Option<i64>,
+    /// Address of the caller.
+    #[arg(long)]
+    address: Option<IpAddr>,
+    #[arg(long, value_name = "ID")]
+    project: Option<i64>,
+    #[arg(long, value_name = "ID")]
+    storage: Option<i64>,
+    #[arg(long, value_name = "ID")]
+    sync: Option<i64>,
+    /// Show only entries of this time or later, such as 2026-03-01T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    since: Option<Timestamp>,
+    /// Show only entries of an earlier time.
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+    /// Show only entries with a smaller ID, to get the next page.
+    #[arg(long, value_name = "ID")]
+    before: Option<i64>,
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+}
+
+/// Where a change came from.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Source {
+    /// A caller of the API.
+    Api,
+    /// A role of the database.
+    Sql,
+    /// A message to `longshore.requests`.
+    Amqp,
+    /// The scheduler itself.
+    Scheduler,
+}
+
+impl Source {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Sql => "sql",
+            Self::Amqp => "amqp",
+            Self::Scheduler => "scheduler",
+        }
+    }
+}
+
+impl Audit {
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
+        let columns = [
+            ("ID", "/id"),
+            ("AT", "/at"),
+            ("SOURCE", "/source"),
+            ("TOKEN", "/token"),
+            ("NAME", "/token_name"),
+            ("ACTOR", "/actor"),
+            ("ADDRESS", "/address"),
+            ("ACTION", "/action"),
+            ("PROJECT", "/project"),
+            ("STORAGE", "/storage"),
+            ("SYNC", "/sync"),
+            ("DETAIL", "/detail"),
+        ];
+        output.list(&client.get("/api/audit", &self.query()).await?, &columns);
+        Ok(())
+    }
+
+    /// The filter as query parameters of the API.
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let ids = [
+            ("token", self.token_id),
+            ("project", self.project),
+            ("storage", self.storage),
+            ("sync", self.sync),
+            ("before", self.before),
+        ];
+        let ids = ids.into_iter().filter_map(|(name, id)| Some((name, id?.to_string())));
+        let times = [("since", self.since), ("until", self.until)];
+        let times = times.into_iter().filter_map(|(name, time)| Some((name, time?.to_string())));
+        let words = [
+            ("action", self.action.clone()),
+            ("source", self.source.map(|source| source.as_str().to_owned())),
+            ("address", self.address.map(|address| address.to_string())),
+        ];
+        let words = words.into_iter().filter_map(|(name, word)| Some((name, word?)));
+        ids.chain(times).chain(words).chain([("limit", self.limit.to_string())]).collect()
+    }
+}
