@@ -136,6 +136,15 @@ fn allowed(label: &str) -> Option<BTreeSet<String>> {
         "pool" => words(&["api", "system"]),
         "listener" => words(&["api", "metrics"]),
         "cause" => words(&["full", "peer", "evicted", "slow"]),
+        "denial" => words(&[
+            "missing_token",
+            "unknown_token",
+            "expired_token",
+            "forbidden",
+            "invalid_link",
+            "expired_link",
+            "ended_link",
+        ]),
         "limit" => words(&[
             "requests",
             "token_requests",

@@ -249,18 +249,26 @@ async fn twenty_deletions_of_a_locked_storage_delay_no_sync_of_another_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_and_metrics_can_have_their_own_listener() {
+async fn health_and_metrics_can_have_their_own_listener_and_metrics_leave_the_api() {
     let port = ports::free().expect("a free port");
     let rig = Rig::with().workers(0).env("LONGSHORE_METRICS_LISTEN", format!("127.0.0.1:{port}")).start().await;
     for base in [format!("http://127.0.0.1:{port}"), rig.url()] {
-        for path in ["healthz", "readyz", "metrics"] {
+        for path in ["healthz", "readyz"] {
             let answer = reqwest::get(format!("{base}/{path}")).await.expect("an answer");
             assert_eq!(answer.status(), 200, "{base}/{path}");
         }
     }
+    let metrics = format!("http://127.0.0.1:{port}/metrics");
+    assert_eq!(reqwest::get(&metrics).await.expect("an answer").status(), 200);
+    assert_eq!(reqwest::get(format!("{}/metrics", rig.url())).await.expect("an answer").status(), 404);
     let api = reqwest::get(format!("http://127.0.0.1:{port}/api/projects")).await.expect("an answer");
     assert_eq!(api.status(), 404);
     let _client = TcpStream::connect(("127.0.0.1", port)).await.expect("a socket");
-    let sockets = async || metric(&rig.schedulers[0], "longshore_http_connections{", "metrics").await;
-    until("its sockets are counted", async || (sockets().await >= 1.0).then_some(())).await;
+    until("its sockets are counted", async || {
+        let text = reqwest::get(&metrics).await.expect("an answer").text().await.expect("text");
+        let open = text.lines().find(|line| line.starts_with("longshore_http_connections{listener=\"metrics\"}"));
+        let open = open.and_then(|line| line.rsplit_once(' ')).and_then(|(_, open)| open.parse::<f64>().ok());
+        (open >= Some(1.0)).then_some(())
+    })
+    .await;
 }

@@ -1,6 +1,7 @@
 //! URIs in task data become presigned URLs or streams, and only those that a task holds.
 
 mod documents;
+mod ended_links;
 mod links;
 pub(crate) mod local_files;
 mod streams;

@@ -88,6 +88,9 @@ pub(crate) const ROUTES: &[Route] = &[
     route("GET", "/projects/{id}/presign", Read, NotFound),
     // Disabled here for all callers.
     route("GET", "/data/local-files", Read, Forbidden),
+    route("GET", "/api/audit", Admin, Forbidden),
+    route("GET", "/api/dead-letters", Admin, Forbidden),
+    route("DELETE", "/api/dead-letters", Admin, Forbidden),
     route("GET", "/api/tokens", Admin, Forbidden),
     route("POST", "/api/tokens", Admin, Forbidden),
     route("DELETE", "/api/tokens/{id}", Admin, Forbidden),

@@ -37,6 +37,14 @@ impl AmqpHost {
         sent.await.expect("the broker accepts the message").await.expect("the broker confirms the message");
     }
 
+    /// Publishes a message that names its user, which must be the user of the connection.
+    pub async fn publish_as(&self, user: &str, exchange: &str, body: &[u8]) {
+        let properties = BasicProperties::default().with_user_id(user.into());
+        let sent =
+            self.channel.basic_publish(exchange.into(), "any".into(), BasicPublishOptions::default(), body, properties);
+        sent.await.expect("the broker accepts the message").await.expect("the broker confirms the message");
+    }
+
     /// Publishes a message directly to a queue, and returns after the broker's confirm.
     pub async fn send(&self, queue: &str, body: &[u8]) {
         let properties = BasicProperties::default();
