@@ -7,7 +7,7 @@ use std::time::Duration;
 use longshore_model::Secret;
 use longshore_storage::Operator;
 use longshore_telemetry::LogSettings;
-use longshore_telemetry::settings::{Environment, InvalidSettings, Program, table};
+use longshore_telemetry::settings::{Environment, InvalidSettings, Program, Setting, table};
 
 use crate::api::{LoadLimits, Origins, ResolveOptions, TrustedProxies};
 use first_token::first_token;
@@ -166,8 +166,8 @@ impl Config {
             logs: LogSettings::read(&mut read),
             database_patience: read.seconds(&table::DATABASE_PATIENCE_SECONDS),
             rescue: read.seconds(&table::RESCUE_SECONDS),
-            keep_days: read.number(&table::KEEP_DAYS),
-            audit_days: read.number(&table::AUDIT_DAYS),
+            keep_days: days(&mut read, &table::KEEP_DAYS),
+            audit_days: days(&mut read, &table::AUDIT_DAYS),
             proxies: TrustedProxies::new(
                 read.parsed(&table::TRUSTED_PROXIES).unwrap_or_default(),
                 read.parsed(&table::FORWARDED_HEADER).unwrap_or_default(),
@@ -178,6 +178,12 @@ impl Config {
         };
         read.finish().map(|()| config)
     }
+}
+
+/// A number of days of at least one. With zero or less, the pruner would delete what has just been written; before more
+/// than a hundred years, Postgres may know no time.
+fn days(read: &mut Environment<'_>, setting: &Setting) -> i32 {
+    i32::try_from(read.count(setting)).unwrap_or(i32::MAX).min(36_500)
 }
 
 fn secret(text: Option<String>) -> Secret {
@@ -235,6 +241,8 @@ mod tests {
         assert!(read(&wrong).unwrap_err().to_string().contains("LONGSHORE_LISTEN"));
         let none = [&NEEDED[..], &[("LONGSHORE_TOKEN_REQUESTS", "0")]].concat();
         assert!(read(&none).unwrap_err().to_string().contains("LONGSHORE_TOKEN_REQUESTS"));
+        let days = [&NEEDED[..], &[("LONGSHORE_AUDIT_DAYS", "-1")]].concat();
+        assert!(read(&days).unwrap_err().to_string().contains("LONGSHORE_AUDIT_DAYS"));
         let short = [&NEEDED[..3], &[("LONGSHORE_TOKEN", "short")]].concat();
         assert!(read(&short).unwrap_err().to_string().contains("openssl rand"));
         let weak = [&NEEDED[..3], &[("LONGSHORE_TOKEN", "changemechangeme")]].concat();

@@ -231,7 +231,8 @@ async fn prepare(db: &Db, config: &Config, situation: &Situation, tasks: &Tasks)
             Ok(first) => return check_first_token(first).map(|()| true),
             // The watcher warns once a minute.
             Err(error) if error.outage().is_some_and(Outage::stops_writes) => {
-                debug!(event = "database_not_ready", error = error_chain(&error), "database not ready, retrying");
+                let error = db.address().explain(&error);
+                debug!(event = "database_not_ready", error, "database not ready, retrying");
             }
             Err(error) => {
                 let error = db.address().explain(&error);

@@ -44,7 +44,7 @@ async fn every_answer_forbids_sniffing_framing_and_caching() {
         ("GET", "/readyz", 200),
         ("GET", "/metrics", 200),
         ("GET", "/nothing", 404),
-        ("BREW", "/api/projects", 401),
+        ("BREW", "/api/projects", 405),
         ("DELETE", "/docs", 405),
     ] {
         let answer = rig.request(method, path).send().await.expect("an answer");

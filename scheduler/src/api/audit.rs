@@ -107,8 +107,9 @@ async fn list(
         project: query.project,
         storage: query.storage,
         sync: query.sync,
-        since: query.since,
-        until: query.until,
+        // Postgres knows no times as early as a caller may send.
+        since: query.since.map(|since| since.max(Timestamp::UNIX_EPOCH)),
+        until: query.until.map(|until| until.max(Timestamp::UNIX_EPOCH)),
         before: query.before,
     };
     let (state, caller, filter) = (&state, &caller, &filter);

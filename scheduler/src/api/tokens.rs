@@ -127,7 +127,8 @@ impl NewToken {
         }
         let expiry = match (self.expires_at, self.lifetime_seconds) {
             (None, None) => Expiry::Never,
-            (Some(at), None) => Expiry::At(at),
+            // Postgres knows no times as early as a caller may send.
+            (Some(at), None) => Expiry::At(at.max(Timestamp::UNIX_EPOCH)),
             (None, Some(seconds)) if (1..=MAX_LIFETIME).contains(&seconds) => {
                 Expiry::After(Duration::from_secs(seconds))
             }

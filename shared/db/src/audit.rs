@@ -78,12 +78,10 @@ pub async fn write(client: &impl GenericClient, entry: &Entry<'_>) -> Result<()>
     Ok(())
 }
 
-/// The most entries that one call of [`prune`] deletes, so that its transaction stays short.
-pub const PRUNE_BATCH: u64 = 1_000;
-
-/// Deletes entries that are older than `keep_days` days, and returns their number, at most [`PRUNE_BATCH`].
+/// Deletes entries that are older than `keep_days` days, and returns their number, at most 1,000.
 ///
-/// Reads only the oldest entries, so a call that finds nothing to delete is cheap.
+/// Reads only the thousand oldest entries, so a call that finds nothing to delete is cheap, and its transaction is
+/// short.
 pub async fn prune(client: &impl GenericClient, keep_days: i32) -> Result<u64> {
     Ok(client
         .execute(

@@ -76,3 +76,23 @@ async fn an_outage_of_the_database_is_a_503_with_its_own_code_and_a_time_to_wait
     let (status, body) = body_of(ApiError::Database(longshore_db::Error::Seal("no key"))).await;
     assert_eq!((status.as_u16(), &body["code"]), (500, &"internal".into()));
 }
+
+#[tokio::test]
+async fn an_unavailable_broker_is_named() {
+    let (status, body) = body_of(BrokerError::Disconnected.into()).await;
+    assert_eq!((status.as_u16(), &body["code"]), (503, &"broker_unavailable".into()));
+}
+
+#[tokio::test]
+async fn a_denial_has_a_stable_code_and_tells_who_was_denied_only_to_the_audit() {
+    for denial in Denial::ALL {
+        let name = TokenName { id: 7, name: "hunter2".to_owned() };
+        let response = ApiError::denied(*denial, "No.").of(name.clone()).into_response();
+        let noted = response.extensions().get::<DeniedAccess>().unwrap();
+        assert_eq!((noted.denial, noted.token.as_ref()), (*denial, Some(&name)));
+        assert_eq!(response.headers().contains_key(header::WWW_AUTHENTICATE), response.status() == 401);
+        let (status, body) = body_of(ApiError::denied(*denial, "No.").of(name)).await;
+        assert_eq!((status, &body["code"]), (denial.status(), &denial.code().into()));
+        assert!(!body.to_string().contains("hunter2"));
+    }
+}
