@@ -88,8 +88,9 @@ pub fn digest(token: &Secret) -> TokenDigest {
     TokenDigest(Sha256::digest(token.expose().as_bytes()).into())
 }
 
-/// Finds tokens by their [`digest`] or their ID. An unknown one has no entry in the result. Updates `last_used_at` of
-/// those with a given digest, about once a minute: only their callers have the token itself.
+/// Finds tokens by their [`digest`] or their ID. An unknown one has no entry in the result.
+///
+/// Updates `last_used_at` of those with a given digest, about once a minute: only their callers have the token itself.
 ///
 /// If the database refuses the update, because it is read-only or full, the tokens are only read: otherwise nothing could
 /// be read through the API until an operator helps.

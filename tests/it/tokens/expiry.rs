@@ -70,7 +70,7 @@ async fn a_token_has_a_lifetime_or_an_end_and_shows_it() {
     for (wrong, field) in [
         (json!({"lifetime_seconds": null, "expires_at": "2020-01-01T00:00:00Z"}), "expires_at"),
         (json!({"expires_at": "2100-01-01T00:00:00Z"}), "expires_at"),
-        (json!({"lifetime_seconds": null, "expires_at": "-009999-01-01T00:00:00Z"}), "expires_at"),
+        (json!({"lifetime_seconds": null, "expires_at": "-009000-01-01T00:00:00Z"}), "expires_at"),
         (json!({"lifetime_seconds": 0}), "lifetime_seconds"),
         (json!({"lifetime_seconds": u64::MAX}), "lifetime_seconds"),
     ] {

@@ -27,8 +27,9 @@ pub enum FirstToken {
     },
 }
 
-/// Stores the environment's token as the admin token named [`BOOTSTRAP`], unless it was revoked. Replaces an earlier
-/// one with another text, which never works again. Writes each change to the audit.
+/// Stores the environment's token as the admin token named [`BOOTSTRAP`], unless it was revoked.
+///
+/// Replaces an earlier one with another text, which never works again. Writes each change to the audit.
 pub async fn store_first(tx: &Transaction<'_>, token: &Secret) -> Result<FirstToken> {
     // Several schedulers start at the same time, and an admin may be deleting the token.
     tx.batch_execute("LOCK TABLE api_tokens IN SHARE ROW EXCLUSIVE MODE").await?;
