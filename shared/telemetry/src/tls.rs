@@ -2,7 +2,7 @@
 //! certificates.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -120,8 +120,8 @@ fn certificates(file: &PathBuf) -> Result<Vec<CertificateDer<'static>>, TlsError
     Ok(certificates)
 }
 
-fn unreadable<E: fmt::Display>(file: &PathBuf) -> impl FnOnce(E) -> TlsError {
-    |reason| TlsError::File { file: file.clone(), reason: reason.to_string() }
+fn unreadable<E: fmt::Display>(file: &Path) -> impl FnOnce(E) -> TlsError {
+    |reason| TlsError::File { file: file.to_path_buf(), reason: reason.to_string() }
 }
 
 fn unusable(error: impl std::error::Error + Send + Sync + 'static) -> TlsError {
