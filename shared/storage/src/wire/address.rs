@@ -4,10 +4,12 @@
 //! odd spelling of an address (decimal, octal, hexadecimal) bypasses it. The arithmetic of networks is `ipnet`'s; which
 //! networks are closed is decided here.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::metadata_service::{serves_metadata, serves_only_metadata};
+use super::network::{v4, v6};
 use crate::names;
 
 /// What the operator opens beyond the public internet.
@@ -24,30 +26,46 @@ enum Entry {
     Network { network: IpNet, port: Option<u16> },
 }
 
-/// An entry of the allow list that has none of the supported forms.
+/// An entry of the allow list that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a host, host:port, address or CIDR")]
-pub struct InvalidEndpoint(String);
+pub enum InvalidEndpoint {
+    /// It has none of the supported forms.
+    #[error("\"{0}\" is not a host, host:port, address or CIDR")]
+    Form(String),
+    /// It names only addresses of metadata services.
+    #[error("\"{0}\" is the address of a cloud's metadata service, which stays blocked. Remove it")]
+    MetadataService(String),
+}
 
 impl AllowedEndpoints {
     /// Parses a comma-separated list of `host`, `host:port`, `address`, `address:port`, `[v6]:port` or
     /// `network/bits`. Spaces and empty entries are ignored.
     ///
     /// # Errors
-    /// An entry has none of these forms; a guess could allow too much.
+    /// An entry has none of these forms, because a guess could allow too much; or it names a metadata service, which no
+    /// entry opens.
     pub fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
         let entries = text
             .split(',')
             .map(str::trim)
             .filter(|entry| !entry.is_empty())
-            .map(|entry| parse_entry(entry).ok_or_else(|| InvalidEndpoint(entry.to_owned())))
+            .map(|entry| match parse_entry(entry) {
+                None => Err(InvalidEndpoint::Form(entry.to_owned())),
+                Some(Entry::Network { network, .. }) if serves_only_metadata(&network) => {
+                    Err(InvalidEndpoint::MetadataService(entry.to_owned()))
+                }
+                Some(entry) => Ok(entry),
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self { entries })
     }
 
-    /// Whether a connection to `address`, one of the addresses of `host`, is allowed.
+    /// Whether a connection to `address`, one of the addresses of `host`, is allowed. Metadata services never are.
     pub(crate) fn permits(&self, host: &str, address: SocketAddr) -> bool {
         let ip = address.ip().to_canonical();
+        if serves_metadata(ip) {
+            return false;
+        }
         is_public(address.ip()) || self.entries.iter().any(|entry| entry.covers(host, ip, address.port()))
     }
 }
@@ -107,24 +125,15 @@ const CLOSED_V4: &[Ipv4Net] = &[
 
 /// The one block of IPv6 that is handed out for the public internet; loopback, mapped IPv4, NAT64,
 /// unique-local, link-local and multicast all lie outside it.
-const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 3);
+const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
 /// Networks inside [`GLOBAL_V6`] that are not public all the same.
 const CLOSED_V6: &[Ipv6Net] = &[
-    v6(0x2001, 0, 23),     // protocol assignments, Teredo
-    v6(0x2001, 0xdb8, 32), // documentation
-    v6(0x2002, 0, 16),     // 6to4: carries any IPv4 address inside
-    v6(0x3fff, 0, 20),     // documentation
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),     // protocol assignments, Teredo
+    v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), // documentation
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),     // 6to4: carries any IPv4 address inside
+    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),     // documentation
 ];
-
-const fn v4([a, b, c, d]: [u8; 4], bits: u8) -> Ipv4Net {
-    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), bits)
-}
-
-/// A network by the first two groups of its address.
-const fn v6(first: u16, second: u16, bits: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0), bits)
-}
 
 fn is_public(ip: IpAddr) -> bool {
     match ip {
@@ -172,11 +181,38 @@ mod tests {
         assert!(!permits("10.1.0.0/16", "x", "10.2.0.1:80"));
         assert!(permits("fd00::/8, 10.0.0.0/8", "x", "[fd12::1]:80"));
         assert!(permits("[::1]:9000", "x", "[::1]:9000"));
-        assert!(permits("0.0.0.0/0", "x", "169.254.169.254:80"));
         assert!(permits("minio.lan", "MinIO.lan.", "10.0.0.7:9000"));
         assert!(permits(" , minio.lan:9000 ,", "minio.lan", "10.0.0.7:9000"));
         assert!(!permits("minio.lan:9000", "minio.lan", "10.0.0.7:9001"));
         assert!(!permits("minio.lan", "evil-minio.lan", "10.0.0.7:9000"));
+    }
+
+    #[test]
+    fn no_entry_opens_a_metadata_service() {
+        let all = "0.0.0.0/0, ::/0, metadata.test, 100.64.0.0/10, 168.63.0.0/16, fd00::/8, 169.254.0.0/15";
+        for ip in [
+            "169.254.169.254",
+            "168.63.129.16",
+            "100.100.100.200",
+            "192.0.0.192",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "::ffff:168.63.129.16",
+            "64:ff9b::a9fe:a9fe",
+        ] {
+            let address = SocketAddr::new(ip.parse().unwrap(), 80);
+            for allowed in ["", all] {
+                let allowed = AllowedEndpoints::parse(allowed).unwrap();
+                assert!(!allowed.permits("metadata.test", address), "{ip}");
+            }
+        }
+        // Their neighbors are open, as the entries say.
+        assert!(permits(all, "x", "100.100.100.201:80") && permits(all, "x", "[fd12::1]:80"));
+        for entry in ["169.254.169.254", "169.254.169.254:80", "168.63.129.16", "169.254.0.0/16", "[fd00:ec2::254]:80"]
+        {
+            let error = AllowedEndpoints::parse(&format!("10.0.0.1, {entry}")).unwrap_err();
+            assert_eq!(error, InvalidEndpoint::MetadataService(entry.to_owned()));
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod connect;
 mod expiring;
 mod failure;
 mod limit;
+mod metadata_service;
+mod network;
 mod options;
 mod range;
 mod refusal;
