@@ -77,8 +77,7 @@ impl Config {
             public_url: self.public_url.clone(),
             link_lifetime: self.link_lifetime,
             allowed_origins: self.allowed_origins.clone(),
-            local_files_serving: self.operator.local_files_serving,
-            local_files_root: self.operator.local_files_root.clone(),
+            local_files: self.operator.local_files_root.clone().filter(|_| self.operator.local_files_serving),
         }
     }
 }

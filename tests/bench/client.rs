@@ -49,7 +49,7 @@ impl Client {
             aws_secret_access_key: Some(Secret::new("bench")),
             aws_session_token: None,
         });
-        Ok(Self { store: stores.open(&settings, &secrets)?, bucket })
+        Ok(Self { store: stores.open(1, &settings, &secrets)?, bucket })
     }
 
     /// Lists all keys in this many concurrent ranges of equal size.

@@ -30,7 +30,7 @@ fn open(endpoint: &str, bucket: &str) -> Arc<dyn Storage> {
     let options = WireOptions { allowed, ..WireOptions::default() };
     let metrics = StorageMetrics::register(&Registry::new()).expect("a fresh registry");
     let stores = Stores::new(options, Operator::default(), metrics).expect("a client");
-    stores.open(&settings, &secrets).expect("good settings")
+    stores.open(1, &settings, &secrets).expect("good settings")
 }
 
 /// An in-memory server with a bucket named `bucket`.

@@ -41,10 +41,14 @@ impl Root {
     /// A storage without Longshore around it.
     fn open(&self, folder: &str) -> Arc<dyn Storage> {
         let settings = serde_json::from_value(json!({"kind": "localfiles", "path": self.path(folder)}));
-        let operator = Operator { local_files_serving: true, local_files_root: self.0.clone(), ..Operator::default() };
+        let operator = Operator {
+            local_files_serving: true,
+            local_files_root: self.0.to_str().and_then(|root| root.parse().ok()),
+            ..Operator::default()
+        };
         let metrics = StorageMetrics::register(&Registry::new()).expect("a fresh registry");
         let stores = Stores::new(WireOptions::default(), operator, metrics).expect("a client");
-        stores.open(&settings.expect("settings"), &Secrets::Localfiles(NoSecrets {})).expect("good settings")
+        stores.open(1, &settings.expect("settings"), &Secrets::Localfiles(NoSecrets {})).expect("good settings")
     }
 
     async fn rig(&self) -> Rig {

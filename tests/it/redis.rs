@@ -81,7 +81,7 @@ fn open(server: &RedisServer, db: u16, allowed: &str) -> Arc<dyn Storage> {
     let metrics = StorageMetrics::register(&Registry::new()).expect("a fresh registry");
     let options = WireOptions { allowed, ..WireOptions::default() };
     let stores = Stores::new(options, Operator::default(), metrics).expect("a client");
-    stores.open(&settings, &secrets).expect("good settings")
+    stores.open(1, &settings, &secrets).expect("good settings")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! S3 through an IAM role: no long-lived keys in the storage, and credentials that are renewed in
 //! the middle of a sync.
 
-mod sts;
+pub(crate) mod sts;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,12 +12,17 @@ use longshore_rig::oracle::one_each;
 use longshore_rig::rig::{Rig, StorageHandle, rows};
 use serde_json::{Value, json};
 
-use sts::{Cloud, EXTERNAL_ID, OPERATOR_KEY, OPERATOR_SECRET, ROLE, ROLE_SECRET};
+use sts::{Cloud, HOUR, OPERATOR_KEY, OPERATOR_SECRET, ROLE, ROLE_SECRET};
 
 const IMPORT: &str = "/api/storages/s3s";
 const EXPORT: &str = "/api/storages/export/s3s";
 
-const HOUR: Duration = Duration::from_secs(3_600);
+/// A project whose external ID the role trusts.
+async fn trusted_project(rig: &Rig, cloud: &Cloud) -> i64 {
+    let project = rig.project().await;
+    cloud.trust(&rig.external_id(project).await);
+    project
+}
 
 /// A rig whose processes have an identity that may assume roles at this STS.
 async fn rig(sts_url: &str) -> Rig {
@@ -31,7 +36,7 @@ async fn rig(sts_url: &str) -> Rig {
 
 fn settings(endpoint: &str, project: i64, bucket: &str) -> Value {
     json!({
-        "project": project, "bucket": bucket, "s3_endpoint": endpoint, "role_arn": ROLE, "external_id": EXTERNAL_ID,
+        "project": project, "bucket": bucket, "s3_endpoint": endpoint, "role_arn": ROLE,
         "recursive_scan": true, "use_blob_urls": true,
     })
 }
@@ -54,7 +59,7 @@ async fn a_role_imports_and_exports_without_keys_in_the_storage() {
     let endpoint = cloud.s3.endpoint();
     cloud.s3.put_many("pics", keys(1_200).map(|key| (key, "x")));
     cloud.s3.create_bucket("out");
-    let project = rig.project().await;
+    let project = trusted_project(&rig, &cloud).await;
 
     let import = create(&rig, IMPORT, settings(&endpoint, project, "pics")).await;
     let sync = rig.sync_to_end(&import).await;
@@ -83,7 +88,7 @@ async fn short_lived_credentials_are_renewed_in_the_middle_of_a_sync() {
     let cloud = Cloud::start(Duration::from_secs(2)).await;
     let rig = rig(&cloud.sts_url).await;
     cloud.s3.put_many("pics", keys(12_000).map(|key| (key, "x")));
-    let project = rig.project().await;
+    let project = trusted_project(&rig, &cloud).await;
     let storage = create(&rig, IMPORT, settings(&cloud.s3.endpoint(), project, "pics")).await;
 
     // Twelve pages take longer than any credentials live.
@@ -98,11 +103,11 @@ async fn short_lived_credentials_are_renewed_in_the_middle_of_a_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn validation_reports_a_wrong_external_id() {
+async fn validation_reports_a_role_that_does_not_trust_the_external_id() {
     let cloud = Cloud::start(HOUR).await;
     let rig = rig(&cloud.sts_url).await;
     cloud.s3.create_bucket("pics");
-    let project = rig.project().await;
+    let project = trusted_project(&rig, &cloud).await;
     let good = settings(&cloud.s3.endpoint(), project, "pics");
     let with = |field: &str, value: &str| {
         let mut settings = good.clone();
@@ -113,7 +118,10 @@ async fn validation_reports_a_wrong_external_id() {
     assert_eq!(rig.call("POST", &validate, Some(good.clone())).await.0, 200);
 
     let another_role = "arn:aws:iam::123456789012:role/somebody-elses";
-    for wrong in [with("external_id", "longshore-4712"), with("external_id", ""), with("role_arn", another_role)] {
+    // A project whose external ID the role does not trust.
+    let mut untrusted = good.clone();
+    untrusted["project"] = rig.project().await.into();
+    for wrong in [untrusted, with("role_arn", another_role)] {
         for path in [validate.as_str(), IMPORT] {
             let (status, body) = rig.call("POST", path, Some(wrong.clone())).await;
             assert_eq!((status, &body["code"]), (400, &json!("role_denied")), "{path}: {body}");

@@ -14,7 +14,7 @@ const ROLE: &str = "arn:aws:iam::123456789012:role/labels";
 const TASK: &str = r#"{"image": "i"}"#;
 
 /// Input of the script for each kind: valid and invalid settings.
-fn storages(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, places: &SdkLocations) -> Value {
+fn storages(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, places: &SdkLocations, external_id: &str) -> Value {
     let redis: reqwest::Url = rig.stack.redis.url().parse().expect("a URL");
     json!({
         "s3": {
@@ -27,7 +27,7 @@ fn storages(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, places: &SdkLo
         },
         "s3s": {
             "both": {"bucket": places.role_bucket, "s3endpoint": moto.endpoint(), "role_arn": ROLE,
-                     "external_id": "ours-1", "region_name": "us-east-1"},
+                     "external_id": external_id, "region_name": "us-east-1"},
             "import": {"prefix": "in"},
             "export": {"prefix": "out"},
             "wrong": {"fields": {"bucket": "nowhere-at-all"}, "code": "no_such_bucket", "field": "bucket"},
@@ -107,9 +107,12 @@ async fn the_official_client_makes_syncs_and_removes_storages_of_every_kind() {
         .start()
         .await;
     let places = places(&rig, &moto, &azurite, &gcs, folder.clone()).await;
+    let project = rig.project().await;
+    // Users copy it from the project into their script, as they do with Label Studio's.
+    let external_id = rig.external_id(project).await;
     let order = json!({
-        "url": rig.url(), "tokens": tokens(&rig).await, "project": rig.project().await, "count": 1,
-        "storages": storages(&rig, &moto, &azurite, &gcs, &places),
+        "url": rig.url(), "tokens": tokens(&rig).await, "project": project, "count": 1,
+        "storages": storages(&rig, &moto, &azurite, &gcs, &places, &external_id),
     });
     let output = tokio::task::spawn_blocking(move || drive(&order)).await.expect("no panic");
     assert_eq!(output, "6 kinds, both ways\n");

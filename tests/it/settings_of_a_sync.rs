@@ -1,7 +1,7 @@
 //! A sync keeps the settings of its start. Changes apply from the next sync on, except credentials.
 
 use longshore_local::s3::{Fault, Op, When};
-use longshore_rig::rig::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Rig, StorageHandle};
+use longshore_rig::rig::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
 use serde_json::{Value, json};
 
 const OBJECTS: usize = 2_500;
@@ -57,15 +57,13 @@ async fn a_prefix_changed_in_mid_sync_applies_to_the_next_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_a_filter_a_mode_and_a_project_changed_in_mid_sync_apply_to_the_next_sync() {
+async fn a_bucket_a_filter_and_a_mode_changed_in_mid_sync_apply_to_the_next_sync() {
     let rig = Rig::start().await;
     rig.s3.put_many("other", (0..10).map(|n| (format!("a/x{n}.png"), "")));
-    let other_project = rig.project().await;
     let changes = [
         ("bucket", json!({"bucket": "other"})),
         ("filter", json!({"regex_filter": "a/00000"})),
         ("mode", json!({"use_blob_urls": false})),
-        ("project", json!({"project": other_project})),
     ];
     for (bucket, change) in changes {
         let storage = two_folders(&rig, bucket).await;
@@ -139,7 +137,8 @@ async fn secrets_of_another_server_are_not_sent_to_the_server_of_a_running_sync(
         let storage = two_folders(&rig, bucket).await;
         let save = format!("UPDATE storages SET server = {digest} WHERE id = $1");
         rig.database().await.execute(&save, &[&storage.id]).await.expect("a storage");
-        let elsewhere = json!({"s3_endpoint": rig.s3.endpoint(), "aws_access_key_id": FRESH_ACCESS_KEY_ID});
+        let elsewhere = json!({"s3_endpoint": rig.s3.endpoint(), "aws_access_key_id": FRESH_ACCESS_KEY_ID,
+                               "aws_secret_access_key": SECRET_ACCESS_KEY});
         let sync = changed_in_mid_sync(&rig, &storage, elsewhere).await;
         assert_eq!((&sync["status"], &sync["reason"]), (&json!("failed"), &json!("storage_moved")), "{sync}");
         // The next sync creates the rest from the new server.

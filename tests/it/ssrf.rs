@@ -73,7 +73,8 @@ async fn no_spelling_of_a_private_address_is_reached_when_a_storage_is_saved() {
     }
     for host in hosts {
         let endpoint = format!("http://{host}:{port}");
-        let (whole, changed) = (s3(project, &endpoint), json!({"s3_endpoint": endpoint}));
+        let (whole, changed) =
+            (s3(project, &endpoint), json!({"s3_endpoint": endpoint, "aws_secret_access_key": SECRET_ACCESS_KEY}));
         for (method, path, settings) in [
             ("POST", "/api/storages/s3".to_owned(), &whole),
             ("POST", "/api/storages/s3/validate".to_owned(), &whole),

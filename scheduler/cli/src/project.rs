@@ -11,6 +11,11 @@ use crate::show::Output;
 pub(crate) enum Command {
     /// Creates a project.
     Create(Create),
+    /// Shows a project, with the external ID for the trust policies of IAM roles.
+    Show {
+        /// ID of the project.
+        project: i64,
+    },
     /// Lists projects, newest first.
     List {
         /// Number of the page, from 1.
@@ -40,6 +45,7 @@ impl Command {
                 }
                 output.fields(&client.post("/api/projects", &body).await?);
             }
+            Self::Show { project } => output.fields(&client.get(&format!("/api/projects/{project}"), &[]).await?),
             Self::List { page } => {
                 let answer = client.get("/api/projects", &[("page", page.to_string())]).await?;
                 output.list(&answer, &[("ID", "/id"), ("TITLE", "/title"), ("CREATED", "/created_at")]);

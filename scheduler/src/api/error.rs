@@ -44,6 +44,8 @@ pub(crate) enum ApiError {
     Unreadable { status: StatusCode, code: &'static str, detail: String },
     /// Fields of the body or the query are invalid.
     Invalid(FieldErrors),
+    /// Stored secrets must be entered again, because the change would lend them to another server or project.
+    SecretsRequired(FieldErrors),
     /// The current state of the rows does not allow it.
     Refused { code: &'static str, detail: String },
     /// The storage cannot be used with these settings.
@@ -155,9 +157,15 @@ impl ApiError {
             Self::Denied { denial, .. } => denial.status(),
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Route { status, .. } | Self::Unreadable { status, .. } => *status,
-            Self::Connection { error, .. } if error.reason == FailureReason::BlockedAddress => StatusCode::FORBIDDEN,
+            Self::Connection { error, .. }
+                if matches!(error.reason, FailureReason::BlockedAddress | FailureReason::OwnIdentityDenied) =>
+            {
+                StatusCode::FORBIDDEN
+            }
             Self::Storage(error) => storage_status(error.kind),
-            Self::Invalid(_) | Self::Refused { .. } | Self::Connection { .. } => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) | Self::SecretsRequired(_) | Self::Refused { .. } | Self::Connection { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TimedOut | Self::Broker(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -173,6 +181,7 @@ impl ApiError {
             Self::NotFound(_) => "not_found",
             Self::Route { code, .. } | Self::Unreadable { code, .. } | Self::Refused { code, .. } => code,
             Self::Invalid(_) => "validation_error",
+            Self::SecretsRequired(_) => "secrets_required",
             Self::Connection { error, .. } | Self::Storage(error) => error.reason.as_str(),
             Self::SlowBody => "body_too_slow",
             Self::TimedOut => "timed_out",
@@ -189,6 +198,9 @@ impl ApiError {
             Self::NotFound(detail) => detail.clone(),
             Self::Route { detail, .. } | Self::Unreadable { detail, .. } | Self::Refused { detail, .. } => {
                 detail.clone()
+            }
+            Self::SecretsRequired(_) => {
+                "With this change, stored secrets would go to another address or project. Enter them again.".to_owned()
             }
             Self::Invalid(_) => "Validation error".to_owned(),
             Self::Busy(limit) => limit.detail().to_owned(),

@@ -36,6 +36,9 @@ struct ProjectBody {
     title: String,
     /// Empty if it is left out, see `left_out`.
     label_config: String,
+    /// What trust policies of IAM roles require for this project's storages of kind `s3s` (`sts:ExternalId`). Longshore
+    /// makes it and always sends it.
+    external_id: String,
     #[serde(serialize_with = "longshore_model::time::serialize")]
     created_at: Timestamp,
     #[serde(serialize_with = "longshore_model::time::serialize")]
@@ -52,6 +55,7 @@ impl From<ProjectRow> for ProjectBody {
             title: row.title,
             left_out: row.label_config.is_none().then_some(Omission::AnswerFull),
             label_config: row.label_config.unwrap_or_default(),
+            external_id: row.external_id,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

@@ -9,6 +9,7 @@
 //! [`crate::jobs::hold_at`]).
 
 mod cancel;
+mod change_project;
 mod claim;
 mod delete_job;
 mod enqueue;
@@ -18,6 +19,7 @@ mod remove;
 mod rescue;
 
 pub use cancel::cancel;
+pub use change_project::leave_project;
 pub use claim::{Claim, Claimant, ClaimedJob, claim};
 pub use delete_job::add_delete_job;
 pub use enqueue::{EnqueuedSync, RequestedBy, SyncRequest, enqueue, enqueue_request, retry};

@@ -16,19 +16,22 @@ pub struct ProjectRow {
     pub title: String,
     /// The label config as the user wrote it, not always valid XML. `None` if it did not fit into the result page.
     pub label_config: Option<String>,
+    /// The external ID with which roles are assumed for its storages. Made by the database, and never changes.
+    pub external_id: String,
     /// When it was created, by the database clock.
     pub created_at: Timestamp,
     /// When it was last changed, by the database clock.
     pub updated_at: Timestamp,
 }
 
-const COLUMNS: &str = "id, title, label_config, created_at, updated_at";
+const COLUMNS: &str = "id, title, label_config, external_id, created_at, updated_at";
 
 fn read(row: &Row) -> ProjectRow {
     ProjectRow {
         id: row.get("id"),
         title: row.get("title"),
         label_config: row.get("label_config"),
+        external_id: row.get("external_id"),
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
     }
@@ -61,6 +64,12 @@ pub async fn size(client: &impl GenericClient, id: i64) -> Result<Option<i64>> {
     Ok(client.query_opt(&statement, &[&id]).await?.map(|row| row.get(0)))
 }
 
+/// The external ID of a project, or `None` if the project does not exist.
+pub async fn external_id(client: &impl GenericClient, id: i64) -> Result<Option<String>> {
+    let row = client.query_opt("SELECT external_id FROM projects WHERE id = $1", &[&id]).await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
 /// Number of projects in `scope`; `None` means all projects.
 pub async fn count(client: &impl GenericClient, scope: Option<&[i64]>) -> Result<i64> {
     let row = client
@@ -83,7 +92,7 @@ pub async fn list(
     let rows = client
         .query(
             "SELECT id, title, CASE WHEN number = 1 OR bytes <= $4 THEN label_config END AS label_config,
-                    created_at, updated_at
+                    external_id, created_at, updated_at
                FROM (SELECT page.*, row_number() OVER (ORDER BY id DESC) AS number,
                             sum(octet_length(label_config)) OVER (ORDER BY id DESC) AS bytes
                        FROM (SELECT * FROM projects WHERE $1::bigint[] IS NULL OR id = ANY ($1)

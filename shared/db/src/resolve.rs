@@ -17,6 +17,8 @@ use crate::{Error, Result, SealedSecrets};
 pub struct Candidate {
     /// ID of the storage.
     pub id: i64,
+    /// ID of its project.
+    pub project_id: i64,
     /// Everything that users set, without secrets.
     pub settings: StorageSettings,
     /// The JSON text of the settings. A cache of opened storages compares it: another text means that they changed.
@@ -57,7 +59,8 @@ const MAX_SETTINGS: i64 = 4 * 1024 * 1024;
 const FITTING: &str = "s.direction = 'import' AND s.kind = ANY ($2)
     AND ($5::text IS NULL OR s.settings ->> $5 = $3)";
 
-const STORAGE: &str = "s.id AS storage, s.settings::text AS settings, s.secrets, s.secrets_key_id";
+const STORAGE: &str =
+    "s.id AS storage, s.project_id AS storage_project, s.settings::text AS settings, s.secrets, s.secrets_key_id";
 
 /// The data, if it is small. Only the first row has it, however many storages the task's project has.
 const DATA: &str = "CASE WHEN row_number() OVER () = 1 AND d.bytes <= 65536 THEN t.data::text END AS data";
@@ -201,7 +204,7 @@ fn candidates(rows: &[Row]) -> Result<Vec<Candidate>> {
             serde_json::from_str(&settings_text).map_err(|error| Error::unreadable("storages.settings", error))?;
         let (bytes, key_id): (Option<Vec<u8>>, Option<String>) = (row.get("secrets"), row.get("secrets_key_id"));
         let secrets = bytes.zip(key_id).map(|(bytes, key_id)| SealedSecrets { key_id, bytes });
-        candidates.push(Candidate { id, settings, settings_text, secrets });
+        candidates.push(Candidate { id, project_id: row.get("storage_project"), settings, settings_text, secrets });
     }
     Ok(candidates)
 }

@@ -18,7 +18,7 @@ use crate::row::word;
 use crate::{Bounded, Error, GenericClient, Result};
 
 pub use secrets::{reseal, seal_name, secrets, secrets_after};
-pub(crate) use write::{StatusReport, delete, show};
+pub(crate) use write::{StatusReport, clear_status, delete, show};
 pub use write::{StorageValues, insert, next_id, update};
 
 /// A storage as users see it: everything but its secrets.

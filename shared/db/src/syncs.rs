@@ -15,7 +15,7 @@ use crate::jobs::OpenJob;
 use crate::row::word;
 use crate::{Counts, Error, GenericClient, Result};
 
-pub(crate) use end::{cancel, close, lock, lock_live};
+pub(crate) use end::{cancel, close, delete_ended, lock, lock_live};
 pub use list::{SyncFilter, list};
 pub use report::{lock_unreported, mark_reported};
 pub use waiting::{LiveSync, list_live};

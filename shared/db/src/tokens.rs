@@ -129,6 +129,16 @@ pub async fn expiry_after(tx: &Transaction<'_>, lifetime: Duration) -> Result<Ti
     Ok(row.get(0))
 }
 
+/// Reads a token, and keeps it from being deleted until the transaction ends. `None` if it does not exist.
+///
+/// For work that takes long after the token was checked. Call it just before the commit, because the deletion of the
+/// token waits.
+pub async fn hold(tx: &Transaction<'_>, id: i64) -> Result<Option<TokenRow>> {
+    let text = format!("SELECT {COLUMNS} FROM api_tokens WHERE id = $1 FOR KEY SHARE");
+    let row = tx.query_opt(&text, &[&id]).await?;
+    Ok(row.as_ref().map(read))
+}
+
 /// Adds a token.
 ///
 /// # Errors

@@ -99,6 +99,8 @@ words! {
         RoleDenied = "role_denied",
         /// This process has no working AWS credentials with which it could assume a role.
         NoIdentity = "no_identity",
+        /// The storage has no credentials, and the operator does not let it use those of this process.
+        OwnIdentityDenied = "own_identity_denied",
         /// The credentials are valid but lack the permission.
         AccessDenied = "access_denied",
         /// The bucket or container does not exist.
@@ -175,10 +177,13 @@ impl FailureReason {
             }
             Self::ExpiredCredentials => "The credentials have expired. Enter new ones.",
             Self::RoleDenied => {
-                "AWS did not let Longshore assume the role. Check the role ARN and the external ID. The role's trust policy must allow Longshore's identity to call `sts:AssumeRole` with this external ID."
+                "AWS did not let Longshore assume the role. Check the role ARN. The role's trust policy must allow Longshore's identity to call `sts:AssumeRole` with the external ID of the project, which `longshore project show` prints."
             }
             Self::NoIdentity => {
                 "The AWS credentials of the scheduler and the workers are missing or do not work. Longshore needs them to assume a role, and to read a bucket without access keys. Ask the operator to set them."
+            }
+            Self::OwnIdentityDenied => {
+                "This storage would use Longshore's own cloud identity, and the operator has not lent it to this project. Enter credentials that belong to the storage. Or ask an admin of all projects to save it, or the operator to set `LONGSHORE_OWN_IDENTITY`."
             }
             Self::AccessDenied => {
                 "The storage denied access. Grant these credentials the missing permission: LIST and GET for import, PUT for export, DELETE if the storage may delete objects."
@@ -194,7 +199,7 @@ impl FailureReason {
                 "The TLS connection failed, because the endpoint's certificate was not accepted. Check the certificate, or ask the operator to add its authority to the trusted certificates of the scheduler and the workers."
             }
             Self::BlockedAddress => {
-                "The endpoint has a private or local address, and Longshore blocks these. Ask the operator to add the endpoint to `LONGSHORE_ALLOWED_ENDPOINTS`."
+                "The endpoint has a private or local address, and Longshore blocks these. Ask the operator to add the endpoint to `LONGSHORE_ALLOWED_ENDPOINTS`; metadata services stay blocked."
             }
             Self::Unreachable => {
                 "The endpoint cannot be reached: its host name does not resolve, or nothing listens there. Check the endpoint, on Azure without an endpoint the account name."
@@ -224,13 +229,13 @@ impl FailureReason {
                 "The folder does not exist on the machines of the scheduler and the workers. Check the path."
             }
             Self::RootItself => {
-                "The path is `LOCAL_FILES_DOCUMENT_ROOT` itself, and for safety the root may not be a storage. Choose a folder below it, such as its sub-folder `dataset1`."
+                "The path is the document root itself, and for safety the root may not be a storage. Choose a folder below it, such as its sub-folder `dataset1`."
             }
             Self::OutsideRoot => {
-                "The path is outside `LOCAL_FILES_DOCUMENT_ROOT`, or a link leads out of it, which is blocked for safety. Choose a folder below it."
+                "The path is outside the document root (`LOCAL_FILES_DOCUMENT_ROOT`, which may be a folder for each project), or a link leads out of it, which is blocked for safety. Choose a folder below the root of this project."
             }
             Self::LocalFilesDisabled => {
-                "Local files are switched off, which is the default for safety. Ask the operator to set `LOCAL_FILES_SERVING_ENABLED` to `true` for the scheduler and the workers."
+                "Local files are switched off, which is the default for safety. Ask the operator to set `LOCAL_FILES_SERVING_ENABLED` to `true` and `LOCAL_FILES_DOCUMENT_ROOT` to a folder, for the scheduler and the workers."
             }
             Self::SealedSecrets => {
                 "The secrets of the storage cannot be decrypted. Enter them again, or ask the operator to add the key that encrypted them to `LONGSHORE_SECRET_KEYS`."

@@ -10,7 +10,7 @@ use crate::localfiles::LocalFiles;
 use crate::redis::{Connections, Redis};
 use crate::s3::{CredentialSource, DefaultChain, Roles, S3, from_fields};
 use crate::wire::{Wire, WireOptions};
-use crate::{ErrorKind, Op, Operator, Storage, StorageError, StorageMetrics};
+use crate::{ErrorKind, Op, Operator, OwnIdentity, Storage, StorageError, StorageMetrics};
 
 /// Message for a kind that this build has no adapter for.
 const UNKNOWN_KIND: &str = "this build does not support storages of this kind";
@@ -74,11 +74,26 @@ impl Stores {
         })
     }
 
-    /// Opens a storage. Makes no request yet; [`Storage::probe`] does.
+    /// Which storages may use the processes' own cloud identity.
+    pub fn own_identity(&self) -> &OwnIdentity {
+        &self.operator.own_identity
+    }
+
+    /// Opens a storage of a project. Makes no request yet; [`Storage::probe`] does.
     ///
     /// # Errors
-    /// The settings or secrets are invalid; the cause is an [`InvalidSetting`].
-    pub fn open(&self, settings: &StorageSettings, secrets: &Secrets) -> Result<Arc<dyn Storage>, StorageError> {
+    /// The settings or secrets are invalid; the cause is an [`InvalidSetting`]. Or the storage names no credentials, and
+    /// the operator does not lend it those of the process.
+    pub fn open(
+        &self,
+        project: i64,
+        settings: &StorageSettings,
+        secrets: &Secrets,
+    ) -> Result<Arc<dyn Storage>, StorageError> {
+        let connection = &settings.connection;
+        if connection.uses_own_identity(secrets) && !self.operator.own_identity.permits(project, connection) {
+            return Err(StorageError::new(Op::Connect, ErrorKind::Denied, FailureReason::OwnIdentityDenied));
+        }
         let prefix = settings.connection.prefix();
         let wire = Arc::clone(&self.wire);
         match (&settings.connection, secrets) {
@@ -97,7 +112,7 @@ impl Stores {
                 Ok(Arc::new(Azure::open(connection, prefix, secrets, &self.operator, wire)?))
             }
             (Connection::Localfiles(connection), Secrets::Localfiles(_)) => {
-                Ok(Arc::new(LocalFiles::new(connection, &self.operator, wire)?))
+                Ok(Arc::new(LocalFiles::new(project, connection, &self.operator, wire)?))
             }
             (Connection::Redis(connection), Secrets::Redis(secrets)) => {
                 Ok(Arc::new(Redis::new(connection, secrets, prefix, self.redis.clone())?))

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use longshore_model::Secret;
 use longshore_telemetry::settings::{Environment, Program, table};
 
+use crate::{DocumentRoot, OwnIdentity};
+
 /// Defaults and permissions that only the operator sets. The AWS SDK reads all `AWS_*` variables except the region
 /// itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +24,16 @@ pub struct Operator {
     pub azure_endpoint: Option<String>,
     /// `LOCAL_FILES_SERVING_ENABLED`: whether storages may use files of this machine at all.
     pub local_files_serving: bool,
-    /// `LOCAL_FILES_DOCUMENT_ROOT`: storages may use only files below this folder.
-    pub local_files_root: PathBuf,
+    /// `LOCAL_FILES_DOCUMENT_ROOT`: storages may use only files below this folder. `None` if there are no local files.
+    pub local_files_root: Option<DocumentRoot>,
+    /// `LONGSHORE_OWN_IDENTITY`: which storages may use the processes' own cloud identity.
+    pub own_identity: OwnIdentity,
 }
 
 impl Operator {
     /// Reads the settings from the environment.
     pub fn read(read: &mut Environment<'_>) -> Self {
+        let local_files_serving = read.is_on(&table::LOCAL_FILES_SERVING_ENABLED);
         Self {
             region: read.text(&table::AWS_REGION).or_else(|| read.variable("AWS_DEFAULT_REGION")),
             google_application_credentials: read.text(&table::GOOGLE_APPLICATION_CREDENTIALS).map(PathBuf::from),
@@ -36,15 +41,68 @@ impl Operator {
             azure_account_name: read.text(&table::AZURE_BLOB_ACCOUNT_NAME).map(Secret::new),
             azure_account_key: read.text(&table::AZURE_BLOB_ACCOUNT_KEY).map(Secret::new),
             azure_endpoint: read.text(&table::AZURE_BLOB_ENDPOINT),
-            local_files_serving: read.is_on(&table::LOCAL_FILES_SERVING_ENABLED),
-            local_files_root: read.text(&table::LOCAL_FILES_DOCUMENT_ROOT).unwrap_or_default().into(),
+            local_files_serving,
+            local_files_root: document_root(read, local_files_serving),
+            own_identity: read.parsed(&table::OWN_IDENTITY).unwrap_or_default(),
         }
     }
+}
+
+/// The root of local files. If they are switched on, one that would open the whole machine is a fault, and so is none.
+fn document_root(read: &mut Environment<'_>, is_on: bool) -> Option<DocumentRoot> {
+    let text = read.text(&table::LOCAL_FILES_DOCUMENT_ROOT);
+    let root = text.map(|text| text.parse::<DocumentRoot>().and_then(|root| root.check().map(|()| root)));
+    match root {
+        Some(Ok(root)) => return Some(root),
+        _ if !is_on => {}
+        Some(Err(fault)) => read.fault(&table::LOCAL_FILES_DOCUMENT_ROOT, fault),
+        None => read.fault(
+            &table::LOCAL_FILES_DOCUMENT_ROOT,
+            "must be set if LOCAL_FILES_SERVING_ENABLED is true: every admin may read all files below it",
+        ),
+    }
+    None
 }
 
 impl Default for Operator {
     /// An empty environment.
     fn default() -> Self {
         Self::read(&mut Environment::new(Program::Worker, |_| None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Operator, String> {
+        let mut read = Environment::new(Program::Worker, |name| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        });
+        let operator = Operator::read(&mut read);
+        read.finish().map(|()| operator).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn local_files_need_a_root_that_is_not_the_whole_machine() {
+        const ON: (&str, &str) = ("LOCAL_FILES_SERVING_ENABLED", "true");
+        let root = |path| ("LOCAL_FILES_DOCUMENT_ROOT", path);
+        for faulty in
+            [&[ON][..], &[ON, root("")], &[ON, root("/")], &[ON, root("/x/..")], &[ON, root("/proc/self/root")]]
+        {
+            let error = read(faulty).unwrap_err();
+            assert!(error.contains("LOCAL_FILES_DOCUMENT_ROOT must"), "{faulty:?}: {error}");
+        }
+        assert_eq!(read(&[ON, root("/srv/x")]).unwrap().local_files_root.unwrap().of(7), "/srv/x");
+        assert_eq!(read(&[ON, root("/srv/{project}")]).unwrap().local_files_root.unwrap().of(7), "/srv/7");
+        // Switched off, the root has no effect.
+        assert_eq!(read(&[root("/")]).unwrap().local_files_root, None);
+    }
+
+    #[test]
+    fn the_own_identity_is_for_admins_of_all_projects_unless_the_operator_says_otherwise() {
+        assert_eq!(read(&[]).unwrap().own_identity, OwnIdentity::default());
+        assert_eq!(read(&[("LONGSHORE_OWN_IDENTITY", "none")]).unwrap().own_identity, "none".parse().unwrap());
+        assert!(read(&[("LONGSHORE_OWN_IDENTITY", "some")]).unwrap_err().contains("LONGSHORE_OWN_IDENTITY is invalid"));
     }
 }

@@ -212,7 +212,8 @@ async fn a_put_resets_missing_fields_to_defaults_but_keeps_the_secrets() {
     let settings = json!({"prefix": "a", "use_blob_urls": true, "presign": false, "presign_ttl": 9, "title": "T"});
     let storage = rig.import_storage(rig.project().await, "pics", settings).await;
     let path = format!("{}/{}", storage.path, storage.id);
-    let whole = json!({"project": storage.project, "bucket": "others", "s3_endpoint": rig.s3.endpoint()});
+    let whole = json!({"project": storage.project, "bucket": "others",
+                       "s3_endpoint": format!("http://{}", rig.storage_link.address())});
     let (status, put) = rig.call("PUT", &path, Some(whole)).await;
     assert_eq!((status, &put["bucket"], &put["title"]), (200, &json!("others"), &Value::Null), "{put}");
     assert_eq!((&put["prefix"], &put["use_blob_urls"]), (&Value::Null, &json!(false)));

@@ -28,7 +28,7 @@ fn stores(gcs: &Gcs, allowed: &str) -> Stores {
 fn open_in(stores: &Stores, bucket: &str, file: &Value) -> Arc<dyn Storage> {
     let settings = serde_json::from_value(json!({"kind": "gcs", "bucket": bucket})).expect("settings");
     let secrets = Secrets::Gcs(GcsSecrets { google_application_credentials: Some(Secret::new(file.to_string())) });
-    stores.open(&settings, &secrets).expect("good settings")
+    stores.open(1, &settings, &secrets).expect("good settings")
 }
 
 fn open(gcs: &Gcs, bucket: &str, file: &Value) -> Arc<dyn Storage> {

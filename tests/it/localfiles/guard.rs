@@ -36,7 +36,7 @@ async fn a_folder_that_may_not_be_a_storage_is_refused_with_a_reason() {
         (json!(root.path("file")), "no_such_folder"),
         (json!(root.path("%2e%2e/pics")), "no_such_folder"),
         (json!(root.path("..%2fpics")), "no_such_folder"),
-        (json!(up), "no_such_folder"),
+        (json!(up), "outside_root"),
         (json!(shown), "root_itself"),
         (json!(format!("{shown}/pics/..")), "root_itself"),
         (json!(format!("{shown}\\")), "root_itself"),

@@ -11,22 +11,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-pub(super) const ROLE: &str = "arn:aws:iam::123456789012:role/labels/reader";
-pub(super) const EXTERNAL_ID: &str = "longshore-4711";
-pub(super) const OPERATOR_KEY: &str = "AKIAOPERATOR";
-pub(super) const OPERATOR_SECRET: &str = "operator-secret-5e11";
+pub(crate) const ROLE: &str = "arn:aws:iam::123456789012:role/labels/reader";
+pub(crate) const OPERATOR_KEY: &str = "AKIAOPERATOR";
+pub(crate) const OPERATOR_SECRET: &str = "operator-secret-5e11";
+
+/// A lifetime that no test outlasts.
+pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
 /// More than any test needs.
 const CREDENTIALS: usize = 200;
 
 /// Part of every secret and token that the STS returns.
-pub(super) const ROLE_SECRET: &str = "role-secret-9c02";
+pub(crate) const ROLE_SECRET: &str = "role-secret-9c02";
 
 /// The STS, and the S3 server that accepts only its credentials.
-pub(super) struct Cloud {
-    pub(super) s3: Arc<S3Server>,
-    pub(super) sts_url: String,
+pub(crate) struct Cloud {
+    pub(crate) s3: Arc<S3Server>,
+    pub(crate) sts_url: String,
     handed_out: Arc<AtomicUsize>,
+    /// The external ID that the role's trust policy requires.
+    trusted: Arc<Mutex<String>>,
     /// Dropping it ends the STS.
     _task: JoinSet<()>,
 }
@@ -35,6 +39,7 @@ struct StsState {
     s3: Arc<S3Server>,
     lifetime: Duration,
     handed_out: Arc<AtomicUsize>,
+    trusted: Arc<Mutex<String>>,
     /// Concurrent callers get credentials one after the other.
     last: Mutex<Option<String>>,
 }
@@ -45,7 +50,7 @@ fn access_key_id(n: usize) -> String {
 
 impl Cloud {
     /// Credentials live for `lifetime`; the bucket refuses old ones once there are newer ones, if that is short.
-    pub(super) async fn start(lifetime: Duration) -> Self {
+    pub(crate) async fn start(lifetime: Duration) -> Self {
         let access_keys = (0..CREDENTIALS)
             .map(|n| {
                 AccessKey::new(&access_key_id(n), &format!("{ROLE_SECRET}-{n}"))
@@ -56,10 +61,12 @@ impl Cloud {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let sts_url = format!("http://{}", listener.local_addr().expect("a bound socket"));
         let handed_out = Arc::new(AtomicUsize::new(0));
+        let trusted = Arc::new(Mutex::new("the ID of no project".to_owned()));
         let state = Arc::new(StsState {
             s3: Arc::clone(&s3),
             lifetime,
             handed_out: Arc::clone(&handed_out),
+            trusted: Arc::clone(&trusted),
             last: Mutex::default(),
         });
         let mut task = JoinSet::new();
@@ -70,10 +77,15 @@ impl Cloud {
                 connections.spawn(async move { state.serve(stream).await });
             }
         });
-        Self { s3, sts_url, handed_out, _task: task }
+        Self { s3, sts_url, handed_out, trusted, _task: task }
     }
 
-    pub(super) fn handed_out(&self) -> usize {
+    /// Sets the external ID that the role requires from now on.
+    pub(crate) fn trust(&self, external_id: &str) {
+        external_id.clone_into(&mut self.trusted.lock().expect("no panic under the lock"));
+    }
+
+    pub(crate) fn handed_out(&self) -> usize {
         self.handed_out.load(Ordering::Relaxed)
     }
 }
@@ -100,7 +112,7 @@ impl StsState {
         let field = |name: &str| field(name).unwrap_or_default();
         assert_eq!((field("Action"), field("RoleSessionName")), ("AssumeRole".into(), "longshore".into()), "{request}");
         assert!(request.contains(&format!("Credential={OPERATOR_KEY}/")), "asked as somebody else: {request}");
-        if field("RoleArn") != ROLE || field("ExternalId") != EXTERNAL_ID {
+        if field("RoleArn") != ROLE || field("ExternalId") != *self.trusted.lock().expect("no panic under the lock") {
             // AWS's text; it is the same for a wrong role and a wrong external ID.
             let message = format!(
                 "User: arn:aws:iam::999999999999:user/longshore is not authorized to perform: sts:AssumeRole on \

@@ -87,7 +87,7 @@ impl Page {
 pub(crate) async fn open<'a>(context: &'a Context, job: &'a ClaimedJob) -> Result<Box<dyn Handler + 'a>, JobError> {
     let read = async { context.host.storage(&context.db.client().await?, job.storage_id, job.sync_id).await };
     let storage = context.db.in_time(read).await?;
-    let store = context.stores.open(&storage.settings, &storage.secrets)?;
+    let store = context.stores.open(storage.project_id, &storage.settings, &storage.secrets)?;
     Ok(match job.kind {
         JobKind::Import => Box::new(import::Import::new(context, job, storage, store).await?),
         JobKind::Export => Box::new(export::Export::new(context, job, storage, store).await?),

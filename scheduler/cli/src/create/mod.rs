@@ -106,10 +106,9 @@ mod tests {
         for (words, kind, body) in [
             ("s3 --project 2 --bucket b --endpoint http://h", "s3", json!({"bucket": "b", "s3_endpoint": "http://h"})),
             (
-                "s3s --project 2 --bucket b --endpoint http://h --role-arn arn --external-id ours --region r",
+                "s3s --project 2 --bucket b --endpoint http://h --role-arn arn --region r",
                 "s3s",
-                json!({"bucket": "b", "s3_endpoint": "http://h", "role_arn": "arn", "external_id": "ours",
-                       "region_name": "r"}),
+                json!({"bucket": "b", "s3_endpoint": "http://h", "role_arn": "arn", "region_name": "r"}),
             ),
             (
                 "gcs --project 2 --bucket b --google-project p --recursive --blob",

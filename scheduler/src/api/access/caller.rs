@@ -1,5 +1,6 @@
 //! The verified token of a request.
 
+use longshore_db::Transaction;
 use longshore_db::audit::{self, Source};
 use longshore_db::tokens::{self, TokenRow};
 use longshore_model::Secret;
@@ -64,6 +65,22 @@ impl Caller {
         let row = state.tokens.find(&state.system, TokenKey::Id(self.id)).await?;
         let valid = row.filter(|row| !row.is_expired());
         Ok(valid.map(|row: TokenRow| Self { name: row.name, projects: row.projects, ..self.clone() }))
+    }
+
+    /// Reads the token again just before the commit of work that took long, and keeps it from being deleted until then.
+    ///
+    /// # Errors
+    /// The token was deleted, expired or lost its role meanwhile, or the database is unavailable.
+    pub(in crate::api) async fn confirmed(&self, tx: &Transaction<'_>, needed: Role) -> ApiResult<Self> {
+        let row = tokens::hold(tx, self.id).await?.ok_or_else(ApiError::unknown_token)?;
+        if row.is_expired() {
+            return Err(ApiError::expired_token(TokenName { id: row.id, name: row.name }));
+        }
+        if Role::of(&row.role).is_none_or(|role| role < needed) {
+            let lost = ApiError::forbidden("The token lost its role while the request ran.");
+            return Err(lost.of(TokenName { id: row.id, name: row.name }));
+        }
+        Ok(Self { name: row.name, projects: row.projects, ..self.clone() })
     }
 
     /// Whether this caller can access a project.

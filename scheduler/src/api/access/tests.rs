@@ -31,8 +31,7 @@ fn whole_router() -> Router {
         public_url: String::new(),
         link_lifetime: Duration::from_secs(60),
         allowed_origins: Origins::These(Vec::new()),
-        local_files_serving: true,
-        local_files_root: "/".into(),
+        local_files: "/srv".parse().ok(),
     };
     let limits = LoadLimits { requests: 9, token_requests: 9, streams: 9, token_streams: 9 };
     let sealer = Sealer::parse(&Secret::new("a:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")).unwrap();

@@ -75,7 +75,7 @@ impl IntoResponse for ApiError {
 impl ApiError {
     fn into_fields(self) -> Option<FieldErrors> {
         match self {
-            Self::Invalid(fields) => Some(fields),
+            Self::Invalid(fields) | Self::SecretsRequired(fields) => Some(fields),
             Self::Connection { field, error } => Some(FieldErrors::from([(field, vec![error.advice()])])),
             _ => None,
         }

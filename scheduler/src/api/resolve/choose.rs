@@ -63,6 +63,7 @@ mod tests {
     fn storages(settings: &[&str]) -> Vec<Candidate> {
         let candidate = |(id, text): (i64, &&str)| Candidate {
             id,
+            project_id: 1,
             settings: serde_json::from_str(text).unwrap(),
             settings_text: String::new(),
             secrets: None,

@@ -36,9 +36,7 @@ async fn local_file(
     RawQuery(query): RawQuery,
     request: ObjectRequest,
 ) -> ApiResult<Response> {
-    if !state.resolve.local_files_serving {
-        return Err(ApiError::forbidden(NOT_SERVED));
-    }
+    let root = state.resolve.local_files.as_ref().ok_or_else(|| ApiError::forbidden(NOT_SERVED))?;
     let link = format!("/data/local-files?{}", query.unwrap_or_default());
     let uri = ObjectUri::parse(&link)
         .ok_or_else(|| ApiError::unreadable("missing_path", "Query parameter `d` must be the path of a file."))?;
@@ -48,8 +46,10 @@ async fn local_file(
         return Err(not_found());
     }
     let client = state.db.client().await?;
-    let folders = resolve::local_files(&client, caller.scope()).await?;
+    let mut folders = resolve::local_files(&client, caller.scope()).await?;
     drop(client);
+    // A storage that was saved under another root must not hide one of the project that has the file.
+    folders.retain(|folder| root.holds(folder.project_id, folder.settings.connection.prefix().trim_end_matches('/')));
     let key = state.resolve.key(&uri);
     let folder = choose(&folders, &uri, &key, None).ok_or_else(not_found)?;
     let storage = state.open_storages.get(&state, folder)?;

@@ -1,12 +1,12 @@
 //! The operator's settings for resolving.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use longshore_model::StorageKind;
+use longshore_storage::DocumentRoot;
 use longshore_uri::ObjectUri;
 use tower_http::cors::{Any, CorsLayer};
 
@@ -19,10 +19,8 @@ pub struct ResolveOptions {
     pub link_lifetime: Duration,
     /// The sites whose scripts may read answers (CORS).
     pub allowed_origins: Origins,
-    /// Whether local files are served.
-    pub local_files_serving: bool,
-    /// The folder that contains all local files.
-    pub local_files_root: PathBuf,
+    /// The folders that local files are served from. `None` if none are served.
+    pub local_files: Option<DocumentRoot>,
 }
 
 impl ResolveOptions {
@@ -36,7 +34,7 @@ impl ResolveOptions {
 
     /// The absolute path of a local file.
     pub(super) fn local_file(&self, below_root: &str) -> String {
-        format!("{}/{below_root}", self.local_files_root.to_string_lossy().trim_end_matches('/'))
+        format!("{}/{below_root}", self.local_files.as_ref().map_or("", DocumentRoot::base))
     }
 }
 

@@ -26,7 +26,8 @@ pub(in crate::api) struct StorageCache(Cache<i64, OpenStorage>);
 
 #[derive(Clone)]
 struct OpenStorage {
-    /// The settings that it was opened with. If the row has others, the storage is opened again.
+    /// The project and settings that it was opened with. If the row has others, the storage is opened again.
+    project: i64,
     settings: String,
     secrets: Option<SealedSecrets>,
     storage: Arc<dyn Storage>,
@@ -42,6 +43,7 @@ impl StorageCache {
     /// The open storage of a row. The row must be current.
     pub(super) fn get(&self, state: &ApiState, row: &Candidate) -> ApiResult<Arc<dyn Storage>> {
         if let Some(open) = self.0.get(&row.id)
+            && open.project == row.project_id
             && open.settings == row.settings_text
             && open.secrets == row.secrets
         {
@@ -49,7 +51,8 @@ impl StorageCache {
         }
         let storage = open(state, row)?;
         let (settings, secrets) = (row.settings_text.clone(), row.secrets.clone());
-        self.0.insert(row.id, OpenStorage { settings, secrets, storage: Arc::clone(&storage) });
+        self.0
+            .insert(row.id, OpenStorage { project: row.project_id, settings, secrets, storage: Arc::clone(&storage) });
         Ok(storage)
     }
 }
@@ -63,7 +66,7 @@ fn open(state: &ApiState, row: &Candidate) -> ApiResult<Arc<dyn Storage>> {
             Secrets::read(kind, &json).map_err(sealed_secrets)?
         }
     };
-    (state.open)(&row.settings, &secrets).map_err(ApiError::Storage)
+    (state.open)(row.project_id, &row.settings, &secrets).map_err(ApiError::Storage)
 }
 
 fn sealed_secrets(error: impl std::error::Error + Send + Sync + 'static) -> ApiError {

@@ -20,6 +20,9 @@ use crate::api::error::{ApiError, ApiResult, FieldErrors, NON_FIELD};
 /// The stored settings do not match the stored kind. This is not the caller's fault.
 const OTHER_KIND: &str = "The stored settings are those of another kind of storage. Create the storage again.";
 
+const ADDRESS_CHANGED: &str = "Enter it again: the address changed.";
+const PROJECT_CHANGED: &str = "Enter it again: the project changed.";
+
 /// A storage that is not stored yet.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
@@ -28,9 +31,12 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Whether a probe of this storage is also one of the other: the same connection with the same secrets.
+    /// Whether a probe of this storage is also one of the other: the same connection with the same secrets, in the same
+    /// project, which may have its own document root.
     pub(super) fn reaches_as(&self, other: &Self) -> bool {
-        self.fields.settings.connection == other.fields.settings.connection && self.secrets == other.secrets
+        self.fields.project_id == other.fields.project_id
+            && self.fields.settings.connection == other.fields.settings.connection
+            && self.secrets == other.secrets
     }
 }
 
@@ -52,13 +58,21 @@ pub(super) struct Change {
     values: Map<String, Value>,
     secrets: BTreeMap<&'static str, Option<Secret>>,
     errors: FieldErrors,
+    /// Stored secrets that must be entered again.
+    required_secrets: FieldErrors,
 }
 
 impl Change {
     /// Reads the fields of the kind. Ignores fields that users do not write, such as `status`.
     pub(super) fn parse(kind: StorageKind, direction: Direction, sent: &Map<String, Value>) -> Self {
-        let mut change =
-            Self { kind, direction, values: Map::new(), secrets: BTreeMap::new(), errors: FieldErrors::new() };
+        let mut change = Self {
+            kind,
+            direction,
+            values: Map::new(),
+            secrets: BTreeMap::new(),
+            errors: FieldErrors::new(),
+            required_secrets: FieldErrors::new(),
+        };
         for field in kind.data().fields().filter(|field| field.is_part_of(direction)) {
             let Some(value) = sent.get(field.name) else { continue };
             match (read(field, value), field.secrecy()) {
@@ -95,7 +109,7 @@ impl Change {
     /// Applies the change to its base, and returns the resulting storage.
     ///
     /// # Errors
-    /// Names every field that is missing or invalid.
+    /// Names every field that is missing or invalid, or a stored secret that must be entered again.
     pub(super) fn apply(mut self, base: Base) -> ApiResult<Draft> {
         let blank = || UserFields::blank(self.kind, self.direction);
         let (is_whole, stored, fields) = match base {
@@ -113,18 +127,23 @@ impl Change {
             self.refuse_missing();
         }
         let fields = fields.with(std::mem::take(&mut self.values))?;
+        let kept = stored.as_ref().map_or_else(|| Secrets::none(self.kind), |stored| stored.secrets.clone());
+        let draft = Draft { fields, secrets: kept.with(&self.secrets).map_err(ApiError::internal)? };
         if let Some(stored) = &stored {
-            self.refuse_stored_secrets_elsewhere(stored, &fields);
+            self.require_secrets(stored, &draft);
         }
-        if let Err(error) = KeyFilter::of(&fields.settings) {
+        if let Err(error) = KeyFilter::of(&draft.fields.settings) {
             self.refuse("regex_filter", error.to_string());
         }
         if !self.errors.is_empty() {
+            self.errors.append(&mut self.required_secrets);
             return Err(ApiError::Invalid(self.errors));
         }
-        check_settings(&fields.settings).map_err(|setting| ApiError::invalid(setting.field, setting.message))?;
-        let secrets = stored.map_or_else(|| Secrets::none(self.kind), |stored| stored.secrets);
-        Ok(Draft { fields, secrets: secrets.with(&self.secrets).map_err(ApiError::internal)? })
+        if !self.required_secrets.is_empty() {
+            return Err(ApiError::SecretsRequired(self.required_secrets));
+        }
+        check_settings(&draft.fields.settings).map_err(|setting| ApiError::invalid(setting.field, setting.message))?;
+        Ok(draft)
     }
 
     fn refuse_missing(&mut self) {
@@ -135,16 +154,21 @@ impl Change {
         }
     }
 
-    /// Refuses a new address unless the request sends the secrets again: stored secrets must not be sent to another
-    /// server than the one for which the user entered them.
-    fn refuse_stored_secrets_elsewhere(&mut self, stored: &Draft, fields: &UserFields) {
-        let has_moved = stored.fields.settings.connection.address() != fields.settings.connection.address();
-        if !has_moved || stored.secrets == Secrets::none(self.kind) {
-            return;
-        }
-        for field in self.kind.data().secret_fields().filter(|field| field.is_bound()) {
+    /// Requires stored secrets again where the change would lend them: bound ones to another server or account, and all of
+    /// them to another project.
+    fn require_secrets(&mut self, stored: &Draft, draft: &Draft) {
+        let server = |draft: &Draft| draft.fields.settings.connection.server(&draft.secrets);
+        let has_moved = server(stored) != server(draft);
+        let changes_project = stored.fields.project_id != draft.fields.project_id;
+        let is_stored = |name: &str| stored.secrets.texts().iter().any(|(own, text)| *own == name && text.is_some());
+        for field in self.kind.data().secret_fields().filter(|field| is_stored(field.name)) {
+            let reason = match (has_moved && field.is_bound(), changes_project) {
+                (true, _) => ADDRESS_CHANGED,
+                (false, true) => PROJECT_CHANGED,
+                (false, false) => continue,
+            };
             if !self.sends(field) {
-                self.refuse(field.name, "Enter it again: the address changed.");
+                self.required_secrets.entry(field.name).or_default().push(reason.to_owned());
             }
         }
     }

@@ -7,9 +7,10 @@ use longshore_db::lifecycle::{self, SyncRequest};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
 use longshore_db::{Client, Error, Transaction, audit, projects};
 use longshore_model::kinds::Field;
-use longshore_model::{Direction, Secrets, StorageKind, StorageSettings};
+use longshore_model::{Direction, StorageKind};
 use serde_json::{Map, Value, json};
 
+use super::admission::{admit, check_identity, no_project};
 use super::body::StorageBody;
 use super::change::{Base, Change, Draft};
 use super::connect;
@@ -18,7 +19,7 @@ use super::secrets::{open, seal};
 use super::start::{MAX_EXPORT_TASKS, StartSync, idempotency_key};
 use super::values::read_integer;
 use crate::api::ApiState;
-use crate::api::access::Caller;
+use crate::api::access::{Caller, Role};
 use crate::api::answer::Answer;
 use crate::api::error::{ApiError, ApiResult};
 
@@ -88,7 +89,7 @@ impl Collection {
         sent: Map<String, Value>,
     ) -> ApiResult<StorageBody> {
         let draft = Change::parse(self.kind, self.direction, &sent).apply(Base::Nothing)?;
-        check_project(state, caller, draft.fields.project_id).await?;
+        let draft = admit(state, caller, draft, None).await?;
         connect::probe(state, self.direction, &draft).await?;
 
         let mut client = state.db.client().await?;
@@ -97,6 +98,7 @@ impl Collection {
         let sealed = seal(state, id, &draft.secrets)?;
         let row = storages::insert(&tx, id, self.direction, &draft.written(sealed.as_ref())).await?;
         self.audit(&tx, caller, "storage.create", &row, &sent).await?;
+        confirm(state, caller, &tx, &draft).await?;
         tx.commit().await.map_err(Error::from)?;
         Ok(row.into())
     }
@@ -110,10 +112,12 @@ impl Collection {
         let mut client = state.db.client().await?;
         let row = self.find(&client, caller, id).await?;
         let tx = client.transaction().await.map_err(Error::from)?;
-        if !lifecycle::remove_storage(&tx, id).await? {
+        if !lifecycle::remove_storage(&tx, id, row.project_id).await? {
             return Err(not_found(id));
         }
         self.audit(&tx, caller, "storage.delete", &row, &Map::new()).await?;
+        // Deleting a large ledger takes minutes, in which the token may have been deleted.
+        caller.confirmed(&tx, Role::Admin).await?;
         tx.commit().await.map_err(Error::from)?;
         Ok(())
     }
@@ -138,17 +142,14 @@ impl Collection {
     async fn unstored(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<Draft> {
         let id = read_integer(&STORED_ID, sent.get(STORED_ID.name).filter(|id| !id.is_null()))?;
         let change = Change::parse(self.kind, self.direction, sent);
-        let base = match id {
-            None => Base::Nothing,
-            Some(id) => {
-                let client = state.db.client().await?;
-                let row = self.find(&client, caller, id).await?;
-                Base::Secrets(Box::new(open(state, &client, row, change.sends_secrets()).await?))
-            }
+        let Some(id) = id else { return admit(state, caller, change.apply(Base::Nothing)?, None).await };
+        let stored = {
+            let client = state.db.client().await?;
+            let row = self.find(&client, caller, id).await?;
+            open(state, &client, row, change.sends_secrets()).await?
         };
-        let draft = change.apply(base)?;
-        check_project(state, caller, draft.fields.project_id).await?;
-        Ok(draft)
+        let draft = change.apply(Base::Secrets(Box::new(stored.clone())))?;
+        admit(state, caller, draft, Some(&stored)).await
     }
 
     /// Enqueues a sync without waiting for it. Returns the storage and the sync's ID.
@@ -193,17 +194,11 @@ impl Collection {
         Ok((row.into(), enqueued.sync_id))
     }
 
-    /// The stored settings and secrets of a storage.
-    pub(super) async fn stored(
-        self,
-        state: &ApiState,
-        caller: &Caller,
-        id: i64,
-    ) -> ApiResult<(StorageSettings, Secrets)> {
+    /// A stored storage with its secrets.
+    pub(super) async fn stored(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<Draft> {
         let client = state.db.client().await?;
         let row = self.find(&client, caller, id).await?;
-        let stored = open(state, &client, row, false).await?;
-        Ok((stored.fields.settings, stored.secrets))
+        open(state, &client, row, false).await
     }
 
     /// The storage, if it is in this collection and the caller can access it.
@@ -238,12 +233,12 @@ fn not_found(id: i64) -> ApiError {
     ApiError::not_found(format!("storage {id}"))
 }
 
-/// Refuses a project that is missing or that the caller cannot access, with the same message.
-async fn check_project(state: &ApiState, caller: &Caller, project: i64) -> ApiResult<()> {
-    let exists = caller.sees(project) && projects::size(&state.db.client().await?, project).await?.is_some();
-    if exists {
-        Ok(())
-    } else {
-        Err(ApiError::invalid("project", format!("Invalid pk \"{project}\" - object does not exist.")))
+/// Checks before the commit that the caller still may write the draft: its probe took up to ten seconds.
+async fn confirm(state: &ApiState, caller: &Caller, tx: &Transaction<'_>, draft: &Draft) -> ApiResult<()> {
+    let caller = caller.confirmed(tx, Role::Admin).await?;
+    let project = draft.fields.project_id;
+    if !caller.sees(project) {
+        return Err(no_project(project));
     }
+    check_identity(state, &caller, draft)
 }

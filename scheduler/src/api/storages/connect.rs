@@ -18,12 +18,12 @@ use super::change::Draft;
 use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult, NON_FIELD};
 
-/// Makes a storage of its settings and secrets, without a request to it.
-pub type OpenStorage = dyn Fn(&StorageSettings, &Secrets) -> Result<Arc<dyn Storage>, StorageError> + Send + Sync;
+/// Makes a storage of a project from its settings and secrets, without a request to it.
+pub type OpenStorage = dyn Fn(i64, &StorageSettings, &Secrets) -> Result<Arc<dyn Storage>, StorageError> + Send + Sync;
 
 /// Opens storages of the kinds that this build can reach.
 pub(crate) fn open_storage(stores: Stores) -> Arc<OpenStorage> {
-    Arc::new(move |settings, secrets| stores.open(settings, secrets))
+    Arc::new(move |project, settings, secrets| stores.open(project, settings, secrets))
 }
 
 /// Time limit of a probe. A user waits for it, and a storage that works answers in well under a second.
@@ -48,7 +48,7 @@ pub(super) async fn probe(state: &ApiState, direction: Direction, draft: &Draft)
         Direction::Export => Probe::Write,
     };
     let settings = &draft.fields.settings;
-    let probed = async { (state.open)(settings, &draft.secrets)?.probe(probe).await };
+    let probed = async { (state.open)(draft.fields.project_id, settings, &draft.secrets)?.probe(probe).await };
     timeout(PROBE_TIME, probed)
         .await
         .unwrap_or_else(|_| Err(too_slow()))
@@ -100,7 +100,7 @@ pub(super) async fn preview(state: &ApiState, draft: &Draft, limit: usize) -> Ap
     let settings = &draft.fields.settings;
     let failed = |error| failed(settings.kind(), error);
     let filter = KeyFilter::of(settings).map_err(|error| ApiError::invalid("regex_filter", error.to_string()))?;
-    let storage = (state.open)(settings, &draft.secrets).map_err(failed)?;
+    let storage = (state.open)(draft.fields.project_id, settings, &draft.secrets).map_err(failed)?;
     list(storage.as_ref(), &Arc::new(filter), limit).await.map_err(failed)
 }
 
@@ -184,10 +184,14 @@ mod tests {
         let path = folder.to_str().unwrap().to_owned();
         let connection = LocalfilesConnection { path: path.clone() };
         let settings = StorageSettings::new(Connection::Localfiles(connection));
-        let operator = Operator { local_files_serving: true, local_files_root: root.clone(), ..Operator::default() };
+        let operator = Operator {
+            local_files_serving: true,
+            local_files_root: root.to_str().and_then(|root| root.parse().ok()),
+            ..Operator::default()
+        };
         let metrics = StorageMetrics::register(&Registry::new()).unwrap();
         let stores = Stores::new(WireOptions::default(), operator, metrics).unwrap();
-        let storage = stores.open(&settings, &Secrets::Localfiles(NoSecrets {})).unwrap();
+        let storage = stores.open(1, &settings, &Secrets::Localfiles(NoSecrets {})).unwrap();
         let preview = list(storage.as_ref(), &Arc::new(KeyFilter::of(&settings).unwrap()), 10).await.unwrap();
         std::fs::remove_dir_all(&root).unwrap();
 

@@ -102,9 +102,10 @@ pub(super) async fn examine(
     OptionalJson(body): OptionalJson<ExaminationRequest>,
 ) -> ApiResult<Json<Examination>> {
     let origin = body.origin.as_deref().map(plain_origin).transpose()?;
-    let (settings, secrets) = Collection::new(&kind, direction)?.stored(&state, &caller, id).await?;
+    let stored = Collection::new(&kind, direction)?.stored(&state, &caller, id).await?;
+    let (project, settings) = (stored.fields.project_id, &stored.fields.settings);
     // Boxed because it is large: it contains the futures of every kind and step.
-    let steps = Box::pin(state.stores.examine(&settings, &secrets, direction, origin)).await;
+    let steps = Box::pin(state.stores.examine(project, settings, &stored.secrets, direction, origin)).await;
     let steps: Vec<StepBody> = steps.into_iter().map(StepBody::from).collect();
     let ok = steps.iter().all(|step| step.outcome != StepOutcome::Failed);
     Ok(Json(Examination { kind: settings.kind(), direction, ok, steps }))

@@ -3,6 +3,7 @@
 //! `longshore_model::kinds` declares the fields of each kind. Here, `values` and `change` read requests by them, `body`
 //! writes answers, and `schema` and `document` describe both.
 
+mod admission;
 mod body;
 mod change;
 mod collection;

@@ -153,7 +153,21 @@ pub(crate) async fn show(tx: &Transaction<'_>, id: i64, shown: &StatusReport<'_>
     Ok(())
 }
 
-/// Deletes a storage. Foreign keys delete its syncs, jobs and outbox rows, too. Returns false if it does not exist.
-pub(crate) async fn delete(tx: &Transaction<'_>, id: i64) -> Result<bool> {
-    Ok(tx.execute("DELETE FROM storages WHERE id = $1", &[&id]).await? > 0)
+/// Clears what earlier syncs left in a storage's row, as if it had none.
+pub(crate) async fn clear_status(tx: &Transaction<'_>, id: i64) -> Result<()> {
+    tx.execute(
+        "UPDATE storages
+            SET status = 'initialized', last_sync = NULL, last_sync_count = NULL, last_sync_job = NULL, traceback = NULL,
+                meta = '{}'
+          WHERE id = $1",
+        &[&id],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Deletes a storage of this project. Foreign keys delete its syncs, jobs and outbox rows, too. Returns false if the
+/// project has no such storage.
+pub(crate) async fn delete(tx: &Transaction<'_>, id: i64, project_id: i64) -> Result<bool> {
+    Ok(tx.execute("DELETE FROM storages WHERE id = $1 AND project_id = $2", &[&id, &project_id]).await? > 0)
 }

@@ -46,3 +46,15 @@ pub(crate) async fn close(tx: &Transaction<'_>, id: i64, failure: Option<(Failur
     .await?;
     Ok(())
 }
+
+/// Deletes the syncs of a storage, with their jobs, if all have ended and were reported. Otherwise returns false.
+///
+/// The caller has locked the storage, so no sync can start meanwhile.
+pub(crate) async fn delete_ended(tx: &Transaction<'_>, storage_id: i64) -> Result<bool> {
+    let unreported = "SELECT FROM syncs WHERE storage_id = $1 AND (finished_at IS NULL OR reported_at IS NULL) LIMIT 1";
+    if tx.query_opt(unreported, &[&storage_id]).await?.is_some() {
+        return Ok(false);
+    }
+    tx.execute("DELETE FROM syncs WHERE storage_id = $1", &[&storage_id]).await?;
+    Ok(true)
+}

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Secrecy};
-use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
+use super::kind::{KindConnection, KindData, KindSecrets, UriForm, are_blank, folder};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
 use crate::{FailureReason, Secret};
 
@@ -20,7 +20,7 @@ const CONNECTION: &[Field] = &[
     PREFIX,
     Field::secret("account_name", Secrecy::Plain, "Name of the storage account")
         .flag_or_env("account-name", "AZURE_BLOB_ACCOUNT_NAME")
-        .blamed_for(&[FailureReason::UnknownAccessKey]),
+        .blamed_for(&[FailureReason::UnknownAccessKey, FailureReason::OwnIdentityDenied]),
     Field::secret("account_key", Secrecy::Bound, "Key of the storage account")
         .flag_or_env("account-key", "AZURE_BLOB_ACCOUNT_KEY")
         .blamed_for(&[FailureReason::WrongSecretKey]),
@@ -81,6 +81,10 @@ impl KindConnection for AzureConnection {
     fn server(&self, secrets: &AzureSecrets) -> String {
         let account = secrets.account_name.as_ref().map(Secret::expose).unwrap_or_default();
         format!("{}\n{account}", self.address())
+    }
+
+    fn uses_own_identity(&self, secrets: &AzureSecrets) -> bool {
+        are_blank(&secrets.texts())
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Secrecy};
-use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
+use super::kind::{KindConnection, KindData, KindSecrets, UriForm, are_blank, folder};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
 use crate::{FailureReason, Secret};
 
@@ -26,6 +26,7 @@ const CONNECTION: &[Field] = &[
         FailureReason::UnknownAccessKey,
         FailureReason::WrongSecretKey,
         FailureReason::MissingCredentials,
+        FailureReason::OwnIdentityDenied,
     ]),
     Field::word(
         "google_project_id",
@@ -74,6 +75,10 @@ impl KindConnection for GcsConnection {
 
     fn bucket(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.bucket)
+    }
+
+    fn uses_own_identity(&self, secrets: &GcsSecrets) -> bool {
+        are_blank(&secrets.texts())
     }
 }
 

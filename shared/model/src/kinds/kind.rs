@@ -130,6 +130,11 @@ pub trait KindConnection: Serialize + DeserializeOwned + Default {
     /// are none, because the whole identity is in the secrets.
     fn take_identity(&mut self, _: &Self) {}
 
+    /// Whether requests are signed by the processes' own cloud identity, because the storage names no credentials.
+    fn uses_own_identity(&self, _: &Self::Secrets) -> bool {
+        false
+    }
+
     /// The KMS key for the encryption of written objects.
     fn kms_key_id(&self) -> Option<&str> {
         None
@@ -140,6 +145,11 @@ pub trait KindConnection: Serialize + DeserializeOwned + Default {
 pub trait KindSecrets: DeserializeOwned + Default {
     /// Each secret field with its value.
     fn texts(&self) -> Vec<(&'static str, Option<&Secret>)>;
+}
+
+/// Whether a storage has none of these secrets. White space counts as nothing, as adapters trim it.
+pub(super) fn are_blank(secrets: &[(&'static str, Option<&Secret>)]) -> bool {
+    secrets.iter().all(|(_, secret)| secret.is_none_or(|secret| secret.expose().trim().is_empty()))
 }
 
 /// The prefix of keys in which `/` makes folders: the typed text, with exactly one slash at its end. An empty text

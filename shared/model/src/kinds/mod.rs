@@ -116,6 +116,16 @@ macro_rules! kinds {
                 }
             }
 
+            /// Whether requests are signed by the processes' own cloud identity, because the storage names no
+            /// credentials.
+            pub fn uses_own_identity(&self, secrets: &Secrets) -> bool {
+                match (self, secrets) {
+                    $((Self::$kind(own), Secrets::$kind(secrets)) => own.uses_own_identity(secrets),)+
+                    // Such a storage cannot be opened.
+                    _ => true,
+                }
+            }
+
             /// The KMS key for the encryption of written objects; `None` if it is not set or the kind has no such
             /// setting.
             pub fn kms_key_id(&self) -> Option<&str> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Scope, Secrecy};
-use super::kind::{KindConnection, KindData, KindSecrets, UriForm, folder};
+use super::kind::{KindConnection, KindData, KindSecrets, UriForm, are_blank, folder};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
 use crate::{Direction, FailureReason, Secret};
 
@@ -33,16 +33,18 @@ pub(super) const BUCKET: &[Field] = &[
         .flag("sse-kms-key-id"),
 ];
 
-/// Long-lived or temporary access keys. A server only receives signatures that are valid for its own host, so no key is
-/// bound to its server.
+/// Long-lived or temporary access keys, bound to the endpoint.
+///
+/// A signature covers the host, but many compatible stores accept any host, so a server that receives a signed request
+/// could send it to the bucket. It also receives the session token itself.
 const KEYS: &[Field] = &[
     Field::secret("aws_access_key_id", Secrecy::Plain, "Access key ID")
         .flag_or_env("access-key-id", "S3_ACCESS_KEY_ID")
-        .blamed_for(&[FailureReason::UnknownAccessKey]),
-    Field::secret("aws_secret_access_key", Secrecy::Plain, "Secret access key")
+        .blamed_for(&[FailureReason::UnknownAccessKey, FailureReason::OwnIdentityDenied]),
+    Field::secret("aws_secret_access_key", Secrecy::Bound, "Secret access key")
         .flag_or_env("secret-access-key", "S3_SECRET_ACCESS_KEY")
         .blamed_for(&[FailureReason::WrongSecretKey]),
-    Field::secret("aws_session_token", Secrecy::Plain, "Session token of temporary keys")
+    Field::secret("aws_session_token", Secrecy::Bound, "Session token of temporary keys")
         .flag_or_env("session-token", "S3_SESSION_TOKEN"),
 ];
 
@@ -105,6 +107,10 @@ impl KindConnection for S3Connection {
 
     fn address(&self) -> String {
         self.s3_endpoint.clone().unwrap_or_default()
+    }
+
+    fn uses_own_identity(&self, secrets: &S3Secrets) -> bool {
+        are_blank(&secrets.texts())
     }
 
     fn kms_key_id(&self) -> Option<&str> {

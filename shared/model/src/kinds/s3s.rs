@@ -9,16 +9,19 @@ use super::kind::{KindConnection, KindData};
 use super::no_secrets::NoSecrets;
 use super::s3::{BUCKET, S3Connection, URI};
 use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, SIGNING};
+use crate::FailureReason;
 
 /// The fields of the role. AWS does not report whether its name or the external ID is wrong, so no field is blamed.
 const ROLE: &[Field] = &[
     Field::word("role_arn", "The role that scheduler and workers assume: `arn:aws:iam::<account>:role/<name>`")
         .required()
         .example("\"arn:aws:iam::123456789012:role/labels\"")
-        .flag_value("role-arn", "ARN"),
-    Field::word("external_id", "External ID that the trust policy of the role requires: 2 to 1,224 characters")
-        .example("\"labels-7f3a\"")
-        .flag_value("external-id", "ID"),
+        .flag_value("role-arn", "ARN")
+        .blamed_for(&[FailureReason::OwnIdentityDenied]),
+    Field::word(
+        "external_id",
+        "External ID for the role's trust policy. Longshore makes one for each project; a request leaves it out or repeats it",
+    ),
     Field::nullable_bool("legacy_auth", "Stored and shown for clients that send it; has no effect"),
 ];
 
@@ -31,7 +34,9 @@ pub struct S3sConnection {
     /// The role to assume.
     #[serde(default)]
     pub role_arn: String,
-    /// The external ID that the role's trust policy requires. It is not secret, but each project has its own.
+    /// The external ID that the role's trust policy requires.
+    ///
+    /// It is that of the project, or in a storage of an earlier release one that its user chose. It is not secret: what counts is that no other project can send it.
     #[serde(default)]
     pub external_id: Option<String>,
     /// Stored because the host has such a switch; it has no effect.
@@ -62,6 +67,11 @@ impl KindConnection for S3sConnection {
 
     fn address(&self) -> String {
         self.s3.address()
+    }
+
+    /// A role is assumed with it.
+    fn uses_own_identity(&self, _: &NoSecrets) -> bool {
+        true
     }
 
     fn take_identity(&mut self, newer: &Self) {

@@ -35,16 +35,17 @@ impl Stores {
     /// Runs the doctor on a storage. The result has every step of the direction, in order; a step that could not be
     /// tried is `Skipped`.
     ///
-    /// `origin` is the origin of the pages that will fetch presigned URLs, such as `https://labels.example.com`.
+    /// `project` is the storage's project. `origin` is the origin of the pages that will fetch presigned URLs, such as `https://labels.example.com`.
     pub async fn examine(
         &self,
+        project: i64,
         settings: &StorageSettings,
         secrets: &Secrets,
         direction: Direction,
         origin: Option<&str>,
     ) -> Vec<Step> {
         let mut examination = Examination { wire: self.wire(), settings, direction, origin, steps: Vec::new() };
-        match self.open(settings, secrets) {
+        match self.open(project, settings, secrets) {
             Ok(storage) => {
                 examination.pass(Check::Settings, "are valid");
                 if examination.reach(storage.as_ref()).await {

@@ -72,7 +72,11 @@ pub(super) fn write(
             title: "Environment of scheduler and workers",
             text: format!(
                 "LOCAL_FILES_SERVING_ENABLED=true\nLOCAL_FILES_DOCUMENT_ROOT={}",
-                quote(files.path.trim_end_matches('/').rsplit_once('/').map_or("/", |(root, _)| root))
+                match files.path.trim_end_matches('/').rsplit_once('/') {
+                    Some((root, _)) if !root.is_empty() => quote(root),
+                    // A root of `/` would open the whole machine.
+                    _ => "'<folder above the storage's, but not />'".to_owned(),
+                }
             ),
         }],
         (Connection::Localfiles(files), Need::Read | Need::Write) => vec![Snippet {
@@ -264,6 +268,8 @@ mod tests {
         }
         let closed = text(r#"{"kind":"localfiles","path":"/data/pics/"}"#, Need::LocalFiles, false);
         assert!(closed.contains("LOCAL_FILES_DOCUMENT_ROOT='/data'"), "{closed}");
+        let top = text(r#"{"kind":"localfiles","path":"/data"}"#, Need::LocalFiles, false);
+        assert!(top.contains("LOCAL_FILES_DOCUMENT_ROOT='<folder above"), "{top}");
     }
 
     #[test]

@@ -105,6 +105,7 @@ pub(super) fn is_about_credentials(reason: FailureReason) -> bool {
             | FailureReason::ExpiredCredentials
             | FailureReason::RoleDenied
             | FailureReason::NoIdentity
+            | FailureReason::OwnIdentityDenied
             | FailureReason::ClockSkew
     )
 }

@@ -13,6 +13,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::failure::{file_error, folder_error, outside_root};
 use super::file::{File, write_all};
 use super::object::etag;
+use super::root::DocumentRoot;
 use crate::{ErrorKind, InvalidSetting, Op, Operator, StorageError};
 
 /// The prefix of temporary names of files that are still being written. Listings skip such files.
@@ -24,8 +25,9 @@ const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_C
 /// The folder of a storage.
 pub(super) struct Folder {
     path: String,
-    /// As the operator wrote it, without trailing slashes; empty if it is `/`.
-    root: String,
+    project: i64,
+    /// `None` if the operator opens no folder.
+    root: Option<DocumentRoot>,
     is_open: bool,
 }
 
@@ -46,14 +48,18 @@ pub(super) fn normalize(path: &str) -> Result<String, InvalidSetting> {
 }
 
 impl Folder {
-    pub(super) fn new(connection: &LocalfilesConnection, operator: &Operator) -> Result<Self, InvalidSetting> {
-        let root = operator.local_files_root.to_string_lossy().trim_end_matches('/').to_owned();
-        Ok(Self { path: normalize(&connection.path)?, root, is_open: operator.local_files_serving })
+    pub(super) fn new(
+        project: i64,
+        connection: &LocalfilesConnection,
+        operator: &Operator,
+    ) -> Result<Self, InvalidSetting> {
+        let root = operator.local_files_root.clone();
+        Ok(Self { path: normalize(&connection.path)?, project, root, is_open: operator.local_files_serving })
     }
 
-    /// The document root, without a trailing slash.
-    pub(super) fn root(&self) -> &str {
-        &self.root
+    /// The folder that URIs are relative to, without a trailing slash.
+    pub(super) fn base(&self) -> &str {
+        self.root.as_ref().map_or("", DocumentRoot::base)
     }
 
     /// The prefix of every key.
@@ -61,18 +67,28 @@ impl Folder {
         format!("{}/", self.path.trim_end_matches('/'))
     }
 
-    /// Opens the folder. Checks in this order that it exists, that it is not the root, that it is below the root, and
-    /// that the operator has enabled local files.
+    /// Opens the folder, if it may be used.
+    ///
+    /// Checks in this order that the operator has a root, that the path is below it and not the root,
+    /// that the folder exists, that its real path is below the real root, and that the operator has enabled local files.
     pub(super) fn enter(&self, op: Op) -> Result<OwnedFd, StorageError> {
         let denied = |reason| StorageError::new(op, ErrorKind::Denied, reason);
+        let root = self.root.as_ref().ok_or_else(|| denied(FailureReason::LocalFilesDisabled))?;
+        // Before the disk is read: which folders exist elsewhere is not for this project to know.
+        if self.path == root.of(self.project) {
+            return Err(denied(FailureReason::RootItself));
+        }
+        if !root.holds(self.project, &self.path) {
+            return Err(denied(FailureReason::OutsideRoot));
+        }
         let folder =
             open(Path::new(&self.path), FOLDER, Mode::empty()).map_err(|error| folder_error(op, error.into()))?;
         let real = real_path(&folder).map_err(|error| folder_error(op, error))?;
-        let root = self.real_root().map_err(|_| denied(FailureReason::OutsideRoot))?;
-        if real == root || self.path.trim_end_matches('/') == self.root {
+        let real_root = self.real_root().map_err(|_| denied(FailureReason::OutsideRoot))?;
+        if real == real_root {
             return Err(denied(FailureReason::RootItself));
         }
-        if !real.starts_with(&root) || !Path::new(&self.path).starts_with(format!("{}/", self.root)) {
+        if !real.starts_with(&real_root) {
             return Err(denied(FailureReason::OutsideRoot));
         }
         if !self.is_open {
@@ -124,7 +140,8 @@ impl Folder {
     }
 
     fn real_root(&self) -> io::Result<PathBuf> {
-        fs::canonicalize(if self.root.is_empty() { "/" } else { &self.root })
+        let none = || io::Error::from(io::ErrorKind::PermissionDenied);
+        self.root.as_ref().ok_or_else(none)?.real(self.project)
     }
 
     /// The path components from this folder to the key's file; never `.`, `..` or empty.

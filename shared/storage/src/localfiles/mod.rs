@@ -7,6 +7,7 @@ mod failure;
 mod file;
 mod folder;
 mod object;
+mod root;
 mod walk;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ use crate::{
     PutOptions, Range, Storage, StorageError,
 };
 use folder::Folder;
+pub use root::{DocumentRoot, InvalidRoot};
 use walk::Walk;
 
 /// Bytes per piece of a stream.
@@ -49,11 +51,12 @@ pub(crate) fn check(connection: &LocalfilesConnection) -> Result<(), InvalidSett
 impl LocalFiles {
     /// Opens a storage; does not access the disk yet.
     pub(crate) fn new(
+        project: i64,
         connection: &LocalfilesConnection,
         operator: &Operator,
         wire: Arc<Wire>,
     ) -> Result<Self, InvalidSetting> {
-        Ok(Self { folder: Arc::new(Folder::new(connection, operator)?), walk: Arc::default(), wire })
+        Ok(Self { folder: Arc::new(Folder::new(project, connection, operator)?), walk: Arc::default(), wire })
     }
 
     /// Does file work on a blocking thread, and counts it in the metrics.
@@ -195,7 +198,7 @@ impl Storage for LocalFiles {
     }
 
     fn uri(&self, key: &str) -> String {
-        let below = key.strip_prefix(self.folder.root()).unwrap_or(key).trim_start_matches('/');
+        let below = key.strip_prefix(self.folder.base()).unwrap_or(key).trim_start_matches('/');
         format!("/data/local-files/?d={}", utf8_percent_encode(below, UNESCAPED))
     }
 }

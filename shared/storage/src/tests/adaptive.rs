@@ -27,7 +27,7 @@ fn open(stores: &Stores, crowd: &Crowd) -> Arc<dyn Storage> {
         aws_secret_access_key: Some(Secret::new("very-secret")),
         aws_session_token: None,
     });
-    stores.open(&settings(format!("http://127.0.0.1:{}", crowd.port)), &secrets).expect("good settings")
+    stores.open(1, &settings(format!("http://127.0.0.1:{}", crowd.port)), &secrets).expect("good settings")
 }
 
 /// Starts `count` reads together, more than the endpoint's limit.

@@ -38,7 +38,7 @@ fn open_with(server: &Server, options: WireOptions) -> Arc<dyn Storage> {
     let operator = Operator { storage_emulator_host: Some(host), ..Operator::default() };
     let metrics = StorageMetrics::register(&Registry::new()).expect("a fresh registry");
     let stores = Stores::new(options, operator, metrics).expect("a client");
-    stores.open(&settings, &secrets).expect("good settings")
+    stores.open(1, &settings, &secrets).expect("good settings")
 }
 
 fn listing(keys: &[&str], token: Option<&str>) -> String {

@@ -64,7 +64,7 @@ fn open_with(endpoint: String, options: WireOptions, registry: &Registry) -> Arc
     });
     let metrics = StorageMetrics::register(registry).expect("a fresh registry");
     Stores::new(options, Operator::default(), metrics)
-        .and_then(|stores| stores.open(&settings, &secrets))
+        .and_then(|stores| stores.open(1, &settings, &secrets))
         .expect("good settings")
 }
 

@@ -58,6 +58,8 @@ settings! {
     SEND_SECONDS = "LONGSHORE_SEND_SECONDS", Scheduler, Value("30"),
         "a client that reads next to nothing of its answer for this long is disconnected";
     ALLOWED_ORIGINS = "LONGSHORE_ALLOWED_ORIGINS", Scheduler, None, "allowed CORS origins; `*` allows all";
+    OWN_IDENTITY = "LONGSHORE_OWN_IDENTITY", Both, Value("unscoped"),
+        "which storages may use the processes' own cloud identity: `none`, `all`, or a list of `unscoped`, `roles` and `project:bucket`; see [security](security.md#longshores-own-cloud-identity)";
     AWS_REGION = "AWS_REGION", Both, Computed("`AWS_DEFAULT_REGION`, else `us-east-1`"),
         "region of buckets whose storage names none";
     AWS = "AWS_*", Both, None, "the processes' own AWS identity, as the AWS SDK reads it";
@@ -69,7 +71,8 @@ settings! {
     AZURE_BLOB_ENDPOINT = "AZURE_BLOB_ENDPOINT", Both, None, "endpoint of that account, outside of the public cloud";
     LOCAL_FILES_SERVING_ENABLED = "LOCAL_FILES_SERVING_ENABLED", Both, Value("false"),
         "whether storages may read files of these machines";
-    LOCAL_FILES_DOCUMENT_ROOT = "LOCAL_FILES_DOCUMENT_ROOT", Both, Value("/"), "the folder that holds all such files";
+    LOCAL_FILES_DOCUMENT_ROOT = "LOCAL_FILES_DOCUMENT_ROOT", Both, None,
+        "the folder that holds all such files, required if they are read; with `{project}` in it, such as `/data/{project}`, one for each project";
     JOBS = "LONGSHORE_JOBS", Worker, Value("8"),
         "concurrent jobs per queue, plus one short slot per four, so that small jobs are not stuck behind large ones";
     WORKER = "LONGSHORE_WORKER", Worker, Computed("host name and process ID"), "the worker's name in tables and logs";

@@ -63,6 +63,12 @@ impl Rig {
         project["id"].as_i64().expect("an id")
     }
 
+    /// The external ID of a project.
+    pub async fn external_id(&self, project: i64) -> String {
+        let project = self.get(&format!("/api/projects/{project}")).await;
+        project["external_id"].as_str().expect("an ID").to_owned()
+    }
+
     /// Creates an import storage on a bucket of the rig's S3 server. `settings` override the defaults.
     pub async fn import_storage(&self, project: i64, bucket: &str, settings: Value) -> StorageHandle {
         self.storage("/api/storages/s3", project, bucket, settings).await

@@ -11,7 +11,7 @@ const MOVED: &str = "Enter it again: the address changed.";
 fn apply(kind: StorageKind, base: Base, sent: &Value) -> Result<Draft, FieldErrors> {
     let sent = sent.as_object().expect("an object");
     Change::parse(kind, Direction::Import, sent).apply(base).map_err(|error| match error {
-        ApiError::Invalid(errors) => errors,
+        ApiError::Invalid(errors) | ApiError::SecretsRequired(errors) => errors,
         other => panic!("field errors, not {other:?}"),
     })
 }
@@ -72,7 +72,7 @@ fn a_patch_changes_what_it_sends_and_keeps_secrets_it_does_not_send() {
 #[test]
 fn a_put_starts_from_the_defaults_but_keeps_the_secrets() {
     let stored = bucket();
-    let sent = json!({"project": 1, "bucket": "pics", "s3_endpoint": "https://elsewhere.test"});
+    let sent = json!({"project": 1, "bucket": "others", "region_name": "eu-west-1"});
     let put = apply(StorageKind::S3, Base::Secrets(stored.clone()), &sent).unwrap();
     assert_eq!((put.secrets, put.fields.settings.presign_ttl, put.fields.title), (stored.secrets, 1, None));
 }
@@ -168,6 +168,63 @@ fn a_stored_password_is_sent_to_no_other_server_than_it_was_entered_for() {
     assert_eq!(same.secrets, stored.secrets);
     let without = created(StorageKind::Redis, &json!({"project": 1, "host": "h"}));
     assert!(apply(StorageKind::Redis, Base::Stored(without), &json!({"host": "other", "tls": true})).is_ok());
+}
+
+#[test]
+fn stored_keys_of_s3_sign_for_no_other_endpoint_and_account_names_move_azure_keys() {
+    let stored = created(
+        StorageKind::S3,
+        &json!({"project": 1, "bucket": "pics", "s3_endpoint": "https://a.test", "aws_access_key_id": "AK",
+                "aws_secret_access_key": "hunter2"}),
+    );
+    let patched = |stored: &Draft, sent: Value| {
+        let sent = sent.as_object().expect("an object").clone();
+        let base = Base::Stored(Box::new(stored.clone()));
+        Change::parse(StorageKind::S3, Direction::Import, &sent).apply(base).map_err(|error| match error {
+            ApiError::SecretsRequired(errors) => errors,
+            other => panic!("required secrets, not {other:?}"),
+        })
+    };
+    for moved in ["https://evil.test", "http://a.test", "https://a.test:8443", ""] {
+        let errors = patched(&stored, json!({"s3_endpoint": moved})).map(drop).expect_err("must be refused");
+        // The session token is not stored, so it need not be entered.
+        assert_eq!(errors, FieldErrors::from([("aws_secret_access_key", vec![MOVED.to_owned()])]), "{moved}");
+        assert!(patched(&stored, json!({"s3_endpoint": moved, "aws_secret_access_key": "again"})).is_ok());
+    }
+    for stays in
+        [json!({"bucket": "others"}), json!({"region_name": "eu-west-1"}), json!({"s3_endpoint": "https://a.test"})]
+    {
+        assert!(patched(&stored, stays).is_ok());
+    }
+    let temporary = patched(&stored, json!({"aws_session_token": "ST"})).expect("a token");
+    let errors = patched(&temporary, json!({"s3_endpoint": "https://b.test", "aws_secret_access_key": "again"}));
+    assert_eq!(errors.map(drop).expect_err("must be refused")["aws_session_token"], [MOVED]);
+
+    let azure = json!({"project": 1, "container": "pics", "account_name": "labels", "account_key": "aHVudGVyMg=="});
+    let azure = created(StorageKind::Azure, &azure);
+    let renamed = apply(StorageKind::Azure, Base::Stored(azure), &json!({"account_name": "evil"}));
+    assert_eq!(renamed.map(drop).expect_err("must be refused")["account_key"], [MOVED]);
+}
+
+#[test]
+fn stored_secrets_go_to_no_other_project() {
+    let key_file = json!({"project": 1, "bucket": "pics", "google_application_credentials": "{}"});
+    let azure = json!({"project": 1, "container": "pics", "account_name": "labels", "account_key": "aHVudGVyMg=="});
+    for (kind, stored, expected) in [
+        (StorageKind::S3, bucket(), "aws_access_key_id aws_secret_access_key aws_session_token"),
+        (StorageKind::Gcs, created(StorageKind::Gcs, &key_file), "google_application_credentials"),
+        (StorageKind::Azure, created(StorageKind::Azure, &azure), "account_key account_name"),
+        (StorageKind::Redis, created(StorageKind::Redis, &json!({"project": 1, "password": "hunter2"})), "password"),
+    ] {
+        let moved = json!({"project": 2, "bucket": "pics", "container": "pics"});
+        for base in [Base::Stored(stored.clone()), Base::Secrets(stored)] {
+            let errors = apply(kind, base, &moved).map(drop).expect_err("must be refused");
+            let names: Vec<&str> = errors.keys().copied().collect();
+            assert_eq!(names.join(" "), expected, "{kind}");
+        }
+    }
+    let role = created(StorageKind::S3s, &json!({"project": 1, "bucket": "pics", "role_arn": ROLE}));
+    assert!(apply(StorageKind::S3s, Base::Stored(role), &json!({"project": 2})).is_ok());
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! Changes of a storage: parse, apply, probe, write.
 
 use jiff::Timestamp;
-use longshore_db::{Error, storages};
+use longshore_db::{Error, lifecycle, storages};
 use serde_json::{Map, Value};
 
+use super::super::admission::admit;
 use super::super::body::StorageBody;
 use super::super::change::{Base, Change, Draft};
 use super::super::connect;
 use super::super::secrets::{open, seal};
-use super::{Collection, check_project};
+use super::{Collection, confirm};
 use crate::api::ApiState;
 use crate::api::access::Caller;
 use crate::api::error::{ApiError, ApiResult};
@@ -17,12 +18,16 @@ use crate::api::error::{ApiError, ApiResult};
 /// storage more often at the same time; a program that does gets the conflict.
 const WRITES: usize = 3;
 
+/// A sync keeps the project of its start, but reads credentials afresh: those of the new project.
+const SYNC_LIVE: &str =
+    "A sync of this storage is running or has just ended. Cancel it or wait, then change the project.";
+
 impl Collection {
     /// Changes a storage. Fields that are not sent keep their values, or get their defaults if `is_whole`.
     ///
     /// # Errors
-    /// A field is missing or invalid, the storage cannot be reached with it, or another request changed what this one
-    /// has probed.
+    /// A field is missing or invalid, the storage cannot be reached with it, a sync keeps it in its project, or another
+    /// request changed what this one has probed.
     pub(in crate::api::storages) async fn write(
         self,
         state: &ApiState,
@@ -41,10 +46,13 @@ impl Collection {
             let (version, stored) = {
                 let client = state.db.client().await?;
                 let row = self.find(&client, caller, id).await?;
-                (row.updated_at, Box::new(open(state, &client, row, change.sends_secrets()).await?))
+                (row.updated_at, open(state, &client, row, change.sends_secrets()).await?)
             };
-            let draft = change.apply(if is_whole { Base::Secrets(stored) } else { Base::Stored(stored) })?;
-            check_project(state, caller, draft.fields.project_id).await?;
+            let base = Box::new(stored.clone());
+            let draft = change.apply(if is_whole { Base::Secrets(base) } else { Base::Stored(base) })?;
+            let draft = admit(state, caller, draft, Some(&stored)).await?;
+            // Another project may have another document root, and has another external ID.
+            let must_probe = must_probe || !draft.reaches_as(&stored);
             match &probed {
                 _ if !must_probe => {}
                 None => connect::probe(state, self.direction, &draft).await?,
@@ -52,7 +60,7 @@ impl Collection {
                 Some(probed) if probed.reaches_as(&draft) => {}
                 Some(_) => break,
             }
-            match self.update(state, caller, (id, version), &draft, &sent).await {
+            match self.update(state, caller, (id, version), (&stored, &draft), &sent).await {
                 Err(ApiError::Refused { code: "conflict", detail }) => conflict = Some(detail),
                 written => return written,
             }
@@ -67,14 +75,21 @@ impl Collection {
         state: &ApiState,
         caller: &Caller,
         (id, version): (i64, Timestamp),
-        draft: &Draft,
+        (stored, draft): (&Draft, &Draft),
         sent: &Map<String, Value>,
     ) -> ApiResult<StorageBody> {
         let mut client = state.db.client().await?;
         let tx = client.transaction().await.map_err(Error::from)?;
         let sealed = seal(state, id, &draft.secrets)?;
-        let row = storages::update(&tx, id, version, &draft.written(sealed.as_ref())).await?;
+        let mut row = storages::update(&tx, id, version, &draft.written(sealed.as_ref())).await?;
+        if stored.fields.project_id != draft.fields.project_id {
+            if !lifecycle::leave_project(&tx, id).await? {
+                return Err(ApiError::refused("sync_live", SYNC_LIVE));
+            }
+            row = storages::get(&tx, id).await?;
+        }
         self.audit(&tx, caller, "storage.update", &row, sent).await?;
+        confirm(state, caller, &tx, draft).await?;
         tx.commit().await.map_err(Error::from)?;
         Ok(StorageBody::from(row).changed())
     }
