@@ -5,6 +5,7 @@ mod adaptive;
 mod answers;
 mod api;
 mod audit;
+mod authority;
 mod azure;
 mod broker_faults;
 mod browser;
