@@ -48,6 +48,8 @@ words! {
         Unavailable = "unavailable",
         /// The storage rejects the request for this one object as invalid.
         Refused = "refused",
+        /// What the storage returned for this one object is not the object that its listing shows.
+        ContentMismatch = "content_mismatch",
         /// The worker stopped or stalled each time it worked on this one object.
         Poison = "poison",
     }
@@ -58,7 +60,9 @@ impl QuarantineReason {
     pub const fn is_transient(self) -> bool {
         match self {
             // `FilterTooSlow`: the user may have changed the filter, and no etag shows that.
-            Self::Unavailable | Self::FilterTooSlow => true,
+            Self::FilterTooSlow => true,
+            // Rights, and what is between Longshore and the storage, change without a new etag.
+            Self::Unavailable | Self::Denied | Self::Refused | Self::ContentMismatch => true,
             Self::Empty
             | Self::InvalidJson
             | Self::NotUtf8
@@ -75,8 +79,6 @@ impl QuarantineReason {
             | Self::UnsupportedKey
             | Self::WrongValueType
             | Self::NotAFile
-            | Self::Denied
-            | Self::Refused
             | Self::Poison => false,
         }
     }
@@ -121,6 +123,10 @@ words! {
         Throttled = "throttled",
         /// The answer is not one that this kind of storage gives.
         BadAnswer = "bad_answer",
+        /// The answer is not the object that the storage's listing shows.
+        ContentMismatch = "content_mismatch",
+        /// Objects that were exported earlier are missing in the storage.
+        TargetChanged = "target_changed",
         /// A setting of the storage is wrong.
         InvalidSettings = "invalid_settings",
         /// The storage has no object with this key.
@@ -209,6 +215,12 @@ impl FailureReason {
             }
             Self::Throttled => "The storage limited the request rate. Try again later.",
             Self::BadAnswer => "The endpoint did not answer like this kind of storage. Check the endpoint.",
+            Self::ContentMismatch => {
+                "The storage did not return the object that its listing shows, but something else, such as a proxy's error page or a part of the object. Check the endpoint, and what is between Longshore and the storage. Longshore tries such an object again at the end of the sync and in the next sync."
+            }
+            Self::TargetChanged => {
+                "Objects that were exported earlier are missing in the storage: someone deleted them, or the bucket was created again. Export all annotations again: `longshore sync start ID --all`, or `\"mode\": \"all\"` in the options of the sync."
+            }
             Self::InvalidSettings => {
                 "A setting of the storage is wrong, or the storage rejected a request as invalid. Check the settings; the log of the scheduler or worker has the details."
             }

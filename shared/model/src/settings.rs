@@ -18,6 +18,9 @@ pub struct StorageSettings {
     /// "Treat every bucket object as a source file": an import makes one task per object and reads no object.
     #[serde(default)]
     pub use_blob_urls: bool,
+    /// Whether an import compares the MD5 of each object with the one that the storage states, where it states one.
+    #[serde(default)]
+    pub verify_content: bool,
     /// Whether keys in sub-folders are imported too.
     #[serde(default)]
     pub recursive_scan: bool,
@@ -53,6 +56,7 @@ impl StorageSettings {
             connection,
             regex_filter: None,
             use_blob_urls: false,
+            verify_content: false,
             recursive_scan: false,
             presign: yes(),
             presign_ttl: one_minute(),

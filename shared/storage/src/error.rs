@@ -85,6 +85,11 @@ impl StorageError {
         Self { op, kind, reason, source: Some(source.into()) }
     }
 
+    /// The cause, if it has this type.
+    pub(crate) fn cause<E: Error + 'static>(&self) -> Option<&E> {
+        self.source.as_deref()?.downcast_ref()
+    }
+
     /// What the user can do, in full sentences. Names the invalid setting or the unsupported AWS profile, if that is
     /// the cause.
     ///

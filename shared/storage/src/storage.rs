@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use longshore_model::Secret;
 
-use crate::{ListPage, ObjectMeta, StorageError};
+use crate::{ErrorKind, ListPage, ObjectBody, ObjectMeta, StorageError};
 
 /// One bucket, container, folder or Redis database that has been opened.
 ///
@@ -25,9 +25,29 @@ pub trait Storage: Send + Sync {
     /// stays valid across processes and days.
     async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError>;
 
-    /// Reads an object or a byte range of it. More than `max_bytes` bytes fail with
+    /// Reads an object as it is stored, or a byte range of it. More than `max_bytes` bytes fail with
     /// [`FailureReason::TooLarge`](longshore_model::FailureReason::TooLarge).
     async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError>;
+
+    /// Reads a listed object as it is stored, and checks the answer against the listing.
+    ///
+    /// An answer of another version than the listed one is returned: see [`ObjectBody::is_listed`].
+    ///
+    /// # Errors
+    /// [`FailureReason::ContentMismatch`](longshore_model::FailureReason::ContentMismatch) if the answer is not the
+    /// object: a proxy's error page, or a part of the object.
+    async fn get_listed(&self, listed: &ObjectMeta, max_bytes: u64) -> Result<ObjectBody, StorageError> {
+        self.get(&listed.key, None, max_bytes).await?.checked(listed)
+    }
+
+    /// Reads what a listing says about one key now; `None` if nothing is stored under it.
+    async fn look_up(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
+        match self.head(key).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 
     /// Reads an object of any size, or a byte range of it, as a stream.
     ///
@@ -101,14 +121,6 @@ impl ListRequest<'_> {
     pub(crate) fn start(&self) -> Option<&str> {
         self.cursor.or(self.after).filter(|start| !start.is_empty())
     }
-}
-
-/// The bytes of an object, with the metadata of the answer.
-#[derive(Debug, Clone)]
-pub struct ObjectBody {
-    pub bytes: Bytes,
-    pub etag: Option<String>,
-    pub content_type: Option<String>,
 }
 
 /// An object that is being streamed.

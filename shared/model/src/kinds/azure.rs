@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Secrecy};
 use super::kind::{KindConnection, KindData, KindSecrets, UriForm, are_blank, folder};
-use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
+use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING, VERIFICATION};
 use crate::{FailureReason, Secret};
 
 /// The account key is bound to the endpoint: a signature covers the account and the path, but not the host, so a server
@@ -58,7 +58,7 @@ impl KindConnection for AzureConnection {
         title: "Microsoft Azure",
         about: "Azure Blob Storage",
         connection: &[CONNECTION],
-        shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
+        shared: &[FOLDERS, IMPORT, VERIFICATION, SIGNING, EXPORT, IDENTITY],
         place: "container",
         uri: UriForm::Bucket { scheme: "azure-blob://", setting: "container" },
         filters_names: false,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Secrecy};
 use super::kind::{KindConnection, KindData, KindSecrets, UriForm, are_blank, folder};
-use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
+use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING, VERIFICATION};
 use crate::{FailureReason, Secret};
 
 const CONNECTION: &[Field] = &[
@@ -61,7 +61,7 @@ impl KindConnection for GcsConnection {
         title: "Google Cloud Storage",
         about: "Google Cloud Storage",
         connection: &[CONNECTION],
-        shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
+        shared: &[FOLDERS, IMPORT, VERIFICATION, SIGNING, EXPORT, IDENTITY],
         place: "bucket",
         uri: UriForm::Bucket { scheme: "gs://", setting: "bucket" },
         filters_names: false,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::{Field, Scope, Secrecy};
 use super::kind::{KindConnection, KindData, KindSecrets, UriForm, are_blank, folder};
-use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING};
+use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, PREFIX, SIGNING, VERIFICATION};
 use crate::{Direction, FailureReason, Secret};
 
 /// The fields of the bucket, for all credential sources.
@@ -89,7 +89,7 @@ impl KindConnection for S3Connection {
         title: "AWS S3",
         about: "Amazon S3 or a compatible store, with keys or with the identity of the servers",
         connection: &[BUCKET, KEYS],
-        shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
+        shared: &[FOLDERS, IMPORT, VERIFICATION, SIGNING, EXPORT, IDENTITY],
         place: "bucket",
         uri: URI,
         filters_names: false,

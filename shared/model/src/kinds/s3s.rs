@@ -8,7 +8,7 @@ use super::field::Field;
 use super::kind::{KindConnection, KindData};
 use super::no_secrets::NoSecrets;
 use super::s3::{BUCKET, S3Connection, URI};
-use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, SIGNING};
+use super::shared_fields::{EXPORT, FOLDERS, IDENTITY, IMPORT, SIGNING, VERIFICATION};
 use crate::FailureReason;
 
 /// The fields of the role. AWS does not report whether its name or the external ID is wrong, so no field is blamed.
@@ -49,7 +49,7 @@ impl KindConnection for S3sConnection {
         title: "AWS S3 (IAM role access)",
         about: "Amazon S3 through an IAM role",
         connection: &[BUCKET, ROLE],
-        shared: &[FOLDERS, IMPORT, SIGNING, EXPORT, IDENTITY],
+        shared: &[FOLDERS, IMPORT, VERIFICATION, SIGNING, EXPORT, IDENTITY],
         place: "bucket",
         uri: URI,
         filters_names: false,

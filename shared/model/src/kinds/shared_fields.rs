@@ -28,6 +28,15 @@ pub(super) const IDENTITY: &[Field] = &[
 /// The fields that select the objects of an import and decide how tasks are made of them.
 pub(super) const IMPORT: &[Field] = &[REGEX_FILTER, USE_BLOB_URLS];
 
+/// The field of kinds whose servers state the MD5 of objects.
+pub(super) const VERIFICATION: &[Field] = &[Field::off(
+    "verify_content",
+    "Compares the MD5 of each object that is read with the one that the storage states: a plain ETag of S3, \
+     `x-goog-hash` or `Content-MD5`",
+)
+.scope(Scope::Only(Import))
+.flag("verify-content")];
+
 /// The expression that filters keys.
 pub(super) const REGEX_FILTER: Field =
     Field::text("regex_filter", "Python regular expression, matched at the start of the full key")

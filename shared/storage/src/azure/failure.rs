@@ -58,6 +58,7 @@ fn meaning(op: Op, status: StatusCode, code: &str, body: &RefusalBody) -> (Error
             (Unavailable, FailureReason::Unavailable)
         }
         "InvalidRange" => (Invalid, FailureReason::NoSuchRange),
+        "RequestBodyTooLarge" => (Invalid, FailureReason::TooLarge),
         // An older server does not know our API version.
         "InvalidHeaderValue" | "UnsupportedHeader" => (Invalid, FailureReason::BadAnswer),
         _ => by_status(op, status),
@@ -114,6 +115,8 @@ mod tests {
             (Op::Get, 416, "InvalidRange", Invalid, FailureReason::NoSuchRange),
             (Op::List, 400, "InvalidHeaderValue", Invalid, FailureReason::BadAnswer),
             (Op::Put, 400, "OutOfRangeInput", Invalid, FailureReason::InvalidSettings),
+            (Op::Put, 413, "RequestBodyTooLarge", Invalid, FailureReason::TooLarge),
+            (Op::Put, 413, "", Invalid, FailureReason::TooLarge),
             (Op::Get, 429, "", throttled, FailureReason::Throttled),
             (Op::Get, 503, "", throttled, FailureReason::Throttled),
             (Op::Get, 502, "", Unavailable, FailureReason::Unavailable),

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use jiff::Timestamp;
 use longshore_model::{AzureConnection, AzureSecrets, FailureReason, Secret, StorageKind};
 
 #[cfg(feature = "conformance")]
 use crate::ListPage;
-use crate::cloud::{Cloud, CloudRequest, CloudStorage, ListingAnswer};
+use crate::cloud::{Cloud, CloudRequest, CloudStorage, ListingAnswer, base64_md5};
 use crate::wire::{Answer, Wire};
 use crate::{Endpoint, ErrorKind, InvalidSetting, ListRequest, Op, Operator, PutOptions, StorageError};
 use account::Account;
@@ -144,6 +144,10 @@ impl Cloud for Azure {
             (_, Some(marker)) => ListingAnswer::More(marker),
             (page, None) => ListingAnswer::Page(page),
         })
+    }
+
+    fn md5(&self, headers: &HeaderMap) -> Option<[u8; 16]> {
+        base64_md5(headers.get("content-md5")?.to_str().ok()?)
     }
 
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {

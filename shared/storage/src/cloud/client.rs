@@ -9,7 +9,7 @@ use http::{Request, header};
 use longshore_model::{FailureReason, Secret};
 
 use super::{Cloud, CloudRequest, ListingAnswer, ListingError};
-use crate::wire::{Answer, Call, Wire, check_range, range_header};
+use crate::wire::{Answer, Call, Wire, check_range, http_date, range_header};
 use crate::{
     Endpoint, ErrorKind, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe, PutOptions, Range,
     Storage, StorageError, probe,
@@ -70,6 +70,19 @@ impl<C: Cloud> CloudStorage<C> {
         Ok(http)
     }
 
+    fn body(&self, answer: &Answer) -> ObjectBody {
+        let length = answer.body.len() as u64;
+        ObjectBody {
+            bytes: answer.body.clone(),
+            stored_size: self.cloud.stored_size(answer).unwrap_or(length),
+            etag: self.cloud.etag(&answer.headers),
+            content_type: answer.header(header::CONTENT_TYPE).map(str::to_owned),
+            content_encoding: answer.header(header::CONTENT_ENCODING).map(str::to_owned),
+            modified_at: answer.header(header::LAST_MODIFIED).and_then(http_date),
+            md5: self.cloud.md5(&answer.headers),
+        }
+    }
+
     /// A request for an object or for a byte range of it.
     fn get_request(&self, key: &str, range: Option<Range>) -> Result<CloudRequest, StorageError> {
         let request = self.cloud.request(Op::Get, key)?;
@@ -88,10 +101,11 @@ impl<C: Cloud> Storage for CloudStorage<C> {
             let Some(list_request) = self.cloud.list_request(&request, token.as_deref())? else {
                 return Ok(ListPage::default());
             };
-            match self.send(list_request, |answer| self.cloud.read_listing(&request, answer)).await? {
+            let answer = self.send(list_request, |answer| self.cloud.read_listing(&request, answer)).await;
+            match answer.map_err(given_up)? {
                 ListingAnswer::Page(page) => return Ok(page),
                 ListingAnswer::More(next) if token.as_ref() == Some(&next) => {
-                    return Err(ListingError::DoesNotAdvance.into());
+                    return Err(given_up(ListingError::DoesNotAdvance.into()));
                 }
                 ListingAnswer::More(next) => token = Some(next),
             }
@@ -99,17 +113,35 @@ impl<C: Cloud> Storage for CloudStorage<C> {
     }
 
     async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
-        let mut request = self.get_request(key, range)?;
+        let mut request = self.cloud.as_stored(self.get_request(key, range)?);
         request.max_bytes = max_bytes;
         self.send(request, |answer| {
             check_range(range, answer.status, answer.header(header::CONTENT_RANGE))?;
-            Ok(ObjectBody {
-                bytes: answer.body.clone(),
-                etag: self.cloud.etag(&answer.headers),
-                content_type: answer.header(header::CONTENT_TYPE).map(str::to_owned),
-            })
+            Ok(self.body(answer))
         })
         .await
+    }
+
+    /// The check is part of the call, so that an answer which is not the object is retried like one that was cut short.
+    async fn get_listed(&self, listed: &ObjectMeta, max_bytes: u64) -> Result<ObjectBody, StorageError> {
+        let mut request = self.cloud.as_stored(self.get_request(&listed.key, None)?);
+        request.max_bytes = max_bytes;
+        self.send(request, |answer| self.body(answer).checked(listed)).await
+    }
+
+    /// Lists the key, because a proxy that answers requests for objects with its own pages may do so for `HEAD` too.
+    async fn look_up(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
+        let request = ListRequest { prefix: key, limit: 1, ..ListRequest::default() };
+        match self.list_page(request).await {
+            // A key is the first of all that start with it.
+            Ok(page) => Ok(page.objects.into_iter().map(|listed| listed.meta).find(|object| object.key == key)),
+            // The policy may allow only the listing of the storage's own prefix.
+            Err(error) if error.kind == ErrorKind::Denied => match self.head(key).await {
+                Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+                found => found.map(Some),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {
@@ -163,4 +195,12 @@ impl<C: Cloud> Storage for CloudStorage<C> {
     fn can_split_at(&self, key: &str) -> bool {
         self.cloud.can_split_at(key)
     }
+}
+
+/// The error after the last try of a listing: the endpoint does not answer like a storage, and will not later.
+fn given_up(mut error: StorageError) -> StorageError {
+    if error.cause::<ListingError>().is_some_and(ListingError::is_permanent) {
+        error.kind = ErrorKind::Invalid;
+    }
+    error
 }

@@ -31,19 +31,23 @@ pub(crate) enum ListingError {
     IgnoresStart,
 }
 
+impl ListingError {
+    /// Whether an endpoint that gives such answers again and again is not a storage, or not one that Longshore supports.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            Self::CutShort | Self::EmptyPage => false,
+            Self::NotAListing | Self::Refused(_) | Self::Lacks(_) | Self::DoesNotAdvance | Self::IgnoresStart => true,
+        }
+    }
+}
+
 impl From<ListingError> for StorageError {
+    /// The next try may return the page, because a proxy gave this answer, or one of several servers that differ. So
+    /// each is retried; [`ListingError::is_permanent`] says what it means if it comes every time.
     fn from(error: ListingError) -> Self {
-        let (kind, reason) = match error {
-            // The next try may return the whole listing.
-            ListingError::CutShort => (ErrorKind::Unavailable, FailureReason::Unavailable),
-            ListingError::EmptyPage => (ErrorKind::Unavailable, FailureReason::BadAnswer),
-            ListingError::NotAListing
-            | ListingError::Refused(_)
-            | ListingError::Lacks(_)
-            | ListingError::DoesNotAdvance
-            | ListingError::IgnoresStart => (ErrorKind::Invalid, FailureReason::BadAnswer),
-        };
-        Self::with_source(Op::List, kind, reason, error)
+        let reason =
+            if error == ListingError::CutShort { FailureReason::Unavailable } else { FailureReason::BadAnswer };
+        Self::with_source(Op::List, ErrorKind::Unavailable, reason, error)
     }
 }
 

@@ -11,6 +11,8 @@ mod request;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Request, header};
 use longshore_model::{Secret, StorageKind};
@@ -82,6 +84,14 @@ pub(crate) trait Cloud: Send + Sync {
         headers.get(header::ETAG)?.to_str().ok().and_then(bare_etag)
     }
 
+    /// The MD5 of an object's bytes among the headers of an answer that has all of them; `None` if it states none.
+    fn md5(&self, headers: &HeaderMap) -> Option<[u8; 16]>;
+
+    /// The size of the object as it is stored, if the answer has its bytes in another encoding.
+    fn stored_size(&self, _answer: &Answer) -> Option<u64> {
+        None
+    }
+
     /// Reads the etag from the answer to a put.
     fn read_put(&self, answer: &Answer) -> Result<Option<String>, StorageError> {
         Ok(self.etag(&answer.headers))
@@ -109,8 +119,15 @@ pub(crate) trait Cloud: Send + Sync {
     }
 }
 
-/// Removes the quotes of an etag: headers have them, some listings do not.
+/// Removes the quotes of an etag: headers have them, some listings do not. Also the mark of a weak etag, which a proxy
+/// may add.
 pub(crate) fn bare_etag(text: &str) -> Option<String> {
-    let bare = text.trim().trim_matches('"');
+    let text = text.trim();
+    let bare = text.strip_prefix("W/").filter(|rest| rest.starts_with('"')).unwrap_or(text).trim_matches('"');
     (!bare.is_empty()).then(|| bare.to_owned())
+}
+
+/// Reads an MD5 from the text in headers of Azure and Google.
+pub(crate) fn base64_md5(text: &str) -> Option<[u8; 16]> {
+    STANDARD.decode(text.trim()).ok()?.try_into().ok()
 }

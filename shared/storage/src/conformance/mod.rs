@@ -27,6 +27,7 @@ pub async fn all(subject: &Subject<'_>) {
     a_prefix_is_text_and_not_a_folder(subject).await;
     a_prefix_without_keys_is_an_empty_page(subject).await;
     a_put_replaces_and_gives_the_etag_that_is_listed(subject).await;
+    a_listed_object_is_read_and_looked_up_as_it_is_listed(subject).await;
     ranges_and_limits_hold(subject).await;
     a_stream_returns_the_requested_range_and_names_it(subject).await;
     a_missing_object_is_not_found_and_deleting_it_succeeds(subject).await;
@@ -192,6 +193,27 @@ pub async fn a_put_replaces_and_gives_the_etag_that_is_listed(subject: &Subject<
         etags.insert(put);
     }
     assert_eq!(etags.len(), 3, "each content has its own etag");
+}
+
+/// The answer to a read has the etag and the size of the listing; one that was written meanwhile has others.
+pub async fn a_listed_object_is_read_and_looked_up_as_it_is_listed(subject: &Subject<'_>) {
+    let prefix = "conformance/listed/";
+    for name in ["a", "ab", "b"] {
+        subject.make(&format!("{prefix}{name}"), "0123456789").await;
+    }
+    let (mut objects, _) = subject.walk(prefix, None, 10).await;
+    let listed = objects.remove(0);
+    let body = subject.storage.get_listed(&listed, 10).await.expect("a get");
+    assert!(body.is_listed(&listed) && body.bytes == "0123456789" && body.stored_size == 10, "{body:?}");
+    let found = subject.storage.look_up(&listed.key).await.expect("a look-up").expect("it exists");
+    assert_eq!((&found.key, found.size, &found.etag), (&listed.key, listed.size, &listed.etag));
+    assert_eq!(subject.storage.look_up(&format!("{prefix}missing")).await.expect("a look-up"), None);
+
+    subject.make(&listed.key, "other").await;
+    let body = subject.storage.get_listed(&listed, 10).await.expect("a get");
+    assert!(!body.is_listed(&listed), "{body:?}");
+    let found = subject.storage.look_up(&listed.key).await.expect("a look-up").expect("it exists");
+    assert!(body.is_listed(&found) && body.stored_size == found.size, "{body:?} {found:?}");
 }
 
 /// Ranges include both ends, and no answer is longer than requested.

@@ -44,6 +44,7 @@ fn meaning(op: Op, status: StatusCode, code: &str, has_bucket: bool) -> (ErrorKi
     match (code, status.as_u16()) {
         // Google reports some rate limits with a 403.
         ("rateLimitExceeded" | "userRateLimitExceeded", _) => THROTTLED,
+        ("uploadTooLarge", _) => (Invalid, FailureReason::TooLarge),
         ("accountDisabled", _) => (Denied, FailureReason::UnknownAccessKey),
         // A conflict with a concurrent request: another try may succeed.
         (_, 409) => (Unavailable, FailureReason::Unavailable),
@@ -105,6 +106,8 @@ mod tests {
             (Op::List, 503, body("backendError", ""), throttled, FailureReason::Throttled),
             (Op::List, 500, body("internalError", ""), Unavailable, FailureReason::Unavailable),
             (Op::Put, 507, String::new(), Unavailable, FailureReason::Unavailable),
+            (Op::Put, 413, body("uploadTooLarge", ""), Invalid, FailureReason::TooLarge),
+            (Op::Put, 413, String::new(), Invalid, FailureReason::TooLarge),
             (Op::List, 400, body("required", "Bucket is requester pays"), Invalid, FailureReason::InvalidSettings),
             (Op::List, 302, String::new(), Invalid, FailureReason::BadAnswer),
         ] {

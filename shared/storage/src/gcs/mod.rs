@@ -5,6 +5,7 @@
 //! objects have no MD5.)
 
 mod account;
+mod answer;
 mod bucket;
 mod failure;
 mod grant;
@@ -113,10 +114,7 @@ impl Cloud for Gcs {
             Op::Delete => CloudRequest::new(op, Method::DELETE, object(&[])),
             Op::Head => CloudRequest::new(op, Method::GET, object(&[("fields", list::OBJECT_FIELDS)])),
             Op::Connect | Op::List | Op::Get | Op::Put | Op::Presign => {
-                let request = CloudRequest::new(op, Method::GET, object(&[("alt", "media")]))?;
-                // Otherwise an object uploaded with `Content-Encoding: gzip` arrives decompressed although its name
-                // ends in `.gz`.
-                Ok(if key.ends_with(".gz") { self.as_stored(request) } else { request })
+                CloudRequest::new(op, Method::GET, object(&[("alt", "media")]))
             }
         }
     }
@@ -159,6 +157,14 @@ impl Cloud for Gcs {
 
     fn etag(&self, headers: &HeaderMap) -> Option<String> {
         headers.get(GENERATION)?.to_str().ok().map(str::to_owned)
+    }
+
+    fn md5(&self, headers: &HeaderMap) -> Option<[u8; 16]> {
+        answer::md5(headers)
+    }
+
+    fn stored_size(&self, answer: &Answer) -> Option<u64> {
+        answer::stored_size(&answer.headers)
     }
 
     fn read_put(&self, answer: &Answer) -> Result<Option<String>, StorageError> {

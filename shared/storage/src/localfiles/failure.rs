@@ -15,6 +15,7 @@ pub(super) fn file_error(op: Op, error: io::Error) -> StorageError {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             (ErrorKind::Unavailable, FailureReason::StorageFull)
         }
+        io::ErrorKind::FileTooLarge => (ErrorKind::Invalid, FailureReason::TooLarge),
         // Something else has this name, or the name is invalid: the user has to fix it.
         io::ErrorKind::IsADirectory | io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput => {
             (ErrorKind::Invalid, FailureReason::InvalidSettings)

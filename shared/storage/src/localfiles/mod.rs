@@ -110,7 +110,7 @@ impl Storage for LocalFiles {
 
     async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
         let (path, content_type) = (key.to_owned(), content_type(key));
-        let (bytes, etag) = self
+        let (bytes, file) = self
             .run(Op::Get, move |folder| {
                 let file = folder.open(Op::Get, &path)?;
                 let (first, end) = range.map_or(Ok((0, file.size)), |range| part(range, file.size))?;
@@ -122,11 +122,18 @@ impl Storage for LocalFiles {
                 if bytes.len() as u64 != end - first || file.etag_now()? != file.etag {
                     return Err(StorageError::new(Op::Get, ErrorKind::Unavailable, FailureReason::BadAnswer));
                 }
-                Ok((bytes, file.etag))
+                Ok((bytes, file))
             })
             .await?;
         self.wire.metrics().add_received(bytes.len() as u64);
-        Ok(ObjectBody { bytes, etag: Some(etag), content_type })
+        Ok(ObjectBody {
+            bytes,
+            stored_size: file.size,
+            etag: Some(file.etag),
+            content_type,
+            modified_at: file.modified_at,
+            ..ObjectBody::default()
+        })
     }
 
     async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,9 +18,10 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::task::TaskTracker;
 
 use super::address::RedisAddress;
-use super::answers::Answers;
-use super::counting_stream::CountingStream;
+use super::answers::{Answers, bad_answer};
+use super::budget::AnswerSize;
 use super::failure::{broken, cluster};
+use super::watched_stream::{Watch, WatchedStream};
 
 use crate::wire::{Wire, no_answer};
 use crate::{ErrorKind, Op, StorageError};
@@ -28,6 +29,9 @@ use crate::{ErrorKind, Op, StorageError};
 /// How long an unused connection is kept. If it is longer, idle connections occupy the server; if it is shorter,
 /// calls connect more often.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest report about the server, in bytes. The longest known one has 2 KiB.
+const LONGEST_INFO: u64 = 64 * 1024;
 
 /// The connections of a process. Clones share them.
 ///
@@ -57,8 +61,7 @@ struct State {
 pub(super) struct LiveConnection {
     connection: MultiplexedConnection,
     pub(super) run: ServerRun,
-    /// Bytes sent and received.
-    moved: Arc<AtomicU64>,
+    watch: Watch,
     is_broken: Arc<AtomicBool>,
     /// How long the server may be silent before a call fails.
     patience: Duration,
@@ -150,9 +153,9 @@ impl Connections {
     pub(super) async fn open(&self, op: Op, address: &RedisAddress) -> Result<LiveConnection, StorageError> {
         let patience = self.wire.timeouts().head;
         let stream = self.wire.tcp(op, &address.host, address.port).await?;
-        let moved = Arc::new(AtomicU64::new(0));
+        let watch = Watch::default();
         if !address.tls {
-            return self.log_in(op, address, CountingStream::new(stream, &moved), moved).await;
+            return self.log_in(op, address, WatchedStream::new(stream, &watch), watch).await;
         }
         let name = ServerName::try_from(address.host.clone())
             .map_err(|error| StorageError::with_source(op, ErrorKind::Invalid, FailureReason::Tls, error))?;
@@ -161,7 +164,7 @@ impl Connections {
             .await
             .map_err(|late| StorageError::with_source(op, ErrorKind::Unavailable, FailureReason::Unavailable, late))?
             .map_err(|error| no_answer(op, error))?;
-        self.log_in(op, address, CountingStream::new(stream, &moved), moved).await
+        self.log_in(op, address, WatchedStream::new(stream, &watch), watch).await
     }
 
     /// Authenticates, selects the database, and asks for the server's run.
@@ -170,7 +173,7 @@ impl Connections {
         op: Op,
         address: &RedisAddress,
         stream: S,
-        moved: Arc<AtomicU64>,
+        watch: Watch,
     ) -> Result<LiveConnection, StorageError> {
         // The library's own login is switched off: we send these commands ourselves, so that each refusal keeps its
         // meaning.
@@ -182,7 +185,7 @@ impl Connections {
         let mut live = LiveConnection {
             connection,
             run: ServerRun::ConnectionNumber(0),
-            moved,
+            watch,
             is_broken: Arc::default(),
             patience: self.wire.timeouts().head,
             driver: Arc::new(Driver(self.drivers.spawn(driver))),
@@ -194,7 +197,7 @@ impl Connections {
         live.send_one(op, redis::cmd("SELECT").arg(address.db)).await?;
         let mut commands = Pipeline::new();
         commands.cmd("CLIENT").arg("ID").cmd("INFO").arg("server");
-        let mut answers = live.send(op, &commands).await?;
+        let mut answers = live.send(op, &commands, AnswerSize::strings(2, LONGEST_INFO)).await?;
         let (number, info) = (answers.next(), answers.next());
         if let Ok(Value::Int(number)) = number {
             live.run = ServerRun::ConnectionNumber(u64::try_from(number).unwrap_or_default());
@@ -225,18 +228,19 @@ impl LiveConnection {
         !self.is_broken.load(Ordering::Relaxed) && !self.driver.0.is_finished()
     }
 
-    /// Sends commands together and waits for their answers.
-    pub(super) async fn send(&self, op: Op, commands: &Pipeline) -> Result<Answers, StorageError> {
+    /// Sends commands together and waits for their answers, which have at most this size.
+    pub(super) async fn send(&self, op: Op, commands: &Pipeline, most: AnswerSize) -> Result<Answers, StorageError> {
         let mut connection = self.connection.clone();
-        let answers = self.wait_while_active(op, connection.send_packed_commands(commands, 0, commands.len())).await?;
-        Ok(Answers::new(op, answers))
+        let exchange = connection.send_packed_commands(commands, 0, commands.len());
+        Ok(Answers::new(op, self.wait_while_active(op, most, exchange).await?))
     }
 
     /// Sends one command and checks that it succeeds. Only for a single command, and not for several, the library
     /// reports an answer that is not Redis's protocol.
     async fn send_one(&self, op: Op, command: &Cmd) -> Result<(), StorageError> {
         let mut connection = self.connection.clone();
-        let answer = self.wait_while_active(op, connection.send_packed_command(command)).await?;
+        let exchange = connection.send_packed_command(command);
+        let answer = self.wait_while_active(op, AnswerSize::lines(1), exchange).await?;
         Answers::new(op, vec![answer]).all()
     }
 
@@ -244,22 +248,44 @@ impl LiveConnection {
     async fn wait_while_active<T>(
         &self,
         op: Op,
+        most: AnswerSize,
         exchange: impl Future<Output = RedisResult<T>> + Send,
     ) -> Result<T, StorageError> {
+        // If the caller stops waiting, the answer comes later and no command seems to have asked for it.
+        let unfinished = BreakOnDrop(Some(&self.is_broken));
+        let expected = self.watch.budget.expect(most);
         let mut exchange = pin!(exchange);
         let result = loop {
-            let moved = self.moved.load(Ordering::Relaxed);
+            let moved = self.watch.moved.load(Ordering::Relaxed);
             match timeout(self.patience, &mut exchange).await {
                 Ok(result) => break result.map_err(|error| broken(op, error)),
-                Err(_) if self.moved.load(Ordering::Relaxed) != moved => {}
+                Err(_) if self.watch.moved.load(Ordering::Relaxed) != moved => {}
                 Err(late) => {
                     break Err(StorageError::with_source(op, ErrorKind::Unavailable, FailureReason::Unavailable, late));
                 }
             }
         };
-        if result.is_err() {
-            self.is_broken.store(true, Ordering::Relaxed);
+        if result.is_ok() {
+            expected.have_come();
+            unfinished.disarm();
         }
-        result
+        if self.watch.budget.is_exceeded() { result.map_err(|_| bad_answer(op)) } else { result }
+    }
+}
+
+/// Marks a connection as broken, so that no later call uses it, unless it is disarmed.
+struct BreakOnDrop<'a>(Option<&'a AtomicBool>);
+
+impl BreakOnDrop<'_> {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for BreakOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(is_broken) = self.0 {
+            is_broken.store(true, Ordering::Relaxed);
+        }
     }
 }

@@ -46,7 +46,10 @@ pub(super) fn refusal_error(op: Op, error: &ServerError) -> StorageError {
         _ if details.starts_with("AUTH") || details.contains("called without any password") => {
             (ErrorKind::Denied, FailureReason::WrongPassword, "the server has no password")
         }
-        _ if details.starts_with("string exceeds") => (ErrorKind::Invalid, FailureReason::TooLarge, "too long"),
+        // The second is the answer of a server whose `proto-max-bulk-len` is lower; it then closes the connection.
+        _ if details.starts_with("string exceeds") || details.ends_with("invalid bulk length") => {
+            (ErrorKind::Invalid, FailureReason::TooLarge, "too long")
+        }
         _ => (ErrorKind::Invalid, FailureReason::BadAnswer, "ERR"),
     };
     StorageError::with_source(op, kind, reason, RefusalCode(code))
@@ -90,6 +93,7 @@ mod tests {
             ("MOVED 3999 127.0.0.1:6381", ErrorKind::Invalid, FailureReason::InvalidSettings),
             ("ERR DB index is out of range", ErrorKind::Invalid, FailureReason::InvalidSettings),
             ("ERR string exceeds maximum allowed size", ErrorKind::Invalid, FailureReason::TooLarge),
+            ("ERR Protocol error: invalid bulk length", ErrorKind::Invalid, FailureReason::TooLarge),
             ("ERR unknown command", ErrorKind::Invalid, FailureReason::BadAnswer),
         ];
         for (code, kind, reason) in cases {

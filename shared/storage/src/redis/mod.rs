@@ -5,11 +5,13 @@
 
 mod address;
 mod answers;
+mod budget;
 mod connection;
-mod counting_stream;
 mod failure;
+mod guard;
 mod scan;
 mod value;
+mod watched_stream;
 
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use crate::{
     PutOptions, Range, Storage, StorageError,
 };
 use address::RedisAddress;
+use budget::AnswerSize;
 pub(crate) use connection::Connections;
 use connection::LiveConnection;
 
@@ -72,8 +75,10 @@ impl Redis {
         let content = "Longshore checks that it may write here.";
         let mut set = Pipeline::new();
         set.cmd("SET").arg(&key).arg(content).arg("EX").arg(PROBE_LASTS);
-        live.send(Op::Put, &set).await?.next()?;
-        match live.send(Op::Delete, Pipeline::new().cmd("DEL").arg(&key)).await?.next() {
+        live.send(Op::Put, &set, AnswerSize::lines(1)).await?.next()?;
+        let mut delete = Pipeline::new();
+        delete.cmd("DEL").arg(&key);
+        match live.send(Op::Delete, &delete, AnswerSize::lines(1)).await?.next() {
             // An export needs no right to delete.
             Err(error) if error.kind != ErrorKind::Denied => Err(error),
             _ => Ok(()),
@@ -87,7 +92,7 @@ impl Redis {
         let key = self.probe_key();
         value::push_commands(&mut commands, key.as_bytes());
         commands.cmd("TYPE").arg(&key);
-        live.send(Op::List, &commands).await?.all()
+        live.send(Op::List, &commands, AnswerSize::lines(commands.len())).await?.all()
     }
 
     fn probe_key(&self) -> String {
@@ -109,7 +114,8 @@ impl Client {
 
     /// Runs one command and checks that it succeeds.
     async fn run(&self, op: Op, commands: &Pipeline) -> Result<(), StorageError> {
-        self.with(op, |live| async move { live.send(op, commands).await?.all() }).await
+        let most = AnswerSize::lines(commands.len());
+        self.with(op, |live| async move { live.send(op, commands, most).await?.all() }).await
     }
 
     /// Returns the metadata of a value.
@@ -124,8 +130,8 @@ impl Client {
     async fn read(&self, key: &str, first: u64, length: u64) -> Result<Bytes, StorageError> {
         let mut commands = Pipeline::new();
         commands.cmd("GETRANGE").arg(key).arg(first).arg(first.saturating_add(length).saturating_sub(1));
-        let commands = &commands;
-        let bytes = self.with(Op::Get, |live| async move { live.send(Op::Get, commands).await?.bytes() }).await?;
+        let (commands, most) = (&commands, AnswerSize::strings(1, length));
+        let bytes = self.with(Op::Get, |live| async move { live.send(Op::Get, commands, most).await?.bytes() }).await?;
         self.connections.wire().metrics().add_received(bytes.len() as u64);
         Ok(bytes)
     }
@@ -139,7 +145,7 @@ impl Storage for Redis {
 
     async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
         let too_large = || StorageError::new(Op::Get, ErrorKind::Invalid, FailureReason::TooLarge);
-        let (bytes, etag) = match range {
+        let (bytes, etag, size) = match range {
             None => {
                 // Reading one byte more shows whether the value is larger than the limit.
                 let bytes = self.client.read(key, 0, max_bytes.saturating_add(1)).await?;
@@ -147,7 +153,7 @@ impl Storage for Redis {
                     self.client.metadata(Op::Get, key).await?;
                 }
                 let etag = etag_of(&bytes);
-                (bytes, etag)
+                (bytes, etag, None)
             }
             Some(range) => {
                 let object = self.client.metadata(Op::Get, key).await?;
@@ -156,13 +162,14 @@ impl Storage for Redis {
                 if length > max_bytes {
                     return Err(too_large());
                 }
-                (self.client.read(key, first, length).await?, object.etag.unwrap_or_default())
+                (self.client.read(key, first, length).await?, object.etag.unwrap_or_default(), Some(object.size))
             }
         };
         if bytes.len() as u64 > max_bytes {
             return Err(too_large());
         }
-        Ok(ObjectBody { bytes, etag: Some(etag), content_type: None })
+        let stored_size = size.unwrap_or(bytes.len() as u64);
+        Ok(ObjectBody { bytes, stored_size, etag: Some(etag), ..ObjectBody::default() })
     }
 
     async fn stream(&self, key: &str, range: Option<Range>) -> Result<ObjectStream, StorageError> {

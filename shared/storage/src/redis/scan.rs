@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use redis::{Pipeline, Value};
 
 use super::answers::bad_answer;
+use super::budget::AnswerSize;
 use super::connection::{LiveConnection, ServerRun};
 use super::value;
 use crate::{ListPage, ListRequest, Op, StorageError};
@@ -13,6 +14,10 @@ use crate::{ListPage, ListRequest, Op, StorageError};
 /// `SCAN` calls per page. If few keys have the prefix, most calls return none: an empty page after about a hundred
 /// thousand keys lets a job stop in between.
 const ROUNDS: usize = 100;
+
+/// The most that a server may answer to `SCAN`. It returns about as many keys as requested, at most 1,000; while its
+/// hash table grows or shrinks, a few times as many. Keys of more than 2 KiB cannot be imported.
+const LARGEST_PAGE: AnswerSize = AnswerSize { bytes: 16 * 1024 * 1024, elements: 100_000 };
 
 /// The cursor of a scan's start and end.
 const EDGE: &str = "0";
@@ -49,7 +54,7 @@ pub(super) async fn next_keys(
         commands.arg("MATCH").arg(pattern(prefix));
     }
     commands.arg("COUNT").arg(count);
-    let mut answers = live.send(Op::List, &commands).await?;
+    let mut answers = live.send(Op::List, &commands, LARGEST_PAGE).await?;
     let wrong = || bad_answer(Op::List);
     let Value::Array(parts) = answers.next()? else { return Err(wrong()) };
     let Ok([next, keys]) = <[Value; 2]>::try_from(parts) else { return Err(wrong()) };

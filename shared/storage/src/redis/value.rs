@@ -5,6 +5,7 @@ use redis::Pipeline;
 use sha2::{Digest, Sha256};
 
 use super::answers::Answers;
+use super::budget::AnswerSize;
 use super::connection::LiveConnection;
 use crate::listed::describe;
 use crate::{ListedObject, ListingFault, ObjectMeta, Op, StorageError};
@@ -56,7 +57,7 @@ pub(super) async fn read_metadata(
     if texts.is_empty() {
         return Ok(objects);
     }
-    let mut answers = live.send(op, &commands).await?;
+    let mut answers = live.send(op, &commands, AnswerSize::strings(commands.len(), END as u64)).await?;
     let (mut unclear, mut denied, all) = (Vec::new(), 0, texts.len());
     for key in texts {
         match read_one(&mut answers) {
@@ -98,7 +99,7 @@ async fn check_types(
     for key in &keys {
         commands.cmd("TYPE").arg(key);
     }
-    let mut answers = live.send(op, &commands).await?;
+    let mut answers = live.send(op, &commands, AnswerSize::lines(keys.len())).await?;
     for key in keys {
         match answers.text()?.as_str() {
             "none" => {}

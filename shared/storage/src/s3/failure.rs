@@ -28,6 +28,7 @@ fn meaning(op: Op, status: StatusCode, code: &str) -> (ErrorKind, FailureReason)
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "InvalidObjectState" => {
             (Denied, FailureReason::AccessDenied)
         }
+        "EntityTooLarge" | "MaxMessageLengthExceeded" => (Invalid, FailureReason::TooLarge),
         "NoSuchBucket" => (Invalid, FailureReason::NoSuchBucket),
         "NoSuchKey" | "NoSuchVersion" => (NotFound, FailureReason::NoSuchObject),
         "PermanentRedirect"
@@ -89,6 +90,8 @@ mod tests {
             (Op::List, 404, "", Invalid, FailureReason::NoSuchBucket),
             (Op::Get, 416, "InvalidRange", Invalid, FailureReason::NoSuchRange),
             (Op::Put, 400, "SomethingNew", Invalid, FailureReason::InvalidSettings),
+            (Op::Put, 400, "EntityTooLarge", Invalid, FailureReason::TooLarge),
+            (Op::Put, 413, "", Invalid, FailureReason::TooLarge),
         ] {
             let body = format!("<?xml version=\"1.0\"?>\n<Error>\n<Code>{code}</Code><Message>m</Message></Error>");
             let body = if code.is_empty() { String::new() } else { body };

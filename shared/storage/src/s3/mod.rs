@@ -5,6 +5,7 @@ mod credentials;
 mod default_chain;
 mod failure;
 mod list;
+mod md5;
 mod profile;
 mod role;
 mod sign;
@@ -14,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use longshore_model::{FailureReason, S3Connection, S3sConnection, Secret, StorageKind};
 
 use crate::cloud::{Cloud, CloudRequest, CloudStorage, ListingAnswer, ListingError};
@@ -172,6 +173,10 @@ impl Cloud for S3 {
             Err(ListingError::Refused(code)) => Err(failure::from_code(Op::List, answer, &code)),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn md5(&self, headers: &HeaderMap) -> Option<[u8; 16]> {
+        md5::of(headers)
     }
 
     fn kms_key_id(&self) -> Option<String> {

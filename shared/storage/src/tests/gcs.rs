@@ -11,8 +11,8 @@ use serde_json::json;
 use super::server::{Act, Server};
 use super::{answer, meaning, options};
 use crate::{
-    ErrorKind, ListRequest, Operator, Probe, PutOptions, Range, RetryPolicy, Storage, StorageMetrics, Stores,
-    WireOptions, check_settings,
+    ErrorKind, ListRequest, ObjectMeta, Operator, Probe, PutOptions, Range, RetryPolicy, Storage, StorageMetrics,
+    Stores, WireOptions, check_settings,
 };
 
 fn token() -> String {
@@ -94,10 +94,11 @@ async fn a_listing_that_repeats_its_token_fails() {
 
 #[tokio::test]
 async fn another_servers_answer_is_not_an_empty_bucket() {
-    let server = Server::saying([token(), answer("200 OK", "", "{}")]).await;
+    let other = || answer("200 OK", "", "{}");
+    let server = Server::saying([token(), other(), other(), other(), other()]).await;
     let failed = meaning(open(&server).probe(Probe::Read).await);
     assert_eq!(failed, (ErrorKind::Invalid, FailureReason::BadAnswer));
-    assert_eq!(server.lines()[1], format!("{LIST}&maxResults=1&prefix=train%2F"));
+    assert_eq!(server.lines()[1..], [0; 4].map(|_| format!("{LIST}&maxResults=1&prefix=train%2F")));
 }
 
 #[tokio::test]
@@ -127,16 +128,15 @@ async fn a_put_sends_name_type_and_length_and_returns_the_generation() {
 }
 
 #[tokio::test]
-async fn a_compressed_object_is_requested_as_stored_only_if_its_name_says_so() {
-    let object = || answer("200 OK", "X-Goog-Generation: 7\r\n", "bytes");
-    let server = Server::saying([token(), object(), object()]).await;
-    let storage = open(&server);
-    assert_eq!(storage.get("a.json", None, 100).await.unwrap().etag.as_deref(), Some("7"));
-    storage.get("a.json.gz", None, 100).await.unwrap();
-    let requests = server.requests();
-    assert!(requests[1].starts_with("GET /storage/v1/b/photos/o/a.json?alt=media HTTP/1.1\r\n"));
-    assert!(!requests[1].contains("accept-encoding"), "{}", requests[1]);
-    assert!(requests[2].contains("accept-encoding: gzip\r\n"), "{}", requests[2]);
+async fn an_object_is_requested_as_stored_and_one_decompressed_on_the_way_keeps_its_size() {
+    let headers = "X-Goog-Generation: 7\r\nX-Goog-Stored-Content-Encoding: gzip\r\nX-Goog-Stored-Content-Length: 3\r\n";
+    let server = Server::saying([token(), answer("200 OK", headers, "bytes")]).await;
+    let listed = ObjectMeta { key: "a.json".into(), size: 3, etag: Some("7".into()), modified_at: None };
+    let body = open(&server).get_listed(&listed, 100).await.unwrap();
+    assert_eq!((body.bytes.as_ref(), body.stored_size, body.is_listed(&listed)), (&b"bytes"[..], 3, true));
+    let request = &server.requests()[1];
+    assert!(request.starts_with("GET /storage/v1/b/photos/o/a.json?alt=media HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("accept-encoding: gzip\r\n"), "{request}");
 }
 
 #[tokio::test]

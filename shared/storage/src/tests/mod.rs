@@ -3,6 +3,7 @@
 mod adaptive;
 mod crowd;
 mod gcs;
+mod listed;
 mod roles;
 mod server;
 mod unencrypted;

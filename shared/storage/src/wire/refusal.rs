@@ -52,6 +52,7 @@ pub(crate) fn by_status(op: Op, status: StatusCode) -> (ErrorKind, FailureReason
         408 | 500 | 502 | 504 => (Unavailable, FailureReason::Unavailable),
         401 | 403 => (Denied, FailureReason::AccessDenied),
         404 => missing(op),
+        413 => (Invalid, FailureReason::TooLarge),
         416 => (Invalid, FailureReason::NoSuchRange),
         400..=499 => (Invalid, FailureReason::InvalidSettings),
         500..=599 => (Unavailable, FailureReason::Unavailable),
