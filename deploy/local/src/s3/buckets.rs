@@ -15,6 +15,8 @@ type Bucket = BTreeMap<String, Object>;
 pub struct Object {
     pub bytes: Bytes,
     pub content_type: Option<String>,
+    /// `Content-Encoding`, as the writer sent it.
+    pub content_encoding: Option<String>,
     /// `x-amz-server-side-encryption`, as the writer sent it.
     pub encryption: Option<String>,
     /// `x-amz-server-side-encryption-aws-kms-key-id`, as the writer sent it.
@@ -30,7 +32,7 @@ impl Object {
         // A clock before 1970 gives 0; it is wrong anyway.
         let modified = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let md5 = Md5::checksum(&bytes);
-        Self { bytes, content_type: None, encryption: None, kms_key_id: None, modified, md5 }
+        Self { bytes, content_type: None, content_encoding: None, encryption: None, kms_key_id: None, modified, md5 }
     }
 
     /// The MD5 of the content in hex, without quotes: the `ETag` that AWS gives to a single-part upload.

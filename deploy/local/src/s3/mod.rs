@@ -4,6 +4,7 @@
 //! the cost of a listing depends on the names it returns, not on the size of the bucket. Keys are exact bytes. A layer
 //! around the service can fail, hold and count requests: see [`When`], [`Fault`] and [`Hold`].
 
+mod alteration;
 mod auth;
 mod buckets;
 mod calls;

@@ -1,5 +1,6 @@
 //! Faults, holds and hooks, and the requests they apply to.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub struct When {
     access_key: Option<String>,
     skip: usize,
     times: Option<usize>,
+    is_per_key: bool,
 }
 
 impl When {
@@ -65,6 +67,13 @@ impl When {
         self
     }
 
+    /// Counts the requests on each key by themselves.
+    #[must_use]
+    pub fn per_key(mut self) -> Self {
+        self.is_per_key = true;
+        self
+    }
+
     fn matches(&self, call: &Call) -> bool {
         self.op.is_none_or(|op| op == call.op)
             && self.key.as_ref().is_none_or(|key| *key == call.key)
@@ -92,8 +101,14 @@ pub enum Fault {
     Reset,
     /// The request takes effect; the server sends half the body as if it were complete.
     Truncated,
+    /// The server sends the whole body with its length and etag, but each `0` in it is a `9`.
+    Altered,
+    /// A proxy answers 200 with a page of its own and changes no object.
+    Page { content_type: &'static str, body: &'static str, etag: Option<&'static str> },
     /// A listing says that it is truncated, but has no continuation token.
     NoContinuationToken,
+    /// A listing has its keys in descending order.
+    Descending,
     /// The request takes effect after this delay.
     Delay(Duration),
 }
@@ -110,7 +125,8 @@ enum Action {
 
 struct Rule {
     when: When,
-    seen: usize,
+    /// Matching requests, by key if the rule counts each key by itself.
+    seen: HashMap<String, usize>,
     action: Action,
 }
 
@@ -158,8 +174,10 @@ impl Rules {
     pub(super) fn plan(&self, call: &Call) -> Plan {
         let mut plan = Plan::default();
         for rule in self.lock().iter_mut().filter(|rule| rule.when.matches(call)) {
-            let number = rule.seen.checked_sub(rule.when.skip);
-            rule.seen += 1;
+            let key = if rule.when.is_per_key { call.key.clone() } else { String::new() };
+            let seen = rule.seen.entry(key).or_default();
+            let number = seen.checked_sub(rule.when.skip);
+            *seen += 1;
             if number.is_none_or(|number| rule.when.times.is_some_and(|times| number >= times)) {
                 continue;
             }
@@ -175,7 +193,7 @@ impl Rules {
     }
 
     fn add(&self, when: When, action: Action) {
-        self.lock().push(Rule { when, seen: 0, action });
+        self.lock().push(Rule { when, seen: HashMap::new(), action });
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Rule>> {

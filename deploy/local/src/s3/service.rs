@@ -141,6 +141,7 @@ impl S3 for Service {
             last_modified: Some(modified(&object)),
             e_tag: Some(ETag::Strong(object.etag())),
             content_type: object.content_type.or_else(default_content_type),
+            content_encoding: object.content_encoding,
             server_side_encryption: object.encryption.map(Into::into),
             ssekms_key_id: object.kms_key_id,
             ..GetObjectOutput::default()
@@ -155,6 +156,7 @@ impl S3 for Service {
             last_modified: Some(modified(&object)),
             e_tag: Some(ETag::Strong(object.etag())),
             content_type: object.content_type.or_else(default_content_type),
+            content_encoding: object.content_encoding,
             server_side_encryption: object.encryption.map(Into::into),
             ssekms_key_id: object.kms_key_id,
             ..HeadObjectOutput::default()
@@ -173,6 +175,7 @@ impl S3 for Service {
         }
         let mut object = Object::new(body.freeze());
         object.content_type = input.content_type;
+        object.content_encoding = input.content_encoding;
         object.encryption = input.server_side_encryption.as_ref().map(|encryption| encryption.as_str().to_owned());
         object.kms_key_id.clone_from(&input.ssekms_key_id);
         let etag = object.etag();

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::stream;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response};
@@ -24,10 +23,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::State;
 use super::calls::Call;
 use super::cors::Origin;
 use super::rules::{Fault, Plan};
+use super::{State, alteration};
 
 /// An error that makes `hyper` drop the connection without sending another byte.
 type Abort = Box<dyn Error + Send + Sync>;
@@ -98,11 +97,7 @@ impl Layer {
         if plan.fault == Some(Fault::Reset) {
             return reset_in_mid_body(answer, is_head, &reset).await;
         }
-        let answer = match plan.fault {
-            Some(Fault::Truncated) => rewrite(answer, |body| body.slice(..body.len() / 2)).await?,
-            Some(Fault::NoContinuationToken) => rewrite(answer, |body| without_token(&body)).await?,
-            _ => answer,
-        };
+        let answer = alteration::apply(plan.fault.as_ref(), answer).await?;
         self.state.calls.record_status(number, answer.status().as_u16());
         Ok(answer)
     }
@@ -117,6 +112,7 @@ impl Layer {
         }
         let answer = match &plan.fault {
             Some(Fault::Error(code)) => refusal(code.clone())?,
+            Some(Fault::Page { content_type, body, etag }) => alteration::page(content_type, body, *etag),
             Some(Fault::SlowDown { retry_after_seconds }) => {
                 let mut answer = refusal(S3ErrorCode::SlowDown)?;
                 answer.headers_mut().insert(RETRY_AFTER, (*retry_after_seconds).into());
@@ -160,25 +156,6 @@ async fn reset_in_mid_body(answer: Response<Body>, is_head: bool, reset: &Atomic
         }
     });
     Ok(Response::from_parts(head, Body::http_body_unsync(StreamBody::new(frames))))
-}
-
-async fn rewrite(answer: Response<Body>, change: impl FnOnce(Bytes) -> Bytes) -> Result<Response<Body>, Abort> {
-    let (mut head, body) = answer.into_parts();
-    let body = change(body.collect().await?.to_bytes());
-    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    Ok(Response::from_parts(head, Body::from(body)))
-}
-
-fn without_token(listing: &[u8]) -> Bytes {
-    const OPEN: &str = "<NextContinuationToken>";
-    const CLOSE: &str = "</NextContinuationToken>";
-
-    let mut listing =
-        String::from_utf8_lossy(listing).replace("<IsTruncated>false</IsTruncated>", "<IsTruncated>true</IsTruncated>");
-    if let (Some(start), Some(end)) = (listing.find(OPEN), listing.find(CLOSE)) {
-        listing.replace_range(start..end + CLOSE.len(), "");
-    }
-    listing.into()
 }
 
 /// A connection that ends with a reset instead of a close if a fault requires it.

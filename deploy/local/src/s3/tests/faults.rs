@@ -176,3 +176,40 @@ async fn a_hook_can_change_a_bucket_while_it_is_listed() {
     assert!(!client.get("/bucket?list-type=2").await.text().contains("<Key>b</Key>"));
     assert!(client.get("/bucket?list-type=2").await.text().contains("<Key>b</Key>"));
 }
+
+#[tokio::test]
+async fn a_page_and_altered_bytes_come_with_status_200_and_their_length() {
+    let (server, client) = server().await;
+    server.put("bucket", "key", "100");
+    let page = Fault::Page { content_type: "text/html", body: "<html></html>", etag: None };
+    server.fail(When::op(Op::Get).nth(1), page);
+    server.fail(When::op(Op::Get).nth(2), Fault::Altered);
+    let answer = client.get("/bucket/key").await;
+    assert_eq!((answer.status, &*answer.text(), answer.header("etag")), (200, "<html></html>", None));
+    let (altered, right) = (client.get("/bucket/key").await, client.get("/bucket/key").await);
+    assert_eq!((&*altered.text(), &*right.text()), ("199", "100"));
+    assert!(altered.is_whole() && altered.header("etag") == right.header("etag"));
+}
+
+#[tokio::test]
+async fn a_listing_in_descending_order_has_the_same_keys() {
+    let (server, client) = server().await;
+    server.put_many("bucket", ["a", "b", "c"].map(|key| (key, "")));
+    server.fail(Op::List, Fault::Descending);
+    let answer = client.get("/bucket?list-type=2").await;
+    let text = answer.text();
+    let keys: Vec<&str> = text.split("<Key>").skip(1).map(|rest| &rest[..1]).collect();
+    assert_eq!(keys, ["c", "b", "a"]);
+}
+
+#[tokio::test]
+async fn a_rule_can_count_the_requests_on_each_key() {
+    let (server, client) = server().await;
+    server.put_many("bucket", ["a", "b"].map(|key| (key, "")));
+    server.fail(When::op(Op::Get).nth(1).per_key(), Fault::Error(S3ErrorCode::AccessDenied));
+    let mut statuses = Vec::new();
+    for key in ["a", "b", "a", "b"] {
+        statuses.push(client.get(&format!("/bucket/{key}")).await.status);
+    }
+    assert_eq!(statuses, [403, 403, 200, 200]);
+}
