@@ -1,5 +1,6 @@
 //! Azure Blob Storage: import, export, accounts, validation and a busy server.
 
+mod content;
 mod fault_proxy;
 mod signed;
 

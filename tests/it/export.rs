@@ -1,6 +1,7 @@
 //! Export: every annotation becomes one object, written again only when the annotation changed.
 
 mod deletion;
+mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,7 @@
 //! Google Cloud Storage: import, export, accounts, validation, and a server that is busy or revokes its tokens.
 
 mod adapter;
+mod content;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

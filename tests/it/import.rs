@@ -1,5 +1,6 @@
 //! Import: which objects become which tasks, and with which requests.
 
+mod departures;
 mod quarantine;
 
 use std::collections::BTreeMap;

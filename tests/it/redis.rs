@@ -2,6 +2,7 @@
 
 mod connection;
 mod faults;
+mod hostile;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

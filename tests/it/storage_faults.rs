@@ -156,11 +156,10 @@ async fn a_truncated_object_is_not_imported() {
     rig.s3.put("tasks", "b.json", "{\"n\":3}");
     let expected = BTreeMap::from([("a.jsonl".to_owned(), 2), ("b.json".to_owned(), 1)]);
     let storage = tasks(&rig, "tasks").await;
+    rig.s3.clear_calls();
     rig.s3.fail(When::op(Op::Get).key("a.jsonl").nth(1), Fault::Truncated);
-    let sync = rig.sync(&storage).await;
-    retryable(&rig, sync).await;
-    rig.make_due(sync).await;
-    let sync = rig.ended(sync).await;
+    let sync = rig.sync_to_end(&storage).await;
+    assert_eq!((rig.s3.count(Op::Get), &sync["jobs"][0]["attempt"]), (3, &json!(1)), "{sync}");
     check_first(&rig, &storage, &sync, &expected).await;
     check_second(&rig, &storage, &expected).await;
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use longshore_db::{Db, Result, audit, syncs};
+use longshore_db::{Db, Result, audit, scanned_keys, syncs};
 use prometheus::{IntCounter, Registry};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::log_failed_tick;
 
-/// Time between ticks. Each tick deletes at most 1,000 syncs, so that its transaction stays short.
+/// Time between ticks. Each tick deletes all old syncs, a thousand per transaction.
 const PERIOD: Duration = Duration::from_secs(600);
 
 /// The most batches of audit entries of one tick: 100,000 entries. So more can be deleted than denied requests write.
@@ -32,8 +32,7 @@ pub(crate) fn counter(registry: &Registry) -> prometheus::Result<IntCounter> {
 /// Deletes old rows until stopped, for the first time at the start.
 pub(crate) async fn run(db: Db, retention: Retention, pruned: IntCounter, stop: CancellationToken) {
     loop {
-        let syncs = async { syncs::prune(&db.client().await?, retention.sync_days).await };
-        match db.in_time(syncs).await {
+        match prune_syncs(&db, retention.sync_days, &stop).await {
             Ok(0) => {}
             Ok(count) => info!(event = "syncs_pruned", syncs = count, "old syncs deleted"),
             Err(error) => log_failed_tick("pruner", &error),
@@ -61,4 +60,16 @@ async fn prune_audit(db: &Db, keep_days: i32, pruned: &IntCounter, stop: &Cancel
         }
     }
     Ok(all)
+}
+
+/// Deletes all old syncs, however many there are, and keys that ended listings left. Returns the number of syncs.
+async fn prune_syncs(db: &Db, keep_days: i32, stop: &CancellationToken) -> Result<i64> {
+    let (mut deleted, mut after) = (0, Some(0));
+    while let Some(from) = after.filter(|_| !stop.is_cancelled()) {
+        let pruned = db.in_time(async { syncs::prune(&db.client().await?, keep_days, from).await }).await?;
+        deleted += pruned.deleted;
+        after = pruned.next;
+    }
+    db.in_time(async { scanned_keys::prune(&db.client().await?).await }).await?;
+    Ok(deleted)
 }

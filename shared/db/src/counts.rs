@@ -44,7 +44,8 @@ counts! {
     imported,
     /// Objects already in the ledger.
     existed,
-    /// Objects or units quarantined by this sync.
+    /// Objects or units quarantined by this sync. Negative in a job that tries refused objects again: as many left the
+    /// quarantine.
     quarantined,
     /// Objects in quarantine since an earlier sync and unchanged.
     still_quarantined,

@@ -52,6 +52,35 @@ pub async fn digests(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
 }
 
+/// Keys of at most `limit` random objects that were exported and should still be there. Fewer if IDs have gaps.
+///
+/// The time does not depend on the number of exports.
+pub async fn sample(client: &impl GenericClient, storage_id: i64, unit: &str, limit: i64) -> Result<Vec<String>> {
+    // All of a small table; otherwise the units at, or after, random IDs between the first and the last. Twice as many
+    // IDs as objects, because some lead to the same unit.
+    let text = "WITH few AS (
+                 SELECT key FROM exports WHERE storage_id = $1 AND unit = $2 AND state = 'exported'
+                  ORDER BY unit_id LIMIT (SELECT $3::bigint + 1)
+             ), ends AS (
+                 SELECT (SELECT unit_id FROM exports WHERE storage_id = $1 AND unit = $2 ORDER BY unit_id LIMIT 1) AS low,
+                        (SELECT unit_id FROM exports WHERE storage_id = $1 AND unit = $2
+                          ORDER BY unit_id DESC LIMIT 1) AS high
+             ), points AS (
+                 SELECT low + floor(random() * (high - low + 1))::bigint AS point
+                   FROM ends CROSS JOIN generate_series(1, 2 * $3::bigint)
+                  WHERE (SELECT count(*) FROM few) > $3::bigint
+             )
+             SELECT key FROM few WHERE (SELECT count(*) FROM few) <= $3::bigint
+              UNION
+             SELECT e.key FROM points CROSS JOIN LATERAL (
+                    SELECT key, state FROM exports
+                     WHERE storage_id = $1 AND unit = $2 AND unit_id >= points.point ORDER BY unit_id LIMIT 1) e
+              WHERE e.state = 'exported'
+              LIMIT $3::bigint";
+    let rows = client.query(text, &[&storage_id, &unit, &limit]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Records confirmed writes.
 pub async fn record(
     tx: &Transaction<'_>,

@@ -51,6 +51,7 @@ mod raw_json;
 pub mod resolve;
 pub mod rights;
 mod row;
+pub mod scanned_keys;
 mod seal;
 mod share;
 pub mod storages;

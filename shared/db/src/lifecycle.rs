@@ -14,6 +14,7 @@ mod claim;
 mod delete_job;
 mod enqueue;
 mod finish;
+mod late_job;
 mod page;
 mod remove;
 mod rescue;

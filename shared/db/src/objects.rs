@@ -14,7 +14,7 @@ use tokio_postgres::types::Type;
 
 use crate::{Result, Transaction};
 
-pub use lookup::{KeyStatus, LookupMode, look_up};
+pub use lookup::{KeyStatus, ListedPage, LookupMode, PageStatus, Unlisted, look_up};
 
 /// A ledger row to write.
 #[derive(Debug, Clone)]

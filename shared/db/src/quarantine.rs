@@ -4,6 +4,7 @@
 
 mod lookup;
 mod object;
+mod refused;
 
 use jiff::Timestamp;
 use longshore_model::{QuarantineReason, StorageKind};
@@ -13,8 +14,10 @@ use crate::bounded::bounded;
 use crate::row::word;
 use crate::{Bounded, GenericClient, Result, Transaction};
 
+pub use lookup::open_below;
 pub(crate) use lookup::{Entry, among, between};
-pub use object::{QuarantinedObject, insert, remove};
+pub use object::{QuarantinedObject, close, insert, remove};
+pub use refused::{RefusedObject, refused};
 
 /// An object, annotation or task in quarantine.
 #[derive(Debug, Clone)]

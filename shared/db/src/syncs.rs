@@ -15,6 +15,7 @@ use crate::jobs::OpenJob;
 use crate::row::word;
 use crate::{Counts, Error, GenericClient, Result};
 
+pub use end::warn;
 pub(crate) use end::{cancel, close, delete_ended, lock, lock_live};
 pub use list::{SyncFilter, list};
 pub use report::{lock_unreported, mark_reported};
@@ -42,7 +43,8 @@ pub struct SyncRow {
     pub requested_by: String,
     /// The idempotency key of the request. `None` if it had none. Written by `enqueue`.
     pub idempotency_key: Option<String>,
-    /// Why it failed: a word of `FailureReason`. `None` unless the status is `failed`. Written by `discard`.
+    /// Why it failed, or completed with errors other than objects in quarantine: a word of `FailureReason`. `None`
+    /// otherwise. Written by `discard`, and by `warn` while it runs.
     pub reason: Option<String>,
     /// The reason in sentences for users. `None` if `reason` is `None`.
     pub detail: Option<String>,
@@ -108,17 +110,34 @@ pub(crate) async fn notify(client: &impl GenericClient) -> Result<()> {
     Ok(client.batch_execute("NOTIFY longshore_syncs").await?)
 }
 
-/// Deletes syncs that ended more than `keep_days` days ago, with their jobs, and returns their number.
+/// The result of [`prune`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// Syncs that were deleted.
+    pub deleted: i64,
+    /// ID of the last sync that was read, if there may be more to delete after it.
+    pub next: Option<i64>,
+}
+
+/// Deletes syncs that ended more than `keep_days` days ago, with their jobs: those among the next thousand after an ID.
 ///
-/// Reads only the thousand oldest syncs, so a call that finds nothing to delete is cheap.
-pub async fn prune(client: &impl GenericClient, keep_days: i32) -> Result<u64> {
-    Ok(client
-        .execute(
+/// Reads only that many, so a call that finds nothing to delete is cheap, and its transaction is short. Syncs end about
+/// in the order of their IDs, so there are no more to delete after a thousand of which the ended ones are too young.
+pub async fn prune(client: &impl GenericClient, keep_days: i32, after: i64) -> Result<Pruned> {
+    let row = client
+        .query_one(
             // An array, not `IN`: for a join, Postgres may read a whole table that has grown since its last analyze.
-            "DELETE FROM syncs WHERE id = ANY (ARRAY(
-                 SELECT id FROM (SELECT id, finished_at FROM syncs ORDER BY id LIMIT 1000) oldest
-                  WHERE finished_at < now() - make_interval(days => $1)))",
-            &[&keep_days],
+            "WITH oldest AS MATERIALIZED (
+                 SELECT id, finished_at, finished_at < now() - make_interval(days => $1) AS is_old
+                   FROM syncs WHERE id > $2 ORDER BY id LIMIT (SELECT 1000)
+             ), deleted AS (
+                 DELETE FROM syncs WHERE id = ANY (ARRAY(SELECT id FROM oldest WHERE is_old)) RETURNING id
+             )
+             SELECT (SELECT count(*) FROM deleted) AS deleted,
+                    (SELECT max(id) FROM oldest
+                     HAVING count(*) = 1000 AND (bool_or(is_old) OR count(finished_at) = 0)) AS next",
+            &[&keep_days, &after],
         )
-        .await?)
+        .await?;
+    Ok(Pruned { deleted: row.get("deleted"), next: row.get("next") })
 }

@@ -42,12 +42,22 @@ impl Refusal {
     }
 }
 
-/// Refuses this many requests, starting with the `nth` one, counted from zero.
+/// What the proxy does instead of passing an answer on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault {
+    Refuse(Refusal),
+    /// A page of the proxy with status 200.
+    Page(&'static str),
+    /// The correct head of the answer with half of the body and a length to match.
+    Half,
+}
+
+/// Disturbs this many requests, starting with the `nth` one, counted from zero.
 struct Rule {
     ask: RequestKind,
     skip: usize,
     times: usize,
-    refusal: Refusal,
+    fault: Fault,
 }
 
 /// A recorded request.
@@ -110,7 +120,12 @@ impl FaultProxy {
 
     /// Lets `skip` such requests pass and refuses the next `times`.
     pub(super) fn refuse_some(&self, ask: RequestKind, skip: usize, times: usize, refusal: Refusal) {
-        self.state.rules().push(Rule { ask, skip, times, refusal });
+        self.disturb(ask, skip, times, Fault::Refuse(refusal));
+    }
+
+    /// Lets `skip` such requests pass and disturbs the next `times`.
+    pub(super) fn disturb(&self, ask: RequestKind, skip: usize, times: usize, fault: Fault) {
+        self.state.rules().push(Rule { ask, skip, times, fault });
     }
 
     /// Removes all refusals.
@@ -139,8 +154,10 @@ impl ProxyState {
             _ => RequestKind::Get,
         };
         let target = request.uri().to_string();
-        let answer = match self.refusal(ask) {
-            Some(refusal) => refused(refusal),
+        let answer = match self.fault(ask) {
+            Some(Fault::Refuse(refusal)) => refused(refusal),
+            Some(Fault::Page(page)) => Response::new(Full::new(Bytes::from_static(page.as_bytes()))),
+            Some(Fault::Half) => half(self.pass_on(request).await).await,
             None => self.pass_on(request).await,
         };
         let status = answer.status().as_u16();
@@ -148,7 +165,7 @@ impl ProxyState {
         answer
     }
 
-    fn refusal(&self, ask: RequestKind) -> Option<Refusal> {
+    fn fault(&self, ask: RequestKind) -> Option<Fault> {
         let mut rules = self.rules();
         let rule = rules.iter_mut().find(|rule| rule.ask == ask && rule.times > 0)?;
         if rule.skip > 0 {
@@ -156,7 +173,7 @@ impl ProxyState {
             return None;
         }
         rule.times -= 1;
-        Some(rule.refusal)
+        Some(rule.fault)
     }
 
     /// Forwards a request. The signature does not cover the host, so Azurite accepts it unchanged.
@@ -191,4 +208,13 @@ fn refused(refusal: Refusal) -> Response<Full<Bytes>> {
         answer = answer.header("retry-after", seconds);
     }
     answer.body(Full::new(Bytes::from(body))).expect("an answer")
+}
+
+/// The answer with the first half of its body.
+async fn half(answer: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let (mut head, body) = answer.into_parts();
+    let body = body.collect().await.expect("a whole answer").to_bytes();
+    head.headers.remove("content-length");
+    head.headers.remove("transfer-encoding");
+    Response::from_parts(head, Full::new(body.slice(..body.len() / 2)))
 }

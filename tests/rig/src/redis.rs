@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use longshore_local::guard::{Folder, Guard};
@@ -94,6 +96,41 @@ impl RedisServer {
 /// A server with scripted listings. They may repeat keys, as a real server does while it resizes its hash table.
 pub struct ScriptedRedis {
     pub port: u16,
+    script: Arc<Script>,
+}
+
+/// Bytes without end that a hostile server sends as the answer to a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attack {
+    /// A string with the largest possible length.
+    Text,
+    /// A list of numbers.
+    List,
+    /// Lists within lists.
+    Nested,
+    /// A line.
+    Line,
+}
+
+impl Attack {
+    pub const ALL: &'static [Self] = &[Self::Text, Self::List, Self::Nested, Self::Line];
+
+    /// The first bytes, and those that follow again and again.
+    fn bytes(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Text => ("$9223372036854775000\r\n", "xxxxxxxxxxxxxxxx"),
+            Self::List => ("*9223372036854775000\r\n", ":1\r\n:1\r\n:1\r\n:1\r\n"),
+            Self::Nested => ("*1\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n"),
+            Self::Line => ("+", "xxxxxxxxxxxxxxxx"),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Script {
+    pages: Vec<Vec<String>>,
+    attack: Mutex<Option<(String, Attack)>>,
+    sent: AtomicU64,
 }
 
 impl ScriptedRedis {
@@ -101,24 +138,58 @@ impl ScriptedRedis {
     pub async fn start(pages: Vec<Vec<String>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
+        let script = Arc::new(Script { pages, ..Script::default() });
+        let shared = Arc::clone(&script);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let pages = pages.clone();
+                let script = Arc::clone(&shared);
                 // A client that disconnects ends only its connection.
-                tokio::spawn(async move { answer_all(stream, &pages).await.ok() });
+                tokio::spawn(async move { answer_all(stream, &script).await.ok() });
             }
         });
-        Self { port }
+        Self { port, script }
+    }
+
+    /// Answers a command with an attack from now on.
+    pub fn attack(&self, command: &str, attack: Attack) {
+        *self.script.attack.lock().expect("nothing panics while holding it") = Some((command.to_owned(), attack));
+    }
+
+    /// Bytes of attacks that clients, or the buffers on the way, have taken.
+    pub fn sent(&self) -> u64 {
+        self.script.sent.load(Ordering::Relaxed)
     }
 }
 
-async fn answer_all(stream: TcpStream, pages: &[Vec<String>]) -> std::io::Result<()> {
+impl Script {
+    fn attack_on(&self, command: &str) -> Option<Attack> {
+        let attack = self.attack.lock().expect("nothing panics while holding it");
+        attack.as_ref().filter(|(name, _)| name == command).map(|(_, attack)| *attack)
+    }
+
+    /// Sends an attack until the client closes the connection.
+    async fn send(&self, attack: Attack, writer: &mut (impl AsyncWriteExt + Unpin)) -> std::io::Result<()> {
+        let (start, rest) = attack.bytes();
+        writer.write_all(start.as_bytes()).await?;
+        let rest = rest.repeat(4096);
+        loop {
+            writer.write_all(rest.as_bytes()).await?;
+            self.sent.fetch_add(rest.len() as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn answer_all(stream: TcpStream, script: &Script) -> std::io::Result<()> {
+    let pages = &script.pages;
     let values: BTreeMap<&String, String> =
         pages.iter().flatten().map(|key| (key, format!("{{\"key\": \"{key}\"}}"))).collect();
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
         let command = command(&mut reader).await?;
+        if let Some(attack) = script.attack_on(&command[0]) {
+            return script.send(attack, &mut writer).await;
+        }
         let value = || command.get(1).and_then(|key| values.get(key)).map_or("", String::as_str);
         let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len());
         let answer = match command[0].as_str() {

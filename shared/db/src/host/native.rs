@@ -103,6 +103,7 @@ impl Host for Native {
         });
         let traceback = match sync.status {
             SyncStatus::Failed => sync.detail.clone(),
+            SyncStatus::CompletedWithErrors if sync.detail.is_some() => sync.detail.clone(),
             SyncStatus::CompletedWithErrors => Some(format!(
                 "Quarantined by this sync: {}. Still in quarantine from earlier syncs: {}. For the reasons see \
                  /api/quarantine?storage={}",

@@ -49,6 +49,8 @@ pub struct ClaimedJob {
     pub range_after: Option<String>,
     /// The range ends with this key or ID, inclusive. `None` means to the end. A split lowers it.
     pub range_until: Option<String>,
+    /// Import: whether the job tries the refused objects of its sync again, instead of listing a range.
+    pub is_replay: bool,
     /// Whether this is the first claim of the sync, which sets its status to `in_progress`.
     pub begins_sync: bool,
     /// Failures in a row without a committed page.
@@ -130,7 +132,7 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
               RETURNING id
              )
              SELECT j.id, j.attempt, j.token, j.sync_id, s.storage_id, j.kind, j.cursor, j.range_after, j.range_until,
-                    j.failures, j.commits, j.losses, j.suspects, s.options::text AS options,
+                    j.is_replay, j.failures, j.commits, j.losses, j.suspects, s.options::text AS options,
                     CASE WHEN j.lost_alone >= $5 THEN j.lone_key END AS poison, (SELECT id FROM begun) AS begun
                FROM claimed j JOIN syncs s ON s.id = j.sync_id",
         )
@@ -152,6 +154,7 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
         cursor: row.get("cursor"),
         range_after: row.get("range_after"),
         range_until: row.get("range_until"),
+        is_replay: row.get("is_replay"),
         failures: row.get("failures"),
         options: row.get("options"),
         commits: row.get("commits"),

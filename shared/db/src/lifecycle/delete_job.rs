@@ -29,13 +29,3 @@ pub async fn add_delete_job(tx: &Transaction<'_>, storage_id: i64) -> Result<Enq
     }
     Ok(enqueued)
 }
-
-/// Adds one more delete job to an export that would close now, if annotations were deleted while it ran. Returns true
-/// if it did; then the sync must stay open. The caller must have locked the sync's row.
-pub(super) async fn add_late(tx: &Transaction<'_>, sync_id: i64) -> Result<bool> {
-    if tx.execute(include_str!("late_deletions.sql"), &[&sync_id]).await? == 0 {
-        return Ok(false);
-    }
-    tx.batch_execute("NOTIFY longshore_outbox").await?;
-    Ok(true)
-}

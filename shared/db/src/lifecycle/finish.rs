@@ -8,7 +8,7 @@ use std::time::Duration;
 use longshore_model::{FailureReason, JobState};
 use tokio_postgres::types::ToSql;
 
-use super::delete_job;
+use super::late_job;
 use crate::jobs::{self, JobWait, Lease};
 use crate::{Result, Transaction, syncs};
 
@@ -30,7 +30,8 @@ async fn finish(tx: &Transaction<'_>, lease: Lease, state: JobState, why: Option
 /// Closes a sync whose last job ended, or fails a sync immediately if a job was discarded.
 ///
 /// If an annotation was deleted during an export, the export closes only after a delete job that started after all
-/// objects were written. The annotation's own delete job may have run before its object was written.
+/// objects were written. The annotation's own delete job may have run before its object was written. An import in which
+/// the storage refused objects closes only after a job that tried them again.
 async fn close_if_done(tx: &Transaction<'_>, sync_id: i64, failure: Option<(FailureReason, &str)>) -> Result<()> {
     if failure.is_some() {
         // Lock jobs before the sync, as every transaction does. Other jobs would only continue a failed sync.
@@ -38,7 +39,7 @@ async fn close_if_done(tx: &Transaction<'_>, sync_id: i64, failure: Option<(Fail
     }
     // Two jobs that end at the same time wait here for each other, so the second one sees that the first has ended.
     syncs::lock(tx, sync_id).await?;
-    if failure.is_none() && delete_job::add_late(tx, sync_id).await? {
+    if failure.is_none() && late_job::add(tx, sync_id).await? {
         return Ok(());
     }
     syncs::close(tx, sync_id, failure).await

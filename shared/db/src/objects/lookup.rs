@@ -2,7 +2,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -40,47 +40,100 @@ pub enum LookupMode {
     Each,
 }
 
-/// Returns the status of listed objects, given by key and etag, in the same order.
+/// The keys of a page, and how to look them up.
+#[derive(Debug, Clone, Copy)]
+pub struct ListedPage<'a> {
+    /// Key and etag of each object.
+    pub objects: &'a [(&'a str, Option<&'a str>)],
+    /// How to look the keys up.
+    pub mode: LookupMode,
+    /// The listing is complete from the first of these texts to the last, the first one excluded. `None` if the keys of
+    /// other pages may be between those of this one.
+    pub covers: Option<(&'a str, &'a str)>,
+}
+
+/// The result of a look-up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PageStatus {
+    /// The status of each object, in the order of the page.
+    pub statuses: Vec<KeyStatus>,
+    /// Quarantined keys that the page covers and that are not among its objects: at most 5,000.
+    pub unlisted: Vec<Unlisted>,
+}
+
+/// A quarantined key that a page does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlisted {
+    /// ID of its row.
+    pub id: i64,
+    /// The object's key.
+    pub key: String,
+}
+
+/// Looks up the objects of a page, and the quarantined keys that it lacks.
 pub async fn look_up(
     client: &impl GenericClient,
     storage_id: i64,
     sync_id: i64,
-    objects: &[(&str, Option<&str>)],
-    mode: LookupMode,
-) -> Result<Vec<KeyStatus>> {
+    page: &ListedPage<'_>,
+) -> Result<PageStatus> {
+    let objects = page.objects;
     // Not the first and last element: a key that Postgres cannot store has a substitute name, which is out of order.
-    let (first, last) = (objects.iter().map(|object| object.0).min(), objects.iter().map(|object| object.0).max());
-    let (Some(first), Some(last)) = (first, last) else { return Ok(Vec::new()) };
-    let scanned = if mode == LookupMode::Interval {
+    let ends = objects.iter().map(|object| object.0).min().zip(objects.iter().map(|object| object.0).max());
+    let mut scanned = (None, None);
+    if let (LookupMode::Interval, Some((first, last))) = (page.mode, ends) {
+        let (from, to) = page.covers.map_or((first, last), |(after, until)| (after.min(first), until.max(last)));
         let (ledger, entries) = tokio::try_join!(
             ledger_between(client, storage_id, sync_id, first, last),
-            quarantine::between(client, storage_id, first, last, SCAN_LIMIT),
+            quarantine::between(client, storage_id, from, to, SCAN_LIMIT),
         )?;
-        (Some(ledger), Some(entries))
-    } else {
-        (None, None)
-    };
+        scanned = (Some(ledger), Some(entries));
+    } else if let (Some((after, until)), None) = (page.covers, ends) {
+        let entries = quarantine::between(client, storage_id, after, until, SCAN_LIMIT).await?;
+        return Ok(PageStatus { statuses: Vec::new(), unlisted: unlisted(page, &read_entries(&entries)?) });
+    } else if ends.is_none() {
+        return Ok(PageStatus::default());
+    }
     let keys = || objects.iter().map(|object| object.0).collect::<Vec<_>>();
     let ledger = match scanned.0.filter(|row| row.get::<_, i64>("rows") < SCAN_LIMIT) {
         Some(row) => row,
         None => ledger_among(client, storage_id, sync_id, &keys()).await?,
     };
-    let entries = match scanned.1.filter(|rows| (rows.len() as i64) < SCAN_LIMIT) {
-        Some(rows) => rows,
-        None => quarantine::among(client, storage_id, &keys()).await?,
+    let in_interval = scanned.1.unwrap_or_default();
+    let covered = read_entries(&in_interval)?;
+    let among = match page.mode {
+        LookupMode::Interval if (in_interval.len() as i64) < SCAN_LIMIT => Vec::new(),
+        LookupMode::Interval | LookupMode::Each => quarantine::among(client, storage_id, &keys()).await?,
     };
+    let mut entries = read_entries(&among)?;
+    let unlisted = unlisted(page, &covered);
+    entries.extend(covered);
 
     let names: Vec<&str> = ledger.get::<_, Option<_>>("keys").unwrap_or_default();
     let own: Vec<bool> = ledger.get::<_, Option<_>>("own").unwrap_or_default();
     let ledger: HashMap<&str, bool> = names.into_iter().zip(own).collect();
-    let entries = entries.iter().map(Entry::read).collect::<Result<HashMap<&str, Entry<'_>>>>()?;
     let status = |(key, etag): &(&str, Option<&str>)| match (ledger.get(key), entries.get(key)) {
         (Some(true), _) => KeyStatus::Counted,
         (Some(false), _) => KeyStatus::Existed,
         (None, Some(entry)) => status_of(entry, *etag, sync_id),
         (None, None) => KeyStatus::New,
     };
-    Ok(objects.iter().map(status).collect())
+    Ok(PageStatus { statuses: objects.iter().map(status).collect(), unlisted })
+}
+
+fn read_entries(rows: &[Row]) -> Result<HashMap<&str, Entry<'_>>> {
+    rows.iter().map(Entry::read).collect()
+}
+
+/// The entries that a page covers and does not have.
+fn unlisted(page: &ListedPage<'_>, entries: &HashMap<&str, Entry<'_>>) -> Vec<Unlisted> {
+    let Some((after, until)) = page.covers.filter(|_| !entries.is_empty()) else { return Vec::new() };
+    let listed: HashSet<&str> = page.objects.iter().map(|object| object.0).collect();
+    let is_unlisted = |key: &str, entry: &Entry<'_>| {
+        entry.has_key && !entry.is_discarded && key > after && key <= until && !listed.contains(key)
+    };
+    let found = entries.iter().filter(|(key, entry)| is_unlisted(key, entry));
+    found.map(|(key, entry)| Unlisted { id: entry.id, key: (*key).to_owned() }).collect()
 }
 
 /// Returns one row with arrays. A thousand rows would cost database and worker several times as much.

@@ -113,3 +113,11 @@ pub async fn remove(tx: &Transaction<'_>, storage_id: i64, keys: &[&str]) -> Res
     }
     Ok(())
 }
+
+/// Removes the rows of objects that left the bucket, by their IDs. A user's decision to discard an object stays.
+pub async fn close(tx: &Transaction<'_>, ids: &[i64]) -> Result<()> {
+    if !ids.is_empty() {
+        tx.execute("DELETE FROM quarantine WHERE id = ANY ($1) AND state <> 'discarded'", &[&ids]).await?;
+    }
+    Ok(())
+}

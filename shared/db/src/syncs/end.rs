@@ -29,15 +29,25 @@ pub(crate) async fn lock_live(tx: &Transaction<'_>, id: i64) -> Result<bool> {
     Ok(tx.query_opt(live, &[&id]).await?.is_some())
 }
 
+/// Records why a sync will end with errors although its jobs complete. The first reason stays.
+pub async fn warn(tx: &Transaction<'_>, id: i64, reason: FailureReason, detail: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE syncs SET reason = $2, detail = $3 WHERE id = $1 AND finished_at IS NULL AND reason IS NULL",
+        &[&id, &reason.as_str(), &detail],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Ends a sync if all of its jobs have ended. With a `failure` it fails for that reason. Otherwise it completes, with
-/// errors if its jobs counted objects in quarantine.
+/// errors if its jobs counted objects in quarantine or [`warn`] recorded a reason.
 pub(crate) async fn close(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<()> {
     let (reason, detail) = failure.unzip();
     tx.execute(
         "UPDATE syncs s
-                SET finished_at = now(), reported_at = NULL, reason = $2, detail = $3,
+                SET finished_at = now(), reported_at = NULL, reason = coalesce($2, reason), detail = coalesce($3, detail),
                     status = CASE WHEN $2::text IS NOT NULL THEN 'failed'
-                                  WHEN (SELECT sum(quarantined + still_quarantined) FROM jobs WHERE sync_id = $1) > 0
+                                  WHEN reason IS NOT NULL OR (SELECT sum(quarantined + still_quarantined) FROM jobs WHERE sync_id = $1) > 0
                                   THEN 'completed_with_errors' ELSE 'completed' END
               WHERE id = $1 AND finished_at IS NULL
                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE sync_id = $1 AND finished_at IS NULL)",

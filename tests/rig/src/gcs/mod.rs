@@ -111,6 +111,17 @@ impl Gcs {
         assert_eq!(answer.status, 200, "{key:?}: {}", answer.text());
     }
 
+    /// Stores content that is compressed and marked so: servers decompress it for clients that do not accept gzip.
+    pub async fn put_gzip(&self, bucket: &str, key: &str, packed: &[u8]) {
+        let name = utf8_percent_encode(key, NON_ALPHANUMERIC);
+        let url = format!(
+            "{}/upload/storage/v1/b/{bucket}/o?uploadType=media&contentEncoding=gzip&name={name}",
+            self.backend
+        );
+        let answer = raw_http::send("POST", &url, &[], packed).await;
+        assert_eq!(answer.status, 200, "{key:?}: {}", answer.text());
+    }
+
     /// The content and content type of an object.
     pub async fn get(&self, bucket: &str, key: &str) -> Option<(Bytes, String)> {
         let name = utf8_percent_encode(key, NON_ALPHANUMERIC);

@@ -90,7 +90,10 @@ impl FrontProxy {
     }
 
     async fn answer(&self, op: Op, parts: Parts, body: Bytes, account: &mut Option<String>) -> Response<Full<Bytes>> {
+        let mut is_halved = false;
         match self.rules.next(op) {
+            Some(Fault::Page(content_type, page)) => return answer(200, content_type, page.to_owned()),
+            Some(Fault::Half) => is_halved = true,
             Some(Fault::Status(status, reason, wait)) => {
                 let mut answer = refusal(status, reason, "injected by a test");
                 if let Some(wait) = wait {
@@ -139,7 +142,7 @@ impl FrontProxy {
         let bucket = parts.uri.path().split('/').skip_while(|part| *part != "b").nth(1).unwrap_or_default().to_owned();
         let answer = self.forward(parts, body).await;
         if answer.status() != StatusCode::NOT_FOUND {
-            return answer;
+            return if is_halved { half(answer).await } else { answer };
         }
         // fake-gcs-server does not say whether the bucket or the object is missing.
         let bucket_answer = self.send(Method::GET, &format!("/storage/v1/b/{bucket}"), Bytes::new(), &[]).await;
@@ -215,4 +218,12 @@ fn answer(status: u16, content_type: &'static str, body: String) -> Response<Ful
     *answer.status_mut() = StatusCode::from_u16(status).expect("a status");
     answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     answer
+}
+
+/// The answer with the first half of its body.
+async fn half(answer: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let (mut head, body) = answer.into_parts();
+    let body = body.collect().await.expect("a whole answer").to_bytes();
+    head.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(head, Full::new(body.slice(..body.len() / 2)))
 }

@@ -25,6 +25,10 @@ pub enum Fault {
     Delay(Duration),
     /// Every token so far becomes invalid.
     Revoke,
+    /// A proxy's own page, with status 200 and this content type.
+    Page(&'static str, &'static str),
+    /// The correct head of the answer with half of the body and a length to match.
+    Half,
 }
 
 /// One recorded request.

@@ -1,6 +1,7 @@
 //! The frequent statements, called as the programs call them.
 
 mod answers;
+mod imports;
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use longshore_db::exports::Orphan;
 use longshore_db::host::{Host, Native};
 use longshore_db::jobs::{self, Heartbeat, JobWait, Progress, WaitChange};
 use longshore_db::lifecycle::{self, Claim, Claimant, ClaimedJob, SyncRequest};
-use longshore_db::objects::{self, KeyStatus, LookupMode};
+use longshore_db::objects::{self, KeyStatus, ListedPage, LookupMode};
 use longshore_db::quarantine::{self, QuarantinedObject};
 use longshore_db::{Client, Counts, Sealer, Transaction, exports, outbox, storages, syncs, tokens, workers};
 use longshore_model::{Direction, FailureReason, QuarantineReason, Secret, StorageKind, WaitingFor};
@@ -172,8 +173,10 @@ async fn explain_pages(plans: &mut Plans<'_>) -> Result<()> {
         ("a thousand keys one by one", LookupMode::Each, 6_000),
     ] {
         let look_up = async |client: &mut Client| {
-            let statuses = objects::look_up(&*client, GIANT, 2, &page, mode).await?;
-            anyhow::ensure!(statuses.iter().all(|status| *status == KeyStatus::Existed), "keys of the ledger");
+            let covers = (mode == LookupMode::Interval).then(|| (keys[0].as_str(), keys[keys.len() - 1].as_str()));
+            let listed = ListedPage { objects: &page, mode, covers };
+            let found = objects::look_up(&*client, GIANT, 2, &listed).await?;
+            anyhow::ensure!(found.statuses.iter().all(|status| *status == KeyStatus::Existed), "keys of the ledger");
             Ok(())
         };
         plans.step(name, budget, look_up).await?;
@@ -187,6 +190,7 @@ async fn explain_pages(plans: &mut Plans<'_>) -> Result<()> {
         Ok(quarantine::remove(&tx, GIANT, &["bad/1", "bad/2"]).await?)
     };
     plans.step("a hundred objects into quarantine, two out", 3_000, quarantine).await?;
+    imports::explain_imports(plans).await?;
     let native = Native::new(Sealer::parse(&Secret::new(SEALING_KEY))?);
     // Only a live sync can read its storage.
     let live = "SELECT storage_id, id FROM syncs WHERE finished_at IS NULL ORDER BY id LIMIT 1";
@@ -231,6 +235,8 @@ async fn explain_exports(plans: &mut Plans<'_>) -> Result<()> {
     };
     plans.step("five hundred exports settled", 8_000, settle).await?;
     let native = Native::new(Sealer::parse(&Secret::new(SEALING_KEY))?);
+    let sample = async |client: &mut Client| Ok(exports::sample(client, TARGET, "annotation", 32).await.map(drop)?);
+    plans.step("thirty-two random exports", 2_000, sample).await?;
     for (name, per_task) in [("the last annotation of a project", false), ("the last task of a project", true)] {
         let last = async |client: &mut Client| Ok(native.last_unit_id(client, PROJECT, per_task).await.map(drop)?);
         plans.step(name, 20, last).await?;
@@ -252,7 +258,7 @@ async fn explain_maintenance(plans: &mut Plans<'_>) -> Result<()> {
     plans.step_over("watcher: live syncs", 2_000, OUTBOX_ROWS, live).await?;
     let prune = async |client: &mut Client| {
         let tx = client.transaction().await?;
-        Ok(syncs::prune(&tx, 90).await.map(drop)?)
+        Ok(syncs::prune(&tx, 90, 0).await.map(drop)?)
     };
     plans.step("pruner, with nothing to remove", 200, prune).await?;
     plans

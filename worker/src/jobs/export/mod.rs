@@ -5,6 +5,7 @@
 
 mod selection;
 mod size;
+mod target;
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use longshore_db::exports::{self, ExportRecord};
 use longshore_db::host::JobStorage;
 use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::{self, QuarantinedObject};
-use longshore_db::{Counts, Transaction};
+use longshore_db::{Counts, Transaction, syncs};
 use longshore_model::{FailureReason, QuarantineReason};
 use longshore_storage::{ErrorKind, Probe, PutOptions, Storage, StorageError};
 
@@ -35,6 +36,8 @@ struct ExportWrites {
     quarantined: Vec<QuarantinedObject>,
     /// Keys that leave quarantine because their objects are written now.
     released: Vec<String>,
+    /// Whether objects that were exported earlier are missing.
+    is_target_changed: bool,
 }
 
 /// The export of one ID range.
@@ -47,6 +50,8 @@ pub(crate) struct Export<'a> {
     after: i64,
     /// The selection of the page after the current one.
     prefetched: Option<Prefetch<Result<SelectedPage, JobError>>>,
+    /// Whether nothing was written yet: objects of earlier exports are looked for first.
+    is_first_page: bool,
 }
 
 impl<'a> Export<'a> {
@@ -66,7 +71,8 @@ impl<'a> Export<'a> {
         let kms_key_id = storage.settings.connection.kms_key_id().map(str::to_owned);
         let put = PutOptions { content_type: Some("application/json"), kms_key_id };
         let source = Arc::new(Source::new(context, job, storage, until).await?);
-        Ok(Self { context, job, source, store, put, after, prefetched: None })
+        let is_first_page = job.commits == 0;
+        Ok(Self { context, job, source, store, put, after, prefetched: None, is_first_page })
     }
 
     fn start_selection(&self, after: i64) -> Prefetch<Result<SelectedPage, JobError>> {
@@ -163,6 +169,7 @@ impl Handler for Export<'_> {
     async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
         let selection = self.prefetched.take().unwrap_or_else(|| self.start_selection(self.after));
         let selected = selection.result().await?;
+        let is_target_changed = std::mem::take(&mut self.is_first_page) && self.is_target_changed().await?;
         // No prefetch during a search for poison: if this worker dies, it must be clear which page it was.
         if selected.more && !quantum.is_over() && self.job.suspects.is_none() {
             self.prefetched = Some(self.start_selection(selected.until));
@@ -192,6 +199,7 @@ impl Handler for Export<'_> {
                 released: written.iter().map(|row| row.key.clone()).collect(),
                 written,
                 quarantined,
+                is_target_changed,
             }),
             split: Vec::new(),
             reserved: None,
@@ -202,10 +210,13 @@ impl Handler for Export<'_> {
 #[async_trait]
 impl Writes for ExportWrites {
     fn is_empty(&self) -> bool {
-        self.written.is_empty() && self.quarantined.is_empty()
+        self.written.is_empty() && self.quarantined.is_empty() && !self.is_target_changed
     }
 
     async fn record(&self, _: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
+        if self.is_target_changed {
+            syncs::warn(tx, job.sync_id, FailureReason::TargetChanged, &target::advice(self.storage_id)).await?;
+        }
         exports::record(tx, self.storage_id, job.sync_id, self.unit, &self.written).await?;
         quarantine::insert(tx, self.storage_id, job.sync_id, &self.quarantined).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();

@@ -11,7 +11,7 @@ use longshore_db::host::{Host, JobStorage, Selection};
 use longshore_db::jobs::Lease;
 use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::QuarantinedObject;
-use longshore_model::{ExportOptions, QuarantineReason};
+use longshore_model::{ExportMode, ExportOptions, QuarantineReason};
 
 use super::size::{PAGE_BYTES, Size};
 use crate::context::Context;
@@ -87,6 +87,16 @@ impl Source {
 
     pub(super) fn unit(&self) -> &'static str {
         if self.per_task() { "task" } else { "annotation" }
+    }
+
+    /// Which units the export writes.
+    pub(super) fn mode(&self) -> ExportMode {
+        self.options.mode
+    }
+
+    /// Whether the export covers all tasks, not only some.
+    pub(super) fn is_of_all_tasks(&self) -> bool {
+        self.options.tasks.is_empty()
     }
 
     fn per_task(&self) -> bool {

@@ -1,25 +1,19 @@
 //! From listed objects to items: in blob mode by their URIs, in JSON mode by reading them.
 
-use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use longshore_db::quarantine::QuarantinedObject;
-use longshore_model::{FailureReason, QuarantineReason};
-use longshore_storage::{ErrorKind, StorageError};
-use tokio_util::sync::CancellationToken;
+use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
 
+use super::read::{ReadError, ReadObject};
+use super::refusal::{Refusal, reason_of};
 use super::{Import, ImportedObject, Pending, count};
-use crate::items::{self, Budget, Item, Limits, Unusable};
+use crate::items::Item;
 use crate::job_error::JobError;
-use crate::jobs::prefetch::Prefetch;
 use crate::quarantine::{refused_object, unusable_object};
 
-/// Uncompressed objects of at least this many bytes, and all compressed ones, are parsed on a blocking thread. A
-/// smaller one takes about 50 microseconds, and up to `LONGSHORE_GETS` of them may be parsed before another tokio task
-/// runs.
-const PARSE_APART: usize = 16 * 1024;
-
-/// If this many objects are denied and none is read, the storage as a whole denies reading.
-const CLEARLY_DENIED: usize = 8;
+/// If this many objects are refused or not answered, and none is read, single objects are not to blame. Objects that
+/// were refused in an earlier sync do not count.
+const CLEARLY_REFUSED: usize = 8;
 
 /// The result of a part of a page.
 #[derive(Default)]
@@ -39,6 +33,12 @@ impl FetchedPart {
     /// Whether there is nothing to record.
     pub(super) fn is_empty(&self) -> bool {
         self.imported.is_empty() && self.quarantined.is_empty() && self.vanished == 0 && self.failure.is_none()
+    }
+
+    fn import(&mut self, read: ReadObject, again: bool) {
+        self.bytes += count(read.bytes);
+        self.released.extend(again.then(|| read.imported.object.key.clone()));
+        self.imported.push(read.imported);
     }
 }
 
@@ -62,141 +62,108 @@ impl Import<'_> {
     /// The storage as a whole refuses. A single object that cannot be read or used is quarantined instead; a transient
     /// error of one object is returned in [`FetchedPart::failure`], together with the other objects.
     pub(super) async fn fetch(&self, part: Vec<Pending>) -> Result<FetchedPart, JobError> {
-        let asked = part.len();
+        let fresh = part.iter().filter(|pending| !pending.again).count();
+        let transfers = self.context.config.transfers;
         let mut answers = stream::iter(part)
             .map(|pending| async move {
                 let read = self.read(&pending).await;
                 (pending, read)
             })
-            .buffered(self.context.config.transfers);
+            .buffered(transfers);
         let mut fetched = FetchedPart::default();
-        let (mut denied, mut unanswered) = (0, 0);
-        while let Some((Pending { object, again, tries }, read)) = answers.next().await {
+        let (mut denied, mut unanswered, mut in_a_row) = (Vec::new(), Vec::new(), 0);
+        let (mut is_any_read, mut is_denial_checked) = (false, false);
+        while let Some((pending, read)) = answers.next().await {
+            is_any_read |= !matches!(read, Err(ReadError::Storage(_)));
             match read {
-                Ok((bytes, items)) => {
-                    fetched.bytes += count(bytes);
-                    fetched.released.extend(again.then(|| object.key.clone()));
-                    fetched.imported.push(ImportedObject { object, items });
-                    unanswered = 0;
+                Ok(read) => {
+                    fetched.import(read, pending.again);
+                    in_a_row = 0;
                 }
-                Err(ReadError::Larger) => fetched.larger.push(Pending { object, again, tries: tries + 1 }),
-                Err(ReadError::Unusable(unusable)) => fetched.quarantined.push(unusable_object(&object, unusable)),
-                Err(ReadError::Storage(error)) => match error.kind {
-                    ErrorKind::NotFound => fetched.vanished += 1,
-                    ErrorKind::Denied if is_about_one_object(&error) => {
-                        denied += 1;
-                        fetched.quarantined.push(refused_object(&object, QuarantineReason::Denied, &error));
+                Err(ReadError::Larger) => fetched.larger.push(Pending { tries: pending.tries + 1, ..pending }),
+                Err(ReadError::Unusable(unusable)) => {
+                    fetched.quarantined.push(unusable_object(&pending.object, unusable));
+                }
+                Err(ReadError::Storage(error)) => match Refusal::of(&error) {
+                    Refusal::Vanished => {
+                        fetched.vanished += 1;
+                        fetched.released.extend(pending.again.then_some(pending.object.key));
                     }
-                    ErrorKind::Invalid if is_about_one_object(&error) => {
-                        fetched.quarantined.push(refused_object(&object, QuarantineReason::Refused, &error));
+                    Refusal::Denied => denied.push((pending, error)),
+                    Refusal::Refused => {
+                        fetched.quarantined.push(refused_object(&pending.object, reason_of(&error), &error));
                     }
-                    ErrorKind::Denied | ErrorKind::Invalid | ErrorKind::Cancelled => return Err(error.into()),
-                    ErrorKind::Throttled { .. } | ErrorKind::Unavailable => {
+                    Refusal::Unanswered => {
                         fetched.failed += 1;
-                        // The listing worked, so the storage is available. If no object can be read, single objects are
-                        // not to blame.
-                        if self.is_last_try() && (asked < CLEARLY_DENIED || !fetched.imported.is_empty()) {
-                            fetched.quarantined.push(refused_object(&object, QuarantineReason::Unavailable, &error));
-                        } else {
-                            fetched.failure = Some(error.into());
-                            unanswered += 1;
-                        }
+                        in_a_row += usize::from(!(pending.again && Refusal::is_mismatch(&error)));
+                        unanswered.push((pending.object, error));
                     }
+                    Refusal::OfStorage if self.job.is_replay => denied.push((pending, error)),
+                    Refusal::OfStorage => return Err(error.into()),
                 },
             }
             // None of the concurrent requests was answered, so the rest would only wait as well.
-            if unanswered >= self.context.config.transfers {
+            if in_a_row >= transfers {
                 break;
             }
-            if denied >= CLEARLY_DENIED && fetched.imported.is_empty() && denied == fetched.quarantined.len() {
-                let reason = FailureReason::AccessDenied;
-                return Err(StorageError::new(longshore_storage::Op::Get, ErrorKind::Denied, reason).into());
+            if !(is_any_read || is_denial_checked || self.job.is_replay) && is_clear(&denied) {
+                is_denial_checked = true;
+                self.check_denial(&mut denied, &mut fetched).await?;
             }
         }
+        drop(answers);
+        let is_storage = in_a_row >= transfers || (fresh >= CLEARLY_REFUSED && !is_any_read);
+        let refused = denied.iter().map(|(pending, error)| refused_object(&pending.object, reason_of(error), error));
+        fetched.quarantined.extend(refused);
+        self.settle(unanswered, is_storage, &mut fetched);
         Ok(fetched)
+    }
+
+    /// Decides what happens to objects without a usable answer: a failure of the page, or quarantine.
+    ///
+    /// `is_storage` says that the storage as a whole seems not to answer. The listing worked, so the storage is
+    /// available; if no object can be read, single objects are not to blame.
+    fn settle(&self, unanswered: Vec<(ObjectMeta, StorageError)>, is_storage: bool, fetched: &mut FetchedPart) {
+        for (object, error) in unanswered {
+            // Another answer than the object comes at once and is tried again at the end of the sync. A server that
+            // does not answer may do so after a pause, so the job is repeated first.
+            let is_lost = self.is_last_try() || Refusal::is_mismatch(&error);
+            if self.job.is_replay || (is_lost && !is_storage) {
+                fetched.quarantined.push(refused_object(&object, reason_of(&error), &error));
+            } else {
+                fetched.failure = Some(error.into());
+            }
+        }
+    }
+
+    /// Reads the first of the denied objects again, to distinguish a storage that denies reading from refusals of
+    /// single objects that have passed.
+    ///
+    /// # Errors
+    /// It is denied again.
+    async fn check_denial(
+        &self,
+        denied: &mut Vec<(Pending, StorageError)>,
+        fetched: &mut FetchedPart,
+    ) -> Result<(), JobError> {
+        let first = denied.iter().position(|(pending, _)| !pending.again).unwrap_or_default();
+        let (pending, error) = denied.swap_remove(first);
+        match self.read(&pending).await {
+            Ok(read) => fetched.import(read, pending.again),
+            Err(ReadError::Storage(again)) if again.kind == ErrorKind::Denied => return Err(again.into()),
+            // It is neither imported nor denied; the rest of the part shows more.
+            Err(_) => denied.push((pending, error)),
+        }
+        Ok(())
     }
 
     /// Whether one more failure would discard the job.
     fn is_last_try(&self) -> bool {
         self.job.failures + 1 >= self.context.config.max_failures
     }
-
-    async fn read(&self, pending: &Pending) -> Result<(usize, Vec<Item>), ReadError> {
-        let object = &pending.object;
-        items::check(&object.key, object.size, &self.limits, self.context.memory.max_bytes())
-            .map_err(ReadError::Unusable)?;
-        // Each concurrent read is limited to its reserved memory, so that neither a compression bomb nor an object that
-        // is larger than listed takes more.
-        let reserved = self.memory_of(pending);
-        let bounded = reserved < self.context.memory.max_bytes();
-        let max_bytes = reserved.min(self.limits.max_object_bytes as u64);
-        let body = self.store.get(&object.key, None, max_bytes).await.map_err(|error| match error.reason {
-            FailureReason::TooLarge if bounded && max_bytes == reserved => ReadError::Larger,
-            _ => ReadError::Storage(error),
-        })?;
-        let size = body.bytes.len();
-        // A proxy may cut a response and set its length to match; half of a JSON Lines object still looks complete.
-        if body.etag == object.etag && size as u64 != object.size {
-            let reason = FailureReason::BadAnswer;
-            let cut = StorageError::new(longshore_storage::Op::Get, ErrorKind::Unavailable, reason);
-            return Err(ReadError::Storage(cut));
-        }
-        match parse(&object.key, body.bytes, &self.limits, reserved).await {
-            Ok(items) => Ok((size, items)),
-            Err(unusable) if bounded && unusable.for_memory => Err(ReadError::Larger),
-            Err(unusable) => Err(ReadError::Unusable(unusable)),
-        }
-    }
 }
 
-async fn parse(key: &str, bytes: Bytes, limits: &Limits, reserved: u64) -> Result<Vec<Item>, Unusable> {
-    let reserved = usize::try_from(reserved).unwrap_or(usize::MAX);
-    if bytes.len() < PARSE_APART && !items::is_packed(key, &bytes) {
-        let mut budget = Budget::new(reserved, CancellationToken::new());
-        return items::read(key, bytes, limits, &mut budget);
-    }
-    let (key, limits) = (key.to_owned(), limits.clone());
-    let parsing = Prefetch::compute(move |abandoned| {
-        let mut budget = Budget::new(reserved, abandoned.clone());
-        items::read(&key, bytes, &limits, &mut budget)
-    });
-    parsing.result().await
-}
-
-/// Why no items of an object were read.
-enum ReadError {
-    /// It needs more memory than was reserved.
-    Larger,
-    Unusable(Unusable),
-    Storage(StorageError),
-}
-
-/// Whether a refusal concerns only the object, and not the credentials, the bucket or the connection.
-fn is_about_one_object(error: &StorageError) -> bool {
-    use FailureReason as Reason;
-    match error.kind {
-        ErrorKind::Denied => error.reason == Reason::AccessDenied,
-        _ => !matches!(error.reason, Reason::NoSuchBucket | Reason::WrongRegion | Reason::Tls | Reason::BlockedAddress),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use longshore_storage::Op;
-
-    use super::*;
-
-    #[test]
-    fn an_error_of_the_whole_storage_is_not_blamed_on_an_object() {
-        let about_one = |kind, reason| is_about_one_object(&StorageError::new(Op::Get, kind, reason));
-        for reason in [FailureReason::AccessDenied, FailureReason::ExpiredCredentials] {
-            assert_eq!(about_one(ErrorKind::Denied, reason), reason == FailureReason::AccessDenied, "{reason}");
-        }
-        for reason in [FailureReason::NoSuchBucket, FailureReason::Tls, FailureReason::BlockedAddress] {
-            assert!(!about_one(ErrorKind::Invalid, reason), "{reason}");
-        }
-        for reason in [FailureReason::InvalidSettings, FailureReason::WrongValueType, FailureReason::TooLarge] {
-            assert!(about_one(ErrorKind::Invalid, reason), "{reason}");
-        }
-    }
+/// Whether so many objects are denied that the storage as a whole may deny reading.
+fn is_clear(denied: &[(Pending, StorageError)]) -> bool {
+    denied.iter().filter(|(pending, _)| !pending.again).count() >= CLEARLY_REFUSED
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use longshore_db::Counts;
-use longshore_db::objects::{self, KeyStatus, LookupMode};
+use longshore_db::objects::{self, KeyStatus, ListedPage, LookupMode, PageStatus, Unlisted};
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_filter::Skip;
 use longshore_storage::{ListPage, ListRequest, StorageError, filter_keys};
@@ -18,12 +18,16 @@ use crate::slots::Quantum;
 /// Keys per page: the largest page that S3, GCS and Azure all support.
 const PAGE_KEYS: u16 = 1_000;
 
+/// A text after every key: no key has this character.
+const AFTER_ALL: &str = "\u{10FFFF}";
+
 /// A requested page.
 pub(super) type Listing = Prefetch<Result<ListPage, StorageError>>;
 
 impl Import<'_> {
     /// Lists the next page and decides what to do with each of its keys.
     pub(super) async fn list(&mut self, quantum: &Quantum) -> Result<Vec<QuarantinedObject>, JobError> {
+        let start = self.cursor.clone().or_else(|| self.job.range_after.clone());
         let listing = self.prefetched.take().unwrap_or_else(|| self.start_listing(self.cursor.clone()));
         let page = listing.result().await?;
         let mut objects = page.objects;
@@ -43,20 +47,23 @@ impl Import<'_> {
 
         let mut found: Vec<Candidate> = objects.into_iter().map(Candidate::of).collect();
         if !self.store.is_ordered() {
-            drop_repeats(&mut found, &self.underway);
+            self.drop_repeats(&mut found).await?;
         }
         self.listed = Counts { pages: 1, listed: count(found.len()), ..Counts::default() };
         // If the attempt is dropped by a drain, a cancellation or a lost lease, this is dropped too and matching stops.
         let judged = filter_keys(&self.filter, found, |found: &Candidate| &found.object.key).await;
-        let found: Vec<Candidate> = judged
-            .into_iter()
-            .filter_map(|(found, skip)| match skip {
-                None => Some(found),
-                Some(Skip::RegexTooSlow) => Some(found.undecided()),
-                Some(Skip::Folder | Skip::Regex | Skip::RegexOfName | Skip::TooDeep | Skip::Prefix) => None,
-            })
-            .collect();
-        let statuses = self.look_up(&found).await?;
+        let (mut found, mut skipped) = (Vec::with_capacity(judged.len()), Vec::new());
+        for (candidate, skip) in judged {
+            match skip {
+                None => found.push(candidate),
+                Some(Skip::RegexTooSlow) => found.push(candidate.undecided()),
+                Some(Skip::Folder | Skip::Regex | Skip::RegexOfName | Skip::TooDeep | Skip::Prefix) => {
+                    skipped.push(candidate);
+                }
+            }
+        }
+        let PageStatus { statuses, unlisted } = self.look_up(&found, start.as_deref()).await?;
+        self.unlisted = self.left_bucket(unlisted, &skipped).await?;
         let mut quarantined = Vec::new();
         for (found, status) in found.into_iter().zip(statuses) {
             let again = match status {
@@ -97,41 +104,34 @@ impl Import<'_> {
         })
     }
 
-    async fn look_up(&self, found: &[Candidate]) -> Result<Vec<KeyStatus>, JobError> {
-        let keys: Vec<_> = found.iter().map(|found| (found.key(), found.version())).collect();
+    /// Looks up the keys of the page that starts after `start`.
+    async fn look_up(&self, found: &[Candidate], start: Option<&str>) -> Result<PageStatus, JobError> {
+        let objects: Vec<_> = found.iter().map(|found| (found.key(), found.version())).collect();
         let mode = if self.store.is_ordered() { LookupMode::Interval } else { LookupMode::Each };
+        let end = self.next.as_deref().or(self.until.as_deref());
+        let is_certain = |edge: Option<&str>| edge.is_none_or(|edge| self.store.can_split_at(edge));
+        let is_covered = self.store.is_ordered() && is_certain(start) && is_certain(end);
+        let covers = is_covered.then(|| (start.unwrap_or_default(), end.unwrap_or(AFTER_ALL)));
+        let page = ListedPage { objects: &objects, mode, covers };
         let (db, storage, sync) = (&self.context.db, self.storage.id, self.job.sync_id);
-        Ok(db.in_time(async { objects::look_up(&db.client().await?, storage, sync, &keys, mode).await }).await?)
+        Ok(db.in_time(async { objects::look_up(&db.client().await?, storage, sync, &page).await }).await?)
     }
-}
 
-/// Removes keys that this page lists twice, and keys of the part that is being committed. Keys of earlier pages are
-/// already in the ledger.
-fn drop_repeats(found: &mut Vec<Candidate>, underway: &HashSet<String>) {
-    let mut seen = HashSet::with_capacity(found.len());
-    found.retain(|found| !underway.contains(found.key()) && seen.insert(found.key().to_owned()));
-}
-
-#[cfg(test)]
-mod tests {
-    use longshore_db::quarantine::QuarantinedObject;
-    use longshore_model::QuarantineReason;
-    use longshore_storage::ObjectMeta;
-
-    use super::{Candidate, HashSet, drop_repeats};
-
-    /// An object that the database stores under another key.
-    fn renamed(key: &str, name: &str) -> Candidate {
-        Candidate {
-            object: ObjectMeta { key: key.to_owned(), etag: None, size: 1, modified_at: None },
-            fault: Some(QuarantinedObject::object(name, None, 1, QuarantineReason::UnsupportedKey, "")),
+    /// The IDs of quarantine rows whose objects are not in the bucket any more. Those that the filter skips are, and
+    /// those outside of the prefix and the level of this listing may be.
+    async fn left_bucket(&self, unlisted: Vec<Unlisted>, skipped: &[Candidate]) -> Result<Vec<i64>, JobError> {
+        if !self.store.is_ordered() {
+            return if self.last { self.find_unlisted().await } else { Ok(Vec::new()) };
         }
-    }
-
-    #[test]
-    fn repeats_are_found_by_the_key_in_the_database() {
-        let mut found = vec![renamed("a\0", "a…1"), renamed("b\0", "b…2"), renamed("b\0", "b…2")];
-        drop_repeats(&mut found, &HashSet::from(["a…1".to_owned()]));
-        assert_eq!(found.iter().map(Candidate::key).collect::<Vec<_>>(), ["b…2"]);
+        if unlisted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let skipped: HashSet<&str> = skipped.iter().map(Candidate::key).collect();
+        let is_in_scope = |key: &str| {
+            let below = key.strip_prefix(self.filter.prefix());
+            below.is_some_and(|below| self.filter.delimiter().is_none_or(|delimiter| !below.contains(delimiter)))
+        };
+        let left = unlisted.into_iter().filter(|row| is_in_scope(&row.key) && !skipped.contains(row.key.as_str()));
+        Ok(left.map(|row| row.id).collect())
     }
 }

@@ -9,10 +9,15 @@ mod data_key;
 mod fetch;
 mod list;
 mod poison;
+mod read;
 mod record;
+mod refusal;
+mod replay;
+mod reservation;
+mod scan;
 mod split;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -32,6 +37,8 @@ use crate::slots::Quantum;
 use data_key::{DataKey, data_key};
 use fetch::FetchedPart;
 use list::Listing;
+use reservation::expected;
+use scan::{Scan, ScannedPage};
 
 /// Bytes of memory for one part of a page, unless a single object takes more.
 ///
@@ -46,6 +53,10 @@ struct ImportWrites {
     quarantined: Vec<QuarantinedObject>,
     /// Keys that leave quarantine.
     released: Vec<String>,
+    /// IDs of quarantine rows whose objects left the bucket.
+    unlisted: Vec<i64>,
+    /// What an unordered listing has shown.
+    scan: Option<ScannedPage>,
 }
 
 /// An imported object and its items.
@@ -68,9 +79,10 @@ pub(crate) struct Import<'a> {
     pending: VecDeque<Pending>,
     /// The request for the page after that.
     prefetched: Option<Listing>,
-    /// Keys of the part that is being committed. Set if the storage is not ordered, because the next page may repeat
-    /// them.
-    underway: HashSet<String>,
+    /// The keys that this attempt has listed, if the storage is not ordered.
+    scan: Option<Scan>,
+    /// IDs of quarantine rows whose objects left the bucket, found by the listing of the page.
+    unlisted: Vec<i64>,
     /// The counts of the listed page, which the commit of its last part adds.
     listed: Counts,
     next: Option<String>,
@@ -79,6 +91,8 @@ pub(crate) struct Import<'a> {
     until: Option<String>,
     /// Pages listed in this attempt.
     pages: u32,
+    /// Objects of the page that left the quarantine, in a job that tries refused objects again.
+    settled: i64,
 }
 
 /// An object to import.
@@ -103,6 +117,7 @@ impl<'a> Import<'a> {
     ) -> Result<Self, JobError> {
         let filter = KeyFilter::of(&storage.settings).map_err(|error| JobError::Settings(error.to_string()))?;
         let data_key = data_key(&storage.label_config).await?;
+        let is_ordered = store.is_ordered();
         Ok(Self {
             context,
             job,
@@ -114,12 +129,14 @@ impl<'a> Import<'a> {
             cursor: job.cursor.clone(),
             pending: VecDeque::new(),
             prefetched: None,
-            underway: HashSet::new(),
+            scan: (!is_ordered).then(Scan::default),
+            unlisted: Vec::new(),
             listed: Counts::default(),
             next: None,
             last: false,
             until: job.range_until.clone(),
             pages: 0,
+            settled: 0,
         })
     }
 
@@ -150,19 +167,11 @@ impl<'a> Import<'a> {
     }
 
     /// Reserves memory for the next part of the page and reads it.
-    async fn fetch_part(
-        &mut self,
-        quarantined: &[QuarantinedObject],
-        is_poison: bool,
-    ) -> Result<(FetchedPart, Option<Reservation>), JobError> {
+    async fn fetch_part(&mut self, is_poison: bool) -> Result<(FetchedPart, Option<Reservation>), JobError> {
         loop {
             // Poison is quarantined before another object of the page is read, which could end the worker too.
             let part = if is_poison { Vec::new() } else { self.take_part() };
             self.single_out(&part).await?;
-            if !self.store.is_ordered() {
-                let keys = part.iter().map(|pending| &pending.object.key);
-                self.underway = keys.chain(quarantined.iter().map(|object| &object.key)).cloned().collect();
-            }
             let bytes = part.iter().map(|pending| self.memory_of(pending)).sum();
             let reserved = if bytes > 0 { Some(self.context.memory.reserve(bytes).await) } else { None };
             let is_blob = self.storage.settings.use_blob_urls;
@@ -181,69 +190,40 @@ impl<'a> Import<'a> {
     }
 }
 
-/// The bytes of memory that reading an object probably takes: the stored bytes, the unpacked bytes, and memory for each
-/// item. `tries` is the number of reservations that were too small; each raises the result.
-///
-/// A few tries lead from any size to the maximum of an object. The steps are small, so that many objects which compress
-/// well still fit into one part.
-fn expected(object: &ObjectMeta, tries: u32) -> u64 {
-    /// Text compresses to about a tenth, and its items take the same memory again.
-    const UNPACKING: u64 = 20;
-    /// Bytes for a small list, which may compress better. A thousand times this is still little memory.
-    const SMALL: u64 = 16 * 1024;
-    /// Bytes for the maximum number of items. Items that are smaller than this allows for each are rare.
-    const ITEMS: u64 = 10 * 1024 * 1024;
-    /// Bytes of memory per stored byte, for items of three bytes.
-    const TINY_ITEMS: u64 = 40;
-    /// Bytes for the only item of a small object, with labels.
-    const ITEM: u64 = 1024;
-    const STEP: u64 = 16;
-    let packed = |ending: &str| ending.eq_ignore_ascii_case("gz") || ending.eq_ignore_ascii_case("zst");
-    let first = match object.key.rsplit_once('.') {
-        Some((_, ending)) if packed(ending) => object.size.saturating_mul(UNPACKING).max(SMALL),
-        _ => object.size.saturating_add(object.size.min(ITEMS)).saturating_add(ITEM),
-    };
-    let more = first.saturating_mul(STEP.saturating_pow(tries));
-    // An object is mostly read again because it has many items, each of at least three bytes.
-    let items = object.size.saturating_mul(TINY_ITEMS).min(ITEMS).saturating_add(object.size);
-    if tries > 0 { more.max(items) } else { more }
-}
-
 #[async_trait]
 impl Handler for Import<'_> {
     async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
-        let mut quarantined = if self.pending.is_empty() { self.list(quantum).await? } else { Vec::new() };
+        let mut quarantined = if !self.pending.is_empty() {
+            Vec::new()
+        } else if self.job.is_replay {
+            self.take_refused().await.map(|()| Vec::new())?
+        } else {
+            self.list(quantum).await?
+        };
         let poison = self.take_poison();
         let is_poison = poison.is_some();
         quarantined.extend(poison);
-        let (fetched, reserved) = self.fetch_part(&quarantined, is_poison).await?;
-        quarantined.extend(fetched.quarantined);
-        let created = fetched.imported.iter().map(|imported| imported.items.len()).sum();
-        let mut counts = Counts {
-            imported: count(fetched.imported.len()),
-            created: count(created),
-            quarantined: count(quarantined.len()),
-            vanished: fetched.vanished,
-            failed: fetched.failed,
-            bytes: fetched.bytes,
-            ..Counts::default()
-        };
-        let passed = if counts.imported + counts.quarantined + fetched.vanished + fetched.failed > 0 {
-            counts.imported + counts.quarantined + fetched.vanished + fetched.failed
+        let (fetched, reserved) = self.fetch_part(is_poison).await?;
+        let mut counts = self.count_part(&fetched, quarantined.len());
+        let passed = if self.job.is_replay {
+            count(fetched.imported.len() + fetched.quarantined.len()) + fetched.vanished
         } else {
-            // A page without new objects covers its keys, too.
-            self.listed.listed.max(1)
+            counts.imported + counts.quarantined + fetched.vanished + fetched.failed
         };
-        // Counted here and not with the listing: an object counts as matched even if it has left the bucket when the
-        // page is listed again.
-        counts.matched = counts.imported + counts.quarantined + counts.vanished;
+        // A page without new objects covers its keys, too.
+        let passed = if passed > 0 { passed } else { self.listed.listed.max(1) };
+        quarantined.extend(fetched.quarantined);
         // Only the last part of a page moves the cursor and counts its listing.
         let page_done = self.pending.is_empty() && fetched.failure.is_none();
+        if page_done && self.job.is_replay {
+            self.last |= self.settled == 0;
+        }
         let split = if page_done && !self.last { self.split().await? } else { Vec::new() };
         if page_done {
             counts += std::mem::take(&mut self.listed);
             self.cursor.clone_from(&self.next);
         }
+        let scan = self.scan.as_mut().filter(|_| page_done).map(|scan| scan.take_page(self.last));
         Ok(Page {
             counts,
             passed: i32::try_from(passed).unwrap_or(i32::MAX),
@@ -255,6 +235,8 @@ impl Handler for Import<'_> {
                 imported: fetched.imported,
                 quarantined,
                 released: fetched.released,
+                unlisted: std::mem::take(&mut self.unlisted),
+                scan,
             }),
             split,
             reserved,
@@ -262,28 +244,29 @@ impl Handler for Import<'_> {
     }
 }
 
+impl Import<'_> {
+    /// The counts of a part of a page, without its listing. `faulty` objects are quarantined unread.
+    fn count_part(&mut self, fetched: &FetchedPart, faulty: usize) -> Counts {
+        if self.job.is_replay {
+            return self.recount(fetched);
+        }
+        let created = fetched.imported.iter().map(|imported| imported.items.len()).sum();
+        let counts = Counts {
+            imported: count(fetched.imported.len()),
+            created: count(created),
+            quarantined: count(faulty + fetched.quarantined.len()),
+            vanished: fetched.vanished,
+            failed: fetched.failed,
+            bytes: fetched.bytes,
+            ..Counts::default()
+        };
+        // Counted here and not with the listing: an object counts as matched even if it has left the bucket when the
+        // page is listed again.
+        Counts { matched: counts.imported + counts.quarantined + counts.vanished, ..counts }
+    }
+}
+
 /// A length as a count. The numbers of a page are small.
 fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{ObjectMeta, expected};
-
-    fn object(key: &str, size: u64) -> ObjectMeta {
-        ObjectMeta { key: key.to_owned(), etag: None, size, modified_at: None }
-    }
-
-    #[test]
-    fn an_object_that_unpacks_to_more_than_expected_reaches_the_maximum_in_a_few_steps() {
-        const KIB: u64 = 1024;
-        assert_eq!([0, 1].map(|tries| expected(&object("a.json", KIB), tries)), [3 * KIB, 48 * KIB]);
-        assert_eq!([0, 1].map(|tries| expected(&object("a.json.gz", 100), tries)), [16 * KIB, 256 * KIB]);
-        assert_eq!(expected(&object("a.JSON.ZST", 20 * KIB), 0), 400 * KIB, "as unpacking knows it");
-        for key in ["a", "a.jsonl.gz"] {
-            assert!(expected(&object(key, 1), 7) >= 256 * KIB * KIB, "{key}");
-            assert!(expected(&object(key, u64::MAX), u32::MAX) == u64::MAX, "{key}");
-        }
-    }
 }

@@ -6,10 +6,11 @@ use longshore_db::jobs;
 use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::objects::{self, NewObject};
 use longshore_db::quarantine::{self, QuarantinedObject};
-use longshore_db::{Client, Counts, Error as DbError, Transaction};
+use longshore_db::{Client, Counts, Error as DbError, Transaction, scanned_keys};
 use longshore_model::QuarantineReason;
 use longshore_storage::ObjectMeta;
 
+use super::scan::ScannedPage;
 use super::{ImportWrites, ImportedObject, count};
 use crate::context::Context;
 use crate::items::Item;
@@ -23,7 +24,11 @@ const CHUNK_ROWS: usize = 1_000;
 #[async_trait]
 impl Writes for ImportWrites {
     fn is_empty(&self) -> bool {
-        self.imported.is_empty() && self.quarantined.is_empty() && self.released.is_empty()
+        self.imported.is_empty()
+            && self.quarantined.is_empty()
+            && self.released.is_empty()
+            && self.unlisted.is_empty()
+            && self.scan.as_ref().is_none_or(ScannedPage::is_empty)
     }
 
     async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
@@ -32,7 +37,12 @@ impl Writes for ImportWrites {
         quarantine::insert(tx, self.storage.id, job.sync_id, &self.quarantined).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
         quarantine::remove(tx, self.storage.id, &released).await?;
-        Ok(())
+        quarantine::close(tx, &self.unlisted).await?;
+        match &self.scan {
+            None => Ok(()),
+            Some(scan) if scan.is_last => Ok(scanned_keys::delete_of_job(tx, job.lease.job).await?),
+            Some(scan) => Ok(scanned_keys::insert(tx, job.lease.job, &scan.digests).await?),
+        }
     }
 
     /// Finds the objects with values that the database refuses: inserts each alone, in a transaction that is never

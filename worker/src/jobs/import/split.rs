@@ -24,7 +24,7 @@ impl Import<'_> {
     /// commit, the range does not change.
     pub(super) async fn split(&mut self) -> Result<Vec<String>, JobError> {
         let after_pages = self.context.config.split_after_pages;
-        if after_pages == 0 || self.pages < after_pages || !self.store.is_ordered() {
+        if after_pages == 0 || self.pages < after_pages || !self.store.is_ordered() || self.job.is_replay {
             return Ok(Vec::new());
         }
         let Some(parts) = self.parts_wanted().await? else { return Ok(Vec::new()) };

@@ -1,0 +1,139 @@
+//! Reading one object: it is fetched again until the answer is the object that the listing shows, within limits.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use longshore_model::FailureReason;
+use longshore_storage::{ErrorKind, ObjectBody, ObjectMeta, Op, StorageError};
+use longshore_telemetry::Backoff;
+use md5::{Digest, Md5};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::{Import, ImportedObject, Pending};
+use crate::items::{self, Budget, Item, Limits, Unusable};
+use crate::jobs::prefetch::Prefetch;
+
+/// Uncompressed objects of at least this many bytes, and all compressed ones, are parsed on a blocking thread. A
+/// smaller one takes about 50 microseconds, and up to `LONGSHORE_GETS` of them may be parsed before another tokio task
+/// runs.
+const PARSE_APART: usize = 16 * 1024;
+
+/// How often an object is read, besides the retries of each read, until an answer agrees with the listing. An object
+/// that is written again and again may need several; a server that never agrees costs this many.
+const MOST_READS: u32 = 3;
+
+/// The wait before an object is read again, as between the retries of one read.
+const PAUSE: Backoff = Backoff { first: Duration::from_millis(250), longest: Duration::from_secs(1) };
+
+/// Why no items of an object were read.
+pub(super) enum ReadError {
+    /// It needs more memory than was reserved.
+    Larger,
+    Unusable(Unusable),
+    Storage(StorageError),
+}
+
+/// An object that was read.
+pub(super) struct ReadObject {
+    /// The version that was read: a later one than the listed one if the object was written meanwhile.
+    pub(super) imported: ImportedObject,
+    pub(super) bytes: usize,
+}
+
+impl Import<'_> {
+    /// Reads an object and takes its items.
+    pub(super) async fn read(&self, pending: &Pending) -> Result<ReadObject, ReadError> {
+        let mut listed = pending.object.clone();
+        let mut refuted = None;
+        for number in 0..MOST_READS {
+            if number > 0 {
+                sleep(PAUSE.wait(number - 1)).await;
+            }
+            let reserved = self.memory_of(pending);
+            let body = self.get(&listed, reserved).await?;
+            if !body.is_listed(&listed) {
+                let answer = (body.etag.clone(), body.stored_size);
+                let Some(now) = self.store.look_up(&listed.key).await.map_err(ReadError::Storage)? else {
+                    return Err(ReadError::Storage(missing()));
+                };
+                // A server whose listings state other etags than its answers gives the same answer twice, and the size
+                // of its listing.
+                let is_consistent = now.size == body.stored_size && refuted.as_ref() == Some(&answer);
+                listed = now;
+                if !(is_same(&body, &listed) || is_consistent) {
+                    refuted = Some(answer);
+                    continue;
+                }
+                listed.modified_at = body.modified_at.or(listed.modified_at);
+            }
+            let bytes = body.bytes.len();
+            listed.modified_at = listed.modified_at.or(body.modified_at);
+            match self.parse(&listed.key, body, reserved).await {
+                Ok(Some(items)) => return Ok(ReadObject { imported: ImportedObject { object: listed, items }, bytes }),
+                // The bytes do not have the digest that the storage states.
+                Ok(None) => {}
+                Err(unusable) if self.is_bounded(reserved) && unusable.for_memory => return Err(ReadError::Larger),
+                Err(unusable) => return Err(ReadError::Unusable(unusable)),
+            }
+        }
+        let reason = FailureReason::ContentMismatch;
+        Err(ReadError::Storage(StorageError::new(Op::Get, ErrorKind::Unavailable, reason)))
+    }
+
+    /// Whether the object may need more memory than was reserved for it.
+    fn is_bounded(&self, reserved: u64) -> bool {
+        reserved < self.context.memory.max_bytes()
+    }
+
+    /// Each concurrent read is limited to its reserved memory, so that neither a compression bomb nor an object that
+    /// is larger than listed takes more.
+    async fn get(&self, listed: &ObjectMeta, reserved: u64) -> Result<ObjectBody, ReadError> {
+        items::check(&listed.key, listed.size, &self.limits, self.context.memory.max_bytes())
+            .map_err(ReadError::Unusable)?;
+        let max_bytes = reserved.min(self.limits.max_object_bytes as u64);
+        self.store.get_listed(listed, max_bytes).await.map_err(|error| match error.reason {
+            FailureReason::TooLarge if self.is_bounded(reserved) && max_bytes == reserved => ReadError::Larger,
+            _ => ReadError::Storage(error),
+        })
+    }
+
+    /// Takes the items of an object's bytes; `None` if the storage's settings ask for a check of their digest and it is
+    /// another one.
+    async fn parse(&self, key: &str, body: ObjectBody, reserved: u64) -> Result<Option<Vec<Item>>, Unusable> {
+        let digest = body.md5.filter(|_| self.storage.settings.verify_content);
+        let reserved = usize::try_from(reserved).unwrap_or(usize::MAX);
+        let bytes = body.bytes;
+        if bytes.len() < PARSE_APART && !items::is_packed(key, &bytes) {
+            return verified(key, bytes, digest, &self.limits, reserved, CancellationToken::new());
+        }
+        let (key, limits) = (key.to_owned(), self.limits.clone());
+        let parsing =
+            Prefetch::compute(move |abandoned| verified(&key, bytes, digest, &limits, reserved, abandoned.clone()));
+        parsing.result().await
+    }
+}
+
+fn verified(
+    key: &str,
+    bytes: Bytes,
+    digest: Option<[u8; 16]>,
+    limits: &Limits,
+    reserved: usize,
+    abandoned: CancellationToken,
+) -> Result<Option<Vec<Item>>, Unusable> {
+    if digest.is_some_and(|digest| Md5::digest(&bytes).as_slice() != digest) {
+        return Ok(None);
+    }
+    items::read(key, bytes, limits, &mut Budget::new(reserved, abandoned)).map(Some)
+}
+
+/// Whether a body is the object that the storage lists now.
+fn is_same(body: &ObjectBody, listed: &ObjectMeta) -> bool {
+    body.is_listed(listed) && body.stored_size == listed.size
+}
+
+/// The error for an object that left the bucket after it was listed.
+fn missing() -> StorageError {
+    StorageError::new(Op::Get, ErrorKind::NotFound, FailureReason::NoSuchObject)
+}
