@@ -1,6 +1,8 @@
 //! Documents: all URIs in one request, as URLs or as `data:` URLs.
 
-use longshore_local::s3::Op;
+use std::io::Write;
+
+use longshore_local::s3::{Object, Op};
 use longshore_rig::raw_http;
 use serde_json::{Value, json};
 
@@ -153,5 +155,33 @@ async fn tasks_come_with_links_by_default_without_storage_requests() {
             assert_eq!(loaded(&all, &super::location(&answer)).await, "one");
             all.rig.s3.clear_calls();
         }
+    }
+}
+
+/// Goal: a `data:` URL has the bytes that a browser would see by the object's own URL.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_stored_compressed_is_inlined_as_a_browser_shows_it() {
+    let all = ResolveRig::start().await;
+    all.connected("pics", json!({})).await;
+    let put = |key: &str, bytes: Vec<u8>, encoding: &str| {
+        let mut object = Object::new(bytes);
+        object.content_encoding = Some(encoding.to_owned());
+        all.rig.s3.buckets().put("pics", key, object);
+    };
+    let gzip = |bytes: &[u8]| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packed.write_all(bytes).expect("a vector takes all");
+        packed.finish().expect("a vector takes all")
+    };
+    put("1.svg", gzip(b"<svg/>"), "gzip");
+    put("bomb.bin", gzip(&vec![0; 100 << 20]), "gzip");
+    put("other.bin", b"brotli".to_vec(), "br");
+    let uris = ["1.svg", "bomb.bin", "other.bin"].map(|key| format!("s3://pics/{key}"));
+    let task = all.task(json!({"all": uris})).await;
+    let answer = all.rig.post("/api/resolve", json!({"task": task, "mode": "base64"})).await;
+    assert_eq!((&answer["resolved"], &answer["inlined"]), (&json!(3), &json!(1)), "{answer}");
+    assert_eq!(answer["document"]["all"][0], "data:image/svg+xml;base64,PHN2Zy8+");
+    for n in [1, 2] {
+        assert!(answer["document"]["all"][n].as_str().is_some_and(|url| url.contains("X-Amz-")), "{answer}");
     }
 }

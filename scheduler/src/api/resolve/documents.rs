@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, stream};
 use longshore_db::resolve::{self, Candidate, Holder};
 use longshore_model::FailureReason;
-use longshore_storage::{ErrorKind, Op, StorageError};
+use longshore_storage::{ErrorKind, ObjectBody, Op, StorageError};
 use longshore_uri::ObjectUri;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 
 use super::links::ReplacementBudget;
 use super::search::{check_size, data_of, held_of, unreadable, uris_of};
-use super::{choose, content};
+use super::{choose, content, decode};
 use crate::api::ApiState;
 use crate::api::access::{Caller, LinkTarget, Policy, Role, Routes, make_link};
 use crate::api::answer::Answer;
@@ -60,7 +60,7 @@ enum Mode {
     /// A presigned URL where the storage's `presign` is on, otherwise a link to `/tasks/{id}/resolve`.
     #[default]
     Presign,
-    /// A `data:` URL with the content of the object, for up to 100 objects of at most 1 MiB each and 16 MiB together.
+    /// A `data:` URL with the content of the object as a browser shows it, without its `Content-Encoding`, for up to 100 objects of at most 1 MiB each and 16 MiB together.
     /// For other objects, the same as `presign`.
     Base64,
 }
@@ -237,10 +237,9 @@ impl UriResolver<'_> {
                 });
                 match read {
                     Ok(object) => {
-                        let content_type = content::of(object.content_type.as_deref(), &key);
-                        let content_type = content_type.to_str().unwrap_or("application/octet-stream");
-                        let url = format!("data:{content_type};base64,{}", STANDARD.encode(&object.bytes));
-                        return Ok((url, ReplacementForm::Inlined { bytes: object.bytes.len() }));
+                        if let Some(inlined) = self.inlined(object, &key).await? {
+                            return Ok(inlined);
+                        }
                     }
                     Err(error) if error.reason == FailureReason::TooLarge => {}
                     Err(error) => return Err(ApiError::Storage(error)),
@@ -256,6 +255,26 @@ impl UriResolver<'_> {
             Ok((url, ReplacementForm::Url))
         };
         resolved.await.map_err(|error: ApiError| error.code())
+    }
+
+    /// The object as a `data:` URL, with the bytes that a browser would see. `None` if they are too many, or in an
+    /// encoding that only browsers decode.
+    async fn inlined(&self, object: ObjectBody, key: &str) -> ApiResult<Option<(String, ReplacementForm)>> {
+        let content_type = content::of(object.content_type.as_deref(), key);
+        let content_type = content_type.to_str().unwrap_or("application/octet-stream");
+        let encoding = object.content_encoding.filter(|encoding| decode::is_encoded(Some(encoding)));
+        let bytes = match encoding {
+            None => object.bytes,
+            Some(encoding) => {
+                let bytes = object.bytes;
+                let most = usize::try_from(LARGEST_INLINED).unwrap_or(usize::MAX);
+                let decode = move |_: &Stop| Ok(decode::decode(&bytes, &encoding, LARGEST_INLINED));
+                let Ok(decoded) = self.state.offload.run(most, decode).await? else { return Ok(None) };
+                decoded
+            }
+        };
+        let url = format!("data:{content_type};base64,{}", STANDARD.encode(&bytes));
+        Ok(Some((url, ReplacementForm::Inlined { bytes: bytes.len() })))
     }
 }
 

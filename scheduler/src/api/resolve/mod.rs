@@ -7,6 +7,7 @@
 mod choose;
 mod conditions;
 mod content;
+mod decode;
 mod documents;
 mod links;
 mod local_files;
