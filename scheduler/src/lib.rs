@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use axum::Router;
 use longshore_broker::Broker;
 use longshore_db::host::{Host, Native};
 use longshore_db::tokens::{FirstToken, store_first};
@@ -37,9 +38,9 @@ use config::Config;
 use loops::{denials, observer, pruner, relay, reporter, requests, rescuer, watcher};
 use situation::Situation;
 
-/// Database connections that requests cannot take: one for each of the seven loops, one for the readiness check,
+/// Database connections that requests cannot take: one for each of the eight loops, one for the readiness check,
 /// and those of token look-ups. With fewer, loops would wait for each other.
-const SYSTEM_CONNECTIONS: usize = 7 + 1 + api::LOOKUPS;
+const SYSTEM_CONNECTIONS: usize = 8 + 1 + api::LOOKUPS;
 
 /// Open client sockets of the metrics listener. Only probes and scrapers use it, so there are few.
 const METRICS_CLIENTS: usize = 256;
@@ -99,20 +100,11 @@ pub async fn run(config: Config) -> Result<()> {
     )?;
     let denied = state.denials.clone();
     let router = api::router(state, beside_api)?;
-    let http = HttpMetrics::register(registry)?;
-    let listener = listen(config.listen).await?;
-    info!(event = "scheduler_started", listen = %config.listen, "scheduler started");
-    let clients = ClientConnections::new(sockets, &http, ListenerName::Api);
-    tasks.spawn("http", serve(listener, router, clients, config.send, stop.clone()));
-    if let Some(address) = config.metrics_listen {
-        let sockets = ConnectionLimits::new(METRICS_CLIENTS, None, open_files);
-        let clients = ClientConnections::new(sockets, &http, ListenerName::Metrics);
-        tasks.spawn("metrics", serve(listen(address).await?, open, clients, SEND_TIMEOUT, stop.clone()));
-    }
+    spawn_listeners(&tasks, &config, registry, (sockets, open_files), router, open).await?;
     spawn_connections(&tasks, &db, &broker);
     tasks.spawn(
         "watcher",
-        watcher::run(db.clone(), situation.clone(), loops.waits.clone(), Arc::clone(&prepared), stop),
+        watcher::run(db.clone(), situation.clone(), loops.waits.clone(), Arc::clone(&prepared), stop.clone()),
     );
 
     // The loops need the schema. Until it exists, the readiness check fails.
@@ -125,6 +117,29 @@ pub async fn run(config: Config) -> Result<()> {
 
     tasks.wait(DRAIN).await?;
     info!(event = "scheduler_stopped", "scheduler stopped");
+    Ok(())
+}
+
+/// Listens for the API's clients, and for scrapers if they have their own listener. `sockets` are the limits of the API and
+/// the open files of the process.
+async fn spawn_listeners(
+    tasks: &Tasks,
+    config: &Config,
+    registry: &Registry,
+    (sockets, open_files): (ConnectionLimits, usize),
+    api: Router,
+    open: Router,
+) -> Result<()> {
+    let http = HttpMetrics::register(registry)?;
+    let listener = listen(config.listen).await?;
+    info!(event = "scheduler_started", listen = %config.listen, "scheduler started");
+    let clients = ClientConnections::new(sockets, &http, ListenerName::Api);
+    tasks.spawn("http", serve(listener, api, clients, config.send, tasks.stopping()));
+    if let Some(address) = config.metrics_listen {
+        let sockets = ConnectionLimits::new(METRICS_CLIENTS, None, open_files);
+        let clients = ClientConnections::new(sockets, &http, ListenerName::Metrics);
+        tasks.spawn("metrics", serve(listen(address).await?, open, clients, SEND_TIMEOUT, tasks.stopping()));
+    }
     Ok(())
 }
 

@@ -10,8 +10,8 @@ const ALL: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("annotations", ALL),
     ("api_tokens", ALL),
-    // Nothing of Longshore reads, changes or removes an entry.
-    ("audit", &["INSERT"]),
+    // Nothing of Longshore changes an entry.
+    ("audit", &["SELECT", "INSERT", "DELETE"]),
     ("exports", ALL),
     ("jobs", &["SELECT", "INSERT", "UPDATE"]),
     ("objects", &["SELECT", "INSERT", "DELETE"]),
@@ -21,6 +21,9 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("quarantine", ALL),
     // What was migrated; only the owner of the schema writes it.
     ("refinery_schema_history", &["SELECT"]),
+    // A trigger with the rights of the schema's owner writes it.
+    ("revoked_tokens", &["SELECT"]),
+    ("scanned_keys", &["SELECT", "INSERT", "DELETE"]),
     ("storages", ALL),
     ("syncs", ALL),
     ("tasks", &["SELECT", "INSERT", "UPDATE"]),

@@ -40,9 +40,8 @@ fn whole_router() -> Router {
     let broker = Broker::new(&address, "test");
     let situation = Situation::new(broker.clone(), WaitBoard::register(registry).unwrap());
     let (proxies, stop, memory) = (TrustedProxies::default(), CancellationToken::new(), 1024 * 1024);
-    let state = ApiState::new(
-        db(), db(), sealer, stores, broker, options, proxies, limits, memory, registry, situation, stop,
-    );
+    let state =
+        ApiState::new(db(), db(), sealer, stores, broker, options, proxies, limits, memory, registry, situation, stop);
     router(state.unwrap(), Router::new()).unwrap()
 }
 

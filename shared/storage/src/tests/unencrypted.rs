@@ -17,7 +17,7 @@ async fn tls_outcome(settings: &StorageSettings) -> Outcome {
         _ => Secrets::S3(S3Secrets::default()),
     };
     // The address guard refuses these hosts, so nothing is sent; the warning does not depend on an answer.
-    let steps = stores.examine(settings, &secrets, Direction::Import, None).await;
+    let steps = stores.examine(1, settings, &secrets, Direction::Import, None).await;
     steps.into_iter().find(|step| step.check == Check::Tls).expect("a step").outcome
 }
 
