@@ -1,7 +1,7 @@
 //! What this scheduler knows about the servers and workers that syncs wait for.
 //!
 //! The row of a job knows what its last attempt waited for. That the broker takes no message, the database no write, or
-//! that no worker has a free slot, is known only here. [`Situation::wait_of`] combines both.
+//! that no worker has a free slot, is known only here. `Situation::wait_of` combines both.
 
 mod derive;
 
