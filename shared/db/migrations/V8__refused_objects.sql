@@ -16,7 +16,7 @@ CREATE INDEX quarantine_refused ON quarantine (storage_id, key)
 -- has ended. No foreign key, as in all tables with a row for each object.
 CREATE TABLE scanned_keys (
     job_id bigint NOT NULL,
-    -- The first eight bytes of the key's SHA-256.
-    digest bigint NOT NULL,
+    -- The first 16 bytes of the key's SHA-256: with fewer, someone could make two keys of which one is never imported.
+    digest uuid NOT NULL,
     PRIMARY KEY (job_id, digest)
 );

@@ -3,12 +3,14 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
+use uuid::Uuid;
+
 use crate::{GenericClient, Result, Transaction};
 
 /// The digests, among these, of keys that the job has listed and committed.
-pub async fn among(client: &impl GenericClient, job_id: i64, digests: &[i64]) -> Result<Vec<i64>> {
+pub async fn among(client: &impl GenericClient, job_id: i64, digests: &[Uuid]) -> Result<Vec<Uuid>> {
     // One look-up for each, as in the ledger (`objects/lookup.rs`).
-    let text = "SELECT k.digest FROM unnest($2::bigint[]) AS page (digest)
+    let text = "SELECT k.digest FROM unnest($2::uuid[]) AS page (digest)
                  CROSS JOIN LATERAL (
                        SELECT digest FROM scanned_keys WHERE job_id = $1 AND digest = page.digest LIMIT 1) k";
     let rows = client.query(text, &[&job_id, &digests]).await?;
@@ -16,10 +18,10 @@ pub async fn among(client: &impl GenericClient, job_id: i64, digests: &[i64]) ->
 }
 
 /// Records keys that the job has listed.
-pub async fn insert(tx: &Transaction<'_>, job_id: i64, digests: &[i64]) -> Result<()> {
+pub async fn insert(tx: &Transaction<'_>, job_id: i64, digests: &[Uuid]) -> Result<()> {
     if !digests.is_empty() {
         tx.execute(
-            "INSERT INTO scanned_keys (job_id, digest) SELECT $1, unnest($2::bigint[]) ON CONFLICT DO NOTHING",
+            "INSERT INTO scanned_keys (job_id, digest) SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING",
             &[&job_id, &digests],
         )
         .await?;

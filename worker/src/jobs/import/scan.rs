@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use longshore_db::{quarantine, scanned_keys};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::Import;
 use super::candidate::Candidate;
@@ -17,14 +18,14 @@ const MOST_ROWS: i64 = 5_000;
 #[derive(Default)]
 pub(super) struct Scan {
     /// Keys of the page that is being read.
-    page: Vec<i64>,
+    page: Vec<Uuid>,
     /// Keys of the page before it, whose commit may not have ended.
-    before: HashSet<i64>,
+    before: HashSet<Uuid>,
 }
 
 /// What the commit of an unordered page records.
 pub(super) struct ScannedPage {
-    pub(super) digests: Vec<i64>,
+    pub(super) digests: Vec<Uuid>,
     pub(super) is_last: bool,
 }
 
@@ -46,7 +47,7 @@ impl ScannedPage {
 impl Import<'_> {
     /// Removes keys that this page lists twice, or that an earlier page has listed, and takes the others as the page.
     pub(super) async fn drop_repeats(&mut self, found: &mut Vec<Candidate>) -> Result<(), JobError> {
-        let digests: Vec<i64> = found.iter().map(|found| digest(found.key())).collect();
+        let digests: Vec<Uuid> = found.iter().map(|found| digest(found.key())).collect();
         // Without a cursor, no page was committed before this attempt.
         let mut seen = if self.cursor.is_some() { self.recorded(&digests).await? } else { HashSet::new() };
         let Some(scan) = &mut self.scan else { return Ok(()) };
@@ -73,7 +74,7 @@ impl Import<'_> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let digests: Vec<i64> = rows.iter().map(|(_, key)| digest(key)).collect();
+        let digests: Vec<Uuid> = rows.iter().map(|(_, key)| digest(key)).collect();
         let mut listed = self.recorded(&digests).await?;
         if let Some(scan) = &self.scan {
             listed.extend(scan.page.iter().chain(&scan.before));
@@ -82,16 +83,17 @@ impl Import<'_> {
         Ok(missing.map(|((id, _), _)| *id).collect())
     }
 
-    async fn recorded(&self, digests: &[i64]) -> Result<HashSet<i64>, JobError> {
+    async fn recorded(&self, digests: &[Uuid]) -> Result<HashSet<Uuid>, JobError> {
         let (db, job) = (&self.context.db, self.job.lease.job);
         let read = async { scanned_keys::among(&db.client().await?, job, digests).await };
         Ok(db.in_time(read).await?.into_iter().collect())
     }
 }
 
-fn digest(key: &str) -> i64 {
-    let digest = Sha256::digest(key.as_bytes());
-    digest.iter().take(8).fold(0, |digest, byte| (digest << 8) | i64::from(*byte))
+fn digest(key: &str) -> Uuid {
+    let mut digest = uuid::Bytes::default();
+    digest.iter_mut().zip(Sha256::digest(key.as_bytes())).for_each(|(byte, of_key)| *byte = of_key);
+    Uuid::from_bytes(digest)
 }
 
 #[cfg(test)]

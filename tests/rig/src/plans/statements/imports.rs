@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use longshore_db::{Client, quarantine, scanned_keys};
+use uuid::Uuid;
 
 use super::{GIANT, Plans};
 
@@ -11,7 +12,7 @@ pub(super) async fn explain_imports(plans: &mut Plans<'_>) -> Result<()> {
             Ok(quarantine::refused(&*client, GIANT, 1, "", 1_000).await.map(drop)?)
         })
         .await?;
-    let digests: Vec<i64> = (0..1_000).collect();
+    let digests: Vec<Uuid> = (0..1_000).map(Uuid::from_u128).collect();
     let scan = async |client: &mut Client| {
         let tx = client.transaction().await?;
         scanned_keys::insert(&tx, 1, &digests).await?;
