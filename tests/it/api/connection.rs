@@ -152,7 +152,8 @@ async fn validation_with_an_id_uses_the_stored_secrets_and_changes_nothing() {
     let before = row().await;
 
     let mut sent = json!({
-        "id": storage.id, "project": storage.project, "bucket": "others", "s3_endpoint": rig.s3.endpoint(), "title": "U"
+        "id": storage.id, "project": storage.project, "bucket": "others", "title": "U",
+        "s3_endpoint": format!("http://{}", rig.storage_link.address())
     });
     let path = "/api/storages/s3/validate";
     assert_eq!(text(&rig, "POST", path, Some(&sent)).await, (200, String::new()));

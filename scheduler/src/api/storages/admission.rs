@@ -31,6 +31,17 @@ pub(super) async fn admit(
     Ok(draft)
 }
 
+/// Checks a project that a request sends for a stored storage. A wrong one is named before anything that follows from the
+/// move to another project, such as secrets to enter again.
+///
+/// # Errors
+/// The caller cannot access the project.
+pub(super) async fn check_project(state: &ApiState, caller: &Caller, project: Option<i64>) -> ApiResult<()> {
+    let Some(project) = project else { return Ok(()) };
+    let exists = caller.sees(project) && projects::external_id(&state.db.client().await?, project).await?.is_some();
+    if exists { Ok(()) } else { Err(no_project(project)) }
+}
+
 /// The same answer for a missing project and one that the caller cannot access.
 pub(super) fn no_project(project: i64) -> ApiError {
     ApiError::invalid("project", format!("Invalid pk \"{project}\" - object does not exist."))

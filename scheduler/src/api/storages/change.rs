@@ -96,6 +96,11 @@ impl Change {
             || self.errors.contains_key(field.name)
     }
 
+    /// The project that the request sends, if it is valid.
+    pub(super) fn project(&self) -> Option<i64> {
+        self.values.get("project").and_then(Value::as_i64)
+    }
+
     /// Whether the request sends a secret.
     pub(super) fn sends_secrets(&self) -> bool {
         self.kind.data().secret_fields().any(|field| self.sends(field))
@@ -136,7 +141,6 @@ impl Change {
             self.refuse("regex_filter", error.to_string());
         }
         if !self.errors.is_empty() {
-            self.errors.append(&mut self.required_secrets);
             return Err(ApiError::Invalid(self.errors));
         }
         if !self.required_secrets.is_empty() {

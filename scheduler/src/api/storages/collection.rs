@@ -10,7 +10,7 @@ use longshore_model::kinds::Field;
 use longshore_model::{Direction, StorageKind};
 use serde_json::{Map, Value, json};
 
-use super::admission::{admit, check_identity, no_project};
+use super::admission::{admit, check_identity, check_project, no_project};
 use super::body::StorageBody;
 use super::change::{Base, Change, Draft};
 use super::connect;
@@ -148,6 +148,7 @@ impl Collection {
             let row = self.find(&client, caller, id).await?;
             open(state, &client, row, change.sends_secrets()).await?
         };
+        check_project(state, caller, change.project()).await?;
         let draft = change.apply(Base::Secrets(Box::new(stored.clone())))?;
         admit(state, caller, draft, Some(&stored)).await
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use longshore_db::{Error, lifecycle, storages};
 use serde_json::{Map, Value};
 
-use super::super::admission::admit;
+use super::super::admission::{admit, check_project};
 use super::super::body::StorageBody;
 use super::super::change::{Base, Change, Draft};
 use super::super::connect;
@@ -48,6 +48,7 @@ impl Collection {
                 let row = self.find(&client, caller, id).await?;
                 (row.updated_at, open(state, &client, row, change.sends_secrets()).await?)
             };
+            check_project(state, caller, change.project()).await?;
             let base = Box::new(stored.clone());
             let draft = change.apply(if is_whole { Base::Secrets(base) } else { Base::Stored(base) })?;
             let draft = admit(state, caller, draft, Some(&stored)).await?;
