@@ -5,6 +5,10 @@ use super::budget::AnswerBudget;
 /// The longest line, in bytes: a number, a word or the message of an error.
 const LONGEST_LINE: usize = 16 * 1024;
 
+/// The most lists within each other. The answer to `SCAN` has two; the library reads a list of many levels again and again
+/// while it comes, which takes quadratic time.
+const MOST_LEVELS: usize = 4;
+
 /// The server sent something that is no answer to the commands in flight.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server sent more than it was asked for")]
@@ -12,7 +16,11 @@ pub(super) struct Excess;
 
 /// The position in the server's answers.
 #[derive(Debug, Default)]
-pub(super) struct AnswerGuard(Position);
+pub(super) struct AnswerGuard {
+    position: Position,
+    /// For each list that is not complete, from the outermost, how many elements are to come.
+    open_lists: Vec<u64>,
+}
 
 #[derive(Debug, Default)]
 enum Position {
@@ -61,13 +69,14 @@ impl AnswerGuard {
         }
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
-            match &mut self.0 {
+            match &mut self.position {
                 Position::Start => {
                     // Other types belong to a version of the protocol that we did not ask for.
                     if !b"+-:$*".contains(&byte) || !budget.take(0, 1) {
                         return Err(Excess);
                     }
-                    self.0 = Position::Line { length: 0, kind: byte, number: Number::default(), is_ending: false };
+                    self.position =
+                        Position::Line { length: 0, kind: byte, number: Number::default(), is_ending: false };
                     rest = after;
                 }
                 Position::Line { length, kind, number, is_ending } => {
@@ -79,7 +88,8 @@ impl AnswerGuard {
                     let is_end = *is_ending && byte == b'\n';
                     *is_ending = byte == b'\r';
                     if is_end {
-                        self.0 = next(*kind, *number, rest.len() as u64, budget)?;
+                        let (kind, number) = (*kind, *number);
+                        self.end_line(kind, number, rest.len() as u64, budget)?;
                     } else {
                         number.push(byte);
                     }
@@ -89,25 +99,40 @@ impl AnswerGuard {
                     rest = &rest[taken..];
                     *left -= taken as u64;
                     if *left == 0 {
-                        self.0 = Position::Start;
+                        self.end_element();
                     }
                 }
             }
         }
         Ok(())
     }
-}
 
-/// The position after the first line of an element. `unread` bytes after it have been taken from the budget already.
-fn next(kind: u8, number: Number, unread: u64, budget: &AnswerBudget) -> Result<Position, Excess> {
-    let length = number.length();
-    match kind {
-        b'$' if budget.allows(length.saturating_sub(unread), 0) => {
-            Ok(if number.is_negative { Position::Start } else { Position::Text(length.saturating_add(2)) })
+    /// Ends the first line of an element. `unread` bytes after it have been taken from the budget already.
+    fn end_line(&mut self, kind: u8, number: Number, unread: u64, budget: &AnswerBudget) -> Result<(), Excess> {
+        let length = number.length();
+        match kind {
+            b'$' if !budget.allows(length.saturating_sub(unread), 0) => return Err(Excess),
+            b'*' if !budget.allows(0, length) || self.open_lists.len() == MOST_LEVELS => return Err(Excess),
+            b'$' if !number.is_negative => self.position = Position::Text(length.saturating_add(2)),
+            b'*' if length > 0 => {
+                self.open_lists.push(length);
+                self.position = Position::Start;
+            }
+            _ => self.end_element(),
         }
-        b'*' if budget.allows(0, length) => Ok(Position::Start),
-        b'$' | b'*' => Err(Excess),
-        _ => Ok(Position::Start),
+        Ok(())
+    }
+
+    /// Ends an element, and each list of which it is the last.
+    fn end_element(&mut self) {
+        self.position = Position::Start;
+        while let Some(left) = self.open_lists.last_mut() {
+            *left = left.saturating_sub(1);
+            if *left > 0 {
+                break;
+            }
+            self.open_lists.pop();
+        }
     }
 }
 
@@ -132,6 +157,15 @@ mod tests {
 
     const ANSWERS: &[u8] =
         b"+OK\r\n:-5\r\n-ERR no\r\n$5\r\na\r\n:1\r\n$-1\r\n$0\r\n\r\n*2\r\n$1\r\na\r\n*1\r\n:7\r\n*-1\r\n*0\r\n";
+
+    #[test]
+    fn lists_within_each_other_have_few_levels_and_lists_after_each_other_any_number() {
+        let nested = |levels: usize| "*1\r\n".repeat(levels) + ":1\r\n";
+        assert_eq!(read(nested(MOST_LEVELS).as_bytes(), 3, 1_000, 100), Ok(()));
+        assert_eq!(read(nested(MOST_LEVELS + 1).as_bytes(), 3, 1_000, 100), Err(Excess));
+        let flat = "*3\r\n*0\r\n*-1\r\n*1\r\n$1\r\na\r\n".repeat(8);
+        assert_eq!(read(flat.as_bytes(), 3, 1_000, 100), Ok(()));
+    }
 
     #[test]
     fn answers_within_their_size_are_read_whatever_the_pieces() {
