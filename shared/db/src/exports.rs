@@ -55,11 +55,16 @@ pub async fn digests(
 /// Keys of at most `limit` random objects that were exported and should still be there. Fewer if IDs have gaps.
 ///
 /// The time does not depend on the number of exports.
-pub async fn sample(client: &impl GenericClient, storage_id: i64, unit: &str, limit: i64) -> Result<Vec<String>> {
+pub async fn sample(
+    client: &impl GenericClient,
+    storage_id: i64,
+    unit: &str,
+    limit: i64,
+) -> Result<Vec<(i64, String)>> {
     // All of a small table; otherwise the units at, or after, random IDs between the first and the last. Twice as many
     // IDs as objects, because some lead to the same unit.
     let text = "WITH few AS (
-                 SELECT key FROM exports WHERE storage_id = $1 AND unit = $2 AND state = 'exported'
+                 SELECT unit_id, key FROM exports WHERE storage_id = $1 AND unit = $2 AND state = 'exported'
                   ORDER BY unit_id LIMIT (SELECT $3::bigint + 1)
              ), ends AS (
                  SELECT (SELECT unit_id FROM exports WHERE storage_id = $1 AND unit = $2 ORDER BY unit_id LIMIT 1) AS low,
@@ -70,15 +75,27 @@ pub async fn sample(client: &impl GenericClient, storage_id: i64, unit: &str, li
                    FROM ends CROSS JOIN generate_series(1, 2 * $3::bigint)
                   WHERE (SELECT count(*) FROM few) > $3::bigint
              )
-             SELECT key FROM few WHERE (SELECT count(*) FROM few) <= $3::bigint
+             SELECT unit_id, key FROM few WHERE (SELECT count(*) FROM few) <= $3::bigint
               UNION
-             SELECT e.key FROM points CROSS JOIN LATERAL (
-                    SELECT key, state FROM exports
+             SELECT e.unit_id, e.key FROM points CROSS JOIN LATERAL (
+                    SELECT unit_id, key, state FROM exports
                      WHERE storage_id = $1 AND unit = $2 AND unit_id >= points.point ORDER BY unit_id LIMIT 1) e
               WHERE e.state = 'exported'
               LIMIT $3::bigint";
     let rows = client.query(text, &[&storage_id, &unit, &limit]).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Whether the object of any of these units must be in the storage: it was exported, and nothing deletes it, because its
+/// annotation or task still exists.
+pub async fn any_is_due(client: &impl GenericClient, storage_id: i64, unit: &str, unit_ids: &[i64]) -> Result<bool> {
+    let text = "SELECT EXISTS (
+                 SELECT FROM unnest($3::bigint[]) AS missing (id)
+                  WHERE EXISTS (SELECT FROM exports e WHERE e.storage_id = $1 AND e.unit = $2 AND e.unit_id = missing.id
+                                   AND e.state = 'exported')
+                    AND CASE $2 WHEN 'annotation' THEN EXISTS (SELECT FROM annotations a WHERE a.id = missing.id)
+                                ELSE EXISTS (SELECT FROM annotations a WHERE a.task_id = missing.id) END)";
+    Ok(client.query_one(text, &[&storage_id, &unit, &unit_ids]).await?.get(0))
 }
 
 /// Records confirmed writes.

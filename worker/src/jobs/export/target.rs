@@ -26,12 +26,21 @@ impl Export<'_> {
         }
         let (db, storage, unit) = (&self.context.db, self.source.storage.id, self.source.unit());
         let sample = async { exports::sample(&db.client().await?, storage, unit, SAMPLE).await };
-        let keys = db.in_time(sample).await?;
-        let missing = stream::iter(keys)
-            .map(|key| async move { self.store.head(&key).await })
+        let recorded = db.in_time(sample).await?;
+        let missing: Vec<i64> = stream::iter(recorded)
+            .map(|(id, key)| async move { (id, self.store.head(&key).await) })
             .buffer_unordered(self.context.config.transfers)
-            .any(|found| async move { found.is_err_and(|error| error.kind == ErrorKind::NotFound) });
-        Ok(missing.await)
+            .filter_map(|(id, found)| async move {
+                found.is_err_and(|error| error.kind == ErrorKind::NotFound).then_some(id)
+            })
+            .collect()
+            .await;
+        if missing.is_empty() {
+            return Ok(false);
+        }
+        // The delete job of the same sync may have deleted the object of a deleted annotation meanwhile.
+        let due = async { exports::any_is_due(&db.client().await?, storage, unit, &missing).await };
+        Ok(db.in_time(due).await?)
     }
 }
 
