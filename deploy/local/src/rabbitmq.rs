@@ -1,18 +1,20 @@
 //! A private RabbitMQ, and the management API of a private or existing one.
 
+mod management;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use longshore_telemetry::is_loopback;
 use nix::sys::signal::Signal;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use reqwest::{Client, Method, Response, Url};
+use reqwest::{Method, Url};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::management::Management;
 use crate::ports;
 use crate::process::Process;
 use crate::run_dir::{RunDir, write_private};
@@ -41,13 +43,6 @@ struct Node {
     amqp: u16,
     erlang: u16,
     epmd: u16,
-}
-
-struct Management {
-    client: Client,
-    url: Url,
-    user: String,
-    password: String,
 }
 
 /// A queue as the management API shows it. Its counts are about a second old.
@@ -90,7 +85,7 @@ impl RabbitMq {
         let rabbitmq = Self {
             url: Url::parse(&format!("amqp://{USER}:{password}@127.0.0.1:{amqp}/%2f"))?,
             management: Management {
-                client: client()?,
+                client: management::client()?,
                 url: Url::parse(&format!("http://127.0.0.1:{management}"))?,
                 user: USER.to_owned(),
                 password,
@@ -106,10 +101,10 @@ impl RabbitMq {
         let url = Url::parse(url).context("read the broker's URL")?;
         let decoded = |text| percent_decode_str(text).decode_utf8().map(|text| text.into_owned());
         let management = Management {
-            client: client()?,
+            client: management::client()?,
             url: match management {
                 Some(url) => Url::parse(url).context("read the management API's URL")?,
-                None => default_management(&url)?,
+                None => management::default_url(&url)?,
             },
             user: decoded(url.username())?,
             password: decoded(url.password().unwrap_or_default())?,
@@ -218,35 +213,6 @@ impl RabbitMq {
         let answers = || async { self.management.call(Method::GET, &check, None).await.is_ok() };
         self.broker()?.until_ready(PATIENCE, answers).await
     }
-}
-
-impl Management {
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response> {
-        let url = format!("{}/api/{path}", self.url.as_str().trim_end_matches('/'));
-        let mut request = self.client.request(method, url).basic_auth(&self.user, Some(&self.password));
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().await.with_context(|| format!("ask RabbitMQ for {path}"))?;
-        answer.error_for_status().with_context(|| format!("ask RabbitMQ for {path}"))
-    }
-}
-
-/// The usual URL of a broker's management API. Its password must not cross a network unencrypted either.
-fn default_management(broker: &Url) -> Result<Url> {
-    let host = broker.host_str().unwrap_or("localhost");
-    if broker.scheme() == "amqps" {
-        return Ok(Url::parse(&format!("https://{host}:15671"))?);
-    }
-    ensure!(is_loopback(host), "{host} is not this machine: use amqps://, or set AMQP_MANAGEMENT_URL");
-    Ok(Url::parse(&format!("http://{host}:15672"))?)
-}
-
-/// A client without idle connections. A connection belongs to the runtime that opened it, and tests in many runtimes
-/// share a broker.
-fn client() -> Result<Client> {
-    let client = Client::builder().pool_max_idle_per_host(0).no_proxy().timeout(Duration::from_secs(30));
-    client.build().context("make an HTTP client")
 }
 
 fn encoded(name: &str) -> String {
