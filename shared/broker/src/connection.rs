@@ -89,13 +89,14 @@ impl Broker {
                 }
                 Err(error) => {
                     failures += 1;
-                    self.inner.condition.disconnected(error_chain(&error));
+                    let error = self.inner.address.explain(&error);
+                    self.inner.condition.disconnected(error.clone());
                     // The board of waits warns once a minute.
                     debug!(
                         event = "broker_unreachable",
                         broker.connection = self.inner.name,
                         broker.failures = failures,
-                        error = self.inner.address.explain(&error),
+                        error,
                         "cannot use RabbitMQ, retrying"
                     );
                 }
