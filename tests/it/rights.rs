@@ -68,9 +68,10 @@ async fn a_function_with_its_owners_rights_does_not_search_the_callers_path() {
     let storage = images(&rig).await;
     let db = rig.database().await;
     let definers = "SELECT proname::text, proconfig, has_function_privilege('public', oid, 'EXECUTE'), prosrc
-                      FROM pg_proc WHERE prosecdef AND pronamespace = 'longshore'::regnamespace";
+                      FROM pg_proc WHERE prosecdef AND pronamespace = 'longshore'::regnamespace ORDER BY proname";
     let definers = db.query(definers, &[]).await.expect("functions");
-    assert_eq!(definers.iter().map(|row| row.get::<_, &str>(0)).collect::<Vec<_>>(), ["enqueue_sync"]);
+    let names: Vec<&str> = definers.iter().map(|row| row.get(0)).collect();
+    assert_eq!(names, ["audit_sql_sync", "enqueue_sync", "refuse_revoked_token", "remember_revoked_token"]);
     for row in &definers {
         assert_eq!(row.get::<_, Vec<&str>>(1), ["search_path=pg_catalog, pg_temp"]);
         assert!(!row.get::<_, bool>(2), "not everyone may execute it");

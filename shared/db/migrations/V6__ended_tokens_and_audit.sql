@@ -17,7 +17,7 @@ CREATE TABLE revoked_tokens (
 
 -- Triggers, so that a deletion by a scheduler of the previous release or by hand is remembered too. They run with the
 -- rights of the schema's owner, so that a role that may delete tokens needs no right to write this table.
-CREATE FUNCTION remember_revoked_token() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+CREATE FUNCTION remember_revoked_token() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO longshore.revoked_tokens (digest, token_id, name) VALUES (OLD.digest, OLD.id, OLD.name)
     ON CONFLICT DO NOTHING;
@@ -29,7 +29,7 @@ CREATE TRIGGER token_deleted AFTER DELETE ON api_tokens FOR EACH ROW
 CREATE TRIGGER token_replaced AFTER UPDATE OF digest ON api_tokens FOR EACH ROW
     WHEN (OLD.digest IS DISTINCT FROM NEW.digest) EXECUTE FUNCTION longshore.remember_revoked_token();
 
-CREATE FUNCTION refuse_revoked_token() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+CREATE FUNCTION refuse_revoked_token() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM longshore.revoked_tokens r WHERE r.digest = NEW.digest) THEN
         RAISE EXCEPTION 'this token was revoked' USING ERRCODE = 'LS410', HINT = 'Use another token.';
@@ -52,7 +52,7 @@ UPDATE audit SET source = 'scheduler' WHERE token IS NULL;
 
 -- A trigger, so that every function that starts a sync for a host has it. It runs with the rights of the schema's
 -- owner: hosts need no right to write the audit.
-CREATE FUNCTION audit_sql_sync() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
+CREATE FUNCTION audit_sql_sync() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO longshore.audit (source, actor, address, action, project_id, storage_id, sync_id)
     SELECT 'sql', session_user::text, host(inet_client_addr()), 'sync.start', s.project_id, s.id, NEW.id
@@ -62,3 +62,5 @@ END
 $$;
 CREATE TRIGGER sql_sync AFTER INSERT ON syncs FOR EACH ROW WHEN (NEW.requested_by = 'sql')
     EXECUTE FUNCTION longshore.audit_sql_sync();
+-- Only triggers call these functions, which needs no right.
+REVOKE EXECUTE ON FUNCTION remember_revoked_token(), refuse_revoked_token(), audit_sql_sync() FROM PUBLIC;

@@ -1,7 +1,7 @@
 //! The address of the database: hosts, database, role, and how the connection is encrypted. Every connection of every
 //! program begins here.
 //!
-//! A password must not cross a network unencrypted because a server, or whoever answers in its place, says that it
+//! A password must not cross a network unencrypted because a server, or an attacker who answers in its place, says that it
 //! speaks no TLS. So there is no fall-back: a connection has TLS or has none, as the URL says, and without a word in
 //! the URL only this machine is reached without.
 
