@@ -43,7 +43,7 @@ pub(super) fn add(document: &mut Value) {
         "type": "string",
         "description": "A `SyncProgress` as JSON; of event `waiting`, a `SyncWaiting`.",
         "contentMediaType": "application/json",
-        "contentSchema": {"oneOf": [reference("schemas", PROGRESS), reference("schemas", WAITING)]},
+        "contentSchema": {"anyOf": [reference("schemas", PROGRESS), reference("schemas", WAITING)]},
     });
     let event = json!({
         "type": "object",

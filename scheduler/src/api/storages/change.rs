@@ -143,10 +143,10 @@ impl Change {
         if !self.errors.is_empty() {
             return Err(ApiError::Invalid(self.errors));
         }
+        check_settings(&draft.fields.settings).map_err(|setting| ApiError::invalid(setting.field, setting.message))?;
         if !self.required_secrets.is_empty() {
             return Err(ApiError::SecretsRequired(self.required_secrets));
         }
-        check_settings(&draft.fields.settings).map_err(|setting| ApiError::invalid(setting.field, setting.message))?;
         Ok(draft)
     }
 

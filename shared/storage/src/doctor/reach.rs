@@ -22,9 +22,6 @@ impl Examination<'_> {
             }
             return true;
         };
-        if !endpoint.is_encrypted {
-            self.judge_plaintext(&endpoint.host);
-        }
         let connected = in_time(Op::Connect, self.wire.tcp(Op::Connect, &endpoint.host, endpoint.port)).await;
         let stream = match connected {
             Ok(stream) => stream,
@@ -44,6 +41,7 @@ impl Examination<'_> {
         self.pass(Check::Resolve, format!("{} resolves to an allowed address", endpoint.host));
         self.pass(Check::Connect, format!("port {} accepts connections", endpoint.port));
         if !endpoint.is_encrypted {
+            self.judge_plaintext(&endpoint.host);
             return true;
         }
         let Endpoint { host, .. } = endpoint;
