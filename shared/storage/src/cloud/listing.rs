@@ -43,7 +43,7 @@ impl ListingError {
 
 impl From<ListingError> for StorageError {
     /// The next try may return the page, because a proxy gave this answer, or one of several servers that differ. So
-    /// each is retried; [`ListingError::is_permanent`] says what it means if it comes every time.
+    /// each is retried; `ListingError::is_permanent` says what it means if it comes every time.
     fn from(error: ListingError) -> Self {
         let reason =
             if error == ListingError::CutShort { FailureReason::Unavailable } else { FailureReason::BadAnswer };
