@@ -81,7 +81,7 @@ async fn work(context: &Context, job: &ClaimedJob, quantum: &Quantum) -> Result<
             Some(error) => Step::Fail(error),
             None if page.last => Step::Complete,
             // The next attempt need not run alone.
-            None if quantum.is_over() || cleared => Step::Release,
+            None if (quantum.is_over() || cleared) && !page.holds => Step::Release,
             None => Step::Continue,
         };
         let continues = matches!(step, Step::Continue);

@@ -21,6 +21,9 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// flood causes more queries.
 const CACHE_TIME: Duration = Duration::from_secs(1);
 
+/// The same while a check fails: whoever waits for a process to become ready waits little longer than it takes.
+const CACHE_TIME_NOT_READY: Duration = Duration::from_millis(100);
+
 type Check = dyn Fn() -> BoxFuture<'static, Result<(), &'static str>> + Send + Sync;
 
 /// The checks of a process. Clones share them.
@@ -75,7 +78,7 @@ impl Health {
     /// Returns the results of the checks, at most a second old.
     pub async fn readiness(&self) -> Readiness {
         let mut last = self.last.lock().await;
-        let recent = last.as_ref().filter(|(checked_at, _)| checked_at.elapsed() < CACHE_TIME);
+        let recent = last.as_ref().filter(|(checked_at, answers)| checked_at.elapsed() < cache_time(answers));
         let mut checks = match recent {
             Some((_, answers)) => answers.clone(),
             None => {
@@ -88,7 +91,7 @@ impl Health {
             checks.insert("process", "stopping");
         }
         let waiting = self.waits.as_ref().map(WaitBoard::waits).unwrap_or_default();
-        Readiness { ready: checks.values().all(|state| *state == "ok"), checks, waiting }
+        Readiness { ready: all_ok(&checks), checks, waiting }
     }
 
     /// Runs all checks concurrently.
@@ -103,6 +106,14 @@ impl Health {
         });
         join_all(results).await.into_iter().collect()
     }
+}
+
+fn all_ok(answers: &Answers) -> bool {
+    answers.values().all(|state| *state == "ok")
+}
+
+fn cache_time(answers: &Answers) -> Duration {
+    if all_ok(answers) { CACHE_TIME } else { CACHE_TIME_NOT_READY }
 }
 
 #[cfg(test)]
@@ -140,6 +151,23 @@ mod tests {
             assert!(answers.iter().all(|answer| answer.ready));
             assert_eq!(asked.load(Ordering::Relaxed), round);
             tokio::time::advance(CACHE_TIME).await;
+        }
+    }
+
+    /// Goal: whoever waits for a process does not wait a second longer than it takes, and a flood of probes still costs
+    /// little. Method: count the runs of a check that fails.
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_check_is_repeated_after_a_tenth_of_a_second() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let health = Health::new(CancellationToken::new()).with("database", move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            async { Err("not reachable") }
+        });
+        for round in 1..=3 {
+            join_all((0..100).map(|_| health.readiness())).await;
+            assert_eq!(asked.load(Ordering::Relaxed), round);
+            tokio::time::advance(CACHE_TIME_NOT_READY).await;
         }
     }
 

@@ -89,6 +89,7 @@ impl Handler for Delete<'_> {
             counts: Counts { pages: 1, deleted: count(&deleted), kept: count(&kept), ..Counts::default() },
             cursor: failure.is_none().then(|| format!("{}:{}", self.after.0, self.after.1)),
             last: last && failure.is_none(),
+            holds: false,
             failure,
             writes: Box::new(DeleteWrites { storage_id: self.storage.id, deleted, kept }),
             split: Vec::new(),

@@ -61,6 +61,9 @@ pub(crate) struct Page {
     pub(crate) cursor: Option<String>,
     /// Whether the range ends with this page.
     pub(crate) last: bool,
+    /// Whether the attempt goes on after this page, even if its quantum is used: another attempt would do the same work
+    /// again, because the cursor cannot show it.
+    pub(crate) holds: bool,
     /// Why a part of the page must be tried again; the rest is committed.
     pub(crate) failure: Option<JobError>,
     pub(crate) writes: Box<dyn Writes>,

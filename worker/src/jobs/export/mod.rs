@@ -192,6 +192,7 @@ impl Handler for Export<'_> {
             passed: i32::try_from(selected.walked).unwrap_or(i32::MAX),
             cursor: failure.is_none().then(|| self.after.to_string()),
             last: failure.is_none() && !selected.more,
+            holds: false,
             failure,
             writes: Box::new(ExportWrites {
                 storage_id: self.source.storage.id,

@@ -27,6 +27,8 @@ pub(super) struct FetchedPart {
     pub(super) failed: i64,
     pub(super) bytes: i64,
     pub(super) failure: Option<JobError>,
+    /// Whether the rest of the part was not read, because the storage answered none of the concurrent requests.
+    pub(super) is_cut: bool,
 }
 
 impl FetchedPart {
@@ -104,6 +106,7 @@ impl Import<'_> {
             }
             // None of the concurrent requests was answered, so the rest would only wait as well.
             if in_a_row >= transfers {
+                fetched.is_cut = true;
                 break;
             }
             if !(is_any_read || is_denial_checked || self.job.is_replay) && is_clear(&denied) {
@@ -112,7 +115,7 @@ impl Import<'_> {
             }
         }
         drop(answers);
-        let is_storage = in_a_row >= transfers || (fresh >= CLEARLY_REFUSED && !is_any_read);
+        let is_storage = fetched.is_cut || (fresh >= CLEARLY_REFUSED && !is_any_read);
         let refused = denied.iter().map(|(pending, error)| refused_object(&pending.object, reason_of(error), error));
         fetched.quarantined.extend(refused);
         self.settle(unanswered, is_storage, &mut fetched);

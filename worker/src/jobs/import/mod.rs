@@ -37,6 +37,7 @@ use crate::slots::Quantum;
 use data_key::{DataKey, data_key};
 use fetch::FetchedPart;
 use list::Listing;
+use replay::ReplayPage;
 use reservation::expected;
 use scan::{Scan, ScannedPage};
 
@@ -91,8 +92,8 @@ pub(crate) struct Import<'a> {
     until: Option<String>,
     /// Pages listed in this attempt.
     pages: u32,
-    /// Objects of the page that left the quarantine, in a job that tries refused objects again.
-    settled: i64,
+    /// What a job that tries refused objects again knows of its page.
+    replay: ReplayPage,
 }
 
 /// An object to import.
@@ -136,7 +137,7 @@ impl<'a> Import<'a> {
             last: false,
             until: job.range_until.clone(),
             pages: 0,
-            settled: 0,
+            replay: ReplayPage::default(),
         })
     }
 
@@ -213,22 +214,29 @@ impl Handler for Import<'_> {
         // A page without new objects covers its keys, too.
         let passed = if passed > 0 { passed } else { self.listed.listed.max(1) };
         quarantined.extend(fetched.quarantined);
-        // Only the last part of a page moves the cursor and counts its listing.
+        if self.job.is_replay && fetched.is_cut {
+            self.pending.clear();
+            self.last = true;
+        }
+        // Only the last part of a listed page moves the cursor and counts its listing.
         let page_done = self.pending.is_empty() && fetched.failure.is_none();
         if page_done && self.job.is_replay {
-            self.last |= self.settled == 0;
+            self.last |= self.replay.settled == 0;
         }
         let split = if page_done && !self.last { self.split().await? } else { Vec::new() };
         if page_done {
             counts += std::mem::take(&mut self.listed);
             self.cursor.clone_from(&self.next);
+        } else if self.job.is_replay {
+            self.cursor = self.replay.cursor(&self.pending).or(self.cursor.take());
         }
         let scan = self.scan.as_mut().filter(|_| page_done).map(|scan| scan.take_page(self.last));
         Ok(Page {
             counts,
             passed: i32::try_from(passed).unwrap_or(i32::MAX),
-            cursor: if page_done { self.next.clone() } else { None },
+            cursor: if page_done || self.job.is_replay { self.cursor.clone() } else { None },
             last: page_done && self.last,
+            holds: self.job.is_replay && self.pending.iter().any(|pending| pending.tries > 0),
             failure: fetched.failure,
             writes: Box::new(ImportWrites {
                 storage: Arc::clone(&self.storage),
