@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
-use longshore_db::{Check, Db, lifecycle};
+use longshore_db::lifecycle;
 use longshore_local::s3::{Op, When};
-use longshore_model::Secret;
 use longshore_rig::amqp::AmqpHost;
 use longshore_rig::oracle::one_each;
-use longshore_rig::rig::{PATIENCE, Rig, StorageHandle, rows, until};
+use longshore_rig::rig::{Rig, StorageHandle, rows, until};
 use serde_json::{Value, json};
 
 /// A rig with an import storage on a bucket of three images.
@@ -294,7 +293,7 @@ async fn a_sync_that_ends_while_it_is_reported_is_shown_as_ended() {
     let listing = rig.s3.hold(Op::List);
     let sync = start(&rig, &storage, None, None).await;
     listing.reached().await;
-    let db = Db::new(&Secret::new(rig.database_url.as_str()), "test", 1, PATIENCE, Check::Always).expect("a pool");
+    let db = rig.pool();
     let mut client = db.client().await.expect("a connection");
     let tx = client.transaction().await.expect("a transaction");
     tx.execute("SELECT 1 FROM syncs WHERE id = $1 FOR UPDATE", &[&sync]).await.expect("the sync's row");

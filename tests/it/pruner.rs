@@ -23,14 +23,7 @@ async fn any_number_of_old_syncs_is_deleted_and_younger_ones_stay() {
         storage.id
     );
     db.batch_execute(&fill).await.expect("syncs");
-    let pool = longshore_db::Db::new(
-        &longshore_model::Secret::new(rig.database_url.clone()),
-        "test",
-        2,
-        longshore_db::PATIENCE,
-        longshore_db::Check::AfterIdle,
-    )
-    .expect("a pool");
+    let pool = rig.pool();
     let client = pool.client().await.expect("a connection");
     let (mut deleted, mut after) = (0, Some(0));
     while let Some(from) = after {

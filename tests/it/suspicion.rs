@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use longshore_db::jobs::{self, Progress};
 use longshore_db::lifecycle::{self, Claim, Claimant, ClaimedJob};
-use longshore_db::{Check, Client, Counts, Db, PATIENCE};
-use longshore_model::Secret;
+use longshore_db::{Client, Counts};
 use longshore_rig::rig::Rig;
 use serde_json::json;
 use uuid::Uuid;
@@ -31,7 +30,7 @@ impl Case {
         rig.s3.create_bucket(bucket);
         let storage = rig.import_storage(rig.project().await, bucket, json!({})).await;
         let sync = rig.sync(&storage).await;
-        let db = Db::new(&Secret::new(rig.database_url.as_str()), "test", 1, PATIENCE, Check::Always).expect("a pool");
+        let db = rig.pool();
         let client = db.client().await.expect("a connection");
         let row = client.query_one("SELECT id FROM jobs WHERE sync_id = $1", &[&sync]).await.expect("a job");
         Self { client, job: row.get(0) }

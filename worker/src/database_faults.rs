@@ -19,6 +19,9 @@ pub(crate) struct DatabaseFaults(Faults);
 impl DatabaseFaults {
     /// Records the result of a part that repeats its work, such as the heartbeat.
     pub(crate) fn record<T>(&self, part: &'static str, result: Result<&T, &DbError>) {
+        if result.is_err_and(DbError::is_of_this_process) {
+            return;
+        }
         match outage(result.err()) {
             Some((error, cause)) => self.0.failed_for(VALID, part, error, cause),
             None => self.0.worked(part),
@@ -31,6 +34,9 @@ impl DatabaseFaults {
             Err(JobError::Db(error)) => Some(error),
             Ok(_) | Err(_) => None,
         };
+        if failure.is_some_and(DbError::is_of_this_process) {
+            return;
+        }
         match outage(failure) {
             Some((error, cause)) => self.0.failed_for(VALID, part, error, cause),
             None => self.0.worked(part),
@@ -46,4 +52,20 @@ impl DatabaseFaults {
 fn outage(failure: Option<&DbError>) -> Option<(&'static str, String)> {
     let error = failure?;
     error.outage().filter(|outage| outage.stops_writes()).map(|outage| (outage.text(), error_chain(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_without_a_free_connection_is_no_fault_of_the_database() {
+        let faults = DatabaseFaults::default();
+        faults.record::<()>("heartbeat", Err(&DbError::ShareInUse));
+        faults.record_write::<()>("write", &Err(JobError::Db(DbError::ShareInUse)));
+        assert!(faults.current().is_none());
+        faults.record::<()>("heartbeat", Err(&DbError::Silent));
+        faults.record::<()>("heartbeat", Err(&DbError::ShareInUse));
+        assert!(faults.current().is_some(), "which does not end a fault, either");
+    }
 }

@@ -57,7 +57,8 @@ impl Leases {
                 // What an earlier attempt waited for ends with the next page.
                 None => WaitChange::Keep,
             };
-            attempt.is_wait_recorded = matches!(wait, WaitChange::Set(_));
+            // It stays set, because a heartbeat that clears a wait may fail, or find the row locked.
+            attempt.is_wait_recorded |= matches!(wait, WaitChange::Set(_));
             Heartbeat { lease: *lease, wait }
         });
         beats.collect()

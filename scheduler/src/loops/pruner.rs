@@ -15,6 +15,9 @@ const PERIOD: Duration = Duration::from_secs(600);
 /// The most batches of audit entries of one tick: 100,000 entries. So more can be deleted than denied requests write.
 const AUDIT_BATCHES: usize = 100;
 
+/// Keys of ended listings per statement. On an old disk, more may take longer than a statement may.
+const SCANNED_KEYS: i64 = 50_000;
+
 /// Days after which rows are deleted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
@@ -70,6 +73,11 @@ async fn prune_syncs(db: &Db, keep_days: i32, stop: &CancellationToken) -> Resul
         deleted += pruned.deleted;
         after = pruned.next;
     }
-    db.in_time(async { scanned_keys::prune(&db.client().await?).await }).await?;
+    while !stop.is_cancelled() {
+        let pruned = db.in_time(async { scanned_keys::prune(&db.client().await?, SCANNED_KEYS).await }).await?;
+        if pruned == 0 {
+            break;
+        }
+    }
     Ok(deleted)
 }

@@ -29,7 +29,8 @@ impl Knowledge {
             return Some(SyncWait { what: WaitingFor::Database, since, error: Some(fault.error) });
         }
         match job.state {
-            JobState::Running => of_row(job).or_else(|| of_lost_worker(job)),
+            // A worker that stopped does not say that its storage answers again.
+            JobState::Running => of_lost_worker(job).or_else(|| of_row(job)),
             _ if job.due_seconds < 0.0 => of_row(job),
             _ => self.of_unclaimed(direction, job).or_else(|| of_row(job)),
         }
@@ -143,6 +144,16 @@ mod tests {
             |seconds| OpenJob { worker_seen_at: Some(at(110)), worker_seen_seconds: Some(seconds), ..running.clone() };
         assert_eq!(wait(None, None, None, &seen(14.0)), None);
         assert_eq!(wait(None, None, None, &seen(15.0)), Some((WaitingFor::Worker, 110)));
+        let stopped = OpenJob {
+            worker_seen_at: Some(at(110)),
+            worker_seen_seconds: Some(15.0),
+            ..failing(JobState::Running, 9.0)
+        };
+        assert_eq!(
+            wait(None, None, None, &stopped),
+            Some((WaitingFor::Worker, 110)),
+            "not the storage, as the row says"
+        );
     }
 
     #[test]

@@ -97,6 +97,9 @@ impl Situation {
 
     /// Records the result of a part that repeats its work, such as a tick of a loop.
     pub(crate) fn record<T>(&self, part: &'static str, result: Result<&T, &Error>) {
+        if result.is_err_and(Error::is_of_this_process) {
+            return;
+        }
         match result.err().and_then(|error| Some((error.outage().filter(|outage| outage.stops_writes())?, error))) {
             Some((outage, error)) => self.0.database.failed_for(TICK_VALID, part, outage.text(), error_chain(error)),
             None => self.0.database.worked(part),

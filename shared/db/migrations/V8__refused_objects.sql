@@ -6,14 +6,8 @@ ALTER TABLE jobs
     -- Import: whether the job tries the refused objects of its sync again. Its range is all of them.
     ADD COLUMN is_replay boolean NOT NULL DEFAULT false;
 
--- The rows of such a job, by key. The words are those of `QuarantineReason::is_refusal`. A fault that the listing shows
--- has `!` in front of its etag; there is nothing to read again.
-CREATE INDEX quarantine_refused ON quarantine (storage_id, key)
-    WHERE state = 'open' AND reason IN ('denied', 'refused', 'unavailable', 'content_mismatch')
-          AND left(coalesce(etag, ''), 1) <> '!';
-
--- The keys that a job has listed in a storage without order, which may list a key several times. Removed when the job
--- has ended. No foreign key, as in all tables with a row for each object.
+-- The keys that a job has listed in a storage without order, which may list a key several times. Removed after
+-- the job has ended. No foreign key, as in all tables with a row for each object.
 CREATE TABLE scanned_keys (
     job_id bigint NOT NULL,
     -- The first 16 bytes of the key's SHA-256: with fewer, someone could make two keys of which one is never imported.

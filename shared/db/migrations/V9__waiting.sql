@@ -1,5 +1,6 @@
 -- What an unfinished job waits for, so that the API, the command line and the metrics can say it. Programs of the
--- previous release go on working: they name the columns they use, and every new one may be null.
+-- previous release go on working: they name the columns they use, and every new one may be null. A worker of that release
+-- does not clear them, so its job may show a wait that is over until it ends.
 
 ALTER TABLE jobs
     -- A word of `longshore_model::WaitingFor`; null while nothing is known to hold the job up. Written by the end of an

@@ -116,6 +116,11 @@ impl Error {
         }
     }
 
+    /// Whether a limit of this process refused a connection. That says nothing about the database.
+    pub fn is_of_this_process(&self) -> bool {
+        self.is_pool_full() || matches!(self, Self::ShareInUse)
+    }
+
     /// Whether the caller timed out because all connections of the pool were in use.
     pub fn is_pool_full(&self) -> bool {
         matches!(self, Self::Pool(PoolError::Timeout(TimeoutType::Wait)))

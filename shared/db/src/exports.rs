@@ -52,7 +52,8 @@ pub async fn digests(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
 }
 
-/// Keys of at most `limit` random objects that were exported and should still be there. Fewer if IDs have gaps.
+/// Keys of at most `limit` random objects that were exported and should still be there. Fewer if IDs have gaps,
+/// or if many objects were deleted.
 ///
 /// The time does not depend on the number of exports.
 pub async fn sample(
@@ -64,7 +65,7 @@ pub async fn sample(
     // All of a small table; otherwise the units at, or after, random IDs between the first and the last. Twice as many
     // IDs as objects, because some lead to the same unit.
     let text = "WITH few AS (
-                 SELECT unit_id, key FROM exports WHERE storage_id = $1 AND unit = $2 AND state = 'exported'
+                 SELECT unit_id, key, state FROM exports WHERE storage_id = $1 AND unit = $2
                   ORDER BY unit_id LIMIT (SELECT $3::bigint + 1)
              ), ends AS (
                  SELECT (SELECT unit_id FROM exports WHERE storage_id = $1 AND unit = $2 ORDER BY unit_id LIMIT 1) AS low,
@@ -75,7 +76,7 @@ pub async fn sample(
                    FROM ends CROSS JOIN generate_series(1, 2 * $3::bigint)
                   WHERE (SELECT count(*) FROM few) > $3::bigint
              )
-             SELECT unit_id, key FROM few WHERE (SELECT count(*) FROM few) <= $3::bigint
+             SELECT unit_id, key FROM few WHERE (SELECT count(*) FROM few) <= $3::bigint AND state = 'exported'
               UNION
              SELECT e.unit_id, e.key FROM points CROSS JOIN LATERAL (
                     SELECT unit_id, key, state FROM exports

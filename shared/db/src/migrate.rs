@@ -67,6 +67,8 @@ pub(crate) async fn migrate(client: &mut Client) -> Result<()> {
     }
     client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
     let migrated = async {
+        // The limit of a pool's connection is too short for an index on a large table.
+        client.batch_execute("SET statement_timeout = 0").await?;
         // Asked again under the lock. Even `IF NOT EXISTS` needs the right to create a schema.
         if state(client).await? == SchemaState::Missing {
             client.batch_execute("CREATE SCHEMA longshore").await?;
@@ -82,6 +84,7 @@ pub(crate) async fn migrate(client: &mut Client) -> Result<()> {
         Ok(migrations::migrations::runner().run_async(&mut ****client).await.map(drop)?)
     }
     .await;
+    client.batch_execute("RESET statement_timeout").await?;
     client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
     migrated
 }

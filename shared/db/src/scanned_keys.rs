@@ -29,25 +29,24 @@ pub async fn insert(tx: &Transaction<'_>, job_id: i64, digests: &[Uuid]) -> Resu
     Ok(())
 }
 
-/// Deletes the keys of a job that has listed its last page.
-pub async fn delete_of_job(tx: &Transaction<'_>, job_id: i64) -> Result<()> {
-    tx.execute("DELETE FROM scanned_keys WHERE job_id = $1", &[&job_id]).await?;
-    Ok(())
-}
-
-/// Deletes the keys of jobs that ended otherwise: discarded, cancelled, or removed with their storage. Returns their
-/// number.
-pub async fn prune(client: &impl GenericClient) -> Result<u64> {
-    // Few jobs have rows here, but each may have millions: find the jobs by jumping from one to the next.
+/// Deletes at most `limit` keys of a job that has ended: completed, discarded, cancelled, or removed with its storage.
+/// Returns their number; 0 if none is left.
+///
+/// A job may have listed millions, so its last commit leaves them.
+pub async fn prune(client: &impl GenericClient, limit: i64) -> Result<u64> {
+    // Few jobs have rows here: find them by jumping from one to the next.
     let text = "WITH RECURSIVE listed AS (
                     (SELECT job_id FROM scanned_keys ORDER BY job_id LIMIT 1)
                      UNION ALL
                     SELECT (SELECT k.job_id FROM scanned_keys k WHERE k.job_id > listed.job_id ORDER BY k.job_id LIMIT 1)
                       FROM listed WHERE listed.job_id IS NOT NULL
-                )
-                DELETE FROM scanned_keys WHERE job_id = ANY (ARRAY(
+                ), ended AS (
                     SELECT l.job_id FROM listed l
                      WHERE l.job_id IS NOT NULL
-                       AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = l.job_id AND j.finished_at IS NULL)))";
-    Ok(client.execute(text, &[]).await?)
+                       AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = l.job_id AND j.finished_at IS NULL)
+                     LIMIT 1
+                )
+                DELETE FROM scanned_keys WHERE ctid = ANY (ARRAY(
+                    SELECT k.ctid FROM scanned_keys k WHERE k.job_id = (SELECT job_id FROM ended) LIMIT $1))";
+    Ok(client.execute(text, &[&limit]).await?)
 }

@@ -44,12 +44,11 @@ words! {
         NotAFile = "not_a_file",
         /// The storage denies access to this one object.
         Denied = "denied",
-        /// The storage did not return or accept this one object, even after retries.
+        /// The storage did not return or accept this one object, even after retries, or returned something else than its
+        /// listing shows.
         Unavailable = "unavailable",
         /// The storage rejects the request for this one object as invalid.
         Refused = "refused",
-        /// What the storage returned for this one object is not the object that its listing shows.
-        ContentMismatch = "content_mismatch",
         /// The worker stopped or stalled each time it worked on this one object.
         Poison = "poison",
     }
@@ -62,7 +61,7 @@ impl QuarantineReason {
             // `FilterTooSlow`: the user may have changed the filter, and no etag shows that.
             Self::FilterTooSlow => true,
             // Rights, and what is between Longshore and the storage, change without a new etag.
-            Self::Unavailable | Self::Denied | Self::Refused | Self::ContentMismatch => true,
+            Self::Unavailable | Self::Denied | Self::Refused => true,
             Self::Empty
             | Self::InvalidJson
             | Self::NotUtf8

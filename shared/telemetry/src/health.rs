@@ -21,7 +21,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// flood causes more queries.
 const CACHE_TIME: Duration = Duration::from_secs(1);
 
-/// The same while a check fails: whoever waits for a process to become ready waits little longer than it takes.
+/// The same while a check fails, so that a process which has become ready is soon seen as ready.
 const CACHE_TIME_NOT_READY: Duration = Duration::from_millis(100);
 
 type Check = dyn Fn() -> BoxFuture<'static, Result<(), &'static str>> + Send + Sync;
@@ -154,8 +154,8 @@ mod tests {
         }
     }
 
-    /// Goal: whoever waits for a process does not wait a second longer than it takes, and a flood of probes still costs
-    /// little. Method: count the runs of a check that fails.
+    /// Goal: a process that has become ready is soon seen as ready, and a flood of probes still costs little. Method: count
+    /// the runs of a check that fails.
     #[tokio::test(start_paused = true)]
     async fn a_failed_check_is_repeated_after_a_tenth_of_a_second() {
         let asked = Arc::new(AtomicUsize::new(0));

@@ -115,3 +115,34 @@ async fn a_worker_killed_while_it_tries_refused_objects_again_loses_and_doubles_
     rig.check_import(&storage, &sync, &expected, &[]).await;
     rig.check_first_counts(&sync, &expected, 0);
 }
+
+/// Goal: each refused object is tried once, however few of them fit into a quantum. Method: objects of which each is a
+/// part of its own, or needs more memory than expected, and a quantum that ends with each part.
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_objects_of_which_each_takes_a_quantum_are_tried_once_each() {
+    let rig = Rig::with().env("LONGSHORE_QUANTUM_SECONDS", "0.001").start().await;
+    let mut expected = put_tasks(&rig, 3);
+    let large = json!({"text": "x".repeat(7 * 1024 * 1024)}).to_string();
+    let many = format!("[{}]", vec!["{}"; 2_000].join(","));
+    for n in 3..9 {
+        rig.s3.put("tasks", &key(n), large.clone().into_bytes());
+    }
+    for n in 9..12 {
+        rig.s3.put("tasks", &key(n), many.clone().into_bytes());
+        expected.insert(key(n), 2_000);
+    }
+    let storage = storage(&rig, json!({})).await;
+    for n in 3..9 {
+        rig.s3.fail(When::op(Op::Get).key(&key(n)), DENIED);
+    }
+    for n in 9..12 {
+        rig.s3.fail(When::op(Op::Get).key(&key(n)).nth(1), DENIED);
+    }
+    let sync = rig.sync_to_end(&storage).await;
+    assert_eq!(sync["status"], "completed_with_errors", "{sync}");
+    let denied: Vec<String> = (3..9).map(key).collect();
+    let names: Vec<&str> = denied.iter().map(String::as_str).collect();
+    rig.check_import(&storage, &sync, &expected, &names).await;
+    rig.check_first_counts(&sync, &expected, 6);
+    assert!(denied.iter().all(|key| reads(&rig, key) == 2), "once during the sync, once at its end");
+}

@@ -9,9 +9,11 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 
+use longshore_db::{Check, Db, PATIENCE as PATIENCE_OF_DATABASE};
 use longshore_local::guard::Guard;
 use longshore_local::s3::S3Server;
 use longshore_local::{App, RunDir, Settings, Stack, ports};
+use longshore_model::Secret;
 
 use crate::proxy::Proxy;
 use crate::rights::Roles;
@@ -145,6 +147,12 @@ impl Rig {
         tokio::spawn(connection);
         client.batch_execute("SET search_path = longshore").await.expect("the schema is there");
         client
+    }
+
+    /// A pool such as those of the programs, to call their statements.
+    pub fn pool(&self) -> Db {
+        let url = Secret::new(self.database_url.clone());
+        Db::new(&url, "test", 2, PATIENCE_OF_DATABASE, Check::AfterIdle).expect("a pool")
     }
 
     /// The name of the rig's database.

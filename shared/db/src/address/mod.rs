@@ -81,9 +81,17 @@ impl Address {
             (None, None) => None,
             _ => return Err(InvalidAddress::new("needs both sslcert and sslkey, or neither".to_owned())),
         };
+        let authorities = sslrootcert.filter(|file| file != "system").map(PathBuf::from);
+        // For any name, a public authority has certified everyone. libpq refuses this, too.
+        if mode == Mode::AuthorityCheck && authorities.is_none() {
+            return Err(InvalidAddress::new(
+                "has sslmode=verify-ca, which accepts any name, without a private authority: add \
+                 sslrootcert=/path/to/ca.pem, or use verify-full"
+                    .to_owned(),
+            ));
+        }
         let tls = if mode.is_encrypted() {
             config.ssl_mode(SslMode::Require);
-            let authorities = sslrootcert.filter(|file| file != "system").map(PathBuf::from);
             tls_config_of(&TlsOptions { authorities, accepts_other_names: mode == Mode::AuthorityCheck, identity })
         } else {
             config.ssl_mode(SslMode::Disable);

@@ -49,6 +49,10 @@ impl Parameters {
     fn of_url(text: &str) -> Result<Self, InvalidAddress> {
         // As in the driver: user and password end at the first `@`, and may have a `?`.
         let host = text.find('@').unwrap_or_default();
+        // The rest of a password with `@` would be taken for the host, and shown as such.
+        if text[host..].matches('@').nth(1).is_some() {
+            return Err(InvalidAddress::new("has more than one @: write %40 for each @ in the password".to_owned()));
+        }
         let Some(query) = text[host..].find('?').map(|at| host + at) else {
             return Ok(Self { rest: text.to_owned(), ..Self::default() });
         };

@@ -31,7 +31,7 @@ WITH deletion AS (
               FROM jobs WHERE sync_id = s.id)
        AND EXISTS (SELECT 1 FROM quarantine q
                     WHERE q.storage_id = s.storage_id AND q.sync_id = s.id AND q.state = 'open'
-                      AND q.reason IN ('denied', 'refused', 'unavailable', 'content_mismatch')
+                      AND q.reason IN ('denied', 'refused', 'unavailable')
                       AND left(coalesce(q.etag, ''), 1) <> '!')
     RETURNING id
 )

@@ -47,7 +47,7 @@ pub async fn open_below(
     limit: i64,
 ) -> Result<Vec<(i64, String)>> {
     let text = "SELECT id, key FROM quarantine
-                 WHERE storage_id = $1 AND key > $2 AND sync_id <> $3 AND starts_with(key, $4)
+                 WHERE storage_id = $1 AND key > $2 AND key >= $4 AND sync_id <> $3 AND starts_with(key, $4)
                    AND state <> 'discarded' AND reason <> 'unsupported_key'
                  ORDER BY key LIMIT $5";
     let rows = client.query(text, &[&storage_id, &after, &sync_id, &prefix, &limit]).await?;

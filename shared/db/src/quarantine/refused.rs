@@ -28,7 +28,7 @@ pub async fn refused(
     // The words are those of index `quarantine_refused`.
     let text = "SELECT key, etag, size FROM quarantine
                  WHERE storage_id = $1 AND key > $2 AND sync_id = $3 AND state = 'open'
-                   AND reason IN ('denied', 'refused', 'unavailable', 'content_mismatch')
+                   AND reason IN ('denied', 'refused', 'unavailable')
                    AND left(coalesce(etag, ''), 1) <> '!'
                  ORDER BY key LIMIT $4";
     let rows = client.query(text, &[&storage_id, &after, &sync_id, &limit]).await?;

@@ -53,7 +53,7 @@ settings! {
     PUBLIC_URL = "LONGSHORE_PUBLIC_URL", Scheduler, None,
         "base URL of resolve links, such as `https://label.example.com/sync`; without it they are relative";
     LINK_SECONDS = "LONGSHORE_LINK_SECONDS", Scheduler, Value("3600"), "minimum lifetime of a resolve link";
-    API_MEMORY_MB = "LONGSHORE_API_MEMORY_MB", Scheduler, Value("288"),
+    API_MEMORY_MB = "LONGSHORE_API_MEMORY_MB", Scheduler, Value("256"),
         "memory for all requests and answers above 64 KiB; one token gets half";
     SEND_SECONDS = "LONGSHORE_SEND_SECONDS", Scheduler, Value("30"),
         "a client that reads next to nothing of its answer for this long is disconnected";

@@ -215,13 +215,14 @@ impl Writes for ExportWrites {
     }
 
     async fn record(&self, _: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
-        if self.is_target_changed {
-            syncs::warn(tx, job.sync_id, FailureReason::TargetChanged, &target::advice(self.storage_id)).await?;
-        }
         exports::record(tx, self.storage_id, job.sync_id, self.unit, &self.written).await?;
         quarantine::insert(tx, self.storage_id, job.sync_id, &self.quarantined).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
         quarantine::remove(tx, self.storage_id, &released).await?;
+        // Last: all jobs of the sync need this row at their ends, and a delete job locks it after its export records.
+        if self.is_target_changed {
+            syncs::warn(tx, job.sync_id, FailureReason::TargetChanged, &target::advice(self.storage_id)).await?;
+        }
         Ok(())
     }
 

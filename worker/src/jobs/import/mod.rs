@@ -27,6 +27,7 @@ use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_filter::KeyFilter;
 use longshore_storage::{ObjectMeta, Storage};
+use uuid::Uuid;
 
 use crate::context::Context;
 use crate::items::{Item, Limits};
@@ -39,7 +40,7 @@ use fetch::FetchedPart;
 use list::Listing;
 use replay::ReplayPage;
 use reservation::expected;
-use scan::{Scan, ScannedPage};
+use scan::Scan;
 
 /// Bytes of memory for one part of a page, unless a single object takes more.
 ///
@@ -56,8 +57,8 @@ struct ImportWrites {
     released: Vec<String>,
     /// IDs of quarantine rows whose objects left the bucket.
     unlisted: Vec<i64>,
-    /// What an unordered listing has shown.
-    scan: Option<ScannedPage>,
+    /// Digests of the keys of a page without order. The pruner deletes them after the end of the job.
+    scanned: Vec<Uuid>,
 }
 
 /// An imported object and its items.
@@ -230,7 +231,7 @@ impl Handler for Import<'_> {
         } else if self.job.is_replay {
             self.cursor = self.replay.cursor(&self.pending).or(self.cursor.take());
         }
-        let scan = self.scan.as_mut().filter(|_| page_done).map(|scan| scan.take_page(self.last));
+        let scanned = self.scan.as_mut().filter(|_| page_done).map(Scan::take_page);
         Ok(Page {
             counts,
             passed: i32::try_from(passed).unwrap_or(i32::MAX),
@@ -244,7 +245,7 @@ impl Handler for Import<'_> {
                 quarantined,
                 released: fetched.released,
                 unlisted: std::mem::take(&mut self.unlisted),
-                scan,
+                scanned: scanned.unwrap_or_default(),
             }),
             split,
             reserved,

@@ -10,7 +10,6 @@ use longshore_db::{Client, Counts, Error as DbError, Transaction, scanned_keys};
 use longshore_model::QuarantineReason;
 use longshore_storage::ObjectMeta;
 
-use super::scan::ScannedPage;
 use super::{ImportWrites, ImportedObject, count};
 use crate::context::Context;
 use crate::items::Item;
@@ -28,7 +27,7 @@ impl Writes for ImportWrites {
             && self.quarantined.is_empty()
             && self.released.is_empty()
             && self.unlisted.is_empty()
-            && self.scan.as_ref().is_none_or(ScannedPage::is_empty)
+            && self.scanned.is_empty()
     }
 
     async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
@@ -38,11 +37,7 @@ impl Writes for ImportWrites {
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
         quarantine::remove(tx, self.storage.id, &released).await?;
         quarantine::close(tx, &self.unlisted).await?;
-        match &self.scan {
-            None => Ok(()),
-            Some(scan) if scan.is_last => Ok(scanned_keys::delete_of_job(tx, job.lease.job).await?),
-            Some(scan) => Ok(scanned_keys::insert(tx, job.lease.job, &scan.digests).await?),
-        }
+        Ok(scanned_keys::insert(tx, job.lease.job, &self.scanned).await?)
     }
 
     /// Finds the objects with values that the database refuses: inserts each alone, in a transaction that is never

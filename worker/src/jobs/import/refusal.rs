@@ -38,7 +38,6 @@ impl Refusal {
 /// The reason for which an object with this error is quarantined.
 pub(super) fn reason_of(error: &StorageError) -> QuarantineReason {
     match error.kind {
-        _ if Refusal::is_mismatch(error) => QuarantineReason::ContentMismatch,
         ErrorKind::Denied => QuarantineReason::Denied,
         ErrorKind::Throttled { .. } | ErrorKind::Unavailable => QuarantineReason::Unavailable,
         ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Cancelled => match error.reason {
@@ -85,7 +84,7 @@ mod tests {
     fn an_object_is_quarantined_for_the_reason_of_its_error() {
         for (kind, reason, quarantined) in [
             (ErrorKind::Denied, FailureReason::AccessDenied, QuarantineReason::Denied),
-            (ErrorKind::Unavailable, FailureReason::ContentMismatch, QuarantineReason::ContentMismatch),
+            (ErrorKind::Unavailable, FailureReason::ContentMismatch, QuarantineReason::Unavailable),
             (ErrorKind::Unavailable, FailureReason::Unavailable, QuarantineReason::Unavailable),
             (ErrorKind::Invalid, FailureReason::TooLarge, QuarantineReason::TooLarge),
             (ErrorKind::Invalid, FailureReason::WrongValueType, QuarantineReason::WrongValueType),

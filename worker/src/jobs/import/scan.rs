@@ -11,8 +11,11 @@ use super::Import;
 use super::candidate::Candidate;
 use crate::job_error::JobError;
 
-/// The most quarantine rows that the last page compares with the listing. Further ones are compared by the next sync.
-const MOST_ROWS: i64 = 5_000;
+/// Quarantine rows that are compared with the listing at once.
+const BATCH_ROWS: i64 = 5_000;
+
+/// The most quarantine rows that one sync closes. The next sync closes further ones.
+const MOST_CLOSED: usize = 50_000;
 
 /// The keys of the latest pages, as digests. Those of earlier pages are in table `scanned_keys`.
 #[derive(Default)]
@@ -23,24 +26,12 @@ pub(super) struct Scan {
     before: HashSet<Uuid>,
 }
 
-/// What the commit of an unordered page records.
-pub(super) struct ScannedPage {
-    pub(super) digests: Vec<Uuid>,
-    pub(super) is_last: bool,
-}
-
 impl Scan {
-    /// Ends the page, and returns what its commit records.
-    pub(super) fn take_page(&mut self, is_last: bool) -> ScannedPage {
+    /// Ends the page, and returns the keys that its commit records.
+    pub(super) fn take_page(&mut self) -> Vec<Uuid> {
         let digests = std::mem::take(&mut self.page);
         self.before = digests.iter().copied().collect();
-        ScannedPage { digests, is_last }
-    }
-}
-
-impl ScannedPage {
-    pub(super) fn is_empty(&self) -> bool {
-        self.digests.is_empty() && !self.is_last
+        digests
     }
 }
 
@@ -69,18 +60,24 @@ impl Import<'_> {
     pub(super) async fn find_unlisted(&self) -> Result<Vec<i64>, JobError> {
         let (db, storage, sync) = (&self.context.db, self.storage.id, self.job.sync_id);
         let prefix = self.filter.prefix();
-        let read = async { quarantine::open_below(&db.client().await?, storage, sync, prefix, "", MOST_ROWS).await };
-        let rows = db.in_time(read).await?;
-        if rows.is_empty() {
-            return Ok(Vec::new());
+        let (mut unlisted, mut after) = (Vec::new(), String::new());
+        loop {
+            let read =
+                async { quarantine::open_below(&db.client().await?, storage, sync, prefix, &after, BATCH_ROWS).await };
+            let rows = db.in_time(read).await?;
+            let digests: Vec<Uuid> = rows.iter().map(|(_, key)| digest(key)).collect();
+            let mut listed = self.recorded(&digests).await?;
+            if let Some(scan) = &self.scan {
+                listed.extend(scan.page.iter().chain(&scan.before));
+            }
+            let missing = rows.iter().zip(digests).filter(|(_, digest)| !listed.contains(digest));
+            unlisted.extend(missing.map(|((id, _), _)| *id));
+            let is_full = i64::try_from(rows.len()) == Ok(BATCH_ROWS);
+            match rows.into_iter().last() {
+                Some((_, last)) if is_full && unlisted.len() < MOST_CLOSED => after = last,
+                _ => return Ok(unlisted),
+            }
         }
-        let digests: Vec<Uuid> = rows.iter().map(|(_, key)| digest(key)).collect();
-        let mut listed = self.recorded(&digests).await?;
-        if let Some(scan) = &self.scan {
-            listed.extend(scan.page.iter().chain(&scan.before));
-        }
-        let missing = rows.iter().zip(digests).filter(|(_, digest)| !listed.contains(digest));
-        Ok(missing.map(|((id, _), _)| *id).collect())
     }
 
     async fn recorded(&self, digests: &[Uuid]) -> Result<HashSet<Uuid>, JobError> {
@@ -104,8 +101,8 @@ mod tests {
     fn keys_of_a_page_count_as_listed_until_the_page_after_it_ends() {
         let mut scan = Scan { page: vec![digest("a"), digest("b")], ..Scan::default() };
         assert_ne!(digest("a"), digest("b"));
-        assert_eq!(scan.take_page(false).digests.len(), 2);
+        assert_eq!(scan.take_page().len(), 2);
         assert!(scan.before.contains(&digest("a")) && scan.page.is_empty());
-        assert!(scan.take_page(true).is_last && scan.before.is_empty());
+        assert!(scan.take_page().is_empty() && scan.before.is_empty());
     }
 }
