@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use ipnet::IpNet;
@@ -63,11 +63,13 @@ impl TrustedProxies {
             return client;
         }
         let values = headers.get_all(self.header.name());
-        let values: Vec<&str> = values.iter().filter_map(|value| value.to_str().ok()).collect();
-        let entries = values.iter().rev().flat_map(|value| value.rsplit(','));
+        let values: Vec<&[u8]> = values.iter().map(HeaderValue::as_bytes).collect();
+        // Split as bytes: in a line that the proxy has lengthened, the client may have written any byte.
+        let entries = values.iter().rev().flat_map(|value| value.rsplit(|byte| *byte == b','));
         for entry in entries.take(MOST_PROXIES) {
-            // A name or an unknown address ends the chain: what stands before it cannot be checked.
-            let Some(address) = self.header.address(entry) else { break };
+            // A name, an unknown address or another text ends the chain: what stands before it cannot be checked.
+            let entry = str::from_utf8(entry).ok().filter(|entry| entry.is_ascii());
+            let Some(address) = entry.and_then(|entry| self.header.address(entry)) else { break };
             client = address;
             if !self.networks.contain(client) {
                 break;

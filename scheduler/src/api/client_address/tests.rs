@@ -1,9 +1,9 @@
 use super::*;
 
-fn client(header: ForwardedHeader, trusted: &str, peer: &str, values: &[&str]) -> String {
+fn client(header: ForwardedHeader, trusted: &str, peer: &str, values: &[impl AsRef<[u8]>]) -> String {
     let mut headers = HeaderMap::new();
     for value in values {
-        headers.append(header.name(), value.parse().unwrap());
+        headers.append(header.name(), HeaderValue::from_bytes(value.as_ref()).unwrap());
     }
     let proxies = TrustedProxies::new(trusted.parse().unwrap(), header);
     proxies.client(peer.parse().unwrap(), &headers).to_string()
@@ -27,6 +27,25 @@ fn what_the_client_itself_wrote_into_the_header_does_not_count() {
     assert_eq!(of(&["198.51.100.5, unknown, 10.0.0.8"]), "10.0.0.8");
     assert_eq!(of(&["\"198.51.100.5, 192.0.2.1"]), "192.0.2.1");
     assert_eq!(of(&[&["10.0.0.8"; 99].join(",")]), "10.0.0.8");
+}
+
+/// Goal: a byte that is not ASCII neither hides the client nor lets it choose an address. Method: such bytes in the line
+/// that the proxy lengthens, in a line of its own, and in the proxy's entry.
+#[test]
+fn a_byte_that_is_not_ascii_hides_no_entry_behind_it_and_ends_the_chain() {
+    for header in [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded] {
+        let start = if header == ForwardedHeader::Forwarded { "for=" } else { "" };
+        let of = |values: &[Vec<u8>]| client(header, "10.0.0.0/8", "10.0.0.7", values);
+        let entry = |address: &str| format!("{start}{address}").into_bytes();
+        for odd in [&b"\xff"[..], "\u{e9}".as_bytes(), b"\xff\t\""] {
+            let lengthened = [odd, b", ", entry("203.0.113.9").as_slice()].concat();
+            assert_eq!(of(&[lengthened]), "203.0.113.9", "{header:?} {odd:?}");
+            assert_eq!(of(&[odd.to_vec(), entry("203.0.113.9")]), "203.0.113.9", "{header:?} {odd:?}");
+            assert_eq!(of(&[entry("6.6.6.6"), odd.to_vec()]), "10.0.0.7", "{header:?} {odd:?}");
+            let altered = [entry("6.6.6.6").as_slice(), odd].concat();
+            assert_eq!(of(&[entry("6.6.6.6"), altered]), "10.0.0.7", "{header:?} {odd:?}");
+        }
+    }
 }
 
 #[test]
