@@ -19,7 +19,7 @@ pub struct OwnIdentity {
     places: Vec<Place>,
 }
 
-/// A project and a bucket; `None` is any.
+/// A project and a bucket; `None` is any. It lends no assumption of roles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     project: Option<i64>,
@@ -86,22 +86,28 @@ impl OwnIdentity {
     /// Whether a caller may save or try such a storage. `is_unscoped` says whether the caller may access all projects.
     ///
     /// A listed bucket is one of the cloud. At an endpoint that a user names, a server could send the signed requests to
-    /// another one, so there only an admin of all projects is trusted. A role's credentials are good for that role only.
+    /// another one, so there only an admin of all projects is trusted. For a role the endpoint does not matter: requests
+    /// to it are signed with credentials that are good for that role only.
     pub fn lends_to(&self, is_unscoped: bool, project: i64, connection: &Connection) -> bool {
-        let is_at_cloud = connection.kind() == StorageKind::S3s || connection.address().trim().is_empty();
+        let is_role = connection.kind() == StorageKind::S3s;
+        let is_at_cloud = connection.address().trim().is_empty();
         self.is_open
             || (self.trusts_unscoped && is_unscoped)
-            || ((is_at_cloud || is_unscoped) && self.names(project, connection))
+            || ((is_role || is_at_cloud || is_unscoped) && self.names(project, connection))
     }
 
+    /// Whether the list names such a storage. An entry with a bucket is about the bucket that the identity itself may
+    /// use. For a role it would mean nothing: which bucket the role opens, and where, its user chooses.
     fn names(&self, project: i64, connection: &Connection) -> bool {
-        let is_role = connection.kind() == StorageKind::S3s;
+        if connection.kind() == StorageKind::S3s {
+            return self.lends_roles;
+        }
         let bucket = connection.bucket();
         let is_here = |place: &Place| {
             place.project.is_none_or(|only| only == project)
                 && place.bucket.as_deref().is_none_or(|only| only == bucket)
         };
-        (self.lends_roles && is_role) || self.places.iter().any(is_here)
+        self.places.iter().any(is_here)
     }
 }
 
@@ -160,6 +166,19 @@ mod tests {
     fn roles_lends_every_project_the_assumption_of_roles_and_nothing_else() {
         assert!(own("roles").lends_to(false, 7, &connection(ROLE)) && own("roles").permits(9, &connection(ROLE)));
         assert!(!own("roles").permits(7, &connection(BUCKET)));
+    }
+
+    #[test]
+    fn an_entry_with_a_bucket_lends_no_assumption_of_roles() {
+        for address in ["", r#","s3_endpoint":"https://attacker.test""#] {
+            let role = connection(&format!(r#"{{"kind":"s3s","bucket":"photos","role_arn":"r"{address}}}"#));
+            for text in ["7:photos", "7:*", "*:photos", "*:*", "7:photos,8:*"] {
+                assert!(!own(text).permits(7, &role), "{text}");
+                assert!(!own(text).lends_to(false, 7, &role) && !own(text).lends_to(true, 7, &role), "{text}");
+            }
+            let both = own("7:photos,roles");
+            assert!(both.permits(9, &role) && both.lends_to(false, 9, &role));
+        }
     }
 
     #[test]

@@ -59,7 +59,7 @@ settings! {
         "a client that reads next to nothing of its answer for this long is disconnected";
     ALLOWED_ORIGINS = "LONGSHORE_ALLOWED_ORIGINS", Scheduler, None, "allowed CORS origins; `*` allows all";
     OWN_IDENTITY = "LONGSHORE_OWN_IDENTITY", Both, Value("unscoped"),
-        "which storages may use the processes' own cloud identity: `none`, `all`, or a list of `unscoped`, `roles` and `project:bucket`; see [security](security.md#longshores-own-cloud-identity)";
+        "which storages may use the processes' own cloud identity: `none`, `all`, or a list of `unscoped`, `roles` (kind `s3s`) and `project:bucket` (other kinds); see [security](security.md#longshores-own-cloud-identity)";
     AWS_REGION = "AWS_REGION", Both, Computed("`AWS_DEFAULT_REGION`, else `us-east-1`"),
         "region of buckets whose storage names none";
     AWS = "AWS_*", Both, None, "the processes' own AWS identity, as the AWS SDK reads it";
