@@ -1,5 +1,6 @@
 //! Access control: every route requires a token with the right role and project.
 
+mod hidden_rows;
 mod routes;
 
 use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, send_json, until};

@@ -136,15 +136,11 @@ fn allowed(label: &str) -> Option<BTreeSet<String>> {
         "pool" => words(&["api", "system"]),
         "listener" => words(&["api", "metrics"]),
         "cause" => words(&["full", "peer", "evicted", "slow"]),
-        "denial" => words(&[
-            "missing_token",
-            "unknown_token",
-            "expired_token",
-            "forbidden",
-            "invalid_link",
-            "expired_link",
-            "ended_link",
-        ]),
+        "denial" => {
+            let denials = "missing_token unknown_token expired_token forbidden invalid_link expired_link ended_link \
+                           not_visible own_identity_denied blocked_address";
+            words(&denials.split(' ').collect::<Vec<_>>())
+        }
         "limit" => words(&[
             "requests",
             "token_requests",

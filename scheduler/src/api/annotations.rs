@@ -77,8 +77,7 @@ async fn list(
 
 /// Refuses a task that does not exist or that the caller cannot access.
 async fn check_task(client: &Client, caller: &Caller, task: i64) -> ApiResult<()> {
-    let row = tasks::get(client, task).await?.filter(|row| caller.sees(row.project_id));
-    row.map(drop).ok_or_else(|| ApiError::not_found(format!("task {task}")))
+    caller.visible(tasks::get(client, task).await?, |row| row.project_id, format!("task {task}")).map(drop)
 }
 
 /// Adds an annotation to a task.
@@ -124,8 +123,8 @@ async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>)
     let (state, caller) = (&state, &caller);
     let work = |reserved: Reserved| async move {
         let client = state.db.client().await?;
-        let row = annotations::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
-        answer::answer(state, client, row.ok_or_else(|| not_found(id))?, reserved).await
+        let row = caller.visible(annotations::get(&client, id).await?, |row| row.project_id, named(id))?;
+        answer::answer(state, client, row, reserved).await
     };
     state.memory.work(&caller.name, work).await
 }
@@ -188,11 +187,11 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
 
 /// Locks an annotation, if the caller can access its project.
 async fn lock(tx: &Transaction<'_>, caller: &Caller, id: i64) -> ApiResult<AnnotationRow> {
-    annotations::lock(tx, id).await?.filter(|row| caller.sees(row.project_id)).ok_or_else(|| not_found(id))
+    caller.visible(annotations::lock(tx, id).await?, |row| row.project_id, named(id))
 }
 
-fn not_found(id: i64) -> ApiError {
-    ApiError::not_found(format!("annotation {id}"))
+fn named(id: i64) -> String {
+    format!("annotation {id}")
 }
 
 /// The answer for JSON that the database cannot store, such as a number with too many digits.

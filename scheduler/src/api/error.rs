@@ -10,7 +10,6 @@ use std::error::Error as StdError;
 use axum::http::StatusCode;
 use longshore_broker::BrokerError;
 use longshore_db::Outage;
-use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, StorageError};
 
 use super::load_limits::Limit;
@@ -38,6 +37,8 @@ pub(crate) enum ApiError {
     Denied { denial: Denial, detail: Cow<'static, str>, token: Option<TokenName> },
     /// The row is missing, or outside the token's projects.
     NotFound(String),
+    /// The row is outside the token's projects. The answer is the failure inside, as if the row were missing.
+    NotVisible(Box<Self>),
     /// The route, page or method does not exist.
     Route { status: StatusCode, code: &'static str, detail: String },
     /// The request cannot be read.
@@ -103,6 +104,12 @@ impl ApiError {
         Self::NotFound(format!("There is no {what}, or this token cannot access it."))
     }
 
+    /// The same answer, counted as a denial: the row exists, and the token cannot access it.
+    #[must_use]
+    pub(crate) fn hiding_a_row(self) -> Self {
+        Self::NotVisible(Box::new(self))
+    }
+
     pub(crate) fn no_route() -> Self {
         Self::Route {
             status: StatusCode::NOT_FOUND,
@@ -156,12 +163,9 @@ impl ApiError {
         match self {
             Self::Denied { denial, .. } => denial.status(),
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::NotVisible(answer) => answer.status(),
             Self::Route { status, .. } | Self::Unreadable { status, .. } => *status,
-            Self::Connection { error, .. }
-                if matches!(error.reason, FailureReason::BlockedAddress | FailureReason::OwnIdentityDenied) =>
-            {
-                StatusCode::FORBIDDEN
-            }
+            Self::Connection { error, .. } if let Some(denial) = Denial::of_storage(error.reason) => denial.status(),
             Self::Storage(error) => storage_status(error.kind),
             Self::Invalid(_) | Self::SecretsRequired(_) | Self::Refused { .. } | Self::Connection { .. } => {
                 StatusCode::BAD_REQUEST
@@ -179,6 +183,7 @@ impl ApiError {
         match self {
             Self::Denied { denial, .. } => denial.code(),
             Self::NotFound(_) => "not_found",
+            Self::NotVisible(answer) => answer.code(),
             Self::Route { code, .. } | Self::Unreadable { code, .. } | Self::Refused { code, .. } => code,
             Self::Invalid(_) => "validation_error",
             Self::SecretsRequired(_) => "secrets_required",
@@ -196,6 +201,7 @@ impl ApiError {
         match self {
             Self::Denied { detail, .. } => detail.clone().into_owned(),
             Self::NotFound(detail) => detail.clone(),
+            Self::NotVisible(answer) => answer.detail(),
             Self::Route { detail, .. } | Self::Unreadable { detail, .. } | Self::Refused { detail, .. } => {
                 detail.clone()
             }
@@ -242,14 +248,6 @@ impl ApiError {
     fn outage(&self) -> Option<Outage> {
         match self {
             Self::Database(error) => error.outage(),
-            _ => None,
-        }
-    }
-
-    /// Why access is denied, if it is.
-    fn denied_access(&self) -> Option<DeniedAccess> {
-        match self {
-            Self::Denied { denial, token, .. } => Some(DeniedAccess { denial: *denial, token: token.clone() }),
             _ => None,
         }
     }

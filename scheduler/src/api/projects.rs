@@ -141,8 +141,8 @@ async fn create(
     responses((status = 200, body = ProjectBody), (status = 404, body = ErrorBody))
 )]
 async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Answer> {
-    let size = projects::size(&state.db.client().await?, id).await?.filter(|_| caller.sees(id));
-    let size = size.ok_or_else(|| ApiError::not_found(format!("project {id}")))?;
+    let size = projects::size(&state.db.client().await?, id).await?;
+    let size = caller.visible(size, |_| id, format!("project {id}"))?;
     // Label configs of older releases have up to 16 MiB. Each is in memory as Postgres sent it, as text, and in the
     // answer.
     let reserved = state.memory.reserve(&caller.name, 3 * usize::try_from(size).unwrap_or_default()).await?;

@@ -215,8 +215,7 @@ async fn decide_one(
     decision: Decision,
 ) -> ApiResult<Json<QuarantineDecision>> {
     let client = state.db.client().await?;
-    let row = quarantine::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
-    row.ok_or_else(|| ApiError::not_found(format!("quarantine row {id}")))?;
+    caller.visible(quarantine::get(&client, id).await?, |row| row.project_id, format!("quarantine row {id}"))?;
     let filter = QuarantineFilter { id: Some(id), projects: caller.scope(), ..QuarantineFilter::default() };
     decide(state, client, caller, &filter, decision).await
 }

@@ -53,8 +53,8 @@ pub(super) fn routes() -> Routes {
 async fn events(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>) -> ApiResult<Response> {
     let feed = state.feeds.of(id);
     match feed.latest(&state).await {
-        Ok(reading) if caller.sees(reading.project) => {}
-        Ok(_) | Err(Missing::Sync) => return Err(ApiError::not_found(format!("sync {id}"))),
+        Ok(reading) => drop(caller.visible(Some(reading), |reading| reading.project, format!("sync {id}"))?),
+        Err(Missing::Sync) => return Err(ApiError::not_found(format!("sync {id}"))),
         Err(Missing::Database) => return Err(ApiError::Database(longshore_db::Error::Silent)),
     }
     let mut ticks = interval(EVERY);

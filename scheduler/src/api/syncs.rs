@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::access::{Caller, Role, Routes};
 use super::answer::Answer;
-use super::error::{ApiError, ApiResult, ErrorBody};
+use super::error::{ApiResult, ErrorBody};
 use super::extract::{Path, UrlQuery};
 use super::memory::Reserved;
 use super::query::{JobsQuery, SyncQuery};
@@ -155,8 +155,7 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64
 
 /// The row of a sync, if the caller can access its project.
 async fn accessible(client: &Client, caller: &Caller, id: i64) -> ApiResult<SyncRow> {
-    let row = syncs::get(client, id).await?;
-    if caller.sees(row.project_id) { Ok(row) } else { Err(ApiError::not_found(format!("sync {id}"))) }
+    caller.visible(Some(syncs::get(client, id).await?), |row| row.project_id, format!("sync {id}"))
 }
 
 /// The most jobs in one answer. A job takes about 700 bytes; a sync that is split for 1,000 slots has several thousand.

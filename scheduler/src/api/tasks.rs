@@ -85,9 +85,7 @@ async fn page(
         .project
         .ok_or_else(|| ApiError::unreadable("missing_project", "query parameter \"project\" is required"))?;
     let page = PageQuery::new(query.page, query.page_size);
-    if !caller.sees(project) || projects::size(client, project).await?.is_none() {
-        return Err(ApiError::not_found(format!("project {project}")));
-    }
+    caller.visible(projects::size(client, project).await?, |_| project, format!("project {project}"))?;
     let mut totals = tasks::totals(client, project).await?;
     if query.after.is_none() && page.is_past(if totals.exact { totals.tasks } else { i64::MAX }) {
         return Err(ApiError::no_page());
@@ -142,8 +140,7 @@ async fn get(
     let links_for = query.resolve_uri.unwrap_or(true).then_some(caller.id);
     let work = |reserved: Reserved| async move {
         let client = state.db.client().await?;
-        let row = tasks::get(&client, id).await?.filter(|row| caller.sees(row.project_id));
-        let row = row.ok_or_else(|| ApiError::not_found(format!("task {id}")))?;
+        let row = caller.visible(tasks::get(&client, id).await?, |row| row.project_id, format!("task {id}"))?;
         let view = View { project: row.project_id, links_for, is_full: true, of_list: None };
         view.answer(state, client, vec![row], reserved).await
     };

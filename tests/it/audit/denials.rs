@@ -1,6 +1,6 @@
 //! Denied requests are counted, and written at a limited rate with the address of the caller.
 
-use longshore_rig::rig::{Rig, send_json, until};
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, send_json, until};
 use serde_json::{Value, json};
 
 use super::entries;
@@ -62,11 +62,18 @@ async fn guessed_tokens_are_counted_by_client_in_few_rows_and_in_the_log() {
 async fn each_denial_names_its_reason_its_token_and_the_address_of_the_socket() {
     let rig = Rig::with().workers(0).start().await;
     let reader = rig.post("/api/tokens", json!({"name": "reader", "role": "read"})).await;
-    let scoped = rig.post("/api/tokens", json!({"name": "scoped", "role": "admin", "projects": [1]})).await;
+    let project = rig.project().await;
+    let scoped = rig.post("/api/tokens", json!({"name": "scoped", "role": "admin", "projects": [project]})).await;
     let ended = rig.post("/api/tokens", json!({"name": "ended", "role": "read", "lifetime_seconds": 60})).await;
     let expire = "UPDATE api_tokens SET expires_at = now() WHERE name = 'ended'";
     rig.database().await.execute(expire, &[]).await.expect("the token's row");
     let text = |token: &Value| token["token"].as_str().expect("a token").to_owned();
+    let bare = json!({"project": project, "bucket": "pics"});
+    let inside = json!({
+        "project": project, "bucket": "pics", "s3_endpoint": "http://169.254.169.254", "aws_access_key_id": ACCESS_KEY_ID,
+        "aws_secret_access_key": SECRET_ACCESS_KEY
+    });
+    let save = |settings: &Value| rig.request("POST", "/api/storages/s3").bearer_auth(text(&scoped)).json(settings);
     let from = |path: &str| rig.request("GET", path).header("X-Forwarded-For", "192.0.2.9");
     for (request, status) in [
         (from("/api/projects"), 401),
@@ -76,6 +83,8 @@ async fn each_denial_names_its_reason_its_token_and_the_address_of_the_socket() 
         (from("/api/tokens").bearer_auth(text(&reader)), 403),
         (from("/api/tokens").bearer_auth(text(&scoped)), 403),
         (from("/tasks/1/resolve?fileuri=s3://b/k&project=1&token=1&expires=99999999999&signature=x"), 403),
+        (save(&bare), 403),
+        (save(&inside), 403),
     ] {
         let what = format!("{request:?}");
         assert_eq!(send_json(request).await.0, status, "{what}");
@@ -88,6 +97,8 @@ async fn each_denial_names_its_reason_its_token_and_the_address_of_the_socket() 
         ("forbidden", "forbidden", &reader, 1),
         ("forbidden", "forbidden", &scoped, 1),
         ("invalid_link", "invalid_link", &none, 1),
+        ("own_identity_denied", "own_identity_denied", &scoped, 1),
+        ("blocked_address", "blocked_address", &scoped, 1),
     ] {
         let found = until("the denial is written", async || {
             let all = entries(&rig, "action=request.denied").await;

@@ -1,5 +1,7 @@
 //! The verified token of a request.
 
+use std::fmt::Display;
+
 use longshore_db::Transaction;
 use longshore_db::audit::{self, Source};
 use longshore_db::tokens::{self, TokenRow};
@@ -86,6 +88,25 @@ impl Caller {
     /// Whether this caller can access a project.
     pub(in crate::api) fn sees(&self, project: i64) -> bool {
         self.scope().is_none_or(|projects| projects.contains(&project))
+    }
+
+    /// The row that a request names, if the caller can access its project, which `project` returns. `what` names the row,
+    /// such as `storage 7`.
+    ///
+    /// # Errors
+    /// The row does not exist, or the caller cannot access it. Both have the same answer; the second is counted as a
+    /// denial.
+    pub(in crate::api) fn visible<T>(
+        &self,
+        row: Option<T>,
+        project: impl Fn(&T) -> i64,
+        what: impl Display,
+    ) -> ApiResult<T> {
+        match row {
+            Some(row) if self.sees(project(&row)) => Ok(row),
+            Some(_) => Err(ApiError::not_found(what).hiding_a_row()),
+            None => Err(ApiError::not_found(what)),
+        }
     }
 
     /// Refuses callers that are limited to some projects. `what` completes "A token that is limited to some projects

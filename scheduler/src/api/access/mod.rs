@@ -4,8 +4,8 @@
 //! [`authenticate()`] protects. So a route without a role does not compile, and there is no list of paths that could be
 //! outdated. Before a request counts towards any limit, `authenticate` checks its token, or the signature of its
 //! resolve link if the policy accepts links. Handlers extract the result: a [`Caller`] is a token, an [`Access`] is a
-//! token or a link. Each handler checks access to rows with [`Caller::sees`], because only the handler knows their
-//! project.
+//! token or a link. Each handler checks access to rows with [`Caller::visible`], because only the handler knows
+//! their project.
 
 mod authenticate;
 mod caller;

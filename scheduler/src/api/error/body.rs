@@ -77,6 +77,7 @@ impl ApiError {
         match self {
             Self::Invalid(fields) | Self::SecretsRequired(fields) => Some(fields),
             Self::Connection { field, error } => Some(FieldErrors::from([(field, vec![error.advice()])])),
+            Self::NotVisible(answer) => answer.into_fields(),
             _ => None,
         }
     }

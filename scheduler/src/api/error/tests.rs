@@ -2,6 +2,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 
 use super::*;
+use longshore_model::FailureReason;
 use longshore_storage::Op;
 
 async fn body_of(error: ApiError) -> (StatusCode, serde_json::Value) {
@@ -26,17 +27,42 @@ async fn a_field_error_names_its_field_under_label_studios_words() {
 }
 
 #[tokio::test]
-async fn a_blocked_address_is_forbidden_and_everything_else_of_a_connection_invalid() {
+async fn a_blocked_address_is_forbidden_and_counted_and_everything_else_of_a_connection_invalid() {
     let failed = |reason| ApiError::Connection {
         field: NON_FIELD,
         error: StorageError::with_source(Op::List, ErrorKind::Invalid, reason, "hunter2"),
     };
     let (status, body) = body_of(failed(FailureReason::BlockedAddress)).await;
     assert_eq!((status.as_u16(), &body["code"]), (403, &"blocked_address".into()));
+    for (reason, denial) in [
+        (FailureReason::BlockedAddress, Some(Denial::BlockedAddress)),
+        (FailureReason::OwnIdentityDenied, Some(Denial::OwnIdentity)),
+        (FailureReason::NoSuchBucket, None),
+    ] {
+        let used = ApiError::Storage(StorageError::new(Op::Get, ErrorKind::Denied, reason));
+        for answer in [failed(reason).into_response(), used.into_response()] {
+            assert_eq!(answer.extensions().get::<DeniedAccess>().map(|noted| noted.denial), denial);
+        }
+    }
     let (status, body) = body_of(failed(FailureReason::NoSuchBucket)).await;
     assert_eq!((status.as_u16(), &body["code"]), (400, &"no_such_bucket".into()));
     assert!(body["detail"].as_str().unwrap().starts_with("The bucket or container does not exist"));
     assert!(!body.to_string().contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_row_that_the_token_cannot_access_has_the_answer_of_a_missing_one_and_is_counted() {
+    let missing: [fn() -> ApiError; 2] = [|| ApiError::not_found("task 7"), || ApiError::invalid("project", "No.")];
+    for missing in missing {
+        let noted = missing().hiding_a_row().into_response().extensions().get::<DeniedAccess>().cloned();
+        assert_eq!(noted.map(|noted| noted.denial), Some(Denial::NotVisible));
+        assert!(missing().into_response().extensions().get::<DeniedAccess>().is_none());
+        let (mut expected, mut hidden) = (body_of(missing()).await, body_of(missing().hiding_a_row()).await);
+        for answer in [&mut expected, &mut hidden] {
+            answer.1["id"] = serde_json::Value::Null;
+        }
+        assert_eq!(hidden, expected);
+    }
 }
 
 #[tokio::test]

@@ -124,8 +124,8 @@ async fn resolve_document(
     let client = state.db.client().await?;
     let found = resolve::whole_task(&client, request.task).await.map_err(unreadable)?;
     drop(client);
-    let found = found.filter(|(task, _)| caller.sees(task.project_id));
-    let (mut task, storages) = found.ok_or_else(|| ApiError::not_found(format!("task {}", request.task)))?;
+    let named = format!("task {}", request.task);
+    let (mut task, storages) = caller.visible(found, |(task, _)| task.project_id, named)?;
     let data_bytes = check_size(&task)?;
     let own_key = task.storage_key.clone();
     let sent = request.document.map(|document| Arc::new(String::from(Box::<str>::from(document))));

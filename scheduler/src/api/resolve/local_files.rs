@@ -2,8 +2,8 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use longshore_db::resolve;
-use longshore_storage::{ErrorKind, StorageError};
+use longshore_db::resolve::{self, Candidate};
+use longshore_storage::{DocumentRoot, ErrorKind, StorageError};
 use longshore_uri::ObjectUri;
 use utoipa_axum::routes;
 
@@ -45,13 +45,14 @@ async fn local_file(
     if uri.key.split('/').any(|part| matches!(part, "." | "..")) {
         return Err(not_found());
     }
-    let client = state.db.client().await?;
-    let mut folders = resolve::local_files(&client, caller.scope()).await?;
-    drop(client);
-    // A storage that was saved under another root must not hide one of the project that has the file.
-    folders.retain(|folder| root.holds(folder.project_id, folder.settings.connection.prefix().trim_end_matches('/')));
     let key = state.resolve.key(&uri);
-    let folder = choose(&folders, &uri, &key, None).ok_or_else(not_found)?;
+    let folders = connected_folders(&state, root, caller.scope()).await?;
+    let Some(folder) = choose(&folders, &uri, &key, None) else {
+        // For the count of denials: whether another project has connected the folder.
+        let others = if caller.scope().is_some() { connected_folders(&state, root, None).await? } else { Vec::new() };
+        let is_hidden = choose(&others, &uri, &key, None).is_some();
+        return Err(if is_hidden { not_found().hiding_a_row() } else { not_found() });
+    };
     let storage = state.open_storages.get(&state, folder)?;
     match proxy::serve(&storage, folder.id, &key, &request).await {
         // A folder, and a symlink to outside of the root, count as missing too.
@@ -61,4 +62,13 @@ async fn local_file(
         })) => Err(not_found()),
         answer => answer,
     }
+}
+
+/// The folders that projects of `scope` have connected; `None` means all projects.
+async fn connected_folders(state: &ApiState, root: &DocumentRoot, scope: Option<&[i64]>) -> ApiResult<Vec<Candidate>> {
+    let client = state.db.client().await?;
+    let mut folders = resolve::local_files(&client, scope).await?;
+    // A storage that was saved under another root must not hide one of the project that has the file.
+    folders.retain(|folder| root.holds(folder.project_id, folder.settings.connection.prefix().trim_end_matches('/')));
+    Ok(folders)
 }

@@ -44,17 +44,15 @@ impl Scope {
         let (caller, found) = match self {
             Self::Task { id, caller } => {
                 let found = resolve::by_task(&client, *id, parsed, true).await.map_err(unreadable)?;
-                let found = found.filter(|(task, _)| caller.sees(task.project_id));
-                (Some(caller), Some(found.ok_or_else(|| no_task(*id))?))
+                (Some(caller), Some(caller.visible(found, |(task, _)| task.project_id, format!("task {id}"))?))
             }
             Self::LinkedTask { id } => {
                 let found = resolve::by_task(&client, *id, parsed, false).await.map_err(unreadable)?;
-                (None, Some(found.ok_or_else(|| no_task(*id))?))
+                (None, Some(found.ok_or_else(|| ApiError::not_found(format!("task {id}")))?))
             }
             Self::Project { id, caller } => {
-                if !caller.sees(*id) || longshore_db::projects::size(&client, *id).await?.is_none() {
-                    return Err(ApiError::not_found(format!("project {id}")));
-                }
+                let size = longshore_db::projects::size(&client, *id).await?;
+                caller.visible(size, |_| *id, format!("project {id}"))?;
                 let key = state.resolve.key(parsed);
                 (Some(caller), resolve::by_project(&client, *id, parsed, &key).await.map_err(unreadable)?)
             }
@@ -81,8 +79,4 @@ impl Scope {
             detail: format!("The {what} does not hold this URI."),
         }
     }
-}
-
-fn no_task(id: i64) -> ApiError {
-    ApiError::not_found(format!("task {id}"))
 }

@@ -21,11 +21,7 @@ pub(super) async fn admit(
     stored: Option<&Draft>,
 ) -> ApiResult<Draft> {
     let project = draft.fields.project_id;
-    let found = match caller.sees(project) {
-        true => projects::external_id(&state.db.client().await?, project).await?,
-        false => None,
-    };
-    let Some(external_id) = found else { return Err(no_project(project)) };
+    let external_id = external_id(state, caller, project).await?;
     set_external_id(&mut draft, stored, external_id)?;
     check_identity(state, caller, &draft)?;
     Ok(draft)
@@ -37,9 +33,19 @@ pub(super) async fn admit(
 /// # Errors
 /// The caller cannot access the project.
 pub(super) async fn check_project(state: &ApiState, caller: &Caller, project: Option<i64>) -> ApiResult<()> {
-    let Some(project) = project else { return Ok(()) };
-    let exists = caller.sees(project) && projects::external_id(&state.db.client().await?, project).await?.is_some();
-    if exists { Ok(()) } else { Err(no_project(project)) }
+    match project {
+        Some(project) => external_id(state, caller, project).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// The external ID of a project, if it exists and the caller can access it.
+async fn external_id(state: &ApiState, caller: &Caller, project: i64) -> ApiResult<String> {
+    match projects::external_id(&state.db.client().await?, project).await? {
+        Some(external_id) if caller.sees(project) => Ok(external_id),
+        Some(_) => Err(no_project(project).hiding_a_row()),
+        None => Err(no_project(project)),
+    }
 }
 
 /// The same answer for a missing project and one that the caller cannot access.

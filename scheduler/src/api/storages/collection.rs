@@ -66,9 +66,8 @@ impl Collection {
         let project = query
             .project
             .ok_or_else(|| ApiError::unreadable("missing_project", "query parameter \"project\" is required"))?;
-        if !caller.sees(project) || projects::size(&state.db.client().await?, project).await?.is_none() {
-            return Err(ApiError::not_found(format!("project {project}")));
-        }
+        let size = projects::size(&state.db.client().await?, project).await?;
+        caller.visible(size, |_| project, format!("project {project}"))?;
         let filter = StorageFilter {
             direction: Some(self.direction),
             kind: Some(self.kind),
@@ -179,11 +178,13 @@ impl Collection {
             return Err(ApiError::invalid("options", message));
         }
         let client = state.db.client().await?;
-        let (enqueued, row) = lifecycle::enqueue_request(&client, &request).await.map_err(|error| match error {
-            Error::Conflict(detail) => ApiError::refused("not_synchronizable", detail),
-            Error::NotFound(_) => not_found(id),
-            error => error.into(),
-        })?;
+        let (enqueued, row) = match lifecycle::enqueue_request(&client, &request).await {
+            Ok(started) => started,
+            Err(Error::Conflict(detail)) => return Err(ApiError::refused("not_synchronizable", detail)),
+            // The statement finds only storages of the caller's projects.
+            Err(Error::NotFound(_)) => return Err(self.find(&client, caller, id).await.err().unwrap_or(not_found(id))),
+            Err(error) => return Err(error.into()),
+        };
         state.db.wake_relay();
         tracing::info!(
             event = "sync_requested",
@@ -204,9 +205,8 @@ impl Collection {
 
     /// The storage, if it is in this collection and the caller can access it.
     async fn find(self, client: &Client, caller: &Caller, id: i64) -> ApiResult<StorageRow> {
-        let row = storages::get(client, id).await?;
-        let is_here = row.kind == self.kind && row.direction == self.direction;
-        if is_here && caller.sees(row.project_id) { Ok(row) } else { Err(not_found(id)) }
+        let row = caller.visible(Some(storages::get(client, id).await?), |row| row.project_id, named(id))?;
+        if row.kind == self.kind && row.direction == self.direction { Ok(row) } else { Err(not_found(id)) }
     }
 
     async fn audit(
@@ -231,7 +231,11 @@ impl Collection {
 }
 
 fn not_found(id: i64) -> ApiError {
-    ApiError::not_found(format!("storage {id}"))
+    ApiError::not_found(named(id))
+}
+
+fn named(id: i64) -> String {
+    format!("storage {id}")
 }
 
 /// Checks before the commit that the caller still may write the draft: its probe took up to ten seconds.
@@ -239,7 +243,7 @@ async fn confirm(state: &ApiState, caller: &Caller, tx: &Transaction<'_>, draft:
     let caller = caller.confirmed(tx, Role::Admin).await?;
     let project = draft.fields.project_id;
     if !caller.sees(project) {
-        return Err(no_project(project));
+        return Err(no_project(project).hiding_a_row());
     }
     check_identity(state, &caller, draft)
 }
