@@ -105,9 +105,10 @@ async fn the_audit_is_filtered_and_paged_for_admins_of_all_projects() {
     }
 }
 
-/// Goal: names that a caller makes up reach neither the audit nor the database. Method: a change of a title beside them.
+/// Goal: names that a caller makes up, and values, reach neither the audit nor, as names, the database. Method: a change of
+/// a title beside them.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_known_names_of_fields_reach_the_audit() {
+async fn only_known_names_of_fields_and_no_values_reach_the_audit() {
     let rig = Rig::with().workers(0).start().await;
     let storage = images(&rig).await;
     let mut sent = json!({"title": "renamed", "\u{0}": 1, "AKIAIOSFODNN7SECRETKEY": 1, "__proto__": {}, "status": "x"});
@@ -117,7 +118,12 @@ async fn only_known_names_of_fields_reach_the_audit() {
     let body = rig.patch(&storage, sent).await;
     assert_eq!(body["title"], "renamed");
     let [entry] = &entries(&rig, "action=storage.update").await[..] else { panic!("one entry") };
-    assert_eq!(entry["detail"]["fields"], json!(["title"]));
+    assert_eq!(entry["detail"], json!({"kind": "s3", "direction": "import", "fields": ["title"]}));
+    let [entry] = &entries(&rig, "action=storage.create").await[..] else { panic!("one entry") };
+    assert_eq!(
+        entry["detail"].as_object().expect("an object").keys().collect::<Vec<_>>(),
+        ["direction", "fields", "kind"]
+    );
     let (status, body) = rig
         .call("PATCH", &format!("{}/{}", storage.path, storage.id), {
             let many = (0..120_000).map(|number| (format!("f{number}"), Value::from(1)));

@@ -54,7 +54,8 @@ pub struct Entry<'a> {
     pub storage_id: Option<i64>,
     /// ID of the sync that was started or changed. `None` for other changes.
     pub sync_id: Option<i64>,
-    /// Further details as JSON, never a secret nor a text that callers choose freely. Null is stored as an empty object.
+    /// Further details as JSON. Null is stored as an empty object. Of what a caller sent it has names of known fields, IDs,
+    /// numbers and words of a fixed set; the only text that a caller chooses is the name of a token. Never a secret.
     pub detail: Value,
 }
 

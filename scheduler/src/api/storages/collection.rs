@@ -223,7 +223,7 @@ impl Collection {
         let entry = audit::Entry {
             project_id: Some(row.project_id),
             storage_id: Some(row.id),
-            detail: json!({"kind": row.kind, "direction": row.direction, "title": row.title, "fields": fields}),
+            detail: json!({"kind": row.kind, "direction": row.direction, "fields": fields}),
             ..caller.did(action)
         };
         Ok(audit::write(tx, &entry).await?)
