@@ -1,7 +1,5 @@
 //! `longshore audit`.
 
-use std::net::IpAddr;
-
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
@@ -20,9 +18,9 @@ pub(crate) struct Audit {
     /// ID of a token.
     #[arg(long = "by-token", value_name = "ID")]
     token_id: Option<i64>,
-    /// Address of the caller.
+    /// Address of the caller, or its network as entries show it, such as `2001:db8::/64`.
     #[arg(long)]
-    address: Option<IpAddr>,
+    address: Option<String>,
     #[arg(long, value_name = "ID")]
     project: Option<i64>,
     #[arg(long, value_name = "ID")]
@@ -101,7 +99,7 @@ impl Audit {
         let words = [
             ("action", self.action.clone()),
             ("source", self.source.map(|source| source.as_str().to_owned())),
-            ("address", self.address.map(|address| address.to_string())),
+            ("address", self.address.clone()),
         ];
         let words = words.into_iter().filter_map(|(name, word)| Some((name, word?)));
         ids.chain(times).chain(words).chain([("limit", self.limit.to_string())]).collect()

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use super::ApiState;
 use super::access::{Caller, Role, Routes};
 use super::answer::Answer;
+use super::client_address::AuditedAddress;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::UrlQuery;
 use super::query::{AuditQuery, AuditSource};
@@ -51,7 +52,7 @@ struct AuditBody {
     token_name: Option<String>,
     /// The role of the database for `sql`, the user of the broker for `amqp`; otherwise null.
     actor: Option<String>,
-    /// The address of the caller; of denied requests over IPv6, its network of 64 bits. Null if unknown.
+    /// The address of the caller; of denied requests over IPv6, its network, such as `2001:db8::/64`. Null if unknown.
     address: Option<String>,
     /// What was done.
     action: String,
@@ -98,12 +99,11 @@ async fn list(
         return Err(ApiError::unreadable("invalid_query", "`action` must be a word such as `storage.update`."));
     }
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let address = query.address.map(|address| address.to_canonical().to_string());
     let filter = AuditFilter {
         action: query.action.as_deref(),
         source: query.source.map(AuditSource::as_str),
         token: query.token,
-        address: address.as_deref(),
+        addresses: query.address.as_ref().map(AuditedAddress::texts),
         project: query.project,
         storage: query.storage,
         sync: query.sync,

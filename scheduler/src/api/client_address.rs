@@ -13,11 +13,15 @@ use axum::middleware::Next;
 use axum::response::Response;
 use ipnet::IpNet;
 use longshore_telemetry::{ClientConnection, client_network};
+use serde::Deserialize;
 
 use super::ApiState;
 
 /// The most entries of the header that are read. A request rarely passes more than three proxies.
 const MOST_PROXIES: usize = 32;
+
+/// The bits of an IPv6 address that name the network of one client, as in [`client_network`].
+const IPV6_NETWORK_BITS: u8 = 64;
 
 /// The address of a client. `None` only in tests without sockets. An extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,11 +33,52 @@ impl ClientAddress {
         self.0.map(|address| address.to_string())
     }
 
+    /// The network that counts as one client as text, for the audit and the log of denials: `192.0.2.1` or `2001:db8::/64`.
+    pub(crate) fn to_network_text(self) -> Option<String> {
+        self.network().0.map(|network| match network {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(network) => format!("{network}/{IPV6_NETWORK_BITS}"),
+        })
+    }
+
     /// The network that counts as one client: an IPv4 address, or 64 bits of an IPv6 address.
     pub(crate) fn network(self) -> Self {
         Self(self.0.map(client_network))
     }
 }
+
+/// The texts under which the audit may show a client: its address, or the network that counts as one client.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct AuditedAddress(Vec<String>);
+
+impl AuditedAddress {
+    pub(super) fn texts(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for AuditedAddress {
+    type Error = InvalidAddress;
+
+    /// Reads an address, or a network as the audit shows it.
+    fn try_from(text: String) -> Result<Self, InvalidAddress> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            let address = ClientAddress(Some(address.to_canonical()));
+            // They are the same for IPv4.
+            return Ok(Self([address.to_text(), address.to_network_text()].into_iter().flatten().collect()));
+        }
+        let network: IpNet = text.parse().map_err(|_| InvalidAddress)?;
+        let is_shown = matches!(network, IpNet::V6(_)) && network.prefix_len() == IPV6_NETWORK_BITS;
+        let shown = ClientAddress(Some(network.addr())).to_network_text().filter(|_| is_shown);
+        Ok(Self(vec![shown.ok_or(InvalidAddress)?]))
+    }
+}
+
+/// A text that names neither an address nor a network that the audit shows.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an address such as 192.0.2.1 or 2001:db8::1, or a network such as 2001:db8::/64, is required")]
+pub(super) struct InvalidAddress;
 
 /// Attaches the client's address to each request.
 pub(super) async fn attach_address(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {

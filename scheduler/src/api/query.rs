@@ -1,11 +1,11 @@
 //! The query parameters of lists.
 
-use std::net::IpAddr;
-
 use jiff::Timestamp;
 use longshore_model::{QuarantineReason, SyncStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+
+use super::client_address::AuditedAddress;
 
 /// Selects syncs.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
@@ -107,9 +107,9 @@ pub(super) struct AuditQuery {
     pub(super) source: Option<AuditSource>,
     /// The ID of a token.
     pub(super) token: Option<i64>,
-    /// The address of the caller.
-    #[param(value_type = Option<String>)]
-    pub(super) address: Option<IpAddr>,
+    /// The address of the caller, which also finds the denials of its network; or such a network, as entries show it.
+    #[param(value_type = Option<String>, example = "2001:db8::/64")]
+    pub(super) address: Option<AuditedAddress>,
     pub(super) project: Option<i64>,
     pub(super) storage: Option<i64>,
     pub(super) sync: Option<i64>,

@@ -39,7 +39,7 @@ async fn write(db: &Db, due: &[DeniedRequests]) -> Result<()> {
     let mut client = db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     for denied in due {
-        let address = denied.address.to_text();
+        let address = denied.address.to_network_text();
         let entry = audit::Entry {
             source: Source::Api,
             token_id: denied.token.as_ref().map(|(id, _)| *id),
@@ -62,7 +62,7 @@ async fn write(db: &Db, due: &[DeniedRequests]) -> Result<()> {
 fn log(denied: &DeniedRequests) {
     warn!(
         event = "requests_denied",
-        client.address = denied.address.to_text(),
+        client.address = denied.address.to_network_text(),
         token.id = denied.token.as_ref().map(|(id, _)| *id),
         token.name = denied.token.as_ref().map(|(_, name)| name.as_str()),
         reason = denied.denial.as_str(),

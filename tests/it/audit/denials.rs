@@ -56,6 +56,34 @@ async fn guessed_tokens_are_counted_by_client_in_few_rows_and_in_the_log() {
     assert!(!log.contains("guess-7"), "a guess may be a token with a typing error");
 }
 
+/// Goal: an operator who has an IPv6 address from another log finds its denials and its changes. Method: a guess and a
+/// change from one address behind a proxy, and filters by the address, by another one of its network, and by the network.
+#[tokio::test(flavor = "multi_thread")]
+async fn denials_over_ipv6_are_found_by_address_and_by_the_network_that_is_shown() {
+    let rig = Rig::with().workers(0).env("LONGSHORE_TRUSTED_PROXIES", "127.0.0.0/8").start().await;
+    let from = |request: reqwest::RequestBuilder| request.header("X-Forwarded-For", "2001:db8:0:1::7");
+    assert_eq!(send_json(from(rig.request("GET", "/api/projects").bearer_auth("guess"))).await.0, 401);
+    let make = rig.request("POST", "/api/projects").bearer_auth(rig.token()).json(&json!({"title": "T"}));
+    assert_eq!(send_json(from(make)).await.0, 201);
+    let found = until("both entries are written", async || {
+        let found = entries(&rig, "address=2001:db8:0:1:0::7").await;
+        (found.len() == 2).then_some(found)
+    })
+    .await;
+    let shown =
+        |action: &str| found.iter().find(|entry| entry["action"] == action).expect("an entry")["address"].clone();
+    assert_eq!(shown("request.denied"), "2001:db8:0:1::/64");
+    assert_eq!(shown("project.create"), "2001:db8:0:1::7");
+    for (query, actions) in [
+        ("address=2001:db8:0:1::8", vec!["request.denied"]),
+        ("address=2001:db8:0:1::/64", vec!["request.denied"]),
+        ("address=2001:db8:0:2::7", vec![]),
+    ] {
+        let found = entries(&rig, query).await;
+        assert_eq!(found.iter().map(|entry| &entry["action"]).collect::<Vec<_>>(), actions, "{query}");
+    }
+}
+
 /// Goal: each kind of denial is counted with its token. Method: one request of each kind, with a header that no proxy
 /// wrote.
 #[tokio::test(flavor = "multi_thread")]

@@ -69,6 +69,22 @@ fn ports_brackets_and_the_standard_header_are_read() {
 }
 
 #[test]
+fn an_address_finds_its_denials_under_the_network_that_the_audit_shows() {
+    let texts = |text: &str| AuditedAddress::try_from(text.to_owned()).map(|address| address.0);
+    let denied = |text: &str| ClientAddress(Some(text.parse().unwrap())).network().to_network_text().unwrap();
+    for address in ["192.0.2.1", "2001:db8::7", "2001:DB8:0::7", "::ffff:192.0.2.1", "fe80::1"] {
+        assert!(texts(address).unwrap().contains(&denied(address)), "{address}");
+    }
+    assert_eq!(texts("2001:db8::7").unwrap(), ["2001:db8::7", "2001:db8::/64"]);
+    for network in ["2001:db8::/64", "2001:db8::7/64"] {
+        assert_eq!(texts(network).unwrap(), ["2001:db8::/64"]);
+    }
+    for wrong in ["", "here", "2001:db8::/48", "10.0.0.0/8", "192.0.2.1/32", "192.0.2.1/64", "2001:db8::/129"] {
+        assert_eq!(texts(wrong), Err(InvalidAddress), "{wrong}");
+    }
+}
+
+#[test]
 fn wrong_settings_are_refused() {
     for wrong in ["10.0.0.0/33", "proxy.lan", "10.0.0.7:80", "*"] {
         assert!(wrong.parse::<Networks>().is_err(), "{wrong}");

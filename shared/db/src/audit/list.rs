@@ -25,7 +25,7 @@ pub struct AuditRow {
     pub token: Option<String>,
     /// Role of the database for `sql`, user of the broker for `amqp`. `None` otherwise, or if unknown.
     pub actor: Option<String>,
-    /// The caller's address. `None` if unknown.
+    /// The caller's address; of denied requests over IPv6, its network, such as `2001:db8::/64`. `None` if unknown.
     pub address: Option<String>,
     /// What was done.
     pub action: String,
@@ -48,8 +48,8 @@ pub struct AuditFilter<'a> {
     pub source: Option<&'a str>,
     /// Only the token with this ID.
     pub token: Option<i64>,
-    /// Only this address.
-    pub address: Option<&'a str>,
+    /// Only these addresses.
+    pub addresses: Option<&'a [String]>,
     /// Only this project.
     pub project: Option<i64>,
     /// Only this storage.
@@ -78,12 +78,15 @@ pub async fn list(
     let mut conditions = String::from("id < $1");
     let mut with = |column: &str, value| {
         values.push(value);
-        conditions.push_str(&format!(" AND {column} ${}", values.len()));
+        conditions.push_str(&format!(" AND {column} (${})", values.len()));
     };
-    for (column, text) in [("action =", &filter.action), ("source =", &filter.source), ("address =", &filter.address)] {
+    for (column, text) in [("action =", &filter.action), ("source =", &filter.source)] {
         if let Some(text) = text {
             with(column, text);
         }
+    }
+    if let Some(addresses) = &filter.addresses {
+        with("address = ANY", addresses);
     }
     let ids = [("token_id =", &filter.token), ("project_id =", &filter.project), ("storage_id =", &filter.storage)];
     for (column, id) in ids.into_iter().chain([("sync_id =", &filter.sync)]) {
