@@ -1,5 +1,6 @@
 //! Longshore makes the external ID of each project and always sends it, so no project can assume the role of another.
 
+use longshore_rig::installed::workspace;
 use longshore_rig::rig::{Rig, StorageHandle, send_json};
 use serde_json::{Value, json};
 
@@ -24,6 +25,50 @@ fn role(cloud: &Cloud, project: i64) -> Value {
         "project": project, "bucket": "pics", "s3_endpoint": cloud.s3.endpoint(), "role_arn": ROLE, "recursive_scan": true,
         "use_blob_urls": true,
     })
+}
+
+/// The storages that the statement of the operator's page finds.
+async fn found_by_the_page(rig: &Rig) -> Vec<i64> {
+    let page = std::fs::read_to_string(workspace().join("deploy/operations/security.md")).expect("the page");
+    let statements: Vec<&str> = page.split("```sql\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    let [statement] = statements[..] else { panic!("one statement: {statements:?}") };
+    let rows = rig.database().await.query(statement, &[]).await.expect("the statement works");
+    rows.iter().map(|row| row.get("id")).collect()
+}
+
+/// Goal: an operator finds each storage whose role another project could assume. Method: storages as earlier releases saved
+/// them, next to those of this release and of other kinds; then the advice of the page.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_statement_of_the_page_finds_storages_with_another_external_id_until_they_send_their_own() {
+    let cloud = Cloud::start(HOUR).await;
+    cloud.s3.put("pics", "a.png", "x");
+    let rig = rig(&cloud).await;
+    let project = rig.project().await;
+    let own = rig.external_id(project).await;
+    cloud.trust(&own);
+    rig.s3.create_bucket("other");
+    rig.import_storage(project, "other", json!({})).await;
+    let mut made = Vec::new();
+    for path in [PATH, PATH, "/api/storages/export/s3s", "/api/storages/export/s3s"] {
+        let body = rig.post(path, role(&cloud, project)).await;
+        made.push(StorageHandle { id: body["id"].as_i64().expect("an ID"), project, path });
+    }
+    assert_eq!(found_by_the_page(&rig).await, [0_i64; 0]);
+    let db = rig.database().await;
+    for (storage, earlier) in
+        [(&made[1], "settings || '{\"external_id\": \"chosen\"}'"), (&made[3], "settings - 'external_id'")]
+    {
+        db.execute(&format!("UPDATE storages SET settings = {earlier} WHERE id = $1"), &[&storage.id])
+            .await
+            .expect("a row");
+    }
+    let mut found = found_by_the_page(&rig).await;
+    found.sort_unstable();
+    assert_eq!(found, [made[1].id, made[3].id]);
+    for storage in [&made[1], &made[3]] {
+        assert_eq!(rig.patch(storage, json!({"external_id": own})).await["external_id"], json!(own));
+    }
+    assert_eq!(found_by_the_page(&rig).await, [0_i64; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
