@@ -1,5 +1,10 @@
 //! Links end with the token that they were made for.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use longshore_db::Sealer;
+use longshore_model::Secret;
+use longshore_rig::installed::workspace;
 use longshore_rig::rig::{Rig, send_json, until};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -75,6 +80,36 @@ async fn a_link_ends_when_its_token_is_deleted_expires_or_loses_the_project() {
     // The links of one token do not open with the ID of another.
     let other = kept.replace("token=", "token=1");
     check_refused(linked.all.bare("GET", &other).send().await.expect("an answer"), 403, "invalid_link").await;
+}
+
+/// Goal: what the page on upgrades says of schedulers of two versions is so, in both directions. Method: a link as earlier
+/// versions signed it, for this version; and the check of earlier versions, for a link of this version.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_of_versions_without_a_token_in_them_are_invalid_and_those_of_this_version_are_invalid_there() {
+    let linked = Linked::start(1).await;
+    let (project, task, uri) = (linked.all.project, linked.task, "s3://pics/a.jpg");
+    let sealer = Sealer::parse(&Secret::new(linked.all.rig.secret_keys())).expect("the scheduler's keys");
+    let earlier_text = |expires: &str| format!("link\n{project}\n{task}\n{expires}\n{uri}");
+    let (_, link) = linked.link("browser", Value::Null).await;
+    assert_eq!(linked.status(0, &link).await, 200);
+    let parameter = |name: &str| {
+        let url = reqwest::Url::parse(&format!("http://longshore.test{link}")).expect("a URL");
+        url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).expect("a parameter")
+    };
+    let (expires, signature) = (parameter("expires"), parameter("signature"));
+
+    let signed = sealer.sign(&earlier_text(&expires)).expect("a signature");
+    let earlier = link.replace(&signature, &URL_SAFE_NO_PAD.encode(signed));
+    let without_token = earlier.replace(&format!("&token={}", parameter("token")), "");
+    assert_ne!(without_token, earlier);
+    for link in [&earlier, &without_token] {
+        check_refused(linked.all.bare("GET", link).send().await.expect("an answer"), 403, "invalid_link").await;
+    }
+    let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64");
+    assert!(!sealer.has_signed(&earlier_text(&expires), &signature), "earlier versions check this text");
+    let page = std::fs::read_to_string(workspace().join("deploy/operations/upgrades.md")).expect("the page");
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("refuse each other's links, in both directions, with 403 `invalid_link`"), "{page}");
 }
 
 /// Goal: the check of a link's token costs no query of its own. Method: many links within seconds, of which each needs
