@@ -63,6 +63,7 @@ mod stopping;
 mod storage_faults;
 mod style;
 mod suspicion;
+mod sync_options;
 mod tls;
 mod tokens;
 mod validation;

@@ -5,10 +5,20 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// A message that carries its version.
-pub trait Message: DeserializeOwned {}
+pub trait Message: DeserializeOwned {
+    /// What the message has too much of; `None` if it is within the limits.
+    fn excess(&self) -> Option<&'static str> {
+        None
+    }
+}
 
 impl Message for JobMessage {}
-impl Message for SyncRequest {}
+
+impl Message for SyncRequest {
+    fn excess(&self) -> Option<&'static str> {
+        self.excess()
+    }
+}
 
 /// Why a body could not be read. Never quotes the body, which a stranger may have written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +32,9 @@ pub enum MessageError {
     /// A field is missing, unknown or of another type.
     #[error("a field is missing, unknown or wrong, at line {line} column {column}")]
     Field { line: usize, column: usize },
+    /// It asks for more than a caller of the API may.
+    #[error("it has {excess}")]
+    TooLarge { excess: &'static str },
 }
 
 #[derive(Deserialize)]
@@ -36,7 +49,12 @@ pub(crate) fn read<M: Message>(body: &[u8]) -> Result<M, MessageError> {
     if version != MESSAGE_VERSION {
         return Err(MessageError::Version { version });
     }
-    serde_json::from_slice(body).map_err(|error| MessageError::Field { line: error.line(), column: error.column() })
+    let message: M = serde_json::from_slice(body)
+        .map_err(|error| MessageError::Field { line: error.line(), column: error.column() })?;
+    match message.excess() {
+        Some(excess) => Err(MessageError::TooLarge { excess }),
+        None => Ok(message),
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +75,21 @@ mod tests {
         assert_eq!((request.kind, request.direction, request.storage), (StorageKind::S3, Direction::Import, 3));
         assert_eq!(request.idempotency_key.as_deref(), Some("night"));
         assert_eq!(request.options, None);
+    }
+
+    #[test]
+    fn a_sync_request_has_the_limits_of_the_api() {
+        let request = |key: usize, tasks: usize| {
+            let (key, tasks) = ("k".repeat(key), vec![1; tasks]);
+            let request = serde_json::json!({"version": 1, "kind": "s3", "direction": "export", "storage": 3,
+                                             "idempotency_key": key, "options": {"tasks": tasks}});
+            read::<SyncRequest>(request.to_string().as_bytes())
+        };
+        assert!(request(255, 100_000).is_ok());
+        for (key, tasks) in [(256, 1), (1, 100_001)] {
+            let error = request(key, tasks).unwrap_err();
+            assert!(matches!(error, MessageError::TooLarge { .. }), "{error}");
+        }
     }
 
     #[test]

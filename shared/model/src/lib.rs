@@ -16,10 +16,10 @@ pub use kinds::{
     AzureConnection, AzureSecrets, Connection, GcsConnection, GcsSecrets, LocalfilesConnection, NoSecrets,
     RedisConnection, RedisSecrets, S3Connection, S3Secrets, S3sConnection, Secrets, StorageKind, UnreadableSecrets,
 };
-pub use message::{JobMessage, MESSAGE_VERSION, SyncRequest};
+pub use message::{JobMessage, MAX_IDEMPOTENCY_KEY, MESSAGE_VERSION, SyncRequest};
 pub use reason::{FailureReason, QuarantineReason};
 pub use secret::Secret;
-pub use settings::{ExportMode, ExportOptions, StorageSettings};
+pub use settings::{ExportMode, ExportOptions, MAX_EXPORT_TASKS, StorageSettings};
 pub use word::{Direction, JobKind, JobState, SyncStatus, UnknownWord, WaitingFor};
 
 /// Bytes of a label config, the most that a project may have.

@@ -72,6 +72,10 @@ impl StorageSettings {
     }
 }
 
+/// The most task IDs of one export sync, by whatever way it is requested. They are stored and shown with the sync:
+/// 100,000 take up to a megabyte. Migration V10 has the same limit.
+pub const MAX_EXPORT_TASKS: usize = 100_000;
+
 /// Which annotations an export sync writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -7,7 +7,7 @@ use longshore_db::lifecycle::{self, SyncRequest};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
 use longshore_db::{Client, Error, Transaction, audit, projects};
 use longshore_model::kinds::Field;
-use longshore_model::{Direction, StorageKind};
+use longshore_model::{Direction, MAX_EXPORT_TASKS, StorageKind};
 use serde_json::{Map, Value, json};
 
 use super::admission::{admit, check_identity, check_project, no_project};
@@ -16,7 +16,7 @@ use super::change::{Base, Change, Draft};
 use super::connect;
 use super::list::{ProjectQuery, listed};
 use super::secrets::{open, seal};
-use super::start::{MAX_EXPORT_TASKS, StartSync, idempotency_key};
+use super::start::{StartSync, idempotency_key};
 use super::values::read_integer;
 use crate::api::ApiState;
 use crate::api::access::{Caller, Role};

@@ -1,7 +1,7 @@
 //! The request that starts a sync.
 
 use axum::http::HeaderMap;
-use longshore_model::{ExportMode, ExportOptions};
+use longshore_model::{ExportMode, ExportOptions, MAX_EXPORT_TASKS, MAX_IDEMPOTENCY_KEY};
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
@@ -10,12 +10,6 @@ use crate::api::id_list::IdList;
 
 /// The header with the idempotency key.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// Bytes. Keys are names and are indexed, so a longer one is probably a mistake.
-const MAX_IDEMPOTENCY_KEY: usize = 255;
-
-/// The most task IDs of one export sync. They are stored and shown with the sync: 100,000 take up to a megabyte.
-pub(super) const MAX_EXPORT_TASKS: usize = 100_000;
 
 /// The options of a new sync.
 #[derive(Debug, Default, Deserialize, ToSchema)]

@@ -29,10 +29,11 @@ pub(in crate::api) struct SyncBody {
     kind: StorageKind,
     direction: Direction,
     status: SyncStatus,
-    /// The options of the request. Left out of events: the task IDs of an export take up to a megabyte, every second.
+    /// The options of the request; null if they cannot be read. Left out of events: the task IDs of an export take up to
+    /// a megabyte, every second.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = ExportOptions, required)]
-    options: Option<ExportOptions>,
+    #[schema(value_type = Option<ExportOptions>, required)]
+    options: Option<Option<ExportOptions>>,
     requested_by: String,
     idempotency_key: Option<String>,
     /// Why it failed, as a stable code for programs; null if it did not fail.
@@ -116,7 +117,7 @@ impl SyncBody {
 
     /// The size of its values in bytes, counted as lists count theirs.
     fn bytes(&self) -> usize {
-        let tasks = self.options.as_ref().map_or(0, |options| options.tasks.len());
+        let tasks = self.options.iter().flatten().map(|options| options.tasks.len()).sum::<usize>();
         let details = self.jobs.iter().flatten().map(|job| ROW_BYTES + job.detail.as_ref().map_or(0, String::len));
         let texts = [&self.detail, &self.waiting_error].into_iter().flatten().map(String::len);
         ROW_BYTES + TASK_ID_BYTES * tasks + texts.sum::<usize>() + details.sum::<usize>()

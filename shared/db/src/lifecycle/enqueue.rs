@@ -133,10 +133,14 @@ pub async fn enqueue_request(
 /// Enqueues a sync of the same storage with the same options as sync `id`.
 ///
 /// # Errors
-/// [`Error::NotFound`] if the sync does not exist; else as [`enqueue()`].
+/// [`Error::NotFound`] if the sync does not exist, [`Error::Conflict`] if its options cannot be read; else as
+/// [`enqueue()`].
 pub async fn retry(tx: &Transaction<'_>, id: i64) -> Result<EnqueuedSync> {
     let sync = syncs::get(tx, id).await?;
-    enqueue(tx, sync.storage_id, RequestedBy::Retry, None, Some(&sync.options)).await
+    let Some(options) = &sync.options else {
+        return Err(Error::Conflict(format!("The options of sync {id} cannot be read. Start a new sync.")));
+    };
+    enqueue(tx, sync.storage_id, RequestedBy::Retry, None, Some(options)).await
 }
 
 impl EnqueuedSync {

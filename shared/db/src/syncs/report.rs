@@ -2,7 +2,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
-use super::{SyncRow, read, select};
+use super::{NO_OPTIONS, SyncRow, read, select};
 use crate::{Result, Transaction};
 
 /// At most `limit` syncs to report: live ones that were not reported for a second, and those that ended after their
@@ -25,11 +25,8 @@ pub async fn lock_unreported(tx: &Transaction<'_>, limit: i64) -> Result<Vec<Syn
     let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     // A second statement, so that it sees all commits before the locks. Otherwise a sync that another reporter has just
     // reported would be reported again.
-    tx.query(&select(&format!("s.id = ANY ($1) AND {UNSHOWN} ORDER BY s.id")), &[&ids])
-        .await?
-        .iter()
-        .map(read)
-        .collect()
+    let locked = select(NO_OPTIONS, &format!("s.id = ANY ($1) AND {UNSHOWN} ORDER BY s.id"));
+    tx.query(&locked, &[&ids]).await?.iter().map(read).collect()
 }
 
 /// Marks syncs as reported. It skips a sync that ended after it was read: its end clears `reported_at` and must still
