@@ -133,7 +133,7 @@ async fn one_role_that_may_create_a_schema_is_enough_for_a_small_deployment() {
 }
 
 /// Goal: hosts that started syncs before keep that right, and no one else gets it. Method: a schema as the first
-/// migrations left it, and two roles: one with rights on the tables, one without.
+/// migrations left it, and three roles: with rights on the tables, with rights on the columns alone, and without.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_keeps_the_right_of_hosts_that_started_syncs_by_rights_on_tables() {
     let rig = Rig::with().schedulers(0).workers(0).start().await;
@@ -142,12 +142,13 @@ async fn an_upgrade_keeps_the_right_of_hosts_that_started_syncs_by_rights_on_tab
                     WHERE version <= 4 ORDER BY version";
     let history = db.query(history, &[]).await.expect("the applied migrations");
     assert_eq!(history.len(), 4);
-    let (host, stranger) = (format!("{}_old", rig.vhost), format!("{}_stranger", rig.vhost));
+    let [host, columns, stranger] = ["old", "columns", "stranger"].map(|name| format!("{}_{name}", rig.vhost));
     db.batch_execute(&format!(
         "DROP SCHEMA longshore CASCADE; CREATE SCHEMA longshore; SET search_path = longshore;
          CREATE TABLE refinery_schema_history (version int4 PRIMARY KEY, name varchar(255), applied_on varchar(255),
                                                checksum varchar(255));
-         CREATE ROLE {host} LOGIN PASSWORD 'old'; CREATE ROLE {stranger} LOGIN PASSWORD 'old'"
+         CREATE ROLE {host} LOGIN PASSWORD 'old'; CREATE ROLE {columns} LOGIN PASSWORD 'old';
+         CREATE ROLE {stranger} LOGIN PASSWORD 'old'"
     ))
     .await
     .expect("an empty schema");
@@ -160,22 +161,33 @@ async fn an_upgrade_keeps_the_right_of_hosts_that_started_syncs_by_rights_on_tab
         db.execute("INSERT INTO refinery_schema_history VALUES ($1, $2, $3, $4)", &values).await.expect("recorded");
     }
     db.batch_execute(&format!(
-        "GRANT USAGE ON SCHEMA longshore TO {host}, {stranger};
+        "GRANT USAGE ON SCHEMA longshore TO {host}, {columns}, {stranger};
          GRANT SELECT, UPDATE ON storages TO {host};
          GRANT SELECT, INSERT ON syncs, jobs, outbox TO {host};
+         GRANT SELECT, UPDATE (status, last_sync_job, meta) ON storages TO {columns};
+         GRANT SELECT, INSERT (storage_id, requested_by, idempotency_key, options, storage_version) ON syncs TO {columns};
+         GRANT SELECT, INSERT (sync_id, kind) ON jobs TO {columns};
+         GRANT SELECT, INSERT (job_id) ON outbox TO {columns};
          GRANT SELECT ON storages TO {stranger};
          INSERT INTO projects (title) VALUES ('P');
          INSERT INTO storages (project_id, kind, direction, settings) VALUES (1, 's3', 'import', '{{}}')"
     ))
     .await
-    .expect("a host and a stranger of the previous release");
+    .expect("hosts and a stranger of the previous release");
 
+    let call = "SELECT longshore.enqueue_sync('s3', 'import', 1)";
+    let hosts = [connect(&as_role(&rig, &host, "old")).await, connect(&as_role(&rig, &columns, "old")).await];
+    let stranger = connect(&as_role(&rig, &stranger, "old")).await;
+    let check = async |when: &str| {
+        for host in &hosts {
+            host.batch_execute(&format!("BEGIN; {call}; ROLLBACK")).await.expect(when);
+        }
+        assert_eq!(refusal(&stranger, call).await, "42501", "{when}");
+    };
+    check("before the upgrade").await;
     let migrated = run(scheduler(&["migrate"]).env("DATABASE_URL", &rig.database_url)).await;
     assert_eq!(migrated.code, 0, "{}", migrated.text);
-    let call = "SELECT longshore.enqueue_sync('s3', 'import', 1)";
-    connect(&as_role(&rig, &host, "old")).await.batch_execute(call).await.expect("the host starts syncs as before");
-    let stranger = connect(&as_role(&rig, &stranger, "old")).await;
-    assert_eq!(refusal(&stranger, call).await, "42501");
+    check("after the upgrade").await;
 }
 
 #[test]

@@ -9,7 +9,7 @@ ALTER FUNCTION longshore.enqueue_sync(text, text, bigint, text, jsonb)
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 
 -- Roles that could already start syncs by it keep that right. Postgres gives every role the right to execute a new
--- function, so until now the rights on the tables decided.
+-- function, so until now the rights on the tables decided, also rights on the columns that it writes alone.
 DO $$
 DECLARE
     v_role name;
@@ -19,10 +19,10 @@ BEGIN
          WHERE NOT rolsuper AND rolname NOT LIKE 'pg\_%'
            AND has_schema_privilege(oid, 'longshore', 'USAGE')
            AND has_table_privilege(oid, 'longshore.storages', 'SELECT')
-           AND has_table_privilege(oid, 'longshore.storages', 'UPDATE')
-           AND has_table_privilege(oid, 'longshore.syncs', 'INSERT')
-           AND has_table_privilege(oid, 'longshore.jobs', 'INSERT')
-           AND has_table_privilege(oid, 'longshore.outbox', 'INSERT')
+           AND has_any_column_privilege(oid, 'longshore.storages', 'UPDATE')
+           AND has_any_column_privilege(oid, 'longshore.syncs', 'INSERT')
+           AND has_any_column_privilege(oid, 'longshore.jobs', 'INSERT')
+           AND has_any_column_privilege(oid, 'longshore.outbox', 'INSERT')
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION longshore.enqueue_sync(text, text, bigint, text, jsonb), '
                        'longshore.enqueue(bigint, text, text, jsonb) TO %I', v_role);
