@@ -26,6 +26,12 @@ async fn images(rig: &Rig) -> StorageHandle {
     rig.import_storage(project, "pets", json!({"use_blob_urls": true})).await
 }
 
+/// The name of the host's role.
+fn host_role(rig: &Rig) -> String {
+    let url: reqwest::Url = rig.roles.host_database_url.parse().expect("a URL");
+    url.username().to_owned()
+}
+
 /// The same database as another role.
 fn as_role(rig: &Rig, role: &str, password: &str) -> String {
     let mut url: reqwest::Url = rig.database_url.parse().expect("a URL");
@@ -78,17 +84,28 @@ async fn a_function_with_its_owners_rights_does_not_search_the_callers_path() {
         assert!(!row.get::<_, &str>(3).contains("EXECUTE "), "no statement is made from text");
     }
 
+    // Not temporary ones alone: Postgres never searches their schema for functions and operators.
+    let (host_role, schema) = (host_role(&rig), format!("{}_own", rig.vhost));
+    db.batch_execute(&format!("CREATE SCHEMA {schema} AUTHORIZATION {host_role}")).await.expect("a schema");
     let host = connect(&rig.roles.host_database_url).await;
-    let own = "CREATE TEMP TABLE storages (id bigint, kind text, direction text);
-               CREATE TEMP TABLE syncs (id bigint);
-               CREATE FUNCTION pg_temp.coalesced(text, text) RETURNS boolean LANGUAGE plpgsql AS
-                   'BEGIN RAISE EXCEPTION ''mine''; END';
-               CREATE OPERATOR pg_temp.= (FUNCTION = pg_temp.coalesced, LEFTARG = text, RIGHTARG = text);
-               SET search_path = pg_temp, longshore, pg_catalog";
-    host.batch_execute(own).await.expect("the host may create temporary objects");
+    let own = format!(
+        "GRANT USAGE ON SCHEMA {schema} TO PUBLIC;
+         CREATE TEMP TABLE storages (id bigint, kind text, direction text);
+         CREATE TEMP TABLE syncs (id bigint);
+         CREATE FUNCTION {schema}.equal(text, text) RETURNS boolean LANGUAGE plpgsql AS
+             'BEGIN RAISE EXCEPTION USING ERRCODE = ''MINE1''; END';
+         CREATE OPERATOR {schema}.= (FUNCTION = {schema}.equal, LEFTARG = text, RIGHTARG = text);
+         SET search_path = pg_temp, {schema}, longshore, pg_catalog"
+    );
+    host.batch_execute(&own).await.expect("the host may create objects of its own");
     let call = format!("SELECT longshore.enqueue_sync('s3', 'import', {})", storage.id);
     let sync: i64 = host.query_one(&call, &[]).await.expect("the host's own objects are not used").get(0);
     assert_eq!(rig.ended(sync).await["status"], "completed");
+
+    // Without the fixed path the same call runs what the host wrote, so this test would notice.
+    let reset = "ALTER FUNCTION longshore.enqueue_sync(text, text, bigint, text, jsonb) RESET search_path";
+    db.batch_execute(reset).await.expect("altered");
+    assert_eq!(refusal(&host, &call).await, "MINE1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
