@@ -32,8 +32,9 @@ pub enum Error {
     /// The database lacks commits that it had confirmed to this attempt: it was replaced by an older copy of itself.
     #[error("the database lost commits that it had confirmed")]
     CommitsLost,
-    /// The storage's server or account, and with it the secrets, changed after the sync was enqueued.
-    #[error("the storage's server or account changed during the sync")]
+    /// The storage's server or account, and with it the secrets, changed after the sync was enqueued; or it has no secrets,
+    /// and its bucket changed.
+    #[error("the storage's server, account or bucket changed during the sync")]
     StorageMoved,
     /// The row does not exist.
     #[error("{0} does not exist")]

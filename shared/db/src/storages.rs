@@ -1,8 +1,8 @@
 //! The `storages` table: what users configured, and the status that the reporter shows there.
 //!
 //! A trigger copies the settings to the live sync when they change, so a sync keeps the settings of its start. Secrets
-//! are always read fresh, so new credentials repair a running sync. If they belong to another server or account, the
-//! sync fails with `storage_moved`.
+//! are always read fresh, so new credentials repair a running sync. If they belong to another server or account, or
+//! there are none and the bucket changed, the sync fails with `storage_moved`.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 

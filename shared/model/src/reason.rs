@@ -152,7 +152,7 @@ words! {
         LocalFilesDisabled = "local_files_disabled",
         /// None of this process's keys can decrypt the storage's secrets.
         SealedSecrets = "sealed_secrets",
-        /// A user changed the storage's server or account while a sync ran.
+        /// A user changed the storage's server or account while a sync ran, or the bucket of a storage without credentials.
         StorageMoved = "storage_moved",
         /// Too many attempts in a row ended because their worker stopped or stalled.
         WorkerLost = "worker_lost",
@@ -251,7 +251,9 @@ impl FailureReason {
             Self::SealedSecrets => {
                 "The secrets of the storage cannot be decrypted. Enter them again, or ask the operator to add the key that encrypted them to `LONGSHORE_SECRET_KEYS`."
             }
-            Self::StorageMoved => "The storage's server or account was changed while this sync ran. Start a new sync.",
+            Self::StorageMoved => {
+                "The storage's server, account or bucket was changed while this sync ran. Start a new sync."
+            }
             Self::WorkerLost => {
                 "Workers stopped or stalled again and again during this job, and Longshore found no single object that causes it. Ask the operator to check the workers' memory limit and logs."
             }

@@ -1,6 +1,6 @@
 //! The processes' own cloud identity is lent only where the operator says so.
 
-use longshore_local::s3::{AccessKey, Op, Options, S3Server};
+use longshore_local::s3::{AccessKey, Op, Options, S3Server, When};
 use longshore_rig::azurite::{self, Azurite};
 use longshore_rig::gcs::Gcs;
 use longshore_rig::rig::{Rig, RigOptions, StorageHandle};
@@ -241,4 +241,31 @@ async fn with_all_every_admin_has_the_identity() {
         let (status, body) = call(&rig, &scoped, "POST", &format!("/api/storages/{kind}"), &settings).await;
         assert_eq!(status, 201, "{kind}: {body}");
     }
+}
+
+/// Goal: a sync with keys of its user does not go on with the identity for its old bucket, which no request that saves a
+/// storage was checked for. Method: the storage gets another bucket and loses its keys while the second page is listed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_sync_does_not_get_the_identity_for_a_bucket_that_its_storage_has_left() {
+    let clouds = Clouds::start().await;
+    let rig = clouds.options().start().await;
+    clouds.s3.put_many("shared", (0..2_500).map(|n| (format!("{n:05}.png"), "x")));
+    let (_, bare, _) = clouds.bare(rig.project().await)[0].clone();
+    let keys = json!({"aws_access_key_id": OPERATOR_KEY, "aws_secret_access_key": OPERATOR_SECRET});
+    let settings = with(&with(&bare, &keys), &json!({"bucket": "shared"}));
+    let storage = handle(&rig.post("/api/storages/s3", settings).await, "/api/storages/s3");
+
+    let second_page = clouds.s3.hold(When::op(Op::List).nth(2));
+    let sync = rig.sync(&storage).await;
+    second_page.reached().await;
+    rig.until_counted(sync, "pages", 1).await;
+    rig.patch(&storage, json!({"bucket": "pics", "aws_access_key_id": null, "aws_secret_access_key": null})).await;
+    // A new attempt reads the settings again.
+    rig.workers[0].process.kill().await.expect("killed");
+    second_page.release();
+    rig.restart_worker(0).await;
+    let sync = rig.ended(sync).await;
+    assert_eq!((&sync["status"], &sync["reason"]), (&json!("failed"), &json!("storage_moved")), "{sync}");
+    // The saved bucket has the identity.
+    assert_eq!(rig.sync_to_end(&storage).await["status"], "completed");
 }

@@ -186,9 +186,9 @@ pub trait Host: Send + Sync {
     /// current secrets, decrypted, so that new credentials repair a running sync.
     ///
     /// # Errors
-    /// [`crate::Error::StorageMoved`] if the current secrets belong to another server or account,
-    /// [`crate::Error::LeaseLost`] if the sync has ended, and [`crate::Error::Seal`] if the secrets cannot be
-    /// decrypted.
+    /// [`crate::Error::StorageMoved`] if the current secrets belong to another server or account, or there are none and
+    /// the bucket changed, [`crate::Error::LeaseLost`] if the sync has ended, and [`crate::Error::Seal`] if the secrets
+    /// cannot be decrypted.
     async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage>;
 
     /// Inserts tasks with their annotations and predictions, and returns the IDs of the tasks, in order.

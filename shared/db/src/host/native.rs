@@ -64,6 +64,12 @@ impl Host for Native {
         if row.get::<_, Option<bool>>("moved") == Some(true) || server(&settings) != server(&current) {
             return Err(Error::StorageMoved);
         }
+        // Whether the processes' own identity is lent to a bucket is decided when a storage is saved. It was decided for
+        // the current one, so it is not used for the bucket of the start.
+        let (bucket, current_bucket) = (settings.connection.bucket(), current.connection.bucket());
+        if current.connection.uses_own_identity(&secrets) && bucket != current_bucket {
+            return Err(Error::StorageMoved);
+        }
         settings.connection.take_identity(&current.connection);
         Ok(JobStorage {
             id: storage_id,
