@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 
 use super::ApiState;
 use super::access::{Caller, Role, Routes};
+use super::answer::Answer;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, UrlQuery};
 use super::query::{DeadLetterDeletion, DeadLetterQuery};
@@ -25,8 +26,12 @@ use super::query::{DeadLetterDeletion, DeadLetterQuery};
 /// Letters per page by default.
 const DEFAULT_LIMIT: usize = 100;
 
-/// The most letters of a page: with excerpts of 1 KiB, an answer stays below 8 MiB.
+/// The most letters of a page: an answer stays below 8 MiB.
 const MAX_LIMIT: usize = 1_000;
+
+/// Memory of a letter and of its JSON, in bytes: an excerpt of 1 KiB has up to 3 KiB as text and 6 KiB in JSON, but not
+/// both.
+const LETTER_BYTES: usize = 8 * 1024;
 
 /// The most IDs of one deletion, as many as a page has.
 const MAX_IDS: usize = 1_000;
@@ -121,20 +126,24 @@ async fn list(
     State(state): State<ApiState>,
     caller: Caller,
     UrlQuery(query): UrlQuery<DeadLetterQuery>,
-) -> ApiResult<Json<DeadLetterList>> {
+) -> ApiResult<Answer> {
     caller.check_all_projects(MANAGE)?;
     let (skip, limit) = (query.skip.unwrap_or(0), query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT));
-    let _turn = state.dead_letters.turn.lock().await;
+    let turn = state.dead_letters.turn.lock().await;
+    // Within the turn: a request that waits for it holds no memory.
+    let reserved = state.memory.reserve(&caller.name, LETTER_BYTES * limit).await?;
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     exclusive::begin(&tx, Exclusive::DeadLetters).await?;
     let page = state.dead_letters.broker.dead_letters(skip, limit).await?;
     tx.commit().await.map_err(Error::from)?;
-    Ok(Json(DeadLetterList {
+    drop((client, turn));
+    let list = DeadLetterList {
         next_skip: page.has_more.then(|| skip.saturating_add(page.letters.len())),
         count: page.count,
         dead_letters: page.letters.into_iter().map(DeadLetterBody::from).collect(),
-    }))
+    };
+    state.offload.run(reserved.bytes(), move |_| Answer::write(&list, 0, reserved)).await
 }
 
 /// Deletes the dead letters with these IDs, or all. Needs an admin token for all projects.

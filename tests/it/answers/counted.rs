@@ -1,6 +1,7 @@
 //! Every large answer counts against the memory limit, also one of many small rows, and a change whose answer is
 //! refused does not happen.
 
+use longshore_rig::amqp::AmqpHost;
 use longshore_rig::rig::{Rig, send_json, until};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -19,7 +20,7 @@ async fn small_rig() -> Rig {
 async fn greedy(rig: &Rig, project: i64) -> (String, TcpStream) {
     let task = insert(rig, project, "SELECT jsonb_build_object('text', repeat('x', 30000000))").await;
     let path = format!("/api/tasks/{task}");
-    let made = rig.post("/api/tokens", json!({"name": "greedy", "role": "sync"})).await;
+    let made = rig.post("/api/tokens", json!({"name": "greedy", "role": "admin"})).await;
     let token = made["token"].as_str().expect("a token").to_owned();
     let address = rig.url().strip_prefix("http://").expect("a plain URL").to_owned();
     let mut stream = TcpStream::connect(address).await.expect("a connection");
@@ -142,4 +143,22 @@ async fn an_annotation_that_cannot_be_shown_is_not_created() {
     assert_eq!((status, &body["code"]), (429, &json!("too_many_bytes")), "{body}");
     assert!(ids(&rig.get(&path).await).is_empty());
     assert_eq!(rig.post(&path, result).await["result"][0].as_str().map(str::len), Some(30_000));
+}
+
+/// Goal: dead letters count, whose bodies may be six times as long in JSON. Method: as above, with bodies of control
+/// characters.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_dead_letters_is_counted() {
+    let rig = small_rig().await;
+    let host = AmqpHost::connect(&rig.amqp_url).await;
+    for _ in 0..50 {
+        host.send("longshore.dead", &[0; 1024]).await;
+    }
+    let path = "/api/dead-letters?limit=1000";
+    let page = rig.get(path).await;
+    assert!(page.to_string().len() > 50 * 6 * 1024, "{}", page.to_string().len());
+
+    let (token, _unread) = greedy(&rig, rig.project().await).await;
+    until_refused(&rig, &token, "GET", path).await;
+    assert_eq!(rig.get(path).await["count"], 50, "others read on");
 }
