@@ -1,5 +1,8 @@
 //! Dead letters can be read and deleted without the broker's own tools.
 
+mod faults;
+mod lock;
+
 use std::process::Command;
 
 use futures::future::join_all;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use longshore_broker::{Broker, DeadLetter};
 use longshore_db::exclusive::{self, Exclusive};
 use longshore_db::{Error, audit};
+use longshore_telemetry::error_chain;
 use serde::Serialize;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
@@ -135,7 +136,7 @@ async fn list(
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
     exclusive::begin(&tx, Exclusive::DeadLetters).await?;
-    let page = state.dead_letters.broker.dead_letters(skip, limit).await?;
+    let page = exclusive::hold(&state.db, &tx, state.dead_letters.broker.dead_letters(skip, limit)).await??;
     tx.commit().await.map_err(Error::from)?;
     drop((client, turn));
     let list = DeadLetterList {
@@ -173,7 +174,7 @@ async fn delete(
             DeletedDeadLetters { deleted: usize::try_from(deleted).unwrap_or(usize::MAX), missing: BTreeSet::new() }
         }
         Some(ids) => {
-            let found = broker.find_dead_letters(&ids).await?;
+            let found = exclusive::hold(&state.db, &tx, broker.find_dead_letters(&ids)).await??;
             let missing = ids.difference(&found.ids).cloned().collect();
             let deleted = found.count();
             if deleted > 0 {
@@ -184,7 +185,10 @@ async fn delete(
         }
     };
     state.metrics.dead_letters_deleted.inc_by(deleted.deleted as u64);
-    tx.commit().await.map_err(Error::from)?;
+    // What is deleted is deleted, even if the database lost the lock meanwhile.
+    if let Err(error) = tx.commit().await {
+        tracing::debug!(event = "dead_letters_lock_lost", error = error_chain(&error), "the lock had ended");
+    }
     Ok(Json(deleted))
 }
 

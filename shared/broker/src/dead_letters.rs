@@ -5,28 +5,20 @@
 //! one would not see them, so the caller must let only one read at a time.
 
 mod letter;
+mod reader;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use lapin::Channel;
-use lapin::options::{BasicAckOptions, BasicGetOptions, QueuePurgeOptions};
+use lapin::options::QueuePurgeOptions;
 use longshore_telemetry::error_chain;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::Broker;
 use crate::error::{BrokerError, failed};
 use crate::topology::Queue;
+use reader::{READ_TIME, Reader};
 
 pub use letter::DeadLetter;
-
-/// Time limit for reading. The broker answers thousands of requests a second, and the queue holds at most 10,000
-/// messages. With more, a broker that hardly answers keeps the caller waiting.
-const READ_TIME: Duration = Duration::from_secs(30);
-
-/// How often and how long to look until the broker has counted the returned messages. It usually has at the first look.
-const RETURN_POLL: Duration = Duration::from_millis(20);
-const RETURN_TIME: Duration = Duration::from_secs(2);
 
 /// Some dead letters, oldest first.
 #[derive(Debug, Clone)]
@@ -46,23 +38,14 @@ pub struct FoundDeadLetters {
     pub ids: BTreeSet<String>,
 }
 
-/// A channel that holds messages of the queue.
-struct Reader {
-    broker: Broker,
-    channel: Channel,
-    deadline: Instant,
-    /// Messages in the queue before the reading.
-    count: u32,
-}
-
 impl Broker {
     /// Shows up to `limit` dead letters after the oldest `skip`. They stay in the queue.
     ///
     /// # Errors
     /// There is no connection, or the broker did not answer in time.
     pub async fn dead_letters(&self, skip: usize, limit: usize) -> Result<DeadLetterPage, BrokerError> {
-        let reader = Reader::open(self).await?;
-        let mut page = DeadLetterPage { letters: Vec::new(), has_more: false, count: reader.count };
+        let mut reader = Reader::open(self).await?;
+        let mut page = DeadLetterPage { letters: Vec::new(), has_more: false, count: reader.count() };
         let mut position = 0;
         while let Some((_, letter)) = reader.next().await? {
             if position == skip.saturating_add(limit) {
@@ -74,7 +57,10 @@ impl Broker {
             }
             position += 1;
         }
-        reader.give_back(0).await;
+        // If it fails, the broker has the messages back when it notices that the connection ended.
+        if let Err(error) = reader.give_back(0).await {
+            tracing::debug!(event = "dead_letters_returned", error = error_chain(&error), "channel was already closed");
+        }
         Ok(page)
     }
 
@@ -83,7 +69,7 @@ impl Broker {
     /// # Errors
     /// There is no connection, or the broker did not answer in time.
     pub async fn find_dead_letters(&self, ids: &BTreeSet<String>) -> Result<FoundDeadLetters, BrokerError> {
-        let reader = Reader::open(self).await?;
+        let mut reader = Reader::open(self).await?;
         let (mut tags, mut found) = (Vec::new(), BTreeSet::new());
         // To the end of the queue: copies of a message have the same ID.
         while let Some((tag, letter)) = reader.next().await? {
@@ -119,47 +105,13 @@ impl FoundDeadLetters {
     /// Deletes them.
     ///
     /// # Errors
-    /// The connection was lost. Some may be deleted.
-    pub async fn delete(self) -> Result<(), BrokerError> {
-        for tag in &self.tags {
-            let acknowledged = self.reader.channel.basic_ack(*tag, BasicAckOptions::default());
-            acknowledged.await.map_err(failed("delete a dead letter"))?;
-        }
+    /// The connection was lost, or the broker did not answer in time. None, some or all may be deleted.
+    pub async fn delete(mut self) -> Result<(), BrokerError> {
+        self.reader.acknowledge(&self.tags).await?;
         let deleted = u32::try_from(self.tags.len()).unwrap_or(u32::MAX);
-        self.reader.give_back(deleted).await;
-        Ok(())
-    }
-}
-
-impl Reader {
-    async fn open(broker: &Broker) -> Result<Self, BrokerError> {
-        let count = broker.depth(Queue::Dead).await?.ready;
-        let channel = broker.channel().await?;
-        Ok(Self { broker: broker.clone(), channel, deadline: Instant::now() + READ_TIME, count })
-    }
-
-    /// The next message and its delivery tag; `None` at the end of the queue.
-    async fn next(&self) -> Result<Option<(u64, DeadLetter)>, BrokerError> {
-        let next = self.channel.basic_get(Queue::Dead.as_str().into(), BasicGetOptions::default());
-        let next =
-            timeout_at(self.deadline, next).await.map_err(|_| BrokerError::TimedOut { op: "read dead letters" })?;
-        let message = next.map_err(failed("read dead letters"))?;
-        Ok(message.map(|message| (message.delivery_tag, DeadLetter::read(&message))))
-    }
-
-    /// Returns the messages that were not deleted, and waits until the broker counts them again, so that the next
-    /// reader finds them.
-    async fn give_back(self, deleted: u32) {
-        if let Err(error) = self.channel.close(200, "read".into()).await {
+        if let Err(error) = self.reader.give_back(deleted).await {
             tracing::debug!(event = "dead_letters_returned", error = error_chain(&error), "channel was already closed");
         }
-        let expected = self.count.saturating_sub(deleted);
-        let end = Instant::now() + RETURN_TIME;
-        while Instant::now() < end {
-            match self.broker.depth(Queue::Dead).await {
-                Ok(depth) if depth.ready < expected => sleep(RETURN_POLL).await,
-                Ok(_) | Err(_) => return,
-            }
-        }
+        Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod tests;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
@@ -30,6 +31,8 @@ pub enum Mode {
     BlackHole,
     /// A connection is closed when the server has sent it this many bytes since the mode was set.
     CutAfter(u64),
+    /// Bytes from the server arrive this much later.
+    Lag(Duration),
 }
 
 /// The direction of bytes.
@@ -45,7 +48,7 @@ impl Mode {
         match self {
             Self::BlackHole | Self::Stall(Direction::Both) => true,
             Self::Stall(stalled) => stalled == direction,
-            Self::Pass | Self::Refuse | Self::CutAfter(_) => false,
+            Self::Pass | Self::Refuse | Self::CutAfter(_) | Self::Lag(_) => false,
         }
     }
 }

@@ -88,6 +88,9 @@ async fn pump(
         if setting.number != last_number {
             (last_number, passed) = (setting.number, 0);
         }
+        if let (Mode::Lag(time), Direction::ToClient) = (setting.mode, direction) {
+            tokio::time::sleep(time).await;
+        }
         let left = match setting.mode {
             Mode::CutAfter(bytes) if direction == Direction::ToClient => bytes.saturating_sub(passed),
             _ => u64::MAX,
