@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use longshore_rig::amqp::AmqpHost;
-use longshore_rig::proxy::Mode;
+use longshore_rig::proxy::{Direction, Mode};
 use longshore_rig::rig::{Rig, until};
 use serde_json::json;
 use tokio_postgres::Client;
@@ -74,6 +74,26 @@ async fn until_audit_waits(db: &Client) {
 
 async fn release_audit(db: &Client) {
     db.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("released");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_the_broker_did_not_get_is_not_reported() {
+    let (rig, host) = with_letters(3).await;
+    let path = format!("/api/dead-letters?ids={}", ids(&rig.get("/api/dead-letters").await).join(","));
+    let db = hold_audit(&rig).await;
+    let deletion = rig.call("DELETE", &path, None);
+    let loss = async {
+        until_audit_waits(&db).await;
+        // The connection ends by its heartbeats, and nothing that is sent from now on arrives.
+        rig.scheduler_links.broker.set(Mode::Stall(Direction::Both)).await;
+        release_audit(&db).await;
+    };
+    let ((status, body), ()) = tokio::join!(deletion, loss);
+    assert_eq!(status, 503, "{body}");
+    rig.scheduler_links.broker.cut();
+    rig.scheduler_links.broker.set(Mode::Pass).await;
+    until("the broker has them back", async || (host.waiting_in("longshore.dead").await.len() == 3).then_some(()))
+        .await;
 }
 
 /// Goal: what was deleted is reported. Method: the database ends the connection with the lock before the deletion.
