@@ -37,9 +37,11 @@ async fn start(name: &str, options: Options) -> Stack {
     Stack::start(folder(name), options).await.expect("the private servers start")
 }
 
-/// A name that no other running test on this machine uses.
+/// A name that no other test on this machine uses. The process ID alone does not suffice: in a long run of one process
+/// for each test, IDs come again.
 pub(crate) fn unique(what: &str) -> String {
-    format!("{what}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("{what}_{process}_{number}_{:06x}", rand::random::<u32>() >> 8)
 }
 
 /// A folder below the workspace's target folder.
