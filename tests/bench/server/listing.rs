@@ -57,7 +57,7 @@ pub fn answer(bucket: &Bucket, name: &str, query: &Query) -> (Vec<u8>, u64) {
             index = bucket.first(|key| key > folder.as_bytes() && !key.starts_with(folder.as_bytes()));
             last = folder + LAST;
         } else {
-            object(&key, index, &mut contents);
+            object(&key, &mut contents);
             index += 1;
             last.clear();
         }
@@ -94,17 +94,27 @@ fn folder<'a>(key: &'a [u8], query: &Query) -> Option<&'a [u8]> {
     Some(&key[..from + at + delimiter.len()])
 }
 
-/// Writes one key. No form of keys needs escapes.
-fn object(key: &[u8], index: u64, out: &mut Vec<u8>) {
+/// The ETag of a key, without quotes: different for each, and the same in listings and answers.
+pub(super) fn etag(key: &[u8]) -> [u8; 32] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
+    // FNV-1a.
+    let hash = key
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let mut bits = u128::from(hash).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    std::array::from_fn(|_| {
+        let digit = HEX[(bits >> 124) as usize];
+        bits <<= 4;
+        digit
+    })
+}
+
+/// Writes one key. No form of keys needs escapes.
+fn object(key: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"<Contents><Key>");
     out.extend_from_slice(key);
     out.extend_from_slice(b"</Key><LastModified>2026-03-14T15:09:26.000Z</LastModified><ETag>&quot;");
-    let mut bits = u128::from(index).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-    for _ in 0..32 {
-        out.push(HEX[(bits >> 124) as usize]);
-        bits <<= 4;
-    }
+    out.extend_from_slice(&etag(key));
     out.extend_from_slice(b"&quot;</ETag><Size>1024</Size><StorageClass>STANDARD</StorageClass></Contents>");
 }
 

@@ -99,7 +99,12 @@ async fn answer(state: &State, request: Request<Incoming>) -> Response<Full<Byte
         (&Method::GET, false) => {
             state.gets.fetch_add(1, Ordering::Relaxed);
             wait(bucket.get).await;
-            respond("application/json", state.task.clone())
+            let mut response = respond("application/json", state.task.clone());
+            let etag = format!("\"{}\"", String::from_utf8_lossy(&listing::etag(key.as_bytes())));
+            if let Ok(etag) = etag.parse() {
+                response.headers_mut().insert(http::header::ETAG, etag);
+            }
+            response
         }
         (&Method::PUT, false) => {
             let Ok(body) = request.into_body().collect().await else {

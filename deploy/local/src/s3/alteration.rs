@@ -26,6 +26,11 @@ pub(super) async fn apply(
     fault: Option<&Fault>,
     answer: Response<Body>,
 ) -> Result<Response<Body>, Box<dyn Error + Send + Sync>> {
+    if matches!(fault, Some(Fault::OtherEtag)) {
+        let mut answer = answer;
+        answer.headers_mut().insert(ETAG, HeaderValue::from_static("\"another\""));
+        return Ok(answer);
+    }
     let change: fn(Bytes) -> Bytes = match fault {
         Some(Fault::Truncated) => |body| body.slice(..body.len() / 2),
         Some(Fault::Altered) => |body| body.iter().map(|byte| if *byte == b'0' { b'9' } else { *byte }).collect(),

@@ -19,6 +19,7 @@ mod split;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use longshore_db::Counts;
@@ -93,6 +94,8 @@ pub(crate) struct Import<'a> {
     until: Option<String>,
     /// Pages listed in this attempt.
     pages: u32,
+    /// Whether the storage's listings state other etags than its answers, as an object has shown.
+    other_etags: AtomicBool,
     /// What a job that tries refused objects again knows of its page.
     replay: ReplayPage,
 }
@@ -138,6 +141,7 @@ impl<'a> Import<'a> {
             last: false,
             until: job.range_until.clone(),
             pages: 0,
+            other_etags: AtomicBool::new(false),
             replay: ReplayPage::default(),
         })
     }

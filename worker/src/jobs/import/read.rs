@@ -1,5 +1,6 @@
 //! Reading one object: it is fetched again until the answer is the object that the listing shows, within limits.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -52,7 +53,7 @@ impl Import<'_> {
             }
             let reserved = self.memory_of(pending);
             let body = self.get(&listed, reserved).await?;
-            if !body.is_listed(&listed) {
+            if !(body.is_listed(&listed) || self.has_other_etags(&body, &listed)) {
                 let answer = (body.etag.clone(), body.stored_size);
                 let Some(now) = self.store.look_up(&listed.key).await.map_err(ReadError::Storage)? else {
                     return Err(ReadError::Storage(missing()));
@@ -61,9 +62,13 @@ impl Import<'_> {
                 // of its listing.
                 let is_consistent = now.size == body.stored_size && refuted.as_ref() == Some(&answer);
                 listed = now;
-                if !(is_same(&body, &listed) || is_consistent) {
+                let is_confirmed = is_same(&body, &listed);
+                if !(is_confirmed || is_consistent) {
                     refuted = Some(answer);
                     continue;
+                }
+                if !is_confirmed {
+                    self.other_etags.store(true, Ordering::Relaxed);
                 }
                 listed.modified_at = body.modified_at.or(listed.modified_at);
             }
@@ -79,6 +84,12 @@ impl Import<'_> {
         }
         let reason = FailureReason::ContentMismatch;
         Err(ReadError::Storage(StorageError::new(Op::Get, ErrorKind::Unavailable, reason)))
+    }
+
+    /// Whether the etags differ only because the server's listings state other etags than its answers, as one object of
+    /// this attempt has shown. To look each object up again would take several requests and a pause for each.
+    fn has_other_etags(&self, body: &ObjectBody, listed: &ObjectMeta) -> bool {
+        self.other_etags.load(Ordering::Relaxed) && body.etag.is_some() && body.stored_size == listed.size
     }
 
     /// Whether the object may need more memory than was reserved for it.
