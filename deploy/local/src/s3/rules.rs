@@ -103,7 +103,7 @@ pub enum Fault {
     Truncated,
     /// The server sends the whole body with its length and etag, but each `0` in it is a `9`.
     Altered,
-    /// The answer has another etag than the listing, as with servers that compute etags anew for each answer.
+    /// The answer has another etag than the listing, as with servers that compute an etag for each answer.
     OtherEtag,
     /// A proxy answers 200 with a page of its own and changes no object.
     Page { content_type: &'static str, body: &'static str, etag: Option<&'static str> },
