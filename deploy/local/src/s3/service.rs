@@ -13,8 +13,9 @@ use futures::StreamExt;
 use s3s::dto::{
     Bucket, CommonPrefix, CreateBucketInput, CreateBucketOutput, DeleteObjectInput, DeleteObjectOutput, ETag,
     EncodingType, GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
-    HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    Object as ListedObject, ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, Object as ListedObject, ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob,
+    Timestamp,
 };
 use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 
@@ -44,6 +45,36 @@ impl Service {
     }
 }
 
+/// Whether names are percent-encoded.
+fn is_url(encoding: Option<&EncodingType>) -> S3Result<bool> {
+    match encoding {
+        None => Ok(false),
+        Some(encoding) if encoding.as_str() == EncodingType::URL => Ok(true),
+        Some(_) => Err(s3_error!(InvalidArgument, "Invalid Encoding Method specified in Request")),
+    }
+}
+
+/// The page size of a listing, as it is answered and as it is used.
+fn limit(max_keys: Option<i32>) -> S3Result<(i32, usize)> {
+    let max_keys = max_keys.unwrap_or(MAX_KEYS).min(MAX_KEYS);
+    match usize::try_from(max_keys) {
+        Ok(limit) => Ok((max_keys, limit)),
+        Err(_) => Err(s3_error!(InvalidArgument, "max-keys must not be negative")),
+    }
+}
+
+/// An object in a listing.
+fn listed(key: String, object: &Object) -> ListedObject {
+    ListedObject {
+        key: Some(key),
+        size: size(&object.bytes),
+        last_modified: Some(modified(object)),
+        e_tag: Some(ETag::Strong(object.etag())),
+        storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+        ..ListedObject::default()
+    }
+}
+
 #[async_trait::async_trait]
 impl S3 for Service {
     async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
@@ -70,15 +101,8 @@ impl S3 for Service {
         request: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let input = request.input;
-        let is_url = match &input.encoding_type {
-            None => false,
-            Some(encoding) if encoding.as_str() == EncodingType::URL => true,
-            Some(_) => return Err(s3_error!(InvalidArgument, "Invalid Encoding Method specified in Request")),
-        };
-        let max_keys = input.max_keys.unwrap_or(MAX_KEYS).min(MAX_KEYS);
-        let Ok(limit) = usize::try_from(max_keys) else {
-            return Err(s3_error!(InvalidArgument, "max-keys must not be negative"));
-        };
+        let is_url = is_url(input.encoding_type.as_ref())?;
+        let (max_keys, limit) = limit(input.max_keys)?;
         let after = match &input.continuation_token {
             None => input.start_after.clone(),
             Some(token) => match encoding::name_of(token) {
@@ -96,14 +120,7 @@ impl S3 for Service {
 
         let encode = |name: String| if is_url { encoding::url(&name) } else { name };
         let key_count = i32::try_from(page.objects.len() + page.common_prefixes.len()).ok();
-        let contents = page.objects.into_iter().map(|(key, object)| ListedObject {
-            key: Some(encode(key)),
-            size: size(&object.bytes),
-            last_modified: Some(modified(&object)),
-            e_tag: Some(ETag::Strong(object.etag())),
-            storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
-            ..ListedObject::default()
-        });
+        let contents = page.objects.into_iter().map(|(key, object)| listed(encode(key), &object));
         let prefixes = page.common_prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encode(prefix)) });
         Ok(S3Response::new(ListObjectsV2Output {
             contents: Some(contents.collect()),
@@ -117,6 +134,37 @@ impl S3 for Service {
             prefix: Some(encode(input.prefix.unwrap_or_default())),
             delimiter: input.delimiter.map(encode),
             start_after: input.start_after.map(encode),
+            encoding_type: input.encoding_type,
+            request_charged: None,
+        }))
+    }
+
+    /// The first version of listings, with which boto3's `Bucket.objects` lists, and so Label Studio.
+    async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+        let input = request.input;
+        let is_url = is_url(input.encoding_type.as_ref())?;
+        let (max_keys, limit) = limit(input.max_keys)?;
+        let query = Query {
+            prefix: input.prefix.as_deref().unwrap_or_default(),
+            delimiter: input.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty()),
+            after: input.marker.as_deref().filter(|marker| !marker.is_empty()),
+            limit,
+        };
+        let page = self.state.buckets.list(&input.bucket, query).ok_or_else(|| s3_error!(NoSuchBucket))?;
+        let encode = |name: String| if is_url { encoding::url(&name) } else { name };
+        let contents = page.objects.into_iter().map(|(key, object)| listed(encode(key), &object)).collect();
+        let prefixes = page.common_prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(encode(prefix)) });
+        Ok(S3Response::new(ListObjectsOutput {
+            contents: Some(contents),
+            common_prefixes: Some(prefixes.collect()),
+            is_truncated: Some(page.next_after.is_some()),
+            // As on AWS: without a delimiter, the client takes the last key.
+            next_marker: page.next_after.filter(|_| input.delimiter.is_some()).map(encode),
+            marker: Some(encode(input.marker.unwrap_or_default())),
+            max_keys: Some(max_keys),
+            name: Some(input.bucket),
+            prefix: Some(encode(input.prefix.unwrap_or_default())),
+            delimiter: input.delimiter.map(encode),
             encoding_type: input.encoding_type,
             request_charged: None,
         }))

@@ -133,6 +133,22 @@ async fn buckets_are_created_and_listed_over_the_api() {
 }
 
 #[tokio::test]
+async fn listings_of_the_first_version_continue_after_a_marker() {
+    let (server, client) = server().await;
+    server.put_many("bucket", [("a", "1"), ("b/1", "2"), ("b/2", "3"), ("c", "4")]);
+    let first = client.get("/bucket?max-keys=2&encoding-type=url").await.text().into_owned();
+    assert!(
+        first.contains("<Key>a</Key>") && first.contains("<Key>b/1</Key>") && !first.contains("<Key>b/2"),
+        "{first}"
+    );
+    assert!(first.contains("<IsTruncated>true</IsTruncated>") && !first.contains("NextMarker"), "{first}");
+    let rest = client.get("/bucket?marker=b/1").await.text().into_owned();
+    assert!(rest.contains("<Key>b/2</Key>") && rest.contains("<Key>c</Key>") && !rest.contains("<Key>a<"), "{rest}");
+    let folders = client.get("/bucket?delimiter=/&max-keys=2").await.text().into_owned();
+    assert!(folders.contains("<Prefix>b/</Prefix>") && folders.contains("<NextMarker>b/</NextMarker>"), "{folders}");
+}
+
+#[tokio::test]
 async fn every_call_is_recorded_with_its_status() {
     let (server, client) = server().await;
     server.put_many("bucket", [("a", "1"), ("b", "2"), ("c", "3")]);
