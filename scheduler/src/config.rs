@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use longshore_db::host::HostKind;
 use longshore_model::Secret;
 use longshore_storage::Operator;
 use longshore_telemetry::LogSettings;
@@ -42,6 +43,10 @@ pub struct Config {
     pub load: LoadLimits,
     /// `LONGSHORE_ALLOWED_ENDPOINTS`.
     pub allowed_endpoints: String,
+    /// `LONGSHORE_HOST`.
+    pub host: HostKind,
+    /// `LONGSHORE_LABEL_STUDIO_URL`: where this scheduler reaches Label Studio. `None` accepts no users of it.
+    pub label_studio_url: Option<reqwest::Url>,
     /// The operator's settings for storages, such as the folder of local files.
     pub operator: Operator,
     /// `LONGSHORE_API_MEMORY_MB`: memory for all large answers and bodies together, in bytes. A scheduler without
@@ -159,6 +164,8 @@ impl Config {
                 token_streams: read.count(&table::TOKEN_STREAMS),
             },
             allowed_endpoints: read.text(&table::ALLOWED_ENDPOINTS).unwrap_or_default(),
+            host: read.parsed(&table::HOST).unwrap_or_default(),
+            label_studio_url: read.parsed(&table::LABEL_STUDIO_URL),
             operator: Operator::read(&mut read),
             api_memory_bytes: usize::try_from(read.mebibytes(&table::API_MEMORY_MB)).unwrap_or(usize::MAX).max(1 << 20),
             send: read.seconds(&table::SEND_SECONDS),

@@ -8,6 +8,7 @@ pub mod check;
 pub mod config;
 mod loops;
 pub mod migration;
+mod preparation;
 pub mod rotation;
 pub mod situation;
 
@@ -16,12 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use axum::Router;
 use longshore_broker::Broker;
-use longshore_db::host::{Host, Native};
-use longshore_db::tokens::{FirstToken, store_first};
-use longshore_db::{Check, Db, Outage, Sealer};
+use longshore_db::host::label_studio::LabelStudio;
+use longshore_db::host::{Host, HostKind, Native};
+use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
 use longshore_telemetry::waiting::WaitBoard;
 use longshore_telemetry::{
@@ -30,12 +31,11 @@ use longshore_telemetry::{
 };
 use prometheus::{IntCounter, Registry};
 use tokio::net::TcpListener;
-use tokio::time::sleep;
-use tracing::{debug, info, warn};
+use tracing::info;
 
-use api::ApiState;
+use api::{ApiState, LabelStudioAccess};
 use config::Config;
-use loops::{denials, observer, pruner, relay, reporter, requests, rescuer, watcher};
+use loops::{counters, denials, observer, pruner, relay, reporter, requests, rescuer, watcher};
 use situation::Situation;
 
 /// Database connections that requests cannot take: one for each of the eight loops, one for the readiness check,
@@ -54,8 +54,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// The configuration is invalid, the port is in use, or a part of the scheduler failed.
 pub async fn run(config: Config) -> Result<()> {
     init_logs(&config.logs)?;
-    config.database.warn_of_plaintext();
-    config.broker.warn_of_plaintext();
+    warn_of_plaintext(&config);
     let open_files = raise_open_files();
     let tasks = Tasks::new();
     tasks.stop_on_signals()?;
@@ -63,8 +62,7 @@ pub async fn run(config: Config) -> Result<()> {
 
     let exposed = Metrics::new("scheduler", env!("CARGO_PKG_VERSION"));
     let registry = exposed.registry();
-    let wire = WireOptions { allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?, ..WireOptions::default() };
-    let stores = Stores::new(wire, config.operator.clone(), StorageMetrics::register(registry)?)?;
+    let stores = stores(&config, registry)?;
     let pool =
         |name, connections| Db::open(&config.database, name, connections, config.database_patience, Check::Always);
     // Two pools: requests, however slow, take no database connection from the loops.
@@ -72,8 +70,8 @@ pub async fn run(config: Config) -> Result<()> {
     let api_db = pool("longshore-scheduler-api", api::CONNECTIONS)?.waking_through(&db);
     let sealer = Sealer::parse(&config.secret_keys)?;
     let broker = Broker::new(&config.broker, "longshore-scheduler");
-    let host = Arc::new(Native::new(sealer.clone()));
     let situation = Situation::new(broker.clone(), WaitBoard::register(registry)?);
+    let host = host(config.host, &sealer, &db);
     let loops = Loops::new(registry, host, broker.clone(), db.clone(), api_db.clone(), situation.clone())?;
 
     let prepared = Arc::new(AtomicBool::new(false));
@@ -96,6 +94,8 @@ pub async fn run(config: Config) -> Result<()> {
         config.api_memory_bytes,
         registry,
         situation.clone(),
+        config.host,
+        config.label_studio_url.clone().map(LabelStudioAccess::new).transpose()?,
         stop.clone(),
     )?;
     let denied = state.denials.clone();
@@ -108,7 +108,7 @@ pub async fn run(config: Config) -> Result<()> {
     );
 
     // The loops need the schema. Until it exists, the readiness check fails.
-    if !prepare(&db, &config, &situation, &tasks).await? {
+    if !preparation::prepare(&db, &config, &situation, &tasks).await? {
         return Ok(tasks.wait(DRAIN).await?);
     }
     prepared.store(true, Ordering::Relaxed);
@@ -118,6 +118,27 @@ pub async fn run(config: Config) -> Result<()> {
     tasks.wait(DRAIN).await?;
     info!(event = "scheduler_stopped", "scheduler stopped");
     Ok(())
+}
+
+/// Warns of connections that are not encrypted.
+fn warn_of_plaintext(config: &Config) {
+    config.database.warn_of_plaintext();
+    config.broker.warn_of_plaintext();
+}
+
+/// The clients of the storages.
+fn stores(config: &Config, registry: &Registry) -> Result<Stores> {
+    let wire = WireOptions { allowed: AllowedEndpoints::parse(&config.allowed_endpoints)?, ..WireOptions::default() };
+    Ok(Stores::new(wire, config.operator.clone(), StorageMetrics::register(registry)?)?)
+}
+
+/// The host of the reporter.
+fn host(kind: HostKind, sealer: &Sealer, db: &Db) -> Arc<dyn Host> {
+    match kind {
+        HostKind::Native => Arc::new(Native::new(sealer.clone())),
+        // The reporter takes no numbers of tasks, so it needs no connections of its own.
+        HostKind::LabelStudio => Arc::new(LabelStudio::new(db.clone())),
+    }
 }
 
 /// Listens for the API's clients, and for scrapers if they have their own listener. `sockets` are the limits of the API and
@@ -181,6 +202,9 @@ impl Loops {
         tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, situation.clone(), stop.clone()));
         tasks.spawn("rescuer", rescuer::run(db.clone(), config.rescue, rescued, situation.clone(), stop.clone()));
         tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), situation.clone(), stop.clone()));
+        if config.host == HostKind::LabelStudio {
+            tasks.spawn("counters", counters::run(db.clone(), situation.clone(), stop.clone()));
+        }
         tasks.spawn("requests", requests::run(db.clone(), broker.clone(), stop.clone()));
         tasks.spawn("observer", observer::run(db.clone(), api_db, broker, service, situation, stop.clone()));
         let retention = pruner::Retention { sync_days: config.keep_days, audit_days: config.audit_days };
@@ -221,74 +245,4 @@ fn health(db: &Db, broker: &Broker, tasks: &Tasks, prepared: &Arc<AtomicBool>) -
             let prepared = prepared.load(Ordering::Relaxed);
             async move { if prepared { Ok(()) } else { Err("not stored yet") } }
         })
-}
-
-/// Migrates the schema and stores the first token. Waits for the database without a limit. Returns false if the process
-/// is stopped first.
-///
-/// # Errors
-/// The first token does not work, and no other token can manage this deployment.
-async fn prepare(db: &Db, config: &Config, situation: &Situation, tasks: &Tasks) -> Result<bool> {
-    const PAUSE: Duration = Duration::from_secs(1);
-    let stop = tasks.stopping();
-    loop {
-        let prepared = async {
-            db.migrate().await?;
-            let mut client = db.client().await?;
-            let tx = client.transaction().await.map_err(longshore_db::Error::from)?;
-            let first = store_first(&tx, &config.token).await?;
-            tx.commit().await.map_err(longshore_db::Error::from)?;
-            Ok::<_, longshore_db::Error>(first)
-        };
-        let prepared = prepared.await;
-        situation.record("start", prepared.as_ref());
-        match prepared {
-            Ok(first) => return check_first_token(first).map(|()| true),
-            // The watcher warns once a minute.
-            Err(error) if error.outage().is_some_and(Outage::stops_writes) => {
-                let error = db.address().explain(&error);
-                debug!(event = "database_not_ready", error, "database not ready, retrying");
-            }
-            Err(error) => {
-                let error = db.address().explain(&error);
-                warn!(event = "database_not_ready", error, "database not ready, retrying");
-            }
-        }
-        if stop.run_until_cancelled(sleep(PAUSE)).await.is_none() {
-            return Ok(false);
-        }
-    }
-}
-
-/// Warns of a first token that does not work.
-///
-/// # Errors
-/// No other token can manage this deployment.
-fn check_first_token(first: FirstToken) -> Result<()> {
-    match first {
-        FirstToken::Stored => Ok(()),
-        FirstToken::Revoked { has_other_admin: true } => {
-            warn!(
-                event = "first_token_revoked",
-                "the token in LONGSHORE_TOKEN was deleted or replaced, so it does not work; other admin tokens do. Set \
-                 LONGSHORE_TOKEN to another token, for example from `openssl rand -hex 20`"
-            );
-            Ok(())
-        }
-        FirstToken::Revoked { has_other_admin: false } => Err(anyhow!(
-            "the token in LONGSHORE_TOKEN was deleted or replaced, so it does not work, and there is no other admin \
-             token for all projects: set LONGSHORE_TOKEN to another token, for example from `openssl rand -hex 20`"
-        )),
-        FirstToken::Shared { has_admin: true } => {
-            warn!(
-                event = "first_token_shared",
-                "the token in LONGSHORE_TOKEN was created under another name and keeps its role and projects"
-            );
-            Ok(())
-        }
-        FirstToken::Shared { has_admin: false } => Err(anyhow!(
-            "the token in LONGSHORE_TOKEN was created under another name with fewer rights, and there is no admin token \
-             for all projects: set LONGSHORE_TOKEN to another token, for example from `openssl rand -hex 20`"
-        )),
-    }
 }

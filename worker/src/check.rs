@@ -16,6 +16,7 @@ pub async fn run(config: Result<Config, InvalidSettings>) -> Findings {
     findings.add(Finding::ok("settings", "all settings are valid"));
     let Config { database, secret_keys, database_patience, broker, .. } = &config;
     findings.extend(longshore_db::check::check(database, secret_keys, *database_patience, Migrates::Never).await);
+    findings.extend(longshore_db::check::check_host(database, config.host, *database_patience).await);
     findings.extend(longshore_broker::check(broker).await);
     findings
 }

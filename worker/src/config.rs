@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use longshore_db::host::HostKind;
 use longshore_model::Secret;
 use longshore_storage::Operator;
 use longshore_telemetry::LogSettings;
@@ -27,6 +28,8 @@ pub struct Config {
     pub peer_connections: Option<usize>,
     /// `LONGSHORE_ALLOWED_ENDPOINTS`.
     pub allowed_endpoints: String,
+    /// `LONGSHORE_HOST`.
+    pub host: HostKind,
     /// The operator's settings for storages.
     pub operator: Operator,
     /// Format and level of the logs.
@@ -81,6 +84,7 @@ impl Config {
             connections: read.count(&table::CONNECTIONS),
             peer_connections: read.parsed(&table::PEER_CONNECTIONS).map(NonZeroUsize::get),
             allowed_endpoints: read.text(&table::ALLOWED_ENDPOINTS).unwrap_or_default(),
+            host: read.parsed(&table::HOST).unwrap_or_default(),
             operator: Operator::read(&mut read),
             logs: LogSettings::read(&mut read),
             name: read.text(&table::WORKER).unwrap_or_else(|| {

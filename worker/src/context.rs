@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use longshore_db::host::{Host, Native};
+use longshore_db::host::label_studio::LabelStudio;
+use longshore_db::host::{Host, HostKind, Native};
 use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, Timeouts, WireOptions};
 use longshore_telemetry::waiting::WaitBoard;
@@ -45,6 +46,21 @@ pub(crate) struct Context {
     pub(crate) stop: CancellationToken,
 }
 
+/// Connections that take numbers of tasks for pages of Label Studio. Each is held for less than a millisecond.
+const NUMBER_CONNECTIONS: usize = 2;
+
+/// The host that the configuration names.
+fn host(config: &Config) -> Result<Arc<dyn Host>> {
+    Ok(match config.host {
+        HostKind::Native => Arc::new(Native::new(Sealer::parse(&config.secret_keys)?)),
+        HostKind::LabelStudio => {
+            let (name, check) = ("longshore-worker-numbers", Check::AfterIdle);
+            let numbers = Db::open(&config.database, name, NUMBER_CONNECTIONS, config.database_patience, check)?;
+            Arc::new(LabelStudio::new(numbers))
+        }
+    })
+}
+
 impl Context {
     /// Sets up the shared state. Opens no connection.
     ///
@@ -65,7 +81,7 @@ impl Context {
         let db = Db::open(&config.database, "longshore-worker", connections, config.database_patience, check)?;
         Ok(Self {
             db,
-            host: Arc::new(Native::new(Sealer::parse(&config.secret_keys)?)),
+            host: host(&config)?,
             stores,
             memory: MemoryBudget::new(config.memory_bytes, metrics.clone()),
             metrics,

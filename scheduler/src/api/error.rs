@@ -63,6 +63,8 @@ pub(crate) enum ApiError {
     Database(longshore_db::Error),
     /// The broker failed or is unavailable.
     Broker(BrokerError),
+    /// Label Studio does not say who may do what.
+    HostUnavailable,
     /// A bug in Longshore.
     Internal(Box<dyn StdError + Send + Sync>),
 }
@@ -159,6 +161,11 @@ impl ApiError {
         Self::Internal(source.into())
     }
 
+    /// Whether the request has no token of Longshore, or one that Longshore does not know.
+    pub(crate) fn is_unknown_token(&self) -> bool {
+        matches!(self, Self::Denied { denial: Denial::MissingToken | Denial::UnknownToken, .. })
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Denied { denial, .. } => denial.status(),
@@ -172,7 +179,7 @@ impl ApiError {
             }
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Self::TimedOut | Self::Broker(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut | Self::Broker(_) | Self::HostUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(error) if error.outage().is_some() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -191,6 +198,7 @@ impl ApiError {
             Self::SlowBody => "body_too_slow",
             Self::TimedOut => "timed_out",
             Self::Broker(_) => "broker_unavailable",
+            Self::HostUnavailable => "label_studio_unavailable",
             Self::Busy(limit) => limit.code(),
             Self::Database(error) => error.outage().map_or("internal", Outage::code),
             Self::Internal(_) => "internal",
@@ -217,6 +225,7 @@ impl ApiError {
                     .to_owned()
             }
             Self::Broker(_) => "The broker does not answer. Try again in a moment.".to_owned(),
+            Self::HostUnavailable => "Label Studio does not answer. Try again in a moment.".to_owned(),
             Self::Database(error) => error.outage().map_or(INTERNAL, Outage::text).to_owned(),
             Self::Internal(_) => INTERNAL.to_owned(),
         }

@@ -50,6 +50,8 @@ enum Consumer {
     Token(i64),
     /// The resolve links of the project with this ID.
     Links(i64),
+    /// The user of Label Studio with this ID.
+    HostUser(i64),
 }
 
 impl Consumer {
@@ -57,6 +59,7 @@ impl Consumer {
         match access {
             Access::Token(caller) => Self::Token(caller.id),
             Access::Link(link) => Self::Links(link.project()),
+            Access::HostUser(user) => Self::HostUser(user.id),
         }
     }
 }
@@ -114,7 +117,7 @@ impl Load {
             Use::Stream => (table.streams, own.map_or(0, |load| load.streams)),
         };
         let ((limit_of_all, full), (own_limit, reached)) = match (used, consumer) {
-            (Use::Request, Consumer::Token(_)) => {
+            (Use::Request, Consumer::Token(_) | Consumer::HostUser(_)) => {
                 ((limits.requests, Limit::Requests), (limits.token_requests, Limit::TokenRequests))
             }
             (Use::Request, Consumer::Links(_)) => {

@@ -40,6 +40,7 @@ mod time_limit;
 mod tokens;
 
 pub(crate) use access::LOOKUPS;
+pub use access::LabelStudioAccess;
 pub use client_address::{ForwardedHeader, Networks, TrustedProxies};
 pub(crate) use denials::{Denials, DeniedRequests};
 pub use load_limits::LoadLimits;

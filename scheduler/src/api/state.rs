@@ -4,12 +4,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use longshore_broker::Broker;
+use longshore_db::host::HostKind;
 use longshore_db::{Db, Sealer};
 use longshore_storage::Stores;
 use prometheus::Registry;
 use tokio_util::sync::CancellationToken;
 
-use super::access::KnownTokens;
+use super::access::{KnownTokens, LabelStudioAccess};
 use super::client_address::TrustedProxies;
 use super::dead_letters::DeadLetters;
 use super::denials::Denials;
@@ -63,6 +64,10 @@ pub struct Parts {
     pub(super) feeds: Feeds,
     /// What this process knows about the servers that syncs wait for.
     pub(super) situation: Situation,
+    /// The app that owns tasks and annotations.
+    pub(super) host: HostKind,
+    /// Label Studio, which knows its users. `None` if it is not the host, or its address is not known.
+    pub(super) host_access: Option<LabelStudioAccess>,
     /// Ends event streams, which would otherwise delay the end of the process.
     pub(super) stopping: CancellationToken,
 }
@@ -86,6 +91,8 @@ impl ApiState {
         memory_bytes: usize,
         registry: &Registry,
         situation: Situation,
+        host: HostKind,
+        host_access: Option<LabelStudioAccess>,
         stopping: CancellationToken,
     ) -> prometheus::Result<Self> {
         let tokens = KnownTokens::register(registry)?;
@@ -112,6 +119,8 @@ impl ApiState {
             page_cursors: PageCursorCache::default(),
             feeds: Feeds::default(),
             situation,
+            host,
+            host_access,
             stopping,
         })))
     }

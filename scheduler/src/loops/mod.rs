@@ -4,6 +4,7 @@
 //! each other are woken by a notification *and* by a timer, so a lost notification only delays work. Several schedulers
 //! can run the same loops at the same time.
 
+pub(crate) mod counters;
 pub(crate) mod denials;
 pub(crate) mod observer;
 pub(crate) mod pruner;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use longshore_model::Secret;
 use longshore_telemetry::Finding;
 
+use crate::host::{HostKind, label_studio};
 use crate::migrate::{self, SchemaState};
 use crate::pool::Check;
 use crate::{Address, Client, Db, GenericClient as _, Result, Sealer, rights, storages, workers};
@@ -22,6 +23,22 @@ pub enum Migrates {
     AtStart,
     /// A worker.
     Never,
+}
+
+/// Checks that the host of this kind is one that Longshore can work for. The native host always is.
+pub async fn check_host(address: &Address, kind: HostKind, patience: Duration) -> Vec<Finding> {
+    if kind == HostKind::Native {
+        return Vec::new();
+    }
+    let faults = async {
+        let db = Db::open(address, "longshore-check", 1, patience, Check::Always)?;
+        db.in_time(async { label_studio::faults(&db.client().await?).await }).await
+    };
+    match faults.await {
+        Ok(faults) if faults.is_empty() => vec![Finding::ok("host", "Label Studio's tables are known")],
+        Ok(faults) => faults.into_iter().map(|fault| Finding::failed("host", fault)).collect(),
+        Err(error) => vec![Finding::failed("host", address.explain(&error))],
+    }
 }
 
 /// Checks the connection, the schema, the rights of the role, and that the keys open every stored secret.

@@ -42,6 +42,9 @@ pub enum Error {
     /// The current state of the rows does not allow it. The text is for users.
     #[error("{0}")]
     Conflict(String),
+    /// A row of an object refers to a row that the host does not have, such as a user.
+    #[error("the host has no row that the object refers to{}", .0.as_db_error().and_then(|refused| refused.detail()).map(|detail| format!(": {detail}")).unwrap_or_default())]
+    RefusedByHost(#[source] tokio_postgres::Error),
     /// A column has a value that this release cannot read.
     #[error("unreadable {column} in the database")]
     Unreadable {
@@ -79,7 +82,8 @@ impl Error {
     /// Whether Postgres rejected the values themselves: SQLSTATE class 22, or 54 for values that are too large or too
     /// deep. A retry fails again.
     pub fn is_data_exception(&self) -> bool {
-        self.sql_state().is_some_and(|state| ["22", "54"].iter().any(|class| state.code().starts_with(class)))
+        matches!(self, Self::RefusedByHost(_))
+            || self.sql_state().is_some_and(|state| ["22", "54"].iter().any(|class| state.code().starts_with(class)))
     }
 
     /// Whether a row cannot be read, because Postgres cannot print one of its values: 80 kB of `jsonb` may print longer
@@ -110,6 +114,7 @@ impl Error {
             | Self::StorageMoved
             | Self::NotFound(_)
             | Self::Conflict(_)
+            | Self::RefusedByHost(_)
             | Self::Unreadable { .. }
             | Self::Seal(_)
             | Self::Config(_)

@@ -117,6 +117,7 @@ impl Error {
             | Self::StorageMoved
             | Self::NotFound(_)
             | Self::Conflict(_)
+            | Self::RefusedByHost(_)
             | Self::Unreadable { .. }
             | Self::Seal(_)
             | Self::Config(_) => None,

@@ -13,6 +13,8 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     // Nothing of Longshore changes an entry.
     ("audit", &["SELECT", "INSERT", "DELETE"]),
     ("exports", ALL),
+    ("host_deltas", ALL),
+    ("host_projects", &["SELECT", "INSERT", "UPDATE"]),
     ("jobs", &["SELECT", "INSERT", "UPDATE"]),
     ("objects", &["SELECT", "INSERT", "DELETE"]),
     ("outbox", ALL),

@@ -113,6 +113,14 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<SyncRow> {
     row.as_ref().map(read).transpose()?.ok_or_else(|| Error::NotFound(format!("sync {id}")))
 }
 
+/// Whether the sync has ended and the reporter has shown its end. True for a sync that does not exist.
+pub async fn is_shown(client: &impl GenericClient, id: i64) -> Result<bool> {
+    let statement = client
+        .prepare_cached("SELECT finished_at IS NOT NULL AND reported_at IS NOT NULL FROM syncs WHERE id = $1")
+        .await?;
+    Ok(client.query_opt(&statement, &[&id]).await?.is_none_or(|row| row.get(0)))
+}
+
 /// Wakes the reporter.
 pub(crate) async fn notify(client: &impl GenericClient) -> Result<()> {
     Ok(client.batch_execute("NOTIFY longshore_syncs").await?)

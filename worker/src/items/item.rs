@@ -18,6 +18,8 @@ use super::{Budget, Fault};
 pub(crate) struct Item {
     /// Its number in the object, from 0.
     pub(crate) row_index: i32,
+    /// Whether the object is a list or has several items. A single object is not numbered.
+    pub(crate) is_numbered: bool,
     /// A JSON object.
     pub(crate) data: Text,
     pub(super) about: Option<Box<Details>>,
@@ -35,7 +37,7 @@ pub(super) struct Details {
 impl Item {
     /// The only item of an object that is not read. Its data has the URI of the object.
     pub(crate) fn of_data(data: String) -> Self {
-        Self { row_index: 0, data: data.into(), about: None }
+        Self { row_index: 0, is_numbered: false, data: data.into(), about: None }
     }
 
     /// A JSON object, if the item has one besides its `data`.
@@ -97,7 +99,7 @@ pub(super) fn read(text: &Arc<String>, row: usize, range: Range<usize>, budget: 
                 return Err(place(BadPart { reason: QuarantineReason::MissingData, part, detail }));
             }
         }
-        return Ok(Item { row_index, data: Text::of_slice(text, object), about: None });
+        return Ok(Item { row_index, is_numbered: false, data: Text::of_slice(text, object), about: None });
     };
 
     let mut reading = Reading { text, row, budget };
@@ -108,7 +110,7 @@ pub(super) fn read(text: &Arc<String>, row: usize, range: Range<usize>, budget: 
     };
     let about = (about != Details::default()).then(|| Box::new(about));
     reading.budget.take(if about.is_some() { ABOUT_BYTES } else { 0 })?;
-    Ok(Item { row_index, data: Text::of_slice(text, data), about })
+    Ok(Item { row_index, is_numbered: false, data: Text::of_slice(text, data), about })
 }
 
 /// The state of reading an item's labels.

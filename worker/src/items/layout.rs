@@ -11,25 +11,27 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Finds the items of a text, each a checked JSON object, and passes each to `found`, in order.
 ///
-/// The first character decides: `[` starts a list of items; `{` starts the only item or the first line.
+/// The first character decides: `[` starts a list of items; `{` starts the only item or the first line. Returns whether it
+/// is a list.
 pub(super) fn split(
     text: &str,
     limits: &Limits,
     found: &mut dyn FnMut(usize, Range<usize>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let mut scanner = Scanner::new(text.as_bytes(), limits.max_depth, limits.max_item_bytes);
     if text.starts_with(BYTE_ORDER_MARK) {
         scanner.move_to(text.as_bytes(), BYTE_ORDER_MARK.len()..text.len());
     }
     scanner.skip_blank();
     let mut items = Items { limits, count: 0, printed: 0, found };
-    match scanner.peek() {
+    let first = scanner.peek();
+    match first {
         None => return Err(Fault::new(QuarantineReason::Empty, "The object is blank. Upload it again.")),
         Some(b'[') => list(&mut scanner, &mut items)?,
         Some(b'{') => object_or_lines(text, &mut scanner, &mut items)?,
         Some(_) => items.pass(&mut scanner)?,
     }
-    Ok(())
+    Ok(first == Some(b'['))
 }
 
 /// The items that were found so far.

@@ -44,7 +44,10 @@ pub(crate) fn read(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budget
         items.push(item::read(&text, row, range, budget)?);
         Ok(())
     });
-    split.map_err(|fault| fault.locate(text.as_bytes()))?;
+    let is_list = split.map_err(|fault| fault.locate(text.as_bytes()))?;
+    if is_list || items.len() > 1 {
+        items.iter_mut().for_each(|item| item.is_numbered = true);
+    }
     Ok(items)
 }
 

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use longshore_model::Secret;
 
 use super::caller::Caller;
+use super::host_user::{HostCredentials, HostUser};
 use super::link::VerifiedLink;
 use super::policy::Policy;
 use crate::api::ApiState;
@@ -20,6 +21,8 @@ use crate::api::error::{ApiError, ApiResult, DeniedAccess, TokenName};
 pub(in crate::api) enum Access {
     Token(Caller),
     Link(VerifiedLink),
+    /// A user of Label Studio. What the user may do is not known yet.
+    HostUser(HostUser),
 }
 
 impl Access {
@@ -35,17 +38,40 @@ impl Access {
         address: ClientAddress,
         request: &mut Request,
     ) -> ApiResult<Self> {
-        if let Some(token) = token_of(request.headers()) {
-            return Caller::verify(state, &token, policy.role, address).await.map(Self::Token);
+        let token = token_of(request.headers());
+        let verified = match &token {
+            Some(token) => Some(Caller::verify(state, token, policy.role, address).await),
+            None => None,
+        };
+        if let Some(host) = state.host_access.as_ref().filter(|_| policy.takes_host_user)
+            && verified.as_ref().is_none_or(|verified| verified.as_ref().is_err_and(ApiError::is_unknown_token))
+            && let Some(credentials) = HostCredentials::of(request.method(), request.headers())?
+        {
+            return host.user(credentials).await.map(Self::HostUser);
+        }
+        if let Some(verified) = verified {
+            return verified.map(Self::Token);
         }
         let link = if policy.takes_link { VerifiedLink::of(state, request).await? } else { None };
         link.map(Self::Link).ok_or_else(ApiError::no_token)
+    }
+
+    /// The token.
+    ///
+    /// # Errors
+    /// The request has none.
+    pub(in crate::api) fn caller(&self) -> ApiResult<&Caller> {
+        match self {
+            Self::Token(caller) => Ok(caller),
+            Self::Link(_) | Self::HostUser(_) => Err(ApiError::no_token()),
+        }
     }
 
     fn token_name(&self) -> TokenName {
         match self {
             Self::Token(caller) => caller.token_name(),
             Self::Link(link) => link.token_name(),
+            Self::HostUser(user) => TokenName { id: 0, name: user.name() },
         }
     }
 }
@@ -89,8 +115,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Access::from_request_parts(parts, state).await? {
             Access::Token(caller) => Ok(caller),
-            // The route accepts links, but the handler does not. A link must not replace a token.
-            Access::Link(_) => Err(ApiError::no_token()),
+            // The route accepts links or users, but the handler does not. They must not replace a token.
+            Access::Link(_) | Access::HostUser(_) => Err(ApiError::no_token()),
         }
     }
 }

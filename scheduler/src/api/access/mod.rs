@@ -9,6 +9,7 @@
 
 mod authenticate;
 mod caller;
+mod host_user;
 mod known_tokens;
 mod link;
 mod policy;
@@ -17,6 +18,8 @@ mod routes;
 
 pub(super) use authenticate::{Access, authenticate};
 pub(super) use caller::Caller;
+pub(super) use host_user::HostUser;
+pub use host_user::LabelStudioAccess;
 pub(crate) use known_tokens::LOOKUPS;
 pub(super) use known_tokens::{KnownTokens, TokenKey};
 pub(super) use link::{LinkQuery, LinkTarget, make_link};

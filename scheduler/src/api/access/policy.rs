@@ -20,6 +20,7 @@ pub(in crate::api) enum Work {
 pub(in crate::api) struct Policy {
     pub(super) role: Role,
     pub(super) takes_link: bool,
+    pub(super) takes_host_user: bool,
     pub(in crate::api) work: Work,
     pub(super) max_body: MaxBody,
 }
@@ -27,7 +28,7 @@ pub(in crate::api) struct Policy {
 impl From<Role> for Policy {
     /// The policy for tokens with at least this role, a small body and short work.
     fn from(role: Role) -> Self {
-        Self { role, takes_link: false, work: Work::Short, max_body: MaxBody::SMALL }
+        Self { role, takes_link: false, takes_host_user: false, work: Work::Short, max_body: MaxBody::SMALL }
     }
 }
 
@@ -35,6 +36,11 @@ impl Policy {
     /// Also accepts a resolve link instead of a token.
     pub(in crate::api) fn or_link(self) -> Self {
         Self { takes_link: true, ..self }
+    }
+
+    /// Also accepts users of Label Studio, if it is the host. The handler asks it what they may do.
+    pub(in crate::api) fn or_host_user(self) -> Self {
+        Self { takes_host_user: true, ..self }
     }
 
     /// Accepts a large body: annotations, documents or label configs.

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use longshore_broker::{Address, AddressOptions, Broker};
+use longshore_db::host::HostKind;
 use longshore_db::{Check, Db, Sealer};
 use longshore_model::Secret;
 use longshore_storage::{Operator, StorageMetrics, Stores, WireOptions};
@@ -40,8 +41,23 @@ fn whole_router() -> Router {
     let broker = Broker::new(&address, "test");
     let situation = Situation::new(broker.clone(), WaitBoard::register(registry).unwrap());
     let (proxies, stop, memory) = (TrustedProxies::default(), CancellationToken::new(), 1024 * 1024);
-    let state =
-        ApiState::new(db(), db(), sealer, stores, broker, options, proxies, limits, memory, registry, situation, stop);
+    let host = HostKind::Native;
+    let state = ApiState::new(
+        db(),
+        db(),
+        sealer,
+        stores,
+        broker,
+        options,
+        proxies,
+        limits,
+        memory,
+        registry,
+        situation,
+        host,
+        None,
+        stop,
+    );
     router(state.unwrap(), Router::new()).unwrap()
 }
 

@@ -26,6 +26,8 @@ impl Scope {
     pub(super) fn task(access: Access, id: i64, fileuri: Option<String>) -> ApiResult<(Self, String)> {
         match access {
             Access::Token(caller) => Ok((Self::Task { id, caller }, read_fileuri(fileuri)?)),
+            // The policy of this route does not accept them.
+            Access::HostUser(_) => Err(ApiError::no_token()),
             Access::Link(link) => Ok((Self::LinkedTask { id: link.task() }, link.uri().to_owned())),
         }
     }

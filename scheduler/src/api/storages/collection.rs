@@ -48,8 +48,8 @@ pub(super) const SYNC_ID: HeaderName = HeaderName::from_static("x-longshore-sync
 /// All storages of one kind and direction; the part of a path before the ID.
 #[derive(Clone, Copy)]
 pub(super) struct Collection {
-    kind: StorageKind,
-    direction: Direction,
+    pub(super) kind: StorageKind,
+    pub(super) direction: Direction,
 }
 
 impl Collection {

@@ -10,6 +10,7 @@ mod collection;
 mod connect;
 mod doctor;
 mod document;
+mod host_sync;
 mod list;
 mod routes;
 mod schema;

@@ -5,7 +5,9 @@
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use longshore_db::host::HostKind;
 use longshore_model::{Direction, StorageKind};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,7 +21,7 @@ use super::document::{self, ImportStorage, ImportStorageChange, ImportStorageReq
 use super::list::{ProjectQuery, list_all};
 use super::start::StartSync;
 use crate::api::ApiState;
-use crate::api::access::{Caller, Policy, Role, Routes, Work};
+use crate::api::access::{Access, Caller, Policy, Role, Routes, Work};
 use crate::api::answer::Answer;
 use crate::api::error::{ApiResult, ErrorBody};
 use crate::api::extract::{Json, Object, OptionalJson, Path, UrlQuery};
@@ -35,7 +37,7 @@ pub(super) fn routes(direction: Direction) -> Routes {
         .route(Role::Admin, routes!(patch, put))
         .route(Policy::from(Role::Admin).with_work(Work::WholeTables), routes!(delete))
         .route(Role::Admin, routes!(validate))
-        .route(Role::Sync, routes!(sync))
+        .route(Policy::from(Role::Sync).or_host_user(), routes!(sync))
         .route(Role::Admin, routes!(doctor::examine));
     let mut routes = match direction {
         // Label Studio has a preview of imports only.
@@ -219,11 +221,15 @@ async fn files(
 async fn sync(
     State(state): State<ApiState>,
     Extension(direction): Extension<Direction>,
-    caller: Caller,
+    access: Access,
     Path((kind, id)): Path<(String, i64)>,
     headers: HeaderMap,
     OptionalJson(body): OptionalJson<StartSync>,
-) -> ApiResult<([(HeaderName, HeaderValue); 1], Json<StorageBody>)> {
-    let (storage, sync) = Collection::new(&kind, direction)?.sync(&state, &caller, id, &headers, &body).await?;
-    Ok(([(SYNC_ID, HeaderValue::from(sync))], Json(storage)))
+) -> ApiResult<Response> {
+    let collection = Collection::new(&kind, direction)?;
+    if state.host == HostKind::LabelStudio {
+        return collection.sync_of_host(&state, &access, id, &headers, &body).await;
+    }
+    let (storage, sync) = collection.sync(&state, access.caller()?, id, &headers, &body).await?;
+    Ok(([(SYNC_ID, HeaderValue::from(sync))], Json(storage)).into_response())
 }

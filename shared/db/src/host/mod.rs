@@ -3,7 +3,11 @@
 //! All differences between hosts are behind [`Host`]: how to read a storage's settings, insert tasks, and read
 //! annotations to export. Schema `longshore` itself is the same for every host.
 
+pub mod label_studio;
 mod native;
+mod rows;
+
+use std::str::FromStr;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,6 +18,28 @@ use crate::syncs::SyncRow;
 use crate::{Client, Result, Transaction};
 
 pub use native::Native;
+
+/// Which app owns tasks and annotations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HostKind {
+    /// Longshore's own tables.
+    #[default]
+    Native,
+    /// A running Label Studio, whose tables are in the same database.
+    LabelStudio,
+}
+
+impl FromStr for HostKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "native" => Ok(Self::Native),
+            "label-studio" => Ok(Self::LabelStudio),
+            _ => Err("must be native or label-studio".to_owned()),
+        }
+    }
+}
 
 /// A storage as a job uses it.
 #[derive(Debug, Clone)]
@@ -28,6 +54,19 @@ pub struct JobStorage {
     pub secrets: Secrets,
     /// The project's current label config, which names the data key of blob tasks.
     pub label_config: String,
+    /// What the host's own rules need to know of the project. Defaults with the native host.
+    pub rules: LabelingRules,
+}
+
+/// How a project of Label Studio decides whether a task is labeled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LabelingRules {
+    /// Annotations by different users that make a task labeled.
+    pub overlap: i32,
+    /// Whether skipped annotations count, too.
+    pub counts_skipped: bool,
+    /// ID of the user who requested the sync. `None` if it is not a user of Label Studio.
+    pub user_id: Option<i32>,
 }
 
 /// A task to insert. Its JSON texts are written unchanged.
@@ -35,6 +74,8 @@ pub struct JobStorage {
 pub struct NewTask<'a> {
     /// Key of the object it is imported from.
     pub key: &'a str,
+    /// Its number in an object with several items. `None` if the object is a single item.
+    pub row_index: Option<i32>,
     /// JSON text of `data`.
     pub data: &'a str,
     /// JSON text of `meta`. `None` means an empty object.
@@ -191,6 +232,10 @@ pub trait Host: Send + Sync {
     /// cannot be decrypted.
     async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage>;
 
+    /// Prepares the ledger for an import. Called before the first page of a sync is listed, again if that page is
+    /// repeated.
+    async fn begin_import(&self, client: &Client, storage: &JobStorage) -> Result<()>;
+
     /// Inserts tasks with their annotations and predictions, and returns the IDs of the tasks, in order.
     async fn insert_tasks(&self, tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>])
     -> Result<Vec<i64>>;
@@ -209,4 +254,9 @@ pub trait Host: Send + Sync {
 
     /// The next page of an export per task. Each unit has a task with all of its annotations.
     async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits>;
+}
+
+/// A time in Label Studio's format in `meta`: with a space and an offset.
+pub(crate) fn host_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
 }

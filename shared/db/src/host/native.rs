@@ -1,7 +1,6 @@
 //! The native host: Longshore's own `projects`, `tasks`, `annotations` and `predictions`.
 
 mod copy;
-mod rows;
 mod select;
 
 use async_trait::async_trait;
@@ -9,7 +8,7 @@ use jiff::Timestamp;
 use longshore_model::{Direction, Secrets, StorageSettings, SyncStatus};
 use serde_json::json;
 
-use crate::host::{Host, JobStorage, NewTask, SelectedUnits, Selection};
+use crate::host::{Host, JobStorage, LabelingRules, NewTask, SelectedUnits, Selection, host_time};
 use crate::syncs::SyncRow;
 use crate::{Client, Error, Result, SealedSecrets, Sealer, Transaction, storages};
 
@@ -77,7 +76,13 @@ impl Host for Native {
             settings,
             secrets,
             label_config: row.get("label_config"),
+            rules: LabelingRules::default(),
         })
+    }
+
+    async fn begin_import(&self, _: &Client, _: &JobStorage) -> Result<()> {
+        // Only Longshore writes the ledger and its tasks.
+        Ok(())
     }
 
     async fn insert_tasks(
@@ -151,9 +156,4 @@ impl Host for Native {
     async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
         select::tasks(client, selection).await
     }
-}
-
-/// A time in Label Studio's format in `meta`: with a space and an offset.
-fn host_time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M:%S%.6f+00:00").to_string()
 }

@@ -5,7 +5,7 @@ use super::super::item::{AnnotationItem, PredictionItem};
 use super::{data, items};
 
 fn bare(row_index: i32, data: &str) -> Item {
-    Item { row_index, data: data.to_owned().into(), about: None }
+    Item { row_index, is_numbered: true, data: data.to_owned().into(), about: None }
 }
 
 fn only(text: &str) -> Item {

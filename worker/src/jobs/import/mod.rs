@@ -122,6 +122,11 @@ impl<'a> Import<'a> {
     ) -> Result<Self, JobError> {
         let filter = KeyFilter::of(&storage.settings).map_err(|error| JobError::Settings(error.to_string()))?;
         let data_key = data_key(&storage.label_config).await?;
+        // The first part of a split range keeps the open beginning, so this is the first page of the sync.
+        if job.cursor.is_none() && job.range_after.is_none() && !job.is_replay {
+            let begun = async { context.host.begin_import(&context.db.client().await?, &storage).await };
+            context.db.in_time(begun).await?;
+        }
         let is_ordered = store.is_ordered();
         Ok(Self {
             context,

@@ -123,6 +123,7 @@ impl ImportWrites {
 fn new_task<'a>(key: &'a str, item: &'a Item) -> NewTask<'a> {
     NewTask {
         key,
+        row_index: item.is_numbered.then_some(item.row_index),
         data: &item.data,
         meta: item.meta(),
         annotations: item

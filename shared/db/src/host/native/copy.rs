@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::rows::{Rows, Value};
+use crate::host::rows::{Rows, Value};
 use crate::host::{JobStorage, NewTask};
 use crate::{Result, Transaction};
 

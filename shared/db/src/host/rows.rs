@@ -22,7 +22,7 @@ const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const JSONB_VERSION: u8 = 1;
 
 /// One value of a row.
-pub(super) enum Value<'a> {
+pub(in crate::host) enum Value<'a> {
     /// A small value, with the type of its column.
     Small(&'a (dyn ToSql + Sync), Type),
     /// A JSON text for a `jsonb` column.
@@ -32,7 +32,7 @@ pub(super) enum Value<'a> {
 }
 
 /// The writer of one `COPY` statement.
-pub(super) struct Rows {
+pub(in crate::host) struct Rows {
     sink: Pin<Box<CopyInSink<Bytes>>>,
     chunk: BytesMut,
 }
@@ -42,7 +42,7 @@ impl Rows {
     ///
     /// # Errors
     /// The database rejects the statement, or it is not a `COPY`.
-    pub(super) async fn begin(tx: &Transaction<'_>, copy: &str) -> Result<Self> {
+    pub(in crate::host) async fn begin(tx: &Transaction<'_>, copy: &str) -> Result<Self> {
         let statement = tx.prepare_cached(copy).await?;
         let sink = Box::pin(tx.copy_in(&statement).await?);
         let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
@@ -54,7 +54,7 @@ impl Rows {
     ///
     /// # Errors
     /// The connection ended, or a value does not fit its column's type.
-    pub(super) async fn add(&mut self, values: &[Value<'_>]) -> Result<()> {
+    pub(in crate::host) async fn add(&mut self, values: &[Value<'_>]) -> Result<()> {
         self.chunk.put_i16(i16::try_from(values.len()).unwrap_or(i16::MAX));
         for value in values {
             match value {
@@ -108,7 +108,7 @@ impl Rows {
     ///
     /// # Errors
     /// The database rejects a row.
-    pub(super) async fn finish(mut self) -> Result<()> {
+    pub(in crate::host) async fn finish(mut self) -> Result<()> {
         self.chunk.put_i16(-1);
         self.send().await?;
         self.sink.as_mut().finish().await?;

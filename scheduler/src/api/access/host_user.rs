@@ -1,0 +1,194 @@
+//! Users of Label Studio: it decides itself who may sync a storage.
+//!
+//! A request without a token of Longshore carries what the browser or a client of Label Studio sends: a session cookie or
+//! a token. Label Studio is asked for the storage with the same credentials and nothing else. If it shows the storage,
+//! the caller may sync it: its open edition has one permission for both.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use longshore_db::audit;
+use reqwest::Url;
+use serde_json::Value;
+
+use crate::api::error::{ApiError, ApiResult};
+
+/// How long Label Studio may take to answer. Its answers take about 100 ms on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer that are read at most. A storage has some kilobytes.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+const SESSION: &str = "sessionid";
+
+/// A running Label Studio that decides about its users.
+#[derive(Debug, Clone)]
+pub struct LabelStudioAccess {
+    url: Url,
+    http: reqwest::Client,
+}
+
+/// The credentials of a request, as Label Studio takes them.
+#[derive(Debug, Clone, Default)]
+pub(in crate::api) struct HostCredentials(HeaderMap);
+
+/// A user of Label Studio who may access a storage.
+#[derive(Debug, Clone)]
+pub(in crate::api) struct HostUser {
+    /// ID of the user.
+    pub(in crate::api) id: i64,
+    pub(in crate::api) credentials: HostCredentials,
+}
+
+impl HostCredentials {
+    /// The session cookie, the token and the API key of a request. `None` if it has none of them.
+    ///
+    /// # Errors
+    /// The request has a cookie and comes from another site: a page there must not act for the user.
+    pub(in crate::api) fn of(method: &Method, headers: &HeaderMap) -> ApiResult<Option<Self>> {
+        let mut own = HeaderMap::new();
+        for name in [header::AUTHORIZATION, API_KEY] {
+            if let Some(value) = headers.get(&name) {
+                own.insert(name, value.clone());
+            }
+        }
+        let session = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).find_map(session);
+        if let Some(cookie) = session.and_then(|cookie| cookie.parse().ok()) {
+            if own.is_empty() && !method.is_safe() && is_cross_site(headers) {
+                return Err(ApiError::forbidden("A page of another site sent this request with the user's cookie."));
+            }
+            own.insert(header::COOKIE, cookie);
+        }
+        Ok((!own.is_empty()).then_some(Self(own)))
+    }
+}
+
+/// The session cookie alone, as `name=value`.
+fn session(cookies: &str) -> Option<String> {
+    let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == SESSION).map(|(name, value)| format!("{name}={value}"))
+}
+
+/// Whether a browser says that the request comes from a page of another site.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
+        return !matches!(site, "same-origin" | "same-site" | "none");
+    }
+    let Some(origin) = text(header::ORIGIN) else { return false };
+    origin.split_once("://").map(|(_, host)| host) != text(header::HOST)
+}
+
+impl LabelStudioAccess {
+    /// Asks the Label Studio at this base URL, such as `http://127.0.0.1:8080`.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be made.
+    pub fn new(url: Url) -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()?;
+        Ok(Self { url, http })
+    }
+
+    /// Identifies the user of these credentials.
+    ///
+    /// # Errors
+    /// Label Studio does not know them, or does not answer.
+    pub(in crate::api) async fn user(&self, credentials: HostCredentials) -> ApiResult<HostUser> {
+        let body = self.get(&credentials, "/api/current-user/whoami").await?;
+        let id = body.get("id").and_then(Value::as_i64).ok_or_else(|| unavailable("it names no user"))?;
+        Ok(HostUser { id, credentials })
+    }
+
+    /// A document of Label Studio, as this user sees it.
+    ///
+    /// # Errors
+    /// Label Studio refuses it, or does not answer.
+    pub(in crate::api) async fn get(&self, credentials: &HostCredentials, path: &str) -> ApiResult<Value> {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
+        let answer = self.http.get(url).headers(credentials.0.clone()).send().await.map_err(unavailable)?;
+        match answer.status() {
+            status if status.is_success() => {}
+            StatusCode::UNAUTHORIZED => return Err(ApiError::no_token()),
+            StatusCode::FORBIDDEN => {
+                return Err(ApiError::forbidden("Label Studio does not permit this to the user."));
+            }
+            StatusCode::NOT_FOUND => return Err(ApiError::not_found("this storage in Label Studio")),
+            status => return Err(unavailable(format!("it answered {status}"))),
+        }
+        if answer.content_length().is_some_and(|length| length > MOST_BYTES) {
+            return Err(unavailable("its answer is too large"));
+        }
+        answer.json().await.map_err(unavailable)
+    }
+}
+
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ApiError {
+    let error: Box<dyn std::error::Error + Send + Sync> = error.into();
+    tracing::warn!(
+        event = "label_studio_unavailable",
+        error = %error,
+        "Label Studio does not say who may do what"
+    );
+    ApiError::HostUnavailable
+}
+
+impl HostUser {
+    /// The name in the audit.
+    pub(in crate::api) fn name(&self) -> String {
+        format!("Label Studio user {}", self.id)
+    }
+
+    /// An audit entry with this user.
+    pub(in crate::api) fn did(&self, action: &'static str) -> audit::Entry<'static> {
+        audit::Entry { source: audit::Source::Api, action, ..audit::Entry::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(pairs: &[(&'static str, &str)]) -> ApiResult<Option<HostCredentials>> {
+        let headers = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        HostCredentials::of(&Method::POST, &headers.collect())
+    }
+
+    #[test]
+    fn only_what_label_studio_reads_is_handed_on() {
+        let sent =
+            [("cookie", "csrftoken=a; sessionid=b; other=c"), ("x-forwarded-for", "1.2.3.4"), ("x-api-key", "k")];
+        let own = of(&sent).unwrap().unwrap().0;
+        assert_eq!(
+            (own.len(), &own["cookie"], &own["x-api-key"]),
+            (2, &"sessionid=b".parse().unwrap(), &"k".parse().unwrap())
+        );
+        assert!(of(&[("cookie", "csrftoken=a")]).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_page_of_another_site_cannot_use_the_cookie() {
+        let cookie = ("cookie", "sessionid=b");
+        for refused in [
+            &[cookie, ("sec-fetch-site", "cross-site")][..],
+            &[cookie, ("origin", "https://evil.example"), ("host", "label.example")],
+            &[cookie, ("origin", "null"), ("host", "label.example")],
+        ] {
+            assert!(of(refused).is_err(), "{refused:?}");
+        }
+        for accepted in [
+            &[cookie][..],
+            &[cookie, ("sec-fetch-site", "same-origin"), ("origin", "https://label.example")],
+            &[cookie, ("origin", "https://label.example"), ("host", "label.example")],
+            &[("authorization", "Token t"), ("sec-fetch-site", "cross-site")],
+        ] {
+            assert!(of(accepted).unwrap().is_some(), "{accepted:?}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The request that starts a sync of a storage of Label Studio.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use longshore_db::host::label_studio::{HostRequest, HostSync, enqueue};
+use longshore_db::{Error, audit, storages, syncs};
+use longshore_model::Direction;
+use tokio::time::{Instant, sleep};
+
+use super::body::StorageBody;
+use super::collection::{Collection, SYNC_ID};
+use super::start::{StartSync, idempotency_key};
+use crate::api::ApiState;
+use crate::api::access::{Access, HostUser, LabelStudioAccess};
+use crate::api::error::{ApiError, ApiResult};
+use crate::api::extract::Json;
+
+/// How long a request waits for the end of its sync. Label Studio's page never asks again for the status, and its clients
+/// know a sync as done when the request returns; they give up after 60 s.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// Time between two looks at the sync.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The sync that a request started or found.
+struct Started {
+    sync_id: i64,
+    storage_id: i64,
+}
+
+impl Collection {
+    /// Starts a sync and waits some time for its end. `id` is the storage's ID in Label Studio. A user of Label Studio gets
+    /// the storage as Label Studio shows it.
+    pub(super) async fn sync_of_host(
+        self,
+        state: &ApiState,
+        access: &Access,
+        id: i64,
+        headers: &HeaderMap,
+        body: &StartSync,
+    ) -> ApiResult<Response> {
+        let user = match (access, &state.host_access) {
+            (Access::HostUser(user), Some(host)) => Some((user, host)),
+            _ => None,
+        };
+        if let Some((user, host)) = user {
+            // Whether the user may see the storage is whether the user may sync it.
+            host.get(&user.credentials, &self.host_path(id)).await?;
+        }
+        let started = self.start(state, access, id, idempotency_key(headers, body)?).await?;
+        let header = started.as_ref().map(|started| [(SYNC_ID, HeaderValue::from(started.sync_id))]);
+        if let Some(started) = &started
+            && !is_async(headers)
+        {
+            wait(state, started.sync_id).await?;
+        }
+        match (user, started) {
+            (Some((user, host)), _) => self.shown(host, user, id).await.map(|body| (header, body).into_response()),
+            (None, Some(started)) => {
+                let client = state.db.client().await?;
+                let storage = storages::get(&client, started.storage_id).await?;
+                Ok((header, Json(StorageBody::from(storage))).into_response())
+            }
+            (None, None) => Err(ApiError::refused("sync_live", "Label Studio itself is syncing this storage.")),
+        }
+    }
+
+    /// Where Label Studio shows the storage.
+    fn host_path(self, id: i64) -> String {
+        let export = match self.direction {
+            Direction::Import => "",
+            Direction::Export => "export/",
+        };
+        format!("/api/storages/{export}{}/{id}", self.kind)
+    }
+
+    async fn shown(self, host: &LabelStudioAccess, user: &HostUser, id: i64) -> ApiResult<Response> {
+        Ok(Json(host.get(&user.credentials, &self.host_path(id)).await?).into_response())
+    }
+
+    /// Starts a sync, or finds the live one. `None` if Label Studio itself is syncing the storage.
+    async fn start(
+        self,
+        state: &ApiState,
+        access: &Access,
+        id: i64,
+        idempotency_key: Option<&str>,
+    ) -> ApiResult<Option<Started>> {
+        let (projects, user_id, did) = match access {
+            Access::HostUser(user) => (None, Some(user.id), user.did("sync.start")),
+            Access::Token(caller) => (caller.scope(), None, caller.did("sync.start")),
+            Access::Link(_) => return Err(ApiError::no_token()),
+        };
+        let (kind, direction) = (self.kind, self.direction);
+        let request = HostRequest { kind, direction, host_id: id, projects, user_id, idempotency_key };
+        let mut client = state.db.client().await?;
+        let tx = client.transaction().await.map_err(Error::from)?;
+        let (sync, storage_id, project_id) = match enqueue(&tx, &request).await {
+            Ok(HostSync::Ours { sync, storage_id, project_id }) => (sync, storage_id, project_id),
+            Ok(HostSync::Theirs) => return Ok(None),
+            Err(Error::Conflict(detail)) => return Err(ApiError::refused("not_synchronizable", detail)),
+            Err(error) => return Err(error.into()),
+        };
+        if sync.created {
+            let entry = audit::Entry {
+                project_id: Some(project_id),
+                storage_id: Some(storage_id),
+                sync_id: Some(sync.sync_id),
+                ..did
+            };
+            audit::write(&tx, &entry).await?;
+        }
+        tx.commit().await.map_err(Error::from)?;
+        state.db.wake_relay();
+        tracing::info!(
+            event = "sync_requested",
+            sync.id = sync.sync_id,
+            storage.id = storage_id,
+            sync.created = sync.created,
+            "sync requested over HTTP"
+        );
+        Ok(Some(Started { sync_id: sync.sync_id, storage_id }))
+    }
+}
+
+/// Whether the client wants the answer at once (RFC 7240).
+fn is_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    preferences.flat_map(|value| value.split(',')).any(|preference| preference.trim() == "respond-async")
+}
+
+/// Waits until the sync has ended and its end is shown, at most [`WAIT`]. Ends early if the process stops.
+async fn wait(state: &ApiState, sync: i64) -> ApiResult<()> {
+    let until = Instant::now() + WAIT;
+    while Instant::now() < until {
+        let client = state.db.client().await?;
+        if syncs::is_shown(&client, sync).await? {
+            break;
+        }
+        drop(client);
+        if state.stopping.run_until_cancelled(sleep(LOOK)).await.is_none() {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Starts a sync of a storage of Label Studio.
+//!
+//! Label Studio's row of the storage is the lock between its syncs and ours. Both sides lock the row, look at its status,
+//! and write `queued`, so only one of them starts.
+
+use jiff::Timestamp;
+use longshore_model::{Direction, StorageKind};
+use serde_json::Value;
+
+use super::status;
+use super::storage::{self, Lock};
+use super::tables::StorageTables;
+use crate::lifecycle::{self, EnqueuedSync, RequestedBy};
+use crate::{Error, RawJson, Result, Transaction};
+
+/// A request for a sync of a storage of Label Studio.
+#[derive(Debug, Clone, Copy)]
+pub struct HostRequest<'a> {
+    /// Kind of the storage.
+    pub kind: StorageKind,
+    /// Direction of the storage.
+    pub direction: Direction,
+    /// ID of the storage in Label Studio.
+    pub host_id: i64,
+    /// The projects that the caller may access. A storage of another project is not found. `None` means all.
+    pub projects: Option<&'a [i64]>,
+    /// ID of the user of Label Studio who requests it. `None` if the caller is none.
+    pub user_id: Option<i64>,
+    /// A key by which a repeated request finds the sync of the first one. `None` if the caller gave none.
+    pub idempotency_key: Option<&'a str>,
+}
+
+/// The answer to such a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostSync {
+    /// The sync, new or live, and its handle's ID.
+    Ours {
+        /// The sync.
+        sync: EnqueuedSync,
+        /// ID of the handle in `storages`.
+        storage_id: i64,
+        /// ID of the project in Label Studio.
+        project_id: i64,
+    },
+    /// A sync of Label Studio itself has the storage, so none was started.
+    Theirs,
+}
+
+/// Starts a sync in the caller's transaction, unless one is live.
+///
+/// # Errors
+/// [`Error::NotFound`] if the storage does not exist or its project is deleted, [`Error::Conflict`] if it may not start
+/// syncs.
+pub async fn enqueue(tx: &Transaction<'_>, request: &HostRequest<'_>) -> Result<HostSync> {
+    let HostRequest { kind, direction, host_id, projects, .. } = *request;
+    let missing = || Error::NotFound(format!("{kind} {direction} storage {host_id}"));
+    let tables = StorageTables::of(kind, direction).ok_or_else(missing)?;
+    let storage = storage::read(tx, kind, direction, host_id, Lock::ForUpdate).await?.ok_or_else(missing)?;
+    if projects.is_some_and(|projects| !projects.contains(&storage.project_id)) {
+        return Err(missing());
+    }
+    if !storage.synchronizable {
+        return Err(Error::Conflict(format!("Storage {host_id} is not synchronizable")));
+    }
+    let row = tx
+        .query_opt(
+            "SELECT s.id, EXISTS (SELECT FROM syncs y WHERE y.storage_id = s.id AND y.finished_at IS NULL) AS is_live
+               FROM storages s WHERE s.kind = $1 AND s.direction = $2 AND s.host_id = $3",
+            &[&kind.as_str(), &direction.as_str(), &host_id],
+        )
+        .await?;
+    let is_ours = row.as_ref().is_some_and(|row| row.get("is_live"));
+    if !is_ours && status::is_taken(&storage, Timestamp::now()) {
+        return Ok(HostSync::Theirs);
+    }
+    let settings = serde_json::to_value(&storage.settings).map_err(|error| Error::unreadable("settings", error))?;
+    let storage_id = write_handle(tx, request, &storage, &settings).await?;
+    let sync = lifecycle::enqueue(tx, storage_id, RequestedBy::Api, request.idempotency_key, None).await?;
+    if sync.created {
+        tx.execute(
+            "UPDATE syncs SET settings = $2, project_id = $3, host_user_id = $4 WHERE id = $1",
+            &[&sync.sync_id, &RawJson(settings.to_string()), &storage.project_id, &request.user_id],
+        )
+        .await?;
+        status::queue(tx, &tables, host_id, &storage).await?;
+    }
+    Ok(HostSync::Ours { sync, storage_id, project_id: storage.project_id })
+}
+
+/// Makes the handle of a storage, or brings it up to date. Returns its ID.
+async fn write_handle(
+    tx: &Transaction<'_>,
+    request: &HostRequest<'_>,
+    storage: &storage::HostStorage,
+    settings: &Value,
+) -> Result<i64> {
+    // The foreign key of handles. The project itself is Label Studio's.
+    tx.execute("INSERT INTO projects (id, title) VALUES ($1, '') ON CONFLICT (id) DO NOTHING", &[&storage.project_id])
+        .await?;
+    let row = tx
+        .query_one(
+            "INSERT INTO storages AS s (project_id, kind, direction, title, settings, host_id)
+             VALUES ($1, $2, $3, $4, $5, $6)
+                 ON CONFLICT (kind, direction, host_id) WHERE host_id IS NOT NULL
+                 DO UPDATE SET project_id = excluded.project_id, title = excluded.title, settings = excluded.settings
+             RETURNING id",
+            &[
+                &storage.project_id,
+                &request.kind.as_str(),
+                &request.direction.as_str(),
+                &storage.title,
+                &RawJson(settings.to_string()),
+                &request.host_id,
+            ],
+        )
+        .await?;
+    Ok(row.get(0))
+}

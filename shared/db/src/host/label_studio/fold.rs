@@ -1,0 +1,89 @@
+//! Adds what pages recorded to the summaries of projects.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::summary::{Delta, common};
+use crate::{Client, Error, RawJson, Result, Transaction};
+
+/// Rows of one project that a transaction adds: those of a million tasks.
+const MOST_ROWS: i64 = 1_000;
+
+/// Adds what is recorded for one project to its summary, in one transaction. Returns false if nothing is recorded.
+///
+/// Several schedulers may call this: each takes rows that no other has.
+pub async fn fold(client: &mut Client) -> Result<bool> {
+    let tx = client.transaction().await?;
+    let rows = tx
+        .query(
+            "WITH first AS (SELECT project_id FROM host_deltas ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+             DELETE FROM host_deltas WHERE id = ANY (ARRAY(
+                    SELECT d.id FROM host_deltas d WHERE d.project_id = (SELECT project_id FROM first)
+                     ORDER BY d.id LIMIT $1 FOR UPDATE SKIP LOCKED))
+             RETURNING project_id, delta::text",
+            &[&MOST_ROWS],
+        )
+        .await?;
+    let Some(project_id) = rows.first().map(|row| row.get::<_, i64>(0)) else { return Ok(false) };
+    let mut sum = Delta::default();
+    for row in &rows {
+        sum.add(Delta::of_json(row.get(1))?);
+    }
+    write(&tx, project_id, &sum).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Adds to a summary under its lock. A project that was deleted meanwhile has none.
+async fn write(tx: &Transaction<'_>, project_id: i64, sum: &Delta) -> Result<()> {
+    tx.execute(
+        "INSERT INTO public.projects_projectsummary (project_id, created_at, all_data_columns, common_data_columns,
+                                                     created_annotations, created_labels, created_labels_drafts)
+         SELECT id, now(), '{}', '[]', '{}', '{}', '{}' FROM public.project WHERE id = $1::bigint
+             ON CONFLICT (project_id) DO NOTHING",
+        &[&project_id],
+    )
+    .await?;
+    let row = tx
+        .query_opt(
+            "SELECT all_data_columns::text, common_data_columns::text, created_annotations::text, created_labels::text
+               FROM public.projects_projectsummary WHERE project_id = $1::bigint FOR UPDATE",
+            &[&project_id],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(()) };
+    let object = |column: usize| -> Result<Map<String, Value>> {
+        let text: Option<&str> = row.get(column);
+        serde_json::from_str(text.unwrap_or("{}")).map_err(|error| Error::unreadable("a project summary", error))
+    };
+    let (mut columns, mut annotations, mut labels) = (object(0)?, object(2)?, object(3)?);
+    let before: Vec<String> = serde_json::from_str(row.get::<_, Option<&str>>(1).unwrap_or("[]")).unwrap_or_default();
+    // Without columns there was no task, so the new ones decide alone.
+    let common = common((!columns.is_empty()).then_some(&before), sum);
+    add(&mut columns, &sum.columns);
+    add(&mut annotations, &sum.annotations);
+    for (control, counts) in &sum.labels {
+        let of_control = labels.entry(control).or_insert_with(|| Value::Object(Map::new()));
+        if !of_control.is_object() {
+            *of_control = Value::Object(Map::new());
+        }
+        of_control.as_object_mut().into_iter().for_each(|of_control| add(of_control, counts));
+    }
+    let json = |object: Map<String, Value>| RawJson(Value::Object(object).to_string());
+    tx.execute(
+        "UPDATE public.projects_projectsummary
+            SET all_data_columns = $2, common_data_columns = $3, created_annotations = $4, created_labels = $5
+          WHERE project_id = $1::bigint",
+        &[&project_id, &json(columns), &RawJson(Value::from(common).to_string()), &json(annotations), &json(labels)],
+    )
+    .await?;
+    Ok(())
+}
+
+fn add(totals: &mut Map<String, Value>, counts: &BTreeMap<String, i64>) {
+    for (name, count) in counts {
+        let before = totals.get(name).and_then(Value::as_i64).unwrap_or_default();
+        totals.insert(name.clone(), before.saturating_add(*count).into());
+    }
+}

@@ -1,0 +1,109 @@
+//! The status of a sync in Label Studio's row of the storage, which is also the lock that keeps Label Studio's own syncs
+//! out.
+
+use jiff::{SignedDuration, Timestamp};
+use longshore_model::{Direction, SyncStatus};
+use serde_json::{Map, Value, json};
+
+use super::storage::HostStorage;
+use super::tables::StorageTables;
+use crate::host::host_time;
+use crate::syncs::SyncRow;
+use crate::{RawJson, Result, Transaction};
+
+/// Label Studio takes a sync for dead if its last heartbeat is older: five times its `STORAGE_IN_PROGRESS_TIMER`.
+const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(25);
+
+/// Whether another sync than ours has the storage: one of Label Studio itself that may still run.
+pub(super) fn is_taken(storage: &HostStorage, now: Timestamp) -> bool {
+    match &*storage.status {
+        "queued" => true,
+        "in_progress" => {
+            let ping = storage.meta.get("time_last_ping").and_then(Value::as_str).and_then(parse_time);
+            ping.is_none_or(|ping| now.duration_since(ping) <= DEAD_AFTER)
+        }
+        _ => false,
+    }
+}
+
+/// A time as Label Studio writes it, such as `2026-11-26 01:42:48.485215+00:00`.
+fn parse_time(text: &str) -> Option<Timestamp> {
+    text.parse().ok()
+}
+
+/// Marks a storage as queued, as Label Studio does.
+pub(super) async fn queue(tx: &Transaction<'_>, tables: &StorageTables, id: i64, storage: &HostStorage) -> Result<()> {
+    let attempts = storage.meta.get("attempts").and_then(Value::as_i64).unwrap_or_default();
+    let meta = json!({"attempts": attempts.saturating_add(1), "time_queued": host_time(Timestamp::now())});
+    let text = format!(
+        "UPDATE public.{} SET status = 'queued', last_sync = NULL, last_sync_count = NULL, last_sync_job = NULL, meta = $2
+          WHERE {} = $1::bigint",
+        tables.storages, tables.id
+    );
+    tx.execute(&text, &[&id, &RawJson(meta.to_string())]).await?;
+    Ok(())
+}
+
+/// Shows the status and progress of a sync. Its heartbeat keeps Label Studio from taking a live sync for dead.
+pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, sync: &SyncRow) -> Result<()> {
+    let status = match sync.status {
+        // Label Studio has no such status.
+        SyncStatus::Cancelled => SyncStatus::Failed,
+        other => other,
+    };
+    let is_live = sync.finished_at.is_none();
+    let traceback = match sync.status {
+        SyncStatus::Cancelled => Some("The sync was cancelled.".to_owned()),
+        SyncStatus::CompletedWithErrors if sync.detail.is_none() => Some(format!(
+            "Quarantined by this sync: {}. Still in quarantine from earlier syncs: {}. For the reasons run \
+             `longshore quarantine list --storage {}`",
+            sync.counts.quarantined, sync.counts.still_quarantined, sync.storage_id
+        )),
+        SyncStatus::Failed | SyncStatus::CompletedWithErrors => sync.detail.clone(),
+        SyncStatus::Initialized | SyncStatus::Queued | SyncStatus::InProgress | SyncStatus::Completed => None,
+    };
+    let moved = match sync.direction {
+        Direction::Import => sync.counts.created,
+        Direction::Export => sync.counts.exported,
+    };
+    let text = format!(
+        "UPDATE public.{} SET status = $2::text, traceback = $3, last_sync_count = $4::bigint, meta = coalesce(meta, '{{}}') || $5,
+                last_sync = CASE WHEN $2::text IN ('completed', 'completed_with_errors') THEN $6 ELSE last_sync END
+          WHERE {} = $1::bigint",
+        tables.storages, tables.id
+    );
+    let statement = tx.prepare_cached(&text).await?;
+    // Not before it runs: the page takes a storage with a count for one whose sync has ended.
+    let moved = (sync.status != SyncStatus::Queued).then_some(moved);
+    let meta = RawJson(Value::Object(meta(sync, is_live)).to_string());
+    tx.execute(&statement, &[&id, &status.as_str(), &traceback, &moved, &meta, &sync.finished_at]).await?;
+    Ok(())
+}
+
+/// The members of `meta` that change.
+fn meta(sync: &SyncRow, is_live: bool) -> Map<String, Value> {
+    let mut meta = Map::new();
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            meta.insert(name.to_owned(), value);
+        }
+    };
+    let time = |time: Timestamp| Value::from(host_time(time));
+    let failed = matches!(sync.status, SyncStatus::Failed | SyncStatus::Cancelled);
+    let now = Timestamp::now();
+    set("time_in_progress", sync.started_at.map(time));
+    set("time_last_ping", (is_live && sync.started_at.is_some()).then(|| time(now)));
+    set("time_completed", sync.finished_at.filter(|_| !failed).map(time));
+    set("time_failure", sync.finished_at.filter(|_| failed).map(time));
+    let duration = |start| sync.finished_at.unwrap_or(now).duration_since(start).as_secs_f64();
+    set("duration", sync.started_at.map(|start| Value::from(duration(start))));
+    match sync.direction {
+        Direction::Import if sync.started_at.is_some() => set("tasks_existed", Some(sync.counts.existed.into())),
+        Direction::Export if sync.started_at.is_some() => {
+            set("total_annotations", Some((sync.counts.exported + sync.counts.unchanged).into()));
+        }
+        Direction::Import | Direction::Export => {}
+    }
+    set("tasks_failed_validation", (sync.counts.quarantined > 0).then(|| sync.counts.quarantined.into()));
+    meta
+}
