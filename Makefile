@@ -1,7 +1,7 @@
 # Everything needs a Rust toolchain. Servers are installed where apt is, or DATABASE_URL, AMQP_URL and REDIS_URL point to
 # running ones.
 .DEFAULT_GOAL := help
-.PHONY: help demo check it test bench failover soak up down dist fmt lint unit doc deny install install-tests
+.PHONY: help demo check it test test-label-studio bench failover soak up down dist fmt lint unit doc deny install install-tests
 
 LOCAL = target/demo/longshore-local
 PROGRAMS = -p longshore-scheduler -p longshore-cli -p longshore-worker
@@ -11,7 +11,7 @@ NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 SYSTEM = cargo test --locked -p longshore-it --test system
 
 help: ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: install ## builds Longshore and plays the whole job on real servers
 	cargo build --locked --profile demo --no-default-features $(PROGRAMS) -p longshore-local --bins
@@ -38,6 +38,10 @@ bench: install ## how fast it is beside the parts below it; BENCH='--rows 1,2 --
 	cargo build --locked --release $(PROGRAMS) -p longshore-bench --bins
 	@tests/bench/rivals/install.sh target/local/bench-rivals
 	target/release/longshore-bench $(BENCH)
+
+test-label-studio: install-tests ## beside a real Label Studio, which is installed below target/local; some minutes
+	cargo build --locked --workspace --bins
+	$(SYSTEM) label_studio:: -- --include-ignored
 
 failover: install-tests ## failovers at many points; LONGSHORE_FAILOVER_SEEDS=20 for more of them
 	cargo build --locked --workspace --bins

@@ -26,6 +26,7 @@ mod filters;
 mod gcs;
 mod import;
 mod keys;
+mod label_studio;
 mod limits;
 mod local;
 mod localfiles;

@@ -9,6 +9,7 @@ pub mod freeze;
 pub mod gcs;
 pub mod heavy;
 pub mod installed;
+pub mod label_studio;
 pub mod moto;
 pub mod oracle;
 pub mod plans;

@@ -67,6 +67,13 @@ pub(crate) async fn prepare(stack: &Stack, name: &str, database_url: &str, amqp_
     }
 }
 
+/// Gives the programs their rights on Label Studio's tables.
+pub(crate) async fn grant_host_tables(database_url: &str, roles: &Roles) {
+    let app: reqwest::Url = roles.database_url.parse().expect("a URL");
+    let role = app.username();
+    run(database_url, &format!("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {role}; GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}")).await;
+}
+
 /// The fenced blocks of a language.
 fn blocks(page: &str, language: &str) -> Vec<String> {
     let opening = format!("```{language}");

@@ -6,7 +6,7 @@ use longshore_local::{RunDir, Settings};
 
 use super::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Links, Rig, SECRET_ACCESS_KEY, proxy};
 use crate::proxy::Proxy;
-use crate::{rights, servers};
+use crate::{label_studio, rights, servers};
 
 /// Options of a rig.
 #[derive(Debug, Clone)]
@@ -14,6 +14,7 @@ pub struct RigOptions {
     workers: usize,
     schedulers: usize,
     own_servers: bool,
+    label_studio: bool,
     heartbeat_seconds: Option<u16>,
     environment: Vec<(&'static str, String)>,
 }
@@ -30,7 +31,14 @@ impl Rig {
             ("LONGSHORE_LOG", "info,longshore_worker=debug,longshore_scheduler=debug".to_owned()),
         ];
         // Two missed heartbeats end a silent broker connection.
-        RigOptions { workers: 1, schedulers: 1, own_servers: false, heartbeat_seconds: Some(2), environment }
+        RigOptions {
+            workers: 1,
+            schedulers: 1,
+            own_servers: false,
+            label_studio: false,
+            heartbeat_seconds: Some(2),
+            environment,
+        }
     }
 
     /// Options with the default settings of the programs.
@@ -59,6 +67,13 @@ impl RigOptions {
         self
     }
 
+    /// Beside a Label Studio, whose tables are in the same database. Start it with [`LabelStudio::start`](crate::label_studio::LabelStudio::start).
+    #[must_use]
+    pub fn label_studio(mut self) -> Self {
+        self.label_studio = true;
+        self.env("LONGSHORE_HOST", "label-studio")
+    }
+
     /// Sets an environment variable of schedulers and workers.
     #[must_use]
     pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -71,8 +86,14 @@ impl RigOptions {
         let stack = if self.own_servers { servers::own().await } else { servers::shared().await };
         let name = servers::unique("rig");
         let database_url = stack.postgres.create_database(&name).await.expect("a database");
+        if self.label_studio {
+            label_studio::fill(&stack, &database_url).await.expect("the tables of Label Studio");
+        }
         let amqp_url = stack.rabbitmq.create_vhost(&name).await.expect("a virtual host");
         let roles = rights::prepare(&stack, &name, &database_url, &amqp_url).await;
+        if self.label_studio {
+            rights::grant_host_tables(&database_url, &roles).await;
+        }
         let access_keys = [ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID].map(|id| s3::AccessKey::new(id, SECRET_ACCESS_KEY));
         let options = s3::Options { access_keys: access_keys.into(), ..s3::Options::default() };
         let s3 = S3Server::start(options).await.expect("an S3 server");

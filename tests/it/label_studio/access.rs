@@ -1,0 +1,34 @@
+//! Who may start a sync: Label Studio decides about its users.
+
+use serde_json::json;
+
+use super::{TOKEN, Twin, Twins};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_user_of_label_studio_starts_a_sync_and_gets_the_storage_as_label_studio_shows_it() {
+    let twins = Twins::start().await;
+    twins.rig.s3.create_bucket("access");
+    twins.rig.s3.put("access", "a.jpg", "x");
+    let twin = twins.import("access", json!({"use_blob_urls": true})).await;
+
+    for token in ["", "0000000000000000000000000000000000000000"] {
+        let (status, text) = twins.ask(&twin, token).await;
+        assert_eq!(status, 401, "{text}");
+    }
+    let (status, text) = twins.ask(&Twin { storage: 999_999, ..twin }, TOKEN).await;
+    assert_eq!(status, 404, "{text}");
+    let synced: Option<i64> =
+        twins.rig.database().await.query_one("SELECT max(id) FROM syncs", &[]).await.expect("syncs").get(0);
+    assert_eq!(synced, None, "no denied request started a sync");
+
+    let (status, body) = twins.ask(&twin, TOKEN).await;
+    assert_eq!(status, 200, "{body}");
+    let shown = twins.studio.send("GET", &format!("/api/storages/s3/{}", twin.storage), None).await;
+    assert_eq!(body, shown);
+    assert_eq!(
+        (&body["status"], &body["last_sync_count"], &body["type"]),
+        (&json!("completed"), &json!(1), &json!("s3"))
+    );
+    assert!(!body.to_string().contains(longshore_rig::rig::SECRET_ACCESS_KEY));
+}
