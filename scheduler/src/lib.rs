@@ -38,9 +38,9 @@ use config::Config;
 use loops::{counters, denials, observer, pruner, relay, reporter, requests, rescuer, watcher};
 use situation::Situation;
 
-/// Database connections that requests cannot take: one for each of the eight loops, one for the readiness check,
+/// Database connections that requests cannot take: one for each of the nine loops, one for the readiness check,
 /// and those of token look-ups. With fewer, loops would wait for each other.
-const SYSTEM_CONNECTIONS: usize = 8 + 1 + api::LOOKUPS;
+const SYSTEM_CONNECTIONS: usize = 9 + 1 + api::LOOKUPS;
 
 /// Open client sockets of the metrics listener. Only probes and scrapers use it, so there are few.
 const METRICS_CLIENTS: usize = 256;
@@ -136,7 +136,7 @@ fn stores(config: &Config, registry: &Registry) -> Result<Stores> {
 fn host(kind: HostKind, sealer: &Sealer, db: &Db) -> Arc<dyn Host> {
     match kind {
         HostKind::Native => Arc::new(Native::new(sealer.clone())),
-        // The reporter takes no numbers of tasks, so it needs no connections of its own.
+        // The reporter takes no numbers of tasks, so the pool of the loops is enough.
         HostKind::LabelStudio => Arc::new(LabelStudio::new(db.clone())),
     }
 }

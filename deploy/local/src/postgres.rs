@@ -182,7 +182,7 @@ async fn initialize(run_dir: &RunDir) -> Result<PathBuf> {
 
 /// The path of a program of PostgreSQL. Debian installs each version in its own folder outside the PATH; we use the
 /// newest.
-pub(crate) fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions
         .filter_map(|version| Some((version.file_name().to_str()?.parse::<u32>().ok()?, version.path())))

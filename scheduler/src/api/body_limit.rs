@@ -50,7 +50,7 @@ pub(super) async fn check_body(
     let bytes = usize::try_from(most_left).unwrap_or(most) * BYTES_PER_BODY_BYTE;
     let token = match request.extensions().get::<Access>() {
         Some(Access::Token(caller)) => caller.name.clone(),
-        Some(Access::HostUser(user)) => user.name(),
+        Some(Access::HostUser(user)) => user.name.clone(),
         // Routes that take links read no body, so one share for all links is enough.
         Some(Access::Link(_)) | None => String::new(),
     };

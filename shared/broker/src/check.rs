@@ -131,7 +131,7 @@ async fn rights(address: &Address, probe: &Probe<'_>, findings: &mut Vec<Finding
     Ok(())
 }
 
-/// Sends calls, each on a channel of its own: a refusal closes its channel.
+/// Sends calls, each on a new channel: a refusal closes its channel.
 struct Probe<'a>(&'a Connection);
 
 impl Probe<'_> {

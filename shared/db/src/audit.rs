@@ -42,7 +42,8 @@ pub struct Entry<'a> {
     pub token_id: Option<i64>,
     /// The name of the token that was used. `None` if there was none.
     pub token: Option<&'a str>,
-    /// The user of the broker who sent the message. `None` if there is no message, or it names none.
+    /// The user of the broker who sent the message, or the user of Label Studio who sent the request. `None` if there is
+    /// neither.
     pub actor: Option<&'a str>,
     /// The caller's address. `None` if unknown.
     pub address: Option<&'a str>,

@@ -1,8 +1,9 @@
 //! Who may start a sync: Label Studio decides about its users.
 
+use longshore_rig::rig::{rows, send_json};
 use serde_json::json;
 
-use super::{TOKEN, Twin, Twins};
+use super::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, TOKEN, Twin, Twins};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "starts Label Studio: make test-label-studio"]
@@ -30,5 +31,16 @@ async fn a_user_of_label_studio_starts_a_sync_and_gets_the_storage_as_label_stud
         (&body["status"], &body["last_sync_count"], &body["type"]),
         (&json!("completed"), &json!(1), &json!("s3"))
     );
-    assert!(!body.to_string().contains(longshore_rig::rig::SECRET_ACCESS_KEY));
+    let audit = twins.rig.get("/api/audit?action=sync.start").await;
+    let [entry] = rows(&audit) else { panic!("one entry: {audit}") };
+    assert_eq!((&entry["actor"], &entry["address"]), (&json!("Label Studio user 1"), &json!("127.0.0.1")), "{entry}");
+    assert!(!body.to_string().contains(SECRET_ACCESS_KEY));
+
+    // Exports are refused before anything is enqueued.
+    let target = json!({"project": twin.project, "bucket": "access", "s3_endpoint": twins.rig.s3.endpoint(),
+        "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY});
+    let target = twins.studio.send("POST", "/api/storages/export/s3", Some(&target)).await;
+    let request = twins.rig.request("POST", &format!("/api/storages/export/s3/{}/sync", target["id"]));
+    let (status, refused) = send_json(request.header("authorization", format!("Token {TOKEN}"))).await;
+    assert!(status == 400 && refused["detail"].as_str().is_some_and(|detail| detail.contains("export")), "{refused}");
 }

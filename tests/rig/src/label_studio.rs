@@ -4,11 +4,12 @@
 //! test restores a dump of the migrated database.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use longshore_local::postgres::program;
 use longshore_local::{Process, RunDir, Stack, ports};
 use reqwest::Url;
 use serde_json::Value;
@@ -127,17 +128,6 @@ impl LabelStudio {
         let body = serde_json::json!({"title": "twin", "label_config": label_config});
         self.send("POST", "/api/projects/", Some(&body)).await["id"].as_i64().expect("an ID")
     }
-}
-
-/// The newest version of a program of PostgreSQL. Debian installs each version in its own folder outside the PATH.
-fn program(name: &str) -> PathBuf {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let newest = versions
-        .filter_map(|version| Some((version.file_name().to_str()?.parse::<u32>().ok()?, version.path())))
-        .map(|(version, folder)| (version, folder.join("bin").join(name)))
-        .filter(|(_, program)| program.is_file())
-        .max();
-    newest.map_or_else(|| Path::new(name).to_owned(), |(_, program)| program)
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -105,7 +105,7 @@ pub enum Fault {
     Altered,
     /// The answer has another etag than the listing, as with servers that compute an etag for each answer.
     OtherEtag,
-    /// A proxy answers 200 with a page of its own and changes no object.
+    /// A proxy answers 200 with its error page and changes no object.
     Page { content_type: &'static str, body: &'static str, etag: Option<&'static str> },
     /// A listing says that it is truncated, but has no continuation token.
     NoContinuationToken,

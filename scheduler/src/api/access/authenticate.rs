@@ -47,7 +47,7 @@ impl Access {
             && verified.as_ref().is_none_or(|verified| verified.as_ref().is_err_and(ApiError::is_unknown_token))
             && let Some(credentials) = HostCredentials::of(request.method(), request.headers())?
         {
-            return host.user(credentials).await.map(Self::HostUser);
+            return host.user(credentials, address).await.map(Self::HostUser);
         }
         if let Some(verified) = verified {
             return verified.map(Self::Token);
@@ -71,7 +71,7 @@ impl Access {
         match self {
             Self::Token(caller) => caller.token_name(),
             Self::Link(link) => link.token_name(),
-            Self::HostUser(user) => TokenName { id: 0, name: user.name() },
+            Self::HostUser(user) => TokenName { id: 0, name: user.name.clone() },
         }
     }
 }

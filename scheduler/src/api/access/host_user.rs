@@ -7,17 +7,17 @@
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use longshore_db::audit;
 use reqwest::Url;
 use serde_json::Value;
 
+use crate::api::client_address::ClientAddress;
 use crate::api::error::{ApiError, ApiResult};
 
 /// How long Label Studio may take to answer. Its answers take about 100 ms on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of an answer that are read at most. A storage has some kilobytes.
-const MOST_BYTES: u64 = 1024 * 1024;
+const MOST_BYTES: usize = 1024 * 1024;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -39,7 +39,11 @@ pub(in crate::api) struct HostCredentials(HeaderMap);
 pub(in crate::api) struct HostUser {
     /// ID of the user.
     pub(in crate::api) id: i64,
+    /// The name in the audit and in limits.
+    pub(in crate::api) name: String,
     pub(in crate::api) credentials: HostCredentials,
+    /// The address of the client, as text.
+    pub(in crate::api) address: Option<String>,
 }
 
 impl HostCredentials {
@@ -99,10 +103,14 @@ impl LabelStudioAccess {
     ///
     /// # Errors
     /// Label Studio does not know them, or does not answer.
-    pub(in crate::api) async fn user(&self, credentials: HostCredentials) -> ApiResult<HostUser> {
+    pub(in crate::api) async fn user(
+        &self,
+        credentials: HostCredentials,
+        address: ClientAddress,
+    ) -> ApiResult<HostUser> {
         let body = self.get(&credentials, "/api/current-user/whoami").await?;
         let id = body.get("id").and_then(Value::as_i64).ok_or_else(|| unavailable("it names no user"))?;
-        Ok(HostUser { id, credentials })
+        Ok(HostUser { id, name: format!("Label Studio user {id}"), credentials, address: address.to_text() })
     }
 
     /// A document of Label Studio, as this user sees it.
@@ -112,7 +120,7 @@ impl LabelStudioAccess {
     pub(in crate::api) async fn get(&self, credentials: &HostCredentials, path: &str) -> ApiResult<Value> {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{path}", self.url.path().trim_end_matches('/')));
-        let answer = self.http.get(url).headers(credentials.0.clone()).send().await.map_err(unavailable)?;
+        let mut answer = self.http.get(url).headers(credentials.0.clone()).send().await.map_err(unavailable)?;
         match answer.status() {
             status if status.is_success() => {}
             StatusCode::UNAUTHORIZED => return Err(ApiError::no_token()),
@@ -122,10 +130,14 @@ impl LabelStudioAccess {
             StatusCode::NOT_FOUND => return Err(ApiError::not_found("this storage in Label Studio")),
             status => return Err(unavailable(format!("it answered {status}"))),
         }
-        if answer.content_length().is_some_and(|length| length > MOST_BYTES) {
-            return Err(unavailable("its answer is too large"));
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(unavailable)? {
+            if body.len() + chunk.len() > MOST_BYTES {
+                return Err(unavailable("its answer is too large"));
+            }
+            body.extend_from_slice(&chunk);
         }
-        answer.json().await.map_err(unavailable)
+        serde_json::from_slice(&body).map_err(unavailable)
     }
 }
 
@@ -137,18 +149,6 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Ap
         "Label Studio does not say who may do what"
     );
     ApiError::HostUnavailable
-}
-
-impl HostUser {
-    /// The name in the audit.
-    pub(in crate::api) fn name(&self) -> String {
-        format!("Label Studio user {}", self.id)
-    }
-
-    /// An audit entry with this user.
-    pub(in crate::api) fn did(&self, action: &'static str) -> audit::Entry<'static> {
-        audit::Entry { source: audit::Source::Api, action, ..audit::Entry::default() }
-    }
 }
 
 #[cfg(test)]

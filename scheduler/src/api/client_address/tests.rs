@@ -30,7 +30,7 @@ fn what_the_client_itself_wrote_into_the_header_does_not_count() {
 }
 
 /// Goal: a byte that is not ASCII neither hides the client nor lets it choose an address. Method: such bytes in the line
-/// that the proxy lengthens, in a line of its own, and in the proxy's entry.
+/// that the proxy lengthens, in a separate line, and in the proxy's entry.
 #[test]
 fn a_byte_that_is_not_ascii_hides_no_entry_behind_it_and_ends_the_chain() {
     for header in [ForwardedHeader::XForwardedFor, ForwardedHeader::Forwarded] {

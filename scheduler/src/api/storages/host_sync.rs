@@ -89,7 +89,15 @@ impl Collection {
         idempotency_key: Option<&str>,
     ) -> ApiResult<Option<Started>> {
         let (projects, user_id, did) = match access {
-            Access::HostUser(user) => (None, Some(user.id), user.did("sync.start")),
+            Access::HostUser(user) => {
+                let did = audit::Entry {
+                    actor: Some(&user.name),
+                    address: user.address.as_deref(),
+                    action: "sync.start",
+                    ..audit::Entry::default()
+                };
+                (None, Some(user.id), did)
+            }
             Access::Token(caller) => (caller.scope(), None, caller.did("sync.start")),
             Access::Link(_) => return Err(ApiError::no_token()),
         };

@@ -10,7 +10,7 @@ pub(super) fn md5(headers: &HeaderMap) -> Option<[u8; 16]> {
     if is_recoded(headers) {
         return None;
     }
-    // `crc32c=…,md5=…` in one header, or each in a header of its own.
+    // `crc32c=…,md5=…` in one header, or each in a separate header.
     let hashes = headers.get_all("x-goog-hash").iter().filter_map(|value| value.to_str().ok());
     hashes.flat_map(|hashes| hashes.split(',')).find_map(|hash| base64_md5(hash.trim().strip_prefix("md5=")?))
 }

@@ -21,7 +21,7 @@ const UNLESS_EMBEDDABLE: [(HeaderName, HeaderValue); 2] = [
     (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
 ];
 
-/// Adds the headers that the answer does not have yet. Without a rule of its own, no cache may store it.
+/// Adds the headers that the answer does not have yet. If it has no rule for caches, none may store it.
 pub async fn add_security_headers(mut answer: Response) -> Response {
     let is_embeddable = answer.extensions().get::<Embeddable>().is_some();
     let framing = UNLESS_EMBEDDABLE.into_iter().filter(|_| !is_embeddable);

@@ -50,7 +50,7 @@ pub enum HostSync {
 ///
 /// # Errors
 /// [`Error::NotFound`] if the storage does not exist or its project is deleted, [`Error::Conflict`] if it may not start
-/// syncs.
+/// syncs or is an export storage.
 pub async fn enqueue(tx: &Transaction<'_>, request: &HostRequest<'_>) -> Result<HostSync> {
     let HostRequest { kind, direction, host_id, projects, .. } = *request;
     let missing = || Error::NotFound(format!("{kind} {direction} storage {host_id}"));
@@ -58,6 +58,10 @@ pub async fn enqueue(tx: &Transaction<'_>, request: &HostRequest<'_>) -> Result<
     let storage = storage::read(tx, kind, direction, host_id, Lock::ForUpdate).await?.ok_or_else(missing)?;
     if projects.is_some_and(|projects| !projects.contains(&storage.project_id)) {
         return Err(missing());
+    }
+    if direction == Direction::Export {
+        let text = "Longshore does not export to storages of Label Studio yet. Let Label Studio itself sync this one.";
+        return Err(Error::Conflict(text.to_owned()));
     }
     if !storage.synchronizable {
         return Err(Error::Conflict(format!("Storage {host_id} is not synchronizable")));

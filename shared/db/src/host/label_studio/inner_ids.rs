@@ -1,7 +1,7 @@
 //! The numbers of tasks within their project.
 //!
 //! Label Studio numbers the tasks of a project from 1 and takes the largest number plus one for the next. Pages of
-//! several workers commit at the same time, so each takes its numbers in advance, in a transaction of its own: a page
+//! several workers commit at the same time, so each takes its numbers in advance, in a separate transaction: a page
 //! that fails leaves a gap, which is harmless.
 
 use crate::{Db, Result};

@@ -1,6 +1,6 @@
 //! A running Label Studio as the host: Longshore reads its storages and writes to its tables.
 //!
-//! Supported are the open editions 1.21 to 1.23 on PostgreSQL. Longshore's schema is in the same database, so a page is
+//! Supported is the open edition 1.23 on PostgreSQL. Longshore's schema is in the same database, so a page is
 //! one transaction over the tables of both. A row of `storages` is only a handle; secrets stay in Label Studio's tables.
 
 mod adopt;
@@ -154,7 +154,7 @@ impl Host for LabelStudio {
     }
 }
 
-/// Exports of a Label Studio are refused when they are requested.
+/// Unreachable: `enqueue` refuses exports.
 fn unsupported() -> Error {
     Error::Conflict("Exports of storages of Label Studio are not supported.".to_owned())
 }

@@ -22,7 +22,7 @@ pub(super) struct HostStorage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lock {
     None,
-    /// The row as a lock: Label Studio takes it before it starts a sync of its own.
+    /// As a lock: Label Studio takes it before it starts a sync itself.
     ForUpdate,
 }
 

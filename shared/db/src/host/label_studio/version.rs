@@ -13,13 +13,12 @@ const NEEDED: &[(&str, &str, &str)] = &[
         "io_storages",
         "0021_azureblobimportstorage_recursive_scan_and_more",
         "Label Studio before 1.21 has no status \
-      `completed_with_errors`. Upgrade it to 1.22 or 1.23.",
+      `completed_with_errors`. Upgrade it to 1.23.",
     ),
     (
         "tasks",
         "0060_add_allow_skip_to_task",
-        "Label Studio before 1.22 has no column `allow_skip`. Upgrade it to 1.22 or \
-      1.23.",
+        "Label Studio before 1.22 has no column `allow_skip`. Upgrade it to 1.23.",
     ),
 ];
 
