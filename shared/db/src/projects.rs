@@ -51,6 +51,12 @@ pub async fn insert(client: &impl GenericClient, title: &str, label_config: Opti
     Ok(read(&row))
 }
 
+/// Adds the row that foreign keys of a host's project need, if it is missing. The project itself is in the host.
+pub(crate) async fn stand_in(client: &impl GenericClient, id: i64) -> Result<()> {
+    client.execute("INSERT INTO projects (id, title) VALUES ($1, '') ON CONFLICT (id) DO NOTHING", &[&id]).await?;
+    Ok(())
+}
+
 /// One project, or `None` if it does not exist.
 pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<ProjectRow>> {
     let row = client.query_opt(&format!("SELECT {COLUMNS} FROM projects WHERE id = $1"), &[&id]).await?;

@@ -6,6 +6,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
+mod handle;
 mod secrets;
 mod write;
 
@@ -17,6 +18,7 @@ use crate::bounded::{bounded, settings_bytes};
 use crate::row::word;
 use crate::{Bounded, Error, GenericClient, Result};
 
+pub(crate) use handle::{Handle, write_handle};
 pub use secrets::{reseal, seal_name, secrets, secrets_after};
 pub(crate) use write::{StatusReport, clear_status, delete, show};
 pub use write::{StorageValues, insert, next_id, update};

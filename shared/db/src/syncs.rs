@@ -3,6 +3,7 @@
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 mod end;
+mod host;
 mod list;
 mod report;
 mod waiting;
@@ -17,6 +18,7 @@ use crate::{Counts, Error, GenericClient, Result};
 
 pub use end::warn;
 pub(crate) use end::{cancel, close, delete_ended, lock, lock_live};
+pub(crate) use host::keep_host_values;
 pub use list::{SyncFilter, list};
 pub use report::{lock_unreported, mark_reported};
 pub use waiting::{LiveSync, list_live};

@@ -29,7 +29,8 @@ pub struct StorageValues<'a> {
     pub server: String,
 }
 
-fn json(settings: &StorageSettings) -> Result<RawJson<String>> {
+/// The settings as their column has them.
+pub(super) fn json(settings: &StorageSettings) -> Result<RawJson<String>> {
     serde_json::to_string(settings).map(RawJson).map_err(|error| Error::unreadable("storages.settings", error))
 }
 

@@ -4,8 +4,8 @@ use super::super::Item;
 use super::super::item::{AnnotationItem, PredictionItem};
 use super::{data, items};
 
-fn bare(row_index: i32, data: &str) -> Item {
-    Item { row_index, is_numbered: true, data: data.to_owned().into(), about: None }
+fn lone(data: &str) -> Item {
+    Item { row_index: 0, is_numbered: false, data: data.to_owned().into(), about: None }
 }
 
 fn only(text: &str) -> Item {
@@ -15,9 +15,9 @@ fn only(text: &str) -> Item {
 
 #[test]
 fn one_object_is_one_item() {
-    assert_eq!(items("{\"text\": \"sea\"}").unwrap(), [bare(0, "{\"text\": \"sea\"}")]);
-    assert_eq!(items("\n {\n  \"a\": [1,\n 2]\n}\r\n").unwrap(), [bare(0, "{\n  \"a\": [1,\n 2]\n}")]);
-    assert_eq!(items("{}").unwrap(), [bare(0, "{}")]);
+    assert_eq!(items("{\"text\": \"sea\"}").unwrap(), [lone("{\"text\": \"sea\"}")]);
+    assert_eq!(items("\n {\n  \"a\": [1,\n 2]\n}\r\n").unwrap(), [lone("{\n  \"a\": [1,\n 2]\n}")]);
+    assert_eq!(items("{}").unwrap(), [lone("{}")]);
 }
 
 #[test]
@@ -110,14 +110,14 @@ fn without_an_object_in_data_the_whole_object_is_the_data() {
         r#"{"text": "sea", "annotations": [], "predictions": null}"#,
         r#"{"text": "sea", "annotations": [ ], "predictions": ""}"#,
     ] {
-        assert_eq!(only(text), bare(0, text));
+        assert_eq!(only(text), lone(text));
     }
 }
 
 #[test]
 fn null_and_empty_labels_are_none() {
     let item = only(r#"{"data": {}, "annotations": null, "predictions": [], "meta": "not an object"}"#);
-    assert_eq!(item, bare(0, "{}"));
+    assert_eq!(item, lone("{}"));
 }
 
 #[test]

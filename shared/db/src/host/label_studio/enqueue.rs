@@ -5,13 +5,13 @@
 
 use jiff::Timestamp;
 use longshore_model::{Direction, StorageKind};
-use serde_json::Value;
 
 use super::status;
 use super::storage::{self, Lock};
 use super::tables::StorageTables;
 use crate::lifecycle::{self, EnqueuedSync, RequestedBy};
-use crate::{Error, RawJson, Result, Transaction};
+use crate::storages::Handle;
+use crate::{Error, Result, Transaction, projects, storages, syncs};
 
 /// A request for a sync of a storage of Label Studio.
 #[derive(Debug, Clone, Copy)]
@@ -77,46 +77,21 @@ pub async fn enqueue(tx: &Transaction<'_>, request: &HostRequest<'_>) -> Result<
     if !is_ours && status::is_taken(&storage, Timestamp::now()) {
         return Ok(HostSync::Theirs);
     }
-    let settings = serde_json::to_value(&storage.settings).map_err(|error| Error::unreadable("settings", error))?;
-    let storage_id = write_handle(tx, request, &storage, &settings).await?;
+    // The foreign key of handles needs a row. The project itself is Label Studio's.
+    projects::stand_in(tx, storage.project_id).await?;
+    let handle = Handle {
+        project_id: storage.project_id,
+        kind,
+        direction,
+        title: storage.title.as_deref(),
+        settings: &storage.settings,
+        host_id,
+    };
+    let storage_id = storages::write_handle(tx, &handle).await?;
     let sync = lifecycle::enqueue(tx, storage_id, RequestedBy::Api, request.idempotency_key, None).await?;
     if sync.created {
-        tx.execute(
-            "UPDATE syncs SET settings = $2, project_id = $3, host_user_id = $4 WHERE id = $1",
-            &[&sync.sync_id, &RawJson(settings.to_string()), &storage.project_id, &request.user_id],
-        )
-        .await?;
+        syncs::keep_host_values(tx, sync.sync_id, &storage.settings, storage.project_id, request.user_id).await?;
         status::queue(tx, &tables, host_id, &storage).await?;
     }
     Ok(HostSync::Ours { sync, storage_id, project_id: storage.project_id })
-}
-
-/// Makes the handle of a storage, or brings it up to date. Returns its ID.
-async fn write_handle(
-    tx: &Transaction<'_>,
-    request: &HostRequest<'_>,
-    storage: &storage::HostStorage,
-    settings: &Value,
-) -> Result<i64> {
-    // The foreign key of handles. The project itself is Label Studio's.
-    tx.execute("INSERT INTO projects (id, title) VALUES ($1, '') ON CONFLICT (id) DO NOTHING", &[&storage.project_id])
-        .await?;
-    let row = tx
-        .query_one(
-            "INSERT INTO storages AS s (project_id, kind, direction, title, settings, host_id)
-             VALUES ($1, $2, $3, $4, $5, $6)
-                 ON CONFLICT (kind, direction, host_id) WHERE host_id IS NOT NULL
-                 DO UPDATE SET project_id = excluded.project_id, title = excluded.title, settings = excluded.settings
-             RETURNING id",
-            &[
-                &storage.project_id,
-                &request.kind.as_str(),
-                &request.direction.as_str(),
-                &storage.title,
-                &RawJson(settings.to_string()),
-                &request.host_id,
-            ],
-        )
-        .await?;
-    Ok(row.get(0))
 }
