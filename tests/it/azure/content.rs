@@ -54,12 +54,13 @@ async fn refusals_of_azure_that_pass_are_tried_again_at_the_end_of_the_sync() {
     let azurite = Azurite::shared().await;
     let rig = Rig::start().await;
     let proxy = FaultProxy::start(azurite.address()).await;
-    let keys = keys(60);
+    let keys = keys(300);
     let container = put_all(&azurite, "refusals", &keys).await;
     let storage = create(&rig, IMPORT, settings(&proxy.endpoint(), rig.project().await, &container)).await;
     let before = proxy.calls(RequestKind::Get).len();
-    proxy.refuse_some(RequestKind::Get, 5, 30, Refusal::new(403, "AuthorizationPermissionMismatch"));
+    // Late enough that some objects are read before: a storage whose first answers are all refusals fails the sync.
+    proxy.refuse_some(RequestKind::Get, 200, 30, Refusal::new(403, "AuthorizationPermissionMismatch"));
     let sync = rig.sync_to_end(&storage).await;
     check_first(&rig, &storage, &sync, &one_each(keys)).await;
-    assert_eq!(proxy.calls(RequestKind::Get).len() - before, 90, "{sync}");
+    assert_eq!(proxy.calls(RequestKind::Get).len() - before, 330, "{sync}");
 }

@@ -38,15 +38,16 @@ async fn an_answer_that_is_not_the_listed_object_of_gcs_is_fetched_again() {
 async fn refusals_of_gcs_that_pass_are_tried_again_at_the_end_of_the_sync() {
     let gcs = Gcs::start().await;
     let rig = rig(&gcs).await;
-    let keys = numbered(60);
+    let keys = numbered(300);
     put_all(&gcs, "json", keys.iter().map(String::as_str)).await;
     let storage =
         create(&rig, IMPORT, with(&settings(&gcs, rig.project().await, "json"), json!({"recursive_scan": true}))).await;
     gcs.clear();
-    gcs.fail(Op::Get, 5..=40, Fault::Status(403, "forbidden", None));
+    // Late enough that some objects are read before: a storage whose first answers are all refusals fails the sync.
+    gcs.fail(Op::Get, 201..=260, Fault::Status(403, "forbidden", None));
     let sync = rig.sync_to_end(&storage).await;
     check_first(&rig, &storage, &sync, &one_each(keys)).await;
-    assert_eq!(gcs.count(Op::Get), 96, "{sync}");
+    assert_eq!(gcs.count(Op::Get), 360, "{sync}");
 }
 
 /// Goal: an object with `Content-Encoding: gzip` is read as it is stored, so its size agrees with the listing.
