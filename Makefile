@@ -13,9 +13,9 @@ SYSTEM = cargo test --locked -p longshore-it --test system
 help: ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-demo: install ## builds Longshore and plays the whole job on real servers
+demo: install ## the whole job on real servers; WITH=label-studio: beside one, which is installed; STAY=1: until Ctrl-C
 	cargo build --locked --profile demo --no-default-features $(PROGRAMS) -p longshore-local --bins
-	$(LOCAL) demo
+	$(LOCAL) demo $(if $(WITH),--with $(WITH)) $(if $(STAY),--stay)
 
 check: ## format, clippy and unit tests: no servers, under a minute when warm
 	@$(MAKE) --no-print-directory lint unit
@@ -82,7 +82,7 @@ deny: ## licenses, bans and sources of dependencies, and advisories where LONGSH
 	@tests/deny/check.sh
 
 install:
-	@deploy/local/install.sh
+	@deploy/local/install.sh $(WITH)
 
 install-tests:
 	@deploy/local/install.sh tests

@@ -1,12 +1,14 @@
 #!/bin/sh
 # Installs missing packages of the local stack: PostgreSQL, RabbitMQ, Redis and a C compiler.
 # It does not start or change existing servers, and does nothing if all packages are installed. It does not install a
-# server whose address is in DATABASE_URL, AMQP_URL or REDIS_URL. `install.sh tests` also installs the packages of the tests.
+# server whose address is in DATABASE_URL, AMQP_URL or REDIS_URL. `install.sh tests` also installs the packages of the tests, and
+# `install.sh label-studio` what Label Studio needs.
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
 # Debian keeps these out of the PATH of ordinary users.
 have_postgres() { have initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+have_nginx() { have nginx || [ -x /usr/sbin/nginx ]; }
 have_rabbitmq() { have rabbitmq-server || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; }
 
 missing= services=
@@ -15,13 +17,15 @@ if [ -z "${AMQP_URL:-}" ] && ! have_rabbitmq; then missing="$missing rabbitmq-se
 if [ -z "${REDIS_URL:-}" ] && ! have redis-server; then missing="$missing redis-server" services="$services redis-server"; fi
 # Building the TLS library compiles C.
 have cc || missing="$missing gcc libc6-dev"
-# One of the tests' S3 servers is a Python program.
-if [ "${1:-}" = tests ] && ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then missing="$missing python3-venv"; fi
-# A browser loads what URIs resolve to, and the examples use curl and psql. Tests install Node with pip: Debian's is too old.
+# Label Studio and one of the tests' S3 servers are Python programs.
+if [ -n "${1:-}" ] && ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then missing="$missing python3-venv"; fi
+# A browser loads what URIs resolve to, nginx is the proxy in front of Label Studio, and the examples use curl and psql. Tests
+# install Node with pip: Debian's is too old.
 if [ "${1:-}" = tests ]; then
     have curl || missing="$missing curl"
     have psql || missing="$missing postgresql-client"
     have chromium || missing="$missing chromium"
+    have_nginx || missing="$missing nginx" services="$services nginx"
 fi
 [ -n "$missing" ] || exit 0
 

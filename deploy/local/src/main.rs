@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use demo::Demo;
 use longshore_local::up::{self, StartOutcome};
 use longshore_local::{RunDir, beside};
 
@@ -38,7 +39,20 @@ enum LocalCommand {
         command: Vec<OsString>,
     },
     /// Run the main job on a private stack and check every count.
-    Demo,
+    Demo {
+        /// Beside this app, which is installed below the target folder: sync the same bucket with both.
+        #[arg(long)]
+        with: Option<HostApp>,
+        /// Keep running after the checks, until Ctrl-C.
+        #[arg(long, requires = "with")]
+        stay: bool,
+    },
+}
+
+/// An app that owns tasks.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum HostApp {
+    LabelStudio,
 }
 
 #[tokio::main]
@@ -46,7 +60,10 @@ async fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let dir = args.dir.as_path();
     match args.command {
-        LocalCommand::Demo => return demo::run(dir).await,
+        LocalCommand::Demo { with: None, .. } => return demo::run(dir, Demo::Alone).await,
+        LocalCommand::Demo { with: Some(HostApp::LabelStudio), stay } => {
+            return demo::run(dir, Demo::BesideLabelStudio { stays: stay }).await;
+        }
         LocalCommand::Beside { command } => return beside::run(dir, &command).await,
         LocalCommand::Up => {
             let state = if up::up(dir).await? == StartOutcome::AlreadyRunning { "already running" } else { "running" };

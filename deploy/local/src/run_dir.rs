@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Names of everything that a stack puts into its run directory.
-pub(crate) const CONTENTS: [&str; 7] = ["env", "logs", "pids", "postgres", "rabbitmq", "redis", "secrets"];
+pub(crate) const CONTENTS: [&str; 9] =
+    ["env", "label-studio", "logs", "nginx", "pids", "postgres", "rabbitmq", "redis", "secrets"];
 
 /// The run directory of one stack.
 ///

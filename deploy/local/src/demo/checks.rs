@@ -76,7 +76,7 @@ impl Checks {
     }
 
     /// Compares image tasks with the bucket: one task per image, with its URI.
-    pub(super) fn images(&mut self, bucket: &str, keys: &[String], tasks: &[Value]) {
+    pub(super) fn images(&mut self, about: &'static str, bucket: &str, keys: &[String], tasks: &[Value]) {
         let mut wanted: BTreeMap<String, usize> = keys.iter().map(|key| (format!("s3://{bucket}/{key}"), 0)).collect();
         let mut unknown = 0;
         for task in tasks {
@@ -85,13 +85,9 @@ impl Checks {
                 None => unknown += 1,
             }
         }
-        self.count(
-            "image tasks",
-            "images with exactly one task",
-            keys.len(),
-            wanted.values().filter(|n| **n == 1).count(),
-        );
-        self.count("image tasks", "others", 0, unknown);
+        let right = wanted.values().filter(|n| **n == 1).count();
+        self.count(about, "images with exactly one task", keys.len(), right);
+        self.count(about, "others", 0, unknown);
     }
 
     /// Compares tasks from files with the expected tasks of each file.
@@ -190,7 +186,7 @@ mod tests {
         let keys = ["1", "2"].map(str::to_owned);
         let checked = |tasks: &[Value]| {
             let mut checks = Checks::default();
-            checks.images("b", &keys, tasks);
+            checks.images("image tasks", "b", &keys, tasks);
             failures(&checks)
         };
         assert_eq!(checked(&[image("2"), image("1")]), "");

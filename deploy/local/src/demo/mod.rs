@@ -3,8 +3,10 @@
 //! It uses Longshore as a user does, with the command line and the API, on a stack that ends with the demo. `scenario`
 //! has the steps, `checks` the expected results.
 
+mod beside;
 mod checks;
 mod images;
+mod interrupt;
 mod longshore;
 mod report;
 mod scenario;
@@ -15,28 +17,45 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
-use checks::Checks;
+use anyhow::{Result, ensure};
 use longshore_local::RunDir;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 /// Lines of each log that are shown after a failure.
 const LAST_LINES: usize = 5;
 
-/// Runs the demo in the folder `demo` of `dir`. The exit code says whether all checks passed.
+/// What the demo shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demo {
+    /// Longshore with its own tables.
+    Alone,
+    /// Longshore beside a Label Studio.
+    BesideLabelStudio {
+        /// Whether it runs on until Ctrl-C after its checks.
+        stays: bool,
+    },
+}
+
+/// Runs a demo in the folder `demo` of `dir`. The exit code says whether all checks passed.
 ///
 /// All programs that it started end with it. After a failure the logs stay.
-pub(crate) async fn run(dir: &Path) -> Result<ExitCode> {
+pub(crate) async fn run(dir: &Path, demo: Demo) -> Result<ExitCode> {
     let root = dir.join("demo");
     if let Some(run_dir) = RunDir::find(&root) {
         let running = run_dir.processes();
         ensure!(running.is_empty(), "a demo is already running in {} (pid {})", root.display(), running[0].pid);
         run_dir.remove()?;
     }
-    let outcome = tokio::select! {
-        outcome = scenario::run(&root) => outcome,
-        interrupted = interrupted() => interrupted,
+    let outcome = match demo {
+        Demo::Alone => tokio::select! {
+            outcome = scenario::run(&root) => outcome,
+            interrupted = interrupt::error() => interrupted,
+        },
+        Demo::BesideLabelStudio { stays: true } => beside::run(&root, true).await,
+        Demo::BesideLabelStudio { stays: false } => tokio::select! {
+            outcome = beside::run(&root, false) => outcome,
+            interrupted = interrupt::error() => interrupted,
+        },
     };
     let run_dir = RunDir::find(&root);
     match outcome {
@@ -64,16 +83,6 @@ pub(crate) async fn run(dir: &Path) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn interrupted() -> Result<Checks> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminated.recv() => {}
-    }
-    bail!("interrupted; all programs of the demo are stopped")
-}
-
 /// Removes the run directory. It retries, because helpers of a killed server may still be writing.
 async fn remove(run_dir: &RunDir) -> Result<()> {
     for _ in 0..20 {
@@ -88,7 +97,7 @@ async fn remove(run_dir: &RunDir) -> Result<()> {
 /// Prints where the logs are, and the last lines of each: warnings and errors if there are any.
 fn show_logs(run_dir: &RunDir) {
     report::section(&format!("Logs: {}", run_dir.root().join("logs").display()));
-    for name in ["scheduler", "worker-1", "worker-2"] {
+    for name in ["label-studio", "nginx", "scheduler", "worker-1", "worker-2"] {
         let log = std::fs::read_to_string(run_dir.log(name)).unwrap_or_default();
         for line in last_warnings(&log) {
             report::print_line(&format!("   {name}: {line}"));

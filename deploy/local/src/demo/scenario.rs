@@ -23,7 +23,7 @@ const IMAGE_BUCKET: &str = "demo-images";
 const FILE_BUCKET: &str = "demo-tasks";
 const EXPORT_BUCKET: &str = "demo-annotations";
 
-const LABEL_CONFIG: &str = r#"<View><Image name="image" value="$image"/><Choices name="kind" toName="image"><Choice value="Day"/><Choice value="Night"/></Choices></View>"#;
+pub(super) const LABEL_CONFIG: &str = r#"<View><Image name="image" value="$image"/><Choices name="kind" toName="image"><Choice value="Day"/><Choice value="Night"/></Choices></View>"#;
 
 /// Runs the scenario on a stack below `root` and returns all checks.
 pub(super) async fn run(root: &Path) -> Result<Checks> {
@@ -130,7 +130,7 @@ impl<'a> Demo<'a> {
 
         let tasks = self.longshore.tasks(project).await?;
         let (of_images, of_files): (Vec<Value>, Vec<Value>) = tasks.into_iter().partition(is_of_image);
-        checks.images(IMAGE_BUCKET, &keys, &of_images);
+        checks.images("image tasks", IMAGE_BUCKET, &keys, &of_images);
         checks.files(&self.files, &of_files);
         checks.quarantine(&self.files, &quarantine);
         self.check_file_bucket(&mut checks);

@@ -1,12 +1,13 @@
 //! The private stack of the demo.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use longshore_local::config::ExistingServers;
 use longshore_local::s3::{Options as S3Options, S3Server};
-use longshore_local::{App, Options, Settings, Stack, ports};
+use longshore_local::{App, Options, RunDir, Settings, Stack, ports};
 use tokio::time::sleep;
 
 use super::report;
@@ -16,6 +17,13 @@ const WORKERS: usize = 2;
 
 /// How often processes are checked.
 const POLL: Duration = Duration::from_millis(200);
+
+/// The servers, before Longshore is started on them. Dropping it kills them.
+pub(super) struct Servers {
+    pub(super) s3: S3Server,
+    pub(super) settings: Settings,
+    pub(super) stack: Stack,
+}
 
 /// All programs of the demo. Dropping it kills them.
 pub(super) struct DemoStack {
@@ -27,8 +35,8 @@ pub(super) struct DemoStack {
     stack: Stack,
 }
 
-impl DemoStack {
-    /// Starts servers, S3, scheduler and workers below `root`; returns when all are ready.
+impl Servers {
+    /// Starts servers and S3 below `root`, with a new database and virtual host.
     pub(super) async fn start(root: &Path) -> Result<Self> {
         let existing = ExistingServers::from_env();
         let has_existing = existing.database_url.is_some() || existing.amqp_url.is_some();
@@ -46,20 +54,39 @@ impl DemoStack {
         let s3 = S3Server::start(S3Options::with_key(&settings.s3_access_key, &settings.s3_secret_key))
             .await
             .context("start the S3 server")?;
+        Ok(Self { s3, settings, stack })
+    }
+
+    /// Starts a scheduler and workers with these environment variables; returns when all are ready.
+    pub(super) async fn launch(self, environment: &[(&str, &str)]) -> Result<DemoStack> {
+        let Self { s3, settings, stack } = self;
         let run_dir = stack.run_dir();
-        let port = ports::free()?;
-        let scheduler = App::spawn(run_dir, "scheduler", settings.scheduler(port)?, port)?;
+        let spawn = |name: &str, command: fn(&Settings, u16) -> Result<Command>| {
+            let port = ports::free()?;
+            let mut command = command(&settings, port)?;
+            command.envs(environment.iter().copied());
+            App::spawn(run_dir, name, command, port)
+        };
+        let scheduler = spawn("scheduler", Settings::scheduler)?;
         // Before the workers: the scheduler creates the tables that they read.
         scheduler.until_ready().await?;
-        let worker = |number| {
-            let port = ports::free()?;
-            App::spawn(run_dir, &format!("worker-{number}"), settings.worker(port)?, port)
-        };
+        let worker = |number| spawn(&format!("worker-{number}"), Settings::worker);
         let workers: Vec<App> = (1..=WORKERS).map(worker).collect::<Result<_>>()?;
         for worker in &workers {
             worker.until_ready().await?;
         }
-        Ok(Self { s3, scheduler, settings, workers, stack })
+        Ok(DemoStack { s3, scheduler, settings, workers, stack })
+    }
+}
+
+impl DemoStack {
+    /// Starts servers, S3, scheduler and workers below `root`; returns when all are ready.
+    pub(super) async fn start(root: &Path) -> Result<Self> {
+        Servers::start(root).await?.launch(&[]).await
+    }
+
+    pub(super) fn run_dir(&self) -> &RunDir {
+        self.stack.run_dir()
     }
 
     /// Waits until a process ends by itself, which is an error, and describes it.
