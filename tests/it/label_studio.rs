@@ -4,10 +4,11 @@
 
 mod access;
 mod import;
+mod proxy;
 mod together;
 mod version;
 
-use longshore_local::ports;
+use longshore_local::{App, nginx, ports};
 use longshore_rig::label_studio::{LabelStudio, TOKEN};
 use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, send_json};
 use serde_json::{Value, json};
@@ -34,6 +35,11 @@ impl Twins {
         let rig = Rig::with().label_studio().env("LONGSHORE_LABEL_STUDIO_URL", url).start().await;
         let studio = LabelStudio::start(&rig.run_dir, &rig.database_url, port).await.expect("Label Studio starts");
         Self { rig, studio }
+    }
+
+    /// A real nginx in front of both, with the configuration for users.
+    async fn nginx(&self) -> App {
+        nginx::start(&self.rig.run_dir, self.studio.url(), &self.rig.url()).await.expect("nginx starts")
     }
 
     /// A project with an S3 import storage, made in Label Studio.
