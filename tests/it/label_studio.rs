@@ -3,6 +3,7 @@
 //! Ignored, because a Label Studio takes half a minute to start: run them with `make test-label-studio`.
 
 mod access;
+mod host_commands;
 mod import;
 mod proxy;
 mod together;

@@ -22,6 +22,11 @@ pub(crate) fn worker(arguments: &[&str]) -> Command {
     command("longshore-worker", arguments)
 }
 
+/// A command of `longshore` without the environment of this process.
+pub(crate) fn cli(arguments: &[&str]) -> Command {
+    command("longshore", arguments)
+}
+
 fn command(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program(name).expect("the programs are built"));
     command.args(arguments).env_clear();

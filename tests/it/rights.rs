@@ -1,5 +1,6 @@
 //! The least rights: what a host's role may do, what the programs' role may not, and upgrades.
 
+use longshore_db::host::label_studio;
 use longshore_db::rights;
 use longshore_rig::installed::workspace;
 use longshore_rig::rig::{Rig, StorageHandle};
@@ -208,10 +209,14 @@ async fn an_upgrade_keeps_the_right_of_hosts_that_started_syncs_by_rights_on_tab
 }
 
 #[test]
-fn the_page_of_rights_has_the_statements_that_the_program_prints() {
-    let page = std::fs::read_to_string(workspace().join("deploy/operations/rights.md")).expect("the page");
-    let page: String = page.lines().map(|line| format!("{}\n", line.trim_start())).collect();
-    for statements in [rights::grants("longshore_app"), rights::host_grants("label_studio")] {
-        assert!(page.contains(&statements), "put these statements into deploy/operations/rights.md:\n{statements}");
+fn the_pages_of_rights_have_the_statements_that_the_program_prints() {
+    for (page, statements) in [
+        ("deploy/operations/rights.md", rights::grants("longshore_app")),
+        ("deploy/operations/rights.md", rights::host_grants("label_studio")),
+        ("deploy/label-studio/rights.md", label_studio::rights::grants("longshore_app")),
+    ] {
+        let text = std::fs::read_to_string(workspace().join(page)).expect("the page");
+        let text: String = text.lines().map(|line| format!("{}\n", line.trim_start())).collect();
+        assert!(text.contains(&statements), "put these statements into {page}:\n{statements}");
     }
 }

@@ -29,6 +29,18 @@ pub(crate) enum CliError {
         "storage {0} not found, or this token cannot access it\nhint: `longshore storage list` shows the storages of this token"
     )]
     NoStorage(i64),
+    #[error("DATABASE_URL {fault}\nhint: set DATABASE_URL or --database-url to the URL of Label Studio's database")]
+    BadDatabaseUrl { fault: String },
+    #[error("{}", escaped(text))]
+    Database { text: String },
+    #[error(
+        "this deletes everything in schema longshore, also the quarantine\nhint: add --yes to do it; tasks and annotations stay"
+    )]
+    Unconfirmed,
+    #[error(
+        "programs of Longshore are connected to this database: {programs}\nhint: stop all schedulers and workers first, or add --force"
+    )]
+    Running { programs: String },
     #[error("cannot read the secret from the file or standard input")]
     Input(#[source] std::io::Error),
 }

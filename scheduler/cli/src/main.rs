@@ -1,4 +1,4 @@
-//! The `longshore` command: a client of the HTTP API.
+//! The `longshore` command: a client of the HTTP API. Only `host` works on the database.
 //!
 //! Results go to standard output, as tables or (`--json`) as the API's answers. Progress and errors go to standard
 //! error. There is one file per command; `client` sends requests, `show` prints.
@@ -10,6 +10,7 @@ mod dead_letters;
 mod doctor;
 mod error;
 mod follow;
+mod host;
 mod pace;
 mod project;
 mod quarantine;
@@ -86,6 +87,9 @@ enum Command {
     /// Dead letters: messages that the broker or a consumer gave up.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Host: set-up beside a running Label Studio, in its database.
+    #[command(subcommand)]
+    Host(host::Command),
 }
 
 #[tokio::main]
@@ -112,6 +116,7 @@ async fn dispatch(args: Args, output: Output) -> Result<ExitCode> {
         Command::Token(command) => command.run(&client, output).await?,
         Command::Audit(audit) => audit.run(&client, output).await?,
         Command::DeadLetters(command) => command.run(&client, output).await?,
+        Command::Host(command) => return command.run(output).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use longshore_db::host::label_studio;
 use longshore_db::rights;
 use longshore_model::StorageKind;
 use longshore_scheduler::config::{Config, MigrationConfig, RotationConfig};
@@ -30,6 +31,9 @@ enum Command {
         /// The role belongs to a host and may only start syncs, by `enqueue_sync`.
         #[arg(long)]
         host: bool,
+        /// The rights of the programs on Label Studio's tables instead. Run it as their owner.
+        #[arg(long, conflicts_with = "host")]
+        label_studio: bool,
     },
     /// Encrypts every stored secret with the first of `LONGSHORE_SECRET_KEYS`. Schedulers and workers can keep running.
     ///
@@ -68,8 +72,12 @@ async fn serve() -> anyhow::Result<ExitCode> {
             Ok(if findings.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Some(Command::Migrate) => migration::run(&MigrationConfig::from_env()?).await.map(|()| ExitCode::SUCCESS),
-        Some(Command::Grants { role, host }) => {
-            let grants = if host { rights::host_grants } else { rights::grants };
+        Some(Command::Grants { role, host, label_studio }) => {
+            let grants = match (host, label_studio) {
+                (true, _) => rights::host_grants,
+                (false, true) => label_studio::rights::grants,
+                (false, false) => rights::grants,
+            };
             #[expect(clippy::print_stdout, reason = "printing is the purpose of this command")]
             {
                 print!("{}", grants(&role));

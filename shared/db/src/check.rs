@@ -30,15 +30,11 @@ pub async fn check_host(address: &Address, kind: HostKind, patience: Duration) -
     if kind == HostKind::Native {
         return Vec::new();
     }
-    let faults = async {
+    let found = async {
         let db = Db::open(address, "longshore-check", 1, patience, Check::Always)?;
-        db.in_time(async { label_studio::faults(&db.client().await?).await }).await
+        db.in_time(async { label_studio::check(&db.client().await?, address.role()).await }).await
     };
-    match faults.await {
-        Ok(faults) if faults.is_empty() => vec![Finding::ok("host", "Label Studio's tables are known")],
-        Ok(faults) => faults.into_iter().map(|fault| Finding::failed("host", fault)).collect(),
-        Err(error) => vec![Finding::failed("host", address.explain(&error))],
-    }
+    found.await.unwrap_or_else(|error| vec![Finding::failed("host", address.explain(&error))])
 }
 
 /// Checks the connection, the schema, the rights of the role, and that the keys open every stored secret.

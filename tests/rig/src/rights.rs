@@ -67,11 +67,13 @@ pub(crate) async fn prepare(stack: &Stack, name: &str, database_url: &str, amqp_
     }
 }
 
-/// Gives the programs their rights on Label Studio's tables.
+/// Follows the page of rights on Label Studio's tables, as their owner.
 pub(crate) async fn grant_host_tables(database_url: &str, roles: &Roles) {
+    let page = std::fs::read_to_string(workspace().join("deploy/label-studio/rights.md")).expect("the page");
     let app: reqwest::Url = roles.database_url.parse().expect("a URL");
-    let role = app.username();
-    run(database_url, &format!("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {role}; GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}")).await;
+    for statements in blocks(&page, "sql") {
+        run(database_url, &statements.replace("longshore_app", app.username())).await;
+    }
 }
 
 /// The fenced blocks of a language.

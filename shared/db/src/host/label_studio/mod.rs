@@ -4,10 +4,14 @@
 //! one transaction over the tables of both. A row of `storages` is only a handle; secrets stay in Label Studio's tables.
 
 mod adopt;
+mod check;
 mod copy;
+mod edition;
 mod enqueue;
 mod fold;
 mod inner_ids;
+mod remove;
+pub mod rights;
 mod status;
 mod storage;
 mod summary;
@@ -22,8 +26,10 @@ use crate::row::word;
 use crate::syncs::SyncRow;
 use crate::{Client, Db, Error, GenericClient, Result, Transaction};
 
+pub(crate) use check::check;
 pub use enqueue::{HostRequest, HostSync, enqueue};
 pub use fold::fold;
+pub use remove::{Removed, remove, running};
 use storage::Lock;
 use tables::StorageTables;
 pub use version::faults;

@@ -36,6 +36,13 @@ impl StorageTables {
     }
 }
 
+/// The tables of every kind that the open edition has, in both directions.
+pub(super) fn every_kind() -> impl Iterator<Item = (StorageKind, Direction, StorageTables)> {
+    let of = |(kind, direction)| StorageTables::of(kind, direction).map(|tables| (kind, direction, tables));
+    let both = |kind| [(kind, Direction::Import), (kind, Direction::Export)];
+    StorageKind::ALL.iter().copied().flat_map(both).filter_map(of)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::edition;
 use crate::{GenericClient, Result};
 
 /// Migrations that a supported version has, and what is refused without them.
@@ -93,7 +94,7 @@ pub async fn faults(client: &impl GenericClient) -> Result<Vec<String>> {
     let here = client.query_one("SELECT to_regclass('public.django_migrations') IS NOT NULL", &[]).await?;
     if !here.get::<_, bool>(0) {
         let text = "There is no Label Studio in this database: schema `public` has no table `django_migrations`. \
-                    DATABASE_URL must name the database of Label Studio.";
+                    DATABASE_URL must name the database of Label Studio, which must not use SQLite.";
         return Ok(vec![text.to_owned()]);
     }
     let rows = client.query("SELECT app, name FROM public.django_migrations", &[]).await?;
@@ -101,6 +102,10 @@ pub async fn faults(client: &impl GenericClient) -> Result<Vec<String>> {
     let missing = NEEDED.iter().filter(|(app, name, _)| !migrations.contains(&(*app, *name)));
     if let Some((_, _, why)) = missing.into_iter().next() {
         return Ok(vec![(*why).to_owned()]);
+    }
+    let apps = migrations.iter().map(|(app, _)| *app).collect();
+    if let Some(fault) = edition::fault(client, &apps).await? {
+        return Ok(vec![fault]);
     }
     columns(client).await
 }

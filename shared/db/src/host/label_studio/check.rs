@@ -1,0 +1,83 @@
+//! What an operator should know before Longshore serves a Label Studio. Changes nothing.
+
+use longshore_telemetry::Finding;
+
+use super::{rights, storage, tables, version};
+use crate::rights::quoted;
+use crate::{GenericClient, Result};
+
+/// The storages that a finding names at most. More would not fit on a line.
+const NAMED: usize = 5;
+
+/// Checks the version, the rights of the connected role, and every storage.
+pub(crate) async fn check(client: &impl GenericClient, role: &str) -> Result<Vec<Finding>> {
+    let faults = version::faults(client).await?;
+    if !faults.is_empty() {
+        return Ok(faults.into_iter().map(|fault| Finding::failed("host", fault)).collect());
+    }
+    let mut findings = vec![Finding::ok("host", "Label Studio's version and tables are known")];
+    let missing = rights::missing(client).await?;
+    if !missing.is_empty() {
+        let text = format!(
+            "the role lacks {}; run what `longshore-scheduler grants {} --label-studio` prints, as the owner of Label \
+             Studio's tables",
+            missing.join("; "),
+            quoted(role)
+        );
+        findings.push(Finding::failed("host", text));
+        return Ok(findings);
+    }
+    findings.push(Finding::ok("host", "the role has all rights on Label Studio's tables that it needs"));
+    findings.extend(unfinished_migrations(client).await?);
+    findings.extend(storages(client).await?);
+    Ok(findings)
+}
+
+/// Warns of indexes that Label Studio is still building: its pages and syncs are slow until then.
+async fn unfinished_migrations(client: &impl GenericClient) -> Result<Option<Finding>> {
+    let text = "SELECT name FROM public.core_asyncmigrationstatus WHERE status <> 'FINISHED' ORDER BY id LIMIT 3";
+    let rows = client.query(text, &[]).await?;
+    let names: Vec<&str> = rows.iter().filter_map(|row| row.get::<_, Option<&str>>(0)).collect();
+    Ok((!names.is_empty()).then(|| {
+        let text = format!(
+            "Label Studio has not finished {}; until it has, indexes are missing and its pages may be slow",
+            names.join(", ")
+        );
+        Finding::warning("host", text)
+    }))
+}
+
+/// Whether the settings of every storage can be read.
+async fn storages(client: &impl GenericClient) -> Result<Vec<Finding>> {
+    let (mut read, mut unreadable) = (0_usize, Vec::new());
+    for (kind, direction, tables) in tables::every_kind() {
+        let text = format!(
+            "SELECT s.{id}::bigint FROM public.{storages} s JOIN public.project p ON p.id = s.project_id
+              WHERE p.deleted_at IS NULL ORDER BY 1",
+            id = tables.id,
+            storages = tables.storages
+        );
+        for row in client.query(&text, &[]).await? {
+            let id: i64 = row.get(0);
+            match storage::read(client, kind, direction, id, storage::Lock::None).await {
+                Ok(_) => read += 1,
+                Err(error @ crate::Error::Unreadable { .. }) => {
+                    unreadable.push(format!("{kind} {direction} storage {id} ({error})"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    let mut findings = vec![Finding::ok("storages", format!("the settings of {read} storages are valid"))];
+    if !unreadable.is_empty() {
+        let more = unreadable.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        unreadable.truncate(NAMED);
+        let text = format!(
+            "Longshore would refuse to sync {}{more}; correct their settings in Label Studio",
+            unreadable.join(", ")
+        );
+        findings.push(Finding::warning("storages", text));
+    }
+    Ok(findings)
+}
