@@ -36,6 +36,30 @@ fn the_readme_names_label_studio_first_and_is_short() {
 }
 
 #[test]
+fn the_page_for_label_studio_names_only_settings_that_the_programs_read() {
+    let text = page("deploy/label-studio/README.md");
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    // The last one is the command line's.
+    let known: BTreeSet<&str> =
+        settings::table::ALL.iter().map(|setting| setting.name).chain(["LONGSHORE_URL"]).collect();
+    let named: BTreeSet<&str> = words.filter(|word| word.starts_with("LONGSHORE_")).collect();
+    let unknown: Vec<_> = named.difference(&known).collect();
+    assert!(unknown.is_empty() && named.len() > 5, "{unknown:?}");
+    for required in ["LONGSHORE_HOST", "LONGSHORE_LABEL_STUDIO_URL", "LONGSHORE_SECRET_KEYS", "LONGSHORE_TOKEN"] {
+        assert!(named.contains(required), "{required}");
+    }
+}
+
+#[test]
+fn the_readme_offers_both_ways_in_before_anything_else() {
+    let readme = page("README.md");
+    let first_screen: String = readme.lines().take(30).collect();
+    for way in ["deploy/label-studio/README.md", "make demo WITH=label-studio", "your own app", "`make demo`"] {
+        assert!(first_screen.contains(way), "{way}");
+    }
+}
+
+#[test]
 fn the_page_about_waiting_explains_every_word_and_every_code() {
     let text = page("deploy/operations/waiting.md");
     for what in WaitingFor::ALL {
