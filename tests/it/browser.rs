@@ -1,6 +1,7 @@
 //! Images and sounds in a labeling page, in a real browser, with the URLs that Longshore returns.
 
 mod chromium;
+pub(crate) mod devtools;
 
 use longshore_local::s3::Object;
 use longshore_rig::azurite::{ACCOUNT, Azurite, KEY};
@@ -12,14 +13,14 @@ use crate::resolve::ResolveRig;
 use crate::resolve::local_files::{Root, connect};
 use chromium::Site;
 
-const WIDTH: u32 = 7;
+pub(crate) const WIDTH: u32 = 7;
 const HEIGHT: u32 = 5;
 
 /// Seconds of the sound, at 8,000 bytes each.
 const SECONDS: f64 = 0.25;
 
 /// A red image, uncompressed.
-fn image() -> Vec<u8> {
+pub(crate) fn image() -> Vec<u8> {
     let row =
         [[0, 0, 255].repeat(WIDTH as usize), vec![0; (WIDTH * 3).next_multiple_of(4) as usize - WIDTH as usize * 3]];
     let pixels = row.concat().repeat(HEIGHT as usize);

@@ -7,6 +7,7 @@ mod host_commands;
 mod import;
 mod proxy;
 mod together;
+mod ui;
 mod version;
 
 use longshore_local::{App, nginx, ports};

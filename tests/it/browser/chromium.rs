@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 const PAGE: &str = include_str!("../../browser/page.html");
 
 /// The browser connects only to the test, needs no screen, and plays sounds without a click.
-const FLAGS: &[&str] = &[
+pub(super) const FLAGS: &[&str] = &[
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
