@@ -1,7 +1,7 @@
 # Everything needs a Rust toolchain. Servers are installed where apt is, or DATABASE_URL, AMQP_URL and REDIS_URL point to
 # running ones.
 .DEFAULT_GOAL := help
-.PHONY: help demo check it test test-label-studio bench failover soak up down dist fmt lint unit doc deny install install-tests
+.PHONY: help demo check it test test-label-studio bench bench-label-studio failover soak up down dist fmt lint unit doc deny install install-tests
 
 LOCAL = target/demo/longshore-local
 PROGRAMS = -p longshore-scheduler -p longshore-cli -p longshore-worker
@@ -38,6 +38,10 @@ bench: install ## how fast it is beside the parts below it; BENCH='--rows 1,2 --
 	cargo build --locked --release $(PROGRAMS) -p longshore-bench --bins
 	@tests/bench/rivals/install.sh target/local/bench-rivals
 	target/release/longshore-bench $(BENCH)
+
+bench-label-studio: install-tests ## beside a Label Studio and its own syncs; BENCH='--large 1000000' for a large project, too
+	cargo build --locked --release $(PROGRAMS) -p longshore-bench --bins
+	target/release/longshore-bench label-studio $(BENCH)
 
 test-label-studio: install-tests ## beside a real Label Studio, which is installed below target/local; some minutes
 	cargo build --locked --workspace --bins

@@ -33,7 +33,7 @@ pub async fn conditions(postgres: &Client, scale: f64) -> Result<Value> {
         "cores": std::thread::available_parallelism()?.get(),
         "memory_mib": memory_mib(),
         "kernel": read("/proc/sys/kernel/osrelease"),
-        "load_before": read("/proc/loadavg").split_whitespace().next().and_then(|load| load.parse::<f64>().ok()),
+        "load_before": load(),
         "postgres": settings,
         "rabbitmq": version("dpkg-query", &["-W", "-f=${Version}", "rabbitmq-server"]),
         "rustc": version("rustc", &["--version"]),
@@ -66,6 +66,11 @@ pub fn summary(conditions: &Value) -> String {
         text(&postgres["server_version"]),
         settings.join(", "),
     )
+}
+
+/// The average number of runnable processes of the last minute.
+pub fn load() -> Option<f64> {
+    read("/proc/loadavg").split_whitespace().next()?.parse().ok()
 }
 
 /// The first line of a program's version, or `unknown`.

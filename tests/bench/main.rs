@@ -4,6 +4,7 @@
 //! different machines. The exit status says only whether all rows could be measured, not whether they met their bars.
 
 mod bed;
+mod beside;
 mod client;
 mod deployment;
 mod figure;
@@ -59,6 +60,8 @@ enum Sub {
         #[arg(long)]
         port: u16,
     },
+    /// Instead of the rows, compare with a Label Studio, which is installed below target/local.
+    LabelStudio(beside::Sizes),
 }
 
 fn main() -> Result<ExitCode> {
@@ -68,7 +71,11 @@ fn main() -> Result<ExitCode> {
         runtime.block_on(server::serve(port))?;
         return Ok(ExitCode::SUCCESS);
     }
-    tokio::runtime::Runtime::new()?.block_on(measure(&args))
+    let runtime = tokio::runtime::Runtime::new()?;
+    if let Some(Sub::LabelStudio(sizes)) = &args.command {
+        return runtime.block_on(beside::measure(&args.dir, &Path::new(&args.out).join("label-studio"), sizes));
+    }
+    runtime.block_on(measure(&args))
 }
 
 async fn measure(args: &Args) -> Result<ExitCode> {

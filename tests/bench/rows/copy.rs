@@ -116,7 +116,7 @@ impl Rows {
     }
 }
 
-async fn dump(database: &Client, query: &str) -> Result<Vec<Bytes>> {
+pub async fn dump(database: &Client, query: &str) -> Result<Vec<Bytes>> {
     let rows = database.copy_out(&format!("COPY ({query}) TO STDOUT (FORMAT binary)")).await?;
     pin_mut!(rows);
     let (mut chunks, mut chunk) = (Vec::new(), BytesMut::new());
@@ -130,7 +130,7 @@ async fn dump(database: &Client, query: &str) -> Result<Vec<Bytes>> {
     Ok(chunks)
 }
 
-async fn load(database: &Client, table: &str, chunks: &[Bytes]) -> Result<()> {
+pub async fn load(database: &Client, table: &str, chunks: &[Bytes]) -> Result<()> {
     let sink = database.copy_in(&format!("COPY {table} FROM STDIN (FORMAT binary)")).await?;
     pin_mut!(sink);
     for chunk in chunks {

@@ -1,6 +1,6 @@
 //! The rows of the report, one module each.
 
-mod copy;
+pub mod copy;
 mod cost;
 mod enqueue;
 mod fairness;
