@@ -53,7 +53,13 @@ pub(crate) async fn run(context: &Context, job: &ClaimedJob, quantum: &Quantum, 
     };
     match worked {
         Ok(ending) => ending,
-        Err(error) => give_back(context, job, &error, lost).await,
+        Err(error) => {
+            if matches!(&error, JobError::Db(error) if error.is_of_changed_tables()) {
+                // The next attempt prepares them again.
+                context.db.forget_statements();
+            }
+            give_back(context, job, &error, lost).await
+        }
     }
 }
 

@@ -72,6 +72,11 @@ impl JobError {
             }
             Self::Db(longshore_db::Error::Seal(_)) => Verdict::Discard { reason: FailureReason::SealedSecrets },
             Self::Db(longshore_db::Error::StorageMoved) => Verdict::Discard { reason: FailureReason::StorageMoved },
+            Self::Db(longshore_db::Error::Deleted(_)) => Verdict::Discard { reason: FailureReason::StorageDeleted },
+            Self::Db(longshore_db::Error::HostUnsupported(_)) => {
+                Verdict::Discard { reason: FailureReason::HostUnsupported }
+            }
+            Self::Db(longshore_db::Error::HostFull(_)) => Verdict::Discard { reason: FailureReason::HostFull },
             // The next attempt starts at the row's cursor: this attempt's is no longer true.
             Self::Db(longshore_db::Error::CommitsLost) => Verdict::Release { delay: Duration::ZERO },
             Self::Db(error) if error.is_unavailable() => Verdict::Release { delay: after_unavailable() },

@@ -12,6 +12,7 @@ mod context;
 mod database_faults;
 mod deliveries;
 mod heartbeat;
+mod host_check;
 mod items;
 mod job_error;
 mod jobs;
@@ -50,7 +51,7 @@ const POOL_METRICS_PERIOD: Duration = Duration::from_secs(1);
 /// Runs a worker until SIGTERM.
 ///
 /// # Errors
-/// The configuration is invalid, the port is in use, or a part of the worker failed.
+/// The configuration is invalid, the port is in use, the host is not supported, or a part of the worker failed.
 pub async fn run(config: Config) -> Result<()> {
     init_logs(&config.logs)?;
     config.database.warn_of_plaintext();
@@ -78,6 +79,7 @@ pub async fn run(config: Config) -> Result<()> {
     let background = start_background(&context, &broker, &ended);
     let router = router(health(&context, &broker), exposed);
     background.spawn("http", serve(listener, router, clients, SEND_TIMEOUT, ended.clone()));
+    host_check::check(&context).await?;
     for queue in [Queue::Import, Queue::Export] {
         tasks.spawn("consumer", deliveries::consume(Arc::clone(&context), broker.clone(), queue, tasks.clone()));
     }

@@ -55,7 +55,8 @@ counts! {
     created,
     /// Objects written by export.
     exported,
-    /// Annotations or tasks whose object was already up to date.
+    /// Annotations or tasks whose object was already up to date. In an import, the tasks of the objects of `existed`, with
+    /// Label Studio as the host.
     unchanged,
     /// Objects deleted because their annotation was deleted.
     deleted,

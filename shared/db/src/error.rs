@@ -42,8 +42,17 @@ pub enum Error {
     /// The current state of the rows does not allow it. The text is for users.
     #[error("{0}")]
     Conflict(String),
-    /// A row of an object refers to a row that the host does not have, such as a user.
-    #[error("the host has no row that the object refers to{}", .0.as_db_error().and_then(|refused| refused.detail()).map(|detail| format!(": {detail}")).unwrap_or_default())]
+    /// The host's users deleted the storage or its project.
+    #[error("{0} or its project was deleted")]
+    Deleted(String),
+    /// The host's tables are not ones that this release can write. The text is for operators.
+    #[error("{0}")]
+    HostUnsupported(String),
+    /// A table of the host has no IDs left.
+    #[error("table `{0}` of the host has no IDs left: its column `id` ends at 2,147,483,647")]
+    HostFull(&'static str),
+    /// An object refers to a row that the host does not have, such as a user, or repeats a unique value.
+    #[error("the host refuses a value of the object{}", .0.as_db_error().and_then(|refused| refused.detail()).map(|detail| format!(": {detail}")).unwrap_or_default())]
     RefusedByHost(#[source] tokio_postgres::Error),
     /// A column has a value that this release cannot read.
     #[error("unreadable {column} in the database")]
@@ -86,6 +95,20 @@ impl Error {
             || self.sql_state().is_some_and(|state| ["22", "54"].iter().any(|class| state.code().starts_with(class)))
     }
 
+    /// Whether a statement failed because the host's tables have changed since it was prepared or written: a column or table
+    /// is missing, a new one must not be null, or a prepared statement has other results.
+    pub fn is_of_changed_tables(&self) -> bool {
+        let state = self.sql_state();
+        [
+            SqlState::UNDEFINED_COLUMN,
+            SqlState::UNDEFINED_TABLE,
+            SqlState::NOT_NULL_VIOLATION,
+            SqlState::FEATURE_NOT_SUPPORTED,
+        ]
+        .iter()
+        .any(|changed| state == Some(changed))
+    }
+
     /// Whether a row cannot be read, because Postgres cannot print one of its values: 80 kB of `jsonb` may print longer
     /// than the limit of 1 GB. Other rows may still be readable; a retry of the same row fails again.
     pub fn is_unreadable_row(&self) -> bool {
@@ -114,6 +137,9 @@ impl Error {
             | Self::StorageMoved
             | Self::NotFound(_)
             | Self::Conflict(_)
+            | Self::Deleted(_)
+            | Self::HostUnsupported(_)
+            | Self::HostFull(_)
             | Self::RefusedByHost(_)
             | Self::Unreadable { .. }
             | Self::Seal(_)

@@ -117,6 +117,9 @@ impl Error {
             | Self::StorageMoved
             | Self::NotFound(_)
             | Self::Conflict(_)
+            | Self::Deleted(_)
+            | Self::HostUnsupported(_)
+            | Self::HostFull(_)
             | Self::RefusedByHost(_)
             | Self::Unreadable { .. }
             | Self::Seal(_)

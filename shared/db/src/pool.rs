@@ -182,6 +182,11 @@ impl Db {
         tokio::time::timeout(self.patience, work).await.unwrap_or(Err(Error::Silent))
     }
 
+    /// Forgets the prepared statements of all connections. After a change of tables, Postgres would refuse to run them.
+    pub fn forget_statements(&self) {
+        self.pool.manager().statement_caches.clear();
+    }
+
     /// The time limit of [`Self::in_time`].
     pub fn patience(&self) -> Duration {
         self.patience

@@ -154,6 +154,12 @@ words! {
         SealedSecrets = "sealed_secrets",
         /// A user changed the storage's server or account while a sync ran, or the bucket of a storage without credentials.
         StorageMoved = "storage_moved",
+        /// The storage or its project was deleted in Label Studio while a sync ran.
+        StorageDeleted = "storage_deleted",
+        /// The tables of Label Studio are not ones that this release can write.
+        HostUnsupported = "host_unsupported",
+        /// A table of Label Studio has no IDs left.
+        HostFull = "host_full",
         /// Too many attempts in a row ended because their worker stopped or stalled.
         WorkerLost = "worker_lost",
         /// An error inside Longshore; the log has the cause.
@@ -253,6 +259,15 @@ impl FailureReason {
             }
             Self::StorageMoved => {
                 "The storage's server, account or bucket was changed while this sync ran. Start a new sync."
+            }
+            Self::StorageDeleted => {
+                "The storage or its project was deleted in Label Studio while this sync ran. Tasks imported before stay as Label Studio left them; nothing needs to be done."
+            }
+            Self::HostUnsupported => {
+                "Label Studio's tables are not ones that this release of Longshore can write, so nothing was written. Ask the operator to run `longshore-scheduler check`."
+            }
+            Self::HostFull => {
+                "A table of Label Studio has no IDs left, so nothing was written. Ask the operator to widen its column `id`, or to start a new database of Label Studio."
             }
             Self::WorkerLost => {
                 "Workers stopped or stalled again and again during this job, and Longshore found no single object that causes it. Ask the operator to check the workers' memory limit and logs."

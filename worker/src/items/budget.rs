@@ -8,7 +8,7 @@ use super::Fault;
 /// The bytes of memory that one item takes besides its text: an element in lists that grow by doubling.
 pub(super) const ITEM_BYTES: usize = 96;
 
-/// The same for an annotation or a prediction of an item: a list of one has capacity for four, each of 56 bytes, and
+/// The same for an annotation or a prediction of an item: a list of one has capacity for four, each of 64 bytes, and
 /// the text of an empty result is separate.
 pub(super) const LABELS_BYTES: usize = 320;
 

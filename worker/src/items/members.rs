@@ -1,5 +1,6 @@
 //! Parts of checked JSON text, as slices of it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -14,6 +15,14 @@ pub(super) fn members<'a, const N: usize>(
     names: [&'static str; N],
 ) -> serde_json::Result<[Option<&'a str>; N]> {
     serde_json::Deserializer::from_str(object).deserialize_map(Members(names))
+}
+
+/// Calls `each` with the name and the value of each member of an object, repeated ones too. Collects nothing.
+///
+/// # Errors
+/// The text is not a JSON object.
+pub(super) fn each_member<'a>(object: &'a str, each: impl FnMut(&str, &'a str)) -> serde_json::Result<()> {
+    serde_json::Deserializer::from_str(object).deserialize_map(Each(each))
 }
 
 /// Calls `each` with each element of a list, until `each` returns false. Collects nothing.
@@ -64,6 +73,50 @@ impl<'de, F: FnMut(&'de str) -> bool> Visitor<'de> for Elements<'_, F> {
             }
         }
         Ok(())
+    }
+}
+
+struct Each<F>(F);
+
+impl<'de, F: FnMut(&str, &'de str)> Visitor<'de> for Each<F> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key_seed(Name)? {
+            (self.0)(&name, map.next_value::<&'de RawValue>()?.get());
+        }
+        Ok(())
+    }
+}
+
+/// Reads a member's name, without a copy if it has no escapes.
+struct Name;
+
+impl<'de> serde::de::DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
     }
 }
 

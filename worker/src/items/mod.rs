@@ -5,14 +5,22 @@
 //! original spelling.
 
 mod budget;
+mod columns;
+mod fields;
 mod item;
+mod label_studio;
+mod labels;
 mod layout;
 mod limits;
 mod members;
+mod native;
+mod regions;
 mod scan;
+mod shorthand;
 mod text;
 mod unpack;
 mod unusable;
+mod values;
 
 #[cfg(test)]
 mod tests;
@@ -25,30 +33,48 @@ pub(crate) use unusable::Unusable;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use item::Reader;
+use longshore_db::host::{SummaryDelta, TaskFormat};
 use longshore_model::QuarantineReason;
 use tokio_util::sync::CancellationToken;
 use unusable::Fault;
 
-/// Reads the items of an object, in order; none for an empty list.
+/// What an object has.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Contents {
+    /// Its items, in order; none for an empty list.
+    pub(crate) items: Vec<Item>,
+    /// What they add to the summary of their project. Empty if the format has none.
+    pub(crate) summary: SummaryDelta,
+}
+
+/// Reads the items of an object.
 ///
 /// Takes memory from the budget before it is allocated.
 ///
 /// # Errors
 /// No part of the object can be imported; or the budget is too small to decide, see [`Unusable::for_memory`].
-pub(crate) fn read(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budget) -> Result<Vec<Item>, Unusable> {
+pub(crate) fn read(
+    key: &str,
+    bytes: Bytes,
+    format: &TaskFormat,
+    limits: &Limits,
+    budget: &mut Budget,
+) -> Result<Contents, Unusable> {
     let unpacked = unpack::unpack(key, bytes, limits, budget).map_err(|fault| fault.locate(&[]))?;
     let text = decode(unpacked)?;
-    let mut items = Vec::new();
+    let (mut items, mut summary) = (Vec::new(), SummaryDelta::default());
+    let mut reader = Reader { format, limits, budget, summary: &mut summary };
     let split = layout::split(&text, limits, &mut |row, range| {
-        budget.take(budget::ITEM_BYTES)?;
-        items.push(item::read(&text, row, range, budget)?);
+        reader.budget.take(budget::ITEM_BYTES)?;
+        items.push(item::read(&text, row, range, &mut reader)?);
         Ok(())
     });
     let is_list = split.map_err(|fault| fault.locate(text.as_bytes()))?;
     if is_list || items.len() > 1 {
         items.iter_mut().for_each(|item| item.is_numbered = true);
     }
-    Ok(items)
+    Ok(Contents { items, summary })
 }
 
 /// The data of an object's items as JSON texts, for tests with unusual objects.
@@ -58,8 +84,9 @@ pub(crate) fn read(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budget
 pub fn data_of_items(key: &str, bytes: &[u8]) -> Result<Vec<String>, QuarantineReason> {
     let limits = Limits::default();
     let mut budget = Budget::new(2 * limits.max_unpacked_bytes, CancellationToken::new());
-    let items = read(key, Bytes::copy_from_slice(bytes), &limits, &mut budget).map_err(|unusable| unusable.reason)?;
-    Ok(items.into_iter().map(|item| item.data.to_string()).collect())
+    let bytes = Bytes::copy_from_slice(bytes);
+    let contents = read(key, bytes, &TaskFormat::Native, &limits, &mut budget).map_err(|unusable| unusable.reason)?;
+    Ok(contents.items.into_iter().map(|item| item.data.to_string()).collect())
 }
 
 /// Checks, by its key and size only, whether an object can be imported with this many bytes of memory.

@@ -151,8 +151,10 @@ impl JobBody {
 
 /// Objects per second; `None` if no time has passed.
 fn rate(counts: &Counts, elapsed: SignedDuration) -> Option<f64> {
+    let exported = counts.exported + counts.unchanged + counts.deleted + counts.kept;
+    // In an import `unchanged` counts tasks of objects that `matched` has.
     #[expect(clippy::cast_precision_loss, reason = "a rate for users needs no exact count")]
-    let objects = (counts.matched + counts.exported + counts.unchanged + counts.deleted + counts.kept) as f64;
+    let objects = if counts.matched > 0 { counts.matched } else { exported } as f64;
     let seconds = elapsed.as_secs_f64();
     (seconds > 0.0).then(|| objects / seconds)
 }

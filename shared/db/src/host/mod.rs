@@ -4,6 +4,7 @@
 //! annotations to export. Schema `longshore` itself is the same for every host.
 
 pub mod label_studio;
+mod labels;
 mod native;
 mod rows;
 
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 use crate::syncs::SyncRow;
 use crate::{Client, Result, Transaction};
 
+pub use labels::{AnnotationDetails, ControlTag, LabelingRules, ObjectReferences, SummaryDelta, TaskFormat};
 pub use native::Native;
 
 /// Which app owns tasks and annotations.
@@ -56,17 +58,8 @@ pub struct JobStorage {
     pub label_config: String,
     /// What the host's own rules need to know of the project. Defaults with the native host.
     pub rules: LabelingRules,
-}
-
-/// How a project of Label Studio decides whether a task is labeled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LabelingRules {
-    /// Annotations by different users that make a task labeled.
-    pub overlap: i32,
-    /// Whether skipped annotations count, too.
-    pub counts_skipped: bool,
-    /// ID of the user who requested the sync. `None` if it is not a user of Label Studio.
-    pub user_id: Option<i32>,
+    /// What an item of an object may have.
+    pub format: TaskFormat,
 }
 
 /// A task to insert. Its JSON texts are written unchanged.
@@ -80,6 +73,8 @@ pub struct NewTask<'a> {
     pub data: &'a str,
     /// JSON text of `meta`. `None` means an empty object.
     pub meta: Option<&'a str>,
+    /// Whether annotators may skip it. `None` is stored as null. The native host has no such column.
+    pub allow_skip: Option<bool>,
     /// Annotations in the same item.
     pub annotations: Vec<NewAnnotation<'a>>,
     /// Predictions in the same item.
@@ -89,8 +84,8 @@ pub struct NewTask<'a> {
 /// An annotation to insert with its task.
 #[derive(Debug, Clone)]
 pub struct NewAnnotation<'a> {
-    /// JSON text of `result`.
-    pub result: &'a str,
+    /// JSON text of `result`. `None` is stored as null, which the native host never has.
+    pub result: Option<&'a str>,
     /// Whether the annotator skipped the task.
     pub was_cancelled: bool,
     /// Whether it is ground truth: other annotations are compared with it.
@@ -99,17 +94,25 @@ pub struct NewAnnotation<'a> {
     pub lead_time: Option<f64>,
     /// ID of the user who made it. `None` if unknown.
     pub completed_by: Option<i64>,
+    /// What only Label Studio stores. `None` with the native host.
+    pub details: Option<&'a AnnotationDetails>,
 }
 
-/// A prediction to insert with its task.
+/// A prediction to insert with its task. The native host does not store the last three fields.
 #[derive(Debug, Clone)]
 pub struct NewPrediction<'a> {
-    /// JSON text of `result`.
-    pub result: &'a str,
+    /// JSON text of `result`. `None` is stored as null, which the native host never has.
+    pub result: Option<&'a str>,
     /// The model's confidence, in the model's unit. `None` if it gave none.
     pub score: Option<f64>,
     /// Version of the model. `None` is stored as an empty text.
     pub model_version: Option<&'a str>,
+    /// Number of its cluster.
+    pub cluster: Option<i32>,
+    /// JSON text of `neighbors`.
+    pub neighbors: Option<&'a str>,
+    /// How probably the task is labeled wrongly.
+    pub mislabeling: f64,
 }
 
 /// Which units a page of an export reads. A unit is an annotation, or a task with all of its annotations.
@@ -232,9 +235,35 @@ pub trait Host: Send + Sync {
     /// cannot be decrypted.
     async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage>;
 
+    /// Whether a sync counts the tasks of known objects, besides the objects.
+    fn counts_known_tasks(&self) -> bool {
+        false
+    }
+
     /// Prepares the ledger for an import. Called before the first page of a sync is listed, again if that page is
     /// repeated.
     async fn begin_import(&self, client: &Client, storage: &JobStorage) -> Result<()>;
+
+    /// The objects whose annotations name what the host lacks or already has: by their index, in ascending order, with a
+    /// sentence for the user. Does nothing by default.
+    async fn refusals(&self, _client: &Client, _objects: &[ObjectReferences]) -> Result<Vec<(usize, String)>> {
+        Ok(Vec::new())
+    }
+
+    /// Keeps the host from deleting the project and the storage until the transaction ends. Called before the first write
+    /// of a page. Does nothing by default.
+    ///
+    /// # Errors
+    /// [`crate::Error::Deleted`] if one of them is deleted.
+    async fn hold(&self, _tx: &Transaction<'_>, _storage: &JobStorage) -> Result<()> {
+        Ok(())
+    }
+
+    /// Records what the tasks of a page add to the summary of their project, as the JSON text of a [`SummaryDelta`]. Does
+    /// nothing by default.
+    async fn add_summary(&self, _tx: &Transaction<'_>, _storage: &JobStorage, _delta: &str) -> Result<()> {
+        Ok(())
+    }
 
     /// Inserts tasks with their annotations and predictions, and returns the IDs of the tasks, in order.
     async fn insert_tasks(&self, tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>])

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use longshore_model::{Direction, Secrets, StorageSettings, SyncStatus};
 use serde_json::json;
 
-use crate::host::{Host, JobStorage, LabelingRules, NewTask, SelectedUnits, Selection, host_time};
+use crate::host::{Host, JobStorage, LabelingRules, NewTask, SelectedUnits, Selection, TaskFormat, host_time};
 use crate::syncs::SyncRow;
 use crate::{Client, Error, Result, SealedSecrets, Sealer, Transaction, storages};
 
@@ -77,6 +77,7 @@ impl Host for Native {
             secrets,
             label_config: row.get("label_config"),
             rules: LabelingRules::default(),
+            format: TaskFormat::Native,
         })
     }
 

@@ -50,6 +50,9 @@ pub struct ListedPage<'a> {
     /// The listing is complete from the first of these texts to the last, the first one excluded. `None` if the keys of
     /// other pages may be between those of this one.
     pub covers: Option<(&'a str, &'a str)>,
+    /// Whether to count the tasks of known objects as well, for [`PageStatus::existed_tasks`]. An object of which only some
+    /// tasks are left is known, too.
+    pub counts_tasks: bool,
 }
 
 /// The result of a look-up.
@@ -57,6 +60,8 @@ pub struct ListedPage<'a> {
 pub struct PageStatus {
     /// The status of each object, in the order of the page.
     pub statuses: Vec<KeyStatus>,
+    /// Number of tasks of the objects that existed. 0 unless the page asks for it.
+    pub existed_tasks: i64,
     /// Quarantined keys that the page covers and that are not among its objects: at most 5,000.
     pub unlisted: Vec<Unlisted>,
 }
@@ -84,20 +89,20 @@ pub async fn look_up(
     if let (LookupMode::Interval, Some((first, last))) = (page.mode, ends) {
         let (from, to) = page.covers.map_or((first, last), |(after, until)| (after.min(first), until.max(last)));
         let (ledger, entries) = tokio::try_join!(
-            ledger_between(client, storage_id, sync_id, first, last),
+            ledger_between(client, storage_id, sync_id, (first, last), page.counts_tasks),
             quarantine::between(client, storage_id, from, to, SCAN_LIMIT),
         )?;
         scanned = (Some(ledger), Some(entries));
     } else if let (Some((after, until)), None) = (page.covers, ends) {
         let entries = quarantine::between(client, storage_id, after, until, SCAN_LIMIT).await?;
-        return Ok(PageStatus { statuses: Vec::new(), unlisted: unlisted(page, &read_entries(&entries)?) });
+        return Ok(PageStatus { unlisted: unlisted(page, &read_entries(&entries)?), ..PageStatus::default() });
     } else if ends.is_none() {
         return Ok(PageStatus::default());
     }
     let keys = || objects.iter().map(|object| object.0).collect::<Vec<_>>();
     let ledger = match scanned.0.filter(|row| row.get::<_, i64>("rows") < SCAN_LIMIT) {
         Some(row) => row,
-        None => ledger_among(client, storage_id, sync_id, &keys()).await?,
+        None => ledger_among(client, storage_id, sync_id, &keys(), page.counts_tasks).await?,
     };
     let in_interval = scanned.1.unwrap_or_default();
     let covered = read_entries(&in_interval)?;
@@ -111,14 +116,19 @@ pub async fn look_up(
 
     let names: Vec<&str> = ledger.get::<_, Option<_>>("keys").unwrap_or_default();
     let own: Vec<bool> = ledger.get::<_, Option<_>>("own").unwrap_or_default();
-    let ledger: HashMap<&str, bool> = names.into_iter().zip(own).collect();
+    let tasks: Vec<i64> = ledger.get::<_, Option<_>>("tasks").unwrap_or_default();
+    let ledger: HashMap<&str, bool> = names.iter().copied().zip(own.iter().copied()).collect();
     let status = |(key, etag): &(&str, Option<&str>)| match (ledger.get(key), entries.get(key)) {
         (Some(true), _) => KeyStatus::Counted,
         (Some(false), _) => KeyStatus::Existed,
         (None, Some(entry)) => status_of(entry, *etag, sync_id),
         (None, None) => KeyStatus::New,
     };
-    Ok(PageStatus { statuses: objects.iter().map(status).collect(), unlisted })
+    // Other keys may be between those of the page: the filter skips them.
+    let listed: HashSet<&str> = objects.iter().map(|object| object.0).collect();
+    let known = names.iter().zip(&own).zip(&tasks);
+    let existed_tasks = known.filter(|((key, own), _)| !**own && listed.contains(*key)).map(|(_, tasks)| tasks).sum();
+    Ok(PageStatus { statuses: objects.iter().map(status).collect(), existed_tasks, unlisted })
 }
 
 fn read_entries(rows: &[Row]) -> Result<HashMap<&str, Entry<'_>>> {
@@ -141,30 +151,51 @@ async fn ledger_between(
     client: &impl GenericClient,
     storage_id: i64,
     sync_id: i64,
-    first: &str,
-    last: &str,
+    (first, last): (&str, &str),
+    counts_tasks: bool,
 ) -> Result<Row> {
-    let scan = client
-        .prepare_typed_cached(
-            "SELECT count(*) AS rows, array_agg(key) AS keys, array_agg(sync_id = $2) AS own FROM (
-                 SELECT key, sync_id FROM objects
-                  WHERE storage_id = $1 AND key >= $3 AND key <= $4 AND row_index = 0
-                  ORDER BY key LIMIT $5) page",
-            &[Type::INT8, Type::INT8, Type::TEXT, Type::TEXT, Type::INT8],
-        )
-        .await?;
+    // `rows` is that of the ledger: at its limit, the last object may be incomplete.
+    let text = if counts_tasks {
+        "SELECT coalesce(sum(rows), 0)::bigint AS rows, array_agg(key) AS keys, array_agg(own) AS own,
+                array_agg(tasks) AS tasks
+           FROM (SELECT key, bool_or(sync_id = $2) AS own, count(task_id) AS tasks, count(*) AS rows FROM (
+                     SELECT key, sync_id, task_id FROM objects
+                      WHERE storage_id = $1 AND key >= $3 AND key <= $4 ORDER BY key LIMIT $5) page
+                  GROUP BY key) by_key"
+    } else {
+        "SELECT count(*) AS rows, array_agg(key) AS keys, array_agg(sync_id = $2) AS own, NULL::bigint[] AS tasks FROM (
+             SELECT key, sync_id FROM objects
+              WHERE storage_id = $1 AND key >= $3 AND key <= $4 AND row_index = 0
+              ORDER BY key LIMIT $5) page"
+    };
+    let scan = client.prepare_typed_cached(text, &[Type::INT8, Type::INT8, Type::TEXT, Type::TEXT, Type::INT8]).await?;
     Ok(client.query_one(&scan, &[&storage_id, &sync_id, &first, &last, &SCAN_LIMIT]).await?)
 }
 
-/// One look-up per key: `LIMIT 1` forces that plan, whatever the statistics are. With `ANY` of a thousand keys, after
-/// the table had grown since its last analyze, the planner chose to read all rows of the storage. Not prepared:
-/// Postgres would keep a plan that it made for a tiny table.
-async fn ledger_among(client: &impl GenericClient, storage_id: i64, sync_id: i64, keys: &[&str]) -> Result<Row> {
-    let probe = "SELECT array_agg(o.key) AS keys, array_agg(o.sync_id = $2) AS own
-               FROM unnest($3::text[]) AS page (key)
-              CROSS JOIN LATERAL (
-                    SELECT key, sync_id FROM objects
-                     WHERE storage_id = $1 AND key = page.key AND row_index = 0 LIMIT 1) o";
+/// One look-up per key: `LIMIT 1` and `OFFSET 0` force that plan, whatever the statistics are. With `ANY` of a thousand
+/// keys, after the table had grown since its last analyze, the planner chose to read all rows of the storage. Not
+/// prepared: Postgres would keep a plan that it made for a tiny table.
+async fn ledger_among(
+    client: &impl GenericClient,
+    storage_id: i64,
+    sync_id: i64,
+    keys: &[&str],
+    counts_tasks: bool,
+) -> Result<Row> {
+    let probe = if counts_tasks {
+        "SELECT array_agg(o.key) AS keys, array_agg(o.own) AS own, array_agg(o.tasks) AS tasks
+           FROM unnest($3::text[]) AS page (key)
+          CROSS JOIN LATERAL (
+                SELECT page.key, bool_or(sync_id = $2) AS own, count(task_id) AS tasks FROM (
+                       SELECT sync_id, task_id FROM objects WHERE storage_id = $1 AND key = page.key OFFSET 0) rows
+                HAVING count(*) > 0) o"
+    } else {
+        "SELECT array_agg(o.key) AS keys, array_agg(o.sync_id = $2) AS own, NULL::bigint[] AS tasks
+           FROM unnest($3::text[]) AS page (key)
+          CROSS JOIN LATERAL (
+                SELECT key, sync_id FROM objects
+                 WHERE storage_id = $1 AND key = page.key AND row_index = 0 LIMIT 1) o"
+    };
     Ok(client.query_one(probe, &[&storage_id, &sync_id, &keys]).await?)
 }
 

@@ -168,13 +168,15 @@ async fn explain_jobs(plans: &mut Plans<'_>) -> Result<()> {
 async fn explain_pages(plans: &mut Plans<'_>) -> Result<()> {
     let keys = page_of(plans.rows);
     let page: Vec<(&str, Option<&str>)> = keys.iter().map(|key| (key.as_str(), None)).collect();
-    for (name, mode, budget) in [
-        ("a thousand keys by their interval", LookupMode::Interval, 300),
-        ("a thousand keys one by one", LookupMode::Each, 6_000),
+    for (name, mode, counts_tasks, budget) in [
+        ("a thousand keys by their interval", LookupMode::Interval, false, 300),
+        ("a thousand keys one by one", LookupMode::Each, false, 6_000),
+        ("a thousand keys by their interval, with their tasks", LookupMode::Interval, true, 1_500),
+        ("a thousand keys one by one, with their tasks", LookupMode::Each, true, 6_000),
     ] {
         let look_up = async |client: &mut Client| {
             let covers = (mode == LookupMode::Interval).then(|| (keys[0].as_str(), keys[keys.len() - 1].as_str()));
-            let listed = ListedPage { objects: &page, mode, covers };
+            let listed = ListedPage { objects: &page, mode, covers, counts_tasks };
             let found = objects::look_up(&*client, GIANT, 2, &listed).await?;
             anyhow::ensure!(found.statuses.iter().all(|status| *status == KeyStatus::Existed), "keys of the ledger");
             Ok(())

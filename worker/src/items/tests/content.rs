@@ -1,7 +1,7 @@
 //! Usable objects.
 
 use super::super::Item;
-use super::super::item::{AnnotationItem, PredictionItem};
+use super::super::labels::{AnnotationItem, PredictionItem};
 use super::{data, items};
 
 fn lone(data: &str) -> Item {
@@ -63,21 +63,23 @@ fn an_object_in_data_is_the_data_and_other_members_describe_the_task() {
     assert_eq!(&*item.data, r#"{"text": "sea"}"#);
     assert_eq!(item.meta(), Some(r#"{"from": "x"}"#));
     let none = AnnotationItem {
-        result: "[]".to_owned().into(),
+        result: Some("[]".to_owned().into()),
         was_cancelled: false,
         ground_truth: false,
         lead_time: None,
         completed_by: None,
+        details: None,
     };
     assert_eq!(
         item.annotations(),
         [
             AnnotationItem {
-                result: r#"[{"id": "r"}, {}]"#.to_owned().into(),
+                result: Some(r#"[{"id": "r"}, {}]"#.to_owned().into()),
                 was_cancelled: true,
                 ground_truth: true,
                 lead_time: Some(1.5),
                 completed_by: Some(4),
+                details: None,
             },
             AnnotationItem { completed_by: Some(5), ..none.clone() },
             none,
@@ -87,14 +89,16 @@ fn an_object_in_data_is_the_data_and_other_members_describe_the_task() {
         item.predictions(),
         [
             PredictionItem {
-                result: r#"[{"a": 1}]"#.to_owned().into(),
+                result: Some(r#"[{"a": 1}]"#.to_owned().into()),
                 score: Some(0.25),
-                model_version: Some("v1".into())
+                model_version: Some("v1".into()),
+                details: None,
             },
             PredictionItem {
-                result: r#"[{"choices": ["a"]}]"#.to_owned().into(),
+                result: Some(r#"[{"choices": ["a"]}]"#.to_owned().into()),
                 score: None,
-                model_version: Some("3".into())
+                model_version: Some("3".into()),
+                details: None,
             },
         ]
     );

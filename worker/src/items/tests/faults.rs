@@ -1,5 +1,6 @@
 //! Unusable objects: reason, position and detail of the fault.
 
+use longshore_db::host::TaskFormat;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Budget, Limits};
@@ -150,7 +151,7 @@ fn reading_stops_once_no_attempt_waits_for_the_result() {
     let blank = super::packed::gzip(&vec![b' '; 100_000]);
     for (key, bytes) in [("a.json", b"[{},{}]".to_vec()), ("a.json.gz", blank)] {
         let mut budget = Budget::new(1 << 20, abandoned.clone());
-        let read = super::super::read(key, bytes.into(), &Limits::default(), &mut budget);
+        let read = super::super::read(key, bytes.into(), &TaskFormat::Native, &Limits::default(), &mut budget);
         assert!(read.unwrap_err().for_memory, "{key}");
     }
 }

@@ -2,10 +2,12 @@
 
 mod content;
 mod faults;
+mod label_studio;
 mod packed;
 mod properties;
 
 use bytes::Bytes;
+use longshore_db::host::TaskFormat;
 use tokio_util::sync::CancellationToken;
 
 use super::{Budget, Item, Limits, Unusable};
@@ -17,7 +19,7 @@ fn read(key: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Unusable>
 
 fn read_within(memory: usize, key: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Unusable> {
     let mut budget = Budget::new(memory, CancellationToken::new());
-    super::read(key, Bytes::copy_from_slice(bytes), limits, &mut budget)
+    super::read(key, Bytes::copy_from_slice(bytes), &TaskFormat::Native, limits, &mut budget).map(|found| found.items)
 }
 
 /// The items of an uncompressed JSON object.

@@ -1,12 +1,14 @@
 //! From listed objects to items: in blob mode by their URIs, in JSON mode by reading them.
 
+use std::sync::Arc;
+
 use futures::stream::{self, StreamExt};
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
 
 use super::read::{ReadError, ReadObject};
 use super::refusal::{Refusal, reason_of};
-use super::{Import, ImportedObject, Pending, count};
+use super::{Import, ImportedObject, Pending, count, summary};
 use crate::items::Item;
 use crate::job_error::JobError;
 use crate::quarantine::{refused_object, unusable_object};
@@ -48,12 +50,18 @@ impl Import<'_> {
     /// Blob mode: makes one task per object, and reads none.
     pub(super) fn name(&self, part: Vec<Pending>) -> FetchedPart {
         let mut fetched = FetchedPart::default();
+        let column = summary::of_column(self.data_key.as_str());
+        let summary = self.storage.format.has_summary().then(|| Arc::new(column));
         for Pending { object, again, .. } in part {
             let mut data = serde_json::Map::with_capacity(1);
             data.insert(self.data_key.as_str().to_owned(), self.store.uri(&object.key).into());
             fetched.released.extend(again.then(|| object.key.clone()));
             let data = serde_json::Value::Object(data).to_string();
-            fetched.imported.push(ImportedObject { object, items: vec![Item::of_data(data)] });
+            fetched.imported.push(ImportedObject {
+                object,
+                items: vec![Item::of_data(data)],
+                summary: summary.clone(),
+            });
         }
         fetched
     }

@@ -62,7 +62,7 @@ impl Import<'_> {
                 }
             }
         }
-        let PageStatus { statuses, unlisted } = self.look_up(&found, start.as_deref()).await?;
+        let PageStatus { statuses, existed_tasks, unlisted } = self.look_up(&found, start.as_deref()).await?;
         self.unlisted = self.left_bucket(unlisted, &skipped).await?;
         let mut quarantined = Vec::new();
         for (found, status) in found.into_iter().zip(statuses) {
@@ -84,6 +84,7 @@ impl Import<'_> {
                 None => self.pending.push_back(Pending { object: found.object, again, tries: 0 }),
             }
         }
+        self.listed.unchanged = existed_tasks;
         self.listed.matched = self.listed.existed + self.listed.still_quarantined;
         Ok(quarantined)
     }
@@ -112,7 +113,8 @@ impl Import<'_> {
         let is_certain = |edge: Option<&str>| edge.is_none_or(|edge| self.store.can_split_at(edge));
         let is_covered = self.store.is_ordered() && is_certain(start) && is_certain(end);
         let covers = is_covered.then(|| (start.unwrap_or_default(), end.unwrap_or(AFTER_ALL)));
-        let page = ListedPage { objects: &objects, mode, covers };
+        let counts_tasks = self.context.host.counts_known_tasks();
+        let page = ListedPage { objects: &objects, mode, covers, counts_tasks };
         let (db, storage, sync) = (&self.context.db, self.storage.id, self.job.sync_id);
         Ok(db.in_time(async { objects::look_up(&db.client().await?, storage, sync, &page).await }).await?)
     }

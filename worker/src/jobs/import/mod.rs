@@ -11,11 +11,13 @@ mod list;
 mod poison;
 mod read;
 mod record;
+mod references;
 mod refusal;
 mod replay;
 mod reservation;
 mod scan;
 mod split;
+mod summary;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use longshore_db::Counts;
-use longshore_db::host::JobStorage;
+use longshore_db::host::{JobStorage, SummaryDelta};
 use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_filter::KeyFilter;
@@ -53,6 +55,8 @@ const PART_BYTES: u64 = 12 * 1024 * 1024;
 struct ImportWrites {
     storage: Arc<JobStorage>,
     imported: Vec<ImportedObject>,
+    /// JSON text of what the tasks add to the summary of their project, if the host has one.
+    summary: Option<String>,
     quarantined: Vec<QuarantinedObject>,
     /// Keys that leave quarantine.
     released: Vec<String>,
@@ -66,6 +70,8 @@ struct ImportWrites {
 struct ImportedObject {
     object: ObjectMeta,
     items: Vec<Item>,
+    /// What the items add to the summary of their project, if the host has one.
+    summary: Option<Arc<SummaryDelta>>,
 }
 
 /// The import of one key range.
@@ -174,7 +180,8 @@ impl<'a> Import<'a> {
         if self.storage.settings.use_blob_urls || size > most.min(self.limits.max_object_bytes as u64) {
             return 0;
         }
-        expected(&pending.object, pending.tries).min(most)
+        let summary = if self.storage.format.has_summary() { summary::SMALL_BYTES } else { 0 };
+        expected(&pending.object, pending.tries).saturating_add(summary).min(most)
     }
 
     /// Reserves memory for the next part of the page and reads it.
@@ -187,6 +194,7 @@ impl<'a> Import<'a> {
             let reserved = if bytes > 0 { Some(self.context.memory.reserve(bytes).await) } else { None };
             let is_blob = self.storage.settings.use_blob_urls;
             let mut fetched = if is_blob { self.name(part) } else { self.fetch(part).await? };
+            self.refuse(&mut fetched).await?;
             let larger = std::mem::take(&mut fetched.larger);
             // If this part has no other result, read the larger objects in the same call: otherwise each quantum could
             // end here, without any progress.
@@ -240,6 +248,7 @@ impl Handler for Import<'_> {
         } else if self.job.is_replay {
             self.cursor = self.replay.cursor(&self.pending).or(self.cursor.take());
         }
+        let summary = summary::sum(&fetched.imported).await?;
         let scanned = self.scan.as_mut().filter(|_| page_done).map(Scan::take_page);
         Ok(Page {
             counts,
@@ -251,6 +260,7 @@ impl Handler for Import<'_> {
             writes: Box::new(ImportWrites {
                 storage: Arc::clone(&self.storage),
                 imported: fetched.imported,
+                summary,
                 quarantined,
                 released: fetched.released,
                 unlisted: std::mem::take(&mut self.unlisted),

@@ -1,9 +1,11 @@
 //! Reading one object: it is fetched again until the answer is the object that the listing shows, within limits.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use longshore_db::host::TaskFormat;
 use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, ObjectBody, ObjectMeta, Op, StorageError};
 use longshore_telemetry::Backoff;
@@ -12,7 +14,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Import, ImportedObject, Pending};
-use crate::items::{self, Budget, Item, Limits, Unusable};
+use crate::items::{self, Budget, Contents, Limits, Unusable};
 use crate::jobs::prefetch::Prefetch;
 
 /// Uncompressed objects of at least this many bytes, and all compressed ones, are parsed on a blocking thread. A
@@ -75,7 +77,10 @@ impl Import<'_> {
             let bytes = body.bytes.len();
             listed.modified_at = listed.modified_at.or(body.modified_at);
             match self.parse(&listed.key, body, reserved).await {
-                Ok(Some(items)) => return Ok(ReadObject { imported: ImportedObject { object: listed, items }, bytes }),
+                Ok(Some(Contents { items, summary })) => {
+                    let summary = self.storage.format.has_summary().then(|| Arc::new(summary));
+                    return Ok(ReadObject { imported: ImportedObject { object: listed, items, summary }, bytes });
+                }
                 // The bytes do not have the digest that the storage states.
                 Ok(None) => {}
                 Err(unusable) if self.is_bounded(reserved) && unusable.for_memory => return Err(ReadError::Larger),
@@ -111,16 +116,19 @@ impl Import<'_> {
 
     /// Takes the items of an object's bytes; `None` if the storage's settings ask for a check of their digest and it is
     /// another one.
-    async fn parse(&self, key: &str, body: ObjectBody, reserved: u64) -> Result<Option<Vec<Item>>, Unusable> {
+    async fn parse(&self, key: &str, body: ObjectBody, reserved: u64) -> Result<Option<Contents>, Unusable> {
         let digest = body.md5.filter(|_| self.storage.settings.verify_content);
         let reserved = usize::try_from(reserved).unwrap_or(usize::MAX);
-        let bytes = body.bytes;
+        let (bytes, storage) = (body.bytes, Arc::clone(&self.storage));
         if bytes.len() < PARSE_APART && !items::is_packed(key, &bytes) {
-            return verified(key, bytes, digest, &self.limits, reserved, CancellationToken::new());
+            let mut budget = Budget::new(reserved, CancellationToken::new());
+            return verified(key, bytes, digest, &storage.format, &self.limits, &mut budget);
         }
         let (key, limits) = (key.to_owned(), self.limits.clone());
-        let parsing =
-            Prefetch::compute(move |abandoned| verified(&key, bytes, digest, &limits, reserved, abandoned.clone()));
+        let parsing = Prefetch::compute(move |abandoned| {
+            let mut budget = Budget::new(reserved, abandoned.clone());
+            verified(&key, bytes, digest, &storage.format, &limits, &mut budget)
+        });
         parsing.result().await
     }
 }
@@ -129,14 +137,14 @@ fn verified(
     key: &str,
     bytes: Bytes,
     digest: Option<[u8; 16]>,
+    format: &TaskFormat,
     limits: &Limits,
-    reserved: usize,
-    abandoned: CancellationToken,
-) -> Result<Option<Vec<Item>>, Unusable> {
+    budget: &mut Budget,
+) -> Result<Option<Contents>, Unusable> {
     if digest.is_some_and(|digest| Md5::digest(&bytes).as_slice() != digest) {
         return Ok(None);
     }
-    items::read(key, bytes, limits, &mut Budget::new(reserved, abandoned)).map(Some)
+    items::read(key, bytes, format, limits, budget).map(Some)
 }
 
 /// Whether a body is the object that the storage lists now.

@@ -10,7 +10,7 @@ use longshore_db::{Client, Counts, Error as DbError, Transaction, scanned_keys};
 use longshore_model::QuarantineReason;
 use longshore_storage::ObjectMeta;
 
-use super::{ImportWrites, ImportedObject, count};
+use super::{ImportWrites, ImportedObject, count, references, summary};
 use crate::context::Context;
 use crate::items::Item;
 use crate::job_error::JobError;
@@ -31,8 +31,9 @@ impl Writes for ImportWrites {
     }
 
     async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
+        context.host.hold(tx, &self.storage).await?;
         let all: Vec<&ImportedObject> = self.imported.iter().collect();
-        self.insert(context, job, tx, &all).await?;
+        self.insert(context, job, tx, &all, self.summary.as_deref()).await?;
         quarantine::insert(tx, self.storage.id, job.sync_id, &self.quarantined).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
         quarantine::remove(tx, self.storage.id, &released).await?;
@@ -52,24 +53,31 @@ impl Writes for ImportWrites {
         client: &mut Client,
         counts: &mut Counts,
     ) -> Result<(), JobError> {
-        let mut accepted = Vec::with_capacity(self.imported.len());
-        for imported in std::mem::take(&mut self.imported) {
+        // Again, because what they refer to may have changed since then.
+        let judged = references::judge(&*context.host, client, std::mem::take(&mut self.imported)).await?;
+        for (imported, detail) in judged.refused {
+            let refused = object(&imported.object, QuarantineReason::UnsupportedValue, detail);
+            self.quarantine(&imported, refused, counts);
+        }
+        let mut accepted = Vec::with_capacity(judged.accepted.len());
+        for imported in judged.accepted {
+            let summary = match &imported.summary {
+                Some(summary) => Some(summary.to_json()?),
+                None => None,
+            };
             let tx = client.transaction().await.map_err(DbError::from)?;
             jobs::hold(&tx, job.lease).await?;
-            let tried = self.insert(context, job, &tx, &[&imported]).await;
+            let tried = self.insert(context, job, &tx, &[&imported], summary.as_deref()).await;
             tx.rollback().await.map_err(DbError::from)?;
             match tried {
                 Ok(()) => accepted.push(imported),
                 Err(JobError::Db(error)) if error.is_data_exception() => {
-                    counts.imported -= 1;
-                    counts.created -= count(imported.items.len());
-                    counts.quarantined += 1;
-                    self.released.retain(|key| *key != imported.object.key);
-                    self.quarantined.push(unsupported_value(&imported, &error));
+                    self.quarantine(&imported, unsupported_value(&imported, &error), counts);
                 }
                 Err(error) => return Err(error),
             }
         }
+        self.summary = summary::sum(&accepted).await?;
         self.imported = accepted;
         Ok(())
     }
@@ -80,7 +88,16 @@ impl Writes for ImportWrites {
 }
 
 impl ImportWrites {
-    /// Inserts the tasks of objects, then their ledger rows with the task IDs.
+    /// Moves an object from the imported ones to quarantine.
+    fn quarantine(&mut self, imported: &ImportedObject, row: QuarantinedObject, counts: &mut Counts) {
+        counts.imported -= 1;
+        counts.created -= count(imported.items.len());
+        counts.quarantined += 1;
+        self.released.retain(|key| *key != imported.object.key);
+        self.quarantined.push(row);
+    }
+
+    /// Inserts the tasks of objects, then their ledger rows with the task IDs, and what they add to a summary.
     ///
     /// Writes in chunks, because an object may have 100,000 items: the row of a small item takes more memory than the
     /// item, and the memory budget does not count rows.
@@ -90,6 +107,7 @@ impl ImportWrites {
         job: &ClaimedJob,
         tx: &Transaction<'_>,
         imported: &[&ImportedObject],
+        summary: Option<&str>,
     ) -> Result<(), JobError> {
         let mut all: Vec<(&ObjectMeta, Option<&Item>)> = Vec::new();
         for imported in imported {
@@ -116,6 +134,9 @@ impl ImportWrites {
                 .collect();
             objects::insert(tx, self.storage.id, job.sync_id, &rows).await?;
         }
+        if let Some(summary) = summary {
+            context.host.add_summary(tx, &self.storage, summary).await?;
+        }
         Ok(())
     }
 }
@@ -126,24 +147,29 @@ fn new_task<'a>(key: &'a str, item: &'a Item) -> NewTask<'a> {
         row_index: item.is_numbered.then_some(item.row_index),
         data: &item.data,
         meta: item.meta(),
+        allow_skip: item.allow_skip(),
         annotations: item
             .annotations()
             .iter()
             .map(|annotation| NewAnnotation {
-                result: &annotation.result,
+                result: annotation.result.as_deref(),
                 was_cancelled: annotation.was_cancelled,
                 ground_truth: annotation.ground_truth,
                 lead_time: annotation.lead_time,
                 completed_by: annotation.completed_by,
+                details: annotation.details.as_deref(),
             })
             .collect(),
         predictions: item
             .predictions()
             .iter()
             .map(|prediction| NewPrediction {
-                result: &prediction.result,
+                result: prediction.result.as_deref(),
                 score: prediction.score,
                 model_version: prediction.model_version.as_deref(),
+                cluster: prediction.details.as_ref().and_then(|details| details.cluster),
+                neighbors: prediction.details.as_ref().and_then(|details| details.neighbors.as_deref()),
+                mislabeling: prediction.details.as_ref().map_or(0.0, |details| details.mislabeling),
             })
             .collect(),
     }

@@ -6,8 +6,8 @@
 use super::tables::StorageTables;
 use crate::{GenericClient, Result};
 
-/// Adds ledger rows for links that the ledger lacks, and removes those of keys without any link. Objects without items
-/// have no task and no link; their rows stay.
+/// Adds ledger rows for links that the ledger lacks, and removes those without a link. An object without items has no
+/// task; its row stays unless Label Studio has imported the object since then.
 pub(super) async fn adopt(
     client: &impl GenericClient,
     tables: &StorageTables,
@@ -15,8 +15,10 @@ pub(super) async fn adopt(
     host_id: i64,
 ) -> Result<()> {
     let gone = format!(
-        "DELETE FROM objects o WHERE o.storage_id = $1 AND o.task_id IS NOT NULL
-            AND NOT EXISTS (SELECT FROM public.{links} l WHERE l.storage_id = $2::bigint AND l.key COLLATE \"C\" = o.key)",
+        "DELETE FROM objects o WHERE o.storage_id = $1
+            AND (o.task_id IS NULL) = EXISTS (
+                SELECT FROM public.{links} l WHERE l.storage_id = $2::bigint
+                   AND l.key COLLATE \"C\" = o.key AND coalesce(l.row_index, 0) = o.row_index)",
         links = tables.links
     );
     client.execute(&gone, &[&storage_id, &host_id]).await?;
@@ -26,7 +28,8 @@ pub(super) async fn adopt(
                 $1, l.key, coalesce(l.row_index, 0), l.task_id, 0, 0
            FROM public.{links} l
           WHERE l.storage_id = $2::bigint
-            AND NOT EXISTS (SELECT FROM objects o WHERE o.storage_id = $1 AND o.key = l.key COLLATE \"C\")
+            AND NOT EXISTS (SELECT FROM objects o WHERE o.storage_id = $1 AND o.key = l.key COLLATE \"C\"
+                               AND o.row_index = coalesce(l.row_index, 0))
           ORDER BY l.key COLLATE \"C\", coalesce(l.row_index, 0), l.id
              ON CONFLICT DO NOTHING",
         links = tables.links

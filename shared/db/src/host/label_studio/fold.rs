@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::summary::{Delta, common};
+use super::summary::common;
+use crate::host::SummaryDelta;
 use crate::{Client, Error, RawJson, Result, Transaction};
 
 /// Rows of one project that a transaction adds: those of a million tasks.
@@ -26,9 +27,9 @@ pub async fn fold(client: &mut Client) -> Result<bool> {
         )
         .await?;
     let Some(project_id) = rows.first().map(|row| row.get::<_, i64>(0)) else { return Ok(false) };
-    let mut sum = Delta::default();
+    let mut sum = SummaryDelta::default();
     for row in &rows {
-        sum.add(Delta::of_json(row.get(1))?);
+        sum.add(&SummaryDelta::of_json(row.get(1))?);
     }
     write(&tx, project_id, &sum).await?;
     tx.commit().await?;
@@ -36,7 +37,7 @@ pub async fn fold(client: &mut Client) -> Result<bool> {
 }
 
 /// Adds to a summary under its lock. A project that was deleted meanwhile has none.
-async fn write(tx: &Transaction<'_>, project_id: i64, sum: &Delta) -> Result<()> {
+async fn write(tx: &Transaction<'_>, project_id: i64, sum: &SummaryDelta) -> Result<()> {
     tx.execute(
         "INSERT INTO public.projects_projectsummary (project_id, created_at, all_data_columns, common_data_columns,
                                                      created_annotations, created_labels, created_labels_drafts)

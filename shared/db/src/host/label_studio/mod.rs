@@ -1,15 +1,18 @@
 //! A running Label Studio as the host: Longshore reads its storages and writes to its tables.
 //!
-//! Supported is the open edition 1.23 on PostgreSQL. Longshore's schema is in the same database, so a page is
+//! Supported is the open edition from 1.21 on, on PostgreSQL. Longshore's schema is in the same database, so a page is
 //! one transaction over the tables of both. A row of `storages` is only a handle; secrets stay in Label Studio's tables.
 
 mod adopt;
+mod catalog;
 mod check;
+mod control_tags;
 mod copy;
 mod edition;
 mod enqueue;
 mod fold;
 mod inner_ids;
+mod references;
 mod remove;
 pub mod rights;
 mod status;
@@ -18,14 +21,19 @@ mod summary;
 mod tables;
 mod version;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use async_trait::async_trait;
 use longshore_model::{Direction, StorageKind, StorageSettings};
 
-use crate::host::{Host, JobStorage, LabelingRules, NewTask, SelectedUnits, Selection};
+use crate::host::{
+    ControlTag, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, SelectedUnits, Selection, TaskFormat,
+};
 use crate::row::word;
 use crate::syncs::SyncRow;
 use crate::{Client, Db, Error, GenericClient, Result, Transaction};
 
+use catalog::Catalog;
 pub(crate) use check::check;
 pub use enqueue::{HostRequest, HostSync, enqueue};
 pub use fold::fold;
@@ -40,6 +48,8 @@ pub struct LabelStudio {
     /// Connections for the numbers of tasks, which are taken while a page has its own connection. Were they of the same
     /// pool, pages could wait for each other without end.
     numbers: Db,
+    /// What this version stores. `None` until it is read, and again after a statement failed because it has changed.
+    catalog: Arc<Mutex<Option<Catalog>>>,
 }
 
 /// What a handle names.
@@ -52,7 +62,33 @@ struct Handle {
 impl LabelStudio {
     /// A host that takes numbers of tasks by these connections.
     pub fn new(numbers: Db) -> Self {
-        Self { numbers }
+        Self { numbers, catalog: Arc::default() }
+    }
+
+    async fn catalog(&self, client: &impl GenericClient) -> Result<Catalog> {
+        // No statement leaves half of a value, so a poisoned lock is harmless.
+        let known = *self.catalog.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Some(known) => Ok(known),
+            None => {
+                let read = Catalog::read(client).await?;
+                *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
+                Ok(read)
+            }
+        }
+    }
+
+    /// The result of a statement on Label Studio's tables. If it failed because the tables have changed, as after an
+    /// upgrade, forgets the catalog and looks whether Longshore can still write them.
+    async fn checked<T>(&self, result: Result<T>) -> Result<T> {
+        let Err(error) = result else { return result };
+        if !error.is_of_changed_tables() {
+            return Err(error);
+        }
+        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // The transaction of the failed statement accepts no other one.
+        let faults = self.numbers.in_time(async { faults(&self.numbers.client().await?).await }).await?;
+        Err(if faults.is_empty() { error } else { Error::HostUnsupported(faults.join(" ")) })
     }
 }
 
@@ -71,51 +107,97 @@ fn tables(handle: &Handle) -> Result<StorageTables> {
         .ok_or_else(|| Error::NotFound(format!("storage of kind {} in Label Studio", handle.kind)))
 }
 
+/// Reads what a job needs to know about its storage.
+async fn read_storage(client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage> {
+    let handle = handle(client, storage_id).await?;
+    let statement = client
+        .prepare_cached(
+            "SELECT y.settings::text AS settings, y.finished_at IS NOT NULL AS ended, u.id::int AS user_id,
+                        p.id::bigint AS project_id, p.maximum_annotations::int,
+                        p.skip_queue = 'IGNORE_SKIPPED' AS counts_skipped, p.parsed_label_config::text AS controls
+                   FROM syncs y JOIN public.project p ON p.id = y.project_id
+                   LEFT JOIN public.htx_user u ON u.id = y.host_user_id
+                  WHERE y.id = $1 AND p.deleted_at IS NULL",
+        )
+        .await?;
+    let missing = || deleted(&handle);
+    let row = client.query_opt(&statement, &[&sync_id]).await?.ok_or_else(missing)?;
+    if row.get("ended") {
+        return Err(Error::LeaseLost);
+    }
+    let current = storage::read(client, handle.kind, handle.direction, handle.host_id, Lock::None).await?;
+    let current = current.ok_or_else(missing)?;
+    let mut settings: StorageSettings =
+        serde_json::from_str(row.get("settings")).map_err(|error| Error::unreadable("syncs.settings", error))?;
+    let server = |settings: &StorageSettings| settings.connection.server(&current.secrets);
+    if server(&settings) != server(&current.settings) {
+        return Err(Error::StorageMoved);
+    }
+    settings.connection.take_identity(&current.settings.connection);
+    Ok(JobStorage {
+        id: storage_id,
+        project_id: row.get("project_id"),
+        settings,
+        secrets: current.secrets,
+        // Label Studio itself puts the name of its label config in place of `$undefined$`, each time it shows a task.
+        label_config: String::new(),
+        rules: LabelingRules {
+            overlap: row.get("maximum_annotations"),
+            counts_skipped: row.get::<_, Option<bool>>("counts_skipped").unwrap_or_default(),
+            user_id: row.get("user_id"),
+        },
+        format: TaskFormat::LabelStudio(controls(row.get("controls"))?),
+    })
+}
+
+fn deleted(handle: &Handle) -> Error {
+    Error::Deleted(format!("{} {} storage {} of Label Studio", handle.kind, handle.direction, handle.host_id))
+}
+
+/// The control tags of a project as Label Studio stores them, in its order: that of `jsonb`.
+fn controls(parsed: Option<&str>) -> Result<Arc<[ControlTag]>> {
+    let unreadable = |error: serde_json::Error| Error::unreadable("project.parsed_label_config", error);
+    let Some(parsed) = parsed else { return Ok(Arc::default()) };
+    Ok(control_tags::parse(parsed).map_err(unreadable)?.into())
+}
+
 #[async_trait]
 impl Host for LabelStudio {
     async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage> {
-        let handle = handle(client, storage_id).await?;
-        let statement = client
-            .prepare_cached(
-                "SELECT y.settings::text AS settings, y.finished_at IS NOT NULL AS ended, y.host_user_id::int AS user_id,
-                        p.id::bigint AS project_id, p.maximum_annotations,
-                        p.skip_queue = 'IGNORE_SKIPPED' AS counts_skipped
-                   FROM syncs y JOIN public.project p ON p.id = y.project_id
-                  WHERE y.id = $1 AND p.deleted_at IS NULL",
-            )
-            .await?;
-        let missing = || Error::NotFound(format!("{} storage {} of Label Studio", handle.kind, handle.host_id));
-        let row = client.query_opt(&statement, &[&sync_id]).await?.ok_or_else(missing)?;
-        if row.get("ended") {
-            return Err(Error::LeaseLost);
-        }
-        let current = storage::read(client, handle.kind, handle.direction, handle.host_id, Lock::None).await?;
-        let current = current.ok_or_else(missing)?;
-        let mut settings: StorageSettings =
-            serde_json::from_str(row.get("settings")).map_err(|error| Error::unreadable("syncs.settings", error))?;
-        let server = |settings: &StorageSettings| settings.connection.server(&current.secrets);
-        if server(&settings) != server(&current.settings) {
-            return Err(Error::StorageMoved);
-        }
-        settings.connection.take_identity(&current.settings.connection);
-        Ok(JobStorage {
-            id: storage_id,
-            project_id: row.get("project_id"),
-            settings,
-            secrets: current.secrets,
-            // Label Studio itself puts the name of its label config in place of `$undefined$`, each time it shows a task.
-            label_config: String::new(),
-            rules: LabelingRules {
-                overlap: row.get("maximum_annotations"),
-                counts_skipped: row.get::<_, Option<bool>>("counts_skipped").unwrap_or_default(),
-                user_id: row.get("user_id"),
-            },
-        })
+        self.checked(read_storage(client, storage_id, sync_id).await).await
+    }
+
+    fn counts_known_tasks(&self) -> bool {
+        true
     }
 
     async fn begin_import(&self, client: &Client, storage: &JobStorage) -> Result<()> {
         let handle = handle(client, storage.id).await?;
-        adopt::adopt(client, &tables(&handle)?, storage.id, handle.host_id).await
+        self.checked(adopt::adopt(client, &tables(&handle)?, storage.id, handle.host_id).await).await
+    }
+
+    async fn refusals(&self, client: &Client, objects: &[ObjectReferences]) -> Result<Vec<(usize, String)>> {
+        self.checked(references::refusals(client, objects).await).await
+    }
+
+    async fn hold(&self, tx: &Transaction<'_>, storage: &JobStorage) -> Result<()> {
+        let handle = handle(tx, storage.id).await?;
+        let StorageTables { storages, id, .. } = tables(&handle)?;
+        // In this order, as Label Studio deletes: a storage alone, or all storages of a project before it.
+        let held = async {
+            let of_storage = format!("SELECT FROM public.{storages} WHERE {id} = $1::bigint FOR KEY SHARE");
+            let of_project = "SELECT FROM public.project WHERE id = $1::bigint AND deleted_at IS NULL FOR KEY SHARE";
+            for (text, id) in [(&*of_storage, handle.host_id), (of_project, storage.project_id)] {
+                let statement = tx.prepare_cached(text).await?;
+                tx.query_opt(&statement, &[&id]).await?.ok_or_else(|| deleted(&handle))?;
+            }
+            Ok(())
+        };
+        self.checked(held.await).await
+    }
+
+    async fn add_summary(&self, tx: &Transaction<'_>, storage: &JobStorage, delta: &str) -> Result<()> {
+        copy::add_summary(tx, storage.project_id, delta).await
     }
 
     async fn insert_tasks(
@@ -133,9 +215,10 @@ impl Host for LabelStudio {
             storage,
             host_id: i32::try_from(handle.host_id).map_err(|error| Error::unreadable("a storage ID", error))?,
             tables: &tables(&handle)?,
-            first_inner_id: inner_ids::take(&self.numbers, storage.project_id, count).await?,
+            first_inner_id: self.checked(inner_ids::take(&self.numbers, storage.project_id, count).await).await?,
+            catalog: self.checked(self.catalog(tx).await).await?,
         };
-        copy::insert(tx, &page, tasks).await
+        self.checked(copy::insert(tx, &page, tasks).await).await
     }
 
     async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()> {

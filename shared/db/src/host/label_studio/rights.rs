@@ -24,6 +24,9 @@ const TABLES: &[(&str, &[&str])] = &[
     ("task_completion", ADD),
 ];
 
+/// Single columns that are read, of tables with others that Longshore must not see, such as passwords.
+const COLUMNS: &[(&str, &str)] = &[("htx_user", "id")];
+
 /// Sequences whose numbers are taken before the rows are written.
 const SEQUENCES: &[&str] = &["task_id_seq"];
 
@@ -54,8 +57,10 @@ pub fn grants(role: &str) -> String {
     let tables =
         tables.iter().map(|(table, rights)| format!("GRANT {} ON public.{table} TO {role};\n", rights.join(", ")));
     let sequences = SEQUENCES.iter().map(|sequence| format!("GRANT USAGE ON SEQUENCE public.{sequence} TO {role};\n"));
+    let columns =
+        COLUMNS.iter().map(|(table, column)| format!("GRANT SELECT ({column}) ON public.{table} TO {role};\n"));
     let usage = format!("GRANT USAGE ON SCHEMA public TO {role};\n");
-    std::iter::once(usage).chain(tables).chain(sequences).collect()
+    std::iter::once(usage).chain(tables).chain(columns).chain(sequences).collect()
 }
 
 /// The rights that the connected role lacks, such as `INSERT on task`. Tables that do not exist are left out: the check
@@ -69,6 +74,13 @@ pub(super) async fn missing(client: &impl GenericClient) -> Result<Vec<String>> 
         let lacking: Vec<&str> = lacking.iter().map(|row| row.get(0)).collect();
         if !lacking.is_empty() {
             missing.push(format!("{} on {table}", lacking.join(", ")));
+        }
+    }
+    for (table, column) in COLUMNS {
+        let query =
+            "SELECT coalesce(has_column_privilege(to_regclass('public.' || $1::text), $2::text, 'SELECT'), true)";
+        if !client.query_one(query, &[table, column]).await?.get::<_, bool>(0) {
+            missing.push(format!("SELECT of column {column} on {table}"));
         }
     }
     let usable = "SELECT sequence FROM unnest($1::text[]) sequence

@@ -98,7 +98,7 @@ fn meta(sync: &SyncRow, is_live: bool) -> Map<String, Value> {
     let duration = |start| sync.finished_at.unwrap_or(now).duration_since(start).as_secs_f64();
     set("duration", sync.started_at.map(|start| Value::from(duration(start))));
     match sync.direction {
-        Direction::Import if sync.started_at.is_some() => set("tasks_existed", Some(sync.counts.existed.into())),
+        Direction::Import if sync.started_at.is_some() => set("tasks_existed", Some(sync.counts.unchanged.into())),
         Direction::Export if sync.started_at.is_some() => {
             set("total_annotations", Some((sync.counts.exported + sync.counts.unchanged).into()));
         }

@@ -9,19 +9,11 @@ use super::edition;
 use crate::{GenericClient, Result};
 
 /// Migrations that a supported version has, and what is refused without them.
-const NEEDED: &[(&str, &str, &str)] = &[
-    (
-        "io_storages",
-        "0021_azureblobimportstorage_recursive_scan_and_more",
-        "Label Studio before 1.21 has no status \
-      `completed_with_errors`. Upgrade it to 1.23.",
-    ),
-    (
-        "tasks",
-        "0060_add_allow_skip_to_task",
-        "Label Studio before 1.22 has no column `allow_skip`. Upgrade it to 1.23.",
-    ),
-];
+const NEEDED: &[(&str, &str, &str)] = &[(
+    "io_storages",
+    "0021_azureblobimportstorage_recursive_scan_and_more",
+    "Label Studio before 1.21 has no status `completed_with_errors`. Upgrade it to 1.23.",
+)];
 
 /// The tables that an import writes, with the columns it fills.
 const WRITTEN: &[(&str, &[&str])] = &[
@@ -42,7 +34,6 @@ const WRITTEN: &[(&str, &[&str])] = &[
             "total_predictions",
             "comment_count",
             "unresolved_comment_count",
-            "allow_skip",
         ],
     ),
     (
@@ -62,11 +53,28 @@ const WRITTEN: &[(&str, &[&str])] = &[
             "updated_by_id",
             "unique_id",
             "bulk_created",
+            "import_id",
+            "last_action",
+            "last_created_by_id",
+            "draft_created_at",
+            "parent_prediction_id",
+            "parent_annotation_id",
         ],
     ),
     (
         "prediction",
-        &["result", "score", "model_version", "created_at", "updated_at", "task_id", "mislabeling", "project_id"],
+        &[
+            "result",
+            "score",
+            "model_version",
+            "created_at",
+            "updated_at",
+            "task_id",
+            "mislabeling",
+            "project_id",
+            "cluster",
+            "neighbors",
+        ],
     ),
     (
         "projects_projectsummary",
@@ -86,6 +94,9 @@ const WRITTEN: &[(&str, &[&str])] = &[
     ("io_storages_redisimportstoragelink", LINK),
     ("io_storages_localfilesimportstoragelink", LINK),
 ];
+
+/// Columns that are filled where they exist: those of later versions.
+const OPTIONAL: &[(&str, &str)] = &[("task", "allow_skip")];
 
 const LINK: &[&str] = &["task_id", "key", "object_exists", "created_at", "storage_id", "row_index"];
 
@@ -135,7 +146,9 @@ fn table_faults(table: &str, written: &[&str], found: Option<&BTreeMap<&str, boo
     let Some(found) = found else { return vec![format!("Label Studio has no table `{table}`.")] };
     let missing = written.iter().filter(|column| !found.contains_key(**column));
     let missing = missing.map(|column| format!("Label Studio's table `{table}` has no column `{column}`."));
-    let required = found.iter().filter(|(column, is_required)| **is_required && !written.contains(column));
+    let required = found.iter().filter(|(column, is_required)| {
+        **is_required && !written.contains(column) && !OPTIONAL.contains(&(table, column))
+    });
     let required = required.map(|(column, _)| {
         format!(
             "Label Studio's table `{table}` needs a value in column `{column}`, which this release does not know. Use a \

@@ -62,7 +62,7 @@ async fn copy_annotations(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTas
             rows.add(&[
                 Value::Small(id, Type::INT8),
                 Value::Small(&project_id, Type::INT8),
-                Value::Json(annotation.result),
+                Value::Json(annotation.result.unwrap_or("[]")),
                 Value::Small(&annotation.was_cancelled, Type::BOOL),
                 Value::Small(&annotation.ground_truth, Type::BOOL),
                 Value::Small(&annotation.lead_time, Type::FLOAT8),
@@ -85,7 +85,7 @@ async fn copy_predictions(tx: &Transaction<'_>, project_id: i64, tasks: &[NewTas
             rows.add(&[
                 Value::Small(id, Type::INT8),
                 Value::Small(&project_id, Type::INT8),
-                Value::Json(prediction.result),
+                Value::Json(prediction.result.unwrap_or("[]")),
                 Value::Small(&prediction.score, Type::FLOAT8),
                 Value::Text(prediction.model_version.unwrap_or_default()),
             ])

@@ -1,0 +1,168 @@
+//! Labels in the format of Label Studio, with the values that its own import accepts.
+//!
+//! Label Studio drops all labels of a task if one is invalid, and says nothing. Here the object is quarantined. A null is
+//! the same as a missing member, because the exports of Label Studio have nulls.
+
+use longshore_db::host::{AnnotationDetails, ControlTag};
+use longshore_model::QuarantineReason;
+
+use super::Fault;
+use super::fields::{action, choice, double, time, unique_id, whole};
+use super::labels::{AnnotationItem, BadPart, Labels, LabelsError, PredictionDetails, PredictionItem, Reading};
+use super::members::{is_object, members};
+use super::regions::{self, RegionsError};
+use super::scan::Scanner;
+use super::shorthand;
+use super::text::Text;
+use super::values::{given, python_text, user};
+
+/// Reads whether annotators may skip the task. A null stays a null.
+pub(super) fn allow_skip(member: Option<&str>) -> Result<Option<bool>, BadPart<'_>> {
+    match member {
+        None | Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some("null") => Ok(None),
+        Some(part) => {
+            let detail = "\"allow_skip\" must be true, false or null. Correct or remove it.".to_owned();
+            Err(BadPart { reason: QuarantineReason::UnsupportedValue, part, detail })
+        }
+    }
+}
+
+/// Reads an annotation.
+pub(super) fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<AnnotationItem, LabelsError<'a>> {
+    let bad = AnnotationItem::bad;
+    let object_expected = |_| bad(object, "an object is expected");
+    let [result, was_cancelled, ground_truth, lead_time, completed_by] =
+        members(object, ["result", "was_cancelled", "ground_truth", "lead_time", "completed_by"])
+            .map_err(object_expected)?;
+    let (result, result_count) = match given(result) {
+        Some(json) => regions_of(reading, json).map(|(text, count)| (Some(text), count))?,
+        None => (None, 0),
+    };
+    let mut details = details(object)?;
+    details.result_count = result_count;
+    reading.budget.take(size_of::<AnnotationDetails>())?;
+    Ok(AnnotationItem {
+        result,
+        was_cancelled: choice(was_cancelled).map_err(|part| bad(part, "\"was_cancelled\" must be true or false"))?,
+        ground_truth: choice(ground_truth).map_err(|part| bad(part, "\"ground_truth\" must be true or false"))?,
+        lead_time: double(lead_time).map_err(|part| bad(part, "\"lead_time\" must be a number or null"))?,
+        completed_by: match given(completed_by) {
+            Some(json) if !is_object(json) => whole(completed_by),
+            _ => user(completed_by),
+        }
+        .map_err(|part| bad(part, "\"completed_by\" must be the id of a user or null"))?,
+        details: Some(Box::new(details)),
+    })
+}
+
+/// Reads what only Label Studio stores of an annotation.
+fn details(object: &str) -> Result<AnnotationDetails, LabelsError<'_>> {
+    let bad = AnnotationItem::bad;
+    let names = [
+        "unique_id",
+        "import_id",
+        "last_action",
+        "last_created_by",
+        "draft_created_at",
+        "parent_prediction",
+        "parent_annotation",
+        "bulk_created",
+    ];
+    let [unique, import_id, last_action, last_created_by, draft, prediction, annotation, bulk] =
+        members(object, names).map_err(|_| bad(object, "an object is expected"))?;
+    Ok(AnnotationDetails {
+        unique_id: unique_id(unique).map_err(|part| bad(part, "\"unique_id\" must be a UUID"))?,
+        import_id: whole(import_id).map_err(|part| bad(part, "\"import_id\" must be a whole number or null"))?,
+        last_action: action(last_action)
+            .map_err(|part| bad(part, "\"last_action\" must be one of Label Studio's actions or null"))?,
+        last_created_by: whole(last_created_by)
+            .map_err(|part| bad(part, "\"last_created_by\" must be the id of a user or null"))?,
+        draft_created_at: time(draft).map_err(|part| bad(part, "\"draft_created_at\" must be a time or null"))?,
+        parent_prediction: whole(prediction)
+            .map_err(|part| bad(part, "\"parent_prediction\" must be the id of a prediction or null"))?,
+        parent_annotation: whole(annotation)
+            .map_err(|part| bad(part, "\"parent_annotation\" must be the id of an annotation or null"))?,
+        bulk_created: choice(bulk).map_err(|part| bad(part, "\"bulk_created\" must be true or false"))?,
+        result_count: 0,
+    })
+}
+
+/// A result and the number of its distinct region IDs. The result may be a list, or a text that holds one.
+fn regions_of<'a>(reading: &mut Reading<'_>, json: &'a str) -> Result<(Text, i32), LabelsError<'a>> {
+    if !json.starts_with('"') {
+        let count = regions::count(json, reading.summary, reading.budget).map_err(|error| match error {
+            RegionsError::Bad { part, expected } => LabelsError::Bad(AnnotationItem::bad(part, expected)),
+            RegionsError::Other(fault) => fault.into(),
+        })?;
+        return Ok((Text::of_slice(reading.text, json), count));
+    }
+    let unreadable = || AnnotationItem::bad(json, "a \"result\" that is a text must hold a JSON list of objects");
+    reading.budget.take(json.len())?;
+    let list: String = serde_json::from_str(json).map_err(|_| unreadable())?;
+    check_text(&list, reading).map_err(|_| unreadable())?;
+    let list = Text::from(list);
+    let count = regions::count(&list, reading.summary, reading.budget).map_err(|error| match error {
+        RegionsError::Bad { expected, .. } => LabelsError::Bad(AnnotationItem::bad(json, expected)),
+        RegionsError::Other(fault) => fault.into(),
+    })?;
+    Ok((list, count))
+}
+
+/// Checks a JSON text inside of a JSON text as strictly as that one. As the database prints it, it may have twice its
+/// length: room for blanks between its parts, not for numbers such as 1e1000.
+fn check_text(list: &str, reading: &Reading<'_>) -> Result<(), Fault> {
+    let unusable = || Fault::new(QuarantineReason::InvalidAnnotations, "no JSON list");
+    let mut scanner = Scanner::new(list.as_bytes(), reading.limits.max_depth, list.len());
+    scanner.skip_blank();
+    let range = scanner.value()?;
+    let is_printable = range.len() + scanner.growth() <= reading.limits.max_item_bytes;
+    scanner.skip_blank();
+    if is_printable && scanner.peek().is_none() && list[range].starts_with('[') { Ok(()) } else { Err(unusable()) }
+}
+
+/// Reads a prediction.
+pub(super) fn prediction<'a>(
+    reading: &mut Reading<'_>,
+    object: &'a str,
+    controls: &[ControlTag],
+) -> Result<PredictionItem, LabelsError<'a>> {
+    let bad = PredictionItem::bad;
+    let names = ["result", "score", "model_version", "cluster", "neighbors", "mislabeling"];
+    let [result, score, model_version, cluster, neighbors, mislabeling] =
+        members(object, names).map_err(|_| bad(object, "an object is expected"))?;
+
+    let Some(result) = given(result) else { return Err(bad(object, "every prediction needs a \"result\"").into()) };
+    let result = if result.starts_with('[') {
+        super::members::check_objects(result).map_err(|part| bad(part, "\"result\" must be a list of objects"))?;
+        Some(Text::of_slice(reading.text, result))
+    } else {
+        let regions = shorthand::regions(result, controls, reading.budget)?;
+        regions.map_err(|part| bad(part, "\"result\" must be a list, an object, a text or a whole number"))?
+    };
+    let version_expected = |part| bad(part, "\"model_version\" must be a text or a number");
+    let model_version = match model_version {
+        None => None,
+        Some(json) if json.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9')) => {
+            reading.budget.take(json.len())?;
+            Some(python_text(json).trim().to_owned())
+        }
+        Some(part) => return Err(version_expected(part).into()),
+    };
+    let details = PredictionDetails {
+        cluster: whole(cluster).map_err(|part| bad(part, "\"cluster\" must be a whole number or null"))?,
+        neighbors: given(neighbors).map(|json| Text::of_slice(reading.text, json)),
+        mislabeling: double(mislabeling)
+            .map_err(|part| bad(part, "\"mislabeling\" must be a number"))?
+            .unwrap_or_default(),
+    };
+    let has_details = details != PredictionDetails::default();
+    reading.budget.take(if has_details { size_of::<PredictionDetails>() } else { 0 })?;
+    Ok(PredictionItem {
+        result,
+        score: double(score).map_err(|part| bad(part, "\"score\" must be a number or null"))?,
+        model_version,
+        details: has_details.then(|| Box::new(details)),
+    })
+}

@@ -1,0 +1,152 @@
+//! Annotations and predictions of an item, and how lists of them are read.
+
+use std::sync::Arc;
+
+use longshore_db::host::{AnnotationDetails, SummaryDelta};
+use longshore_model::QuarantineReason;
+
+use super::budget::LABELS_BYTES;
+use super::members::{each_element, is_object};
+use super::text::Text;
+use super::values::given;
+use super::{Budget, Fault, Limits};
+
+/// An annotation that came with its task.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AnnotationItem {
+    /// A JSON list of objects. `None`, in the format of Label Studio only, if there is no result.
+    pub(crate) result: Option<Text>,
+    pub(crate) was_cancelled: bool,
+    pub(crate) ground_truth: bool,
+    /// Seconds.
+    pub(crate) lead_time: Option<f64>,
+    /// A user of the host; not checked.
+    pub(crate) completed_by: Option<i64>,
+    /// What only the format of Label Studio has.
+    pub(crate) details: Option<Box<AnnotationDetails>>,
+}
+
+/// A prediction that came with its task.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PredictionItem {
+    /// A JSON list of objects. `None`, in the format of Label Studio only, if no control tag has such a result.
+    pub(crate) result: Option<Text>,
+    pub(crate) score: Option<f64>,
+    pub(crate) model_version: Option<String>,
+    /// What only the format of Label Studio has, if it differs from the default.
+    pub(crate) details: Option<Box<PredictionDetails>>,
+}
+
+/// What only Label Studio stores of a prediction.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct PredictionDetails {
+    pub(crate) cluster: Option<i32>,
+    /// A JSON value.
+    pub(crate) neighbors: Option<Text>,
+    pub(crate) mislabeling: f64,
+}
+
+/// The state of reading an item's labels.
+pub(super) struct Reading<'r> {
+    pub(super) text: &'r Arc<String>,
+    pub(super) row: usize,
+    pub(super) limits: &'r Limits,
+    pub(super) budget: &'r mut Budget,
+    pub(super) summary: &'r mut SummaryDelta,
+}
+
+/// Why labels cannot be read.
+pub(super) enum LabelsError<'a> {
+    Bad(BadPart<'a>),
+    Other(Fault),
+}
+
+impl From<Fault> for LabelsError<'_> {
+    fn from(fault: Fault) -> Self {
+        Self::Other(fault)
+    }
+}
+
+impl<'a> From<BadPart<'a>> for LabelsError<'a> {
+    fn from(bad: BadPart<'a>) -> Self {
+        Self::Bad(bad)
+    }
+}
+
+impl Reading<'_> {
+    /// Reads each element of a list of labels.
+    pub(super) fn labels<'a, T: Labels>(
+        &mut self,
+        list: Option<&'a str>,
+        read: impl Fn(&mut Self, &'a str) -> Result<T, LabelsError<'a>>,
+    ) -> Result<Vec<T>, Fault> {
+        let Some(list) = given(list) else { return Ok(Vec::new()) };
+        let (mut labels, mut trouble) = (Vec::new(), None);
+        let walked = each_element(list, |element| {
+            let label = if is_object(element) {
+                self.budget.take(LABELS_BYTES).map_err(LabelsError::Other).and_then(|()| read(self, element))
+            } else {
+                Err(T::bad(element, "a list of objects is expected").into())
+            };
+            match label {
+                Ok(label) => labels.push(label),
+                Err(found) => trouble = Some(found),
+            }
+            trouble.is_none()
+        });
+        let trouble = match (trouble, walked) {
+            (None, Ok(())) => return Ok(labels),
+            (None, Err(_)) => T::bad(list, "a list of objects is expected").into(),
+            (Some(trouble), _) => trouble,
+        };
+        Err(match trouble {
+            LabelsError::Bad(bad) => bad.in_text(self.text).in_row(self.row),
+            LabelsError::Other(fault) => fault.in_row(self.row),
+        })
+    }
+
+    /// Makes a separate text and counts its memory.
+    pub(super) fn own(&mut self, text: String) -> Result<Text, LabelsError<'static>> {
+        self.budget.take(text.len()).map_err(LabelsError::Other)?;
+        Ok(text.into())
+    }
+}
+
+/// An invalid part of an item.
+pub(super) struct BadPart<'a> {
+    pub(super) reason: QuarantineReason,
+    pub(super) part: &'a str,
+    pub(super) detail: String,
+}
+
+impl BadPart<'_> {
+    /// The fault, with the part's offset in `text`, of which it is a slice.
+    pub(super) fn in_text(self, text: &str) -> Fault {
+        let offset = self.part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+        Fault::new(self.reason, self.detail).at(offset)
+    }
+}
+
+/// A kind of labels that a task may have.
+pub(super) trait Labels: Sized {
+    const NAME: &'static str;
+    const REASON: QuarantineReason;
+
+    fn bad<'a>(part: &'a str, expected: &str) -> BadPart<'a> {
+        BadPart {
+            reason: Self::REASON,
+            part,
+            detail: format!("In \"{}\", {expected}. Correct or remove it.", Self::NAME),
+        }
+    }
+}
+
+impl Labels for AnnotationItem {
+    const NAME: &'static str = "annotations";
+    const REASON: QuarantineReason = QuarantineReason::InvalidAnnotations;
+}
+
+impl Labels for PredictionItem {
+    const NAME: &'static str = "predictions";
+    const REASON: QuarantineReason = QuarantineReason::InvalidPredictions;
+}
