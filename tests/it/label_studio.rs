@@ -3,9 +3,13 @@
 //! Ignored, because a Label Studio takes half a minute to start: run them with `make test-label-studio`.
 
 mod access;
+mod deleted;
 mod host_commands;
 mod import;
+mod items;
 mod proxy;
+mod references;
+mod tables;
 mod together;
 mod ui;
 mod version;
@@ -84,14 +88,19 @@ impl Twins {
                            (SELECT json_agg(json_build_object('result', a.result, 'was_cancelled', a.was_cancelled,
                                    'ground_truth', a.ground_truth, 'prediction', a.prediction, 'lead_time', a.lead_time,
                                    'result_count', a.result_count, 'completed_by', a.completed_by_id,
-                                   'updated_by', a.updated_by_id, 'bulk_created', a.bulk_created, 'project', a.project_id = $1)
+                                   'updated_by', a.updated_by_id, 'bulk_created', a.bulk_created, 'project', a.project_id = $1,
+                                   'import', a.import_id, 'action', a.last_action, 'actor', a.last_created_by_id,
+                                   'draft', a.draft_created_at, 'parents', coalesce(a.parent_prediction_id, a.parent_annotation_id),
+                                   'has_unique_id', a.unique_id IS NOT NULL)
                                    ORDER BY a.id) FROM public.task_completion a WHERE a.task_id = t.id) AS annotations,
                            (SELECT json_agg(json_build_object('result', p.result, 'score', p.score,
-                                   'model_version', p.model_version, 'mislabeling', p.mislabeling) ORDER BY p.id)
+                                   'model_version', p.model_version, 'mislabeling', p.mislabeling,
+                                   'cluster', p.cluster, 'neighbors', p.neighbors, 'model', p.model_id) ORDER BY p.id)
                               FROM public.prediction p WHERE p.task_id = t.id) AS predictions
                       FROM public.task t LEFT JOIN public.io_storages_s3importstoragelink l ON l.task_id = t.id
                      WHERE t.project_id = $1) r),
                 'storage', (SELECT json_build_object('status', s.status, 'count', s.last_sync_count,
+                                   'existed', s.meta -> 'tasks_existed',
                                    'attempts', s.meta -> 'attempts')
                               FROM public.io_storages_s3importstorage s WHERE s.id = $2))::text";
         let (project, storage) =
