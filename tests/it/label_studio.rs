@@ -4,6 +4,7 @@
 
 mod access;
 mod deleted;
+mod differential;
 mod host_commands;
 mod import;
 mod items;
@@ -15,32 +16,47 @@ mod ui;
 mod version;
 
 use longshore_local::{App, nginx, ports};
-use longshore_rig::label_studio::{LabelStudio, TOKEN};
-use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, send_json};
+use longshore_rig::label_studio::{LabelStudio, TOKEN, Version};
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, RigOptions, SECRET_ACCESS_KEY, send_json};
 use serde_json::{Value, json};
 
 const CONFIG: &str = r#"<View><Image name="image" value="$image"/>
     <Choices name="label" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices></View>"#;
 
 /// A Longshore and the Label Studio that is its host.
-struct Twins {
+pub(crate) struct Twins {
     rig: Rig,
     studio: LabelStudio,
 }
 
 /// A project of Label Studio with a storage.
-struct Twin {
+pub(crate) struct Twin {
     project: i64,
     storage: i64,
 }
 
 impl Twins {
     async fn start() -> Self {
+        Self::with(|options| options).await
+    }
+
+    /// Longshore with these options, and the newest version of Label Studio.
+    async fn with(set: impl FnOnce(RigOptions) -> RigOptions) -> Self {
+        Self::of_version(Version::Newest, &[], set).await
+    }
+
+    /// This version of Label Studio with these environment variables, and Longshore with these options.
+    async fn of_version(
+        version: Version,
+        environment: &[(&str, String)],
+        set: impl FnOnce(RigOptions) -> RigOptions,
+    ) -> Self {
         let port = ports::free().expect("a free port");
         let url = format!("http://127.0.0.1:{port}");
-        let rig = Rig::with().label_studio().env("LONGSHORE_LABEL_STUDIO_URL", url).start().await;
-        let studio = LabelStudio::start(&rig.run_dir, &rig.database_url, port).await.expect("Label Studio starts");
-        Self { rig, studio }
+        let options = Rig::with().label_studio_version(version).env("LONGSHORE_LABEL_STUDIO_URL", url);
+        let rig = set(options).start().await;
+        let studio = LabelStudio::start_with(&rig.run_dir, &rig.database_url, port, version, environment).await;
+        Self { rig, studio: studio.expect("Label Studio starts") }
     }
 
     /// A real nginx in front of both, with the configuration for users.
@@ -60,18 +76,32 @@ impl Twins {
 
     /// Label Studio's own sync.
     async fn sync_theirs(&self, twin: &Twin) -> Value {
-        self.studio.send("POST", &format!("/api/storages/s3/{}/sync", twin.storage), Some(&json!({}))).await
+        self.sync_theirs_of("s3", twin).await
+    }
+
+    /// The same for a storage of this kind.
+    async fn sync_theirs_of(&self, kind: &str, twin: &Twin) -> Value {
+        self.studio.send("POST", &format!("/api/storages/{kind}/{}/sync", twin.storage), Some(&json!({}))).await
     }
 
     /// Asks Longshore for a sync, as a user of Label Studio with this token. Returns status and body.
     async fn ask(&self, twin: &Twin, token: &str) -> (u16, Value) {
-        let request = self.rig.request("POST", &format!("/api/storages/s3/{}/sync", twin.storage));
+        self.ask_of("s3", twin, token).await
+    }
+
+    async fn ask_of(&self, kind: &str, twin: &Twin, token: &str) -> (u16, Value) {
+        let request = self.rig.request("POST", &format!("/api/storages/{kind}/{}/sync", twin.storage));
         send_json(request.header("authorization", format!("Token {token}"))).await
     }
 
     /// Longshore's sync of the same storage, for the first user of Label Studio.
     async fn sync_ours(&self, twin: &Twin) -> Value {
-        let (status, body) = self.ask(twin, TOKEN).await;
+        self.sync_ours_of("s3", twin).await
+    }
+
+    /// The same for a storage of this kind.
+    async fn sync_ours_of(&self, kind: &str, twin: &Twin) -> Value {
+        let (status, body) = self.ask_of(kind, twin, TOKEN).await;
         assert_eq!(status, 200, "{body}");
         body
     }

@@ -26,6 +26,8 @@ pub struct Operator {
     pub local_files_serving: bool,
     /// `LOCAL_FILES_DOCUMENT_ROOT`: storages may use only files below this folder. `None` if there are no local files.
     pub local_files_root: Option<DocumentRoot>,
+    /// `LABEL_STUDIO_HOST`, without a slash at its end: what URIs of local files begin with. Empty with the native host.
+    pub label_studio_host: String,
     /// `LONGSHORE_OWN_IDENTITY`: which storages may use the processes' own cloud identity.
     pub own_identity: OwnIdentity,
 }
@@ -43,9 +45,18 @@ impl Operator {
             azure_endpoint: read.text(&table::AZURE_BLOB_ENDPOINT),
             local_files_serving,
             local_files_root: document_root(read, local_files_serving),
+            label_studio_host: label_studio_host(read),
             own_identity: read.parsed(&table::OWN_IDENTITY).unwrap_or_default(),
         }
     }
+}
+
+/// The base of local-file URIs by the rules of Label Studio, which ignores one without a scheme.
+fn label_studio_host(read: &mut Environment<'_>) -> String {
+    let is_host = read.text(&table::HOST).as_deref() == Some("label-studio");
+    let base = read.text(&table::LABEL_STUDIO_HOST).filter(|_| is_host).unwrap_or_default();
+    let is_url = base.starts_with("http://") || base.starts_with("https://");
+    if is_url { base.strip_suffix('/').unwrap_or(&base).to_owned() } else { String::new() }
 }
 
 /// The root of local files. If they are switched on, one that would open the whole machine is a fault, and so is none.
@@ -104,5 +115,14 @@ mod tests {
         assert_eq!(read(&[]).unwrap().own_identity, OwnIdentity::default());
         assert_eq!(read(&[("LONGSHORE_OWN_IDENTITY", "none")]).unwrap().own_identity, "none".parse().unwrap());
         assert!(read(&[("LONGSHORE_OWN_IDENTITY", "some")]).unwrap_err().contains("LONGSHORE_OWN_IDENTITY is invalid"));
+    }
+
+    #[test]
+    fn uris_of_local_files_begin_as_label_studio_is_told() {
+        let base =
+            |host, base| read(&[("LONGSHORE_HOST", host), ("LABEL_STUDIO_HOST", base)]).unwrap().label_studio_host;
+        assert_eq!(base("label-studio", "https://labels.example.com/ls/"), "https://labels.example.com/ls");
+        assert_eq!(base("label-studio", "labels.example.com"), "", "Label Studio ignores it, too");
+        assert_eq!(base("native", "https://labels.example.com"), "");
     }
 }

@@ -10,22 +10,50 @@ use serde_json::Value;
 
 use crate::installed;
 
+/// A version of Label Studio.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Version {
+    /// The newest that Longshore supports.
+    #[default]
+    Newest,
+    /// The oldest that Longshore supports. `tests/label-studio-1.21/requirements.txt` pins it.
+    Oldest,
+}
+
+impl Version {
+    async fn python(self) -> Result<PathBuf> {
+        let pins = match self {
+            Self::Newest => NEWEST,
+            Self::Oldest => "label-studio-1.21",
+        };
+        tokio::task::spawn_blocking(move || installed::python(pins)).await?
+    }
+}
+
 /// A running Label Studio on a database of a test.
 pub struct LabelStudio(label_studio::LabelStudio);
 
 /// Fills an empty database with the tables of a new Label Studio that has one user.
-pub async fn fill(stack: &Stack, database_url: &str) -> Result<()> {
-    label_studio::fill(&python().await?, stack, database_url).await
-}
-
-async fn python() -> Result<PathBuf> {
-    tokio::task::spawn_blocking(|| installed::python(NEWEST)).await?
+pub async fn fill(stack: &Stack, database_url: &str, version: Version) -> Result<()> {
+    label_studio::fill(&version.python().await?, stack, database_url).await
 }
 
 impl LabelStudio {
     /// Starts Label Studio on a database and a free port, and returns when it answers.
     pub async fn start(run_dir: &RunDir, database_url: &str, port: u16) -> Result<Self> {
-        label_studio::LabelStudio::start(&python().await?, run_dir, database_url, port, &[]).await.map(Self)
+        Self::start_with(run_dir, database_url, port, Version::Newest, &[]).await
+    }
+
+    /// Starts a version of Label Studio with these environment variables, too.
+    pub async fn start_with(
+        run_dir: &RunDir,
+        database_url: &str,
+        port: u16,
+        version: Version,
+        environment: &[(&str, String)],
+    ) -> Result<Self> {
+        let python = version.python().await?;
+        label_studio::LabelStudio::start(&python, run_dir, database_url, port, environment).await.map(Self)
     }
 
     /// Its base URL, without a proxy.

@@ -76,6 +76,7 @@ fn add<'a>(region: &'a str, summary: &mut SummaryDelta, budget: &mut Budget) -> 
     let Some(value) = value.filter(|value| is_object(value)) else {
         return Err(bad("a region with a \"type\" needs an object \"value\"")(value.unwrap_or(region)));
     };
+    budget.take(summary.add_control(&from_name))?;
     count_labels(&from_name, &kind, value, summary, budget)?;
     Ok(id)
 }

@@ -114,13 +114,20 @@ impl SummaryDelta {
         count(&mut self.annotations, &format!("{from_name}|{to_name}|{}", kind.to_lowercase()), 1)
     }
 
+    /// Adds the control of a region, which has an entry also without labels. Returns the bytes of memory that it took.
+    pub fn add_control(&mut self, from_name: &str) -> usize {
+        if self.labels.contains_key(from_name) {
+            return 0;
+        }
+        self.labels.insert(from_name.to_owned(), BTreeMap::new());
+        MAP_BYTES + NAME_BYTES + from_name.len()
+    }
+
     /// Adds a label of a region. Returns the bytes of memory that it took.
     pub fn count_label(&mut self, from_name: &str, label: &str) -> usize {
-        if let Some(labels) = self.labels.get_mut(from_name) {
-            return count(labels, label, 1);
-        }
+        let control = self.add_control(from_name);
         let labels = self.labels.entry(from_name.to_owned()).or_default();
-        count(labels, label, 1) + MAP_BYTES + NAME_BYTES + from_name.len()
+        control + count(labels, label, 1)
     }
 
     /// Adds another one.

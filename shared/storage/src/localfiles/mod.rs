@@ -41,6 +41,8 @@ pub(crate) struct LocalFiles {
     /// The walk after the last page, so that the next page need not read large folders again.
     walk: Arc<Mutex<Option<Walk>>>,
     wire: Arc<Wire>,
+    /// What URIs begin with.
+    host: String,
 }
 
 /// Checks the settings as far as possible without the disk.
@@ -56,7 +58,8 @@ impl LocalFiles {
         operator: &Operator,
         wire: Arc<Wire>,
     ) -> Result<Self, InvalidSetting> {
-        Ok(Self { folder: Arc::new(Folder::new(project, connection, operator)?), walk: Arc::default(), wire })
+        let folder = Arc::new(Folder::new(project, connection, operator)?);
+        Ok(Self { folder, walk: Arc::default(), wire, host: operator.label_studio_host.clone() })
     }
 
     /// Does file work on a blocking thread, and counts it in the metrics.
@@ -206,7 +209,7 @@ impl Storage for LocalFiles {
 
     fn uri(&self, key: &str) -> String {
         let below = key.strip_prefix(self.folder.base()).unwrap_or(key).trim_start_matches('/');
-        format!("/data/local-files/?d={}", utf8_percent_encode(below, UNESCAPED))
+        format!("{}/data/local-files/?d={}", self.host, utf8_percent_encode(below, UNESCAPED))
     }
 }
 

@@ -77,6 +77,8 @@ settings! {
         "whether storages may read files of these machines";
     LOCAL_FILES_DOCUMENT_ROOT = "LOCAL_FILES_DOCUMENT_ROOT", Both, None,
         "the folder that holds all such files, required if they are read; with `{project}` in it, such as `/data/{project}`, one for each project";
+    LABEL_STUDIO_HOST = "LABEL_STUDIO_HOST", Both, None,
+        "with `label-studio` as the host: its base URL, as Label Studio itself has it in this variable, for the URIs of local files";
     JOBS = "LONGSHORE_JOBS", Worker, Value("8"),
         "concurrent jobs per queue, plus one short slot per four, so that small jobs are not stuck behind large ones";
     WORKER = "LONGSHORE_WORKER", Worker, Computed("host name and process ID"), "the worker's name in tables and logs";

@@ -76,6 +76,11 @@ impl Gcs {
         &self.endpoint
     }
 
+    /// The URL of fake-gcs-server itself, for clients whose calls the proxy does not know. It checks no credentials.
+    pub fn backend(&self) -> &str {
+        &self.backend
+    }
+
     /// The key file of a service account with all rights.
     pub fn key_file(&self) -> Value {
         self.key_file_with("longshore", &[Right::List, Right::Get, Right::Put, Right::Delete])

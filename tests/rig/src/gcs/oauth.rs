@@ -193,10 +193,13 @@ impl Oauth {
         if !verify(message.as_bytes(), &decode(signature)?) {
             return Err("Invalid JWT Signature.");
         }
-        if claims["aud"] != self.token_uri.as_str() {
+        // Google's own client names Google's endpoint, wherever it sends the assertion.
+        if claims["aud"] != self.token_uri.as_str() && claims["aud"] != "https://oauth2.googleapis.com/token" {
             return Err("Failed audience check.");
         }
-        if claims["scope"] != "https://www.googleapis.com/auth/devstorage.read_write" {
+        // Google's own client asks for several scopes.
+        let scopes = claims["scope"].as_str().unwrap_or_default();
+        if !scopes.split(' ').any(|scope| scope == "https://www.googleapis.com/auth/devstorage.read_write") {
             return Err("Empty or missing scope not allowed.");
         }
         let (from, until) = (claims["iat"].as_i64().ok_or(malformed)?, claims["exp"].as_i64().ok_or(malformed)?);

@@ -5,8 +5,9 @@ use longshore_local::s3::{self, S3Server};
 use longshore_local::{RunDir, Settings};
 
 use super::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Links, Rig, SECRET_ACCESS_KEY, proxy};
+use crate::label_studio::{self, Version};
 use crate::proxy::Proxy;
-use crate::{label_studio, rights, servers};
+use crate::{rights, servers};
 
 /// Options of a rig.
 #[derive(Debug, Clone)]
@@ -14,7 +15,7 @@ pub struct RigOptions {
     workers: usize,
     schedulers: usize,
     own_servers: bool,
-    label_studio: bool,
+    label_studio: Option<Version>,
     heartbeat_seconds: Option<u16>,
     environment: Vec<(&'static str, String)>,
 }
@@ -35,7 +36,7 @@ impl Rig {
             workers: 1,
             schedulers: 1,
             own_servers: false,
-            label_studio: false,
+            label_studio: None,
             heartbeat_seconds: Some(2),
             environment,
         }
@@ -69,8 +70,14 @@ impl RigOptions {
 
     /// Beside a Label Studio, whose tables are in the same database. Start it with [`LabelStudio::start`](crate::label_studio::LabelStudio::start).
     #[must_use]
-    pub fn label_studio(mut self) -> Self {
-        self.label_studio = true;
+    pub fn label_studio(self) -> Self {
+        self.label_studio_version(Version::Newest)
+    }
+
+    /// The same with this version of Label Studio.
+    #[must_use]
+    pub fn label_studio_version(mut self, version: Version) -> Self {
+        self.label_studio = Some(version);
         self.env("LONGSHORE_HOST", "label-studio")
     }
 
@@ -86,12 +93,12 @@ impl RigOptions {
         let stack = if self.own_servers { servers::own().await } else { servers::shared().await };
         let name = servers::unique("rig");
         let database_url = stack.postgres.create_database(&name).await.expect("a database");
-        if self.label_studio {
-            label_studio::fill(&stack, &database_url).await.expect("the tables of Label Studio");
+        if let Some(version) = self.label_studio {
+            label_studio::fill(&stack, &database_url, version).await.expect("the tables of Label Studio");
         }
         let amqp_url = stack.rabbitmq.create_vhost(&name).await.expect("a virtual host");
         let roles = rights::prepare(&stack, &name, &database_url, &amqp_url).await;
-        if self.label_studio {
+        if self.label_studio.is_some() {
             rights::grant_host_tables(&database_url, &roles).await;
         }
         let access_keys = [ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID].map(|id| s3::AccessKey::new(id, SECRET_ACCESS_KEY));

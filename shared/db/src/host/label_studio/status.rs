@@ -51,7 +51,6 @@ pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, 
         SyncStatus::Cancelled => SyncStatus::Failed,
         other => other,
     };
-    let is_live = sync.finished_at.is_none();
     let traceback = match sync.status {
         SyncStatus::Cancelled => Some("The sync was cancelled.".to_owned()),
         SyncStatus::CompletedWithErrors if sync.detail.is_none() => Some(format!(
@@ -75,13 +74,13 @@ pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, 
     let statement = tx.prepare_cached(&text).await?;
     // Not before it runs: the page takes a storage with a count for one whose sync has ended.
     let moved = (sync.status != SyncStatus::Queued).then_some(moved);
-    let meta = RawJson(Value::Object(meta(sync, is_live)).to_string());
+    let meta = RawJson(Value::Object(meta(sync)).to_string());
     tx.execute(&statement, &[&id, &status.as_str(), &traceback, &moved, &meta, &sync.finished_at]).await?;
     Ok(())
 }
 
 /// The members of `meta` that change.
-fn meta(sync: &SyncRow, is_live: bool) -> Map<String, Value> {
+fn meta(sync: &SyncRow) -> Map<String, Value> {
     let mut meta = Map::new();
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -92,7 +91,8 @@ fn meta(sync: &SyncRow, is_live: bool) -> Map<String, Value> {
     let failed = matches!(sync.status, SyncStatus::Failed | SyncStatus::Cancelled);
     let now = Timestamp::now();
     set("time_in_progress", sync.started_at.map(time));
-    set("time_last_ping", (is_live && sync.started_at.is_some()).then(|| time(now)));
+    // Also at the end: a short sync ends before its first heartbeat.
+    set("time_last_ping", sync.started_at.map(|_| time(sync.finished_at.unwrap_or(now))));
     set("time_completed", sync.finished_at.filter(|_| !failed).map(time));
     set("time_failure", sync.finished_at.filter(|_| failed).map(time));
     let duration = |start| sync.finished_at.unwrap_or(now).duration_since(start).as_secs_f64();

@@ -1,0 +1,96 @@
+//! The servers that hold the buckets, and the settings by which both reach them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use longshore_rig::azurite::{self, Azurite};
+use longshore_rig::gcs::Gcs;
+use longshore_rig::redis::{PASSWORD, RedisServer};
+use longshore_rig::rig::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use serde_json::{Value, json};
+
+use crate::label_studio::Twins;
+
+/// A server that holds buckets.
+pub(crate) enum Store {
+    S3,
+    Gcs(Gcs),
+    Azure(Arc<Azurite>),
+    /// Each bucket is a database, whose name is its number.
+    Redis(RedisServer),
+    /// The document root. Each bucket is a folder.
+    Localfiles(PathBuf),
+}
+
+impl Store {
+    /// The word in routes.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Gcs(_) => "gcs",
+            Self::Azure(_) => "azure",
+            Self::Redis(_) => "redis",
+            Self::Localfiles(_) => "localfiles",
+        }
+    }
+
+    /// Creates a bucket, and returns its name.
+    pub(crate) async fn create_bucket(&self, twins: &Twins, name: &str) -> String {
+        match self {
+            Self::S3 => twins.rig.s3.create_bucket(name),
+            Self::Gcs(gcs) => gcs.create_bucket(name).await,
+            Self::Azure(azurite) => return azurite.create_container(name).await,
+            Self::Redis(_) => {}
+            Self::Localfiles(root) => fs::create_dir_all(root.join(name)).expect("a folder"),
+        }
+        name.to_owned()
+    }
+
+    pub(crate) async fn put(&self, twins: &Twins, bucket: &str, key: &str, content: Vec<u8>) {
+        match self {
+            Self::S3 => twins.rig.s3.put(bucket, key, content),
+            Self::Gcs(gcs) => gcs.put(bucket, key, &content).await,
+            Self::Azure(azurite) => azurite.put(bucket, key, &content).await,
+            Self::Redis(server) => {
+                let mut db = server.db(bucket.parse().expect("a number")).await;
+                redis::cmd("SET").arg(key).arg(content).exec_async(&mut db).await.expect("a value is written");
+            }
+            Self::Localfiles(root) => {
+                let path = root.join(bucket).join(key);
+                fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+                fs::write(path, content).expect("a file");
+            }
+        }
+    }
+
+    /// The settings of a storage of this bucket. Label Studio's own differ where it cannot reach the server otherwise.
+    pub(crate) fn settings(&self, twins: &Twins, bucket: &str, is_theirs: bool) -> Value {
+        match self {
+            Self::S3 => json!({"bucket": bucket, "s3_endpoint": twins.rig.s3.endpoint(), "region_name": "us-east-1",
+                "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY}),
+            Self::Gcs(gcs) => json!({"bucket": bucket, "google_project_id": "tests",
+                "google_application_credentials": gcs.key_file().to_string()}),
+            Self::Azure(azurite) => json!({"container": bucket, "account_key": azurite::KEY,
+                "account_name": if is_theirs { their_account(azurite) } else { azurite::ACCOUNT.to_owned() }}),
+            Self::Redis(server) => json!({"host": "127.0.0.1", "port": server.port.to_string(), "password": PASSWORD,
+                "db": bucket.parse::<u16>().expect("a number")}),
+            Self::Localfiles(root) => json!({"path": root.join(bucket)}),
+        }
+    }
+
+    /// A text of the database with the same names for all buckets of a case.
+    pub(crate) fn normalize(&self, text: &str, bucket: &str, name: &str) -> String {
+        match self {
+            Self::Localfiles(root) => text.replace(&format!("{}/", root.join(bucket).display()), ""),
+            Self::Redis(_) => text.to_owned(),
+            Self::S3 | Self::Gcs(_) | Self::Azure(_) => text.replace(bucket, name),
+        }
+    }
+}
+
+/// The name of the account for Label Studio, which has no setting for another server than Microsoft's. It puts the name in
+/// a connection string, so more fields can follow.
+pub(crate) fn their_account(azurite: &Azurite) -> String {
+    format!("{};BlobEndpoint={}", azurite::ACCOUNT, azurite.endpoint())
+}
