@@ -77,6 +77,7 @@ impl JobError {
                 Verdict::Discard { reason: FailureReason::HostUnsupported }
             }
             Self::Db(longshore_db::Error::HostFull(_)) => Verdict::Discard { reason: FailureReason::HostFull },
+            Self::Db(longshore_db::Error::TakenOver) => Verdict::Discard { reason: FailureReason::TakenOver },
             // The next attempt starts at the row's cursor: this attempt's is no longer true.
             Self::Db(longshore_db::Error::CommitsLost) => Verdict::Release { delay: Duration::ZERO },
             Self::Db(error) if error.is_unavailable() => Verdict::Release { delay: after_unavailable() },

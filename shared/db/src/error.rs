@@ -36,6 +36,9 @@ pub enum Error {
     /// and its bucket changed.
     #[error("the storage's server, account or bucket changed during the sync")]
     StorageMoved,
+    /// The host took this sync for dead and started one of its own.
+    #[error("Label Studio took the sync for dead and started its own")]
+    TakenOver,
     /// The row does not exist.
     #[error("{0} does not exist")]
     NotFound(String),
@@ -135,6 +138,7 @@ impl Error {
             Self::LeaseLost
             | Self::CommitsLost
             | Self::StorageMoved
+            | Self::TakenOver
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Deleted(_)

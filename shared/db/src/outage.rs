@@ -115,6 +115,7 @@ impl Error {
             Self::LeaseLost
             | Self::CommitsLost
             | Self::StorageMoved
+            | Self::TakenOver
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Deleted(_)

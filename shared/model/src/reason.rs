@@ -160,6 +160,8 @@ words! {
         HostUnsupported = "host_unsupported",
         /// A table of Label Studio has no IDs left.
         HostFull = "host_full",
+        /// Label Studio heard nothing of the sync for 25 s, took it for dead and started its own.
+        TakenOver = "taken_over",
         /// Too many attempts in a row ended because their worker stopped or stalled.
         WorkerLost = "worker_lost",
         /// An error inside Longshore; the log has the cause.
@@ -268,6 +270,9 @@ impl FailureReason {
             }
             Self::HostFull => {
                 "A table of Label Studio has no IDs left, so nothing was written. Ask the operator to widen its column `id`, or to start a new database of Label Studio."
+            }
+            Self::TakenOver => {
+                "Label Studio heard nothing of this sync for 25 seconds, took it for dead and started its own. What was imported until then is kept. When that sync has ended, start a new one. If it happens again, ask the operator whether the scheduler and the workers were paused."
             }
             Self::WorkerLost => {
                 "Workers stopped or stalled again and again during this job, and Longshore found no single object that causes it. Ask the operator to check the workers' memory limit and logs."

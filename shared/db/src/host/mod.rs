@@ -60,6 +60,8 @@ pub struct JobStorage {
     pub rules: LabelingRules,
     /// What an item of an object may have.
     pub format: TaskFormat,
+    /// What the host's row of the storage has while it has this sync. Empty with the native host.
+    pub mark: String,
 }
 
 /// A task to insert. Its JSON texts are written unchanged.
@@ -266,6 +268,9 @@ pub trait Host: Send + Sync {
     }
 
     /// Inserts tasks with their annotations and predictions, and returns the IDs of the tasks, in order.
+    ///
+    /// # Errors
+    /// [`crate::Error::TakenOver`] if the host started its own sync of the storage.
     async fn insert_tasks(&self, tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>])
     -> Result<Vec<i64>>;
 

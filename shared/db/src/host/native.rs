@@ -71,6 +71,7 @@ impl Host for Native {
         }
         settings.connection.take_identity(&current.connection);
         Ok(JobStorage {
+            mark: String::new(),
             id: storage_id,
             project_id: row.get("project_id"),
             settings,

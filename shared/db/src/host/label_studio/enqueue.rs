@@ -6,9 +6,9 @@
 use jiff::Timestamp;
 use longshore_model::{Direction, StorageKind};
 
-use super::status;
 use super::storage::{self, Lock};
 use super::tables::StorageTables;
+use super::{fence, status};
 use crate::lifecycle::{self, EnqueuedSync, RequestedBy};
 use crate::storages::Handle;
 use crate::{Error, Result, Transaction, projects, storages, syncs};
@@ -68,12 +68,13 @@ pub async fn enqueue(tx: &Transaction<'_>, request: &HostRequest<'_>) -> Result<
     }
     let row = tx
         .query_opt(
-            "SELECT s.id, EXISTS (SELECT FROM syncs y WHERE y.storage_id = s.id AND y.finished_at IS NULL) AS is_live
+            "SELECT (SELECT y.created_at FROM syncs y WHERE y.storage_id = s.id AND y.finished_at IS NULL) AS live_since
                FROM storages s WHERE s.kind = $1 AND s.direction = $2 AND s.host_id = $3",
             &[&kind.as_str(), &direction.as_str(), &host_id],
         )
         .await?;
-    let is_ours = row.as_ref().is_some_and(|row| row.get("is_live"));
+    let live_since: Option<Timestamp> = row.and_then(|row| row.get("live_since"));
+    let is_ours = live_since.is_some_and(|since| status::is_of(&storage, &fence::mark(since)));
     if !is_ours && status::is_taken(&storage, Timestamp::now()) {
         return Ok(HostSync::Theirs);
     }
@@ -91,7 +92,8 @@ pub async fn enqueue(tx: &Transaction<'_>, request: &HostRequest<'_>) -> Result<
     let sync = lifecycle::enqueue(tx, storage_id, RequestedBy::Api, request.idempotency_key, None).await?;
     if sync.created {
         syncs::keep_host_values(tx, sync.sync_id, &storage.settings, storage.project_id, request.user_id).await?;
-        status::queue(tx, &tables, host_id, &storage).await?;
+        let created_at = syncs::get(tx, sync.sync_id).await?.created_at;
+        status::queue(tx, &tables, host_id, &storage, &fence::mark(created_at)).await?;
     }
     Ok(HostSync::Ours { sync, storage_id, project_id: storage.project_id })
 }

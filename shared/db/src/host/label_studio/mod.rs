@@ -10,6 +10,7 @@ mod control_tags;
 mod copy;
 mod edition;
 mod enqueue;
+mod fence;
 mod fold;
 mod inner_ids;
 mod references;
@@ -112,7 +113,7 @@ async fn read_storage(client: &Client, storage_id: i64, sync_id: i64) -> Result<
     let handle = handle(client, storage_id).await?;
     let statement = client
         .prepare_cached(
-            "SELECT y.settings::text AS settings, y.finished_at IS NOT NULL AS ended, u.id::int AS user_id,
+            "SELECT y.settings::text AS settings, y.created_at, y.finished_at IS NOT NULL AS ended, u.id::int AS user_id,
                         p.id::bigint AS project_id, p.maximum_annotations::int,
                         p.skip_queue = 'IGNORE_SKIPPED' AS counts_skipped, p.parsed_label_config::text AS controls
                    FROM syncs y JOIN public.project p ON p.id = y.project_id
@@ -127,6 +128,10 @@ async fn read_storage(client: &Client, storage_id: i64, sync_id: i64) -> Result<
     }
     let current = storage::read(client, handle.kind, handle.direction, handle.host_id, Lock::None).await?;
     let current = current.ok_or_else(missing)?;
+    let mark = fence::mark(row.get("created_at"));
+    if !status::is_of(&current, &mark) {
+        return Err(Error::TakenOver);
+    }
     let mut settings: StorageSettings =
         serde_json::from_str(row.get("settings")).map_err(|error| Error::unreadable("syncs.settings", error))?;
     let server = |settings: &StorageSettings| settings.connection.server(&current.secrets);
@@ -147,6 +152,7 @@ async fn read_storage(client: &Client, storage_id: i64, sync_id: i64) -> Result<
             user_id: row.get("user_id"),
         },
         format: TaskFormat::LabelStudio(controls(row.get("controls"))?),
+        mark,
     })
 }
 
@@ -182,15 +188,14 @@ impl Host for LabelStudio {
 
     async fn hold(&self, tx: &Transaction<'_>, storage: &JobStorage) -> Result<()> {
         let handle = handle(tx, storage.id).await?;
-        let StorageTables { storages, id, .. } = tables(&handle)?;
         // In this order, as Label Studio deletes: a storage alone, or all storages of a project before it.
         let held = async {
-            let of_storage = format!("SELECT FROM public.{storages} WHERE {id} = $1::bigint FOR KEY SHARE");
-            let of_project = "SELECT FROM public.project WHERE id = $1::bigint AND deleted_at IS NULL FOR KEY SHARE";
-            for (text, id) in [(&*of_storage, handle.host_id), (of_project, storage.project_id)] {
-                let statement = tx.prepare_cached(text).await?;
-                tx.query_opt(&statement, &[&id]).await?.ok_or_else(|| deleted(&handle))?;
+            if !fence::hold(tx, &tables(&handle)?, handle.host_id, &storage.mark).await? {
+                return Err(deleted(&handle));
             }
+            let text = "SELECT FROM public.project WHERE id = $1::bigint AND deleted_at IS NULL FOR KEY SHARE";
+            let statement = tx.prepare_cached(text).await?;
+            tx.query_opt(&statement, &[&storage.project_id]).await?.ok_or_else(|| deleted(&handle))?;
             Ok(())
         };
         self.checked(held.await).await

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use longshore_model::{Direction, SyncStatus};
 use serde_json::{Map, Value, json};
 
+use super::fence;
 use super::storage::HostStorage;
 use super::tables::StorageTables;
 use crate::host::host_time;
@@ -26,15 +27,26 @@ pub(super) fn is_taken(storage: &HostStorage, now: Timestamp) -> bool {
     }
 }
 
+/// Whether the storage has the sync with this mark.
+pub(super) fn is_of(storage: &HostStorage, mark: &str) -> bool {
+    storage.meta.get("time_queued").and_then(Value::as_str) == Some(mark)
+}
+
 /// A time as Label Studio writes it, such as `2026-11-26 01:42:48.485215+00:00`.
 fn parse_time(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// Marks a storage as queued, as Label Studio does.
-pub(super) async fn queue(tx: &Transaction<'_>, tables: &StorageTables, id: i64, storage: &HostStorage) -> Result<()> {
+/// Marks a storage as queued, as Label Studio does, by the sync with this mark.
+pub(super) async fn queue(
+    tx: &Transaction<'_>,
+    tables: &StorageTables,
+    id: i64,
+    storage: &HostStorage,
+    mark: &str,
+) -> Result<()> {
     let attempts = storage.meta.get("attempts").and_then(Value::as_i64).unwrap_or_default();
-    let meta = json!({"attempts": attempts.saturating_add(1), "time_queued": host_time(Timestamp::now())});
+    let meta = json!({"attempts": attempts.saturating_add(1), "time_queued": mark});
     let text = format!(
         "UPDATE public.{} SET status = 'queued', last_sync = NULL, last_sync_count = NULL, last_sync_job = NULL, meta = $2
           WHERE {} = $1::bigint",
@@ -44,7 +56,8 @@ pub(super) async fn queue(tx: &Transaction<'_>, tables: &StorageTables, id: i64,
     Ok(())
 }
 
-/// Shows the status and progress of a sync. Its heartbeat keeps Label Studio from taking a live sync for dead.
+/// Shows the status and progress of a sync. Its heartbeat keeps Label Studio from taking a live sync for dead. Writes
+/// nothing if Label Studio has started its own sync since.
 pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, sync: &SyncRow) -> Result<()> {
     let status = match sync.status {
         // Label Studio has no such status.
@@ -68,14 +81,18 @@ pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, 
     let text = format!(
         "UPDATE public.{} SET status = $2::text, traceback = $3, last_sync_count = $4::bigint, meta = coalesce(meta, '{{}}') || $5,
                 last_sync = CASE WHEN $2::text IN ('completed', 'completed_with_errors') THEN $6 ELSE last_sync END
-          WHERE {} = $1::bigint",
+          WHERE {} = $1::bigint AND meta ->> 'time_queued' = $7",
         tables.storages, tables.id
     );
     let statement = tx.prepare_cached(&text).await?;
     // Not before it runs: the page takes a storage with a count for one whose sync has ended.
     let moved = (sync.status != SyncStatus::Queued).then_some(moved);
     let meta = RawJson(Value::Object(meta(sync)).to_string());
-    tx.execute(&statement, &[&id, &status.as_str(), &traceback, &moved, &meta, &sync.finished_at]).await?;
+    tx.execute(
+        &statement,
+        &[&id, &status.as_str(), &traceback, &moved, &meta, &sync.finished_at, &fence::mark(sync.created_at)],
+    )
+    .await?;
     Ok(())
 }
 
