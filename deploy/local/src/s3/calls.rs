@@ -47,7 +47,10 @@ impl Call {
             None => path.split_once('/').unwrap_or((path, "")),
         };
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let is_list = *method == Method::GET && query_value(uri, "list-type").as_deref() == Some("2");
+        let version = query_value(uri, "list-type");
+        // The first version of a listing has only these parameters, and boto3 always sends one of them.
+        let is_first = || ["prefix", "delimiter", "encoding-type"].iter().any(|name| query_value(uri, name).is_some());
+        let is_list = *method == Method::GET && (version.as_deref() == Some("2") || (version.is_none() && is_first()));
         let op = match (method, key.is_empty()) {
             (_, true) if is_list => Op::List,
             (_, true) => Op::Other,
