@@ -7,6 +7,7 @@ mod case;
 mod cases;
 mod compare;
 mod kinds;
+mod oldest;
 mod page;
 mod run;
 mod state;

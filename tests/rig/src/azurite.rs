@@ -68,7 +68,8 @@ impl Azurite {
         let mut command = Command::new(node);
         command.arg(modules.join("azurite/dist/src/blob/main.js"));
         command.args(["--blobHost", "127.0.0.1", "--blobPort", &address.port().to_string()]);
-        command.args(["--inMemoryPersistence", "--silent", "--disableTelemetry"]);
+        // Other clients ask for versions of the API that are newer than this Azurite.
+        command.args(["--inMemoryPersistence", "--silent", "--disableTelemetry", "--skipApiVersionCheck"]);
         command.env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{KEY}"));
         let process = Process::spawn(&run_dir, "azurite", command)?;
         process.until_ready(PATIENCE, || async { TcpStream::connect(address).await.is_ok() }).await?;

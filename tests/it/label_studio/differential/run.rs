@@ -98,12 +98,16 @@ impl Run<'_> {
         let studio = &self.twins.studio;
         let project = studio.project(self.case.project["label_config"].as_str().expect("a label config")).await;
         studio.send("PATCH", &format!("/api/projects/{project}/"), Some(&self.case.project)).await;
-        let mut body = self.store.settings(self.twins, bucket, is_theirs);
+        let mut body = self.store.settings(self.twins, bucket);
         let fields = body.as_object_mut().expect("an object");
         fields.insert("project".to_owned(), json!(project));
         fields.extend(self.case.settings.as_object().expect("an object").clone());
         let storage = studio.send("POST", &format!("/api/storages/{}", self.store.kind()), Some(&body)).await;
-        Twin { project, storage: storage["id"].as_i64().expect("an ID") }
+        let storage = storage["id"].as_i64().expect("an ID");
+        if !is_theirs {
+            self.store.fit(self.twins, storage).await;
+        }
+        Twin { project, storage }
     }
 
     /// Reads the rows of a project and its storage.

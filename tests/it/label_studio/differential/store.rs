@@ -64,18 +64,30 @@ impl Store {
         }
     }
 
-    /// The settings of a storage of this bucket. Label Studio's own differ where it cannot reach the server otherwise.
-    pub(crate) fn settings(&self, twins: &Twins, bucket: &str, is_theirs: bool) -> Value {
+    /// The settings of a storage of this bucket, as Label Studio needs them: it looks for the bucket when one is created.
+    pub(crate) fn settings(&self, twins: &Twins, bucket: &str) -> Value {
         match self {
             Self::S3 => json!({"bucket": bucket, "s3_endpoint": twins.rig.s3.endpoint(), "region_name": "us-east-1",
                 "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY}),
             Self::Gcs(gcs) => json!({"bucket": bucket, "google_project_id": "tests",
                 "google_application_credentials": gcs.key_file().to_string()}),
             Self::Azure(azurite) => json!({"container": bucket, "account_key": azurite::KEY,
-                "account_name": if is_theirs { their_account(azurite) } else { azurite::ACCOUNT.to_owned() }}),
+                "account_name": their_account(azurite)}),
             Self::Redis(server) => json!({"host": "127.0.0.1", "port": server.port.to_string(), "password": PASSWORD,
                 "db": bucket.parse::<u16>().expect("a number")}),
             Self::Localfiles(root) => json!({"path": root.join(bucket)}),
+        }
+    }
+
+    /// Gives a storage the settings that Longshore needs, where they differ.
+    pub(crate) async fn fit(&self, twins: &Twins, storage: i64) {
+        match self {
+            Self::S3 | Self::Gcs(_) | Self::Redis(_) | Self::Localfiles(_) => {}
+            Self::Azure(_) => {
+                let text = "UPDATE public.io_storages_azureblobstoragemixin
+                               SET account_name = split_part(account_name, ';', 1) WHERE id = $1::bigint";
+                twins.rig.database().await.execute(text, &[&storage]).await.expect("a storage");
+            }
         }
     }
 
