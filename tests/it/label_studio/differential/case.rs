@@ -24,6 +24,8 @@ pub(crate) struct Case {
     pub(crate) differences: Vec<Difference>,
     /// Whether Label Studio chooses at random which tasks have more overlap.
     pub(crate) has_cohort: bool,
+    /// Whether both list objects in an order.
+    pub(crate) is_ordered: bool,
 }
 
 /// Where both syncs differ, and why.
@@ -48,6 +50,7 @@ impl Case {
             project: json!({"label_config": CONFIG}),
             differences: Vec::new(),
             has_cohort: false,
+            is_ordered: true,
         }
     }
 
@@ -94,6 +97,12 @@ impl Case {
 
     pub(crate) fn with_cohort(mut self) -> Self {
         self.has_cohort = true;
+        self
+    }
+
+    /// The server lists keys in any order.
+    pub(crate) fn unordered(mut self) -> Self {
+        self.is_ordered = false;
         self
     }
 

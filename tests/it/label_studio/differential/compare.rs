@@ -26,7 +26,9 @@ pub(crate) fn add(places: &mut [Places; 2], round: usize, states: [&State; 2], c
         } else {
             order.map(|(name, _)| json!(name)).collect()
         };
-        places.insert(format!("{round} order"), order.into());
+        if case.is_ordered {
+            places.insert(format!("{round} order"), order.into());
+        }
     }
     if case.has_cohort {
         places.iter_mut().for_each(|places| count_overlaps(places, round));

@@ -59,6 +59,10 @@ fn parse(kind: StorageKind, text: &str) -> Result<HostStorage> {
     let unreadable = |error: serde_json::Error| Error::unreadable("a storage of Label Studio", error);
     let mut row: Map<String, Value> = serde_json::from_str(text).map_err(unreadable)?;
     row.retain(|_, value| !value.is_null());
+    if kind == StorageKind::Redis {
+        // Label Studio ignores it: it could not load a value of Redis by its URI.
+        row.remove("use_blob_urls");
+    }
     row.insert("kind".to_owned(), kind.as_str().into());
     let text = |name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
     let secrets = Secret::new(Value::Object(row.clone()).to_string());
@@ -98,5 +102,14 @@ mod tests {
         let Secrets::S3(secrets) = &storage.secrets else { panic!("secrets of S3") };
         assert_eq!(secrets.aws_access_key_id.as_ref().map(Secret::expose), Some("AKIA"));
         assert_eq!(secrets.aws_session_token, None);
+    }
+
+    #[test]
+    fn values_of_redis_are_always_read_as_tasks() {
+        let row = r#"{"id": 3, "host": "h", "port": "6379", "password": "s", "db": 4, "path": "t:", "regex_filter": "t:1",
+            "use_blob_urls": true, "project_id": 7, "meta": {}, "status": "completed", "synchronizable": true}"#;
+        let storage = parse(StorageKind::Redis, row).unwrap();
+        assert!(!storage.settings.use_blob_urls);
+        assert!(matches!(&storage.settings.connection, Connection::Redis(redis) if redis.db == 4));
     }
 }
