@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use longshore_broker::Broker;
-use longshore_db::host::label_studio::LabelStudio;
+use longshore_db::host::label_studio::{ExportRules, LabelStudio};
 use longshore_db::host::{Host, HostKind, Native};
 use longshore_db::{Check, Db, Sealer};
 use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
@@ -137,7 +137,7 @@ fn host(kind: HostKind, sealer: &Sealer, db: &Db) -> Arc<dyn Host> {
     match kind {
         HostKind::Native => Arc::new(Native::new(sealer.clone())),
         // The reporter takes no numbers of tasks, so the pool of the loops is enough.
-        HostKind::LabelStudio => Arc::new(LabelStudio::new(db.clone())),
+        HostKind::LabelStudio => Arc::new(LabelStudio::new(db.clone(), ExportRules::default())),
     }
 }
 

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use longshore_db::host::HostKind;
+use longshore_db::host::label_studio::ExportRules;
 use longshore_model::Secret;
 use longshore_storage::Operator;
 use longshore_telemetry::LogSettings;
@@ -30,6 +31,8 @@ pub struct Config {
     pub allowed_endpoints: String,
     /// `LONGSHORE_HOST`.
     pub host: HostKind,
+    /// `LONGSHORE_LABEL_STUDIO_EXPORT_*`: what Label Studio's process knows of exports.
+    pub exports: ExportRules,
     /// The operator's settings for storages.
     pub operator: Operator,
     /// Format and level of the logs.
@@ -85,6 +88,11 @@ impl Config {
             peer_connections: read.parsed(&table::PEER_CONNECTIONS).map(NonZeroUsize::get),
             allowed_endpoints: read.text(&table::ALLOWED_ENDPOINTS).unwrap_or_default(),
             host: read.parsed(&table::HOST).unwrap_or_default(),
+            exports: ExportRules {
+                per_task: read.is_on(&table::LABEL_STUDIO_EXPORT_TASKS),
+                json_suffix: read.is_on(&table::LABEL_STUDIO_EXPORT_JSON_SUFFIX),
+                exact_keys: read.is_on(&table::LABEL_STUDIO_EXPORT_EXACT_KEYS),
+            },
             operator: Operator::read(&mut read),
             logs: LogSettings::read(&mut read),
             name: read.text(&table::WORKER).unwrap_or_else(|| {

@@ -56,7 +56,7 @@ fn host(config: &Config) -> Result<Arc<dyn Host>> {
         HostKind::LabelStudio => {
             let (name, check) = ("longshore-worker-numbers", Check::AfterIdle);
             let numbers = Db::open(&config.database, name, NUMBER_CONNECTIONS, config.database_patience, check)?;
-            Arc::new(LabelStudio::new(numbers))
+            Arc::new(LabelStudio::new(numbers, config.exports))
         }
     })
 }

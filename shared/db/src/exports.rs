@@ -89,14 +89,24 @@ pub async fn sample(
 
 /// Whether the object of any of these units must be in the storage: it was exported, and nothing deletes it, because its
 /// annotation or task still exists.
-pub async fn any_is_due(client: &impl GenericClient, storage_id: i64, unit: &str, unit_ids: &[i64]) -> Result<bool> {
-    let text = "SELECT EXISTS (
+///
+/// `annotations` is the host's table of annotations.
+pub async fn any_is_due(
+    client: &impl GenericClient,
+    annotations: &str,
+    storage_id: i64,
+    unit: &str,
+    unit_ids: &[i64],
+) -> Result<bool> {
+    let text = format!(
+        "SELECT EXISTS (
                  SELECT FROM unnest($3::bigint[]) AS missing (id)
                   WHERE EXISTS (SELECT FROM exports e WHERE e.storage_id = $1 AND e.unit = $2 AND e.unit_id = missing.id
                                    AND e.state = 'exported')
-                    AND CASE $2 WHEN 'annotation' THEN EXISTS (SELECT FROM annotations a WHERE a.id = missing.id)
-                                ELSE EXISTS (SELECT FROM annotations a WHERE a.task_id = missing.id) END)";
-    Ok(client.query_one(text, &[&storage_id, &unit, &unit_ids]).await?.get(0))
+                    AND CASE $2 WHEN 'annotation' THEN EXISTS (SELECT FROM {annotations} a WHERE a.id = missing.id)
+                                ELSE EXISTS (SELECT FROM {annotations} a WHERE a.task_id = missing.id) END)"
+    );
+    Ok(client.query_one(&text, &[&storage_id, &unit, &unit_ids]).await?.get(0))
 }
 
 /// Records confirmed writes.
@@ -141,16 +151,19 @@ pub async fn record(
 /// Objects whose annotation or task was deleted, among the next `limit` rows of the table, in ascending order of
 /// `(unit, unit_id)`. Also returns where the next page starts, or `None` after the last.
 ///
-/// It reads only `limit` rows, so a page without deletions takes no longer than another.
+/// It reads only `limit` rows, so a page without deletions takes no longer than another. `annotations` is the host's
+/// table of annotations.
 pub async fn orphans(
     client: &impl GenericClient,
+    annotations: &str,
     storage_id: i64,
     may_delete: bool,
     after: (&str, i64),
     limit: i64,
 ) -> Result<(Vec<Orphan>, Option<(String, i64)>)> {
     // Not prepared, as in `digests`.
-    let text = "WITH page AS (
+    let text = format!(
+        "WITH page AS (
                  SELECT unit, unit_id, key, state FROM exports
                   WHERE storage_id = $1 AND (unit, unit_id) > ($3, $4) ORDER BY unit, unit_id
                   -- A subquery hides the limit from the planner: if it expected fewer rows, it would read and sort all.
@@ -159,13 +172,14 @@ pub async fn orphans(
                  SELECT unit, unit_id, key, row_number() OVER (ORDER BY unit, unit_id) = $5 AS at_end,
                         (state = 'exported' OR (state = 'kept' AND $2))
                         -- Not `NOT EXISTS`: the planner may read all annotations into a hash table for it.
-                        AND CASE unit WHEN 'annotation' THEN (SELECT a.id FROM annotations a WHERE a.id = unit_id LIMIT 1)
-                                      ELSE (SELECT a.id FROM annotations a WHERE a.task_id = unit_id LIMIT 1)
+                        AND CASE unit WHEN 'annotation' THEN (SELECT a.id FROM {annotations} a WHERE a.id = unit_id LIMIT 1)
+                                      ELSE (SELECT a.id FROM {annotations} a WHERE a.task_id = unit_id LIMIT 1)
                             END IS NULL AS gone
                    FROM page
              )
-             SELECT unit, unit_id, key, at_end, gone FROM judged WHERE gone OR at_end ORDER BY unit, unit_id";
-    let rows = client.query(text, &[&storage_id, &may_delete, &after.0, &after.1, &limit]).await?;
+             SELECT unit, unit_id, key, at_end, gone FROM judged WHERE gone OR at_end ORDER BY unit, unit_id"
+    );
+    let rows = client.query(&text, &[&storage_id, &may_delete, &after.0, &after.1, &limit]).await?;
     let next = rows.iter().find(|row| row.get("at_end")).map(|row| (row.get("unit"), row.get("unit_id")));
     let orphan = |row: &tokio_postgres::Row| Orphan { unit: row.get(0), unit_id: row.get(1), key: row.get(2) };
     Ok((rows.iter().filter(|row| row.get("gone")).map(orphan).collect(), next))

@@ -8,8 +8,10 @@ use serde_json::value::RawValue;
 use super::ago::ago;
 use bytes::Bytes;
 
-use super::encode::encode;
-use super::{AnnotationRow, TaskRow, Unit, object_key};
+use longshore_db::host::{AnnotationRowDetails, TaskDetails, UserNames};
+
+use super::encode::{Layout, encode};
+use super::{AnnotationRow, TaskRow, object_key};
 
 struct Body {
     bytes: Bytes,
@@ -17,15 +19,15 @@ struct Body {
 }
 
 fn annotation_body(annotation: &AnnotationRow, task: &TaskRow, now: Timestamp) -> Body {
-    let measured = super::measure_annotation(annotation, task);
-    let bytes = super::annotation_body(annotation, task, now, measured);
+    let measured = super::measure_annotation(annotation, task, Layout::OneLine);
+    let bytes = super::annotation_body(annotation, task, now, measured, Layout::OneLine);
     assert!((measured.length..measured.length + 64).contains(&bytes.len()));
     Body { bytes, digest: measured.digest }
 }
 
 fn task_body(task: &TaskRow, annotations: &[AnnotationRow]) -> Body {
-    let measured = super::measure_task(task, annotations);
-    let bytes = super::task_body(task, annotations, measured);
+    let measured = super::measure_task(task, annotations, Layout::OneLine);
+    let bytes = super::task_body(task, annotations, measured, Layout::OneLine);
     assert_eq!(bytes.len(), measured.length);
     Body { bytes, digest: measured.digest }
 }
@@ -50,6 +52,7 @@ fn annotation() -> AnnotationRow {
         completed_by: Some(5),
         created_at: at("2026-03-01T10:00:00.123456Z"),
         updated_at: at("2026-03-01T10:00:05Z"),
+        details: AnnotationRowDetails::of_native(),
     }
 }
 
@@ -64,6 +67,7 @@ fn task() -> TaskRow {
         cancelled_annotations: 0,
         total_predictions: 2,
         project_id: 3,
+        details: TaskDetails::of_native(1),
     }
 }
 
@@ -154,20 +158,20 @@ fn time_spans_have_two_units_at_most() {
 
 #[test]
 fn keys_are_the_prefix_and_the_id_and_end_in_json_where_they_should() {
-    for (prefix, unit, json_suffix, expected) in [
-        ("", Unit::Annotation, false, "5"),
-        ("", Unit::Task, false, "5.json"),
-        ("out/", Unit::Annotation, true, "out/5.json"),
-        ("a//b/c/", Unit::Task, true, "a//b/c/5.json"),
-        ("ann:", Unit::Annotation, false, "ann:5"),
+    for (prefix, json_suffix, expected) in [
+        ("", false, "5"),
+        ("", true, "5.json"),
+        ("out/", true, "out/5.json"),
+        ("a//b/c/", true, "a//b/c/5.json"),
+        ("ann:", false, "ann:5"),
     ] {
-        assert_eq!(object_key(prefix, unit, 5, json_suffix), expected);
+        assert_eq!(object_key(prefix, 5, json_suffix), expected);
     }
 }
 
 #[test]
 fn raw_parts_keep_order_numbers_and_escapes_and_become_ascii() {
-    let encoded = |json: &str| text(encode(&raw(json), 0));
+    let encoded = |json: &str| text(encode(&raw(json), 0, Layout::OneLine));
     assert_eq!(encoded("{\"b\":1e5,\n\t\"a\" : -0.10}"), r#"{"b": 1e5, "a": -0.10}"#);
     assert_eq!(encoded(r#"["\"," ,"\\","\\\":","a\u00e9\n"]"#), r#"["\",", "\\", "\\\":", "a\u00e9\n"]"#);
     assert_eq!(encoded("[\"é\u{7f}\u{1f600}\",true , null]"), r#"["\u00e9\u007f\ud83d\ude00", true, null]"#);
@@ -187,9 +191,9 @@ fn json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn encoding_changes_no_value_and_has_one_form(value in json()) {
-        let from_value = text(encode(&value, 0));
-        let from_compact = text(encode(&raw(&value.to_string()), 0));
-        let from_pretty = text(encode(&raw(&serde_json::to_string_pretty(&value).unwrap()), 0));
+        let from_value = text(encode(&value, 0, Layout::OneLine));
+        let from_compact = text(encode(&raw(&value.to_string()), 0, Layout::OneLine));
+        let from_pretty = text(encode(&raw(&serde_json::to_string_pretty(&value).unwrap()), 0, Layout::OneLine));
         prop_assert_eq!(&from_compact, &from_pretty);
         prop_assert_eq!(&from_value, &from_compact);
         prop_assert!(from_value.bytes().all(|byte| matches!(byte, b' '..=b'~')));

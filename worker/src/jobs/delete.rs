@@ -56,8 +56,9 @@ impl Handler for Delete<'_> {
         let may_delete = self.storage.settings.can_delete_objects.unwrap_or_default();
         let after = (self.after.0.as_str(), self.after.1);
         let db = &self.context.db;
-        let limit = self.page_objects;
-        let read = async { exports::orphans(&db.client().await?, self.storage.id, may_delete, after, limit).await };
+        let (id, limit) = (self.storage.id, self.page_objects);
+        let annotations = self.context.host.annotations_table();
+        let read = async { exports::orphans(&db.client().await?, annotations, id, may_delete, after, limit).await };
         let (orphans, next) = db.in_time(read).await?;
 
         let last = next.is_none();

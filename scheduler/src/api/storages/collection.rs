@@ -7,7 +7,7 @@ use longshore_db::lifecycle::{self, SyncRequest};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
 use longshore_db::{Client, Error, Transaction, audit, projects};
 use longshore_model::kinds::Field;
-use longshore_model::{Direction, MAX_EXPORT_TASKS, StorageKind};
+use longshore_model::{Direction, StorageKind};
 use serde_json::{Map, Value, json};
 
 use super::admission::{admit, check_identity, check_project, no_project};
@@ -170,13 +170,8 @@ impl Collection {
             token: &caller.name,
             address: caller.address(),
             idempotency_key: idempotency_key(headers, body)?,
-            options: body.options.as_ref(),
+            options: body.options()?,
         };
-        let tasks = body.options.as_ref().map_or(0, |options| options.tasks.len());
-        if tasks > MAX_EXPORT_TASKS {
-            let message = format!("Send at most {MAX_EXPORT_TASKS} task IDs, or none for all tasks.");
-            return Err(ApiError::invalid("options", message));
-        }
         let client = state.db.client().await?;
         let (enqueued, row) = match lifecycle::enqueue_request(&client, &request).await {
             Ok(started) => started,

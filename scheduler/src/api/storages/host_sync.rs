@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use longshore_db::host::label_studio::{HostRequest, HostSync, enqueue};
+use longshore_db::host::label_studio::{HostRequest, HostSync, enqueue, enqueue_with};
 use longshore_db::{Error, audit, storages, syncs};
-use longshore_model::Direction;
+use longshore_model::{Direction, ExportOptions};
 use tokio::time::{Instant, sleep};
 
 use super::body::StorageBody;
@@ -49,7 +49,7 @@ impl Collection {
             // Whether the user may see the storage is whether the user may sync it.
             host.get(&user.credentials, &self.host_path(id)).await?;
         }
-        let started = self.start(state, access, id, idempotency_key(headers, body)?).await?;
+        let started = self.start(state, access, id, idempotency_key(headers, body)?, body.options()?).await?;
         let header = started.as_ref().map(|started| [(SYNC_ID, HeaderValue::from(started.sync_id))]);
         if let Some(started) = &started
             && !is_async(headers)
@@ -87,6 +87,7 @@ impl Collection {
         access: &Access,
         id: i64,
         idempotency_key: Option<&str>,
+        options: Option<&ExportOptions>,
     ) -> ApiResult<Option<Started>> {
         let (projects, user_id, did) = match access {
             Access::HostUser(user) => {
@@ -105,7 +106,11 @@ impl Collection {
         let request = HostRequest { kind, direction, host_id: id, projects, user_id, idempotency_key };
         let mut client = state.db.client().await?;
         let tx = client.transaction().await.map_err(Error::from)?;
-        let (sync, storage_id, project_id) = match enqueue(&tx, &request).await {
+        let enqueued = match options {
+            Some(options) => enqueue_with(&tx, &request, options).await,
+            None => enqueue(&tx, &request).await,
+        };
+        let (sync, storage_id, project_id) = match enqueued {
             Ok(HostSync::Ours { sync, storage_id, project_id }) => (sync, storage_id, project_id),
             Ok(HostSync::Theirs) => return Ok(None),
             Err(Error::Conflict(detail)) => return Err(ApiError::refused("not_synchronizable", detail)),

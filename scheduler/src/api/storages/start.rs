@@ -48,6 +48,17 @@ pub(super) fn idempotency_key<'a>(headers: &'a HeaderMap, body: &'a StartSync) -
     Ok(key)
 }
 
+impl StartSync {
+    /// The options, if the caller sent any.
+    pub(super) fn options(&self) -> ApiResult<Option<&ExportOptions>> {
+        if self.options.as_ref().is_some_and(|options| options.tasks.len() > MAX_EXPORT_TASKS) {
+            let message = format!("Send at most {MAX_EXPORT_TASKS} task IDs, or none for all tasks.");
+            return Err(ApiError::invalid("options", message));
+        }
+        Ok(self.options.as_ref())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

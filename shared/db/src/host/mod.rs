@@ -7,19 +7,23 @@ pub mod label_studio;
 mod labels;
 mod native;
 mod rows;
+mod select;
+mod units;
 
 use std::str::FromStr;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use longshore_model::{ExportOptions, Secrets, StorageSettings};
-use serde_json::value::RawValue;
+use longshore_model::{Secrets, StorageSettings};
 
 use crate::syncs::SyncRow;
 use crate::{Client, Result, Transaction};
 
 pub use labels::{AnnotationDetails, ControlTag, LabelingRules, ObjectReferences, SummaryDelta, TaskFormat};
 pub use native::Native;
+pub use units::{
+    AnnotationRow, AnnotationRowDetails, Oversize, SelectedUnits, Selection, TaskDetails, TaskRow, Unit, UserNames,
+};
 
 /// Which app owns tasks and annotations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,9 +63,26 @@ pub struct JobStorage {
     /// What the host's own rules need to know of the project. Defaults with the native host.
     pub rules: LabelingRules,
     /// What an item of an object may have.
-    pub format: TaskFormat,
+    pub task_format: TaskFormat,
     /// What the host's row of the storage has while it has this sync. Empty with the native host.
     pub mark: String,
+    /// How its exports are named and written.
+    pub export_format: ExportFormat,
+}
+
+/// How the objects of an export are named and written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportFormat {
+    /// What the keys of its objects start with.
+    pub prefix: String,
+    /// Whether keys end in `.json`.
+    pub json_suffix: bool,
+    /// Whether an object is a task with its annotations, and not an annotation with its task.
+    pub per_task: bool,
+    /// Whether the JSON has a line per value, and not one line.
+    pub is_indented: bool,
+    /// Whether an object of a task counts as many times as the task has annotations.
+    pub counts_annotations: bool,
 }
 
 /// A task to insert. Its JSON texts are written unchanged.
@@ -117,112 +138,6 @@ pub struct NewPrediction<'a> {
     pub mislabeling: f64,
 }
 
-/// Which units a page of an export reads. A unit is an annotation, or a task with all of its annotations.
-#[derive(Debug, Clone)]
-pub struct Selection<'a> {
-    /// ID of the project to export.
-    pub project_id: i64,
-    /// ID of the export storage.
-    pub storage_id: i64,
-    /// ID of the sync.
-    pub sync_id: i64,
-    /// What the request for the sync asked to export.
-    pub options: &'a ExportOptions,
-    /// The page starts after the unit with this ID.
-    pub after: i64,
-    /// The range ends with this ID, inclusive.
-    pub until: i64,
-    /// The most units that the page looks at, including units that need no write.
-    pub limit: i64,
-    /// The page ends when the units to write have this many bytes.
-    pub bytes: usize,
-    /// The most bytes of one unit, as Postgres prints it. A larger one is reported as oversize, and not read.
-    pub unit_bytes: usize,
-}
-
-/// A page of an export: the units to write among the next units of the range.
-#[derive(Debug, Clone)]
-pub struct SelectedUnits {
-    /// The units to write, in ascending order of their IDs.
-    pub units: Vec<Unit>,
-    /// Number of units that the page looked at, including units that need no write.
-    pub walked: i64,
-    /// ID of the last unit that the page looked at. The next page starts after it.
-    pub until: i64,
-    /// Whether there may be units after it.
-    pub more: bool,
-    /// Bytes of the largest row. The database connection keeps a buffer of this size.
-    pub largest_row: usize,
-    /// A unit that must be written but is too large. Then `units` is empty.
-    pub oversize: Option<Oversize>,
-}
-
-/// A unit that was not read because it is too large.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Oversize {
-    /// ID of the annotation or task.
-    pub unit_id: i64,
-    /// Bytes as Postgres prints it. `None` if the page did not look at all of its rows.
-    pub bytes: Option<usize>,
-}
-
-/// An annotation to export.
-#[derive(Debug, Clone)]
-pub struct AnnotationRow {
-    /// ID of the annotation.
-    pub id: i64,
-    /// ID of its task.
-    pub task_id: i64,
-    /// ID of the task's project.
-    pub project_id: i64,
-    /// JSON text of the result.
-    pub result: Box<RawValue>,
-    /// Whether the annotator skipped the task.
-    pub was_cancelled: bool,
-    /// Whether it is ground truth: other annotations are compared with it.
-    pub ground_truth: bool,
-    /// Time to make it, in seconds. `None` if unknown.
-    pub lead_time: Option<f64>,
-    /// ID of the user who made it. `None` if unknown.
-    pub completed_by: Option<i64>,
-    /// When it was created, by the database clock.
-    pub created_at: Timestamp,
-    /// When it was last changed, by the database clock.
-    pub updated_at: Timestamp,
-}
-
-/// The task of an exported unit.
-#[derive(Debug, Clone)]
-pub struct TaskRow {
-    /// ID of the task.
-    pub id: i64,
-    /// ID of its project.
-    pub project_id: i64,
-    /// JSON text of `data`.
-    pub data: Box<RawValue>,
-    /// JSON text of `meta`.
-    pub meta: Box<RawValue>,
-    /// Number of annotations that were not cancelled.
-    pub total_annotations: i32,
-    /// Number of annotations that were cancelled.
-    pub cancelled_annotations: i32,
-    /// Number of predictions.
-    pub total_predictions: i32,
-    /// When it was created, by the database clock.
-    pub created_at: Timestamp,
-    /// When it or one of its annotations was last changed, by the database clock.
-    pub updated_at: Timestamp,
-}
-
-/// What export writes as one object: an annotation, or a task with all of its annotations.
-#[derive(Debug, Clone)]
-pub struct Unit {
-    /// The task.
-    pub task: TaskRow,
-    /// The annotation, or all annotations of the task.
-    pub annotations: Vec<AnnotationRow>,
-}
-
 /// The app that owns tasks and annotations.
 ///
 /// Any function here fails while the database is unavailable; `# Errors` names the other cases.
@@ -273,6 +188,12 @@ pub trait Host: Send + Sync {
     /// [`crate::Error::TakenOver`] if the host started its own sync of the storage.
     async fn insert_tasks(&self, tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>])
     -> Result<Vec<i64>>;
+
+    /// The table of annotations, which has columns `id` and `task_id`.
+    fn annotations_table(&self) -> &'static str;
+
+    /// Records for the host's users that these annotations were exported, in the transaction that records their objects.
+    async fn link_exports(&self, tx: &Transaction<'_>, storage: &JobStorage, annotation_ids: &[i64]) -> Result<()>;
 
     /// Shows a sync's status and progress to the host's users.
     async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()>;

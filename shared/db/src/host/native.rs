@@ -1,14 +1,16 @@
 //! The native host: Longshore's own `projects`, `tasks`, `annotations` and `predictions`.
 
 mod copy;
-mod select;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use longshore_model::{Direction, Secrets, StorageSettings, SyncStatus};
 use serde_json::json;
 
-use crate::host::{Host, JobStorage, LabelingRules, NewTask, SelectedUnits, Selection, TaskFormat, host_time};
+use crate::host::select::{self, Source};
+use crate::host::{
+    ExportFormat, Host, JobStorage, LabelingRules, NewTask, SelectedUnits, Selection, TaskFormat, host_time,
+};
 use crate::syncs::SyncRow;
 use crate::{Client, Error, Result, SealedSecrets, Sealer, Transaction, storages};
 
@@ -70,6 +72,13 @@ impl Host for Native {
             return Err(Error::StorageMoved);
         }
         settings.connection.take_identity(&current.connection);
+        let export_format = ExportFormat {
+            prefix: settings.connection.prefix(),
+            json_suffix: settings.export_tasks || settings.json_suffix,
+            per_task: settings.export_tasks,
+            is_indented: false,
+            counts_annotations: false,
+        };
         Ok(JobStorage {
             mark: String::new(),
             id: storage_id,
@@ -78,7 +87,8 @@ impl Host for Native {
             secrets,
             label_config: row.get("label_config"),
             rules: LabelingRules::default(),
-            format: TaskFormat::Native,
+            task_format: TaskFormat::Native,
+            export_format,
         })
     }
 
@@ -140,22 +150,42 @@ impl Host for Native {
         storages::show(tx, sync.storage_id, &shown).await
     }
 
+    fn annotations_table(&self) -> &'static str {
+        ANNOTATIONS.table
+    }
+
+    async fn link_exports(&self, _: &Transaction<'_>, _: &JobStorage, _: &[i64]) -> Result<()> {
+        // Table `exports` says it.
+        Ok(())
+    }
+
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64> {
-        let table = if per_task { "tasks" } else { "annotations" };
-        // Not `max`: if the planner expects few rows of the project, it reads all of them for it.
-        let statement = format!("SELECT id FROM {table} WHERE project_id = $1 ORDER BY id DESC LIMIT 1");
-        Ok(client.query_opt(&statement, &[&project_id]).await?.map_or(0, |row| row.get(0)))
+        select::last_id(client, source(per_task), project_id).await
     }
 
     async fn next_unit_id(&self, client: &Client, selection: &Selection<'_>, per_task: bool) -> Result<Option<i64>> {
-        select::next_id(client, selection, per_task).await
+        select::next_id(client, source(per_task), selection).await
     }
 
     async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
-        select::annotations(client, selection).await
+        select::units(client, &ANNOTATIONS, selection).await
     }
 
     async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
-        select::tasks(client, selection).await
+        select::units(client, &TASKS, selection).await
     }
+}
+
+const ANNOTATIONS: Source = Source {
+    choosing: include_str!("native/annotations_to_export.sql"),
+    table: "annotations",
+    task: "task_id",
+    is_grouped: false,
+};
+
+const TASKS: Source =
+    Source { choosing: include_str!("native/tasks_to_export.sql"), table: "tasks", task: "id", is_grouped: true };
+
+fn source(per_task: bool) -> &'static Source {
+    if per_task { &TASKS } else { &ANNOTATIONS }
 }

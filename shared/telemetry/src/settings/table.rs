@@ -29,9 +29,15 @@ settings! {
     ALLOW_PLAINTEXT = "LONGSHORE_ALLOW_PLAINTEXT", Both, Value("false"),
         "whether `amqp://` may leave this machine; for Postgres: `sslmode=disable` in `DATABASE_URL`";
     HOST = "LONGSHORE_HOST", Both, Value("native"),
-        "the app that owns tasks and annotations: `native` (Longshore's own tables), or `label-studio` (a running Label Studio 1.23 in the same database; imports only so far)";
+        "the app that owns tasks and annotations: `native` (Longshore's own tables), or `label-studio` (a running Label Studio 1.23 in the same database)";
     LABEL_STUDIO_URL = "LONGSHORE_LABEL_STUDIO_URL", Scheduler, None,
         "base URL of Label Studio, such as `http://127.0.0.1:8080`, which is asked what its users may do";
+    LABEL_STUDIO_EXPORT_TASKS = "LONGSHORE_LABEL_STUDIO_EXPORT_TASKS", Worker, Value("false"),
+        "whether exports to storages of Label Studio write one object per task; set it to the value of Label Studio's `FUTURE_SAVE_TASK_TO_STORAGE`";
+    LABEL_STUDIO_EXPORT_JSON_SUFFIX = "LONGSHORE_LABEL_STUDIO_EXPORT_JSON_SUFFIX", Worker, Value("true"),
+        "whether the keys of such objects end in `.json`; set it to the value of Label Studio's `FUTURE_SAVE_TASK_TO_STORAGE_JSON_EXT`";
+    LABEL_STUDIO_EXPORT_EXACT_KEYS = "LONGSHORE_LABEL_STUDIO_EXPORT_EXACT_KEYS", Worker, Value("false"),
+        "whether exports to storages of Label Studio copy two faults of its keys: `//` after a prefix that ends in `/`, and Redis keys without the storage's path";
     SECRET_KEYS = "LONGSHORE_SECRET_KEYS", Both, Required,
         "`id:key,…`, each key 32 random bytes in base64; the first encrypts storage secrets, all of them decrypt";
     TOKEN = "LONGSHORE_TOKEN", Scheduler, Required,

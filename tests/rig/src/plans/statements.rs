@@ -208,8 +208,11 @@ async fn explain_exports(plans: &mut Plans<'_>) -> Result<()> {
         async |client: &mut Client| Ok(exports::digests(&*client, TARGET, "annotation", &units).await.map(drop)?);
     plans.step("digests of five hundred annotations", 3_000, digests).await?;
     let wanted: [(&str, &str); 2] = [
-        ("a page of annotations to export", include_str!("../../../../shared/db/src/host/annotations_to_export.sql")),
-        ("a page of tasks to export", include_str!("../../../../shared/db/src/host/tasks_to_export.sql")),
+        (
+            "a page of annotations to export",
+            include_str!("../../../../shared/db/src/host/native/annotations_to_export.sql"),
+        ),
+        ("a page of tasks to export", include_str!("../../../../shared/db/src/host/native/tasks_to_export.sql")),
     ];
     for (name, text) in wanted {
         // All rows after the middle of the IDs. The programs read them with a cursor, which `auto_explain` does not
@@ -224,7 +227,7 @@ async fn explain_exports(plans: &mut Plans<'_>) -> Result<()> {
         plans.step(name, 12_000, page).await?;
     }
     let orphans = async |client: &mut Client| {
-        Ok(exports::orphans(&*client, TARGET, true, ("annotation", middle), 1_000).await.map(drop)?)
+        Ok(exports::orphans(&*client, "annotations", TARGET, true, ("annotation", middle), 1_000).await.map(drop)?)
     };
     plans.step("a thousand exports: whose annotation is gone", 6_000, orphans).await?;
     let gone: Vec<Orphan> = units

@@ -30,9 +30,10 @@ use selection::{PreparedObject, SelectedPage, Source};
 
 /// The rows that the commit of a page writes.
 struct ExportWrites {
-    storage_id: i64,
-    unit: &'static str,
+    source: Arc<Source>,
     written: Vec<ExportRecord>,
+    /// The annotations in these objects.
+    annotation_ids: Vec<i64>,
     quarantined: Vec<QuarantinedObject>,
     /// Keys that leave quarantine because their objects are written now.
     released: Vec<String>,
@@ -82,7 +83,7 @@ impl<'a> Export<'a> {
 
     /// Writes an object unless it is unchanged.
     async fn put(&self, prepared: PreparedObject) -> Put {
-        let PreparedObject { unit_id, key, updated_at, digest, body } = prepared;
+        let PreparedObject { unit_id, annotation_ids, key, updated_at, digest, body } = prepared;
         let (bytes, unchanged) = (body.as_ref().map_or(0, Bytes::len), body.is_none());
         let outcome = match body {
             Some(body) => self.store.put(&key, body, &self.put).await,
@@ -92,30 +93,33 @@ impl<'a> Export<'a> {
             Ok(etag) => Ok(ExportRecord { unit_id, key, etag, digest: digest.to_vec(), unit_updated_at: updated_at }),
             Err(error) => Err((unit_id, key, error)),
         };
-        Put { row, unchanged, bytes }
+        Put { row, annotation_ids, unchanged, bytes }
     }
 
     /// Writes the objects of a page concurrently.
     async fn write(&self, prepared: Vec<PreparedObject>, counts: &mut Counts) -> PutResults {
         let (mut written, mut failed) = (Vec::with_capacity(prepared.len()), Vec::new());
+        let mut annotation_ids = Vec::with_capacity(prepared.len());
         let mut puts =
             stream::iter(prepared).map(|prepared| self.put(prepared)).buffer_unordered(self.context.config.transfers);
         while let Some(put) = puts.next().await {
             match put.row {
                 Ok(row) => {
+                    let units = self.source.count(&put.annotation_ids);
                     if put.unchanged {
-                        counts.unchanged += 1;
+                        counts.unchanged += units;
                     } else {
-                        counts.exported += 1;
+                        counts.exported += units;
                         counts.bytes += count(put.bytes);
                     }
                     written.push(row);
+                    annotation_ids.extend(put.annotation_ids);
                 }
                 Err(failure) => failed.push(failure),
             }
         }
         counts.failed = count(failed.len());
-        PutResults { written, failed }
+        PutResults { written, annotation_ids, failed }
     }
 
     /// Decides what happens to objects that could not be written: quarantine, or a failure of the page.
@@ -154,6 +158,7 @@ type FailedPut = (i64, String, StorageError);
 /// The result of one object.
 struct Put {
     row: Result<ExportRecord, FailedPut>,
+    annotation_ids: Vec<i64>,
     unchanged: bool,
     bytes: usize,
 }
@@ -161,6 +166,7 @@ struct Put {
 /// The result of a page's objects.
 struct PutResults {
     written: Vec<ExportRecord>,
+    annotation_ids: Vec<i64>,
     failed: Vec<FailedPut>,
 }
 
@@ -174,9 +180,10 @@ impl Handler for Export<'_> {
         if selected.more && !quantum.is_over() && self.job.suspects.is_none() {
             self.prefetched = Some(self.start_selection(selected.until));
         }
-        let units = selected.prepared.len() + usize::from(selected.quarantined.is_some());
-        let mut counts = Counts { pages: 1, matched: count(units), ..Counts::default() };
-        let PutResults { written, failed } = self.write(selected.prepared, &mut counts).await;
+        let prepared: i64 = selected.prepared.iter().map(|object| self.source.count(&object.annotation_ids)).sum();
+        let matched = prepared + i64::from(selected.quarantined.is_some());
+        let mut counts = Counts { pages: 1, matched, ..Counts::default() };
+        let PutResults { written, annotation_ids, failed } = self.write(selected.prepared, &mut counts).await;
         let mut quarantined = Vec::from_iter(selected.quarantined);
         let failure = self.judge(failed, &mut quarantined).await;
         if failure.is_some() {
@@ -195,10 +202,10 @@ impl Handler for Export<'_> {
             holds: false,
             failure,
             writes: Box::new(ExportWrites {
-                storage_id: self.source.storage.id,
-                unit: self.source.unit(),
+                source: Arc::clone(&self.source),
                 released: written.iter().map(|row| row.key.clone()).collect(),
                 written,
+                annotation_ids,
                 quarantined,
                 is_target_changed,
             }),
@@ -214,14 +221,16 @@ impl Writes for ExportWrites {
         self.written.is_empty() && self.quarantined.is_empty() && !self.is_target_changed
     }
 
-    async fn record(&self, _: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
-        exports::record(tx, self.storage_id, job.sync_id, self.unit, &self.written).await?;
-        quarantine::insert(tx, self.storage_id, job.sync_id, &self.quarantined).await?;
+    async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
+        let (storage, unit) = (&self.source.storage, self.source.unit());
+        exports::record(tx, storage.id, job.sync_id, unit, &self.written).await?;
+        context.host.link_exports(tx, storage, &self.annotation_ids).await?;
+        quarantine::insert(tx, storage.id, job.sync_id, &self.quarantined).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
-        quarantine::remove(tx, self.storage_id, &released).await?;
+        quarantine::remove(tx, storage.id, &released).await?;
         // Last: all jobs of the sync need this row at their ends, and a delete job locks it after its export records.
         if self.is_target_changed {
-            syncs::warn(tx, job.sync_id, FailureReason::TargetChanged, &target::advice(self.storage_id)).await?;
+            syncs::warn(tx, job.sync_id, FailureReason::TargetChanged, &target::advice(storage.id)).await?;
         }
         Ok(())
     }

@@ -37,8 +37,6 @@ pub(super) struct Source {
     lone: Option<Lease>,
     /// The unit that is known to end its worker.
     poison: Option<i64>,
-    /// The prefix of the objects' keys.
-    prefix: String,
     /// Units up to this id exist; later ones belong to the next sync.
     until: i64,
 }
@@ -67,14 +65,13 @@ impl Source {
         until: Option<i64>,
     ) -> Result<Self, JobError> {
         let options = serde_json::from_str(&job.options).map_err(|error| JobError::Settings(error.to_string()))?;
-        let (db, per_task) = (context.db.clone(), storage.settings.export_tasks);
+        let (db, per_task) = (context.db.clone(), storage.export_format.per_task);
         let read = async { context.host.last_unit_id(&db.client().await?, storage.project_id, per_task).await };
         let last = db.in_time(read).await?;
         Ok(Self {
             db,
             host: Arc::clone(&context.host),
             memory: context.memory.clone(),
-            prefix: storage.settings.connection.prefix(),
             storage,
             options,
             sync_id: job.sync_id,
@@ -99,8 +96,17 @@ impl Source {
         self.options.tasks.is_empty()
     }
 
+    /// How many units the object of these annotations counts as: one, or each of its annotations.
+    pub(super) fn count(&self, annotation_ids: &[i64]) -> i64 {
+        if self.storage.export_format.counts_annotations {
+            i64::try_from(annotation_ids.len()).unwrap_or(i64::MAX)
+        } else {
+            1
+        }
+    }
+
     fn per_task(&self) -> bool {
-        self.storage.settings.export_tasks
+        self.storage.export_format.per_task
     }
 
     /// Reads the units after an ID and makes their bodies. A unit that is larger than a page is read again with more

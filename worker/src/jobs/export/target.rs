@@ -39,7 +39,8 @@ impl Export<'_> {
             return Ok(false);
         }
         // The delete job of the same sync may have deleted the object of a deleted annotation meanwhile.
-        let due = async { exports::any_is_due(&db.client().await?, storage, unit, &missing).await };
+        let annotations = self.context.host.annotations_table();
+        let due = async { exports::any_is_due(&db.client().await?, annotations, storage, unit, &missing).await };
         Ok(db.in_time(due).await?)
     }
 }

@@ -51,7 +51,7 @@ impl Import<'_> {
     pub(super) fn name(&self, part: Vec<Pending>) -> FetchedPart {
         let mut fetched = FetchedPart::default();
         let column = summary::of_column(self.data_key.as_str());
-        let summary = self.storage.format.has_summary().then(|| Arc::new(column));
+        let summary = self.storage.task_format.has_summary().then(|| Arc::new(column));
         for Pending { object, again, .. } in part {
             let mut data = serde_json::Map::with_capacity(1);
             data.insert(self.data_key.as_str().to_owned(), self.store.uri(&object.key).into());

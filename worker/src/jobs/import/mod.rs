@@ -180,7 +180,7 @@ impl<'a> Import<'a> {
         if self.storage.settings.use_blob_urls || size > most.min(self.limits.max_object_bytes as u64) {
             return 0;
         }
-        let summary = if self.storage.format.has_summary() { summary::SMALL_BYTES } else { 0 };
+        let summary = if self.storage.task_format.has_summary() { summary::SMALL_BYTES } else { 0 };
         expected(&pending.object, pending.tries).saturating_add(summary).min(most)
     }
 

@@ -78,7 +78,7 @@ impl Import<'_> {
             listed.modified_at = listed.modified_at.or(body.modified_at);
             match self.parse(&listed.key, body, reserved).await {
                 Ok(Some(Contents { items, summary })) => {
-                    let summary = self.storage.format.has_summary().then(|| Arc::new(summary));
+                    let summary = self.storage.task_format.has_summary().then(|| Arc::new(summary));
                     return Ok(ReadObject { imported: ImportedObject { object: listed, items, summary }, bytes });
                 }
                 // The bytes do not have the digest that the storage states.
@@ -122,12 +122,12 @@ impl Import<'_> {
         let (bytes, storage) = (body.bytes, Arc::clone(&self.storage));
         if bytes.len() < PARSE_APART && !items::is_packed(key, &bytes) {
             let mut budget = Budget::new(reserved, CancellationToken::new());
-            return verified(key, bytes, digest, &storage.format, &self.limits, &mut budget);
+            return verified(key, bytes, digest, &storage.task_format, &self.limits, &mut budget);
         }
         let (key, limits) = (key.to_owned(), self.limits.clone());
         let parsing = Prefetch::compute(move |abandoned| {
             let mut budget = Budget::new(reserved, abandoned.clone());
-            verified(&key, bytes, digest, &storage.format, &limits, &mut budget)
+            verified(&key, bytes, digest, &storage.task_format, &limits, &mut budget)
         });
         parsing.result().await
     }

@@ -57,7 +57,7 @@ fn of_object(imported: &ImportedObject) -> ObjectReferences {
 impl Import<'_> {
     /// Quarantines the objects of a part that the host would refuse.
     pub(super) async fn refuse(&self, fetched: &mut FetchedPart) -> Result<(), JobError> {
-        if !(self.storage.format.has_summary() && fetched.imported.iter().any(has_references)) {
+        if !(self.storage.task_format.has_summary() && fetched.imported.iter().any(has_references)) {
             return Ok(());
         }
         let (host, db) = (&*self.context.host, &self.context.db);

@@ -4,7 +4,7 @@
 //! and write `queued`, so only one of them starts.
 
 use jiff::Timestamp;
-use longshore_model::{Direction, StorageKind};
+use longshore_model::{Direction, ExportMode, ExportOptions, StorageKind};
 
 use super::storage::{self, Lock};
 use super::tables::StorageTables;
@@ -46,22 +46,32 @@ pub enum HostSync {
     Theirs,
 }
 
-/// Starts a sync in the caller's transaction, unless one is live.
+/// Starts a sync in the caller's transaction, unless one is live. An export writes all annotations, as Label Studio's own
+/// does: what Label Studio itself wrote since the last one is not known.
 ///
 /// # Errors
 /// [`Error::NotFound`] if the storage does not exist or its project is deleted, [`Error::Conflict`] if it may not start
-/// syncs or is an export storage.
+/// syncs.
 pub async fn enqueue(tx: &Transaction<'_>, request: &HostRequest<'_>) -> Result<HostSync> {
+    let all = ExportOptions { mode: ExportMode::All, tasks: Vec::new() };
+    enqueue_with(tx, request, &all).await
+}
+
+/// Starts a sync in the caller's transaction, unless one is live. `options` say what an export writes; an import has none.
+///
+/// # Errors
+/// As [`enqueue`].
+pub async fn enqueue_with(
+    tx: &Transaction<'_>,
+    request: &HostRequest<'_>,
+    options: &ExportOptions,
+) -> Result<HostSync> {
     let HostRequest { kind, direction, host_id, projects, .. } = *request;
     let missing = || Error::NotFound(format!("{kind} {direction} storage {host_id}"));
     let tables = StorageTables::of(kind, direction).ok_or_else(missing)?;
     let storage = storage::read(tx, kind, direction, host_id, Lock::ForUpdate).await?.ok_or_else(missing)?;
     if projects.is_some_and(|projects| !projects.contains(&storage.project_id)) {
         return Err(missing());
-    }
-    if direction == Direction::Export {
-        let text = "Longshore does not export to storages of Label Studio yet. Let Label Studio itself sync this one.";
-        return Err(Error::Conflict(text.to_owned()));
     }
     if !storage.synchronizable {
         return Err(Error::Conflict(format!("Storage {host_id} is not synchronizable")));
@@ -89,7 +99,8 @@ pub async fn enqueue(tx: &Transaction<'_>, request: &HostRequest<'_>) -> Result<
         host_id,
     };
     let storage_id = storages::write_handle(tx, &handle).await?;
-    let sync = lifecycle::enqueue(tx, storage_id, RequestedBy::Api, request.idempotency_key, None).await?;
+    let options = (direction == Direction::Export).then_some(options);
+    let sync = lifecycle::enqueue(tx, storage_id, RequestedBy::Api, request.idempotency_key, options).await?;
     if sync.created {
         syncs::keep_host_values(tx, sync.sync_id, &storage.settings, storage.project_id, request.user_id).await?;
         let created_at = syncs::get(tx, sync.sync_id).await?.created_at;

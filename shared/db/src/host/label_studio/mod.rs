@@ -10,6 +10,7 @@ mod control_tags;
 mod copy;
 mod edition;
 mod enqueue;
+mod exports;
 mod fence;
 mod fold;
 mod inner_ids;
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use longshore_model::{Direction, StorageKind, StorageSettings};
 
+use crate::host::select;
 use crate::host::{
     ControlTag, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, SelectedUnits, Selection, TaskFormat,
 };
@@ -36,7 +38,8 @@ use crate::{Client, Db, Error, GenericClient, Result, Transaction};
 
 use catalog::Catalog;
 pub(crate) use check::check;
-pub use enqueue::{HostRequest, HostSync, enqueue};
+pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with};
+pub use exports::ExportRules;
 pub use fold::fold;
 pub use remove::{Removed, remove, running};
 use storage::Lock;
@@ -51,6 +54,7 @@ pub struct LabelStudio {
     numbers: Db,
     /// What this version stores. `None` until it is read, and again after a statement failed because it has changed.
     catalog: Arc<Mutex<Option<Catalog>>>,
+    exports: ExportRules,
 }
 
 /// What a handle names.
@@ -61,9 +65,9 @@ struct Handle {
 }
 
 impl LabelStudio {
-    /// A host that takes numbers of tasks by these connections.
-    pub fn new(numbers: Db) -> Self {
-        Self { numbers, catalog: Arc::default() }
+    /// A host that takes numbers of tasks by these connections, and exports by these rules.
+    pub fn new(numbers: Db, exports: ExportRules) -> Self {
+        Self { numbers, catalog: Arc::default(), exports }
     }
 
     async fn catalog(&self, client: &impl GenericClient) -> Result<Catalog> {
@@ -109,7 +113,7 @@ fn tables(handle: &Handle) -> Result<StorageTables> {
 }
 
 /// Reads what a job needs to know about its storage.
-async fn read_storage(client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage> {
+async fn read_storage(client: &Client, exports: ExportRules, storage_id: i64, sync_id: i64) -> Result<JobStorage> {
     let handle = handle(client, storage_id).await?;
     let statement = client
         .prepare_cached(
@@ -139,6 +143,7 @@ async fn read_storage(client: &Client, storage_id: i64, sync_id: i64) -> Result<
         return Err(Error::StorageMoved);
     }
     settings.connection.take_identity(&current.settings.connection);
+    let export_format = exports.format(&settings);
     Ok(JobStorage {
         id: storage_id,
         project_id: row.get("project_id"),
@@ -151,7 +156,8 @@ async fn read_storage(client: &Client, storage_id: i64, sync_id: i64) -> Result<
             counts_skipped: row.get::<_, Option<bool>>("counts_skipped").unwrap_or_default(),
             user_id: row.get("user_id"),
         },
-        format: TaskFormat::LabelStudio(controls(row.get("controls"))?),
+        task_format: TaskFormat::LabelStudio(controls(row.get("controls"))?),
+        export_format,
         mark,
     })
 }
@@ -170,7 +176,7 @@ fn controls(parsed: Option<&str>) -> Result<Arc<[ControlTag]>> {
 #[async_trait]
 impl Host for LabelStudio {
     async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage> {
-        self.checked(read_storage(client, storage_id, sync_id).await).await
+        self.checked(read_storage(client, self.exports, storage_id, sync_id).await).await
     }
 
     fn counts_known_tasks(&self) -> bool {
@@ -231,24 +237,28 @@ impl Host for LabelStudio {
         status::show(tx, &tables(&handle)?, handle.host_id, sync).await
     }
 
-    async fn last_unit_id(&self, _: &Client, _: i64, _: bool) -> Result<i64> {
-        Err(unsupported())
+    fn annotations_table(&self) -> &'static str {
+        exports::ANNOTATIONS.table
     }
 
-    async fn next_unit_id(&self, _: &Client, _: &Selection<'_>, _: bool) -> Result<Option<i64>> {
-        Err(unsupported())
+    async fn link_exports(&self, tx: &Transaction<'_>, storage: &JobStorage, annotation_ids: &[i64]) -> Result<()> {
+        let handle = handle(tx, storage.id).await?;
+        exports::link(tx, &tables(&handle)?, handle.host_id, annotation_ids).await
     }
 
-    async fn annotations(&self, _: &mut Client, _: &Selection<'_>) -> Result<SelectedUnits> {
-        Err(unsupported())
+    async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64> {
+        select::last_id(client, exports::source(per_task), project_id).await
     }
 
-    async fn annotated_tasks(&self, _: &mut Client, _: &Selection<'_>) -> Result<SelectedUnits> {
-        Err(unsupported())
+    async fn next_unit_id(&self, client: &Client, selection: &Selection<'_>, per_task: bool) -> Result<Option<i64>> {
+        select::next_id(client, exports::source(per_task), selection).await
     }
-}
 
-/// Unreachable: `enqueue` refuses exports.
-fn unsupported() -> Error {
-    Error::Conflict("Exports of storages of Label Studio are not supported.".to_owned())
+    async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
+        select::units(client, &exports::ANNOTATIONS, selection).await
+    }
+
+    async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
+        select::units(client, &exports::TASKS, selection).await
+    }
 }

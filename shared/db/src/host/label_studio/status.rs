@@ -79,10 +79,13 @@ pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, 
         Direction::Export => sync.counts.exported,
     };
     let text = format!(
-        "UPDATE public.{} SET status = $2::text, traceback = $3, last_sync_count = $4::bigint, meta = coalesce(meta, '{{}}') || $5,
+        "UPDATE public.{} s SET status = $2::text, traceback = $3, last_sync_count = $4::bigint,
+                meta = coalesce(meta, '{{}}') || $5 || {},
                 last_sync = CASE WHEN $2::text IN ('completed', 'completed_with_errors') THEN $6 ELSE last_sync END
           WHERE {} = $1::bigint AND meta ->> 'time_queued' = $7",
-        tables.storages, tables.id
+        tables.storages,
+        total(sync),
+        tables.id
     );
     let statement = tx.prepare_cached(&text).await?;
     // Not before it runs: the page takes a storage with a count for one whose sync has ended.
@@ -94,6 +97,21 @@ pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, 
     )
     .await?;
     Ok(())
+}
+
+/// The number of annotations in the project, as a member of `meta`, in SQL. A running export counts them only once: the
+/// count takes longer than all else of a report.
+fn total(sync: &SyncRow) -> &'static str {
+    const COUNT: &str = "jsonb_build_object('total_annotations', (
+                             SELECT count(*) FROM public.task_completion a WHERE a.project_id = s.project_id))";
+    const COUNT_ONCE: &str =
+        "CASE WHEN meta ? 'total_annotations' THEN '{}' ELSE jsonb_build_object('total_annotations', (
+                             SELECT count(*) FROM public.task_completion a WHERE a.project_id = s.project_id)) END";
+    match sync.direction {
+        Direction::Export if sync.finished_at.is_some() => COUNT,
+        Direction::Export if sync.started_at.is_some() => COUNT_ONCE,
+        Direction::Import | Direction::Export => "'{}'",
+    }
 }
 
 /// The members of `meta` that change.
@@ -116,9 +134,6 @@ fn meta(sync: &SyncRow) -> Map<String, Value> {
     set("duration", sync.started_at.map(|start| Value::from(duration(start))));
     match sync.direction {
         Direction::Import if sync.started_at.is_some() => set("tasks_existed", Some(sync.counts.unchanged.into())),
-        Direction::Export if sync.started_at.is_some() => {
-            set("total_annotations", Some((sync.counts.exported + sync.counts.unchanged).into()));
-        }
         Direction::Import | Direction::Export => {}
     }
     set("tasks_failed_validation", (sync.counts.quarantined > 0).then(|| sync.counts.quarantined.into()));

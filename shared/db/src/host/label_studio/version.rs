@@ -15,7 +15,7 @@ const NEEDED: &[(&str, &str, &str)] = &[(
     "Label Studio before 1.21 has no status `completed_with_errors`. Upgrade it to 1.23.",
 )];
 
-/// The tables that an import writes, with the columns it fills.
+/// The tables that Longshore writes, with the columns it fills.
 const WRITTEN: &[(&str, &[&str])] = &[
     (
         "task",
@@ -93,10 +93,16 @@ const WRITTEN: &[(&str, &[&str])] = &[
     ("io_storages_azureblobimportstoragelink", LINK),
     ("io_storages_redisimportstoragelink", LINK),
     ("io_storages_localfilesimportstoragelink", LINK),
+    ("io_storages_s3exportstoragelink", EXPORT_LINK),
+    ("io_storages_gcsexportstoragelink", EXPORT_LINK),
+    ("io_storages_azureblobexportstoragelink", EXPORT_LINK),
+    ("io_storages_redisexportstoragelink", EXPORT_LINK),
+    ("io_storages_localfilesexportstoragelink", EXPORT_LINK),
 ];
 
 /// Columns that are filled where they exist: those of later versions.
 const OPTIONAL: &[(&str, &str)] = &[("task", "allow_skip")];
+const EXPORT_LINK: &[&str] = &["annotation_id", "storage_id", "object_exists", "created_at", "updated_at"];
 
 const LINK: &[&str] = &["task_id", "key", "object_exists", "created_at", "storage_id", "row_index"];
 

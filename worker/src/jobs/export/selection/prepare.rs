@@ -6,17 +6,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use longshore_db::exports;
-use longshore_db::host::Unit;
+use longshore_db::host::{ExportFormat, Unit};
 use longshore_model::ExportMode;
 
 use super::read::raw_bytes;
 use super::{Size, Source};
-use crate::body;
+use crate::body::{self, Layout};
 use crate::jobs::prefetch::Prefetch;
 
 /// An object to write.
 pub(crate) struct PreparedObject {
     pub(crate) unit_id: i64,
+    /// The annotations in the object.
+    pub(crate) annotation_ids: Vec<i64>,
     pub(crate) key: String,
     pub(crate) updated_at: Timestamp,
     pub(crate) digest: [u8; 32],
@@ -69,13 +71,8 @@ impl Source {
 
     /// The key of a unit's object.
     pub(super) fn key(&self, unit_id: i64) -> String {
-        match self.per_task() {
-            true => body::object_key(&self.prefix, body::Unit::Task, unit_id, true),
-            false => {
-                let json_suffix = self.storage.settings.json_suffix;
-                body::object_key(&self.prefix, body::Unit::Annotation, unit_id, json_suffix)
-            }
-        }
+        let ExportFormat { prefix, json_suffix, .. } = &self.storage.export_format;
+        body::object_key(prefix, unit_id, *json_suffix)
     }
 
     fn unit_id(&self, unit: &Unit) -> i64 {
@@ -84,14 +81,11 @@ impl Source {
 
     /// The object of a unit; `None` if its body has more than `max_bytes`.
     fn prepare_one(&self, unit: &Unit, before: &Before, max_bytes: usize) -> Option<PreparedObject> {
-        let last_change = unit.annotations.iter().map(|annotation| annotation.updated_at).max();
         let annotation = unit.annotations.first().filter(|_| !self.per_task());
-        let (updated_at, measured) = match annotation {
-            Some(annotation) => (annotation.updated_at, body::measure_annotation(annotation, &unit.task)),
-            None => (
-                last_change.map_or(unit.task.updated_at, |change| change.max(unit.task.updated_at)),
-                body::measure_task(&unit.task, &unit.annotations),
-            ),
+        let layout = if self.storage.export_format.is_indented { Layout::Lines } else { Layout::OneLine };
+        let measured = match annotation {
+            Some(annotation) => body::measure_annotation(annotation, &unit.task, layout),
+            None => body::measure_task(&unit.task, &unit.annotations, layout),
         };
         let unit_id = self.unit_id(unit);
         let key = self.key(unit_id);
@@ -101,9 +95,17 @@ impl Source {
             return None;
         }
         let body = (!unchanged).then(|| match annotation {
-            Some(annotation) => body::annotation_body(annotation, &unit.task, Timestamp::now(), measured),
-            None => body::task_body(&unit.task, &unit.annotations, measured),
+            Some(annotation) => body::annotation_body(annotation, &unit.task, Timestamp::now(), measured, layout),
+            None => body::task_body(&unit.task, &unit.annotations, measured, layout),
         });
-        Some(PreparedObject { unit_id, key, updated_at, digest: measured.digest, body })
+        let annotation_ids = unit.annotations.iter().map(|annotation| annotation.id).collect();
+        Some(PreparedObject {
+            unit_id,
+            annotation_ids,
+            key,
+            updated_at: unit.updated_at,
+            digest: measured.digest,
+            body,
+        })
     }
 }

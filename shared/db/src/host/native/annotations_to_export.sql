@@ -7,7 +7,9 @@ SELECT page.id AS walked,
        a.id, a.task_id, a.project_id, a.result, a.was_cancelled, a.ground_truth, a.lead_time, a.completed_by,
        a.created_at, a.updated_at,
        t.data AS task_data, t.meta AS task_meta, t.total_annotations, t.cancelled_annotations, t.total_predictions,
-       t.created_at AS task_created_at, t.updated_at AS task_updated_at
+       t.created_at AS task_created_at, t.updated_at AS task_updated_at, a.updated_at AS unit_updated_at,
+       -- Only Label Studio has these.
+       NULL::jsonb AS annotation_details, NULL::jsonb AS task_details
   -- Arrays, so that the plan of this part does not depend on the rest of the statement. The pairs match the index by
   -- project, and a subquery hides the limit from the planner: if it expected fewer rows than the limit, or chose
   -- another index, it would read and sort all rows of the project.

@@ -5,7 +5,9 @@ SELECT page.id AS walked,
        a.id, a.task_id, a.project_id, a.result, a.was_cancelled, a.ground_truth, a.lead_time, a.completed_by,
        a.created_at, a.updated_at,
        t.data AS task_data, t.meta AS task_meta, t.total_annotations, t.cancelled_annotations, t.total_predictions,
-       t.created_at AS task_created_at, t.updated_at AS task_updated_at
+       t.created_at AS task_created_at, t.updated_at AS task_updated_at, greatest(last.updated_at, t.updated_at) AS unit_updated_at,
+       -- Only Label Studio has these.
+       NULL::jsonb AS annotation_details, NULL::jsonb AS task_details
   FROM (SELECT id FROM unnest(
             CASE WHEN cardinality($5::bigint[]) = 0
                  THEN ARRAY(SELECT id FROM tasks

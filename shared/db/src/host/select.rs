@@ -3,36 +3,50 @@
 
 use futures::{TryStreamExt, pin_mut};
 use longshore_model::ExportMode;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
 
-use crate::host::{AnnotationRow, Oversize, SelectedUnits, Selection, TaskRow, Unit};
+use crate::host::units::{
+    AnnotationRow, AnnotationRowDetails, Oversize, SelectedUnits, Selection, TaskDetails, TaskRow, Unit,
+};
 use crate::{Client, Error, Result};
 
 /// The most rows per request. With this many, the cost per request does not matter. With more, Postgres would print
 /// more rows needlessly if large rows follow small ones.
 const MAX_ROWS: usize = 128;
 
-/// Reads a page of annotations, one per unit.
-pub(super) async fn annotations(client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
-    read(client, include_str!("../annotations_to_export.sql"), selection, false).await
-}
-
-/// Reads a page of tasks with all of their annotations.
-pub(super) async fn tasks(client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
-    read(client, include_str!("../tasks_to_export.sql"), selection, true).await
+/// The statements and tables of one shape of objects of a host.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::host) struct Source {
+    /// The statement that chooses what to export. All of them have the same parameters and columns.
+    pub(in crate::host) choosing: &'static str,
+    /// The table of the units.
+    pub(in crate::host) table: &'static str,
+    /// Its column with the ID of the task.
+    pub(in crate::host) task: &'static str,
+    /// Whether several rows may belong to one unit.
+    pub(in crate::host) is_grouped: bool,
 }
 
 /// The next unit's ID, whether it needs a write or not. Its row is not read.
-pub(super) async fn next_id(client: &Client, selection: &Selection<'_>, per_task: bool) -> Result<Option<i64>> {
-    let (table, task) = if per_task { ("tasks", "id") } else { ("annotations", "task_id") };
+pub(super) async fn next_id(client: &Client, source: &Source, selection: &Selection<'_>) -> Result<Option<i64>> {
+    let Source { table, task, .. } = source;
     let statement = format!(
-        "SELECT id FROM {table} WHERE project_id = $1 AND id > $2 AND id <= $3
+        "SELECT id::bigint FROM {table} WHERE project_id = $1::bigint AND id > $2::bigint AND id <= $3::bigint
             AND (cardinality($4::bigint[]) = 0 OR {task} = ANY ($4)) ORDER BY id LIMIT 1"
     );
     let (project, after, until) = (selection.project_id, selection.after, selection.until);
     let row = client.query_opt(&statement, &[&project, &after, &until, &selection.options.tasks]).await?;
     Ok(row.map(|row| row.get(0)))
+}
+
+/// The largest ID of a unit in a project. 0 if there is none.
+pub(super) async fn last_id(client: &Client, source: &Source, project_id: i64) -> Result<i64> {
+    // Not `max`: if the planner expects few rows of the project, it reads all of them for it.
+    let statement =
+        format!("SELECT id::bigint FROM {} WHERE project_id = $1::bigint ORDER BY id DESC LIMIT 1", source.table);
+    Ok(client.query_opt(&statement, &[&project_id]).await?.map_or(0, |row| row.get(0)))
 }
 
 /// SQL for the rows of `choosing`, one of the statements that choose what to export, with their JSON as text.
@@ -44,24 +58,28 @@ fn in_bytes(choosing: &str, order: &str) -> String {
         "SELECT rows.walked, rows.id, rows.task_id, rows.project_id, rows.was_cancelled, rows.ground_truth,
                 rows.lead_time, rows.completed_by, rows.created_at, rows.updated_at, rows.total_annotations,
                 rows.cancelled_annotations, rows.total_predictions, rows.task_created_at, rows.task_updated_at,
-                bytes.of_result, bytes.of_task,
+                rows.unit_updated_at, bytes.of_result, bytes.of_task,
                 CASE WHEN bytes.of_result + bytes.of_task <= $9 THEN texts.result END AS result,
+                CASE WHEN bytes.of_result + bytes.of_task <= $9 THEN texts.annotation END AS annotation_details,
+                CASE WHEN bytes.of_result + bytes.of_task <= $9 THEN texts.task END AS task_details,
                 CASE WHEN bytes.of_result + bytes.of_task <= $9 THEN texts.data END AS task_data,
                 CASE WHEN bytes.of_result + bytes.of_task <= $9 THEN texts.meta END AS task_meta
            FROM ({choosing}) rows
           CROSS JOIN LATERAL (SELECT rows.result::text AS result, rows.task_data::text AS data,
-                                     rows.task_meta::text AS meta OFFSET 0) texts
-          CROSS JOIN LATERAL (SELECT octet_length(texts.result)::bigint AS of_result,
-                                     octet_length(texts.data)::bigint + octet_length(texts.meta) AS of_task
+                                     rows.task_meta::text AS meta, rows.annotation_details::text AS annotation,
+                                     rows.task_details::text AS task OFFSET 0) texts
+          CROSS JOIN LATERAL (SELECT octet_length(texts.result)::bigint
+                                         + coalesce(octet_length(texts.annotation), 0) AS of_result,
+                                     octet_length(texts.data)::bigint + octet_length(texts.meta)
+                                         + coalesce(octet_length(texts.task), 0) AS of_task
                               OFFSET 0) bytes
           ORDER BY {order}"
     )
 }
 
-/// Runs one of the statements that choose what to export. All of them have the same parameters.
-///
-/// `grouped`: whether several rows may belong to one unit.
-async fn read(client: &mut Client, choosing: &str, selection: &Selection<'_>, grouped: bool) -> Result<SelectedUnits> {
+/// Reads a page of units.
+pub(super) async fn units(client: &mut Client, source: &Source, selection: &Selection<'_>) -> Result<SelectedUnits> {
+    let &Source { choosing, is_grouped: grouped, .. } = source;
     let all = selection.options.mode == ExportMode::All;
     let most = i64::try_from(selection.unit_bytes).unwrap_or(i64::MAX);
     let tx = client.transaction().await?;
@@ -185,7 +203,11 @@ impl PageReader {
         let annotation = read_annotation(row)?;
         match self.units.last_mut() {
             Some(unit) if is_same_unit => unit.annotations.push(annotation),
-            _ => self.units.push(Unit { task: read_task(row)?, annotations: vec![annotation] }),
+            _ => self.units.push(Unit {
+                task: read_task(row)?,
+                annotations: vec![annotation],
+                updated_at: row.get("unit_updated_at"),
+            }),
         }
         Ok(None)
     }
@@ -223,16 +245,18 @@ impl PageReader {
 }
 
 fn read_task(row: &Row) -> Result<TaskRow> {
+    let total_annotations = row.get("total_annotations");
     Ok(TaskRow {
         id: row.get("task_id"),
         project_id: row.get("project_id"),
         data: json(row, "task_data")?,
         meta: json(row, "task_meta")?,
-        total_annotations: row.get("total_annotations"),
+        total_annotations,
         cancelled_annotations: row.get("cancelled_annotations"),
         total_predictions: row.get("total_predictions"),
         created_at: row.get("task_created_at"),
         updated_at: row.get("task_updated_at"),
+        details: details(row, "task_details")?.unwrap_or_else(|| TaskDetails::of_native(total_annotations)),
     })
 }
 
@@ -248,10 +272,17 @@ fn read_annotation(row: &Row) -> Result<AnnotationRow> {
         completed_by: row.get("completed_by"),
         created_at: row.get("created_at"),
         updated_at: row.get("updated_at"),
+        details: details(row, "annotation_details")?.unwrap_or_else(AnnotationRowDetails::of_native),
     })
 }
 
 fn json(row: &Row, column: &'static str) -> Result<Box<RawValue>> {
     let text: &str = row.try_get(column).map_err(|error| Error::unreadable(column, error))?;
     RawValue::from_string(text.to_owned()).map_err(|error| Error::unreadable(column, error))
+}
+
+/// Values that only Label Studio has. `None` with the native host.
+fn details<T: DeserializeOwned>(row: &Row, column: &'static str) -> Result<Option<T>> {
+    let text: Option<&str> = row.get(column);
+    text.map(|text| serde_json::from_str(text).map_err(|error| Error::unreadable(column, error))).transpose()
 }
