@@ -5,6 +5,7 @@
 mod access;
 mod deleted;
 mod differential;
+mod export;
 mod host_commands;
 mod import;
 mod items;
@@ -43,6 +44,14 @@ impl Twins {
     /// Longshore with these options, and the newest version of Label Studio.
     async fn with(set: impl FnOnce(RigOptions) -> RigOptions) -> Self {
         Self::of_version(Version::Newest, &[], set).await
+    }
+
+    /// With environment variables of Longshore and of Label Studio.
+    async fn start_with(ours: &[(&'static str, String)], theirs: &[(&str, String)]) -> Self {
+        let set = |options: RigOptions| {
+            ours.iter().fold(options, |options, (name, value)| options.env(name, value.clone()))
+        };
+        Self::of_version(Version::Newest, theirs, set).await
     }
 
     /// This version of Label Studio with these environment variables, and Longshore with these options.

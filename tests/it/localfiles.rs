@@ -18,16 +18,16 @@ const IMPORT: &str = "/api/storages/localfiles";
 const EXPORT: &str = "/api/storages/export/localfiles";
 
 /// A document root, removed after the test.
-struct Root(PathBuf);
+pub(crate) struct Root(PathBuf);
 
 impl Root {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let path = std::env::temp_dir().join(format!("longshore-root-{}", uuid::Uuid::new_v4()));
         fs::create_dir_all(&path).expect("a folder");
         Self(path.canonicalize().expect("a folder"))
     }
 
-    fn path(&self, below: &str) -> String {
+    pub(crate) fn path(&self, below: &str) -> String {
         format!("{}/{below}", self.0.display())
     }
 

@@ -117,6 +117,50 @@ fn a_task_is_written_with_its_annotations_as_the_host_writes_it() {
 }
 
 #[test]
+fn the_names_of_users_are_written_where_label_studio_is_the_host() {
+    let names = |last_name: &str| UserNames {
+        first_name: "Zoë".to_owned(),
+        last_name: last_name.to_owned(),
+        email: "z@example.com".to_owned(),
+    };
+    for (last_name, expected) in [("Li", "Zo\\u00eb Li z@example.com, 5"), ("", "Zo\\u00eb z@example.com, 5")] {
+        let details = AnnotationDetails { user: Some(names(last_name)), ..AnnotationDetails::of_native() };
+        let annotation = AnnotationRow { details, ..annotation() };
+        let body = text(annotation_body(&annotation, &task(), annotation.created_at).bytes);
+        assert!(body.contains(&format!(r#""created_username": "{expected}", "#)), "{body}");
+        let user = format!(
+            r#""completed_by": {{"id": 5, "first_name": "Zo\u00eb", "last_name": "{last_name}", "email": "z@example.com"}}, "#
+        );
+        assert!(body.contains(&user), "{body}");
+        let body = text(task_body(&task(), &[annotation]).bytes);
+        let user = format!(
+            r#""completed_by": {{"id": 5, "email": "z@example.com", "first_name": "Zo\u00eb", "last_name": "{last_name}"}}, "#
+        );
+        assert!(body.contains(&user), "{body}");
+    }
+}
+
+#[test]
+fn a_task_names_its_uploaded_file_only_if_it_has_one() {
+    let details = TaskDetails { file_upload: Some("upload/3/a.json".to_owned()), ..TaskDetails::of_native(1) };
+    let body = text(task_body(&TaskRow { details, ..task() }, &[]).bytes);
+    assert!(body.contains(r#""annotations": [], "file_upload": "a.json", "drafts": [], "#), "{body}");
+    assert!(!text(task_body(&task(), &[]).bytes).contains("file_upload"));
+}
+
+#[test]
+fn lines_are_indented_as_python_indents_them() {
+    let json = r#"{"a":[1,[],{}, {"b" : [null,"x, y"]}],"c":{"d":-0.5}}"#;
+    let expected = concat!(
+        "{\n  \"a\": [\n    1,\n    [],\n    {},\n    {\n      \"b\": [\n        null,\n        \"x, y\"\n      ]\n    }\n  ],\n",
+        "  \"c\": {\n    \"d\": -0.5\n  }\n}",
+    );
+    assert_eq!(text(encode(&raw(json), 0, Layout::Lines)), expected);
+    let value: Value = serde_json::from_str(json).unwrap();
+    assert_eq!(text(encode(&value, 0, Layout::Lines)), expected);
+}
+
+#[test]
 fn an_annotation_without_user_has_no_completed_by() {
     let annotation = AnnotationRow { completed_by: None, ..annotation() };
     let body = text(annotation_body(&annotation, &task(), annotation.created_at).bytes);
@@ -193,6 +237,10 @@ proptest! {
     fn encoding_changes_no_value_and_has_one_form(value in json()) {
         let from_value = text(encode(&value, 0, Layout::OneLine));
         let from_compact = text(encode(&raw(&value.to_string()), 0, Layout::OneLine));
+        let indented = text(encode(&raw(&value.to_string()), 0, Layout::Lines));
+        prop_assert_eq!(&indented, &serde_json::to_string_pretty(&serde_json::from_str::<Value>(&indented).unwrap())
+            .map(|pretty| text(encode(&raw(&pretty), 0, Layout::Lines))).unwrap());
+        prop_assert_eq!(&serde_json::from_str::<Value>(&indented).unwrap(), &value);
         let from_pretty = text(encode(&raw(&serde_json::to_string_pretty(&value).unwrap()), 0, Layout::OneLine));
         prop_assert_eq!(&from_compact, &from_pretty);
         prop_assert_eq!(&from_value, &from_compact);
