@@ -16,7 +16,7 @@ SELECT page.id::bigint AS walked,
            AS annotation_details,
        CASE WHEN t.id IS NOT NULL THEN (to_jsonb(t) - 'data' - 'meta') || jsonb_build_object(
            'comment_authors', ARRAY(SELECT c.user_id FROM public.task_comment_authors c WHERE c.task_id = t.id
-                                     ORDER BY c.id OFFSET 0)) END AS task_details
+                                     ORDER BY c.user_id OFFSET 0)) END AS task_details
   FROM (SELECT id FROM unnest(
             CASE WHEN cardinality($5::bigint[]) = 0
                  THEN ARRAY(SELECT id FROM public.task_completion

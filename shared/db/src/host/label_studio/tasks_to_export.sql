@@ -16,7 +16,7 @@ SELECT page.id::bigint AS walked,
        CASE WHEN t.id IS NOT NULL THEN (to_jsonb(t) - 'data' - 'meta') || jsonb_build_object(
            'file_upload', (SELECT f.file FROM public.data_import_fileupload f WHERE f.id = t.file_upload_id),
            'comment_authors', ARRAY(SELECT c.user_id FROM public.task_comment_authors c WHERE c.task_id = t.id
-                                     ORDER BY c.id OFFSET 0),
+                                     ORDER BY c.user_id OFFSET 0),
            'drafts', ARRAY(SELECT d.id FROM public.tasks_annotationdraft d WHERE d.task_id = t.id ORDER BY d.id OFFSET 0),
            'predictions', ARRAY(SELECT p.id FROM public.prediction p WHERE p.task_id = t.id ORDER BY p.id OFFSET 0)) END
            AS task_details
