@@ -15,17 +15,24 @@ const CHANGE: &[&str] = &["SELECT", "UPDATE"];
 /// The tables that do not depend on a storage's kind. To lock a row, `FOR UPDATE` and its siblings need `UPDATE`.
 const TABLES: &[(&str, &[&str])] = &[
     ("core_asyncmigrationstatus", READ),
+    ("data_import_fileupload", READ),
     ("django_migrations", READ),
     ("organizations_organizationmember", READ),
     ("prediction", ADD),
     ("project", CHANGE),
     ("projects_projectsummary", &["SELECT", "INSERT", "UPDATE"]),
     ("task", &["SELECT", "INSERT", "UPDATE"]),
+    ("task_comment_authors", READ),
     ("task_completion", ADD),
+    ("tasks_annotationdraft", READ),
 ];
 
-/// Single columns that are read, of tables with others that Longshore must not see, such as passwords.
-const COLUMNS: &[(&str, &str)] = &[("htx_user", "id")];
+/// Privileges on columns: the names of users without their passwords, and to lock an annotation that is exported, which
+/// takes `UPDATE` of any column.
+const COLUMNS: &[(&str, &str, &[&str])] = &[
+    ("htx_user", "SELECT", &["id", "first_name", "last_name", "email"]),
+    ("task_completion", "UPDATE", &["updated_at"]),
+];
 
 /// Sequences whose numbers are taken before the rows are written.
 const SEQUENCES: &[&str] = &["task_id_seq"];
@@ -56,9 +63,10 @@ pub fn grants(role: &str) -> String {
     let tables = tables();
     let tables =
         tables.iter().map(|(table, rights)| format!("GRANT {} ON public.{table} TO {role};\n", rights.join(", ")));
+    let columns = COLUMNS.iter().map(|(table, privilege, columns)| {
+        format!("GRANT {privilege} ({}) ON public.{table} TO {role};\n", columns.join(", "))
+    });
     let sequences = SEQUENCES.iter().map(|sequence| format!("GRANT USAGE ON SEQUENCE public.{sequence} TO {role};\n"));
-    let columns =
-        COLUMNS.iter().map(|(table, column)| format!("GRANT SELECT ({column}) ON public.{table} TO {role};\n"));
     let usage = format!("GRANT USAGE ON SCHEMA public TO {role};\n");
     std::iter::once(usage).chain(tables).chain(columns).chain(sequences).collect()
 }
@@ -76,11 +84,13 @@ pub(super) async fn missing(client: &impl GenericClient) -> Result<Vec<String>> 
             missing.push(format!("{} on {table}", lacking.join(", ")));
         }
     }
-    for (table, column) in COLUMNS {
-        let query =
-            "SELECT coalesce(has_column_privilege(to_regclass('public.' || $1::text), $2::text, 'SELECT'), true)";
-        if !client.query_one(query, &[table, column]).await?.get::<_, bool>(0) {
-            missing.push(format!("SELECT of column {column} on {table}"));
+    for (table, privilege, columns) in COLUMNS {
+        let query = "SELECT name FROM unnest($2::text[]) name
+                      WHERE NOT coalesce(has_column_privilege(to_regclass('public.' || $1::text), name, $3), true)";
+        let lacking = client.query(query, &[table, &columns.to_vec(), privilege]).await?;
+        let lacking: Vec<&str> = lacking.iter().map(|row| row.get(0)).collect();
+        if !lacking.is_empty() {
+            missing.push(format!("{privilege} ({}) on {table}", lacking.join(", ")));
         }
     }
     let usable = "SELECT sequence FROM unnest($1::text[]) sequence
