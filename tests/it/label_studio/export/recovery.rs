@@ -59,12 +59,12 @@ async fn an_export_goes_on_after_its_worker_was_killed() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "starts Label Studio: make test-label-studio"]
 async fn an_annotation_that_is_too_large_is_quarantined_alone() {
-    let twins = Twins::start_with(&[("LONGSHORE_MEMORY_MB", "32".to_owned())], &[]).await;
+    let twins = Twins::start().await;
     let (project, ids) = twins.annotated(3).await;
     let target = twins.target(project, "large", json!({})).await;
     let second = ids.iter().nth(1).expect("an ID");
     let enlarge = format!(
-        "UPDATE public.task_completion SET result = jsonb_build_array(repeat('x', 20000000)) WHERE id = {second}"
+        "UPDATE public.task_completion SET result = jsonb_build_array(repeat('x', 60000000)) WHERE id = {second}"
     );
     twins.rig.database().await.batch_execute(&enlarge).await.expect("a large result");
     let shown = twins.export_ours(target).await;
