@@ -20,10 +20,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use axum::Router;
 use longshore_broker::Broker;
-use longshore_db::host::label_studio::{ExportRules, LabelStudio};
+use longshore_db::host::label_studio::{ExportRules, LabelStudio, Tries};
 use longshore_db::host::{Host, HostKind, Native};
 use longshore_db::{Check, Db, Sealer};
-use longshore_storage::{AllowedEndpoints, StorageMetrics, Stores, WireOptions};
+use longshore_storage::{AllowedEndpoints, Poster, StorageMetrics, Stores, WireOptions};
 use longshore_telemetry::waiting::WaitBoard;
 use longshore_telemetry::{
     ClientConnections, ConnectionLimits, Health, HttpMetrics, ListenerName, Metrics, SEND_TIMEOUT, Tasks, init_logs,
@@ -35,12 +35,17 @@ use tracing::info;
 
 use api::{ApiState, LabelStudioAccess};
 use config::Config;
-use loops::{counters, denials, observer, pruner, relay, reporter, requests, rescuer, watcher};
+use loops::webhooks::{WebhookMetrics, Webhooks};
+use loops::{counters, denials, effects, observer, pruner, relay, reporter, requests, rescuer, watcher, webhooks};
 use situation::Situation;
 
 /// Database connections that requests cannot take: one for each of the nine loops, one for the readiness check,
 /// and those of token look-ups. With fewer, loops would wait for each other.
 const SYSTEM_CONNECTIONS: usize = 9 + 1 + api::LOOKUPS;
+
+/// Database connections for the effects of imports on a Label Studio: three of the loop that arranges cohorts, one of the other
+/// effects, and those by which deliveries to webhooks are read.
+const EFFECTS_CONNECTIONS: usize = 3 + 1 + 4;
 
 /// Open client sockets of the metrics listener. Only probes and scrapers use it, so there are few.
 const METRICS_CLIENTS: usize = 256;
@@ -63,16 +68,15 @@ pub async fn run(config: Config) -> Result<()> {
     let exposed = Metrics::new("scheduler", env!("CARGO_PKG_VERSION"));
     let registry = exposed.registry();
     let stores = stores(&config, registry)?;
-    let pool =
-        |name, connections| Db::open(&config.database, name, connections, config.database_patience, Check::Always);
     // Two pools: requests, however slow, take no database connection from the loops.
-    let db = pool("longshore-scheduler", SYSTEM_CONNECTIONS)?;
-    let api_db = pool("longshore-scheduler-api", api::CONNECTIONS)?.waking_through(&db);
+    let db = pool(&config, "longshore-scheduler", SYSTEM_CONNECTIONS)?;
+    let api_db = pool(&config, "longshore-scheduler-api", api::CONNECTIONS)?.waking_through(&db);
     let sealer = Sealer::parse(&config.secret_keys)?;
     let broker = Broker::new(&config.broker, "longshore-scheduler");
     let situation = Situation::new(broker.clone(), WaitBoard::register(registry)?);
     let host = host(config.host, &sealer, &db);
-    let loops = Loops::new(registry, host, broker.clone(), db.clone(), api_db.clone(), situation.clone())?;
+    let mut loops = Loops::new(registry, host, broker.clone(), db.clone(), api_db.clone(), situation.clone())?;
+    loops.webhooks = webhooks(&config, registry, &db, &situation)?;
 
     let prepared = Arc::new(AtomicBool::new(false));
     let health = health(&db, &broker, &tasks, &prepared).with_waits(situation.board().clone());
@@ -132,6 +136,22 @@ fn stores(config: &Config, registry: &Registry) -> Result<Stores> {
     Ok(Stores::new(wire, config.operator.clone(), StorageMetrics::register(registry)?)?)
 }
 
+/// A pool of database connections.
+fn pool(config: &Config, name: &str, connections: usize) -> longshore_db::Result<Db> {
+    Db::open(&config.database, name, connections, config.database_patience, Check::Always)
+}
+
+/// What the loops of webhooks need, if the host is a Label Studio.
+fn webhooks(config: &Config, registry: &Registry, db: &Db, situation: &Situation) -> Result<Option<Webhooks>> {
+    if config.host != HostKind::LabelStudio {
+        return Ok(None);
+    }
+    let db = pool(config, "longshore-scheduler-effects", EFFECTS_CONNECTIONS)?.waking_through(db);
+    let poster = Poster::new(AllowedEndpoints::parse(&config.allowed_endpoints)?, webhooks::PATIENCE)?;
+    let metrics = WebhookMetrics::register(registry)?;
+    Ok(Some(Webhooks { db, poster, metrics, situation: situation.clone() }))
+}
+
 /// The host of the reporter.
 fn host(kind: HostKind, sealer: &Sealer, db: &Db) -> Arc<dyn Host> {
     match kind {
@@ -177,6 +197,8 @@ struct Loops {
     db: Db,
     /// The pool of the API. The observer counts its connections.
     api_db: Db,
+    /// Only if the host is a Label Studio.
+    webhooks: Option<Webhooks>,
 }
 
 impl Loops {
@@ -193,16 +215,17 @@ impl Loops {
         let rescued = rescuer::RescuerMetrics::register(registry)?;
         let service = observer::ServiceMetrics::register(registry)?;
         let waits = watcher::WaitMetrics::register(registry)?;
-        Ok(Self { sent, pruned, rescued, service, waits, situation, host, broker, db, api_db })
+        Ok(Self { sent, pruned, rescued, service, waits, situation, host, broker, db, api_db, webhooks: None })
     }
 
     fn spawn(self, tasks: &Tasks, config: &Config) {
-        let Self { sent, pruned, rescued, service, waits: _, situation, host, broker, db, api_db } = self;
+        let Self { sent, pruned, rescued, service, waits: _, situation, host, broker, db, api_db, webhooks } = self;
         let stop = tasks.stopping();
         tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, situation.clone(), stop.clone()));
         tasks.spawn("rescuer", rescuer::run(db.clone(), config.rescue, rescued, situation.clone(), stop.clone()));
         tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), situation.clone(), stop.clone()));
-        if config.host == HostKind::LabelStudio {
+        if let Some(webhooks) = webhooks {
+            spawn_effects(tasks, webhooks);
             tasks.spawn("counters", counters::run(db.clone(), situation.clone(), stop.clone()));
         }
         tasks.spawn("requests", requests::run(db.clone(), broker.clone(), stop.clone()));
@@ -210,6 +233,15 @@ impl Loops {
         let retention = pruner::Retention { sync_days: config.keep_days, audit_days: config.audit_days };
         tasks.spawn("pruner", pruner::run(db, retention, pruned, stop));
     }
+}
+
+/// Starts the loops for the effects of imports on a Label Studio.
+fn spawn_effects(tasks: &Tasks, webhooks: Webhooks) {
+    let (db, situation, stop) = (webhooks.db.clone(), webhooks.situation.clone(), tasks.stopping());
+    tasks.spawn("effects", effects::run(db.clone(), situation.clone(), stop.clone()));
+    tasks.spawn("cohorts", effects::arrange_cohorts(db, situation, stop.clone()));
+    tasks.spawn("webhooks", webhooks::run(webhooks.clone(), Tries::First, stop.clone()));
+    tasks.spawn("webhook-retries", webhooks::run(webhooks, Tries::Again, stop));
 }
 
 /// Starts the tokio tasks that keep the broker connected and send wake-ups to the loops.

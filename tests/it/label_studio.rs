@@ -48,9 +48,8 @@ impl Twins {
 
     /// With environment variables of Longshore and of Label Studio.
     async fn start_with(ours: &[(&'static str, String)], theirs: &[(&str, String)]) -> Self {
-        let set = |options: RigOptions| {
-            ours.iter().fold(options, |options, (name, value)| options.env(name, value.clone()))
-        };
+        let set =
+            |options: RigOptions| ours.iter().fold(options, |options, (name, value)| options.env(name, value.clone()));
         Self::of_version(Version::Newest, theirs, set).await
     }
 

@@ -129,6 +129,8 @@ fn allowed(label: &str) -> Option<BTreeSet<String>> {
             "deleted",
             "kept",
             "failed",
+            // Of requests to webhooks.
+            "dropped",
         ]),
         "ending" => words(&["completed", "released", "retried", "discarded", "left", "abandoned"]),
         "method" => words(&["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"]),

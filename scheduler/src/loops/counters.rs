@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use longshore_db::host::label_studio::fold;
+use longshore_db::host::label_studio::{Checked, check_summary, fold};
 use longshore_db::{Db, Result};
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use super::record_tick;
 use crate::situation::Situation;
@@ -28,6 +29,19 @@ async fn tick(db: &Db, stop: &CancellationToken) -> Result<()> {
         if !db.in_time(async { fold(&mut db.client().await?).await }).await? {
             break;
         }
+    }
+    check_one(db).await
+}
+
+/// Compares the summary of one project with its tasks.
+async fn check_one(db: &Db) -> Result<()> {
+    let checked = db.in_time(async { check_summary(&mut db.client().await?).await }).await?;
+    if let Some(Checked { project_id, is_corrected: true }) = checked {
+        info!(
+            event = "summary_corrected",
+            project.id = project_id,
+            "Label Studio had undone additions to the summary of project {project_id}, which are made again"
+        );
     }
     Ok(())
 }

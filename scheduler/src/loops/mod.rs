@@ -6,6 +6,7 @@
 
 pub(crate) mod counters;
 pub(crate) mod denials;
+pub(crate) mod effects;
 pub(crate) mod observer;
 pub(crate) mod pruner;
 pub(crate) mod relay;
@@ -13,6 +14,7 @@ pub(crate) mod reporter;
 pub(crate) mod requests;
 pub(crate) mod rescuer;
 pub(crate) mod watcher;
+pub(crate) mod webhooks;
 
 use longshore_telemetry::error_chain;
 use std::time::Duration;

@@ -13,6 +13,7 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     // Nothing of Longshore changes an entry.
     ("audit", &["SELECT", "INSERT", "DELETE"]),
     ("exports", ALL),
+    ("host_created_tasks", &["SELECT", "INSERT", "DELETE"]),
     ("host_deltas", ALL),
     ("host_projects", &["SELECT", "INSERT", "UPDATE"]),
     ("jobs", &["SELECT", "INSERT", "UPDATE"]),
@@ -29,6 +30,7 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("storages", ALL),
     ("syncs", ALL),
     ("tasks", &["SELECT", "INSERT", "UPDATE"]),
+    ("webhook_deliveries", ALL),
     ("workers", ALL),
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
+mod effects;
 mod end;
 mod host;
 mod list;
@@ -16,6 +17,7 @@ use crate::jobs::OpenJob;
 use crate::row::word;
 use crate::{Counts, Error, GenericClient, Result};
 
+pub(crate) use effects::{end_effects, end_exports, ending, has_key, lock_effects};
 pub use end::warn;
 pub(crate) use end::{cancel, close, delete_ended, lock, lock_live};
 pub(crate) use host::keep_host_values;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 const LIFECYCLE: &str = "lifecycle/";
 
 /// Tables and the files of another name that may write them. Imports write the native host's tables by `COPY`, and the
-/// `label-studio` host has two tables and adopts links.
-const OTHER_HOMES: [(&str, &str); 9] = [
+/// `label-studio` host has tables and adopts links.
+const OTHER_HOMES: [(&str, &str); 12] = [
     ("api_tokens", "tokens.rs"),
     ("api_tokens", "tokens/first.rs"),
     ("tasks", "host/native/copy.rs"),
@@ -18,6 +18,9 @@ const OTHER_HOMES: [(&str, &str); 9] = [
     ("host_deltas", "host/label_studio/fold.rs"),
     ("host_deltas", "host/label_studio/copy.rs"),
     ("host_projects", "host/label_studio/inner_ids.rs"),
+    ("host_projects", "host/label_studio/recount.rs"),
+    ("host_created_tasks", "host/label_studio/created.rs"),
+    ("webhook_deliveries", "host/label_studio/deliveries.rs"),
     ("objects", "host/label_studio/adopt.rs"),
 ];
 

@@ -41,4 +41,4 @@ pub use operator::Operator;
 pub use own_identity::{InvalidOwnIdentity, OwnIdentity};
 pub use s3::read_listing;
 pub use storage::{Endpoint, ListRequest, ObjectStream, Probe, PutOptions, Range, Storage};
-pub use wire::{AllowedEndpoints, Concurrency, InvalidEndpoint, RetryPolicy, Timeouts, WireOptions};
+pub use wire::{AllowedEndpoints, Concurrency, InvalidEndpoint, PostError, Poster, RetryPolicy, Timeouts, WireOptions};

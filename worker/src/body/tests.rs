@@ -124,7 +124,7 @@ fn the_names_of_users_are_written_where_label_studio_is_the_host() {
         email: "z@example.com".to_owned(),
     };
     for (last_name, expected) in [("Li", "Zo\\u00eb Li z@example.com, 5"), ("", "Zo\\u00eb z@example.com, 5")] {
-        let details = AnnotationDetails { user: Some(names(last_name)), ..AnnotationDetails::of_native() };
+        let details = AnnotationRowDetails { user: Some(names(last_name)), ..AnnotationRowDetails::of_native() };
         let annotation = AnnotationRow { details, ..annotation() };
         let body = text(annotation_body(&annotation, &task(), annotation.created_at).bytes);
         assert!(body.contains(&format!(r#""created_username": "{expected}", "#)), "{body}");

@@ -6,13 +6,14 @@ use super::{NO_OPTIONS, SyncRow, read, select};
 use crate::{Result, Transaction};
 
 /// At most `limit` syncs to report: live ones that were not reported for a second, and those that ended after their
-/// last report.
+/// last report and have no effects due.
 ///
 /// Locks the rows of their storages until the transaction ends, so that several reporters share the work. It skips
 /// storages that are locked; the next call returns them.
 pub async fn lock_unreported(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>> {
     const UNSHOWN: &str = "(s.reported_at IS NULL
-                 OR (s.finished_at IS NULL AND s.reported_at < now() - interval '1 second'))";
+                 OR (s.finished_at IS NULL AND s.reported_at < now() - interval '1 second'))
+            AND NOT (s.effects_due AND s.finished_at IS NOT NULL)";
     let rows = tx
         .query(
             &format!(

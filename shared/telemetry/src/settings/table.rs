@@ -59,7 +59,7 @@ settings! {
     STREAMS = "LONGSHORE_STREAMS", Scheduler, Value("256"), "open event streams of all tokens";
     TOKEN_STREAMS = "LONGSHORE_TOKEN_STREAMS", Scheduler, Value("64"), "open event streams of one token";
     ALLOWED_ENDPOINTS = "LONGSHORE_ALLOWED_ENDPOINTS", Both, None,
-        "hosts, `host:port` or networks that user-given endpoints may reach although they are private or local";
+        "hosts, `host:port` or networks that user-given endpoints and webhooks may reach although they are private or local";
     PUBLIC_URL = "LONGSHORE_PUBLIC_URL", Scheduler, None,
         "base URL of resolve links, such as `https://label.example.com/sync`; without it they are relative";
     LINK_SECONDS = "LONGSHORE_LINK_SECONDS", Scheduler, Value("3600"), "minimum lifetime of a resolve link";

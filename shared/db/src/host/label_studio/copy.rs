@@ -11,6 +11,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::catalog::Catalog;
+use super::created;
 use super::tables::StorageTables;
 use crate::host::rows::{Rows, Value};
 use crate::host::{AnnotationDetails, JobStorage, NewAnnotation, NewTask};
@@ -43,6 +44,8 @@ pub(super) async fn insert(tx: &Transaction<'_>, page: &Page<'_>, tasks: &[NewTa
     batch.copy_links(tx).await?;
     batch.copy_annotations(tx).await?;
     batch.copy_predictions(tx).await?;
+    let annotations = tasks.iter().map(|task| task.annotations.len()).sum();
+    created::record(tx, page.storage.id, page.storage.project_id, &ids, annotations).await?;
     batch.check_references(tx).await?;
     Ok(ids.into_iter().map(i64::from).collect())
 }

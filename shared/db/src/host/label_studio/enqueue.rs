@@ -78,13 +78,21 @@ pub async fn enqueue_with(
     }
     let row = tx
         .query_opt(
-            "SELECT (SELECT y.created_at FROM syncs y WHERE y.storage_id = s.id AND y.finished_at IS NULL) AS live_since
+            "SELECT s.id, (SELECT y.created_at FROM syncs y WHERE y.storage_id = s.id AND y.finished_at IS NULL) AS live_since
                FROM storages s WHERE s.kind = $1 AND s.direction = $2 AND s.host_id = $3",
             &[&kind.as_str(), &direction.as_str(), &host_id],
         )
         .await?;
-    let live_since: Option<Timestamp> = row.and_then(|row| row.get("live_since"));
+    let live_since: Option<Timestamp> = row.as_ref().and_then(|row| row.get("live_since"));
     let is_ours = live_since.is_some_and(|since| status::is_of(&storage, &fence::mark(since)));
+    if let Some(row) = row.as_ref().filter(|_| !is_ours) {
+        let storage_id: i64 = row.get("id");
+        // Users still see it as running, so it answers the request, as a live one does.
+        if let Some(sync_id) = syncs::ending(tx, storage_id).await? {
+            let sync = EnqueuedSync { sync_id, created: false };
+            return Ok(HostSync::Ours { sync, storage_id, project_id: storage.project_id });
+        }
+    }
     if !is_ours && status::is_taken(&storage, Timestamp::now()) {
         return Ok(HostSync::Theirs);
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::recount;
 use super::summary::common;
 use crate::host::SummaryDelta;
 use crate::{Client, Error, RawJson, Result, Transaction};
@@ -32,6 +33,7 @@ pub async fn fold(client: &mut Client) -> Result<bool> {
         sum.add(&SummaryDelta::of_json(row.get(1))?);
     }
     write(&tx, project_id, &sum).await?;
+    recount::schedule(&tx, project_id).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -6,22 +6,30 @@
 mod adopt;
 mod catalog;
 mod check;
+mod cohort;
 mod control_tags;
 mod copy;
+mod created;
+mod deliveries;
 mod edition;
+mod effects;
 mod enqueue;
 mod exports;
 mod fence;
 mod fold;
 mod inner_ids;
+mod recount;
 mod references;
+mod regions;
 mod remove;
 pub mod rights;
+mod runs;
 mod status;
 mod storage;
 mod summary;
 mod tables;
 mod version;
+mod webhook;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,13 +46,21 @@ use crate::{Client, Db, Error, GenericClient, Result, Transaction};
 
 use catalog::Catalog;
 pub(crate) use check::check;
+pub use created::{deliver_batch, list_batches};
+pub use deliveries::{Delivery, Tries, claim_delivery, confirm_delivery, drop_delivery, retry_delivery};
+pub use effects::{
+    DueEffects, DueExports, ExportStorage, FollowingExport, arrange_cohort, due_effects, due_exports, end_effects,
+    end_exports, enqueue_export, export_storages, show_effects,
+};
 pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with};
 pub use exports::ExportRules;
 pub use fold::fold;
+pub use recount::{Checked, check_summary};
 pub use remove::{Removed, remove, running};
 use storage::Lock;
 use tables::StorageTables;
 pub use version::faults;
+pub use webhook::{WebhookCall, next_call};
 
 /// Label Studio's tables as the host.
 #[derive(Clone)]

@@ -25,6 +25,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("task_comment_authors", READ),
     ("task_completion", ADD),
     ("tasks_annotationdraft", READ),
+    ("webhook", READ),
+    ("webhook_action", READ),
 ];
 
 /// Privileges on columns: the names of users without their passwords, and to lock an annotation that is exported, which

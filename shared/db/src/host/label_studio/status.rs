@@ -10,7 +10,7 @@ use super::storage::HostStorage;
 use super::tables::StorageTables;
 use crate::host::host_time;
 use crate::syncs::SyncRow;
-use crate::{RawJson, Result, Transaction};
+use crate::{GenericClient, RawJson, Result, Transaction};
 
 /// Label Studio takes a sync for dead if its last heartbeat is older: five times its `STORAGE_IN_PROGRESS_TIMER`.
 const DEAD_AFTER: SignedDuration = SignedDuration::from_secs(25);
@@ -112,6 +112,18 @@ fn total(sync: &SyncRow) -> &'static str {
         Direction::Export if sync.started_at.is_some() => COUNT_ONCE,
         Direction::Import | Direction::Export => "'{}'",
     }
+}
+
+/// The heartbeat alone, while effects of an ended sync are still due.
+pub(super) async fn beat(client: &impl GenericClient, tables: &StorageTables, id: i64) -> Result<()> {
+    let text = format!(
+        "UPDATE public.{} SET status = 'in_progress', meta = coalesce(meta, '{{}}') || $2
+          WHERE {} = $1::bigint AND status IN ('in_progress', 'failed')",
+        tables.storages, tables.id
+    );
+    let meta = json!({"time_last_ping": host_time(Timestamp::now())});
+    client.execute(&text, &[&id, &RawJson(meta.to_string())]).await?;
+    Ok(())
 }
 
 /// The members of `meta` that change.
