@@ -3,6 +3,8 @@
 //! Ignored, because a Label Studio takes half a minute to start: run them with `make test-label-studio`.
 
 mod access;
+mod cohort;
+mod counters;
 mod deleted;
 mod differential;
 mod export;
@@ -15,6 +17,7 @@ mod tables;
 mod together;
 mod ui;
 mod version;
+mod webhooks;
 
 use longshore_local::{App, nginx, ports};
 use longshore_rig::label_studio::{LabelStudio, TOKEN, Version};

@@ -22,3 +22,4 @@ pub mod rights;
 mod servers;
 mod until;
 pub mod usage;
+pub mod webhook;

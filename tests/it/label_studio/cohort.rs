@@ -1,0 +1,130 @@
+//! The overlap cohort: tasks that several users annotate, chosen again after each sync.
+
+use longshore_rig::rig::until;
+use serde_json::{Value, json};
+
+use super::{Twin, Twins};
+
+/// Objects with annotations: two by user 1, one, one without a user, a cancelled one, ground truth, or none.
+fn objects() -> Vec<(String, String)> {
+    let annotations = [
+        json!([{"result": [], "completed_by": 1}, {"result": [], "completed_by": 1}]),
+        json!([{"result": [], "completed_by": 1}]),
+        json!([{"result": []}]),
+        json!([{"result": [], "completed_by": 1, "was_cancelled": true}]),
+        json!([{"result": [], "completed_by": 1}, {"result": [], "completed_by": 1, "ground_truth": true}]),
+    ];
+    let annotated = annotations.iter().map(|annotations| json!({"data": {"image": "i"}, "annotations": annotations}));
+    let plain = (0..6).map(|_| json!({"data": {"image": "i"}}));
+    annotated.chain(plain).enumerate().map(|(n, item)| (format!("{n:02}.json"), item.to_string())).collect()
+}
+
+impl Twins {
+    async fn execute(&self, statement: &str) {
+        self.rig.database().await.batch_execute(statement).await.expect("a change");
+    }
+
+    /// Sets how many annotations a part of the tasks gets, without Label Studio's own work after such a change.
+    async fn set_cohort(&self, twin: &Twin, annotations: i32, percentage: i32) {
+        let project = twin.project;
+        self.execute(&format!(
+            "UPDATE public.project SET maximum_annotations = {annotations}, overlap_cohort_percentage = {percentage}
+              WHERE id = {project}"
+        ))
+        .await;
+    }
+
+    /// The number of tasks by overlap, by whether they are labeled, and by whether they came with annotations.
+    async fn overlaps(&self, twin: &Twin) -> Value {
+        let text = "SELECT coalesce(json_agg(r ORDER BY r.overlap, r.is_labeled, r.annotated), '[]')::text FROM (
+                        SELECT t.overlap, t.is_labeled, t.total_annotations + t.cancelled_annotations AS annotated, count(*)
+                          FROM public.task t WHERE t.project_id = $1::bigint GROUP BY 1, 2, 3) r";
+        let row = self.rig.database().await.query_one(text, &[&twin.project]).await.expect("tasks");
+        serde_json::from_str(row.get(0)).expect("JSON")
+    }
+}
+
+/// Goal: users cannot tell which sync chose the cohort. Method: twin projects, with new tasks and without, in which the
+/// annotated tasks are in the cohort for certain, or it has no room for them.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_cohort_has_as_many_tasks_as_after_label_studios_own_sync() {
+    let twins = Twins::start().await;
+    twins.rig.s3.create_bucket("cohort");
+    for (key, text) in objects() {
+        twins.rig.s3.put("cohort", &key, text.into_bytes());
+    }
+    let [theirs, ours] = [twins.import("cohort", json!({})).await, twins.import("cohort", json!({})).await];
+    let mut different = Vec::new();
+    for (annotations, percentage, skipped) in [
+        (2, 60, "REQUEUE_FOR_OTHERS"),
+        (2, 35, "IGNORE_SKIPPED"),
+        (2, 0, "REQUEUE_FOR_OTHERS"),
+        (1, 50, "IGNORE_SKIPPED"),
+        (2, 99, "REQUEUE_FOR_OTHERS"),
+        (3, 50, "IGNORE_SKIPPED"),
+    ] {
+        for twin in [&theirs, &ours] {
+            twins.set_cohort(twin, annotations, percentage).await;
+            twins
+                .execute(&format!("UPDATE public.project SET skip_queue = '{skipped}' WHERE id = {}", twin.project))
+                .await;
+        }
+        twins.sync_theirs(&theirs).await;
+        let storage = twins.sync_ours(&ours).await;
+        assert_eq!(storage["status"], "completed", "{storage}");
+        // No wait: the cohort is right as soon as the sync has ended.
+        let (expected, seen) = (twins.overlaps(&theirs).await, twins.overlaps(&ours).await);
+        if expected != seen {
+            different.push(format!("{annotations} {percentage} % {skipped}:\n  theirs {expected}\n  ours   {seen}"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// Goal: the user sees the end of a sync only with its cohort, and no dead scheduler leaves half of one. Method: hold a
+/// task while the cohort is written, look at the storage, kill the scheduler.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_cohort_is_whole_before_the_end_is_shown_although_its_scheduler_was_killed() {
+    let mut twins = Twins::start().await;
+    twins.rig.s3.create_bucket("killed");
+    twins.rig.s3.put_many("killed", (0..100).map(|n| (format!("{n:03}.jpg"), "x")));
+    let twin = twins.import("killed", json!({"use_blob_urls": true})).await;
+    twins.sync_ours(&twin).await;
+    twins.set_cohort(&twin, 2, 30).await;
+    twins.execute(&format!("UPDATE public.task SET overlap = 2 WHERE project_id = {}", twin.project)).await;
+
+    // Some task must change: 30 of 100 stay as they are.
+    let held = twins
+        .rig
+        .freeze(&format!(
+            "SELECT 1 FROM public.task WHERE project_id = {} ORDER BY id DESC LIMIT 90 FOR UPDATE",
+            twin.project
+        ))
+        .await;
+    let request = twins.rig.request("POST", &format!("/api/storages/s3/{}/sync", twin.storage));
+    let request = request.header("authorization", format!("Token {}", super::TOKEN)).header("prefer", "respond-async");
+    let (status, body) = longshore_rig::rig::send_json(request).await;
+    assert_eq!(status, 200, "{body}");
+    held.reached("UPDATE public.task t SET overlap").await;
+    let shown = || async {
+        let row = twins.rows(&twin).await;
+        row["storage"]["status"].as_str().expect("a status").to_owned()
+    };
+    assert_eq!(shown().await, "in_progress");
+
+    twins.rig.schedulers[0].process.kill().await.expect("killed");
+    held.release().await;
+    assert_eq!(shown().await, "in_progress", "a killed scheduler ended the sync");
+    twins.rig.add_scheduler().await;
+    until("the sync has ended", async || {
+        let row = twins.rows(&twin).await;
+        (row["storage"]["status"] == "completed").then_some(())
+    })
+    .await;
+    let overlaps = twins.overlaps(&twin).await;
+    let counts = json!([{"overlap": 1, "is_labeled": false, "annotated": 0, "count": 70},
+                        {"overlap": 2, "is_labeled": false, "annotated": 0, "count": 30}]);
+    assert_eq!(overlaps, counts);
+}
