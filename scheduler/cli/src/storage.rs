@@ -33,7 +33,7 @@ impl Command {
             Self::Create(create) => create.run(client, output).await?,
             Self::List { project } => {
                 let columns = [
-                    ("ID", "/id"),
+                    ("ID", "/name"),
                     ("PROJECT", "/project"),
                     ("DIRECTION", "/direction"),
                     ("TYPE", "/type"),
@@ -46,6 +46,7 @@ impl Command {
                 let mut all = list(client, project).await?;
                 for row in &mut all {
                     row["place"] = place(row);
+                    row["name"] = name(row).clone();
                 }
                 output.list(&all.into(), &columns);
             }
@@ -72,6 +73,11 @@ fn place(storage: &Value) -> Value {
     kind.map_or(Value::Null, |kind| storage[kind.data().place].clone())
 }
 
+/// The ID by which people name a storage. Those of Label Studio have one ID for each kind, so their handle counts.
+fn name(storage: &Value) -> &Value {
+    storage.get("handle").unwrap_or(&storage["id"])
+}
+
 /// Reads the storages of both directions. Adds a field `direction` to each.
 async fn list(client: &Client, project: Option<i64>) -> Result<Vec<Value>> {
     let query: Vec<_> = project.map(|id| ("project", id.to_string())).into_iter().collect();
@@ -88,15 +94,21 @@ async fn list(client: &Client, project: Option<i64>) -> Result<Vec<Value>> {
 
 /// Finds a storage by its ID. Returns it with its API path.
 pub(crate) async fn find(client: &Client, id: i64) -> Result<(Value, String)> {
-    let storage = list(client, None).await?.into_iter().find(|row| row["id"] == id).ok_or(CliError::NoStorage(id))?;
+    let storage = list(client, None).await?.into_iter().find(|row| *name(row) == id).ok_or(CliError::NoStorage(id))?;
     let word = |name: &str| storage[name].as_str().unwrap_or_default().to_owned();
-    let path = format!("{}/{id}", storage_path(&word("direction"), &word("type")));
+    let path = format!("{}/{}", storage_path(&word("direction"), &word("type")), storage["id"]);
     Ok((storage, path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_storage_of_label_studio_is_named_by_its_handle() {
+        assert_eq!(name(&json!({"id": 3, "handle": 17})), &json!(17));
+        assert_eq!(name(&json!({"id": 3})), &json!(3));
+    }
 
     #[test]
     fn a_place_is_a_bucket_a_container_or_a_path() {

@@ -10,7 +10,7 @@ use longshore_db::{Client, Error, Transaction, audit, lifecycle, storages, tasks
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::access::{Caller, Policy, Role, Routes};
+use super::access::{Caller, HostOwned, Policy, Role, Routes};
 use super::answer::Answer;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
@@ -24,11 +24,12 @@ use fields::AnnotationFields;
 pub(super) use answer::{AnnotationBody, ROW_BYTES};
 
 pub(super) fn routes() -> Routes {
-    let write = Policy::from(Role::Sync).with_large_body();
+    let read = Policy::from(Role::Read).native_only(HostOwned::Tasks);
+    let write = Policy::from(Role::Sync).native_only(HostOwned::Tasks).with_large_body();
     Routes::default()
-        .route(Role::Read, routes!(list))
+        .route(read, routes!(list))
         .route(write, routes!(create))
-        .route(Role::Read, routes!(get))
+        .route(read, routes!(get))
         .route(write, routes!(update, delete))
 }
 

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::access::{Caller, Policy, Role, Routes};
+use super::access::{Caller, HostOwned, Policy, Role, Routes};
 use super::answer::{Answer, BYTES_PER_ROW_BYTE};
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
@@ -24,9 +24,9 @@ const MAX_TITLE: usize = 256;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
-        .route(Role::Read, routes!(list))
-        .route(Policy::from(Role::Admin).with_large_body(), routes!(create))
-        .route(Role::Read, routes!(get))
+        .route(Policy::from(Role::Read).native_only(HostOwned::Projects), routes!(list))
+        .route(Policy::from(Role::Admin).native_only(HostOwned::Projects).with_large_body(), routes!(create))
+        .route(Policy::from(Role::Read).native_only(HostOwned::Projects), routes!(get))
 }
 
 /// A project.

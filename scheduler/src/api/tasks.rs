@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::access::{Caller, Role, Routes};
+use super::access::{Caller, HostOwned, Policy, Role, Routes};
 use super::answer::Answer;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Path, UrlQuery};
@@ -26,7 +26,8 @@ use body::TaskBody;
 use view::View;
 
 pub(super) fn routes() -> Routes {
-    Routes::default().route(Role::Read, routes!(list)).route(Role::Read, routes!(get))
+    let read = Policy::from(Role::Read).native_only(HostOwned::Tasks);
+    Routes::default().route(read, routes!(list)).route(read, routes!(get))
 }
 
 /// One page of a project's tasks.

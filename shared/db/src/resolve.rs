@@ -4,7 +4,7 @@
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 use crate::GenericClient;
-use longshore_model::{StorageKind, StorageSettings};
+use longshore_model::{Secrets, StorageKind, StorageSettings};
 use longshore_uri::ObjectUri;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -23,8 +23,19 @@ pub struct Candidate {
     pub settings: StorageSettings,
     /// The JSON text of the settings. A cache of opened storages compares it: another text means that they changed.
     pub settings_text: String,
-    /// The sealed secret fields. `None` if it has none.
-    pub secrets: Option<SealedSecrets>,
+    /// Its secret fields.
+    pub secrets: CandidateSecrets,
+}
+
+/// The secret fields of a storage, as its host stores them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CandidateSecrets {
+    /// It has none.
+    None,
+    /// Sealed with a key of Longshore.
+    Sealed(SealedSecrets),
+    /// Read from the host's tables. In memory only.
+    Open(Secrets),
 }
 
 /// A task whose data has URIs to resolve.
@@ -52,7 +63,7 @@ pub const SMALL_DATA: i64 = 64 * 1024;
 
 /// The most bytes of storage settings that one request reads. A storage has about 500 bytes, so a project with more
 /// than about 8,000 storages resolves only by its oldest ones.
-const MAX_SETTINGS: i64 = 4 * 1024 * 1024;
+pub(crate) const MAX_SETTINGS: i64 = 4 * 1024 * 1024;
 
 /// The storages of a project that may have the object: of these kinds, and with the URI's bucket in setting `$5`. `$5` is
 /// null where no single setting is the bucket.
@@ -203,7 +214,8 @@ fn candidates(rows: &[Row]) -> Result<Vec<Candidate>> {
         let settings =
             serde_json::from_str(&settings_text).map_err(|error| Error::unreadable("storages.settings", error))?;
         let (bytes, key_id): (Option<Vec<u8>>, Option<String>) = (row.get("secrets"), row.get("secrets_key_id"));
-        let secrets = bytes.zip(key_id).map(|(bytes, key_id)| SealedSecrets { key_id, bytes });
+        let sealed = bytes.zip(key_id).map(|(bytes, key_id)| SealedSecrets { key_id, bytes });
+        let secrets = sealed.map_or(CandidateSecrets::None, CandidateSecrets::Sealed);
         candidates.push(Candidate { id, project_id: row.get("storage_project"), settings, settings_text, secrets });
     }
     Ok(candidates)

@@ -28,6 +28,8 @@ pub use write::{StorageValues, insert, next_id, update};
 pub struct StorageRow {
     /// ID of the storage, from `next_id`.
     pub id: i64,
+    /// ID of the storage in the host's tables, unique per kind and direction. `None` with the native host.
+    pub host_id: Option<i64>,
     /// ID of the project that gets the tasks, or has the annotations. Written by users.
     pub project_id: i64,
     /// Storage kind. Never changes.
@@ -78,12 +80,13 @@ pub struct StorageFilter<'a> {
 }
 
 pub(crate) const COLUMNS: &str =
-    "id, project_id, kind, direction, title, description, settings::text AS settings, synchronizable,
+    "id, host_id, project_id, kind, direction, title, description, settings::text AS settings, synchronizable,
      status, last_sync, last_sync_count, last_sync_job, traceback, meta, created_at, updated_at";
 
 pub(crate) fn read(row: &Row) -> Result<StorageRow> {
     Ok(StorageRow {
         id: row.get("id"),
+        host_id: row.get("host_id"),
         project_id: row.get("project_id"),
         kind: word(row, "kind")?,
         direction: word(row, "direction")?,

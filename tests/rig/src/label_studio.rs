@@ -69,6 +69,30 @@ impl LabelStudio {
         self.0.send(method, path, body).await.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
+    /// Signs the first user in, and returns the header `Cookie` of the session.
+    pub async fn session(&self) -> String {
+        let login = format!("{}/user/login/", self.url());
+        let cookie = |answer: &reqwest::Response, name: &str| {
+            let set = answer.headers().get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
+            let mut pairs = set.filter_map(|cookie| cookie.split(';').next());
+            pairs.find(|pair| pair.starts_with(name)).map(str::to_owned).expect("a cookie")
+        };
+        let plain = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+        let http = plain.expect("a client");
+        let page = http.get(&login).send().await.expect("Label Studio answers");
+        let csrf = cookie(&page, "csrftoken=");
+        let token = csrf.trim_start_matches("csrftoken=");
+        let form = format!("csrfmiddlewaretoken={token}&email=annotator%40example.com&password=a-long-password");
+        let request = http.post(&login).header("cookie", &csrf).header("referer", &login);
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+        cookie(&request.send().await.expect("Label Studio answers"), "sessionid=")
+    }
+
+    /// Ends the process.
+    pub async fn stop(&self) {
+        self.0.process().kill().await.expect("it ends");
+    }
+
     /// Creates a project with this label config, and returns its ID.
     pub async fn project(&self, label_config: &str) -> i64 {
         self.0.create_project("twin", label_config).await.unwrap_or_else(|error| panic!("{error:#}"))

@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use longshore_db::host::HostKind;
 use longshore_model::Secret;
 
 use super::caller::Caller;
@@ -43,17 +44,20 @@ impl Access {
             Some(token) => Some(Caller::verify(state, token, policy.role, address).await),
             None => None,
         };
+        // Before the cookie, which a browser sends along with each link.
+        if policy.takes_link
+            && token.is_none()
+            && let Some(link) = VerifiedLink::of(state, request).await?
+        {
+            return Ok(Self::Link(link));
+        }
         if let Some(host) = state.host_access.as_ref().filter(|_| policy.takes_host_user)
             && verified.as_ref().is_none_or(|verified| verified.as_ref().is_err_and(ApiError::is_unknown_token))
             && let Some(credentials) = HostCredentials::of(request.method(), request.headers())?
         {
             return host.user(credentials, address).await.map(Self::HostUser);
         }
-        if let Some(verified) = verified {
-            return verified.map(Self::Token);
-        }
-        let link = if policy.takes_link { VerifiedLink::of(state, request).await? } else { None };
-        link.map(Self::Link).ok_or_else(ApiError::no_token)
+        verified.ok_or_else(ApiError::no_token)?.map(Self::Token)
     }
 
     /// The token.
@@ -88,8 +92,15 @@ pub(in crate::api) async fn authenticate(
     let (answer, token) = match Access::verify(&state, policy, address, &mut request).await {
         Ok(access) => {
             let token = access.token_name();
-            request.extensions_mut().insert(access);
-            (next.run(request).await, Some(token))
+            // Only now: strangers learn nothing of the host.
+            let answer = match policy.host_owned.filter(|_| state.host == HostKind::LabelStudio) {
+                Some(owned) => owned.refusal().into_response(),
+                None => {
+                    request.extensions_mut().insert(access);
+                    next.run(request).await
+                }
+            };
+            (answer, Some(token))
         }
         Err(error) => (error.into_response(), None),
     };

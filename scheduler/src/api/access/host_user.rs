@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use reqwest::Url;
 use serde_json::Value;
 
+use super::known_users::{Identity, KnownUsers};
 use crate::api::client_address::ClientAddress;
 use crate::api::error::{ApiError, ApiResult};
 
@@ -19,7 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer that are read at most. A storage has some kilobytes.
 const MOST_BYTES: usize = 1024 * 1024;
 
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+const NOT_PERMITTED: &str = "Label Studio does not permit this to the user.";
 
 const SESSION: &str = "sessionid";
 
@@ -28,6 +31,7 @@ const SESSION: &str = "sessionid";
 pub struct LabelStudioAccess {
     url: Url,
     http: reqwest::Client,
+    users: KnownUsers,
 }
 
 /// The credentials of a request, as Label Studio takes them.
@@ -47,6 +51,11 @@ pub(in crate::api) struct HostUser {
 }
 
 impl HostCredentials {
+    /// The headers to send to Label Studio.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.0
+    }
+
     /// The session cookie, the token and the API key of a request. `None` if it has none of them.
     ///
     /// # Errors
@@ -96,7 +105,7 @@ impl LabelStudioAccess {
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .build()?;
-        Ok(Self { url, http })
+        Ok(Self { url, http, users: KnownUsers::default() })
     }
 
     /// Identifies the user of these credentials.
@@ -108,9 +117,27 @@ impl LabelStudioAccess {
         credentials: HostCredentials,
         address: ClientAddress,
     ) -> ApiResult<HostUser> {
-        let body = self.get(&credentials, "/api/current-user/whoami").await?;
-        let id = body.get("id").and_then(Value::as_i64).ok_or_else(|| unavailable("it names no user"))?;
+        let identity = self.users.identity(&credentials, self.identify(&credentials)).await;
+        // The failure was logged by the request that asked.
+        let id = match identity.map_err(|_| ApiError::HostUnavailable)? {
+            Identity::User(id) => id,
+            Identity::Unknown => return Err(ApiError::no_token()),
+            Identity::Refused => return Err(ApiError::forbidden(NOT_PERMITTED)),
+        };
         Ok(HostUser { id, name: format!("Label Studio user {id}"), credentials, address: address.to_text() })
+    }
+
+    /// Asks Label Studio which user these credentials belong to.
+    async fn identify(&self, credentials: &HostCredentials) -> ApiResult<Identity> {
+        match self.get(credentials, "/api/current-user/whoami").await {
+            Ok(body) => {
+                let id = body.get("id").and_then(Value::as_i64);
+                id.map(Identity::User).ok_or_else(|| unavailable("it names no user"))
+            }
+            Err(error) if error.is_unknown_token() => Ok(Identity::Unknown),
+            Err(ApiError::Denied { .. }) => Ok(Identity::Refused),
+            Err(error) => Err(error),
+        }
     }
 
     /// A document of Label Studio, as this user sees it.
@@ -125,7 +152,7 @@ impl LabelStudioAccess {
             status if status.is_success() => {}
             StatusCode::UNAUTHORIZED => return Err(ApiError::no_token()),
             StatusCode::FORBIDDEN => {
-                return Err(ApiError::forbidden("Label Studio does not permit this to the user."));
+                return Err(ApiError::forbidden(NOT_PERMITTED));
             }
             StatusCode::NOT_FOUND => return Err(ApiError::not_found("this storage in Label Studio")),
             status => return Err(unavailable(format!("it answered {status}"))),

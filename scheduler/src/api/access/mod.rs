@@ -11,6 +11,7 @@ mod authenticate;
 mod caller;
 mod host_user;
 mod known_tokens;
+mod known_users;
 mod link;
 mod policy;
 mod role;
@@ -23,7 +24,7 @@ pub use host_user::LabelStudioAccess;
 pub(crate) use known_tokens::LOOKUPS;
 pub(super) use known_tokens::{KnownTokens, TokenKey};
 pub(super) use link::{LinkQuery, LinkTarget, make_link};
-pub(super) use policy::{Policy, Work};
+pub(super) use policy::{HostOwned, Policy, Work};
 pub(super) use role::Role;
 pub(super) use routes::{Policies, Routes, attach_policy};
 

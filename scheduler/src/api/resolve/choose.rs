@@ -66,7 +66,7 @@ mod tests {
             project_id: 1,
             settings: serde_json::from_str(text).unwrap(),
             settings_text: String::new(),
-            secrets: None,
+            secrets: longshore_db::resolve::CandidateSecrets::None,
         };
         (1..).zip(settings).map(candidate).collect()
     }

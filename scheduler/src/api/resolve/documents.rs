@@ -8,7 +8,7 @@ use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, stream};
-use longshore_db::resolve::{self, Candidate, Holder};
+use longshore_db::resolve::{Candidate, Holder};
 use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, ObjectBody, Op, StorageError};
 use longshore_uri::ObjectUri;
@@ -19,8 +19,8 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::links::ReplacementBudget;
-use super::search::{check_size, data_of, held_of, unreadable, uris_of};
-use super::{choose, content, decode};
+use super::search::{check_size, data_of, held_of, uris_of};
+use super::{choose, content, decode, source};
 use crate::api::ApiState;
 use crate::api::access::{Caller, LinkTarget, Policy, Role, Routes, make_link};
 use crate::api::answer::Answer;
@@ -122,7 +122,7 @@ async fn resolve_document(
     Json(request): Json<ResolveRequest>,
 ) -> ApiResult<Answer> {
     let client = state.db.client().await?;
-    let found = resolve::whole_task(&client, request.task).await.map_err(unreadable)?;
+    let found = source::task(&state, &client, request.task, None, true).await?;
     drop(client);
     let named = format!("task {}", request.task);
     let (mut task, storages) = caller.visible(found, |(task, _)| task.project_id, named)?;

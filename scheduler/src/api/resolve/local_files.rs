@@ -10,14 +10,14 @@ use utoipa_axum::routes;
 use super::choose::choose;
 use super::proxy::{self, ObjectRequest};
 use crate::api::ApiState;
-use crate::api::access::{Caller, Role, Routes};
+use crate::api::access::{Caller, HostOwned, Policy, Role, Routes};
 use crate::api::error::{ApiError, ApiResult, ErrorBody};
 
 const NOT_SERVED: &str = "Local files are not served. Ask the operator to set LOCAL_FILES_SERVING_ENABLED to true and \
     LOCAL_FILES_DOCUMENT_ROOT to a folder.";
 
 pub(super) fn routes() -> Routes {
-    Routes::default().route(Role::Read, routes!(local_file))
+    Routes::default().route(Policy::from(Role::Read).native_only(HostOwned::Files), routes!(local_file))
 }
 
 /// Streams a local file, whole or in part, from a folder that is a storage of one of the caller's projects.

@@ -16,6 +16,7 @@ mod proxy;
 mod range;
 mod scope;
 mod search;
+mod source;
 mod storage_cache;
 
 use axum::Extension;
@@ -29,7 +30,7 @@ use serde::Deserialize;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use super::access::{Access, Caller, LinkQuery, Policy, Role, Routes};
+use super::access::{Access, Caller, HostOwned, LinkQuery, Policy, Role, Routes};
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Path, UrlQuery};
 use proxy::ObjectRequest;
@@ -41,11 +42,12 @@ pub(super) use storage_cache::StorageCache;
 
 pub(super) fn routes() -> Routes {
     let or_link = Policy::from(Role::Read).or_link();
+    let of_project = Policy::from(Role::Read).native_only(HostOwned::Files);
     Routes::default()
-        .route(or_link, routes!(task_resolve))
-        .route(or_link, routes!(task_presign))
-        .route(Role::Read, routes!(project_resolve))
-        .route(Role::Read, routes!(project_presign))
+        .route(or_link.or_host_user(), routes!(task_resolve))
+        .route(or_link.or_host_user(), routes!(task_presign))
+        .route(of_project, routes!(project_resolve))
+        .route(of_project, routes!(project_presign))
         .merge(local_files::routes())
         .merge(documents::routes())
 }

@@ -5,15 +5,18 @@ use longshore_db::resolve::{self, Candidate, Holder};
 use longshore_uri::ObjectUri;
 
 use super::read_fileuri;
-use super::search::{holds, unreadable};
+use super::search::holds;
+use super::source::{self, unreadable};
 use crate::api::ApiState;
-use crate::api::access::{Access, Caller};
+use crate::api::access::{Access, Caller, HostUser};
 use crate::api::error::{ApiError, ApiResult};
 
 /// Which rows must hold a URI, so that its object is served.
 pub(super) enum Scope {
     /// This task holds the URI.
     Task { id: i64, caller: Caller },
+    /// This task of Label Studio holds the URI, and the user may see it.
+    TaskOfUser { id: i64, user: HostUser },
     /// The task of a verified link. Longshore made the link because the task held the URI.
     LinkedTask { id: i64 },
     /// The object with this URI became a task of the project, and the task holds the URI.
@@ -26,8 +29,7 @@ impl Scope {
     pub(super) fn task(access: Access, id: i64, fileuri: Option<String>) -> ApiResult<(Self, String)> {
         match access {
             Access::Token(caller) => Ok((Self::Task { id, caller }, read_fileuri(fileuri)?)),
-            // The policy of this route does not accept them.
-            Access::HostUser(_) => Err(ApiError::no_token()),
+            Access::HostUser(user) => Ok((Self::TaskOfUser { id, user }, read_fileuri(fileuri)?)),
             Access::Link(link) => Ok((Self::LinkedTask { id: link.task() }, link.uri().to_owned())),
         }
     }
@@ -43,27 +45,32 @@ impl Scope {
         parsed: &ObjectUri<'_>,
     ) -> ApiResult<(Holder, Vec<Candidate>)> {
         let client = state.db.client().await?;
-        let (caller, found) = match self {
+        let not_found = |id: &i64| ApiError::not_found(format!("task {id}"));
+        let (name, found) = match self {
             Self::Task { id, caller } => {
-                let found = resolve::by_task(&client, *id, parsed, true).await.map_err(unreadable)?;
-                (Some(caller), Some(caller.visible(found, |(task, _)| task.project_id, format!("task {id}"))?))
+                let found = source::task(state, &client, *id, Some(parsed), true).await?;
+                (Some(&caller.name), Some(caller.visible(found, |(task, _)| task.project_id, format!("task {id}"))?))
+            }
+            Self::TaskOfUser { id, user } => {
+                let found = source::task_of_user(&client, *id, parsed, user).await?;
+                (Some(&user.name), Some(found.ok_or_else(|| not_found(id))?))
             }
             Self::LinkedTask { id } => {
-                let found = resolve::by_task(&client, *id, parsed, false).await.map_err(unreadable)?;
-                (None, Some(found.ok_or_else(|| ApiError::not_found(format!("task {id}")))?))
+                let found = source::task(state, &client, *id, Some(parsed), false).await?;
+                (None, Some(found.ok_or_else(|| not_found(id))?))
             }
             Self::Project { id, caller } => {
                 let size = longshore_db::projects::size(&client, *id).await?;
                 caller.visible(size, |_| *id, format!("project {id}"))?;
                 let key = state.resolve.key(parsed);
-                (Some(caller), resolve::by_project(&client, *id, parsed, &key).await.map_err(unreadable)?)
+                (Some(&caller.name), resolve::by_project(&client, *id, parsed, &key).await.map_err(unreadable)?)
             }
         };
         // The search in large data takes time and needs no database connection.
         drop(client);
         let (mut task, storages) = found.ok_or_else(|| self.not_held())?;
-        if let Some(caller) = caller
-            && !holds(state, caller, &mut task, uri).await?
+        if let Some(name) = name
+            && !holds(state, name, &mut task, uri).await?
         {
             return Err(self.not_held());
         }
@@ -72,7 +79,7 @@ impl Scope {
 
     fn not_held(&self) -> ApiError {
         let what = match self {
-            Self::Task { .. } | Self::LinkedTask { .. } => "task",
+            Self::Task { .. } | Self::TaskOfUser { .. } | Self::LinkedTask { .. } => "task",
             Self::Project { .. } => "project",
         };
         ApiError::Route {

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use longshore_db::resolve::{self, Holder};
+use longshore_db::resolve::Holder;
 use longshore_uri::visit;
 
+use super::source;
 use crate::api::ApiState;
-use crate::api::access::Caller;
 use crate::api::answer::LARGEST_TEXT;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::offload::Stop;
@@ -18,10 +18,10 @@ use crate::api::offload::Stop;
 const MOST_URIS: usize = 10_000;
 
 /// Whether a task's data holds a URI. The search ends at the URI, or when the client hangs up.
-pub(super) async fn holds(state: &ApiState, caller: &Caller, task: &mut Holder, uri: &str) -> ApiResult<bool> {
+pub(super) async fn holds(state: &ApiState, caller: &str, task: &mut Holder, uri: &str) -> ApiResult<bool> {
     let bytes = check_size(task)?;
     // The data as Postgres sent it, and as text.
-    let reserved = state.memory.reserve(&caller.name, if task.data.is_some() { 0 } else { 3 * bytes }).await?;
+    let reserved = state.memory.reserve(caller, if task.data.is_some() { 0 } else { 3 * bytes }).await?;
     let data = data_of(state, task).await?;
     let (own_key, uri) = (task.storage_key.clone(), uri.to_owned());
     let search = move |stop: &Stop| {
@@ -54,13 +54,7 @@ pub(super) async fn data_of(state: &ApiState, task: &mut Holder) -> ApiResult<St
         return Ok(data);
     }
     let client = state.db.client().await?;
-    let data = resolve::data(&client, task.id).await.map_err(unreadable)?;
-    data.ok_or_else(|| ApiError::not_found(format!("task {}", task.id)))
-}
-
-/// The answer for data that Postgres cannot print, which is not a failure of the database.
-pub(super) fn unreadable(error: longshore_db::Error) -> ApiError {
-    if error.is_unreadable_row() { ApiError::task_too_large() } else { error.into() }
+    source::data(state, &client, task.id).await?.ok_or_else(|| ApiError::not_found(format!("task {}", task.id)))
 }
 
 /// The URIs in a document.

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_db::SealedSecrets;
-use longshore_db::resolve::Candidate;
+use longshore_db::resolve::{Candidate, CandidateSecrets};
 use longshore_db::storages::seal_name;
-use longshore_model::{FailureReason, Secrets};
+use longshore_model::{FailureReason, Secrets, StorageKind};
 use longshore_storage::{ErrorKind, Op, Storage, StorageError};
 use moka::sync::Cache;
 
@@ -21,15 +20,15 @@ const LIFETIME: Duration = Duration::from_secs(30);
 /// their images.
 const CAPACITY: u64 = 1_000;
 
-/// Open storages by ID.
-pub(in crate::api) struct StorageCache(Cache<i64, OpenStorage>);
+/// Open storages by kind and ID: Label Studio counts the storages of each kind for itself.
+pub(in crate::api) struct StorageCache(Cache<(StorageKind, i64), OpenStorage>);
 
 #[derive(Clone)]
 struct OpenStorage {
     /// The project and settings that it was opened with. If the row has others, the storage is opened again.
     project: i64,
     settings: String,
-    secrets: Option<SealedSecrets>,
+    secrets: CandidateSecrets,
     storage: Arc<dyn Storage>,
 }
 
@@ -42,7 +41,8 @@ impl Default for StorageCache {
 impl StorageCache {
     /// The open storage of a row. The row must be current.
     pub(super) fn get(&self, state: &ApiState, row: &Candidate) -> ApiResult<Arc<dyn Storage>> {
-        if let Some(open) = self.0.get(&row.id)
+        let key = (row.settings.kind(), row.id);
+        if let Some(open) = self.0.get(&key)
             && open.project == row.project_id
             && open.settings == row.settings_text
             && open.secrets == row.secrets
@@ -51,8 +51,7 @@ impl StorageCache {
         }
         let storage = open(state, row)?;
         let (settings, secrets) = (row.settings_text.clone(), row.secrets.clone());
-        self.0
-            .insert(row.id, OpenStorage { project: row.project_id, settings, secrets, storage: Arc::clone(&storage) });
+        self.0.insert(key, OpenStorage { project: row.project_id, settings, secrets, storage: Arc::clone(&storage) });
         Ok(storage)
     }
 }
@@ -60,8 +59,9 @@ impl StorageCache {
 fn open(state: &ApiState, row: &Candidate) -> ApiResult<Arc<dyn Storage>> {
     let kind = row.settings.kind();
     let secrets = match &row.secrets {
-        None => Secrets::none(kind),
-        Some(sealed) => {
+        CandidateSecrets::None => Secrets::none(kind),
+        CandidateSecrets::Open(secrets) => secrets.clone(),
+        CandidateSecrets::Sealed(sealed) => {
             let json = state.sealer.open(&seal_name(row.id), sealed).map_err(sealed_secrets)?;
             Secrets::read(kind, &json).map_err(sealed_secrets)?
         }

@@ -1,5 +1,7 @@
 //! What a caller may make of a storage: its project, the external ID of its role, and the processes' own cloud identity.
 
+use longshore_db::host::HostKind;
+use longshore_db::host::label_studio::handles;
 use longshore_db::projects;
 use longshore_model::{Connection, FailureReason};
 use longshore_storage::{ErrorKind, Op, StorageError};
@@ -41,7 +43,11 @@ pub(super) async fn check_project(state: &ApiState, caller: &Caller, project: Op
 
 /// The external ID of a project, if it exists and the caller can access it.
 async fn external_id(state: &ApiState, caller: &Caller, project: i64) -> ApiResult<String> {
-    match projects::external_id(&state.db.client().await?, project).await? {
+    let client = state.db.client().await?;
+    if state.host == HostKind::LabelStudio && !handles::has_project(&client, project).await? {
+        return Err(no_project(project));
+    }
+    match projects::external_id(&client, project).await? {
         Some(external_id) if caller.sees(project) => Ok(external_id),
         Some(_) => Err(no_project(project).hiding_a_row()),
         None => Err(no_project(project)),

@@ -22,6 +22,10 @@ pub(super) struct StorageBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ServerFields {
     id: i64,
+    /// Only where Label Studio is the host, whose storages of each kind and direction have their own `id`: the ID by which
+    /// syncs, quarantine and the command line name the storage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handle: Option<i64>,
     #[serde(rename = "type")]
     kind: StorageKind,
     /// End of the last completed sync; null before the first one.
@@ -56,7 +60,8 @@ impl StorageBody {
 impl From<StorageRow> for StorageBody {
     fn from(mut row: StorageRow) -> Self {
         let server = ServerFields {
-            id: row.id,
+            id: row.host_id.unwrap_or(row.id),
+            handle: row.host_id.map(|_| row.id),
             kind: row.kind,
             last_sync: row.last_sync,
             last_sync_count: row.last_sync_count,

@@ -3,6 +3,8 @@
 mod write;
 
 use axum::http::{HeaderMap, HeaderName};
+use longshore_db::host::HostKind;
+use longshore_db::host::label_studio::handles;
 use longshore_db::lifecycle::{self, SyncRequest};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
 use longshore_db::{Client, Error, Transaction, audit, projects};
@@ -66,8 +68,13 @@ impl Collection {
         let project = query
             .project
             .ok_or_else(|| ApiError::unreadable("missing_project", "query parameter \"project\" is required"))?;
-        let size = projects::size(&state.db.client().await?, project).await?;
-        caller.visible(size, |_| project, format!("project {project}"))?;
+        let client = state.db.client().await?;
+        let found = match state.host {
+            HostKind::Native => projects::size(&client, project).await?.map(drop),
+            HostKind::LabelStudio => handles::has_project(&client, project).await?.then_some(()),
+        };
+        drop(client);
+        caller.visible(found, |()| project, format!("project {project}"))?;
         let filter = StorageFilter {
             direction: Some(self.direction),
             kind: Some(self.kind),
@@ -104,12 +111,12 @@ impl Collection {
 
     pub(super) async fn get(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<StorageBody> {
         let client = state.db.client().await?;
-        Ok(self.find(&client, caller, id).await?.into())
+        Ok(self.find(state, &client, caller, id).await?.into())
     }
 
     pub(super) async fn delete(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<()> {
         let mut client = state.db.client().await?;
-        let row = self.find(&client, caller, id).await?;
+        let row = self.find(state, &client, caller, id).await?;
         let tx = client.transaction().await.map_err(Error::from)?;
         if !lifecycle::remove_storage(&tx, id, row.project_id).await? {
             return Err(not_found(id));
@@ -144,8 +151,8 @@ impl Collection {
         let Some(id) = id else { return admit(state, caller, change.apply(Base::Nothing)?, None).await };
         let stored = {
             let client = state.db.client().await?;
-            let row = self.find(&client, caller, id).await?;
-            open(state, &client, row, change.sends_secrets()).await?
+            let row = self.find(state, &client, caller, id).await?;
+            self.open(state, &client, row, change.sends_secrets()).await?
         };
         check_project(state, caller, change.project()).await?;
         let draft = change.apply(Base::Secrets(Box::new(stored.clone())))?;
@@ -177,7 +184,9 @@ impl Collection {
             Ok(started) => started,
             Err(Error::Conflict(detail)) => return Err(ApiError::refused("not_synchronizable", detail)),
             // The statement finds only storages of the caller's projects.
-            Err(Error::NotFound(_)) => return Err(self.find(&client, caller, id).await.err().unwrap_or(not_found(id))),
+            Err(Error::NotFound(_)) => {
+                return Err(self.find(state, &client, caller, id).await.err().unwrap_or(not_found(id)));
+            }
             Err(error) => return Err(error.into()),
         };
         state.db.wake_relay();
@@ -194,14 +203,26 @@ impl Collection {
     /// A stored storage with its secrets.
     pub(super) async fn stored(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<Draft> {
         let client = state.db.client().await?;
-        let row = self.find(&client, caller, id).await?;
-        open(state, &client, row, false).await
+        let row = self.find(state, &client, caller, id).await?;
+        self.open(state, &client, row, false).await
     }
 
     /// The storage, if it is in this collection and the caller can access it.
-    async fn find(self, client: &Client, caller: &Caller, id: i64) -> ApiResult<StorageRow> {
-        let row = caller.visible(Some(storages::get(client, id).await?), |row| row.project_id, named(id))?;
+    async fn find(self, state: &ApiState, client: &Client, caller: &Caller, id: i64) -> ApiResult<StorageRow> {
+        let row = match state.host {
+            HostKind::Native => Some(storages::get(client, id).await?),
+            HostKind::LabelStudio => handles::find(client, self.kind, self.direction, id).await?.map(|(row, _)| row),
+        };
+        let row = caller.visible(row, |row| row.project_id, named(id))?;
         if row.kind == self.kind && row.direction == self.direction { Ok(row) } else { Err(not_found(id)) }
+    }
+
+    /// The storage with its secrets, as [`open`] opens them. Those of a host are in the host's tables.
+    async fn open(self, state: &ApiState, client: &Client, row: StorageRow, sends_secrets: bool) -> ApiResult<Draft> {
+        let Some(host_id) = row.host_id else { return open(state, client, row, sends_secrets).await };
+        let found = handles::find(client, self.kind, self.direction, host_id).await?;
+        let (row, secrets) = found.ok_or_else(|| not_found(host_id))?;
+        Ok(Draft { fields: row.into(), secrets })
     }
 
     async fn audit(

@@ -5,11 +5,10 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use longshore_db::host::label_studio::{HostRequest, HostSync, enqueue, enqueue_with};
-use longshore_db::{Error, audit, storages, syncs};
+use longshore_db::{Error, audit, syncs};
 use longshore_model::{Direction, ExportOptions};
 use tokio::time::{Instant, sleep};
 
-use super::body::StorageBody;
 use super::collection::{Collection, SYNC_ID};
 use super::start::{StartSync, idempotency_key};
 use crate::api::ApiState;
@@ -27,7 +26,6 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The sync that a request started or found.
 struct Started {
     sync_id: i64,
-    storage_id: i64,
 }
 
 impl Collection {
@@ -45,6 +43,10 @@ impl Collection {
             (Access::HostUser(user), Some(host)) => Some((user, host)),
             _ => None,
         };
+        if i32::try_from(id).is_err() {
+            // Label Studio would fail: its IDs are shorter.
+            return Err(ApiError::not_found(format!("storage {id}")));
+        }
         if let Some((user, host)) = user {
             // Whether the user may see the storage is whether the user may sync it.
             host.get(&user.credentials, &self.host_path(id)).await?;
@@ -58,12 +60,11 @@ impl Collection {
         }
         match (user, started) {
             (Some((user, host)), _) => self.shown(host, user, id).await.map(|body| (header, body).into_response()),
-            (None, Some(started)) => {
-                let client = state.db.client().await?;
-                let storage = storages::get(&client, started.storage_id).await?;
-                Ok((header, Json(StorageBody::from(storage))).into_response())
+            (None, Some(_)) => {
+                let storage = self.get(state, access.caller()?, id).await?;
+                Ok((header, Json(storage)).into_response())
             }
-            (None, None) => Err(ApiError::refused("sync_live", "Label Studio itself is syncing this storage.")),
+            (None, None) => Err(live_in_label_studio()),
         }
     }
 
@@ -134,8 +135,13 @@ impl Collection {
             sync.created = sync.created,
             "sync requested over HTTP"
         );
-        Ok(Some(Started { sync_id: sync.sync_id, storage_id }))
+        Ok(Some(Started { sync_id: sync.sync_id }))
     }
+}
+
+/// The answer while a sync of Label Studio itself has the storage.
+pub(in crate::api) fn live_in_label_studio() -> ApiError {
+    ApiError::refused("sync_live", "Label Studio itself is syncing this storage. Try again when that sync has ended.")
 }
 
 /// Whether the client wants the answer at once (RFC 7240).

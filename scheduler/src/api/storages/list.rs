@@ -2,6 +2,8 @@
 //! fit.
 
 use longshore_db::Bounded;
+use longshore_db::host::HostKind;
+use longshore_db::host::label_studio::handles;
 use longshore_db::storages::{self, StorageFilter, StorageRow};
 use longshore_model::{Direction, StorageKind};
 use serde::Deserialize;
@@ -49,7 +51,15 @@ pub(super) async fn listed(
     path: &str,
 ) -> ApiResult<Answer> {
     let after = query.after.unwrap_or(0);
-    let read = |most| async move { Ok(storages::list(&state.db.client().await?, filter, after, most).await?) };
+    let read = |most| async move {
+        let client = state.db.client().await?;
+        Ok(match (state.host, filter.direction) {
+            (HostKind::LabelStudio, Some(direction)) => handles::list(&client, filter, direction, after, most).await?,
+            (HostKind::LabelStudio, None) | (HostKind::Native, _) => {
+                storages::list(&client, filter, after, most).await?
+            }
+        })
+    };
     let show = |mut rows: Bounded<StorageRow>| {
         let next = rows.rows.last().filter(|_| rows.is_cut).map(|row| {
             let project = query.project.map(|project| format!("project={project}&")).unwrap_or_default();

@@ -21,21 +21,22 @@ use super::document::{self, ImportStorage, ImportStorageChange, ImportStorageReq
 use super::list::{ProjectQuery, list_all};
 use super::start::StartSync;
 use crate::api::ApiState;
-use crate::api::access::{Access, Caller, Policy, Role, Routes, Work};
+use crate::api::access::{Access, Caller, HostOwned, Policy, Role, Routes, Work};
 use crate::api::answer::Answer;
 use crate::api::error::{ApiResult, ErrorBody};
 use crate::api::extract::{Json, Object, OptionalJson, Path, UrlQuery};
 
 /// The routes of one direction.
 pub(super) fn routes(direction: Direction) -> Routes {
+    let owned = Policy::from(Role::Admin).native_only(HostOwned::Storages);
     let both = Routes::default()
         .route(Role::Read, routes!(all))
         .route(Role::Read, routes!(kinds))
         .route(Role::Read, routes!(list))
-        .route(Role::Admin, routes!(create))
+        .route(owned, routes!(create))
         .route(Role::Read, routes!(get))
-        .route(Role::Admin, routes!(patch, put))
-        .route(Policy::from(Role::Admin).with_work(Work::WholeTables), routes!(delete))
+        .route(owned, routes!(patch, put))
+        .route(owned.with_work(Work::WholeTables), routes!(delete))
         .route(Role::Admin, routes!(validate))
         .route(Policy::from(Role::Sync).or_host_user(), routes!(sync))
         .route(Role::Admin, routes!(doctor::examine));

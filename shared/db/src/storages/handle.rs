@@ -6,7 +6,7 @@
 use longshore_model::{Direction, StorageKind, StorageSettings};
 
 use super::write::json;
-use crate::{Result, Transaction};
+use crate::{GenericClient, Result};
 
 /// What a handle says of its storage.
 #[derive(Debug, Clone, Copy)]
@@ -22,8 +22,8 @@ pub(crate) struct Handle<'a> {
 }
 
 /// Makes the handle of a storage, or brings it up to date. Returns its ID.
-pub(crate) async fn write_handle(tx: &Transaction<'_>, handle: &Handle<'_>) -> Result<i64> {
-    let row = tx
+pub(crate) async fn write_handle(client: &impl GenericClient, handle: &Handle<'_>) -> Result<i64> {
+    let row = client
         .query_one(
             "INSERT INTO storages (project_id, kind, direction, title, settings, host_id)
              VALUES ($1, $2, $3, $4, $5, $6)

@@ -11,6 +11,7 @@ fn shown(direction: Direction, settings: &Value) -> Value {
     let settings: StorageSettings = serde_json::from_value(settings.clone()).unwrap();
     let row = StorageRow {
         id: 3,
+        host_id: None,
         project_id: 1,
         kind: settings.kind(),
         direction,

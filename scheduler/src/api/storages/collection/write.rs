@@ -45,7 +45,7 @@ impl Collection {
             // Give the database connection back before the probe, which may take seconds.
             let (version, stored) = {
                 let client = state.db.client().await?;
-                let row = self.find(&client, caller, id).await?;
+                let row = self.find(state, &client, caller, id).await?;
                 (row.updated_at, open(state, &client, row, change.sends_secrets()).await?)
             };
             check_project(state, caller, change.project()).await?;

@@ -46,6 +46,25 @@ pub enum HostSync {
     Theirs,
 }
 
+/// Starts another sync of the storage of a sync, in the caller's transaction, unless one is live.
+///
+/// # Errors
+/// [`Error::NotFound`] if the sync or the storage does not exist; else as [`enqueue`].
+pub async fn retry(tx: &Transaction<'_>, sync_id: i64) -> Result<HostSync> {
+    let sync = syncs::get(tx, sync_id).await?;
+    let storage = storages::get(tx, sync.storage_id).await?;
+    let missing = || Error::NotFound(format!("storage {} of Label Studio", sync.storage_id));
+    let request = HostRequest {
+        kind: storage.kind,
+        direction: storage.direction,
+        host_id: storage.host_id.ok_or_else(missing)?,
+        projects: None,
+        user_id: None,
+        idempotency_key: None,
+    };
+    enqueue_with(tx, &request, &sync.options.unwrap_or_default()).await
+}
+
 /// Starts a sync in the caller's transaction, unless one is live. An export writes all annotations, as Label Studio's own
 /// does: what Label Studio itself wrote since the last one is not known.
 ///

@@ -17,11 +17,13 @@ mod enqueue;
 mod exports;
 mod fence;
 mod fold;
+pub mod handles;
 mod inner_ids;
 mod recount;
 mod references;
 mod regions;
 mod remove;
+pub mod resolve;
 pub mod rights;
 mod runs;
 mod status;
@@ -52,7 +54,7 @@ pub use effects::{
     DueEffects, DueExports, ExportStorage, FollowingExport, arrange_cohort, due_effects, due_exports, end_effects,
     end_exports, enqueue_export, export_storages, show_effects,
 };
-pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with};
+pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with, retry};
 pub use exports::ExportRules;
 pub use fold::fold;
 pub use recount::{Checked, check_summary};

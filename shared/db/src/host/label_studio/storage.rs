@@ -16,6 +16,8 @@ pub(super) struct HostStorage {
     pub(super) meta: Map<String, Value>,
     pub(super) settings: StorageSettings,
     pub(super) secrets: Secrets,
+    /// Its other columns: what Label Studio shows of its syncs.
+    pub(super) row: Map<String, Value>,
 }
 
 /// What a reader of a storage does with its row.
@@ -35,27 +37,35 @@ pub(super) async fn read(
     lock: Lock,
 ) -> Result<Option<HostStorage>> {
     let Some(tables) = StorageTables::of(kind, direction) else { return Ok(None) };
-    let StorageTables { storages, id: key, parents, .. } = &tables;
-    let (whole, join) = match parents {
-        None => ("to_jsonb(s)".to_owned(), String::new()),
-        Some(parents) => {
-            ("to_jsonb(s) || to_jsonb(c)".to_owned(), format!("JOIN public.{parents} c ON c.id = s.{key}"))
-        }
-    };
+    let (whole, from) = whole(&tables);
     let lock = match lock {
         Lock::None => "",
         Lock::ForUpdate => "FOR UPDATE OF s",
     };
     let text = format!(
-        "SELECT ({whole})::text FROM public.{storages} s {join} JOIN public.project p ON p.id = s.project_id
-          WHERE s.{key} = $1::bigint AND p.deleted_at IS NULL {lock}"
+        "SELECT ({whole})::text FROM {from} JOIN public.project p ON p.id = s.project_id
+          WHERE s.{key} = $1::bigint AND p.deleted_at IS NULL {lock}",
+        key = tables.id
     );
     let Some(row) = client.query_opt(&text, &[&id]).await? else { return Ok(None) };
     parse(kind, row.get(0)).map(Some)
 }
 
+/// SQL for all columns of a storage as one JSON object, and for the tables that have them. `s` is the table with its
+/// project.
+pub(super) fn whole(tables: &StorageTables) -> (&'static str, String) {
+    let StorageTables { storages, id, parents, .. } = tables;
+    match parents {
+        None => ("to_jsonb(s)", format!("public.{storages} s")),
+        Some(parents) => {
+            let from = format!("public.{storages} s JOIN public.{parents} c ON c.id = s.{id}");
+            ("to_jsonb(s) || to_jsonb(c)", from)
+        }
+    }
+}
+
 /// Reads the JSON form of a row. Label Studio's names of fields are those of the settings.
-fn parse(kind: StorageKind, text: &str) -> Result<HostStorage> {
+pub(super) fn parse(kind: StorageKind, text: &str) -> Result<HostStorage> {
     let unreadable = |error: serde_json::Error| Error::unreadable("a storage of Label Studio", error);
     let mut row: Map<String, Value> = serde_json::from_str(text).map_err(unreadable)?;
     row.retain(|_, value| !value.is_null());
@@ -66,7 +76,10 @@ fn parse(kind: StorageKind, text: &str) -> Result<HostStorage> {
     row.insert("kind".to_owned(), kind.as_str().into());
     let text = |name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
     let secrets = Secret::new(Value::Object(row.clone()).to_string());
+    let shown = ["description", "last_sync", "last_sync_count", "last_sync_job", "traceback", "created_at"];
+    let shown = shown.iter().filter_map(|name| Some(((*name).to_owned(), row.get(*name)?.clone())));
     let storage = HostStorage {
+        row: shown.collect(),
         project_id: row.get("project_id").and_then(Value::as_i64).unwrap_or_default(),
         title: text("title"),
         synchronizable: row.get("synchronizable").and_then(Value::as_bool).unwrap_or(true),

@@ -1,0 +1,185 @@
+//! Caches for some seconds which user of Label Studio some credentials belong to.
+//!
+//! A page of the Data Manager loads 20 images at once, and Label Studio takes about 100 ms to name a user. So requests
+//! with the same credentials share one question, and its answer is used for a while. What the user may do is not cached:
+//! it is read with the task. That Label Studio does not answer is not cached either.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use moka::Expiry;
+use moka::future::Cache;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::host_user::HostCredentials;
+
+/// How long an answer is used. With a longer time, a user who has signed out or was deactivated would keep access for
+/// longer; with a much shorter one, scrolling through images would ask Label Studio again and again.
+const LIFETIME: Duration = Duration::from_secs(30);
+
+/// Cached answers, about 200 bytes each. If more credentials are used within half a minute, Label Studio is asked again
+/// for some of them.
+const CAPACITY: u64 = 10_000;
+
+/// What Label Studio says of credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// They belong to the user with this ID.
+    User(i64),
+    /// They belong to no active user.
+    Unknown,
+    /// Label Studio knows them, and refuses to name the user.
+    Refused,
+}
+
+#[derive(Clone, Copy)]
+struct CachedIdentity {
+    identity: Identity,
+    lifetime: Duration,
+}
+
+struct UntilEnd;
+
+impl Expiry<[u8; 32], CachedIdentity> for UntilEnd {
+    fn expire_after_create(&self, _: &[u8; 32], cached: &CachedIdentity, _: Instant) -> Option<Duration> {
+        Some(cached.lifetime)
+    }
+}
+
+/// Identities by the digest of credentials. The credentials themselves are not kept. Clones share the cache.
+#[derive(Clone)]
+pub(super) struct KnownUsers(Cache<[u8; 32], CachedIdentity>);
+
+impl std::fmt::Debug for KnownUsers {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("KnownUsers").field("entries", &self.0.entry_count()).finish()
+    }
+}
+
+impl Default for KnownUsers {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(CAPACITY).expire_after(UntilEnd).build())
+    }
+}
+
+impl KnownUsers {
+    /// The cached identity, or the answer of `ask`. Of several callers with the same credentials, one asks and the others
+    /// wait; if it is cancelled, another one asks.
+    ///
+    /// # Errors
+    /// `ask` failed. All callers that wait get the same failure, and the next one asks again.
+    pub(super) async fn identity<E: Send + Sync + 'static>(
+        &self,
+        credentials: &HostCredentials,
+        ask: impl Future<Output = Result<Identity, E>>,
+    ) -> Result<Identity, Arc<E>> {
+        let headers = credentials.headers();
+        let ask = async { Ok(CachedIdentity { identity: ask.await?, lifetime: lifetime(headers, Timestamp::now()) }) };
+        Ok(self.0.try_get_with(digest(headers), ask).await?.identity)
+    }
+}
+
+/// A digest of all credentials. Each part is preceded by its length, so that no two sets have the same text.
+fn digest(headers: &HeaderMap) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for name in [header::AUTHORIZATION, super::host_user::API_KEY, header::COOKIE] {
+        let value = headers.get(name).map(|value| value.as_bytes()).unwrap_or_default();
+        digest.update(value.len().to_be_bytes());
+        digest.update(value);
+    }
+    digest.finalize().into()
+}
+
+/// How long an answer for these credentials is used: not beyond the end of a token that states it.
+fn lifetime(headers: &HeaderMap, now: Timestamp) -> Duration {
+    let Some(end) = headers.get(header::AUTHORIZATION).and_then(|value| expiry(value.to_str().ok()?)) else {
+        return LIFETIME;
+    };
+    let left = u64::try_from(end.saturating_sub(now.as_second())).unwrap_or_default();
+    LIFETIME.min(Duration::from_secs(left))
+}
+
+/// The end of a Bearer token (RFC 7519, `exp`) in seconds since 1970. The signature is not checked: Label Studio does
+/// that, and the end only shortens the time in the cache.
+fn expiry(authorization: &str) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: i64,
+    }
+    let (scheme, token) = authorization.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    let claims = URL_SAFE_NO_PAD.decode(token.trim().split('.').nth(1)?).ok()?;
+    Some(serde_json::from_slice::<Claims>(&claims).ok()?.exp)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use axum::http::{HeaderName, Method};
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn credentials(name: &'static str, value: &str) -> HostCredentials {
+        let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]);
+        HostCredentials::of(&Method::GET, &headers).unwrap().unwrap()
+    }
+
+    fn bearer(claims: &str) -> String {
+        format!("Bearer e30.{}.signature", URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    #[tokio::test]
+    async fn requests_with_the_same_credentials_share_one_question() {
+        let (users, token) = (KnownUsers::default(), credentials("authorization", "Token a"));
+        let (asked, answers) = (AtomicU32::new(0), Notify::new());
+        let ask = || async {
+            asked.fetch_add(1, Ordering::Relaxed);
+            answers.notified().await;
+            Ok::<_, ()>(Identity::User(7))
+        };
+        let callers = futures::future::join_all((0..20).map(|_| users.identity(&token, ask())));
+        let (seen, ()) = tokio::join!(callers, async { answers.notify_one() });
+        assert_eq!((seen, asked.load(Ordering::Relaxed)), (vec![Ok(Identity::User(7)); 20], 1));
+        // Later requests neither ask; other credentials do.
+        assert_eq!(users.identity(&token, async { Err::<Identity, _>(()) }).await, Ok(Identity::User(7)));
+        let other = credentials("x-api-key", "Token a");
+        assert!(users.identity(&other, async { Err::<Identity, _>(()) }).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_label_studio_that_does_not_answer_is_asked_again() {
+        let (users, token) = (KnownUsers::default(), credentials("cookie", "sessionid=a"));
+        assert!(users.identity(&token, async { Err::<Identity, _>("no answer") }).await.is_err());
+        assert_eq!(users.identity(&token, async { Ok::<_, ()>(Identity::Unknown) }).await, Ok(Identity::Unknown));
+    }
+
+    #[test]
+    fn an_answer_is_used_for_half_a_minute_and_never_beyond_the_end_of_a_token() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let lifetime = |value: &str| {
+            lifetime(&HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]), now).as_secs()
+        };
+        assert_eq!(lifetime(&bearer(r#"{"exp": 1010, "user_id": 1}"#)), 10);
+        assert_eq!(lifetime(&bearer(r#"{"exp": 1300}"#)), 30);
+        assert_eq!(lifetime(&bearer(r#"{"exp": 999}"#)), 0);
+        for other in ["Token abc", "Bearer", "Bearer abc", &bearer("{}"), &bearer("no JSON")] {
+            assert_eq!(lifetime(other), 30, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_for_an_ended_token_is_not_cached() {
+        let (users, token) = (KnownUsers::default(), credentials("authorization", &bearer(r#"{"exp": 1}"#)));
+        assert_eq!(users.identity(&token, async { Ok::<_, ()>(Identity::User(1)) }).await, Ok(Identity::User(1)));
+        assert!(users.identity(&token, async { Err::<Identity, _>(()) }).await.is_err());
+    }
+}
