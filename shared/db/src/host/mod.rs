@@ -167,11 +167,12 @@ pub trait Host: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Keeps the host from deleting the project and the storage until the transaction ends. Called before the first write
+    /// Keeps the host from starting its own sync of the storage, and from deleting it or the project, until the transaction
+    /// ends. Called before the first write
     /// of a page. Does nothing by default.
     ///
     /// # Errors
-    /// [`crate::Error::Deleted`] if one of them is deleted.
+    /// [`crate::Error::Deleted`] if one of them is deleted, [`crate::Error::TakenOver`] if the host started its own sync.
     async fn hold(&self, _tx: &Transaction<'_>, _storage: &JobStorage) -> Result<()> {
         Ok(())
     }
@@ -183,9 +184,6 @@ pub trait Host: Send + Sync {
     }
 
     /// Inserts tasks with their annotations and predictions, and returns the IDs of the tasks, in order.
-    ///
-    /// # Errors
-    /// [`crate::Error::TakenOver`] if the host started its own sync of the storage.
     async fn insert_tasks(&self, tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>])
     -> Result<Vec<i64>>;
 

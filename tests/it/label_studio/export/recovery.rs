@@ -11,7 +11,7 @@ use super::super::{CONFIG, Twins};
 
 impl Twins {
     /// A project with this many tasks with one annotation each, and the IDs of the annotations.
-    async fn annotated(&self, count: i64) -> (i64, BTreeSet<String>) {
+    async fn annotated_project(&self, count: i64) -> (i64, BTreeSet<String>) {
         let project = self.studio.project(CONFIG).await;
         let text = "WITH task AS (
                  INSERT INTO public.task (data, meta, created_at, updated_at, is_labeled, project_id, overlap, inner_id,
@@ -33,7 +33,7 @@ impl Twins {
 #[ignore = "starts Label Studio: make test-label-studio"]
 async fn an_export_goes_on_after_its_worker_was_killed() {
     let mut twins = Twins::start().await;
-    let (project, ids) = twins.annotated(2_500).await;
+    let (project, ids) = twins.annotated_project(2_500).await;
     let target = twins.target(project, "killed", json!({})).await;
     let held = twins.rig.s3.hold(When::op(Op::Put).nth(1_700));
     let request = twins.rig.request("POST", &format!("/api/storages/export/s3/{}/sync", target.id));
@@ -60,7 +60,7 @@ async fn an_export_goes_on_after_its_worker_was_killed() {
 #[ignore = "starts Label Studio: make test-label-studio"]
 async fn an_annotation_that_is_too_large_is_quarantined_alone() {
     let twins = Twins::start().await;
-    let (project, ids) = twins.annotated(3).await;
+    let (project, ids) = twins.annotated_project(3).await;
     let target = twins.target(project, "large", json!({})).await;
     let second = ids.iter().nth(1).expect("an ID");
     let enlarge = format!(
@@ -85,7 +85,7 @@ async fn an_annotation_that_is_too_large_is_quarantined_alone() {
 async fn the_object_of_a_deleted_annotation_is_deleted_only_with_permission() {
     let twins = Twins::start().await;
     for (bucket, may_delete, left) in [("kept", false, 3), ("deleted", true, 2)] {
-        let (project, ids) = twins.annotated(3).await;
+        let (project, ids) = twins.annotated_project(3).await;
         let target = twins.target(project, bucket, json!({"can_delete_objects": may_delete})).await;
         twins.export_ours(target).await;
         // Not through Label Studio's API, which would delete the object itself.
@@ -112,7 +112,7 @@ async fn the_object_of_a_deleted_annotation_is_deleted_only_with_permission() {
 #[ignore = "starts Label Studio: make test-label-studio"]
 async fn label_studio_finds_the_objects_that_longshore_exported() {
     let twins = Twins::start().await;
-    let (project, ids) = twins.annotated(3).await;
+    let (project, ids) = twins.annotated_project(3).await;
     let target = twins.target(project, "found", json!({"can_delete_objects": true, "prefix": "out"})).await;
     twins.export_ours(target).await;
     let first = ids.first().expect("an ID");
