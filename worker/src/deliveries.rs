@@ -92,7 +92,8 @@ async fn deliver(context: &Context, slots: &Slots, message: &JobMessage, deliver
         let running = context.metrics.start(job.kind);
         let quantum = slots.take();
         let ending = match &turn {
-            Ok(_) => attempt::run(context, &job, &quantum, &lease.lost).await,
+            // On the heap: a future that is moved from task to task must be small.
+            Ok(_) => Box::pin(attempt::run(context, &job, &quantum, &lease.lost)).await,
             Err(error) => attempt::give_back(context, &job, error, &lease.lost).await,
         };
         drop((quantum, turn));

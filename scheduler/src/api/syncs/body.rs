@@ -165,8 +165,11 @@ mod tests {
 
     #[test]
     fn a_rate_counts_handled_objects_and_needs_elapsed_time() {
-        let counts = Counts { listed: 100, matched: 30, exported: 10, ..Counts::default() };
-        assert_eq!(rate(&counts, SignedDuration::from_secs(4)), Some(10.0));
-        assert_eq!(rate(&counts, SignedDuration::ZERO), None);
+        let import = Counts { listed: 100, matched: 40, unchanged: 70, ..Counts::default() };
+        let export = Counts { exported: 10, unchanged: 28, deleted: 1, kept: 1, ..Counts::default() };
+        for counts in [import, export] {
+            assert_eq!(rate(&counts, SignedDuration::from_secs(4)), Some(10.0), "{counts:?}");
+            assert_eq!(rate(&counts, SignedDuration::ZERO), None);
+        }
     }
 }

@@ -196,7 +196,7 @@ fn columns_regions_and_labels_are_counted_exactly() {
     let regions = "label|image|choices 3, t|a,b|taxonomy 1, v|b|videorectangle 1, words|image|text 1";
     assert_eq!(counts(&summary.annotations), regions);
     let labels: Vec<String> = summary.labels.iter().map(|(name, of)| format!("{name}: {}", counts(of))).collect();
-    assert_eq!(labels, ["label: 1.5 1, cat 2, dog 1", "t: x 1, y 1", "v: car 1"]);
+    assert_eq!(labels, ["label: 1.5 1, cat 2, dog 1", "t: x 1, y 1", "v: car 1", "words: "]);
 }
 
 /// Goal: the summary takes memory from the budget of its object. Method: an object of many short names.
