@@ -58,7 +58,7 @@ async fn a_cohort_has_as_many_tasks_as_after_label_studios_own_sync() {
     let mut different = Vec::new();
     for (annotations, percentage, skipped) in [
         (2, 60, "REQUEUE_FOR_OTHERS"),
-        (2, 35, "IGNORE_SKIPPED"),
+        (2, 45, "IGNORE_SKIPPED"),
         (2, 0, "REQUEUE_FOR_OTHERS"),
         (1, 50, "IGNORE_SKIPPED"),
         (2, 99, "REQUEUE_FOR_OTHERS"),

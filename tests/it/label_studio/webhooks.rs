@@ -223,9 +223,11 @@ async fn a_delivery_that_fails_too_often_is_dropped_with_an_event_and_the_next_o
         twins.sync_ours(&twin).await;
     }
     twins.until_received(&server, "/down", 1).await;
-    let first = "UPDATE webhook_deliveries SET attempts = 9, due_at = now() WHERE id = (SELECT min(id) FROM webhook_deliveries)";
+    let first = db.query_one("SELECT min(id) FROM webhook_deliveries", &[]).await.expect("deliveries");
+    let first: i64 = first.get(0);
+    let last_try = "UPDATE webhook_deliveries SET attempts = 9, due_at = now() WHERE id = $1";
     until("the first delivery is dropped", async || {
-        db.execute(first, &[]).await.expect("deliveries");
+        db.execute(last_try, &[&first]).await.expect("deliveries");
         let left = db.query_one("SELECT count(*) FROM webhook_deliveries", &[]).await.expect("a table");
         (left.get::<_, i64>(0) == 1).then_some(())
     })

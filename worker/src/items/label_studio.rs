@@ -11,7 +11,7 @@ use super::fields::{action, choice, double, time, unique_id, whole};
 use super::labels::{AnnotationItem, BadPart, Labels, LabelsError, PredictionDetails, PredictionItem, Reading};
 use super::members::{is_object, members};
 use super::regions::{self, RegionsError};
-use super::scan::Scanner;
+use super::scan::{Numbers, Scanner};
 use super::shorthand;
 use super::text::Text;
 use super::values::{given, python_text, user};
@@ -36,7 +36,8 @@ pub(super) fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Resu
     let [result, was_cancelled, ground_truth, lead_time, completed_by] =
         members(object, ["result", "was_cancelled", "ground_truth", "lead_time", "completed_by"])
             .map_err(object_expected)?;
-    let (result, result_count) = match given(result) {
+    let (result, result_count) = match result {
+        Some(json) if given(result).is_none() => return Err(bad(json, "\"result\" must be a list of objects").into()),
         Some(json) => regions_of(reading, json).map(|(text, count)| (Some(text), count))?,
         None => (None, 0),
     };
@@ -114,7 +115,7 @@ fn regions_of<'a>(reading: &mut Reading<'_>, json: &'a str) -> Result<(Text, i32
 /// length: room for blanks between its parts, not for numbers such as 1e1000.
 fn check_text(list: &str, reading: &Reading<'_>) -> Result<(), Fault> {
     let unusable = || Fault::new(QuarantineReason::InvalidAnnotations, "no JSON list");
-    let mut scanner = Scanner::new(list.as_bytes(), reading.limits.max_depth, list.len());
+    let mut scanner = Scanner::new(list.as_bytes(), reading.limits.max_depth, list.len(), Numbers::OfPython);
     scanner.skip_blank();
     let range = scanner.value()?;
     let is_printable = range.len() + scanner.growth() <= reading.limits.max_item_bytes;

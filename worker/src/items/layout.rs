@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use longshore_model::QuarantineReason;
 
-use super::scan::Scanner;
+use super::scan::{Numbers, Scanner};
 use super::{Fault, Limits};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";
@@ -16,9 +16,10 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 pub(super) fn split(
     text: &str,
     limits: &Limits,
+    numbers: Numbers,
     found: &mut dyn FnMut(usize, Range<usize>) -> Result<(), Fault>,
 ) -> Result<bool, Fault> {
-    let mut scanner = Scanner::new(text.as_bytes(), limits.max_depth, limits.max_item_bytes);
+    let mut scanner = Scanner::new(text.as_bytes(), limits.max_depth, limits.max_item_bytes, numbers);
     if text.starts_with(BYTE_ORDER_MARK) {
         scanner.move_to(text.as_bytes(), BYTE_ORDER_MARK.len()..text.len());
     }

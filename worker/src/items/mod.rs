@@ -28,6 +28,7 @@ mod tests;
 pub(crate) use budget::Budget;
 pub(crate) use item::Item;
 pub(crate) use limits::Limits;
+use scan::Numbers;
 pub(crate) use unusable::Unusable;
 
 use std::sync::Arc;
@@ -64,8 +65,9 @@ pub(crate) fn read(
     let unpacked = unpack::unpack(key, bytes, limits, budget).map_err(|fault| fault.locate(&[]))?;
     let text = decode(unpacked)?;
     let (mut items, mut summary) = (Vec::new(), SummaryDelta::default());
+    let numbers = if format.has_summary() { Numbers::OfPython } else { Numbers::OfDatabase };
     let mut reader = Reader { format, limits, budget, summary: &mut summary };
-    let split = layout::split(&text, limits, &mut |row, range| {
+    let split = layout::split(&text, limits, numbers, &mut |row, range| {
         reader.budget.take(budget::ITEM_BYTES)?;
         items.push(item::read(&text, row, range, &mut reader)?);
         Ok(())

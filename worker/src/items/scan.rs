@@ -13,6 +13,18 @@ use super::Fault;
 const MAX_WHOLE_DIGITS: i64 = 131_072;
 const MAX_FRACTION_DIGITS: i64 = 16_383;
 
+/// The most digits of a whole number that Python reads: `sys.int_info.default_max_str_digits`.
+const MAX_PYTHON_DIGITS: i64 = 4_300;
+
+/// Which numbers may be in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// All that the database can hold.
+    OfDatabase,
+    /// Those that Label Studio reads, too: one row with another number would make its lists of tasks fail.
+    OfPython,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Container {
     List,
@@ -28,12 +40,13 @@ pub(super) struct Scanner<'a> {
     /// How many bytes longer the current value is when the database prints it.
     growth: usize,
     max_growth: usize,
+    numbers: Numbers,
 }
 
 impl<'a> Scanner<'a> {
     /// Starts at the beginning of a text whose values may each be printed in this many bytes.
-    pub(super) fn new(text: &'a [u8], max_depth: usize, max_printed: usize) -> Self {
-        Self { text, at: 0, open: Vec::new(), max_depth, growth: 0, max_growth: max_printed }
+    pub(super) fn new(text: &'a [u8], max_depth: usize, max_printed: usize, numbers: Numbers) -> Self {
+        Self { text, at: 0, open: Vec::new(), max_depth, growth: 0, max_growth: max_printed, numbers }
     }
 
     /// How many bytes longer the last value is when the database prints it, at most.
@@ -226,7 +239,8 @@ impl<'a> Scanner<'a> {
         self.take(b'-');
         let whole = if self.take(b'0') { 1 } else { self.digits()? };
         let fraction = if self.take(b'.') { self.digits()? } else { 0 };
-        let exponent = if self.take(b'e') || self.take(b'E') { self.exponent()? } else { 0 };
+        let has_exponent = self.take(b'e') || self.take(b'E');
+        let exponent = if has_exponent { self.exponent()? } else { 0 };
 
         // Leading zeros count as digits here, so a few numbers near the limit are refused too.
         let too_big = exponent.saturating_add(whole) > MAX_WHOLE_DIGITS;
@@ -234,6 +248,11 @@ impl<'a> Scanner<'a> {
         if too_big || too_fine {
             self.at = start;
             return Err(self.unsupported("a number that the database cannot hold"));
+        }
+        let is_double = has_exponent || fraction > 0;
+        if self.numbers == Numbers::OfPython && !self.is_for_python(start, is_double, whole) {
+            self.at = start;
+            return Err(self.unsupported("a number that Label Studio cannot read"));
         }
         if exponent != 0 {
             let number = &self.text[start..self.at];
@@ -244,6 +263,15 @@ impl<'a> Scanner<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether Python reads the number that ends here as a finite one.
+    fn is_for_python(&self, start: usize, is_double: bool, whole: i64) -> bool {
+        if !is_double {
+            return whole <= MAX_PYTHON_DIGITS;
+        }
+        let number = str::from_utf8(&self.text[start..self.at]).ok().and_then(|number| number.parse::<f64>().ok());
+        number.is_some_and(f64::is_finite)
     }
 
     /// Consumes and counts digits, at least one.

@@ -10,7 +10,8 @@ use longshore_db::host::HostKind;
 use longshore_model::Secret;
 
 use super::caller::Caller;
-use super::host_user::{HostCredentials, HostUser};
+use super::host_credentials::HostCredentials;
+use super::host_user::HostUser;
 use super::link::VerifiedLink;
 use super::policy::Policy;
 use crate::api::ApiState;

@@ -16,7 +16,7 @@ use moka::future::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::host_user::HostCredentials;
+use super::host_credentials::{API_KEY, HostCredentials};
 
 /// How long an answer is used. With a longer time, a user who has signed out or was deactivated would keep access for
 /// longer; with a much shorter one, scrolling through images would ask Label Studio again and again.
@@ -87,7 +87,7 @@ impl KnownUsers {
 /// A digest of all credentials. Each part is preceded by its length, so that no two sets have the same text.
 fn digest(headers: &HeaderMap) -> [u8; 32] {
     let mut digest = Sha256::new();
-    for name in [header::AUTHORIZATION, super::host_user::API_KEY, header::COOKIE] {
+    for name in [header::AUTHORIZATION, API_KEY, header::COOKIE] {
         let value = headers.get(name).map(|value| value.as_bytes()).unwrap_or_default();
         digest.update(value.len().to_be_bytes());
         digest.update(value);

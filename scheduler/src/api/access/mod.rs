@@ -9,6 +9,7 @@
 
 mod authenticate;
 mod caller;
+mod host_credentials;
 mod host_user;
 mod known_tokens;
 mod known_users;

@@ -53,7 +53,7 @@ async fn storages(client: &impl GenericClient) -> Result<Vec<Finding>> {
     for (kind, direction, tables) in tables::every_kind() {
         let text = format!(
             "SELECT s.{id}::bigint FROM public.{storages} s JOIN public.project p ON p.id = s.project_id
-              WHERE p.deleted_at IS NULL ORDER BY 1",
+              WHERE to_jsonb(p) ->> 'deleted_at' IS NULL ORDER BY 1",
             id = tables.id,
             storages = tables.storages
         );

@@ -47,7 +47,7 @@ pub(super) async fn arrange(tx: &Transaction<'_>, db: &Db, writer: &mut Client, 
     .await?;
     let project_id = cohort.project_id;
     let rules = "SELECT maximum_annotations, overlap_cohort_percentage::bigint, skip_queue = 'IGNORE_SKIPPED'
-                   FROM public.project WHERE id = $1 AND deleted_at IS NULL";
+                   FROM public.project p WHERE p.id = $1 AND to_jsonb(p) ->> 'deleted_at' IS NULL";
     let Some(rules) = tx.query_opt(rules, &[&project_id]).await? else { return Ok(()) };
     let (overlap, percentage): (i32, i64) = (rules.get(0), rules.get(1));
     let counts_skipped = rules.get::<_, Option<bool>>(2).unwrap_or_default();

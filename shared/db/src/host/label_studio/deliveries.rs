@@ -44,7 +44,7 @@ pub(super) async fn insert(tx: &Transaction<'_>, sync_id: i64, project_id: i64, 
             "INSERT INTO webhook_deliveries (webhook_id, sync_id, project_id, first_ids, last_ids)
              SELECT w.id, $1, p.id, $3, $4
                FROM public.project p JOIN public.webhook w ON w.organization_id = p.organization_id
-              WHERE p.id = $2::bigint AND p.deleted_at IS NULL AND w.is_active
+              WHERE p.id = $2::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL AND w.is_active
                 AND (w.project_id IS NULL OR w.project_id = p.id)
                 AND (w.send_for_all_actions OR EXISTS (
                      SELECT FROM public.webhook_action a WHERE a.webhook_id = w.id AND a.action = 'TASKS_CREATED'))

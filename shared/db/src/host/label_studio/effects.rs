@@ -34,7 +34,7 @@ pub async fn due_effects(client: &impl GenericClient) -> Result<Vec<DueEffects>>
         .prepare_cached(
             "SELECT y.id, y.storage_id, coalesce(y.project_id, 0) AS project_id,
                     coalesce(p.overlap_cohort_percentage < 100 AND p.maximum_annotations > 1, false) AS has_cohort
-               FROM syncs y LEFT JOIN public.project p ON p.id = y.project_id AND p.deleted_at IS NULL
+               FROM syncs y LEFT JOIN public.project p ON p.id = y.project_id AND to_jsonb(p) ->> 'deleted_at' IS NULL
               WHERE y.effects_due AND y.finished_at IS NOT NULL ORDER BY y.id LIMIT $1",
         )
         .await?;

@@ -22,7 +22,7 @@ const MOST_TEXT: i32 = 2_048;
 
 /// Whether a project exists in Label Studio and is not deleted. If so, it gets the row that handles refer to.
 pub async fn has_project(client: &impl GenericClient, id: i64) -> Result<bool> {
-    let text = "SELECT FROM public.project WHERE id = $1::bigint AND deleted_at IS NULL";
+    let text = "SELECT FROM public.project p WHERE p.id = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL";
     let exists = client.query_opt(text, &[&id]).await?.is_some();
     if exists {
         projects::stand_in(client, id).await?;
@@ -112,7 +112,7 @@ async fn make_missing(
     let (whole, from) = storage::whole(tables);
     let text = format!(
         "SELECT s.{key}::bigint, ({whole})::text FROM {from} JOIN public.project p ON p.id = s.project_id
-          WHERE p.deleted_at IS NULL AND ($1::bigint IS NULL OR s.project_id = $1)
+          WHERE to_jsonb(p) ->> 'deleted_at' IS NULL AND ($1::bigint IS NULL OR s.project_id = $1)
             AND ($2::bigint[] IS NULL OR s.project_id = ANY ($2))
             AND NOT EXISTS (SELECT FROM storages h
                              WHERE h.kind = $3 AND h.direction = $4 AND h.host_id = s.{key})
@@ -143,7 +143,7 @@ async fn current(
         "SELECT s.{key}::bigint, ({whole} || jsonb_build_object(
                     'traceback', left(s.traceback, {MOST_TEXT}), 'description', left(s.description, {MOST_TEXT})))::text
            FROM {from} JOIN public.project p ON p.id = s.project_id
-          WHERE s.{key} = ANY ($1::bigint[]) AND p.deleted_at IS NULL",
+          WHERE s.{key} = ANY ($1::bigint[]) AND to_jsonb(p) ->> 'deleted_at' IS NULL",
         key = tables.id
     );
     let found = client.query(&text, &[&ids]).await?;

@@ -140,7 +140,7 @@ async fn read_storage(client: &Client, exports: ExportRules, storage_id: i64, sy
                         p.skip_queue = 'IGNORE_SKIPPED' AS counts_skipped, p.parsed_label_config::text AS controls
                    FROM syncs y JOIN public.project p ON p.id = y.project_id
                    LEFT JOIN public.htx_user u ON u.id = y.host_user_id
-                  WHERE y.id = $1 AND p.deleted_at IS NULL",
+                  WHERE y.id = $1 AND to_jsonb(p) ->> 'deleted_at' IS NULL",
         )
         .await?;
     let missing = || deleted(&handle);
@@ -217,7 +217,7 @@ impl Host for LabelStudio {
             if !fence::hold(tx, &tables(&handle)?, handle.host_id, &storage.mark).await? {
                 return Err(deleted(&handle));
             }
-            let text = "SELECT FROM public.project WHERE id = $1::bigint AND deleted_at IS NULL FOR KEY SHARE";
+            let text = "SELECT FROM public.project p WHERE p.id = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL FOR KEY SHARE";
             let statement = tx.prepare_cached(text).await?;
             tx.query_opt(&statement, &[&storage.project_id]).await?.ok_or_else(|| deleted(&handle))?;
             Ok(())

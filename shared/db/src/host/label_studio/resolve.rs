@@ -45,7 +45,7 @@ pub async fn task(
                          WHERE m.organization_id = p.organization_id AND m.user_id = $2::bigint
                            AND m.deleted_at IS NOT NULL) AS is_removed
            FROM public.task t
-           JOIN public.project p ON p.id = t.project_id AND p.deleted_at IS NULL
+           JOIN public.project p ON p.id = t.project_id AND to_jsonb(p) ->> 'deleted_at' IS NULL
            LEFT JOIN LATERAL (SELECT {} AS bytes WHERE $3 OFFSET 0) d ON true
            LEFT JOIN LATERAL (SELECT * FROM ({}) each LIMIT 1) l ON true
           WHERE t.id = $1::bigint",

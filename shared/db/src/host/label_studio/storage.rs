@@ -44,7 +44,7 @@ pub(super) async fn read(
     };
     let text = format!(
         "SELECT ({whole})::text FROM {from} JOIN public.project p ON p.id = s.project_id
-          WHERE s.{key} = $1::bigint AND p.deleted_at IS NULL {lock}",
+          WHERE s.{key} = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL {lock}",
         key = tables.id
     );
     let Some(row) = client.query_opt(&text, &[&id]).await? else { return Ok(None) };

@@ -70,8 +70,9 @@ const TASKS: &str = concat!(
 
 /// The project with its eight counters.
 const PROJECT: &str = concat!(
+    // Version 1.21 has no deleted projects.
     "SELECT ((to_jsonb(p) - '{created_by_id,organization_id,deleted_by_id}'::text[]) || jsonb_build_object(
-            'created_by', p.created_by_id, 'organization', p.organization_id, 'deleted_by', p.deleted_by_id,
+            'created_by', p.created_by_id, 'organization', p.organization_id, 'deleted_by', to_jsonb(p) -> 'deleted_by_id',
             'created_at', ",
     time!("p.created_at"),
     ", 'updated_at', ",
@@ -80,16 +81,17 @@ const PROJECT: &str = concat!(
             'pinned_at', ",
     time!("p.pinned_at"),
     ", 'deleted_at', ",
-    time!("p.deleted_at"),
+    time!("(to_jsonb(p) ->> 'deleted_at')::timestamptz"),
     ",
             'purge_at', ",
-    time!("p.purge_at"),
+    time!("(to_jsonb(p) ->> 'purge_at')::timestamptz"),
     ",
             'task_number', t.all_tasks, 'finished_task_number', t.finished,
             'total_predictions_number', (SELECT count(*) FROM public.prediction WHERE project_id = p.id),
             'total_annotations_number', a.total, 'num_tasks_with_annotations', a.tasks,
             'useful_annotation_number', a.useful, 'ground_truth_number', a.ground_truth,
-            'skipped_annotations_number', a.skipped))::text
+            'skipped_annotations_number', a.skipped)
+            - CASE WHEN to_jsonb(p) ? 'deleted_at' THEN '{}'::text[] ELSE '{deleted_by,deleted_at,purge_at}' END)::text
        FROM public.project p
       CROSS JOIN LATERAL (SELECT count(*) AS all_tasks, count(*) FILTER (WHERE is_labeled) AS finished
                             FROM public.task WHERE project_id = p.id) t
@@ -101,7 +103,7 @@ const PROJECT: &str = concat!(
                             FROM (SELECT was_cancelled, ground_truth, task_id,
                                          NOT was_cancelled AND NOT ground_truth AND result IS NOT NULL AS is_useful
                                     FROM public.task_completion WHERE project_id = p.id) c) a
-      WHERE p.id = $1::bigint AND p.deleted_at IS NULL"
+      WHERE p.id = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL"
 );
 
 /// The next request of a delivery. `None` if nothing is left to send: the webhook or the project is gone or not active
