@@ -215,7 +215,7 @@ async fn a_request_waits_for_at_most_one_silent_pool_connection() {
     let path = format!("{}/{}", images.storage.path, images.storage.id);
     let requests = join_all((0..6).map(|_| rig.get(&path)));
     let release = async {
-        storages.reached_by("SELECT id, project_id, kind", 6).await;
+        storages.reached_by("SELECT id, host_id, project_id, kind", 6).await;
         storages.release().await;
     };
     tokio::join!(requests, release);

@@ -18,7 +18,7 @@ use crate::bounded::{bounded, settings_bytes};
 use crate::row::word;
 use crate::{Bounded, Error, GenericClient, Result};
 
-pub(crate) use handle::{Handle, write_handle};
+pub(crate) use handle::{Handle, lock_handle, write_handle};
 pub use secrets::{reseal, seal_name, secrets, secrets_after};
 pub(crate) use write::{StatusReport, clear_status, delete, show};
 pub use write::{StorageValues, insert, next_id, update};

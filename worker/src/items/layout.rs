@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use longshore_model::QuarantineReason;
 
-use super::scan::{Numbers, Scanner};
+use super::numbers::Numbers;
+use super::scan::Scanner;
 use super::{Fault, Limits};
 
 const BYTE_ORDER_MARK: &str = "\u{feff}";

@@ -14,6 +14,7 @@ mod layout;
 mod limits;
 mod members;
 mod native;
+mod numbers;
 mod regions;
 mod scan;
 mod shorthand;
@@ -28,7 +29,7 @@ mod tests;
 pub(crate) use budget::Budget;
 pub(crate) use item::Item;
 pub(crate) use limits::Limits;
-use scan::Numbers;
+use numbers::Numbers;
 pub(crate) use unusable::Unusable;
 
 use std::sync::Arc;

@@ -8,22 +8,7 @@ use std::ops::Range;
 use longshore_model::{QuarantineReason, json};
 
 use super::Fault;
-
-/// Limits of Postgres's `numeric`: digits before the decimal point, and after it.
-const MAX_WHOLE_DIGITS: i64 = 131_072;
-const MAX_FRACTION_DIGITS: i64 = 16_383;
-
-/// The most digits of a whole number that Python reads: `sys.int_info.default_max_str_digits`.
-const MAX_PYTHON_DIGITS: i64 = 4_300;
-
-/// Which numbers may be in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Numbers {
-    /// All that the database can hold.
-    OfDatabase,
-    /// Those that Label Studio reads, too: one row with another number would make its lists of tasks fail.
-    OfPython,
-}
+use super::numbers::{Numbers, is_for_database, is_for_python};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Container {
@@ -242,15 +227,12 @@ impl<'a> Scanner<'a> {
         let has_exponent = self.take(b'e') || self.take(b'E');
         let exponent = if has_exponent { self.exponent()? } else { 0 };
 
-        // Leading zeros count as digits here, so a few numbers near the limit are refused too.
-        let too_big = exponent.saturating_add(whole) > MAX_WHOLE_DIGITS;
-        let too_fine = fraction.saturating_sub(exponent) > MAX_FRACTION_DIGITS;
-        if too_big || too_fine {
+        if !is_for_database(whole, fraction, exponent) {
             self.at = start;
             return Err(self.unsupported("a number that the database cannot hold"));
         }
         let is_double = has_exponent || fraction > 0;
-        if self.numbers == Numbers::OfPython && !self.is_for_python(start, is_double, whole) {
+        if self.numbers == Numbers::OfPython && !is_for_python(&self.text[start..self.at], is_double, whole) {
             self.at = start;
             return Err(self.unsupported("a number that Label Studio cannot read"));
         }
@@ -263,15 +245,6 @@ impl<'a> Scanner<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Whether Python reads the number that ends here as a finite one.
-    fn is_for_python(&self, start: usize, is_double: bool, whole: i64) -> bool {
-        if !is_double {
-            return whole <= MAX_PYTHON_DIGITS;
-        }
-        let number = str::from_utf8(&self.text[start..self.at]).ok().and_then(|number| number.parse::<f64>().ok());
-        number.is_some_and(f64::is_finite)
     }
 
     /// Consumes and counts digits, at least one.

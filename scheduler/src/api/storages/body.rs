@@ -25,6 +25,7 @@ pub(super) struct ServerFields {
     /// Only where Label Studio is the host, whose storages of each kind and direction have their own `id`: the ID by which
     /// syncs, quarantine and the command line name the storage.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false)]
     handle: Option<i64>,
     #[serde(rename = "type")]
     kind: StorageKind,

@@ -78,7 +78,8 @@ pub(super) fn kind_schema(kind: StorageKind, direction: Direction, usage: Use) -
 fn answer(kind: StorageKind) -> ObjectBuilder {
     let RefOr::T(Schema::Object(mut object)) = ServerFields::schema() else { return ObjectBuilder::new() };
     // Answers always have all of them, some as null. Only `applies_from` is limited to the answers to changes.
-    object.required = object.properties.keys().filter(|name| *name != "applies_from").cloned().collect();
+    object.required =
+        object.properties.keys().filter(|name| !matches!(&***name, "applies_from" | "handle")).cloned().collect();
     let this_kind = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([kind.as_str()]));
     ObjectBuilder::from(object).property("type", this_kind)
 }

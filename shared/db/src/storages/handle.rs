@@ -6,7 +6,7 @@
 use longshore_model::{Direction, StorageKind, StorageSettings};
 
 use super::write::json;
-use crate::{GenericClient, Result};
+use crate::{GenericClient, Result, Transaction};
 
 /// What a handle says of its storage.
 #[derive(Debug, Clone, Copy)]
@@ -41,4 +41,16 @@ pub(crate) async fn write_handle(client: &impl GenericClient, handle: &Handle<'_
         )
         .await?;
     Ok(row.get(0))
+}
+
+/// Locks the handle of a storage of the host until the transaction ends, if there is one.
+pub(crate) async fn lock_handle(
+    tx: &Transaction<'_>,
+    kind: StorageKind,
+    direction: Direction,
+    host_id: i64,
+) -> Result<()> {
+    let text = "SELECT FROM storages WHERE kind = $1 AND direction = $2 AND host_id = $3 FOR NO KEY UPDATE";
+    tx.execute(text, &[&kind.as_str(), &direction.as_str(), &host_id]).await?;
+    Ok(())
 }

@@ -88,6 +88,8 @@ pub async fn enqueue_with(
     let HostRequest { kind, direction, host_id, projects, .. } = *request;
     let missing = || Error::NotFound(format!("{kind} {direction} storage {host_id}"));
     let tables = StorageTables::of(kind, direction).ok_or_else(missing)?;
+    // In the order of the reporter, which locks the handle and then writes Label Studio's row.
+    storages::lock_handle(tx, kind, direction, host_id).await?;
     let storage = storage::read(tx, kind, direction, host_id, Lock::ForUpdate).await?.ok_or_else(missing)?;
     if projects.is_some_and(|projects| !projects.contains(&storage.project_id)) {
         return Err(missing());
