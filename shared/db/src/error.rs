@@ -36,7 +36,7 @@ pub enum Error {
     /// and its bucket changed.
     #[error("the storage's server, account or bucket changed during the sync")]
     StorageMoved,
-    /// The host took this sync for dead and started one of its own.
+    /// The host took this sync for dead and started another.
     #[error("Label Studio took the sync for dead and started its own")]
     TakenOver,
     /// The row does not exist.

@@ -94,7 +94,7 @@ async fn the_summary_is_exact_although_workers_and_schedulers_were_killed_at_eac
 }
 
 /// Goal: our counts come back. Method: write back a summary that was read before the import, as a slow request of Label
-/// Studio does, with the counts of its own tasks.
+/// Studio does, with the counts of the tasks it created.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "starts Label Studio: make test-label-studio"]
 async fn counts_that_label_studio_overwrote_come_back_and_its_own_stay() {
