@@ -3,6 +3,7 @@
 //! Ignored, because a Label Studio takes half a minute to start: run them with `make test-label-studio`.
 
 mod access;
+mod changed;
 mod cohort;
 mod counters;
 mod deleted;
@@ -15,7 +16,9 @@ mod proxy;
 mod references;
 mod resolve;
 mod routes;
+mod secrets;
 mod stopping;
+mod summary;
 mod tables;
 mod together;
 mod ui;

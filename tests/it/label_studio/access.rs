@@ -36,3 +36,32 @@ async fn a_user_of_label_studio_starts_a_sync_and_gets_the_storage_as_label_stud
     assert_eq!((&entry["actor"], &entry["address"]), (&json!("Label Studio user 1"), &json!("127.0.0.1")), "{entry}");
     assert!(!body.to_string().contains(SECRET_ACCESS_KEY));
 }
+
+/// Goal: what Label Studio refuses is refused, and so are projects that only Longshore knows to be deleted. Method: rows as
+/// Label Studio leaves them, and the same request before, between and after.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_removed_member_a_deleted_project_and_a_storage_that_may_not_sync_get_no_sync() {
+    let twins = Twins::start().await;
+    twins.rig.s3.create_bucket("refused");
+    twins.rig.s3.put("refused", "a.jpg", "x");
+    let twin = twins.import("refused", json!({"use_blob_urls": true})).await;
+    let db = twins.rig.database().await;
+    for (table, column, refused, usual, expected) in [
+        ("organizations_organizationmember", "deleted_at", "now()", "NULL", (403, "forbidden")),
+        ("project", "deleted_at", "now()", "NULL", (404, "not_found")),
+        ("io_storages_s3importstorage", "synchronizable", "false", "true", (400, "not_synchronizable")),
+    ] {
+        let set = |value: &str| format!("UPDATE public.{table} SET {column} = {value}");
+        db.batch_execute(&set(refused)).await.expect("a change");
+        let (status, body) = twins.ask(&twin, TOKEN).await;
+        assert_eq!((status, body["code"].as_str()), (expected.0, Some(expected.1)), "{table}: {body}");
+        let listed = twins.rig.get("/api/storages").await;
+        let shown = usize::from(table != "project");
+        assert_eq!(rows(&listed).len(), shown, "{table}: {listed}");
+        db.batch_execute(&set(usual)).await.expect("a change");
+    }
+    let syncs: i64 = db.query_one("SELECT count(*) FROM syncs", &[]).await.expect("syncs").get(0);
+    assert_eq!(syncs, 0, "no refused request started a sync");
+    assert_eq!(twins.sync_ours(&twin).await["last_sync_count"], json!(1));
+}

@@ -3,6 +3,7 @@
 use longshore_local::s3::{Op, When};
 use longshore_rig::rig::until;
 use serde_json::{Value, json};
+use tokio_postgres::error::SqlState;
 
 use super::{Twin, Twins};
 
@@ -86,4 +87,27 @@ async fn a_table_without_ids_ends_the_sync_and_blames_no_object() {
     assert_eq!(count(&twins, "SELECT count(*) FROM public.task").await, 0);
     assert_eq!(count(&twins, "SELECT count(*) FROM quarantine").await, 0);
     assert_eq!(twins.sync_ours(&twin).await["last_sync_count"], json!(2));
+}
+
+/// Goal: neither the storage nor the project is deleted, and no other sync starts, between the check of a page and its commit.
+/// Method: a page is held there.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_page_keeps_its_storage_and_its_project_until_its_commit() {
+    let twins = Twins::start().await;
+    twins.rig.s3.put_many("kept", (0..3).map(|n| (format!("{n}.jpg"), "x")));
+    let twin = twins.import("kept", json!({"use_blob_urls": true})).await;
+    let page = twins.rig.freeze("LOCK TABLE host_created_tasks IN SHARE MODE").await;
+    twins.start_ours(&twin).await;
+    page.reached("INSERT INTO host_created_tasks").await;
+    let db = twins.rig.database().await;
+    let lock = async |table: &str, id: i64| {
+        let text = format!("SELECT FROM public.{table} WHERE id = $1::bigint FOR UPDATE NOWAIT");
+        db.query(&text, &[&id]).await.err().and_then(|error| error.code().cloned())
+    };
+    for (table, id) in [("io_storages_s3importstorage", twin.storage), ("project", twin.project)] {
+        assert_eq!(lock(table, id).await, Some(SqlState::LOCK_NOT_AVAILABLE), "{table}");
+    }
+    page.release().await;
+    twins.until_shown(&twin, "the sync has ended", |row| row["status"] == "completed").await;
 }

@@ -93,3 +93,29 @@ async fn after_the_removal_label_studio_syncs_what_longshore_left_queued() {
     let synced = twins.sync_theirs(&twin).await;
     assert_eq!((&synced["status"], &synced["last_sync_count"]), (&json!("completed"), &json!(5)), "{synced}");
 }
+
+/// Goal: the operator hears before the first sync what would be refused. Method: a storage as users may leave it, and the trace
+/// of a Redis queue.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn the_check_names_storages_that_longshore_could_not_sync() {
+    let twins = Twins::start().await;
+    twins.rig.s3.create_bucket("checked");
+    let twin = twins.import("checked", json!({})).await;
+    let checked = check(&twins.rig).await;
+    assert!(checked.code == 0 && checked.text.contains("settings of 1 storages are valid"), "{}", checked.text);
+    let storage = format!("s3 import storage {}", twin.storage);
+    let db = twins.rig.database().await;
+    for (change, back, code, words) in [
+        ("bucket = NULL", "bucket = 'checked'", 0, ["warn", storage.as_str()]),
+        ("last_sync_job = '8f1c'", "last_sync_job = NULL", 1, ["FAIL", "Redis queue"]),
+    ] {
+        let set = |value: &str| format!("UPDATE public.io_storages_s3importstorage SET {value}");
+        db.batch_execute(&set(change)).await.expect("a change");
+        let checked = check(&twins.rig).await;
+        let line = checked.text.lines().find(|line| words.iter().all(|word| line.contains(word)));
+        assert!(line.is_some_and(|line| line.contains(&storage)), "{words:?}: {}", checked.text);
+        assert_eq!(checked.code, code, "{}", checked.text);
+        db.batch_execute(&set(back)).await.expect("a change");
+    }
+}

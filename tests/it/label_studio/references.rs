@@ -68,13 +68,13 @@ async fn an_unknown_user_or_parent_or_a_doubled_unique_id_quarantines_its_object
     );
     let faults = quarantined(&twins).await;
     let expected = [
-        ("001", "999"),
-        ("002", "998"),
-        ("003", &*next),
-        ("004", &*next),
-        ("006", ID),
-        ("007", "0002"),
-        ("008", "3000000000"),
+        ("001", "names user 999, which"),
+        ("002", "names user 998, which"),
+        ("003", &*format!("names annotation {next}, which")),
+        ("004", &*format!("names prediction {next}, which")),
+        ("006", &*format!("\"unique_id\" {ID}, which")),
+        ("007", "0002, which another annotation has"),
+        ("008", "names user 3000000000, which"),
     ];
     assert_eq!(faults.len(), expected.len(), "{faults:?}");
     for ((key, detail), (number, value)) in faults.iter().zip(expected) {
@@ -136,5 +136,9 @@ async fn a_reference_that_breaks_during_the_commit_quarantines_its_object_alone(
         );
         let faults = quarantined(&twins).await;
         assert!(faults.iter().any(|(key, detail)| key == "001.json" && detail.contains(value)), "{value}: {faults:?}");
+        // A failed attempt would be repeated, and then find it.
+        let failed = "SELECT count(*) FROM jobs WHERE attempt > 1 OR failures > 0";
+        let failed: i64 = db.query_one(failed, &[]).await.expect("jobs").get(0);
+        assert_eq!(failed, 0, "{bucket}: one attempt finds the object");
     }
 }

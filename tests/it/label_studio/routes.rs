@@ -1,6 +1,6 @@
 //! What each route answers where Label Studio is the host.
 
-use longshore_rig::rig::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, send_json};
+use longshore_rig::rig::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, rows, send_json};
 use serde_json::{Value, json};
 
 use super::{Twin, Twins};
@@ -175,6 +175,7 @@ async fn storages_of_label_studio_are_listed_as_they_are_and_only_to_tokens_of_t
         let (status, body) = send_json(elsewhere(method, &path)).await;
         assert_eq!((status, &body["code"]), (404, &json!("not_found")), "{method} {path}: {body}");
     }
+    assert_eq!(rows(&twins.rig.get("/api/syncs").await).len(), 0, "no sync was started");
 
     twins.studio.send("DELETE", &path, None).await;
     assert_eq!(twins.rig.get(&list).await, json!([]), "it is gone in Label Studio");

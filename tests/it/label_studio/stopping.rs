@@ -38,3 +38,25 @@ async fn requests_that_wait_for_a_sync_get_its_status_when_the_scheduler_stops()
     assert!(twins.rig.schedulers[0].process.wait().await.success(), "the scheduler ends by itself");
     held.release();
 }
+
+/// Goal: a script need not wait. Method: of two requests for a sync whose listing is held, the first one waits, and the second
+/// one prefers an answer at once.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_request_that_prefers_it_is_answered_while_others_wait_for_the_end() {
+    let twins = Twins::start().await;
+    twins.rig.s3.create_bucket("asked");
+    twins.rig.s3.put("asked", "a.jpg", "x");
+    let twin = twins.import("asked", json!({"use_blob_urls": true})).await;
+    let held = twins.rig.s3.hold(When::op(Op::List));
+    let path = format!("/api/storages/s3/{}/sync", twin.storage);
+    let request = || twins.rig.request("POST", &path).header("authorization", format!("Token {TOKEN}"));
+    let waiting = tokio::spawn(send_json(request()));
+    held.reached().await;
+    let (status, body) = send_json(request().header("prefer", "return=minimal, respond-async")).await;
+    let is_live = ["queued", "in_progress"].iter().any(|live| body["status"] == *live);
+    assert!(status == 200 && is_live && !waiting.is_finished(), "{status} {body}");
+    held.release();
+    let (status, body) = waiting.await.expect("no panic");
+    assert_eq!((status, &body["status"]), (200, &json!("completed")), "{body}");
+}

@@ -57,15 +57,17 @@ async fn tables_that_change_while_longshore_runs_are_read_again_or_refused_by_na
     assert_eq!((&storage["status"], &storage["last_sync_count"]), (&json!("completed"), &json!(2)), "{storage}");
 }
 
-/// Runs a worker until it ends, and returns what it says.
-async fn worker_error(rig: &Rig) -> String {
-    let mut command = std::process::Command::new(program("longshore-worker").expect("the programs are built"));
+/// Runs a program until it ends, and returns what it says.
+async fn start_error(rig: &Rig, name: &str) -> String {
+    let mut command = std::process::Command::new(program(name).expect("the programs are built"));
     command
         .env_clear()
         .env("DATABASE_URL", &rig.database_url)
         .env("AMQP_URL", &rig.amqp_url)
         .env("LONGSHORE_SECRET_KEYS", rig.secret_keys())
+        .env("LONGSHORE_TOKEN", rig.token())
         .env("LONGSHORE_LISTEN", "127.0.0.1:0")
+        .env("LONGSHORE_LABEL_STUDIO_URL", "http://127.0.0.1:9")
         .env("LONGSHORE_HOST", "label-studio");
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it starts");
     assert!(!output.status.success(), "it must not run");
@@ -74,10 +76,12 @@ async fn worker_error(rig: &Rig) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "installs Label Studio: make test-label-studio"]
-async fn a_worker_does_not_start_beside_a_label_studio_that_it_cannot_write() {
+async fn a_program_does_not_start_beside_a_label_studio_that_it_cannot_write() {
     let rig = Rig::with().label_studio().workers(0).start().await;
     let db = rig.database().await;
     db.batch_execute("ALTER TABLE public.task ADD COLUMN reviewed boolean NOT NULL").await.expect("a change");
-    let said = worker_error(&rig).await;
-    assert!(said.contains("LONGSHORE_HOST=label-studio") && said.contains("`reviewed`"), "{said}");
+    for name in ["longshore-worker", "longshore-scheduler"] {
+        let said = start_error(&rig, name).await;
+        assert!(said.contains("LONGSHORE_HOST=label-studio") && said.contains("`reviewed`"), "{name}: {said}");
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use longshore_local::s3::{Op, When};
 use longshore_rig::label_studio::TOKEN;
-use longshore_rig::rig::{rows, send_json};
+use longshore_rig::rig::{rows, send_json, until};
 use serde_json::json;
 
 use super::super::{CONFIG, Twins};
@@ -120,4 +120,57 @@ async fn label_studio_finds_the_objects_that_longshore_exported() {
     let left: Vec<String> = twins.exported("found").into_keys().collect();
     assert_eq!((left.len(), left.contains(&format!("out/{first}"))), (2, false), "{left:?}");
     assert_eq!(twins.links(target).await.len(), 2);
+}
+
+/// Goal: annotations that are imported while their target is exported are exported after it. Method: an export that may have
+/// passed them, held in its last object.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn an_export_that_follows_an_import_waits_for_the_live_export_of_its_target() {
+    let twins = Twins::start().await;
+    let (project, ids) = twins.annotated_project(2).await;
+    let target = twins.target(project, "after", json!({})).await;
+    let last = twins.rig.s3.hold(When::op(Op::Put).key(ids.last().expect("an ID")));
+    let request = twins.rig.request("POST", &format!("/api/storages/export/s3/{}/sync", target.id));
+    let request = request.header("prefer", "respond-async").header("authorization", format!("Token {TOKEN}"));
+    let (status, body) = send_json(request).await;
+    assert_eq!(status, 200, "{body}");
+    last.reached().await;
+    twins.rig.s3.put("new", "a.json", r#"{"data": {"image": "i"}, "annotations": [{"result": []}]}"#);
+    let twin = twins.import("new", json!({"project": project})).await;
+    assert_eq!(twins.sync_ours(&twin).await["status"], "completed");
+    last.release();
+    until("all annotations are exported", async || (twins.exported("after").len() == 3).then_some(())).await;
+}
+
+/// Goal: an annotation or a target that is deleted during an export does not fail the others. Method: each is deleted in Label
+/// Studio while an object is written.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn what_is_deleted_during_an_export_gets_no_link_and_fails_no_other_annotation() {
+    let twins = Twins::start().await;
+    for (bucket, expected) in
+        [("annotation", json!(["completed", null])), ("target", json!(["failed", "storage_deleted"]))]
+    {
+        let (project, ids) = twins.annotated_project(3).await;
+        let target = twins.target(project, bucket, json!({})).await;
+        let (first, last) = (ids.first().expect("an ID"), ids.last().expect("an ID"));
+        let held = twins.rig.s3.hold(When::op(Op::Put).key(last));
+        let request = twins.rig.request("POST", &format!("/api/storages/export/s3/{}/sync", target.id));
+        let request = request.header("prefer", "respond-async").header("authorization", format!("Token {TOKEN}"));
+        let (status, body) = send_json(request).await;
+        assert_eq!(status, 200, "{body}");
+        held.reached().await;
+        let path = match bucket {
+            "annotation" => format!("/api/annotations/{first}/"),
+            _ => format!("/api/storages/export/s3/{}", target.id),
+        };
+        twins.studio.send("DELETE", &path, None).await;
+        held.release();
+        let syncs = twins.rig.get("/api/syncs?limit=1").await;
+        let ended = twins.rig.ended(rows(&syncs)[0]["id"].as_i64().expect("an ID")).await;
+        assert_eq!(json!([ended["status"], ended["reason"]]), expected, "{ended}");
+        let links = if bucket == "annotation" { 2 } else { 0 };
+        assert_eq!(twins.links(target).await.len(), links, "{bucket}");
+    }
 }

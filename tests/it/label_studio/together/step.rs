@@ -13,29 +13,34 @@ pub(super) const EXACT: &[&str] = &["all", "common", "annotations"];
 
 impl Twins {
     /// Starts a sync of ours without a wait for its end, and returns its ID.
-    pub(super) async fn start_ours(&self, twin: &Twin) -> i64 {
+    pub(in crate::label_studio) async fn start_ours(&self, twin: &Twin) -> i64 {
         let request = self.rig.request("POST", &format!("/api/storages/s3/{}/sync", twin.storage));
         let request = request.header("authorization", format!("Token {TOKEN}")).header("prefer", "respond-async");
         let (status, body) = send_json(request).await;
         assert_eq!(status, 200, "{body}");
         let text = "SELECT y.id FROM syncs y JOIN storages s ON s.id = y.storage_id
-                     WHERE s.host_id = $1 AND y.finished_at IS NULL";
-        self.rig.database().await.query_one(text, &[&twin.storage]).await.expect("a live sync").get(0)
+                     WHERE s.host_id = $1 AND s.direction = 'import' ORDER BY y.id DESC LIMIT 1";
+        self.rig.database().await.query_one(text, &[&twin.storage]).await.expect("a sync").get(0)
     }
 
     /// The row of the storage as Label Studio shows it alone. Unlike the list, it does not look for dead syncs.
-    pub(super) async fn shown(&self, twin: &Twin) -> Value {
+    pub(in crate::label_studio) async fn shown(&self, twin: &Twin) -> Value {
         self.studio.send("GET", &format!("/api/storages/s3/{}", twin.storage), None).await
     }
 
     /// The storages of the project, as the page lists them. Label Studio marks dead syncs as failed on the way.
-    pub(super) async fn listed(&self, twin: &Twin) -> Vec<Value> {
+    pub(in crate::label_studio) async fn listed(&self, twin: &Twin) -> Vec<Value> {
         let list = self.studio.send("GET", &format!("/api/storages/?project={}", twin.project), None).await;
         list.as_array().expect("a list").clone()
     }
 
     /// Waits until the storage's row shows this, and returns the row.
-    pub(super) async fn until_shown(&self, twin: &Twin, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub(in crate::label_studio) async fn until_shown(
+        &self,
+        twin: &Twin,
+        what: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Value {
         until(what, async || {
             let row = self.shown(twin).await;
             is_so(&row).then_some(row)
@@ -44,7 +49,7 @@ impl Twins {
     }
 
     /// Makes the last heartbeat of a sync older than Label Studio waits for one.
-    pub(super) async fn silence(&self, twin: &Twin) {
+    pub(in crate::label_studio) async fn silence(&self, twin: &Twin) {
         let text = r#"UPDATE public.io_storages_s3importstorage SET meta = jsonb_set(meta, '{time_last_ping}',
             to_jsonb(to_char(now() AT TIME ZONE 'UTC' - interval '26 seconds', 'YYYY-MM-DD HH24:MI:SS.US') || '+00:00'))
             WHERE id = $1::bigint"#;
@@ -78,9 +83,7 @@ impl Twins {
         // Label Studio's own syncs write the summary without a lock, and may undo an addition. The scheduler compares it
         // some times; here at once.
         until("a comparison finds nothing that is missing", async || {
-            let text =
-                "UPDATE host_projects SET summary_due_at = now() WHERE project_id = $1 AND summary_due_at > now()";
-            db.execute(text, &[&twin.project]).await.expect("a table");
+            self.compare_summary(twin).await;
             let text = "SELECT summary_checks > 0 AND NOT is_suspect FROM host_projects WHERE project_id = $1";
             let row = db.query_opt(text, &[&twin.project]).await.expect("a table");
             row.is_none_or(|row| row.get(0)).then_some(())
