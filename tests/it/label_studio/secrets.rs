@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{TOKEN, Twins};
 
-/// Goal: whoever reads Longshore's schema or its logs learns no secret. Method: every row after a session of all that reads
+/// Goal: Longshore's schema and its logs show no secret. Method: every row after a session of all that reads
 /// secrets, at the log level with the most lines.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "starts Label Studio: make test-label-studio"]

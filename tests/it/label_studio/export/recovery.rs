@@ -172,5 +172,9 @@ async fn what_is_deleted_during_an_export_gets_no_link_and_fails_no_other_annota
         assert_eq!(json!([ended["status"], ended["reason"]]), expected, "{ended}");
         let links = if bucket == "annotation" { 2 } else { 0 };
         assert_eq!(twins.links(target).await.len(), links, "{bucket}");
+        // A failed commit would be repeated, and then not read what is deleted.
+        let text = "SELECT max(attempt)::bigint FROM jobs WHERE sync_id = (SELECT max(id) FROM syncs)";
+        let attempts: i64 = twins.rig.database().await.query_one(text, &[]).await.expect("jobs").get(0);
+        assert_eq!(attempts, 1, "{bucket}");
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn source(per_task: bool) -> &'static Source {
 /// second storage of a kind gets none, from Label Studio neither.
 ///
 /// # Errors
-/// [`Error::NotFound`] if the storage was deleted meanwhile.
+/// [`Error::Deleted`] if the storage was deleted meanwhile.
 pub(super) async fn link(
     tx: &Transaction<'_>,
     tables: &StorageTables,
@@ -92,7 +92,7 @@ pub(super) async fn link(
     let held = format!("SELECT FROM public.{storages} WHERE {id} = $1::bigint FOR KEY SHARE");
     let held = tx.prepare_cached(&held).await?;
     if tx.query_opt(&held, &[&host_id]).await?.is_none() {
-        return Err(Error::NotFound(format!("export storage {host_id} of Label Studio")));
+        return Err(Error::Deleted(format!("export storage {host_id} of Label Studio")));
     }
     let write = format!(
         "WITH held AS (
