@@ -3,6 +3,7 @@
 //! Ignored, because a Label Studio takes half a minute to start: run them with `make test-label-studio`.
 
 mod access;
+mod adoption;
 mod cohort;
 mod counters;
 mod deleted;

@@ -159,7 +159,7 @@ pub trait Host: Send + Sync {
 
     /// Prepares the ledger for an import. Called before the first page of a sync is listed, again if that page is
     /// repeated.
-    async fn begin_import(&self, client: &Client, storage: &JobStorage) -> Result<()>;
+    async fn begin_import(&self, client: &mut Client, storage: &JobStorage) -> Result<()>;
 
     /// The objects whose annotations name what the host lacks or already has: by their index, in ascending order, with a
     /// sentence for the user. Does nothing by default.

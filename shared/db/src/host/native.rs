@@ -92,7 +92,7 @@ impl Host for Native {
         })
     }
 
-    async fn begin_import(&self, _: &Client, _: &JobStorage) -> Result<()> {
+    async fn begin_import(&self, _: &mut Client, _: &JobStorage) -> Result<()> {
         // Only Longshore writes the ledger and its tasks.
         Ok(())
     }

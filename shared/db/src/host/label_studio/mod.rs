@@ -203,7 +203,7 @@ impl Host for LabelStudio {
         true
     }
 
-    async fn begin_import(&self, client: &Client, storage: &JobStorage) -> Result<()> {
+    async fn begin_import(&self, client: &mut Client, storage: &JobStorage) -> Result<()> {
         let handle = handle(client, storage.id).await?;
         self.checked(adopt::adopt(client, &tables(&handle)?, storage.id, handle.host_id).await).await
     }
