@@ -50,8 +50,11 @@ async fn tick(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
     }
     // The first one prepares the statement. The others are sent together, without a wait for each answer.
     let (first, others) = syncs.split_at(1);
-    try_join_all(first.iter().map(|sync| host.show_status(&tx, sync))).await?;
-    try_join_all(others.iter().map(|sync| host.show_status(&tx, sync))).await?;
+    let mut shown = try_join_all(first.iter().map(|sync| host.show_status(&tx, sync))).await?;
+    shown.extend(try_join_all(others.iter().map(|sync| host.show_status(&tx, sync))).await?);
+    // The next tick shows the others.
+    let syncs: Vec<SyncRow> =
+        syncs.into_iter().zip(shown).filter_map(|(sync, is_shown)| is_shown.then_some(sync)).collect();
     syncs::mark_reported(&tx, &syncs).await?;
     tx.commit().await?;
     for sync in syncs.iter().filter(|sync| sync.finished_at.is_some()) {

@@ -193,8 +193,9 @@ pub trait Host: Send + Sync {
     /// Records for the host's users that these annotations were exported, in the transaction that records their objects.
     async fn link_exports(&self, tx: &Transaction<'_>, storage: &JobStorage, annotation_ids: &[i64]) -> Result<()>;
 
-    /// Shows a sync's status and progress to the host's users.
-    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()>;
+    /// Shows a sync's status and progress to the host's users. Returns false if another transaction has locked where it is
+    /// shown: other syncs need not wait for that.
+    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool>;
 
     /// The largest ID of an annotation, or of a task if `per_task`, in the project. 0 if there is none.
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64>;

@@ -106,7 +106,7 @@ impl Host for Native {
         copy::insert(tx, storage, tasks).await
     }
 
-    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()> {
+    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool> {
         let counts = &sync.counts;
         let (moved, progress) = match sync.direction {
             Direction::Import => (counts.created, json!({ "tasks_existed": counts.existed })),
@@ -147,7 +147,8 @@ impl Host for Native {
             progress: &progress,
             times: &times,
         };
-        storages::show(tx, sync.storage_id, &shown).await
+        storages::show(tx, sync.storage_id, &shown).await?;
+        Ok(true)
     }
 
     fn annotations_table(&self) -> &'static str {

@@ -25,10 +25,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use longshore_db::{Counts, Error};
 use longshore_db::host::{JobStorage, SummaryDelta};
 use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::QuarantinedObject;
+use longshore_db::{Counts, Error};
 use longshore_filter::KeyFilter;
 use longshore_storage::{ObjectMeta, Storage};
 use uuid::Uuid;

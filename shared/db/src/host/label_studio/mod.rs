@@ -57,7 +57,7 @@ pub use effects::{
 };
 pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with, retry};
 pub use exports::ExportRules;
-pub use fold::fold;
+pub use fold::{fold, next_to_fold};
 pub use recount::{Checked, check_summary};
 pub use remove::{Removed, remove, running};
 pub use shown::last_sync;
@@ -252,7 +252,7 @@ impl Host for LabelStudio {
         self.checked(copy::insert(tx, &page, tasks).await).await
     }
 
-    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()> {
+    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool> {
         let handle = handle(tx, sync.storage_id).await?;
         status::show(tx, &tables(&handle)?, handle.host_id, sync).await
     }

@@ -57,8 +57,11 @@ pub(super) async fn queue(
 }
 
 /// Shows the status and progress of a sync. Its heartbeat keeps Label Studio from taking a live sync for dead. Writes
-/// nothing if Label Studio has started its own sync since.
-pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, sync: &SyncRow) -> Result<()> {
+/// nothing if Label Studio has started its own sync since. Returns false if another transaction has locked the row.
+pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, sync: &SyncRow) -> Result<bool> {
+    if !is_free(tx, tables, id).await? {
+        return Ok(false);
+    }
     let status = match sync.status {
         // Label Studio has no such status.
         SyncStatus::Cancelled => SyncStatus::Failed,
@@ -96,7 +99,21 @@ pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, 
         &[&id, &status.as_str(), &traceback, &moved, &meta, &sync.finished_at, &fence::mark(sync.created_at)],
     )
     .await?;
-    Ok(())
+    Ok(true)
+}
+
+/// Locks a storage's row, unless another transaction has it locked. True for a row that does not exist.
+async fn is_free(tx: &Transaction<'_>, tables: &StorageTables, id: i64) -> Result<bool> {
+    let text = format!(
+        "SELECT FROM public.{} WHERE {} = $1::bigint FOR NO KEY UPDATE SKIP LOCKED",
+        tables.storages, tables.id
+    );
+    let locked = tx.query_opt(&tx.prepare_cached(&text).await?, &[&id]).await?;
+    if locked.is_some() {
+        return Ok(true);
+    }
+    let text = format!("SELECT FROM public.{} WHERE {} = $1::bigint", tables.storages, tables.id);
+    Ok(tx.query_opt(&tx.prepare_cached(&text).await?, &[&id]).await?.is_none())
 }
 
 /// The number of annotations in the project, as a member of `meta`, in SQL. A running export counts them only once: the
