@@ -13,6 +13,7 @@ mod import;
 mod items;
 mod proxy;
 mod references;
+mod requests;
 mod resolve;
 mod routes;
 mod stopping;
