@@ -14,6 +14,7 @@ mod import;
 mod items;
 mod proxy;
 mod references;
+mod requests;
 mod resolve;
 mod routes;
 mod stopping;

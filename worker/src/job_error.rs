@@ -78,6 +78,9 @@ impl JobError {
             }
             Self::Db(longshore_db::Error::HostFull(_)) => Verdict::Discard { reason: FailureReason::HostFull },
             Self::Db(longshore_db::Error::TakenOver) => Verdict::Discard { reason: FailureReason::TakenOver },
+            Self::Db(longshore_db::Error::SyncLive) => Verdict::Discard { reason: FailureReason::SyncLive },
+            // The storage may not start syncs.
+            Self::Db(longshore_db::Error::Conflict(_)) => Verdict::Discard { reason: FailureReason::InvalidSettings },
             // The next attempt starts at the row's cursor: this attempt's is no longer true.
             Self::Db(longshore_db::Error::CommitsLost) => Verdict::Release { delay: Duration::ZERO },
             Self::Db(error) if error.is_unavailable() => Verdict::Release { delay: after_unavailable() },

@@ -39,6 +39,9 @@ pub enum Error {
     /// The host took this sync for dead and started another.
     #[error("Label Studio took the sync for dead and started its own")]
     TakenOver,
+    /// The host itself is syncing the storage, so no sync of ours can start.
+    #[error("Label Studio itself is syncing this storage")]
+    SyncLive,
     /// The row does not exist.
     #[error("{0} does not exist")]
     NotFound(String),
@@ -139,6 +142,7 @@ impl Error {
             | Self::CommitsLost
             | Self::StorageMoved
             | Self::TakenOver
+            | Self::SyncLive
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Deleted(_)

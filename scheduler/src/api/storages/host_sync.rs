@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use longshore_db::host::label_studio::{HostRequest, HostSync, enqueue, enqueue_with, last_sync};
+use longshore_db::lifecycle::RequestedBy;
 use longshore_db::{Error, audit, syncs};
 use longshore_model::{Direction, ExportOptions};
 use serde_json::Value;
@@ -118,7 +119,8 @@ impl Collection {
             Access::Link(_) => return Err(ApiError::no_token()),
         };
         let (kind, direction) = (self.kind, self.direction);
-        let request = HostRequest { kind, direction, host_id: id, projects, user_id, idempotency_key };
+        let requested_by = RequestedBy::Api;
+        let request = HostRequest { kind, direction, host_id: id, projects, user_id, requested_by, idempotency_key };
         let mut client = state.db.client().await?;
         let tx = client.transaction().await.map_err(Error::from)?;
         let enqueued = match options {
@@ -153,8 +155,16 @@ impl Collection {
     }
 }
 
+/// The answer to a request whose sync could not be enqueued.
+pub(in crate::api) fn not_started(error: Error) -> ApiError {
+    match error {
+        Error::SyncLive => live_in_label_studio(),
+        error => error.into(),
+    }
+}
+
 /// The answer while a sync of Label Studio itself has the storage.
-pub(in crate::api) fn live_in_label_studio() -> ApiError {
+fn live_in_label_studio() -> ApiError {
     ApiError::refused("sync_live", "Label Studio itself is syncing this storage. Try again when that sync has ended.")
 }
 

@@ -3,6 +3,7 @@
 //! All differences between hosts are behind [`Host`]: how to read a storage's settings, insert tasks, and read
 //! annotations to export. Schema `longshore` itself is the same for every host.
 
+mod enqueue;
 pub mod label_studio;
 mod labels;
 mod native;
@@ -19,6 +20,7 @@ use longshore_model::{Secrets, StorageSettings};
 use crate::syncs::SyncRow;
 use crate::{Client, Result, Transaction};
 
+pub use enqueue::{enqueue, retry};
 pub use labels::{AnnotationDetails, ControlTag, LabelingRules, ObjectReferences, SummaryDelta, TaskFormat};
 pub use native::Native;
 pub use units::{

@@ -5,11 +5,13 @@
 //! ended. They commit together with the record that they are done, so each happens once for each sync, whichever process
 //! dies.
 
+use jiff::Timestamp;
 use longshore_model::{Direction, StorageKind};
 
 use super::enqueue::{HostRequest, HostSync, enqueue};
 use super::tables::StorageTables;
-use super::{cohort, created, handle, status, tables};
+use super::{cohort, created, fence, handle, status, tables};
+use crate::lifecycle::RequestedBy;
 use crate::{Client, Db, Error, GenericClient, Result, Transaction, syncs};
 
 /// Ended syncs whose effects a call returns at most. The next call returns those that end meanwhile.
@@ -24,6 +26,8 @@ pub struct DueEffects {
     pub storage_id: i64,
     /// ID of its project in Label Studio.
     pub project_id: i64,
+    /// When it was enqueued, by the database clock.
+    pub created_at: Timestamp,
     /// Whether a part of the project's tasks gets more annotations than the others.
     pub has_cohort: bool,
 }
@@ -32,7 +36,7 @@ pub struct DueEffects {
 pub async fn due_effects(client: &impl GenericClient) -> Result<Vec<DueEffects>> {
     let statement = client
         .prepare_cached(
-            "SELECT y.id, y.storage_id, coalesce(y.project_id, 0) AS project_id,
+            "SELECT y.id, y.storage_id, y.created_at, coalesce(y.project_id, 0) AS project_id,
                     coalesce(p.overlap_cohort_percentage < 100 AND p.maximum_annotations > 1, false) AS has_cohort
                FROM syncs y LEFT JOIN public.project p ON p.id = y.project_id AND to_jsonb(p) ->> 'deleted_at' IS NULL
               WHERE y.effects_due AND y.finished_at IS NOT NULL ORDER BY y.id LIMIT $1",
@@ -43,6 +47,7 @@ pub async fn due_effects(client: &impl GenericClient) -> Result<Vec<DueEffects>>
         sync_id: row.get("id"),
         storage_id: row.get("storage_id"),
         project_id: row.get("project_id"),
+        created_at: row.get("created_at"),
         has_cohort: row.get("has_cohort"),
     });
     Ok(due.collect())
@@ -85,7 +90,7 @@ async fn end(tx: &Transaction<'_>, sync_id: i64) -> Result<()> {
 /// Shows that the sync still works, so that Label Studio does not take it for dead.
 pub async fn show_effects(client: &impl GenericClient, due: &DueEffects) -> Result<()> {
     let handle = handle(client, due.storage_id).await?;
-    status::beat(client, &tables(&handle)?, handle.host_id).await
+    status::beat(client, &tables(&handle)?, handle.host_id, &fence::mark(due.created_at)).await
 }
 
 /// An ended import whose annotations are to be exported.
@@ -170,6 +175,7 @@ pub async fn enqueue_export(client: &mut Client, due: &DueExports, storage: Expo
         host_id: storage.host_id,
         projects: None,
         user_id: due.user_id,
+        requested_by: RequestedBy::Api,
         idempotency_key: Some(&key),
     };
     let tx = client.transaction().await?;

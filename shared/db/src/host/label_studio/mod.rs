@@ -18,6 +18,7 @@ mod exports;
 mod fence;
 mod fold;
 pub mod handles;
+mod hold;
 mod inner_ids;
 mod recount;
 mod references;
@@ -44,7 +45,7 @@ use crate::host::{
     ControlTag, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, SelectedUnits, Selection, TaskFormat,
 };
 use crate::row::word;
-use crate::syncs::SyncRow;
+use crate::syncs::{self, SyncRow};
 use crate::{Client, Db, Error, GenericClient, Result, Transaction};
 
 use catalog::Catalog;
@@ -55,7 +56,8 @@ pub use effects::{
     DueEffects, DueExports, ExportStorage, FollowingExport, arrange_cohort, due_effects, due_exports, end_effects,
     end_exports, enqueue_export, export_storages, show_effects,
 };
-pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with, retry};
+pub(super) use enqueue::enqueue_handle;
+pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with};
 pub use exports::ExportRules;
 pub use fold::{fold, next_to_fold};
 pub use recount::{Checked, check_summary};
@@ -196,6 +198,10 @@ fn controls(parsed: Option<&str>) -> Result<Arc<[ControlTag]>> {
 #[async_trait]
 impl Host for LabelStudio {
     async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage> {
+        if syncs::waits_for_host(client, sync_id).await? {
+            let mut own = self.numbers.client().await?;
+            self.checked(enqueue::take_waiting(&mut own, storage_id, sync_id).await).await?;
+        }
         self.checked(read_storage(client, self.exports, storage_id, sync_id).await).await
     }
 

@@ -131,15 +131,16 @@ fn total(sync: &SyncRow) -> &'static str {
     }
 }
 
-/// The heartbeat alone, while effects of an ended sync are still due.
-pub(super) async fn beat(client: &impl GenericClient, tables: &StorageTables, id: i64) -> Result<()> {
+/// The heartbeat alone, while effects of the ended sync with this mark are still due. Writes nothing if the storage has
+/// another sync since.
+pub(super) async fn beat(client: &impl GenericClient, tables: &StorageTables, id: i64, mark: &str) -> Result<()> {
     let text = format!(
         "UPDATE public.{} SET status = 'in_progress', meta = coalesce(meta, '{{}}') || $2
-          WHERE {} = $1::bigint AND status IN ('in_progress', 'failed')",
+          WHERE {} = $1::bigint AND status IN ('in_progress', 'failed') AND meta ->> 'time_queued' = $3",
         tables.storages, tables.id
     );
     let meta = json!({"time_last_ping": host_time(Timestamp::now())});
-    client.execute(&text, &[&id, &RawJson(meta.to_string())]).await?;
+    client.execute(&text, &[&id, &RawJson(meta.to_string()), &mark]).await?;
     Ok(())
 }
 
