@@ -19,7 +19,7 @@ fn streamed(store: &Store) -> Value {
     if is_served(store) { json!({"presign": false}) } else { json!({}) }
 }
 
-/// Goal: nobody reads a bucket through another project. Method: on every kind, tasks of other projects name the object:
+/// Goal: no user reads a bucket through another project. Method: on every kind, tasks of other projects name the object:
 /// without a storage, with a storage of another bucket; and a task of the same project does not name it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "starts Label Studio: make test-label-studio"]
