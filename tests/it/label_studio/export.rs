@@ -3,6 +3,7 @@
 mod content;
 mod kinds;
 mod recovery;
+mod settings;
 
 use std::collections::BTreeMap;
 

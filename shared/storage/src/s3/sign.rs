@@ -48,7 +48,7 @@ pub(super) fn headers(
     Ok(())
 }
 
-/// The URL that reads an object for `ttl` without other credentials.
+/// The URL that reads an object for `ttl` without other credentials. The signature covers the query of `uri`.
 pub(super) fn url(
     uri: Uri,
     host: &str,
@@ -58,17 +58,17 @@ pub(super) fn url(
     now: SystemTime,
 ) -> Result<String, SigningError> {
     let text = uri.to_string();
-    let request = Request::get(uri).header(header::HOST, host).body(Bytes::new()).map_err(signing_error)?;
+    let (path, parameters) = text.split_once('?').unwrap_or((&text, ""));
+    let request = Request::get(&uri).header(header::HOST, host).body(Bytes::new()).map_err(signing_error)?;
     let mut settings = settings();
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(ttl);
     let instructions = instructions(&request, SignableBody::UnsignedPayload, credentials, region, settings, now)?;
-    let query: Vec<String> = instructions
-        .params()
-        .iter()
-        .map(|(name, value)| format!("{name}={}", percent_encoding::utf8_percent_encode(value, crate::wire::QUERY)))
-        .collect();
-    Ok(format!("{text}?{}", query.join("&")))
+    let signed = instructions.params().iter();
+    let signed = signed
+        .map(|(name, value)| format!("{name}={}", percent_encoding::utf8_percent_encode(value, crate::wire::QUERY)));
+    let query: Vec<String> = signed.chain((!parameters.is_empty()).then(|| parameters.to_owned())).collect();
+    Ok(format!("{path}?{}", query.join("&")))
 }
 
 fn settings() -> SigningSettings {

@@ -20,6 +20,11 @@ const MOST_LISTED: usize = 1_000;
 /// Characters of a traceback or a description in a list.
 const MOST_TEXT: i32 = 2_048;
 
+/// Whether the open edition of Label Studio has storages of this kind.
+pub fn has_kind(kind: StorageKind) -> bool {
+    StorageTables::of(kind, Direction::Import).is_some()
+}
+
 /// Whether a project exists in Label Studio and is not deleted. If so, it gets the row that handles refer to.
 pub async fn has_project(client: &impl GenericClient, id: i64) -> Result<bool> {
     let text = "SELECT FROM public.project p WHERE p.id = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL";
