@@ -6,6 +6,7 @@
 pub mod label_studio;
 mod labels;
 mod native;
+mod regions;
 mod rows;
 mod select;
 mod units;
@@ -21,6 +22,7 @@ use crate::{Client, Result, Transaction};
 
 pub use labels::{AnnotationDetails, ControlTag, LabelingRules, ObjectReferences, SummaryDelta, TaskFormat};
 pub use native::Native;
+pub use regions::{Memory, RegionsError, count_regions};
 pub use units::{
     AnnotationRow, AnnotationRowDetails, Oversize, SelectedUnits, Selection, TaskDetails, TaskRow, Unit, UserNames,
 };

@@ -21,7 +21,6 @@ pub mod handles;
 mod inner_ids;
 mod recount;
 mod references;
-mod regions;
 mod remove;
 pub mod resolve;
 pub mod rights;
