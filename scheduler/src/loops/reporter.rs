@@ -30,6 +30,9 @@ pub(crate) async fn run(db: Db, host: Arc<dyn Host>, broker: Broker, situation: 
     let mut wake = Wake::on("longshore_syncs");
     while wake.next_tick(&db, PERIOD, &stop).await {
         loop {
+            // A failure delays no report: the counters try again.
+            let settled = db.in_time(async { host.settle(&mut db.client().await?).await }).await;
+            record_tick(&situation, "reporter", &settled);
             let reported = db.in_time(tick(&db, host.as_ref())).await;
             record_tick(&situation, "reporter", &reported);
             let Ok(reported) = reported else { break };

@@ -7,6 +7,7 @@ mod enqueue;
 pub mod label_studio;
 mod labels;
 mod native;
+mod regions;
 mod rows;
 mod select;
 mod units;
@@ -23,6 +24,7 @@ use crate::{Client, Result, Transaction};
 pub use enqueue::{enqueue, retry};
 pub use labels::{AnnotationDetails, ControlTag, LabelingRules, ObjectReferences, SummaryDelta, TaskFormat};
 pub use native::Native;
+pub use regions::{Memory, RegionsError, count_regions};
 pub use units::{
     AnnotationRow, AnnotationRowDetails, Oversize, SelectedUnits, Selection, TaskDetails, TaskRow, Unit, UserNames,
 };
@@ -194,6 +196,11 @@ pub trait Host: Send + Sync {
 
     /// Records for the host's users that these annotations were exported, in the transaction that records their objects.
     async fn link_exports(&self, tx: &Transaction<'_>, storage: &JobStorage, annotation_ids: &[i64]) -> Result<()>;
+
+    /// Makes whole what syncs that have ended wrote, before their end is shown. Does nothing by default.
+    async fn settle(&self, _: &mut Client) -> Result<()> {
+        Ok(())
+    }
 
     /// Shows a sync's status and progress to the host's users. Returns false if another transaction has locked where it is
     /// shown: other syncs need not wait for that.

@@ -5,6 +5,7 @@ mod annotations;
 mod contents;
 pub(crate) mod kinds;
 mod listings;
+pub(crate) mod oldest;
 mod predictions;
 mod projects;
 mod refused;

@@ -9,7 +9,7 @@ use super::case::Case;
 use super::cases;
 use crate::label_studio::resolve::differences::{LISTED, MORE_KINDS};
 
-/// Entries that no case can show, with the file and the test that does.
+/// Entries that no case with the newest Label Studio can show, with the file and the test that does.
 const SHOWN_ELSEWHERE: &[(&str, &str, &str)] = &[
     (MORE_KINDS, "label_studio/resolve/kinds.rs", "both_stream_the_same_objects_but_for_the_listed_differences"),
     (
@@ -24,6 +24,7 @@ const SHOWN_ELSEWHERE: &[(&str, &str, &str)] = &[
         "the_storage_with_the_longest_prefix_decides_how_an_object_is_served",
     ),
     ("aws-host", "label_studio/resolve/scope.rs", "presigned_urls_of_aws_name_the_host_of_the_region"),
+    ("blank-lines", "label_studio/differential/oldest.rs", "the_oldest_supported_label_studio_has_equal_rows_too"),
 ];
 
 /// Names of the entries: the first column of the table.

@@ -59,6 +59,17 @@ pub async fn fold(client: &mut Client, project_id: i64) -> Result<bool> {
     Ok(true)
 }
 
+/// Adds what syncs recorded whose end is not shown yet. Users may delete tasks as soon as a sync has ended, and Label Studio
+/// subtracts from a summary only what it has.
+pub(super) async fn fold_ended(client: &mut Client) -> Result<()> {
+    let text = "SELECT DISTINCT d.project_id FROM syncs y JOIN host_deltas d ON d.project_id = y.project_id
+                 WHERE y.finished_at IS NOT NULL AND y.reported_at IS NULL";
+    for row in client.query(text, &[]).await? {
+        while fold(client, row.get(0)).await? {}
+    }
+    Ok(())
+}
+
 /// Adds to a summary under its lock. A project that was deleted meanwhile has none.
 async fn write(tx: &Transaction<'_>, project_id: i64, sum: &SummaryDelta) -> Result<()> {
     tx.execute(

@@ -22,7 +22,6 @@ mod hold;
 mod inner_ids;
 mod recount;
 mod references;
-mod regions;
 mod remove;
 pub mod resolve;
 pub mod rights;
@@ -256,6 +255,10 @@ impl Host for LabelStudio {
             catalog: self.checked(self.catalog(tx).await).await?,
         };
         self.checked(copy::insert(tx, &page, tasks).await).await
+    }
+
+    async fn settle(&self, client: &mut Client) -> Result<()> {
+        fold::fold_ended(client).await
     }
 
     async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool> {

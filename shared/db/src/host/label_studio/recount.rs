@@ -10,8 +10,8 @@ use futures::{TryStreamExt, pin_mut};
 use serde_json::{Map, Value};
 use tokio_postgres::IsolationLevel;
 
-use super::regions;
 use crate::host::SummaryDelta;
+use crate::host::regions::count_stored;
 use crate::{Client, Error, RawJson, Result, Transaction};
 
 /// Seconds from one comparison to the next. Requests of Label Studio take well under a second, its imports of large files
@@ -174,7 +174,7 @@ async fn count(tx: &Transaction<'_>, project_id: i64) -> Result<SummaryDelta> {
     let results = tx.query_raw(results, &[&project_id]).await?;
     pin_mut!(results);
     while let Some(row) = results.try_next().await? {
-        regions::count(row.get(0), &mut exact);
+        count_stored(row.get(0), &mut exact);
     }
     Ok(exact)
 }
