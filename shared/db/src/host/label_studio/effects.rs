@@ -77,6 +77,7 @@ pub async fn arrange_cohort(db: &Db, due: &DueEffects) -> Result<bool> {
 }
 
 async fn end(tx: &Transaction<'_>, sync_id: i64) -> Result<()> {
+    created::lock(tx, sync_id).await?;
     while created::deliver(tx, sync_id).await? {}
     let has_annotations = created::end(tx, sync_id).await?;
     syncs::end_effects(tx, sync_id, has_annotations).await
