@@ -8,6 +8,7 @@ mod cohort;
 mod counters;
 mod deleted;
 mod differential;
+mod effects;
 mod export;
 mod host_commands;
 mod import;

@@ -52,8 +52,8 @@ pub(crate) use check::check;
 pub use created::{deliver_batch, list_batches};
 pub use deliveries::{Delivery, Tries, claim_delivery, confirm_delivery, drop_delivery, retry_delivery};
 pub use effects::{
-    DueEffects, DueExports, ExportStorage, FollowingExport, arrange_cohort, due_effects, due_exports, end_effects,
-    end_exports, enqueue_export, export_storages, show_effects,
+    Cohort, DueEffects, DueExports, ExportStorage, FollowingExport, arrange_cohort, due_effects, due_exports,
+    end_effects, end_exports, enqueue_export, export_storages, show_effects,
 };
 pub(super) use enqueue::enqueue_handle;
 pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with};
