@@ -8,6 +8,7 @@ use longshore_db::host::label_studio::{HostRequest, HostSync, enqueue, enqueue_w
 use longshore_db::lifecycle::RequestedBy;
 use longshore_db::{Error, audit, syncs};
 use longshore_model::{Direction, ExportOptions};
+use longshore_telemetry::error_chain;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -63,7 +64,7 @@ impl Collection {
         if let Some(started) = &started
             && !is_async(headers)
         {
-            wait(state, started.sync_id).await?;
+            wait(state, started.sync_id).await;
         }
         match (seen, started) {
             (Some(seen), _) => Ok((header, Json(self.with_last_sync(state, id, seen).await?)).into_response()),
@@ -174,19 +175,20 @@ fn is_async(headers: &HeaderMap) -> bool {
     preferences.flat_map(|value| value.split(',')).any(|preference| preference.trim() == "respond-async")
 }
 
-/// Waits until the sync has ended and its end is shown, at most [`WAIT`]. Ends early if the process stops.
-async fn wait(state: &ApiState, sync: i64) -> ApiResult<()> {
+/// Waits until the sync has ended and its end is shown, at most [`WAIT`]. Ends early if the process stops. A look that fails
+/// is repeated: the sync has started, and a client that gets a failure would start it again.
+async fn wait(state: &ApiState, sync: i64) {
     let begun = Instant::now();
     while begun.elapsed() < WAIT {
-        let client = state.db.client().await?;
-        if syncs::is_shown(&client, sync).await? {
-            break;
+        let shown = async { syncs::is_shown(&state.db.client().await?, sync).await }.await;
+        match shown {
+            Ok(true) => break,
+            Ok(false) => {}
+            Err(error) => tracing::debug!(event = "sync_look_failed", sync.id = sync, error = error_chain(&error)),
         }
-        drop(client);
         let look = (begun.elapsed() / 10).clamp(FIRST_LOOK, LAST_LOOK);
         if state.stopping.run_until_cancelled(sleep(look)).await.is_none() {
             break;
         }
     }
-    Ok(())
 }

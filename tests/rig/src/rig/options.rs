@@ -80,7 +80,8 @@ impl RigOptions {
     #[must_use]
     pub fn label_studio_version(mut self, version: Version) -> Self {
         self.label_studio = Some(version);
-        self.env("LONGSHORE_HOST", "label-studio")
+        // Tests that start Label Studio replace the URL; to the others it does not matter.
+        self.env("LONGSHORE_HOST", "label-studio").env("LONGSHORE_LABEL_STUDIO_URL", "http://127.0.0.1:1")
     }
 
     /// Sets an environment variable of schedulers and workers.
