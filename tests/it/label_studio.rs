@@ -13,6 +13,7 @@ mod export;
 mod host_commands;
 mod import;
 mod items;
+mod page;
 mod proxy;
 mod references;
 mod requests;
@@ -78,7 +79,11 @@ impl Twins {
 
     /// A real nginx in front of both, with the configuration for users.
     async fn nginx(&self) -> App {
-        nginx::start(&self.rig.run_dir, self.studio.url(), &self.rig.url()).await.expect("nginx starts")
+        self.nginx_with(nginx::Layout::Whole).await
+    }
+
+    async fn nginx_with(&self, layout: nginx::Layout<'_>) -> App {
+        nginx::start_with(&self.rig.run_dir, self.studio.url(), &self.rig.url(), layout).await.expect("nginx starts")
     }
 
     /// A project with an S3 import storage, made in Label Studio.

@@ -97,12 +97,14 @@ impl Error {
     /// Whether Postgres rejected the values themselves: SQLSTATE class 22, or 54 for values that are too large or too
     /// deep. A retry fails again.
     pub fn is_data_exception(&self) -> bool {
+        // Not a value in binary form that its column cannot read: the column has another type than before.
         matches!(self, Self::RefusedByHost(_))
             || self.sql_state().is_some_and(|state| ["22", "54"].iter().any(|class| state.code().starts_with(class)))
+                && !self.is_of_changed_tables()
     }
 
     /// Whether a statement failed because the host's tables have changed since it was prepared or written: a column or table
-    /// is missing, a new one must not be null, or a prepared statement has other results.
+    /// is missing or has another type, a new one must not be null, or a prepared statement has other results.
     pub fn is_of_changed_tables(&self) -> bool {
         let state = self.sql_state();
         [
@@ -110,6 +112,9 @@ impl Error {
             SqlState::UNDEFINED_TABLE,
             SqlState::NOT_NULL_VIOLATION,
             SqlState::FEATURE_NOT_SUPPORTED,
+            // A value in binary form is longer than its column reads, or shorter.
+            SqlState::INVALID_BINARY_REPRESENTATION,
+            SqlState::PROTOCOL_VIOLATION,
         ]
         .iter()
         .any(|changed| state == Some(changed))

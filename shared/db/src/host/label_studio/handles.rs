@@ -127,7 +127,10 @@ async fn make_missing(
     let (kind_word, direction_word) = (kind.as_str(), direction.as_str());
     let missing = client.query(&text, &[&filter.project, &filter.projects, &kind_word, &direction_word]).await?;
     for row in &missing {
-        make(client, kind, direction, row.get(0), &storage::parse(kind, row.get(1))?).await?;
+        // One that cannot be read does not hide the others. `longshore host check` names it.
+        if let Ok(current) = storage::parse(kind, row.get(1)) {
+            make(client, kind, direction, row.get(0), &current).await?;
+        }
     }
     Ok(())
 }
@@ -152,10 +155,8 @@ async fn current(
         key = tables.id
     );
     let found = client.query(&text, &[&ids]).await?;
-    let mut found = found
-        .iter()
-        .map(|row| Ok((row.get::<_, i64>(0), storage::parse(kind, row.get(1))?)))
-        .collect::<Result<std::collections::BTreeMap<_, _>>>()?;
+    let mut found: std::collections::BTreeMap<i64, HostStorage> =
+        found.iter().filter_map(|row| Some((row.get(0), storage::parse(kind, row.get(1)).ok()?))).collect();
     Ok(rows.into_iter().filter_map(|row| Some(shown(&row, found.remove(&row.host_id?)?))).collect())
 }
 

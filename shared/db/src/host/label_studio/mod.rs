@@ -33,6 +33,7 @@ mod summary;
 mod tables;
 mod version;
 mod webhook;
+mod written;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,7 +61,7 @@ pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with};
 pub use exports::ExportRules;
 pub use fold::{fold, next_to_fold};
 pub use recount::{Checked, check_summary};
-pub use remove::{Removed, remove, running};
+pub use remove::{Due, Removal, remove, running};
 pub use shown::last_sync;
 use storage::Lock;
 use tables::StorageTables;
