@@ -96,7 +96,7 @@ pub async fn remove(client: &mut Client, force: bool) -> Result<Removal> {
 async fn fold_all(client: &mut Client) -> Result<bool> {
     let (mut done, mut is_folded) = (Vec::new(), true);
     while let Some(project) = fold::next_to_fold(client, &done).await? {
-        match fold::fold(client, project).await {
+        match fold(client, project).await {
             Ok(true) => continue,
             Ok(false) => {}
             Err(Error::Unreadable { .. }) => is_folded = false,
