@@ -39,7 +39,8 @@ async fn after(pair: &Pair<'_>, twin: Twin, objects: u64) -> Result<[Figure; 2]>
     let project = twin.project;
     let compared = compare(pair, project).await?;
     // In the table: Label Studio itself would arrange the cohort inside the request.
-    let rules = "UPDATE public.project SET maximum_annotations = 2, overlap_cohort_percentage = 45 WHERE id = $1::bigint";
+    let rules =
+        "UPDATE public.project SET maximum_annotations = 2, overlap_cohort_percentage = 45 WHERE id = $1::bigint";
     pair.database.execute(rules, &[&project]).await?;
     let again = pair.sync_ours(twin).await?;
     let chosen = "SELECT count(*) FROM public.task WHERE project_id = $1::bigint AND overlap = 2";
