@@ -26,7 +26,8 @@ pub use labels::{AnnotationDetails, ControlTag, LabelingRules, ObjectReferences,
 pub use native::Native;
 pub use regions::{Memory, RegionsError, count_regions};
 pub use units::{
-    AnnotationRow, AnnotationRowDetails, Oversize, SelectedUnits, Selection, TaskDetails, TaskRow, Unit, UserNames,
+    AnnotationRow, AnnotationRowDetails, ExportedUnit, OutdatedUnit, Oversize, SelectedUnits, Selection, TaskDetails,
+    TaskRow, Unit, UserNames,
 };
 
 /// Which app owns tasks and annotations.
@@ -181,6 +182,15 @@ pub trait Host: Send + Sync {
         Ok(())
     }
 
+    /// Looks whether the host still has this sync of the storage. Called before objects are written, which no transaction can
+    /// hold back. Does nothing by default.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    async fn check_sync(&self, _client: &Client, _storage: &JobStorage) -> Result<()> {
+        Ok(())
+    }
+
     /// Records what the tasks of a page add to the summary of their project, as the JSON text of a [`SummaryDelta`]. Does
     /// nothing by default.
     async fn add_summary(&self, _tx: &Transaction<'_>, _storage: &JobStorage, _delta: &str) -> Result<()> {
@@ -194,8 +204,18 @@ pub trait Host: Send + Sync {
     /// The table of annotations, which has columns `id` and `task_id`.
     fn annotations_table(&self) -> &'static str;
 
-    /// Records for the host's users that these annotations were exported, in the transaction that records their objects.
-    async fn link_exports(&self, tx: &Transaction<'_>, storage: &JobStorage, annotation_ids: &[i64]) -> Result<()>;
+    /// Records for the host's users that these units were exported, in the transaction that records their objects. Keeps
+    /// storage and project as [`Self::hold`] does. Returns the units that changed since they were read, if the host itself
+    /// writes objects, too: theirs must be written again.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    async fn link_exports(
+        &self,
+        tx: &Transaction<'_>,
+        storage: &JobStorage,
+        units: &[ExportedUnit<'_>],
+    ) -> Result<Vec<OutdatedUnit>>;
 
     /// Makes whole what syncs that have ended wrote, before their end is shown. Does nothing by default.
     async fn settle(&self, _: &mut Client) -> Result<()> {

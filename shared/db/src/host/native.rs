@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::host::select::{self, Source};
 use crate::host::{
-    ExportFormat, Host, JobStorage, LabelingRules, NewTask, SelectedUnits, Selection, TaskFormat, host_time,
+    ExportFormat, ExportedUnit, Host, JobStorage, LabelingRules, NewTask, OutdatedUnit, SelectedUnits, Selection,
+    TaskFormat, host_time,
 };
 use crate::syncs::SyncRow;
 use crate::{Client, Error, Result, SealedSecrets, Sealer, Transaction, storages};
@@ -155,9 +156,14 @@ impl Host for Native {
         ANNOTATIONS.table
     }
 
-    async fn link_exports(&self, _: &Transaction<'_>, _: &JobStorage, _: &[i64]) -> Result<()> {
-        // Table `exports` says it.
-        Ok(())
+    async fn link_exports(
+        &self,
+        _: &Transaction<'_>,
+        _: &JobStorage,
+        _: &[ExportedUnit<'_>],
+    ) -> Result<Vec<OutdatedUnit>> {
+        // Table `exports` says it, and nothing else writes objects: the next sync writes what changed meanwhile.
+        Ok(Vec::new())
     }
 
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64> {

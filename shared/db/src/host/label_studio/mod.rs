@@ -42,7 +42,8 @@ use longshore_model::{Direction, StorageKind, StorageSettings};
 
 use crate::host::select;
 use crate::host::{
-    ControlTag, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, SelectedUnits, Selection, TaskFormat,
+    ControlTag, ExportedUnit, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, OutdatedUnit, SelectedUnits,
+    Selection, TaskFormat,
 };
 use crate::row::word;
 use crate::syncs::{self, SyncRow};
@@ -220,17 +221,12 @@ impl Host for LabelStudio {
 
     async fn hold(&self, tx: &Transaction<'_>, storage: &JobStorage) -> Result<()> {
         let handle = handle(tx, storage.id).await?;
-        // In this order, as Label Studio deletes: a storage alone, or all storages of a project before it.
-        let held = async {
-            if !fence::hold(tx, &tables(&handle)?, handle.host_id, &storage.mark).await? {
-                return Err(deleted(&handle));
-            }
-            let text = "SELECT FROM public.project p WHERE p.id = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL FOR KEY SHARE";
-            let statement = tx.prepare_cached(text).await?;
-            tx.query_opt(&statement, &[&storage.project_id]).await?.ok_or_else(|| deleted(&handle))?;
-            Ok(())
-        };
-        self.checked(held.await).await
+        self.checked(fence::hold_all(tx, &tables(&handle)?, &handle, storage).await).await
+    }
+
+    async fn check_sync(&self, client: &Client, storage: &JobStorage) -> Result<()> {
+        let handle = handle(client, storage.id).await?;
+        self.checked(fence::check(client, &tables(&handle)?, &handle, &storage.mark).await).await
     }
 
     async fn add_summary(&self, tx: &Transaction<'_>, storage: &JobStorage, delta: &str) -> Result<()> {
@@ -271,24 +267,29 @@ impl Host for LabelStudio {
         exports::ANNOTATIONS.table
     }
 
-    async fn link_exports(&self, tx: &Transaction<'_>, storage: &JobStorage, annotation_ids: &[i64]) -> Result<()> {
+    async fn link_exports(
+        &self,
+        tx: &Transaction<'_>,
+        storage: &JobStorage,
+        units: &[ExportedUnit<'_>],
+    ) -> Result<Vec<OutdatedUnit>> {
         let handle = handle(tx, storage.id).await?;
-        exports::link(tx, &tables(&handle)?, handle.host_id, annotation_ids).await
+        self.checked(exports::link(tx, &tables(&handle)?, &handle, storage, units).await).await
     }
 
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64> {
-        select::last_id(client, exports::source(per_task), project_id).await
+        self.checked(select::last_id(client, exports::source(per_task), project_id).await).await
     }
 
     async fn next_unit_id(&self, client: &Client, selection: &Selection<'_>, per_task: bool) -> Result<Option<i64>> {
-        select::next_id(client, exports::source(per_task), selection).await
+        self.checked(select::next_id(client, exports::source(per_task), selection).await).await
     }
 
     async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
-        select::units(client, &exports::ANNOTATIONS, selection).await
+        self.checked(select::units(client, &exports::ANNOTATIONS, selection).await).await
     }
 
     async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
-        select::units(client, &exports::TASKS, selection).await
+        self.checked(select::units(client, &exports::TASKS, selection).await).await
     }
 }
