@@ -87,10 +87,22 @@ impl Collection {
 
     /// The storage as Label Studio showed it to the user before the sync, with what the sync has changed. Asking Label
     /// Studio again would take longer than a short sync.
+    ///
+    /// # Errors
+    /// The storage was deleted meanwhile. If the database fails, the storage is shown as queued: a client that gets a failure
+    /// would start the sync again.
     async fn with_last_sync(self, state: &ApiState, id: i64, mut seen: Value) -> ApiResult<Value> {
-        let client = state.db.client().await?;
-        let changed = last_sync(&client, self.kind, self.direction, id).await?;
-        let changed = changed.ok_or_else(|| ApiError::not_found(format!("storage {id}")))?;
+        let read = async { last_sync(&state.db.client().await?, self.kind, self.direction, id).await };
+        let changed = match state.db.in_time(read).await {
+            Ok(changed) => changed.ok_or_else(|| ApiError::not_found(format!("storage {id}")))?,
+            Err(error) => {
+                tracing::warn!(event = "sync_look_failed", storage.host_id = id, error = error_chain(&error));
+                [("status", Value::from("queued")), ("last_sync_count", Value::Null)]
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .into_iter()
+                    .collect()
+            }
+        };
         if let Some(seen) = seen.as_object_mut() {
             seen.extend(changed);
         }
