@@ -195,7 +195,7 @@ impl Cloud for S3 {
         let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
         let credentials = self.credentials.get(Op::Presign).await?;
         let now = SystemTime::now();
-        sign::url(uri, self.bucket.base.authority(), &credentials, &self.bucket.region, ttl, now)
+        sign::url(&uri, self.bucket.base.authority(), &credentials, &self.bucket.region, ttl, now)
             .map(Secret::new)
             .map_err(|error| signing_error(Op::Presign, error))
     }

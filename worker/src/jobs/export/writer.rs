@@ -58,7 +58,7 @@ impl Writer {
     }
 
     /// Looks whether the host still has this sync, unless it was asked a moment ago. After a pause of this process, the
-    /// objects at hand may be older than those that another sync wrote meanwhile.
+    /// prepared objects may be older than those that another sync wrote meanwhile.
     async fn check(&self) -> Result<(), DbError> {
         // All objects of a page wait for one answer.
         let mut checked_at = self.checked_at.lock().await;
