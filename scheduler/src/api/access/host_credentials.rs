@@ -52,11 +52,11 @@ fn has_token(own: &HeaderMap) -> bool {
 /// cookies may contain any.
 fn session(headers: &HeaderMap) -> Option<HeaderValue> {
     let pairs = headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-    let named = pairs.filter_map(|pair| {
+    let mut named = pairs.filter_map(|pair| {
         let at = pair.iter().position(|byte| *byte == b'=')?;
         (pair[..at].trim_ascii() == SESSION.as_bytes()).then(|| pair[at + 1..].trim_ascii())
     });
-    HeaderValue::from_bytes(&[SESSION.as_bytes(), b"=", named.last()?].concat()).ok()
+    HeaderValue::from_bytes(&[SESSION.as_bytes(), b"=", named.next_back()?].concat()).ok()
 }
 
 /// Whether a browser says that the request comes from a page of another site. Pages of the same domain on another host or

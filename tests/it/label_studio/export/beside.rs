@@ -89,7 +89,9 @@ async fn an_export_undoes_no_change_and_no_deletion_of_a_user() {
     twins.choose(changed, "dog").await;
     twins.studio.send("DELETE", &format!("/api/annotations/{deleted}/"), None).await;
     assert!(twins.exported("newer")[*changed].contains("dog"), "Label Studio has exported the change");
-    held.map(longshore_local::s3::Hold::release);
+    for held in held {
+        held.release();
+    }
     let ended = twins.rig.ended(sync).await;
     assert_eq!((&ended["status"], &ended["counts"]["exported"]), (&json!("completed"), &json!(2)), "{ended}");
     let objects = twins.exported("newer");
