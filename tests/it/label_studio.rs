@@ -72,6 +72,8 @@ impl Twins {
         let port = ports::free().expect("a free port");
         let url = format!("http://127.0.0.1:{port}");
         let options = Rig::with().label_studio_version(version).env("LONGSHORE_LABEL_STUDIO_URL", url);
+        // As Label Studio's own syncs, those of storages without keys have the credentials of the environment.
+        let options = options.env("LONGSHORE_OWN_IDENTITY", "all");
         let rig = set(options).start().await;
         let studio = LabelStudio::start_with(&rig.run_dir, &rig.database_url, port, version, environment).await;
         Self { rig, studio: studio.expect("Label Studio starts") }

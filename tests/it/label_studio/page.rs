@@ -36,7 +36,8 @@ async fn the_commands_of_the_page_start_longshore_beside_a_new_label_studio() {
     let worker = format!("LONGSHORE_METRICS_LISTEN=127.0.0.1:{metrics} longshore-worker &");
     script = script.replace("longshore-worker &", &worker);
     script += &format!("curl -fsS --retry 30 --retry-delay 1 --retry-connrefused http://127.0.0.1:{metrics}/readyz\n");
-    script += "kill %1 %2; wait %1; wait %2\n";
+    // By process: bash forgets the number of a job that has ended.
+    script += "both=$(jobs -p); kill $both; for one in $both; do wait $one; done\n";
     let program = program("longshore").expect("the programs are built");
     let path = format!("{}:/usr/bin:/bin", program.parent().expect("a folder").display());
     let mut shell = Command::new("bash");

@@ -67,7 +67,7 @@ async fn write(tx: &Transaction<'_>, storage_id: i64, differences: &[Row]) -> Re
     if !linked.0.is_empty() {
         // Label Studio may link a key twice. The object's version is not known: a later sync does not compare it.
         let text = "INSERT INTO objects AS o (storage_id, key, row_index, task_id, size, sync_id)
-                    SELECT DISTINCT ON (key, row_index) $1, key COLLATE \"C\" AS key, row_index, task_id, 0, 0
+                    SELECT DISTINCT ON (key, row_index) $1::bigint, key COLLATE \"C\" AS key, row_index, task_id, 0, 0
                       FROM unnest($2::text[], $3::int[], $4::bigint[]) l(key, row_index, task_id)
                      ORDER BY key, row_index, task_id
                         ON CONFLICT (storage_id, key, row_index) DO UPDATE

@@ -22,7 +22,7 @@ pub(crate) async fn check(client: &impl GenericClient, role: &str) -> Result<Vec
         );
         findings.push(Finding::failed("host", text));
         let readable = "SELECT has_schema_privilege('public', 'USAGE')
-                           AND has_table_privilege('public.django_migrations', 'SELECT')";
+                           AND coalesce(has_table_privilege(to_regclass('public.django_migrations'), 'SELECT'), true)";
         if !client.query_one(readable, &[]).await?.get::<_, bool>(0) {
             return Ok(findings);
         }

@@ -175,7 +175,7 @@ async fn missing_sequences(client: &impl GenericClient) -> Result<Vec<String>> {
     for table in numbered() {
         let text = format!(
             "SELECT numbers FROM (
-                 SELECT pg_get_serial_sequence('public.' || $1::text, 'id') AS numbers FROM pg_attribute
+                 SELECT pg_get_serial_sequence(attrelid::regclass::text, attname::text) AS numbers FROM pg_attribute
                   WHERE attrelid = {TABLE} AND attname = 'id' AND NOT attisdropped
                     AND (attidentity = '' OR $1::text = 'task')) needed
               WHERE NOT has_sequence_privilege(numbers, 'USAGE')"
