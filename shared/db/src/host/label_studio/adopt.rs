@@ -44,36 +44,23 @@ pub(super) async fn adopt(client: &mut Client, tables: &StorageTables, storage_i
 
 /// Makes the ledger agree with the links in these places.
 async fn write(tx: &Transaction<'_>, storage_id: i64, differences: &[Row]) -> Result<()> {
-    let (mut gone, mut linked) = (<(Vec<&str>, Vec<i32>)>::default(), <(Vec<&str>, Vec<i32>, Vec<i64>)>::default());
-    for row in differences {
-        let (key, row_index) = (row.get("key"), row.get("row_index"));
-        match row.get("task_id") {
-            None => {
-                gone.0.push(key);
-                gone.1.push(row_index);
-            }
-            Some(task_id) => {
-                linked.0.push(key);
-                linked.1.push(row_index);
-                linked.2.push(task_id);
-            }
-        }
+    if differences.is_empty() {
+        return Ok(());
     }
-    if !gone.0.is_empty() {
-        let text = "DELETE FROM objects o USING unnest($2::text[], $3::int[]) g(key, row_index)
-                     WHERE o.storage_id = $1 AND o.key = g.key COLLATE \"C\" AND o.row_index = g.row_index";
-        tx.execute(text, &[&storage_id, &gone.0, &gone.1]).await?;
-    }
-    if !linked.0.is_empty() {
-        // Label Studio may link a key twice. The object's version is not known: a later sync does not compare it.
-        let text = "INSERT INTO objects AS o (storage_id, key, row_index, task_id, size, sync_id)
-                    SELECT DISTINCT ON (key, row_index) $1::bigint, key COLLATE \"C\" AS key, row_index, task_id, 0, 0
-                      FROM unnest($2::text[], $3::int[], $4::bigint[]) l(key, row_index, task_id)
-                     ORDER BY key, row_index, task_id
-                        ON CONFLICT (storage_id, key, row_index) DO UPDATE
-                       SET task_id = excluded.task_id, etag = NULL, size = 0, modified_at = NULL, sync_id = 0
-                     WHERE o.task_id IS NULL";
-        tx.execute(text, &[&storage_id, &linked.0, &linked.1, &linked.2]).await?;
-    }
+    let keys: Vec<&str> = differences.iter().map(|row| row.get("key")).collect();
+    let indexes: Vec<i32> = differences.iter().map(|row| row.get("row_index")).collect();
+    let tasks: Vec<Option<i64>> = differences.iter().map(|row| row.get("task_id")).collect();
+    // Rows without a link, and those without a task whose object has one now.
+    let text = "DELETE FROM objects o USING unnest($2::text[], $3::int[], $4::bigint[]) l(key, row_index, task_id)
+                 WHERE o.storage_id = $1 AND o.key = l.key COLLATE \"C\" AND o.row_index = l.row_index
+                   AND (l.task_id IS NULL OR o.task_id IS NULL)";
+    tx.execute(text, &[&storage_id, &keys, &indexes, &tasks]).await?;
+    // Label Studio may link a key twice. The object's version is not known: a later sync does not compare it.
+    let text = "INSERT INTO objects (storage_id, key, row_index, task_id, size, sync_id)
+                SELECT $1::bigint, l.key, l.row_index, l.task_id, 0, 0
+                  FROM unnest($2::text[], $3::int[], $4::bigint[]) l(key, row_index, task_id)
+                 WHERE l.task_id IS NOT NULL ORDER BY l.task_id
+                    ON CONFLICT DO NOTHING";
+    tx.execute(text, &[&storage_id, &keys, &indexes, &tasks]).await?;
     Ok(())
 }
