@@ -45,7 +45,7 @@ pub struct Config {
     pub allowed_endpoints: String,
     /// `LONGSHORE_HOST`.
     pub host: HostKind,
-    /// `LONGSHORE_LABEL_STUDIO_URL`: where this scheduler reaches Label Studio. `None` accepts no users of it.
+    /// `LONGSHORE_LABEL_STUDIO_URL`: where this scheduler reaches Label Studio. `None` with the native host.
     pub label_studio_url: Option<reqwest::Url>,
     /// The operator's settings for storages, such as the folder of local files.
     pub operator: Operator,
@@ -165,7 +165,7 @@ impl Config {
             },
             allowed_endpoints: read.text(&table::ALLOWED_ENDPOINTS).unwrap_or_default(),
             host: read.parsed(&table::HOST).unwrap_or_default(),
-            label_studio_url: read.parsed(&table::LABEL_STUDIO_URL),
+            label_studio_url: label_studio_url(&mut read),
             operator: Operator::read(&mut read),
             api_memory_bytes: usize::try_from(read.mebibytes(&table::API_MEMORY_MB)).unwrap_or(usize::MAX).max(1 << 20),
             send: read.seconds(&table::SEND_SECONDS),
@@ -184,6 +184,22 @@ impl Config {
         };
         read.finish().map(|()| config)
     }
+}
+
+/// Where Label Studio is, if it is the host: without it, none of its users could be told from strangers.
+fn label_studio_url(read: &mut Environment<'_>) -> Option<reqwest::Url> {
+    if read.parsed::<HostKind>(&table::HOST)? != HostKind::LabelStudio {
+        return None;
+    }
+    let text = read.text(&table::LABEL_STUDIO_URL).unwrap_or_default();
+    let url = text.parse::<reqwest::Url>().ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if url.is_none() {
+        let fault =
+            "must be the base URL of Label Studio, such as http://127.0.0.1:8080, with LONGSHORE_HOST=label-studio";
+        read.fault(&table::LABEL_STUDIO_URL, fault);
+    }
+    url
 }
 
 /// A number of days of at least one. With zero or less, the pruner would delete what has just been written; before more
@@ -222,6 +238,23 @@ mod tests {
             assert!(error.contains(&format!("{name} must be set")), "{error}");
         }
         assert!(!error.contains("AMQP_URL"), "{error}");
+    }
+
+    #[test]
+    fn beside_label_studio_its_url_is_required_and_checked() {
+        let of = |host: &'static str, url: &'static str| {
+            let variables = [("LONGSHORE_HOST", host), ("LONGSHORE_LABEL_STUDIO_URL", url)];
+            read(&[&NEEDED[..], &variables[..]].concat())
+        };
+        for url in ["", "localhost:8080", "127.0.0.1:8080", "ftp://label.example", "http://", "/api", "unix:/run/x"] {
+            let error = of("label-studio", url).expect_err(url).to_string();
+            assert!(error.contains("LONGSHORE_LABEL_STUDIO_URL must be"), "{url}: {error}");
+        }
+        for url in ["http://127.0.0.1:8080", "https://label.example/ls/"] {
+            assert_eq!(of("label-studio", url).unwrap().label_studio_url.unwrap(), url.parse().unwrap());
+        }
+        assert_eq!(of("native", "").unwrap().label_studio_url, None);
+        assert_eq!(of("native", "http://127.0.0.1:8080").unwrap().label_studio_url, None, "no user of it is known");
     }
 
     #[test]

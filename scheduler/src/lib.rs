@@ -228,7 +228,7 @@ impl Loops {
             spawn_effects(tasks, webhooks);
             tasks.spawn("counters", counters::run(db.clone(), situation.clone(), stop.clone()));
         }
-        tasks.spawn("requests", requests::run(db.clone(), broker.clone(), stop.clone()));
+        tasks.spawn("requests", requests::run(db.clone(), config.host, broker.clone(), stop.clone()));
         tasks.spawn("observer", observer::run(db.clone(), api_db, broker, service, situation, stop.clone()));
         let retention = pruner::Retention { sync_days: config.keep_days, audit_days: config.audit_days };
         tasks.spawn("pruner", pruner::run(db, retention, pruned, stop));

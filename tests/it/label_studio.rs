@@ -3,17 +3,21 @@
 //! Ignored, because a Label Studio takes half a minute to start: run them with `make test-label-studio`.
 
 mod access;
+mod adoption;
 mod changed;
 mod cohort;
 mod counters;
 mod deleted;
 mod differential;
+mod effects;
 mod export;
 mod host_commands;
 mod import;
 mod items;
+mod page;
 mod proxy;
 mod references;
+mod requests;
 mod resolve;
 mod routes;
 mod secrets;
@@ -71,6 +75,8 @@ impl Twins {
         let port = ports::free().expect("a free port");
         let url = format!("http://127.0.0.1:{port}");
         let options = Rig::with().label_studio_version(version).env("LONGSHORE_LABEL_STUDIO_URL", url);
+        // As Label Studio's own syncs, those of storages without keys have the credentials of the environment.
+        let options = options.env("LONGSHORE_OWN_IDENTITY", "all");
         let rig = set(options).start().await;
         let studio = LabelStudio::start_with(&rig.run_dir, &rig.database_url, port, version, environment).await;
         Self { rig, studio: studio.expect("Label Studio starts") }
@@ -78,7 +84,11 @@ impl Twins {
 
     /// A real nginx in front of both, with the configuration for users.
     async fn nginx(&self) -> App {
-        nginx::start(&self.rig.run_dir, self.studio.url(), &self.rig.url()).await.expect("nginx starts")
+        self.nginx_with(nginx::Layout::Whole).await
+    }
+
+    async fn nginx_with(&self, layout: nginx::Layout<'_>) -> App {
+        nginx::start_with(&self.rig.run_dir, self.studio.url(), &self.rig.url(), layout).await.expect("nginx starts")
     }
 
     /// A project with an S3 import storage, made in Label Studio.

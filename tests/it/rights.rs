@@ -216,7 +216,10 @@ fn the_pages_of_rights_have_the_statements_that_the_program_prints() {
         ("deploy/label-studio/rights.md", label_studio::rights::grants("longshore_app")),
     ] {
         let text = std::fs::read_to_string(workspace().join(page)).expect("the page");
-        let text: String = text.lines().map(|line| format!("{}\n", line.trim_start())).collect();
-        assert!(text.contains(&statements), "put these statements into {page}:\n{statements}");
+        let unindented = |text: &str| text.lines().map(|line| format!("{}\n", line.trim_start())).collect::<String>();
+        assert!(
+            unindented(&text).contains(&unindented(&statements)),
+            "put these statements into {page}:\n{statements}"
+        );
     }
 }

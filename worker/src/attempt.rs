@@ -149,7 +149,8 @@ async fn perform(
     Ok(page)
 }
 
-/// Commits a page. If the database refuses a value in it, quarantines the object with that value and commits the rest.
+/// Commits a page. If objects in it are outdated, writes them again before. If the database refuses a value in it,
+/// quarantines the object with that value and commits the rest.
 /// Returns how the attempt ended; `None` if it continues.
 async fn commit_or_isolate(
     context: &Context,
@@ -158,7 +159,11 @@ async fn commit_or_isolate(
     mut page: Page,
     step: &Step,
 ) -> Result<Option<Ending>, JobError> {
-    let committed = commit(context, job, fence, &page, step).await;
+    let mut committed = commit(context, job, fence, &page, step).await;
+    while let Err(JobError::Outdated(outdated)) = &committed {
+        page.writes.renew(outdated, &mut page.counts).await?;
+        committed = commit(context, job, fence, &page, step).await;
+    }
     context.faults.record_write("commits", &committed);
     match committed {
         Err(JobError::Db(error)) if error.is_data_exception() => {

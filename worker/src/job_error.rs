@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use longshore_db::host::OutdatedUnit;
 use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, StorageError};
 use longshore_telemetry::Backoff;
@@ -28,6 +29,9 @@ pub(crate) enum JobError {
     /// The worker's other attempts took too long, so this one could not run alone.
     #[error("other jobs of the worker did not end in time for this one to run alone")]
     NotAlone,
+    /// Units of the page changed while their objects were written. The page is not committed before they are written again.
+    #[error("{} objects of the page are outdated", .0.len())]
+    Outdated(Vec<OutdatedUnit>),
     /// The worker is stopping, and the page did not end in time.
     #[error("the worker is stopping")]
     Draining,
@@ -50,7 +54,7 @@ impl JobError {
     /// What happens to the job now.
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
-            Self::Draining => Verdict::Release { delay: Duration::ZERO },
+            Self::Draining | Self::Outdated(_) => Verdict::Release { delay: Duration::ZERO },
             Self::NotAlone => Verdict::Release { delay: AFTER_NOT_ALONE },
             Self::WorkerLost => Verdict::Discard { reason: FailureReason::WorkerLost },
             Self::Settings(_) => Verdict::Discard { reason: FailureReason::InvalidSettings },
@@ -78,6 +82,9 @@ impl JobError {
             }
             Self::Db(longshore_db::Error::HostFull(_)) => Verdict::Discard { reason: FailureReason::HostFull },
             Self::Db(longshore_db::Error::TakenOver) => Verdict::Discard { reason: FailureReason::TakenOver },
+            Self::Db(longshore_db::Error::SyncLive) => Verdict::Discard { reason: FailureReason::SyncLive },
+            // The storage may not start syncs.
+            Self::Db(longshore_db::Error::Conflict(_)) => Verdict::Discard { reason: FailureReason::InvalidSettings },
             // The next attempt starts at the row's cursor: this attempt's is no longer true.
             Self::Db(longshore_db::Error::CommitsLost) => Verdict::Release { delay: Duration::ZERO },
             Self::Db(error) if error.is_unavailable() => Verdict::Release { delay: after_unavailable() },

@@ -41,6 +41,15 @@ pub(crate) enum CliError {
         "programs of Longshore are connected to this database: {programs}\nhint: stop all schedulers and workers first, or add --force"
     )]
     Running { programs: String },
+    #[error(
+        "what follows from imports is not done, and would never be: {due}\nhint: start a scheduler and a worker until it is, or add --force to give it up"
+    )]
+    Due { due: String },
+    #[error(
+        "{}\nhint: use a role that owns Label Studio's tables and is a member of the owner of schema longshore: `GRANT longshore_owner TO label_studio`; see \"How to go back\" in deploy/label-studio/README.md",
+        escaped(text)
+    )]
+    NoOwner { text: String },
     #[error("cannot read the secret from the file or standard input")]
     Input(#[source] std::io::Error),
 }

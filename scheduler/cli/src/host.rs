@@ -23,7 +23,8 @@ pub(crate) enum Command {
     /// role, and the settings of its storages. Changes nothing. Exit code 1 if a check fails.
     Check(Database),
     /// Removes Longshore from the database of a Label Studio: drops schema `longshore`, and releases the storages that its
-    /// syncs hold. Tasks, annotations and exported objects stay. Stop all schedulers and workers first.
+    /// syncs hold. Tasks, annotations and exported objects stay. Stop all schedulers and workers first. The role must own
+    /// the schema and Label Studio's tables. Refused while what follows from imports is still to be done.
     Remove(Remove),
 }
 
@@ -41,7 +42,8 @@ pub(crate) struct Remove {
     /// Confirms that the quarantine, the history of syncs and all else in schema `longshore` is deleted.
     #[arg(long)]
     yes: bool,
-    /// Removes it also while programs of Longshore are connected. They fail from then on.
+    /// Removes it also while programs of Longshore are connected, which fail from then on, and while cohorts, webhook calls
+    /// or exports that follow from imports are due, which then never happen.
     #[arg(long)]
     force: bool,
 }
@@ -82,11 +84,17 @@ impl Remove {
         if !running.is_empty() && !self.force {
             return Err(CliError::Running { programs: running.join(", ") });
         }
-        let removed = label_studio::remove(&mut client).await.map_err(failed)?;
-        output.one(&json!({"released": removed.released}), |_| {
+        let removal = label_studio::remove(&mut client, self.force).await.map_err(|error| match error.sql_state() {
+            Some(state) if state.code() == "42501" => CliError::NoOwner { text: address.explain_only(&error) },
+            _ => failed(error),
+        })?;
+        let released = match removal {
+            label_studio::Removal::Done { released } => released,
+            label_studio::Removal::Due(due) => return Err(CliError::Due { due: due.to_string() }),
+        };
+        output.one(&json!({"released": released}), |_| {
             format!(
-                "Schema longshore is dropped. Storages that its syncs held and that Label Studio can sync now: {}",
-                removed.released
+                "Schema longshore is dropped. Storages that its syncs held and that Label Studio can sync now: {released}"
             )
         });
         Ok(())

@@ -1,8 +1,11 @@
 //! The quarantine routes: list quarantined objects, replay or discard them.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use jiff::Timestamp;
-use longshore_db::lifecycle::{RequestedBy, enqueue};
+use longshore_db::host;
+use longshore_db::lifecycle::RequestedBy;
 use longshore_db::quarantine::{self, Decision, QuarantineFilter, QuarantineRow};
 use longshore_db::{Bounded, Client, Error, audit};
 use longshore_model::{QuarantineReason, StorageKind};
@@ -16,6 +19,7 @@ use super::answer::Answer;
 use super::error::{ApiError, ApiResult, ErrorBody, NON_FIELD};
 use super::extract::{Json, Path, UrlQuery};
 use super::query::{QuarantineQuery, QuarantineState};
+use super::storages::not_started;
 
 /// Rows per page by default.
 const DEFAULT_LIMIT: i64 = 100;
@@ -252,21 +256,25 @@ async fn decide(
     decision: Decision,
 ) -> ApiResult<Json<QuarantineDecision>> {
     let tx = client.transaction().await.map_err(Error::from)?;
+    let mut syncs = BTreeMap::new();
+    if decision == Decision::Replay {
+        // Before the rows are locked: a page locks rows of quarantine after those that keep other syncs out.
+        for storage in quarantine::storages_of(&tx, filter).await? {
+            let sync = host::enqueue(&tx, state.host, storage, RequestedBy::Replay, None, None).await;
+            syncs.insert(storage, sync.map_err(not_started)?.sync_id);
+        }
+    }
     let by_storage = quarantine::decide(&tx, filter, decision).await?;
-    let mut decided = QuarantineDecision { count: 0, syncs: Vec::new() };
+    let mut decided = QuarantineDecision { count: 0, syncs: syncs.values().copied().collect() };
+    let action = match decision {
+        Decision::Replay => "quarantine.replay",
+        Decision::Discard => "quarantine.discard",
+    };
     for (storage, count) in by_storage {
         decided.count += count;
-        let (action, sync) = match decision {
-            Decision::Replay => {
-                let sync = enqueue(&tx, storage, RequestedBy::Replay, None, None).await?.sync_id;
-                decided.syncs.push(sync);
-                ("quarantine.replay", Some(sync))
-            }
-            Decision::Discard => ("quarantine.discard", None),
-        };
         let entry = audit::Entry {
             storage_id: Some(storage),
-            sync_id: sync,
+            sync_id: syncs.get(&storage).copied(),
             detail: serde_json::json!({"count": count, "row": filter.id, "reason": filter.reason}),
             ..caller.did(action)
         };

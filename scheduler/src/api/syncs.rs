@@ -4,10 +4,8 @@ mod body;
 
 use axum::extract::State;
 use jiff::Timestamp;
-use longshore_db::host::HostKind;
-use longshore_db::host::label_studio::{self, HostSync};
 use longshore_db::syncs::{self, SyncFilter, SyncRow};
-use longshore_db::{Bounded, Client, Error, GenericClient, audit, jobs, lifecycle};
+use longshore_db::{Bounded, Client, Error, GenericClient, audit, host, jobs, lifecycle};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -19,7 +17,7 @@ use super::error::{ApiResult, ErrorBody};
 use super::extract::{Path, UrlQuery};
 use super::memory::Reserved;
 use super::query::{JobsQuery, SyncQuery};
-use super::storages::live_in_label_studio;
+use super::storages::not_started;
 use body::SyncBody;
 
 /// Syncs per page by default.
@@ -140,13 +138,7 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64
         let mut client = state.db.client().await?;
         accessible(&client, caller, id).await?;
         let tx = client.transaction().await.map_err(Error::from)?;
-        let enqueued = match state.host {
-            HostKind::Native => lifecycle::retry(&tx, id).await?,
-            HostKind::LabelStudio => match label_studio::retry(&tx, id).await? {
-                HostSync::Ours { sync, .. } => sync,
-                HostSync::Theirs => return Err(live_in_label_studio().into()),
-            },
-        };
+        let enqueued = host::retry(&tx, state.host, id).await.map_err(not_started)?;
         let row = syncs::get(&tx, enqueued.sync_id).await?;
         if enqueued.created {
             audit::write(&tx, &entry(caller, "sync.retry", &row)).await?;

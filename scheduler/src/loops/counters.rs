@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use longshore_db::host::label_studio::{Checked, check_summary, fold};
-use longshore_db::{Db, Result};
+use longshore_db::host::label_studio::{Checked, check_summary, fold, next_to_fold};
+use longshore_db::{Db, Error, Result};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -16,26 +16,49 @@ use crate::situation::Situation;
 /// locked more often.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// Adds to summaries until stopped.
+/// The longest comparison of a summary: it reads all tasks and annotations of a project.
+const LONGEST_CHECK: Duration = Duration::from_secs(9 * 60);
+
+/// Adds to summaries and compares them until stopped.
 pub(crate) async fn run(db: Db, situation: Situation, stop: CancellationToken) {
+    tokio::join!(add(&db, &situation, &stop), compare(&db, &situation, &stop));
+}
+
+async fn add(db: &Db, situation: &Situation, stop: &CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_some() {
-        record_tick(&situation, "counters", &tick(&db, &stop).await);
+        add_all(db, situation, stop).await;
+    }
+    // What is recorded stays until a scheduler starts again, which may be never.
+    add_all(db, situation, &CancellationToken::new()).await;
+}
+
+/// Adds all that is recorded, one project after the other. A project that fails delays no other one.
+async fn add_all(db: &Db, situation: &Situation, stop: &CancellationToken) {
+    let mut done = Vec::new();
+    while !stop.is_cancelled() {
+        let next = db.in_time(async { next_to_fold(&db.client().await?, &done).await }).await;
+        let folded = match &next {
+            Ok(Some(project)) => db.in_time(async { fold(&mut db.client().await?, *project).await }).await,
+            Ok(None) | Err(_) => return record_tick(situation, "counters", &next),
+        };
+        if let (Err(_) | Ok(false), Ok(Some(project))) = (&folded, next) {
+            done.push(project);
+        }
+        record_tick(situation, "counters", &folded);
     }
 }
 
-/// Adds all that is recorded, one project after the other.
-async fn tick(db: &Db, stop: &CancellationToken) -> Result<()> {
-    while !stop.is_cancelled() {
-        if !db.in_time(async { fold(&mut db.client().await?).await }).await? {
-            break;
-        }
+async fn compare(db: &Db, situation: &Situation, stop: &CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(PERIOD)).await.is_some() {
+        let checked = stop.run_until_cancelled(check_one(db)).await;
+        record_tick(situation, "summaries", &checked.unwrap_or(Ok(())));
     }
-    check_one(db).await
 }
 
 /// Compares the summary of one project with its tasks.
 async fn check_one(db: &Db) -> Result<()> {
-    let checked = db.in_time(async { check_summary(&mut db.client().await?).await }).await?;
+    let checking = async { check_summary(&mut db.client().await?).await };
+    let checked = tokio::time::timeout(LONGEST_CHECK, checking).await.unwrap_or(Err(Error::Silent))?;
     if let Some(Checked { project_id, is_corrected: true }) = checked {
         info!(
             event = "summary_corrected",

@@ -30,6 +30,9 @@ pub(crate) async fn run(db: Db, host: Arc<dyn Host>, broker: Broker, situation: 
     let mut wake = Wake::on("longshore_syncs");
     while wake.next_tick(&db, PERIOD, &stop).await {
         loop {
+            // A failure delays no report: the counters try again.
+            let settled = db.in_time(async { host.settle(&mut db.client().await?).await }).await;
+            record_tick(&situation, "reporter", &settled);
             let reported = db.in_time(tick(&db, host.as_ref())).await;
             record_tick(&situation, "reporter", &reported);
             let Ok(reported) = reported else { break };
@@ -50,8 +53,11 @@ async fn tick(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
     }
     // The first one prepares the statement. The others are sent together, without a wait for each answer.
     let (first, others) = syncs.split_at(1);
-    try_join_all(first.iter().map(|sync| host.show_status(&tx, sync))).await?;
-    try_join_all(others.iter().map(|sync| host.show_status(&tx, sync))).await?;
+    let mut shown = try_join_all(first.iter().map(|sync| host.show_status(&tx, sync))).await?;
+    shown.extend(try_join_all(others.iter().map(|sync| host.show_status(&tx, sync))).await?);
+    // The next tick shows the others.
+    let syncs: Vec<SyncRow> =
+        syncs.into_iter().zip(shown).filter_map(|(sync, is_shown)| is_shown.then_some(sync)).collect();
     syncs::mark_reported(&tx, &syncs).await?;
     tx.commit().await?;
     for sync in syncs.iter().filter(|sync| sync.finished_at.is_some()) {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use longshore_broker::{Broker, Queue};
 use longshore_db::audit::{self, Source};
-use longshore_db::lifecycle::{EnqueuedSync, RequestedBy, enqueue};
+use longshore_db::host::{self, HostKind};
+use longshore_db::lifecycle::{EnqueuedSync, RequestedBy};
 use longshore_db::{Db, Error, Result, storages};
 use longshore_model::SyncRequest;
 use tokio::time::sleep;
@@ -21,11 +22,11 @@ const PREFETCH: u16 = 16;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Enqueues requested syncs until stopped.
-pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
+pub(crate) async fn run(db: Db, host: HostKind, broker: Broker, stop: CancellationToken) {
     let mut consumer = broker.consumer(Queue::Requests, PREFETCH, stop.clone());
     while let Some((request, delivery)) = consumer.next_message::<SyncRequest>().await {
         loop {
-            match db.in_time(enqueue_request(&db, &request, delivery.user())).await {
+            match db.in_time(enqueue_request(&db, host, &request, delivery.user())).await {
                 Ok(enqueued) => {
                     info!(
                         event = "sync_requested",
@@ -60,7 +61,7 @@ pub(crate) async fn run(db: Db, broker: Broker, stop: CancellationToken) {
 }
 
 /// Enqueues a sync, and writes an audit entry if it is new.
-async fn enqueue_request(db: &Db, request: &SyncRequest, user: Option<&str>) -> Result<EnqueuedSync> {
+async fn enqueue_request(db: &Db, host: HostKind, request: &SyncRequest, user: Option<&str>) -> Result<EnqueuedSync> {
     let mut client = db.client().await?;
     let tx = client.transaction().await?;
     let storage = storages::get(&tx, request.storage).await?;
@@ -68,7 +69,8 @@ async fn enqueue_request(db: &Db, request: &SyncRequest, user: Option<&str>) -> 
         return Err(Error::NotFound(format!("{} {} storage {}", request.kind, request.direction, request.storage)));
     }
     let key = request.idempotency_key.as_deref();
-    let enqueued = enqueue(&tx, request.storage, RequestedBy::Amqp, key, request.options.as_ref()).await?;
+    let by = RequestedBy::Amqp;
+    let enqueued = host::enqueue(&tx, host, request.storage, by, key, request.options.as_ref()).await?;
     if enqueued.created {
         let entry = audit::Entry {
             source: Source::Amqp,

@@ -39,6 +39,9 @@ pub enum Error {
     /// The host took this sync for dead and started another.
     #[error("Label Studio took the sync for dead and started its own")]
     TakenOver,
+    /// The host itself is syncing the storage, so no sync of ours can start.
+    #[error("Label Studio itself is syncing this storage")]
+    SyncLive,
     /// The row does not exist.
     #[error("{0} does not exist")]
     NotFound(String),
@@ -94,12 +97,14 @@ impl Error {
     /// Whether Postgres rejected the values themselves: SQLSTATE class 22, or 54 for values that are too large or too
     /// deep. A retry fails again.
     pub fn is_data_exception(&self) -> bool {
+        // Not a value in binary form that its column cannot read: the column has another type than before.
         matches!(self, Self::RefusedByHost(_))
             || self.sql_state().is_some_and(|state| ["22", "54"].iter().any(|class| state.code().starts_with(class)))
+                && !self.is_of_changed_tables()
     }
 
     /// Whether a statement failed because the host's tables have changed since it was prepared or written: a column or table
-    /// is missing, a new one must not be null, or a prepared statement has other results.
+    /// is missing or has another type, a new one must not be null, or a prepared statement has other results.
     pub fn is_of_changed_tables(&self) -> bool {
         let state = self.sql_state();
         [
@@ -107,6 +112,9 @@ impl Error {
             SqlState::UNDEFINED_TABLE,
             SqlState::NOT_NULL_VIOLATION,
             SqlState::FEATURE_NOT_SUPPORTED,
+            // A value in binary form is longer than its column reads, or shorter.
+            SqlState::INVALID_BINARY_REPRESENTATION,
+            SqlState::PROTOCOL_VIOLATION,
         ]
         .iter()
         .any(|changed| state == Some(changed))
@@ -139,6 +147,7 @@ impl Error {
             | Self::CommitsLost
             | Self::StorageMoved
             | Self::TakenOver
+            | Self::SyncLive
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Deleted(_)

@@ -5,6 +5,7 @@ use std::io;
 use longshore_telemetry::{TlsRefusal, causes};
 use tokio_postgres::error::DbError;
 
+use crate::host::label_studio;
 use crate::{Address, Error};
 
 impl Address {
@@ -12,8 +13,17 @@ impl Address {
     /// was not reached, and what to do. Never has the password.
     pub fn explain(&self, error: &Error) -> String {
         let (reason, advice) = self.reason(error);
+        format!("{}: {reason}; {advice}", self.place())
+    }
+
+    /// The same without what to do, for a caller who knows better.
+    pub fn explain_only(&self, error: &Error) -> String {
+        format!("{}: {}", self.place(), self.reason(error).0)
+    }
+
+    fn place(&self) -> String {
         let role = if self.role().is_empty() { String::new() } else { format!(", role {:?}", self.role()) };
-        format!("Postgres at {}, database {:?}{role}: {reason}; {advice}", self.hosts(), self.database())
+        format!("Postgres at {}, database {:?}{role}", self.hosts(), self.database())
     }
 
     fn reason(&self, error: &Error) -> (String, String) {
@@ -67,6 +77,10 @@ impl Address {
             }
             "28000" => "create the role, and let it log in".to_owned(),
             "3D000" => "create the database, or correct its name in DATABASE_URL".to_owned(),
+            "42501" if is_of_label_studio(message) => format!(
+                "give role {:?} the rights of deploy/label-studio/rights.md; `longshore host check` lists what it lacks",
+                self.role()
+            ),
             "42501" => format!(
                 "give role {:?} the rights of deploy/operations/rights.md; `longshore-scheduler check` lists what it lacks",
                 self.role()
@@ -85,6 +99,12 @@ impl Address {
             _ => "see the log of the server".to_owned(),
         }
     }
+}
+
+/// Whether the server refused a table of Label Studio, or the schema with all of them.
+fn is_of_label_studio(message: &str) -> bool {
+    message == "permission denied for schema public"
+        || message.strip_prefix("permission denied for table ").is_some_and(label_studio::rights::names)
 }
 
 const READ_ONLY: &str = "this is a standby, or read-only: name the primary in DATABASE_URL, or all servers with \

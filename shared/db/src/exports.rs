@@ -110,13 +110,14 @@ pub async fn any_is_due(
 }
 
 /// Records confirmed writes.
-pub async fn record(
+pub async fn record<'a>(
     tx: &Transaction<'_>,
     storage_id: i64,
     sync_id: i64,
     unit: &str,
-    written: &[ExportRecord],
+    written: impl Iterator<Item = &'a ExportRecord>,
 ) -> Result<()> {
+    let written: Vec<&ExportRecord> = written.collect();
     if written.is_empty() {
         return Ok(());
     }

@@ -20,7 +20,7 @@ use crate::row::word;
 use crate::{Bounded, Counts, GenericClient, Result};
 
 pub use alone::{mark_alone, mark_lone_key};
-pub(crate) use end::{cancel_unfinished, end, lock_of_storage};
+pub(crate) use end::{cancel_unfinished, end, lock_of_storage, lock_unfinished};
 pub use fence::{Fence, hold, hold_at};
 pub use lease::{Heartbeat, Lease, heartbeat, unknown_leases};
 pub use progress::Progress;

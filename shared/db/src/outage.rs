@@ -116,6 +116,7 @@ impl Error {
             | Self::CommitsLost
             | Self::StorageMoved
             | Self::TakenOver
+            | Self::SyncLive
             | Self::NotFound(_)
             | Self::Conflict(_)
             | Self::Deleted(_)

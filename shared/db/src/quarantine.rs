@@ -167,6 +167,30 @@ pub async fn get(client: &impl GenericClient, id: i64) -> Result<Option<Quaranti
     Ok(list(client, &filter, 1, 0).await?.rows.pop())
 }
 
+/// IDs of the storages that have rows that match the filter, in ascending order.
+pub async fn storages_of(client: &impl GenericClient, filter: &QuarantineFilter<'_>) -> Result<Vec<i64>> {
+    let text = format!(
+        "SELECT DISTINCT q.storage_id FROM quarantine q JOIN storages st ON st.id = q.storage_id
+          WHERE {CONDITION} ORDER BY q.storage_id"
+    );
+    let rows = client
+        .query(
+            &text,
+            &[
+                &filter.id,
+                &filter.project,
+                &filter.projects,
+                &filter.storage,
+                &filter.sync,
+                &filter.state,
+                &filter.reason.map(QuarantineReason::as_str),
+                &filter.before,
+            ],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Writes a decision to all rows that match the filter. Returns pairs of storage ID and number of rows.
 ///
 /// Rows that already have this decision count as well, so a second call returns the same numbers.

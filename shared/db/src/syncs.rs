@@ -20,7 +20,7 @@ use crate::{Counts, Error, GenericClient, Result};
 pub(crate) use effects::{end_effects, end_exports, ending, has_key, lock_effects};
 pub use end::warn;
 pub(crate) use end::{cancel, close, delete_ended, lock, lock_live};
-pub(crate) use host::keep_host_values;
+pub(crate) use host::{HostLive, keep_host_values, live_of_host, waits_for_host};
 pub use list::{SyncFilter, list};
 pub use report::{lock_unreported, mark_reported};
 pub use waiting::{LiveSync, list_live};

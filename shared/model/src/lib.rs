@@ -4,8 +4,10 @@
 //! spelling, which tables, JSON, logs and metric labels share.
 
 pub mod json;
+pub mod json_parts;
 pub mod kinds;
 mod message;
+pub mod python;
 mod reason;
 mod secret;
 mod settings;

@@ -162,6 +162,8 @@ words! {
         HostFull = "host_full",
         /// Label Studio heard nothing of the sync for 25 s, took it for dead and started its own.
         TakenOver = "taken_over",
+        /// A sync of Label Studio itself had the storage when this one was to start.
+        SyncLive = "sync_live",
         /// Too many attempts in a row ended because their worker stopped or stalled.
         WorkerLost = "worker_lost",
         /// An error inside Longshore; the log has the cause.
@@ -274,6 +276,7 @@ impl FailureReason {
             Self::TakenOver => {
                 "Label Studio heard nothing of this sync for 25 seconds, took it for dead and started its own. What was imported until then is kept. When that sync has ended, start a new one. If it happens again, ask the operator whether the scheduler and the workers were paused."
             }
+            Self::SyncLive => "Label Studio itself was syncing this storage. Start a new sync when that one has ended.",
             Self::WorkerLost => {
                 "Workers stopped or stalled again and again during this job, and Longshore found no single object that causes it. Ask the operator to check the workers' memory limit and logs."
             }

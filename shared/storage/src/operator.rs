@@ -46,9 +46,18 @@ impl Operator {
             local_files_serving,
             local_files_root: document_root(read, local_files_serving),
             label_studio_host: label_studio_host(read),
-            own_identity: read.parsed(&table::OWN_IDENTITY).unwrap_or_default(),
+            own_identity: own_identity(read),
         }
     }
+}
+
+/// Which storages may use the own identity. In Label Studio every user may save a storage without keys, so beside it none
+/// has the identity unless the operator says so.
+fn own_identity(read: &mut Environment<'_>) -> OwnIdentity {
+    let given = read.parsed(&table::OWN_IDENTITY);
+    let is_given = read.given(&table::OWN_IDENTITY).is_some();
+    let is_label_studio = read.text(&table::HOST).as_deref() == Some("label-studio");
+    if is_label_studio && !is_given { OwnIdentity::none() } else { given.unwrap_or_default() }
 }
 
 /// The base of local-file URIs by the rules of Label Studio, which ignores one without a scheme.
@@ -115,6 +124,13 @@ mod tests {
         assert_eq!(read(&[]).unwrap().own_identity, OwnIdentity::default());
         assert_eq!(read(&[("LONGSHORE_OWN_IDENTITY", "none")]).unwrap().own_identity, "none".parse().unwrap());
         assert!(read(&[("LONGSHORE_OWN_IDENTITY", "some")]).unwrap_err().contains("LONGSHORE_OWN_IDENTITY is invalid"));
+    }
+
+    #[test]
+    fn beside_label_studio_no_storage_has_the_own_identity_unless_the_operator_says_so() {
+        const HOST: (&str, &str) = ("LONGSHORE_HOST", "label-studio");
+        assert_eq!(read(&[HOST]).unwrap().own_identity, "none".parse().unwrap());
+        assert_eq!(read(&[HOST, ("LONGSHORE_OWN_IDENTITY", "all")]).unwrap().own_identity, "all".parse().unwrap());
     }
 
     #[test]

@@ -77,6 +77,11 @@ impl Default for OwnIdentity {
 }
 
 impl OwnIdentity {
+    /// No storage may use the identity.
+    pub fn none() -> Self {
+        Self { trusts_unscoped: false, ..Self::default() }
+    }
+
     /// Whether a storage of the project may use the identity. With `unscoped`, all that are saved may: a request that
     /// saves one was checked, and those of earlier releases keep working.
     pub fn permits(&self, project: i64, connection: &Connection) -> bool {

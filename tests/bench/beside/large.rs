@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use super::pair::Pair;
+use super::pair::{PATIENCE, POLL, Pair, Twin};
 use super::syncs::median;
 use crate::figure::{Figure, whole};
 
@@ -25,11 +25,49 @@ pub(super) async fn measure(pair: &Pair<'_>, objects: u64) -> Result<Vec<Figure>
     let list = seconds(pair, &format!("/api/tasks?project={project}&page_size=30"), "/tasks").await?;
     let next = seconds(pair, &format!("/api/projects/{project}/next"), "/data").await?;
     let conditions = format!("{} tasks, median of {ROUNDS}, answered by Label Studio", whole(objects as f64));
-    Ok(vec![
+    let mut figures = vec![
         import,
         Figure::new(8, "then: its list of tasks, first page", list).unit(" s").conditions(conditions.clone()),
         Figure::new(8, "then: its next task to label", next).unit(" s").conditions(conditions),
+    ];
+    figures.extend(after(pair, twin, objects).await?);
+    Ok(figures)
+}
+
+/// What follows an import: the comparison of the summary, and the choice of a cohort by the next sync.
+async fn after(pair: &Pair<'_>, twin: Twin, objects: u64) -> Result<[Figure; 2]> {
+    let project = twin.project;
+    let compared = compare(pair, project).await?;
+    // In the table: Label Studio itself would arrange the cohort inside the request.
+    let rules =
+        "UPDATE public.project SET maximum_annotations = 2, overlap_cohort_percentage = 45 WHERE id = $1::bigint";
+    pair.database.execute(rules, &[&project]).await?;
+    let again = pair.sync_ours(twin).await?;
+    let chosen = "SELECT count(*) FROM public.task WHERE project_id = $1::bigint AND overlap = 2";
+    let chosen: i64 = pair.database.query_one(chosen, &[&project]).await?.get(0);
+    ensure!(u64::try_from(chosen)? == (objects * 45 + 50) / 100, "{chosen} of {objects} tasks in a cohort of 45 %");
+    let conditions = |what: &str| format!("{} tasks, {what}", whole(objects as f64));
+    Ok([
+        Figure::new(8, "then: its summary compared with all tasks", compared)
+            .unit(" s")
+            .conditions(conditions("from due to done")),
+        Figure::new(8, "then: a sync again, which chooses a cohort of 45 %", again.seconds)
+            .unit(" s")
+            .conditions(conditions("nothing new")),
     ])
+}
+
+/// Makes the comparison of a project's summary due, and returns the seconds until it is done.
+async fn compare(pair: &Pair<'_>, project: i64) -> Result<f64> {
+    let due = "UPDATE host_projects SET summary_due_at = now(), summary_checks = 0 WHERE project_id = $1";
+    let started = Instant::now();
+    ensure!(pair.database.execute(due, &[&project]).await? == 1, "no project {project}");
+    let is_done = "SELECT summary_checks > 0 FROM host_projects WHERE project_id = $1";
+    while !pair.database.query_one(is_done, &[&project]).await?.get::<_, bool>(0) {
+        ensure!(started.elapsed() < PATIENCE, "the summary of project {project} is not compared");
+        sleep(POLL).await;
+    }
+    Ok(started.elapsed().as_secs_f64())
 }
 
 /// The median time of a request to Label Studio, whose answer must have `field`.

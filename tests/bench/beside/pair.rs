@@ -17,10 +17,10 @@ pub(super) const CONFIG: &str = r#"<View><Image name="image" value="$image"/>
     <Choices name="label" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices></View>"#;
 
 /// How often the end of a sync is checked: one lookup by primary key.
-const POLL: Duration = Duration::from_millis(10);
+pub(super) const POLL: Duration = Duration::from_millis(10);
 
 /// Longest duration of a sync; a longer one is an error.
-const PATIENCE: Duration = Duration::from_secs(3600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3600);
 
 pub(super) struct Pair<'a> {
     pub(super) stack: &'a Stack,

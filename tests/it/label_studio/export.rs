@@ -1,8 +1,10 @@
 //! Exports: on one project, Label Studio's own and Longshore's write the same objects and links.
 
+mod beside;
 mod content;
 mod kinds;
 mod recovery;
+mod settings;
 
 use std::collections::BTreeMap;
 

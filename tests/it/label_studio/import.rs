@@ -1,4 +1,4 @@
-//! Imports for Label Studio: what becomes of an object that it would refuse.
+//! Imports for Label Studio: the answer to the request, and what becomes of an object that Label Studio would refuse.
 
 use longshore_rig::rig::rows;
 use serde_json::json;
@@ -26,4 +26,24 @@ async fn an_annotation_of_an_unknown_user_quarantines_its_object_alone() {
     let [row] = rows(&quarantine) else { panic!("one row: {quarantine}") };
     assert_eq!((&row["key"], &row["reason"]), (&json!("2.json"), &json!("unsupported_value")), "{row}");
     assert!(row["detail"].as_str().is_some_and(|detail| detail.contains("999")), "{row}");
+}
+
+/// Goal: the page takes over the answer as it is, so it has every field that Label Studio shows, with the same value.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn the_answer_to_a_sync_is_the_storage_as_label_studio_shows_it() {
+    let twins = Twins::start().await;
+    twins.rig.s3.create_bucket("answers");
+    twins.rig.s3.put("answers", "good.json", json!({"data": {"image": "i"}}).to_string().into_bytes());
+    let twin = twins.import("answers", json!({"title": "T", "description": "D"})).await;
+    let shown = async || twins.studio.send("GET", &format!("/api/storages/s3/{}", twin.storage), None).await;
+    for (status, change) in [("completed", "bad.json"), ("completed_with_errors", "good.json")] {
+        let answer = twins.sync_ours(&twin).await;
+        assert_eq!((&answer["status"], &answer), (&json!(status), &shown().await));
+        twins.rig.s3.put("answers", change, b"{".to_vec());
+    }
+    let text = "UPDATE public.io_storages_s3importstorage SET bucket = 'no-such-bucket' WHERE id = $1::bigint";
+    twins.rig.database().await.execute(text, &[&twin.storage]).await.expect("a storage");
+    let answer = twins.sync_ours(&twin).await;
+    assert_eq!((&answer["status"], &answer), (&json!("failed"), &shown().await));
 }

@@ -133,9 +133,10 @@ async fn an_object_with_labels_that_label_studio_would_lose_is_quarantined_as_a_
         (annotated(r#"{"unique_id": "id-1"}"#), "invalid_annotations"),
         (r#"{"data": {"image": "i"}, "annotations": {"result": []}}"#.to_owned(), "invalid_annotations"),
         (annotated(r#"{"result": [], "completed_by": "a@example.com"}"#), "invalid_annotations"),
+        (annotated(r#"{"result": [], "was_cancelled": null}"#), "invalid_annotations"),
     ];
     let mut texts: Vec<String> = bad.iter().map(|(text, _)| text.clone()).collect();
-    texts.extend([good, annotated(r#"{"completed_by": {"id": 1, "email": "e"}, "was_cancelled": null}"#)]);
+    texts.extend([good, annotated(r#"{"completed_by": {"id": 1, "email": "e"}}"#)]);
     put(&twins, "faulty", &texts);
     let twin = twins.import("faulty", json!({})).await;
     let storage = twins.sync_ours(&twin).await;

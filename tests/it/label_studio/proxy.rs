@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use longshore_local::{App, nginx};
+use longshore_local::App;
+use longshore_local::nginx::{self, Layout};
 use longshore_rig::label_studio::{EMAIL, PASSWORD};
 use longshore_rig::raw_http;
 use reqwest::header::HeaderMap;
@@ -35,8 +36,11 @@ struct Front {
 
 impl Front {
     async fn start() -> Self {
-        let twins = Twins::start().await;
-        let nginx = twins.nginx().await;
+        Self::of(Twins::start().await, Layout::Whole).await
+    }
+
+    async fn of(twins: Twins, layout: Layout<'_>) -> Self {
+        let nginx = twins.nginx_with(layout).await;
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
         Self { twins, nginx, http: http.expect("a client") }
     }
@@ -225,4 +229,40 @@ async fn odd_spellings_of_paths_are_no_failure_of_any_server() {
     // Both still serve.
     assert_eq!(front.call("POST", &format!("/api/storages/s3/{storage}/sync")).await.status, 200);
     assert_eq!(front.call("GET", "/api/version/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn below_a_path_nginx_takes_the_path_away_before_both_servers() {
+    let host = ("LABEL_STUDIO_HOST", "http://127.0.0.1/ls".to_owned());
+    let front = Front::of(Twins::start_with(&[], &[host]).await, Layout::Below("/ls")).await;
+    let (Twin { storage, project }, _) = storages(&front.twins, "below").await;
+    let page = front.send(front.request("GET", "/ls/user/login/")).await;
+    assert_eq!((page.by, page.status), (LabelStudio, 200), "{page:?}");
+    assert!(page.body.as_str().is_some_and(|page| page.contains("/ls/static/")), "{page:?}");
+    let synced = front.call("POST", &format!("/ls/api/storages/s3/{storage}/sync?from=a%20script")).await;
+    assert_eq!((synced.by, synced.status), (Longshore, 200), "{synced:?}");
+    assert_eq!((&synced.body["status"], &synced.body["last_sync_count"]), (&json!("completed"), &json!(1)));
+    let tasks = front.call("GET", &format!("/ls/api/tasks/?project={project}")).await;
+    let uri = STANDARD.encode("s3://below/a.jpg");
+    let image = front.call("GET", &format!("/ls/tasks/{}/resolve/?fileuri={uri}", tasks.body["tasks"][0]["id"])).await;
+    assert_eq!((image.by, image.status), (Longshore, 303), "{image:?}");
+    let answer = front.call("GET", &format!("/ls/api/storages/s3/{storage}/sync")).await;
+    assert_eq!((answer.by, answer.status), (LabelStudio, 405), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn the_two_locations_work_in_a_server_block_that_hands_on_nothing() {
+    let front = Front::of(Twins::start().await, Layout::InOwnServer).await;
+    let (Twin { storage, project }, _) = storages(&front.twins, "own").await;
+    let cookies = front.twins.studio.session().await;
+    // The browser's origin is compared with the host that nginx hands on.
+    let sync = front.request("POST", &format!("/api/storages/s3/{storage}/sync")).header("cookie", &cookies);
+    let synced = front.send(sync.header("origin", front.nginx.url()).json(&json!({}))).await;
+    assert_eq!((synced.by, synced.status, &synced.body["last_sync_count"]), (Longshore, 200, &json!(1)), "{synced:?}");
+    let tasks = front.call("GET", &format!("/api/tasks/?project={project}")).await;
+    let uri = STANDARD.encode("s3://own/a.jpg");
+    let image = front.call("GET", &format!("/tasks/{}/resolve/?fileuri={uri}", tasks.body["tasks"][0]["id"])).await;
+    assert_eq!((image.by, image.status), (Longshore, 303), "{image:?}");
 }

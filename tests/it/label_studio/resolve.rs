@@ -1,5 +1,9 @@
 //! Images of Label Studio's tasks: the redirect or the stream, and who gets them.
 
+pub(crate) mod differences;
+mod kinds;
+mod scope;
+
 use longshore_rig::label_studio::TOKEN;
 use longshore_rig::rig::send_json;
 use longshore_uri::encode_fileuri;

@@ -182,6 +182,40 @@ async fn storages_of_label_studio_are_listed_as_they_are_and_only_to_tokens_of_t
     assert_eq!(twins.rig.call("GET", &path, None).await.0, 404);
 }
 
+/// Goal: users are offered only what Label Studio can have. Method: kinds and routes in both directions.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn kinds_that_label_studio_lacks_are_not_offered() {
+    let twins = Twins::start().await;
+    let project = twins.studio.project(super::CONFIG).await;
+    let body = json!({"project": project, "bucket": "photos", "role_arn": "arn:aws:iam::111122223333:role/reader"});
+    for direction in ["", "/export"] {
+        let names = |kinds: &Value| {
+            let names =
+                kinds.as_array().expect("kinds").iter().map(|kind| kind["name"].as_str().expect("a name").to_owned());
+            names.collect::<std::collections::BTreeSet<_>>()
+        };
+        let types = format!("/api/storages{direction}/types");
+        let offered = twins.rig.get(&types).await;
+        assert_eq!(names(&offered), names(&twins.studio.send("GET", &types, None).await), "{types}");
+        let all = format!("/api/storages{direction}/s3s");
+        for (method, path) in [
+            ("GET", format!("{all}?project={project}")),
+            ("GET", format!("{all}/1")),
+            ("POST", format!("{all}/validate")),
+            ("POST", format!("{all}/files")),
+            ("POST", format!("{all}/1/sync")),
+            ("POST", format!("{all}/1/doctor")),
+        ] {
+            let (status, answer) = twins.rig.call(method, &path, (method == "POST").then(|| body.clone())).await;
+            // An export has no preview, so its path names a storage.
+            let expected = if path == "/api/storages/export/s3s/files" { 405 } else { 404 };
+            assert_eq!(status, expected, "{method} {path}: {answer}");
+            assert!(expected == 405 || answer["code"] == "no_such_route", "{method} {path}: {answer}");
+        }
+    }
+}
+
 /// Goal: what nginx passes on as written is answered, never with a failure. Method: IDs and paths that Label Studio would
 /// not know or would fail on.
 #[tokio::test(flavor = "multi_thread")]

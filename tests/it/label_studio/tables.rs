@@ -55,6 +55,22 @@ async fn tables_that_change_while_longshore_runs_are_read_again_or_refused_by_na
     db.batch_execute(back).await.expect("a change");
     let storage = sync_one_more(&twins, &twin, "4.json").await;
     assert_eq!((&storage["status"], &storage["last_sync_count"]), (&json!("completed"), &json!(2)), "{storage}");
+
+    // Columns that are written have another type: longer than the values, and shorter.
+    for (change, back, word) in [
+        ("task ALTER COLUMN id TYPE bigint", "task ALTER COLUMN id TYPE integer", "`id`"),
+        ("task ALTER COLUMN inner_id TYPE integer", "task ALTER COLUMN inner_id TYPE bigint", "`inner_id`"),
+    ] {
+        db.batch_execute(&format!("ALTER TABLE public.{change}")).await.expect("a change");
+        let storage = sync_one_more(&twins, &twin, "5.json").await;
+        let text = storage["traceback"].as_str().unwrap_or_default();
+        assert!(storage["status"] == "failed" && text.contains(word) && text.contains("type"), "{change}: {storage}");
+        db.batch_execute(&format!("ALTER TABLE public.{back}")).await.expect("a change");
+    }
+    let row = db.query_one(count, &[]).await.expect("counts");
+    assert_eq!(row.get::<_, i64>(2), 0, "no object blamed");
+    let storage = sync_one_more(&twins, &twin, "5.json").await;
+    assert_eq!((&storage["status"], &storage["last_sync_count"]), (&json!("completed"), &json!(1)), "{storage}");
 }
 
 /// Runs a program until it ends, and returns what it says.
@@ -68,6 +84,7 @@ async fn start_error(rig: &Rig, name: &str) -> String {
         .env("LONGSHORE_TOKEN", rig.token())
         .env("LONGSHORE_LISTEN", "127.0.0.1:0")
         .env("LONGSHORE_LABEL_STUDIO_URL", "http://127.0.0.1:9")
+        .env("LONGSHORE_METRICS_LISTEN", "127.0.0.1:0")
         .env("LONGSHORE_HOST", "label-studio");
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it starts");
     assert!(!output.status.success(), "it must not run");

@@ -13,7 +13,8 @@ async fn check(database_url: &str, rig: &Rig) -> Vec<String> {
         .env("AMQP_URL", &rig.amqp_url)
         .env("LONGSHORE_SECRET_KEYS", rig.secret_keys())
         .env("LONGSHORE_TOKEN", rig.token())
-        .env("LONGSHORE_HOST", "label-studio");
+        .env("LONGSHORE_HOST", "label-studio")
+        .env("LONGSHORE_LABEL_STUDIO_URL", "http://127.0.0.1:8080");
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic").expect("it starts");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();

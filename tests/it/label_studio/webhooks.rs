@@ -1,5 +1,7 @@
 //! Webhooks: servers of users hear of imported tasks, as from Label Studio itself.
 
+mod undefined;
+
 use http::StatusCode;
 use longshore_rig::rig::until;
 use longshore_rig::webhook::{Received, Reply, WebhookServer};

@@ -26,6 +26,9 @@ pub const SECRET_ACCESS_KEY: &str = "rig-secret-access-key-b7e1";
 pub const ACCESS_KEY_ID: &str = "AKIARIG";
 /// A second access key, with the same secret.
 pub const FRESH_ACCESS_KEY_ID: &str = "AKIAFRESH";
+/// A temporary access key with the same secret, which needs [`SESSION_TOKEN`].
+pub const TEMPORARY_ACCESS_KEY_ID: &str = "ASIATEMPORARY";
+pub const SESSION_TOKEN: &str = "rig-session-token-b7e1";
 
 /// Proxies on the connections of all workers, or of all schedulers.
 pub struct Links {

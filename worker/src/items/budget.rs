@@ -1,5 +1,6 @@
 //! The budget for reading an object: its reserved memory, and whether an attempt still needs the result.
 
+use longshore_db::host::Memory;
 use longshore_model::QuarantineReason;
 use tokio_util::sync::CancellationToken;
 
@@ -61,5 +62,17 @@ impl Budget {
             self.all
         );
         Fault::new(QuarantineReason::TooLarge, detail).for_memory()
+    }
+}
+
+impl Memory for Budget {
+    type Error = Fault;
+
+    fn take(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.take(bytes)
+    }
+
+    fn give(&mut self, bytes: usize) {
+        self.give(bytes);
     }
 }

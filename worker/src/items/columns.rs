@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use longshore_db::host::SummaryDelta;
 use longshore_model::QuarantineReason;
+use longshore_model::json_parts::each_member;
 
-use super::members::each_member;
 use super::{Budget, Fault};
 
 /// Bytes of a name in a set besides its text.

@@ -1,5 +1,5 @@
 //! Values of annotations and predictions in the forms that Label Studio's serializers accept. A missing member and null
-//! are the default; the error is the member's text.
+//! are the default, except where a column must not be null; the error is the member's text.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -27,9 +27,9 @@ fn inside(json: &str) -> Option<&str> {
     json.strip_prefix('"')?.strip_suffix('"').filter(|inside| !inside.contains('\\'))
 }
 
-/// True or false, also as one of the words of forms.
+/// True or false, also as one of the words of forms. A missing member is false; Label Studio refuses null.
 pub(super) fn choice(member: Option<&str>) -> Result<bool, &str> {
-    let Some(json) = given(member) else { return Ok(false) };
+    let Some(json) = member else { return Ok(false) };
     match inside(json).unwrap_or(json).to_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "on" | "1" => Ok(true),
         "false" | "f" | "no" | "n" | "off" | "0" => Ok(false),
@@ -82,8 +82,9 @@ mod tests {
 
     #[test]
     fn values_are_accepted_in_the_forms_of_label_studio() {
-        assert_eq!([r#""yes""#, "1", "true", "null"].map(|json| choice(Some(json))), [true, true, true, false].map(Ok));
-        assert_eq!(choice(Some("2")), Err("2"));
+        assert_eq!([r#""yes""#, "1", "true", "0"].map(|json| choice(Some(json))), [true, true, true, false].map(Ok));
+        assert_eq!(choice(None), Ok(false));
+        assert_eq!(["2", "null"].map(|json| choice(Some(json)).is_err()), [true; 2]);
         assert_eq!(double(Some(r#"" 2.5""#)), Ok(Some(2.5)));
         assert_eq!(double(Some(r#""nan""#)), Err(r#""nan""#));
         assert_eq!(whole::<i32>(Some(r#""7""#)), Ok(Some(7)));

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use longshore_db::host::{SummaryDelta, TaskFormat};
 use longshore_model::QuarantineReason;
+use longshore_model::json_parts::{is_object, members};
 
 use super::budget::ABOUT_BYTES;
 use super::labels::{AnnotationItem, BadPart, PredictionItem, Reading};
-use super::members::{is_object, members};
 use super::text::Text;
 use super::values::is_blank;
 use super::{Budget, Fault, Limits, columns, label_studio, native};

@@ -1,21 +1,20 @@
 //! Labels in the format of Label Studio, with the values that its own import accepts.
 //!
 //! Label Studio drops all labels of a task if one is invalid, and says nothing. Here the object is quarantined. A null is
-//! the same as a missing member, because the exports of Label Studio have nulls.
+//! the same as a missing member where exports of Label Studio may have it.
 
-use longshore_db::host::{AnnotationDetails, ControlTag};
-use longshore_model::QuarantineReason;
+use longshore_db::host::{AnnotationDetails, ControlTag, RegionsError, count_regions};
+use longshore_model::json_parts::{check_objects, is_object, members};
+use longshore_model::{QuarantineReason, python};
 
 use super::Fault;
 use super::fields::{action, choice, double, time, unique_id, whole};
 use super::labels::{AnnotationItem, BadPart, Labels, LabelsError, PredictionDetails, PredictionItem, Reading};
-use super::members::{is_object, members};
 use super::numbers::Numbers;
-use super::regions::{self, RegionsError};
 use super::scan::Scanner;
 use super::shorthand;
 use super::text::Text;
-use super::values::{given, python_text, user};
+use super::values::{given, user};
 
 /// Reads whether annotators may skip the task. A null stays a null.
 pub(super) fn allow_skip(member: Option<&str>) -> Result<Option<bool>, BadPart<'_>> {
@@ -86,7 +85,7 @@ fn details(object: &str) -> Result<AnnotationDetails, LabelsError<'_>> {
             .map_err(|part| bad(part, "\"parent_prediction\" must be the id of a prediction or null"))?,
         parent_annotation: whole(annotation)
             .map_err(|part| bad(part, "\"parent_annotation\" must be the id of an annotation or null"))?,
-        bulk_created: choice(bulk).map_err(|part| bad(part, "\"bulk_created\" must be true or false"))?,
+        bulk_created: choice(given(bulk)).map_err(|part| bad(part, "\"bulk_created\" must be true or false"))?,
         result_count: 0,
     })
 }
@@ -94,9 +93,9 @@ fn details(object: &str) -> Result<AnnotationDetails, LabelsError<'_>> {
 /// A result and the number of its distinct region IDs. The result may be a list, or a text that holds one.
 fn regions_of<'a>(reading: &mut Reading<'_>, json: &'a str) -> Result<(Text, i32), LabelsError<'a>> {
     if !json.starts_with('"') {
-        let count = regions::count(json, reading.summary, reading.budget).map_err(|error| match error {
+        let count = count_regions(json, reading.summary, reading.budget).map_err(|error| match error {
             RegionsError::Bad { part, expected } => LabelsError::Bad(AnnotationItem::bad(part, expected)),
-            RegionsError::Other(fault) => fault.into(),
+            RegionsError::Memory(fault) => fault.into(),
         })?;
         return Ok((Text::of_slice(reading.text, json), count));
     }
@@ -105,9 +104,9 @@ fn regions_of<'a>(reading: &mut Reading<'_>, json: &'a str) -> Result<(Text, i32
     let list: String = serde_json::from_str(json).map_err(|_| unreadable())?;
     check_text(&list, reading).map_err(|_| unreadable())?;
     let list = Text::from(list);
-    let count = regions::count(&list, reading.summary, reading.budget).map_err(|error| match error {
+    let count = count_regions(&list, reading.summary, reading.budget).map_err(|error| match error {
         RegionsError::Bad { expected, .. } => LabelsError::Bad(AnnotationItem::bad(json, expected)),
-        RegionsError::Other(fault) => fault.into(),
+        RegionsError::Memory(fault) => fault.into(),
     })?;
     Ok((list, count))
 }
@@ -124,6 +123,11 @@ fn check_text(list: &str, reading: &Reading<'_>) -> Result<(), Fault> {
     if is_printable && scanner.peek().is_none() && list[range].starts_with('[') { Ok(()) } else { Err(unusable()) }
 }
 
+/// A member of a column that must not be null.
+fn not_null(member: Option<&str>) -> Result<Option<&str>, &str> {
+    member.filter(|json| *json == "null").map_or(Ok(member), Err)
+}
+
 /// Reads a prediction.
 pub(super) fn prediction<'a>(
     reading: &mut Reading<'_>,
@@ -137,7 +141,7 @@ pub(super) fn prediction<'a>(
 
     let Some(result) = given(result) else { return Err(bad(object, "every prediction needs a \"result\"").into()) };
     let result = if result.starts_with('[') {
-        super::members::check_objects(result).map_err(|part| bad(part, "\"result\" must be a list of objects"))?;
+        check_objects(result).map_err(|part| bad(part, "\"result\" must be a list of objects"))?;
         Some(Text::of_slice(reading.text, result))
     } else {
         let regions = shorthand::regions(result, controls, reading.budget)?;
@@ -148,14 +152,15 @@ pub(super) fn prediction<'a>(
         None => None,
         Some(json) if json.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9')) => {
             reading.budget.take(json.len())?;
-            Some(python_text(json).trim().to_owned())
+            Some(python::text(json).trim().to_owned())
         }
         Some(part) => return Err(version_expected(part).into()),
     };
     let details = PredictionDetails {
         cluster: whole(cluster).map_err(|part| bad(part, "\"cluster\" must be a whole number or null"))?,
         neighbors: given(neighbors).map(|json| Text::of_slice(reading.text, json)),
-        mislabeling: double(mislabeling)
+        mislabeling: not_null(mislabeling)
+            .and_then(double)
             .map_err(|part| bad(part, "\"mislabeling\" must be a number"))?
             .unwrap_or_default(),
     };

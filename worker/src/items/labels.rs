@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use longshore_db::host::{AnnotationDetails, SummaryDelta};
 use longshore_model::QuarantineReason;
+use longshore_model::json_parts::{each_element, is_object};
 
 use super::budget::LABELS_BYTES;
-use super::members::{each_element, is_object};
 use super::text::Text;
 use super::values::given;
 use super::{Budget, Fault, Limits};

@@ -1,7 +1,8 @@
 //! Labels in the native format.
 
+use longshore_model::json_parts::{check_objects, is_object, members};
+
 use super::labels::{AnnotationItem, Labels, LabelsError, PredictionItem, Reading};
-use super::members::{check_objects, is_object, members};
 use super::text::Text;
 use super::values::{boolean, given, number, user, version};
 

@@ -1,8 +1,8 @@
 //! Results of predictions that are no list: Label Studio makes a region of them, by the label config.
 
 use longshore_db::host::ControlTag;
+use longshore_model::json_parts::{each_member, is_object};
 
-use super::members::{each_member, is_object};
 use super::text::Text;
 use super::{Budget, Fault};
 

@@ -27,7 +27,7 @@ pub(crate) struct Unusable {
 
 /// A fault, without the text around it.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     reason: QuarantineReason,
     detail: Cow<'static, str>,
     offset: Option<usize>,

@@ -6,6 +6,7 @@ mod import;
 pub(crate) mod prefetch;
 
 use async_trait::async_trait;
+use longshore_db::host::OutdatedUnit;
 use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_db::{Client, Counts, Transaction};
@@ -32,6 +33,9 @@ pub(crate) trait Writes: Send + Sync {
     fn is_empty(&self) -> bool;
 
     /// Writes all rows in the caller's transaction, which has locked the job. Makes no storage call.
+    ///
+    /// # Errors
+    /// [`JobError::Outdated`] if [`Self::renew`] must be called before.
     async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError>;
 
     /// Moves objects with values that the database refuses to the quarantine, and corrects the counts. The default does
@@ -43,6 +47,12 @@ pub(crate) trait Writes: Send + Sync {
         _client: &mut Client,
         _counts: &mut Counts,
     ) -> Result<(), JobError> {
+        Ok(())
+    }
+
+    /// Writes objects again whose units changed before [`Self::record`], and corrects the counts. Makes storage calls; no
+    /// transaction is open. The default does nothing: only an export writes objects.
+    async fn renew(&mut self, _outdated: &[OutdatedUnit], _counts: &mut Counts) -> Result<(), JobError> {
         Ok(())
     }
 

@@ -172,6 +172,7 @@ impl S3 for Service {
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let object = self.object(&request.input.bucket, &request.input.key)?;
+        let content_type = request.input.response_content_type.or(object.content_type.clone());
         let (bytes, content_range) = match request.input.range {
             None => (object.bytes.clone(), None),
             Some(range) => {
@@ -188,7 +189,7 @@ impl S3 for Service {
             body: Some(StreamingBlob::from(Body::from(bytes))),
             last_modified: Some(modified(&object)),
             e_tag: Some(ETag::Strong(object.etag())),
-            content_type: object.content_type.or_else(default_content_type),
+            content_type: content_type.or_else(default_content_type),
             content_encoding: object.content_encoding,
             server_side_encryption: object.encryption.map(Into::into),
             ssekms_key_id: object.kms_key_id,

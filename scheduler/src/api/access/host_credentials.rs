@@ -1,6 +1,6 @@
 //! The credentials of a request, as Label Studio takes them.
 
-use axum::http::{HeaderMap, HeaderName, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::api::error::{ApiError, ApiResult};
 
@@ -21,7 +21,7 @@ impl HostCredentials {
     /// The session cookie, the token and the API key of a request. `None` if it has none of them.
     ///
     /// # Errors
-    /// The request has a cookie and comes from another site: a page there must not act for the user.
+    /// The request has only a cookie and comes from another site: a page there must not act for the user.
     pub(in crate::api) fn of(method: &Method, headers: &HeaderMap) -> ApiResult<Option<Self>> {
         let mut own = HeaderMap::new();
         for name in [header::AUTHORIZATION, API_KEY] {
@@ -29,31 +29,52 @@ impl HostCredentials {
                 own.insert(name, value.clone());
             }
         }
-        let session = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).find_map(session);
-        if let Some(cookie) = session.and_then(|cookie| cookie.parse().ok()) {
-            if own.is_empty() && !method.is_safe() && is_cross_site(headers) {
+        if let Some(cookie) = session(headers) {
+            if method.is_safe() || !is_cross_site(headers) {
+                own.insert(header::COOKIE, cookie);
+            } else if !has_token(&own) {
                 return Err(ApiError::forbidden("A page of another site sent this request with the user's cookie."));
             }
-            own.insert(header::COOKIE, cookie);
         }
         Ok((!own.is_empty()).then_some(Self(own)))
     }
 }
 
-/// The session cookie alone, as `name=value`.
-fn session(cookies: &str) -> Option<String> {
-    let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == SESSION).map(|(name, value)| format!("{name}={value}"))
+/// Whether the request has a token, which no browser adds by itself. A password (`Basic`) is none: behind a proxy that asks
+/// for it, browsers send it with the requests of every page.
+fn has_token(own: &HeaderMap) -> bool {
+    let scheme = own.get(header::AUTHORIZATION).map(|value| value.as_bytes().split(u8::is_ascii_whitespace));
+    let scheme = scheme.and_then(|mut words| words.next()).unwrap_or_default();
+    own.contains_key(API_KEY) || [&b"token"[..], b"bearer"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
-/// Whether a browser says that the request comes from a page of another site.
+/// The session cookie alone, as `name=value`. Of several, Label Studio reads the last. The header is split as bytes: other
+/// cookies may contain any.
+fn session(headers: &HeaderMap) -> Option<HeaderValue> {
+    let pairs = headers.get_all(header::COOKIE).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
+    let mut named = pairs.filter_map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        (pair[..at].trim_ascii() == SESSION.as_bytes()).then(|| pair[at + 1..].trim_ascii())
+    });
+    HeaderValue::from_bytes(&[SESSION.as_bytes(), b"=", named.next_back()?].concat()).ok()
+}
+
+/// Whether a browser says that the request comes from a page of another site. Pages of the same domain on another host or
+/// port are other sites, too: their cookies are shared, and their authors may not be trusted.
 fn is_cross_site(headers: &HeaderMap) -> bool {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
-        return !matches!(site, "same-origin" | "same-site" | "none");
+    let bytes = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+    let origin = bytes(header::ORIGIN);
+    let is_own = origin.is_some_and(|origin| {
+        let host = origin.windows(3).position(|part| part == b"://").map(|at| &origin[at + 3..]);
+        host.is_some() && host == bytes(header::HOST)
+    });
+    match bytes(HeaderName::from_static("sec-fetch-site")) {
+        Some(b"same-origin" | b"none") => false,
+        Some(b"cross-site") => true,
+        Some(_) => !is_own,
+        // No browser, or an old one.
+        None => origin.is_some() && !is_own,
     }
-    let Some(origin) = text(header::ORIGIN) else { return false };
-    origin.split_once("://").map(|(_, host)| host) != text(header::HOST)
 }
 
 #[cfg(test)]
@@ -61,8 +82,25 @@ mod tests {
     use super::*;
 
     fn of(pairs: &[(&'static str, &str)]) -> ApiResult<Option<HostCredentials>> {
-        let headers = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
-        HostCredentials::of(&Method::POST, &headers.collect())
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        HostCredentials::of(&Method::POST, &headers)
+    }
+
+    fn cookie(pairs: &[(&'static str, &str)]) -> Option<HeaderValue> {
+        of(pairs).unwrap()?.headers().get(header::COOKIE).cloned()
+    }
+
+    #[test]
+    fn cookies_are_read_as_label_studio_reads_them() {
+        let session = |value: &'static str| Some(HeaderValue::from_static(value));
+        assert_eq!(cookie(&[("cookie", "name=Zo\u{eb}; sessionid=b")]), session("sessionid=b"));
+        assert_eq!(cookie(&[("cookie", "sessionid=old; a=b;sessionid = new ;c")]), session("sessionid=new"));
+        assert_eq!(cookie(&[("cookie", "sessionid=old"), ("cookie", "sessionid=new")]), session("sessionid=new"));
+        assert_eq!(cookie(&[("cookie", "sessionid=a=b")]), session("sessionid=a=b"));
+        assert_eq!(cookie(&[("cookie", "asessionid=b; sessionid")]), None);
     }
 
     #[test]
@@ -79,21 +117,37 @@ mod tests {
 
     #[test]
     fn a_page_of_another_site_cannot_use_the_cookie() {
-        let cookie = ("cookie", "sessionid=b");
+        let user = ("cookie", "sessionid=b");
         for refused in [
-            &[cookie, ("sec-fetch-site", "cross-site")][..],
-            &[cookie, ("origin", "https://evil.example"), ("host", "label.example")],
-            &[cookie, ("origin", "null"), ("host", "label.example")],
+            &[user, ("sec-fetch-site", "cross-site")][..],
+            &[user, ("origin", "https://evil.example"), ("host", "label.example")],
+            &[user, ("origin", "null"), ("host", "label.example")],
+            // What browsers add to the requests of every page is no proof.
+            &[user, ("authorization", "Basic dTpw"), ("sec-fetch-site", "cross-site")],
+            &[user, ("sec-fetch-site", "same-site"), ("origin", "https://blog.example"), ("host", "label.example")],
+            &[
+                user,
+                ("sec-fetch-site", "same-site"),
+                ("origin", "https://label.example:8443"),
+                ("host", "label.example"),
+            ],
+            &[user, ("sec-fetch-site", "same-site"), ("host", "label.example")],
         ] {
             assert!(of(refused).is_err(), "{refused:?}");
         }
         for accepted in [
-            &[cookie][..],
-            &[cookie, ("sec-fetch-site", "same-origin"), ("origin", "https://label.example")],
-            &[cookie, ("origin", "https://label.example"), ("host", "label.example")],
+            &[user][..],
+            &[user, ("sec-fetch-site", "same-origin"), ("origin", "https://label.example")],
+            &[user, ("origin", "https://label.example"), ("host", "label.example")],
+            &[user, ("sec-fetch-site", "same-site"), ("origin", "https://label.example"), ("host", "label.example")],
+            &[user, ("authorization", "Basic dTpw"), ("sec-fetch-site", "same-origin")],
             &[("authorization", "Token t"), ("sec-fetch-site", "cross-site")],
         ] {
             assert!(of(accepted).unwrap().is_some(), "{accepted:?}");
+        }
+        // With a token, the request is the token's.
+        for token in [("authorization", "bearer\tt"), ("authorization", "Token t"), ("x-api-key", "k")] {
+            assert_eq!(cookie(&[user, token, ("sec-fetch-site", "cross-site")]), None, "{token:?}");
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use longshore_telemetry::error_chain;
 use reqwest::Url;
 use serde_json::Value;
 
@@ -121,7 +122,7 @@ fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Ap
     let error: Box<dyn std::error::Error + Send + Sync> = error.into();
     tracing::warn!(
         event = "label_studio_unavailable",
-        error = %error,
+        error = error_chain(error.as_ref()),
         "Label Studio does not say who may do what"
     );
     ApiError::HostUnavailable

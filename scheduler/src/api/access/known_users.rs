@@ -22,6 +22,10 @@ use super::host_credentials::{API_KEY, HostCredentials};
 /// longer; with a much shorter one, scrolling through images would ask Label Studio again and again.
 const LIFETIME: Duration = Duration::from_secs(30);
 
+/// How long a refusal is used. With a longer time, a user who was let in again, or a token that was just made, would be
+/// refused for longer.
+const REFUSED_LIFETIME: Duration = Duration::from_secs(5);
+
 /// Cached answers, about 200 bytes each. If more credentials are used within half a minute, Label Studio is asked again
 /// for some of them.
 const CAPACITY: u64 = 10_000;
@@ -79,7 +83,10 @@ impl KnownUsers {
         ask: impl Future<Output = Result<Identity, E>>,
     ) -> Result<Identity, Arc<E>> {
         let headers = credentials.headers();
-        let ask = async { Ok(CachedIdentity { identity: ask.await?, lifetime: lifetime(headers, Timestamp::now()) }) };
+        let ask = async {
+            let identity = ask.await?;
+            Ok(CachedIdentity { identity, lifetime: lifetime_of(identity, headers, Timestamp::now()) })
+        };
         Ok(self.0.try_get_with(digest(headers), ask).await?.identity)
     }
 }
@@ -93,6 +100,14 @@ fn digest(headers: &HeaderMap) -> [u8; 32] {
         digest.update(value);
     }
     digest.finalize().into()
+}
+
+/// How long this answer for these credentials is used.
+fn lifetime_of(identity: Identity, headers: &HeaderMap, now: Timestamp) -> Duration {
+    match identity {
+        Identity::User(_) => lifetime(headers, now),
+        Identity::Unknown | Identity::Refused => REFUSED_LIFETIME,
+    }
 }
 
 /// How long an answer for these credentials is used: not beyond the end of a token that states it.
@@ -111,11 +126,13 @@ fn expiry(authorization: &str) -> Option<i64> {
     struct Claims {
         exp: i64,
     }
-    let (scheme, token) = authorization.split_once(' ')?;
+    // As Label Studio splits it: a tab separates, too.
+    let mut words = authorization.split_ascii_whitespace();
+    let (scheme, token) = (words.next()?, words.next()?);
     if !scheme.eq_ignore_ascii_case("bearer") {
         return None;
     }
-    let claims = URL_SAFE_NO_PAD.decode(token.trim().split('.').nth(1)?).ok()?;
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     Some(serde_json::from_slice::<Claims>(&claims).ok()?.exp)
 }
 
@@ -171,8 +188,18 @@ mod tests {
         assert_eq!(lifetime(&bearer(r#"{"exp": 1010, "user_id": 1}"#)), 10);
         assert_eq!(lifetime(&bearer(r#"{"exp": 1300}"#)), 30);
         assert_eq!(lifetime(&bearer(r#"{"exp": 999}"#)), 0);
+        assert_eq!(lifetime(&bearer(r#"{"exp": 1010}"#).replace(' ', "\t")), 10, "as Label Studio splits it");
+        assert_eq!(lifetime(&bearer(r#"{"exp": 1010}"#).replace(' ', " \t ")), 10);
         for other in ["Token abc", "Bearer", "Bearer abc", &bearer("{}"), &bearer("no JSON")] {
             assert_eq!(lifetime(other), 30, "{other}");
+        }
+    }
+
+    #[test]
+    fn that_credentials_are_unknown_is_soon_asked_again() {
+        let (headers, now) = (HeaderMap::new(), Timestamp::now());
+        for (identity, seconds) in [(Identity::User(7), 30), (Identity::Unknown, 5), (Identity::Refused, 5)] {
+            assert_eq!(lifetime_of(identity, &headers, now).as_secs(), seconds, "{identity:?}");
         }
     }
 

@@ -58,9 +58,9 @@ impl Collection {
     /// The collection that a path names.
     ///
     /// # Errors
-    /// The kind is unknown, so there is no such route.
-    pub(super) fn new(kind: &str, direction: Direction) -> ApiResult<Self> {
-        let kind = kind.parse().map_err(|_| ApiError::no_route())?;
+    /// The kind is unknown or the host lacks it, so there is no such route.
+    pub(super) fn new(state: &ApiState, kind: &str, direction: Direction) -> ApiResult<Self> {
+        let kind = kind.parse().ok().filter(|kind| is_offered(state.host, *kind)).ok_or_else(ApiError::no_route)?;
         Ok(Self { kind, direction })
     }
 
@@ -243,6 +243,14 @@ impl Collection {
             ..caller.did(action)
         };
         Ok(audit::write(tx, &entry).await?)
+    }
+}
+
+/// Whether the host can have storages of this kind.
+pub(super) fn is_offered(host: HostKind, kind: StorageKind) -> bool {
+    match host {
+        HostKind::Native => true,
+        HostKind::LabelStudio => handles::has_kind(kind),
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) async fn examine(
     OptionalJson(body): OptionalJson<ExaminationRequest>,
 ) -> ApiResult<Json<Examination>> {
     let origin = body.origin.as_deref().map(plain_origin).transpose()?;
-    let stored = Collection::new(&kind, direction)?.stored(&state, &caller, id).await?;
+    let stored = Collection::new(&state, &kind, direction)?.stored(&state, &caller, id).await?;
     let (project, settings) = (stored.fields.project_id, &stored.fields.settings);
     // Boxed because it is large: it contains the futures of every kind and step.
     let steps = Box::pin(state.stores.examine(project, settings, &stored.secrets, direction, origin)).await;

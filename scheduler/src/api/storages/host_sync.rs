@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use longshore_db::host::label_studio::{HostRequest, HostSync, enqueue, enqueue_with};
+use longshore_db::host::label_studio::{HostRequest, HostSync, enqueue, enqueue_with, last_sync};
+use longshore_db::lifecycle::RequestedBy;
 use longshore_db::{Error, audit, syncs};
 use longshore_model::{Direction, ExportOptions};
+use longshore_telemetry::error_chain;
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::collection::{Collection, SYNC_ID};
 use super::start::{StartSync, idempotency_key};
 use crate::api::ApiState;
-use crate::api::access::{Access, HostUser, LabelStudioAccess};
+use crate::api::access::Access;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Json;
 
@@ -20,8 +23,12 @@ use crate::api::extract::Json;
 /// know a sync as done when the request returns; they give up after 60 s.
 const WAIT: Duration = Duration::from_secs(20);
 
-/// Time between two looks at the sync.
-const LOOK: Duration = Duration::from_millis(100);
+/// The first time between two looks at the sync, which grows with the time waited: a short sync is answered at once, and
+/// many long ones ask the database little.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+
+/// The longest time between two looks.
+const LAST_LOOK: Duration = Duration::from_millis(250);
 
 /// The sync that a request started or found.
 struct Started {
@@ -47,19 +54,20 @@ impl Collection {
             // Label Studio would fail: its IDs are shorter.
             return Err(ApiError::not_found(format!("storage {id}")));
         }
-        if let Some((user, host)) = user {
+        let seen = match user {
             // Whether the user may see the storage is whether the user may sync it.
-            host.get(&user.credentials, &self.host_path(id)).await?;
-        }
+            Some((user, host)) => Some(host.get(&user.credentials, &self.host_path(id)).await?),
+            None => None,
+        };
         let started = self.start(state, access, id, idempotency_key(headers, body)?, body.options()?).await?;
         let header = started.as_ref().map(|started| [(SYNC_ID, HeaderValue::from(started.sync_id))]);
         if let Some(started) = &started
             && !is_async(headers)
         {
-            wait(state, started.sync_id).await?;
+            wait(state, started.sync_id).await;
         }
-        match (user, started) {
-            (Some((user, host)), _) => self.shown(host, user, id).await.map(|body| (header, body).into_response()),
+        match (seen, started) {
+            (Some(seen), _) => Ok((header, Json(self.with_last_sync(state, id, seen).await?)).into_response()),
             (None, Some(_)) => {
                 let storage = self.get(state, access.caller()?, id).await?;
                 Ok((header, Json(storage)).into_response())
@@ -77,8 +85,28 @@ impl Collection {
         format!("/api/storages/{export}{}/{id}", self.kind)
     }
 
-    async fn shown(self, host: &LabelStudioAccess, user: &HostUser, id: i64) -> ApiResult<Response> {
-        Ok(Json(host.get(&user.credentials, &self.host_path(id)).await?).into_response())
+    /// The storage as Label Studio showed it to the user before the sync, with what the sync has changed. Asking Label
+    /// Studio again would take longer than a short sync.
+    ///
+    /// # Errors
+    /// The storage was deleted meanwhile. If the database fails, the storage is shown as queued: a client that gets a failure
+    /// would start the sync again.
+    async fn with_last_sync(self, state: &ApiState, id: i64, mut seen: Value) -> ApiResult<Value> {
+        let read = async { last_sync(&state.db.client().await?, self.kind, self.direction, id).await };
+        let changed = match state.db.in_time(read).await {
+            Ok(changed) => changed.ok_or_else(|| ApiError::not_found(format!("storage {id}")))?,
+            Err(error) => {
+                tracing::warn!(event = "sync_look_failed", storage.host_id = id, error = error_chain(&error));
+                [("status", Value::from("queued")), ("last_sync_count", Value::Null)]
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .into_iter()
+                    .collect()
+            }
+        };
+        if let Some(seen) = seen.as_object_mut() {
+            seen.extend(changed);
+        }
+        Ok(seen)
     }
 
     /// Starts a sync, or finds the live one. `None` if Label Studio itself is syncing the storage.
@@ -104,7 +132,8 @@ impl Collection {
             Access::Link(_) => return Err(ApiError::no_token()),
         };
         let (kind, direction) = (self.kind, self.direction);
-        let request = HostRequest { kind, direction, host_id: id, projects, user_id, idempotency_key };
+        let requested_by = RequestedBy::Api;
+        let request = HostRequest { kind, direction, host_id: id, projects, user_id, requested_by, idempotency_key };
         let mut client = state.db.client().await?;
         let tx = client.transaction().await.map_err(Error::from)?;
         let enqueued = match options {
@@ -139,8 +168,16 @@ impl Collection {
     }
 }
 
+/// The answer to a request whose sync could not be enqueued.
+pub(in crate::api) fn not_started(error: Error) -> ApiError {
+    match error {
+        Error::SyncLive => live_in_label_studio(),
+        error => error.into(),
+    }
+}
+
 /// The answer while a sync of Label Studio itself has the storage.
-pub(in crate::api) fn live_in_label_studio() -> ApiError {
+fn live_in_label_studio() -> ApiError {
     ApiError::refused("sync_live", "Label Studio itself is syncing this storage. Try again when that sync has ended.")
 }
 
@@ -150,18 +187,20 @@ fn is_async(headers: &HeaderMap) -> bool {
     preferences.flat_map(|value| value.split(',')).any(|preference| preference.trim() == "respond-async")
 }
 
-/// Waits until the sync has ended and its end is shown, at most [`WAIT`]. Ends early if the process stops.
-async fn wait(state: &ApiState, sync: i64) -> ApiResult<()> {
-    let until = Instant::now() + WAIT;
-    while Instant::now() < until {
-        let client = state.db.client().await?;
-        if syncs::is_shown(&client, sync).await? {
-            break;
+/// Waits until the sync has ended and its end is shown, at most [`WAIT`]. Ends early if the process stops. A look that fails
+/// is repeated: the sync has started, and a client that gets a failure would start it again.
+async fn wait(state: &ApiState, sync: i64) {
+    let begun = Instant::now();
+    while begun.elapsed() < WAIT {
+        let shown = async { syncs::is_shown(&state.db.client().await?, sync).await }.await;
+        match shown {
+            Ok(true) => break,
+            Ok(false) => {}
+            Err(error) => tracing::debug!(event = "sync_look_failed", sync.id = sync, error = error_chain(&error)),
         }
-        drop(client);
-        if state.stopping.run_until_cancelled(sleep(LOOK)).await.is_none() {
+        let look = (begun.elapsed() / 10).clamp(FIRST_LOOK, LAST_LOOK);
+        if state.stopping.run_until_cancelled(sleep(look)).await.is_none() {
             break;
         }
     }
-    Ok(())
 }

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::body::StorageBody;
-use super::collection::{Collection, SYNC_ID};
+use super::collection::{Collection, SYNC_ID, is_offered};
 use super::connect::Preview;
 use super::doctor;
 use super::document::{self, ImportStorage, ImportStorageChange, ImportStorageRequest};
@@ -56,14 +56,14 @@ struct KindBody {
     title: &'static str,
 }
 
-/// Lists the kinds of import storages.
+/// Lists the kinds of import storages that the host can have.
 #[utoipa::path(
     get, path = "/types", operation_id = "import_kinds", tag = "storages",
     responses((status = 200, body = [KindBody]))
 )]
-async fn kinds() -> Json<Vec<KindBody>> {
-    let body = |kind: &StorageKind| KindBody { name: *kind, title: kind.data().title };
-    Json(StorageKind::ALL.iter().map(body).collect())
+async fn kinds(State(state): State<ApiState>) -> Json<Vec<KindBody>> {
+    let kinds = StorageKind::ALL.iter().filter(|kind| is_offered(state.host, **kind));
+    Json(kinds.map(|kind| KindBody { name: *kind, title: kind.data().title }).collect())
 }
 
 /// Lists import storages of all kinds, of one project or of all.
@@ -93,7 +93,7 @@ async fn list(
     Path(kind): Path<String>,
     UrlQuery(query): UrlQuery<ProjectQuery>,
 ) -> ApiResult<Answer> {
-    Collection::new(&kind, direction)?.list(&state, &caller, query).await
+    Collection::new(&state, &kind, direction)?.list(&state, &caller, query).await
 }
 
 /// Creates an import storage after probing its connection.
@@ -109,7 +109,7 @@ async fn create(
     Path(kind): Path<String>,
     Object(sent): Object,
 ) -> ApiResult<(StatusCode, Json<StorageBody>)> {
-    Ok((StatusCode::CREATED, Json(Collection::new(&kind, direction)?.create(&state, &caller, sent).await?)))
+    Ok((StatusCode::CREATED, Json(Collection::new(&state, &kind, direction)?.create(&state, &caller, sent).await?)))
 }
 
 /// Shows an import storage.
@@ -124,7 +124,7 @@ async fn get(
     caller: Caller,
     Path((kind, id)): Path<(String, i64)>,
 ) -> ApiResult<Json<StorageBody>> {
-    Ok(Json(Collection::new(&kind, direction)?.get(&state, &caller, id).await?))
+    Ok(Json(Collection::new(&state, &kind, direction)?.get(&state, &caller, id).await?))
 }
 
 /// Changes the fields that are sent. Secrets that are not sent stay; an empty secret is deleted.
@@ -140,7 +140,7 @@ async fn patch(
     Path((kind, id)): Path<(String, i64)>,
     Object(sent): Object,
 ) -> ApiResult<Json<StorageBody>> {
-    Ok(Json(Collection::new(&kind, direction)?.write(&state, &caller, id, sent, false).await?))
+    Ok(Json(Collection::new(&state, &kind, direction)?.write(&state, &caller, id, sent, false).await?))
 }
 
 /// Replaces all fields. Secrets that are not sent stay.
@@ -156,7 +156,7 @@ async fn put(
     Path((kind, id)): Path<(String, i64)>,
     Object(sent): Object,
 ) -> ApiResult<Json<StorageBody>> {
-    Ok(Json(Collection::new(&kind, direction)?.write(&state, &caller, id, sent, true).await?))
+    Ok(Json(Collection::new(&state, &kind, direction)?.write(&state, &caller, id, sent, true).await?))
 }
 
 /// Deletes an import storage and its history. Its tasks and its objects stay.
@@ -171,7 +171,7 @@ async fn delete(
     caller: Caller,
     Path((kind, id)): Path<(String, i64)>,
 ) -> ApiResult<StatusCode> {
-    Collection::new(&kind, direction)?.delete(&state, &caller, id).await?;
+    Collection::new(&state, &kind, direction)?.delete(&state, &caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -189,7 +189,7 @@ async fn validate(
     Path(kind): Path<String>,
     Object(sent): Object,
 ) -> ApiResult<StatusCode> {
-    Collection::new(&kind, direction)?.validate(&state, &caller, &sent).await?;
+    Collection::new(&state, &kind, direction)?.validate(&state, &caller, &sent).await?;
     Ok(StatusCode::OK)
 }
 
@@ -206,7 +206,7 @@ async fn files(
     Path(kind): Path<String>,
     Object(sent): Object,
 ) -> ApiResult<Answer> {
-    Collection::new(&kind, direction)?.files(&state, &caller, &sent).await
+    Collection::new(&state, &kind, direction)?.files(&state, &caller, &sent).await
 }
 
 /// Enqueues a sync and answers with the storage, without waiting for the sync. Header `X-Longshore-Sync` has the sync's
@@ -227,7 +227,7 @@ async fn sync(
     headers: HeaderMap,
     OptionalJson(body): OptionalJson<StartSync>,
 ) -> ApiResult<Response> {
-    let collection = Collection::new(&kind, direction)?;
+    let collection = Collection::new(&state, &kind, direction)?;
     if state.host == HostKind::LabelStudio {
         return collection.sync_of_host(&state, &access, id, &headers, &body).await;
     }

@@ -3,9 +3,11 @@
 //! All differences between hosts are behind [`Host`]: how to read a storage's settings, insert tasks, and read
 //! annotations to export. Schema `longshore` itself is the same for every host.
 
+mod enqueue;
 pub mod label_studio;
 mod labels;
 mod native;
+mod regions;
 mod rows;
 mod select;
 mod units;
@@ -19,10 +21,13 @@ use longshore_model::{Secrets, StorageSettings};
 use crate::syncs::SyncRow;
 use crate::{Client, Result, Transaction};
 
+pub use enqueue::{enqueue, retry};
 pub use labels::{AnnotationDetails, ControlTag, LabelingRules, ObjectReferences, SummaryDelta, TaskFormat};
 pub use native::Native;
+pub use regions::{Memory, RegionsError, count_regions};
 pub use units::{
-    AnnotationRow, AnnotationRowDetails, Oversize, SelectedUnits, Selection, TaskDetails, TaskRow, Unit, UserNames,
+    AnnotationRow, AnnotationRowDetails, ExportedUnit, OutdatedUnit, Oversize, SelectedUnits, Selection, TaskDetails,
+    TaskRow, Unit, UserNames,
 };
 
 /// Which app owns tasks and annotations.
@@ -159,7 +164,7 @@ pub trait Host: Send + Sync {
 
     /// Prepares the ledger for an import. Called before the first page of a sync is listed, again if that page is
     /// repeated.
-    async fn begin_import(&self, client: &Client, storage: &JobStorage) -> Result<()>;
+    async fn begin_import(&self, client: &mut Client, storage: &JobStorage) -> Result<()>;
 
     /// The objects whose annotations name what the host lacks or already has: by their index, in ascending order, with a
     /// sentence for the user. Does nothing by default.
@@ -177,6 +182,15 @@ pub trait Host: Send + Sync {
         Ok(())
     }
 
+    /// Looks whether the host still has this sync of the storage. Called before objects are written, which no transaction can
+    /// hold back. Does nothing by default.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    async fn check_sync(&self, _client: &Client, _storage: &JobStorage) -> Result<()> {
+        Ok(())
+    }
+
     /// Records what the tasks of a page add to the summary of their project, as the JSON text of a [`SummaryDelta`]. Does
     /// nothing by default.
     async fn add_summary(&self, _tx: &Transaction<'_>, _storage: &JobStorage, _delta: &str) -> Result<()> {
@@ -190,11 +204,27 @@ pub trait Host: Send + Sync {
     /// The table of annotations, which has columns `id` and `task_id`.
     fn annotations_table(&self) -> &'static str;
 
-    /// Records for the host's users that these annotations were exported, in the transaction that records their objects.
-    async fn link_exports(&self, tx: &Transaction<'_>, storage: &JobStorage, annotation_ids: &[i64]) -> Result<()>;
+    /// Records for the host's users that these units were exported, in the transaction that records their objects. Keeps
+    /// storage and project as [`Self::hold`] does. Returns the units that changed since they were read, if the host itself
+    /// writes objects, too: theirs must be written again.
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    async fn link_exports(
+        &self,
+        tx: &Transaction<'_>,
+        storage: &JobStorage,
+        units: &[ExportedUnit<'_>],
+    ) -> Result<Vec<OutdatedUnit>>;
 
-    /// Shows a sync's status and progress to the host's users.
-    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()>;
+    /// Makes whole what syncs that have ended wrote, before their end is shown. Does nothing by default.
+    async fn settle(&self, _: &mut Client) -> Result<()> {
+        Ok(())
+    }
+
+    /// Shows a sync's status and progress to the host's users. Returns false if another transaction has locked where it is
+    /// shown: other syncs need not wait for that.
+    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool>;
 
     /// The largest ID of an annotation, or of a task if `per_task`, in the project. 0 if there is none.
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64>;

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::host::select::{self, Source};
 use crate::host::{
-    ExportFormat, Host, JobStorage, LabelingRules, NewTask, SelectedUnits, Selection, TaskFormat, host_time,
+    ExportFormat, ExportedUnit, Host, JobStorage, LabelingRules, NewTask, OutdatedUnit, SelectedUnits, Selection,
+    TaskFormat, host_time,
 };
 use crate::syncs::SyncRow;
 use crate::{Client, Error, Result, SealedSecrets, Sealer, Transaction, storages};
@@ -92,7 +93,7 @@ impl Host for Native {
         })
     }
 
-    async fn begin_import(&self, _: &Client, _: &JobStorage) -> Result<()> {
+    async fn begin_import(&self, _: &mut Client, _: &JobStorage) -> Result<()> {
         // Only Longshore writes the ledger and its tasks.
         Ok(())
     }
@@ -106,7 +107,7 @@ impl Host for Native {
         copy::insert(tx, storage, tasks).await
     }
 
-    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()> {
+    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool> {
         let counts = &sync.counts;
         let (moved, progress) = match sync.direction {
             Direction::Import => (counts.created, json!({ "tasks_existed": counts.existed })),
@@ -147,16 +148,22 @@ impl Host for Native {
             progress: &progress,
             times: &times,
         };
-        storages::show(tx, sync.storage_id, &shown).await
+        storages::show(tx, sync.storage_id, &shown).await?;
+        Ok(true)
     }
 
     fn annotations_table(&self) -> &'static str {
         ANNOTATIONS.table
     }
 
-    async fn link_exports(&self, _: &Transaction<'_>, _: &JobStorage, _: &[i64]) -> Result<()> {
-        // Table `exports` says it.
-        Ok(())
+    async fn link_exports(
+        &self,
+        _: &Transaction<'_>,
+        _: &JobStorage,
+        _: &[ExportedUnit<'_>],
+    ) -> Result<Vec<OutdatedUnit>> {
+        // Table `exports` says it, and nothing else writes objects: the next sync writes what changed meanwhile.
+        Ok(Vec::new())
     }
 
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64> {

@@ -54,6 +54,26 @@ pub struct Oversize {
     pub bytes: Option<usize>,
 }
 
+/// A unit whose object was written.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportedUnit<'a> {
+    /// ID of the annotation or task.
+    pub unit_id: i64,
+    /// The unit's `updated_at` when it was read.
+    pub updated_at: Timestamp,
+    /// IDs of the annotations in the object, ascending.
+    pub annotation_ids: &'a [i64],
+}
+
+/// A unit that changed since it was read, so that its object is no longer true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutdatedUnit {
+    /// ID of the annotation or task.
+    pub unit_id: i64,
+    /// Whether it was deleted, or the last annotation of the task.
+    pub is_deleted: bool,
+}
+
 /// An annotation to export.
 #[derive(Debug, Clone)]
 pub struct AnnotationRow {

@@ -35,6 +35,13 @@ pub(crate) async fn cancel_unfinished(tx: &Transaction<'_>, sync_id: i64) -> Res
     Ok(())
 }
 
+/// Locks the unfinished jobs of a sync until the transaction ends. Waits for running commits of pages.
+pub(crate) async fn lock_unfinished(tx: &Transaction<'_>, sync_id: i64) -> Result<()> {
+    tx.execute("SELECT 1 FROM jobs WHERE sync_id = $1 AND finished_at IS NULL ORDER BY id FOR UPDATE", &[&sync_id])
+        .await?;
+    Ok(())
+}
+
 /// Locks all jobs of a storage until the transaction ends. Waits for running commits of pages.
 pub(crate) async fn lock_of_storage(tx: &Transaction<'_>, storage_id: i64) -> Result<()> {
     tx.execute(

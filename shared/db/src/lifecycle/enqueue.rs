@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
 use crate::storages::{self, StorageRow};
-use crate::{Error, GenericClient, RawJson, Result, Transaction, syncs};
+use crate::{Error, GenericClient, RawJson, Result};
 
 /// The source of a request for a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,19 +128,6 @@ pub async fn enqueue_request(
     let row = query(client, &statement, &values, request.storage_id).await?;
     let row = row.ok_or_else(|| not_found(request.storage_id))?;
     Ok((EnqueuedSync::of(&row), storages::read(&row)?))
-}
-
-/// Enqueues a sync of the same storage with the same options as sync `id`.
-///
-/// # Errors
-/// [`Error::NotFound`] if the sync does not exist, [`Error::Conflict`] if its options cannot be read; else as
-/// [`enqueue()`].
-pub async fn retry(tx: &Transaction<'_>, id: i64) -> Result<EnqueuedSync> {
-    let sync = syncs::get(tx, id).await?;
-    let Some(options) = &sync.options else {
-        return Err(Error::Conflict(format!("The options of sync {id} cannot be read. Start a new sync.")));
-    };
-    enqueue(tx, sync.storage_id, RequestedBy::Retry, None, Some(options)).await
 }
 
 impl EnqueuedSync {

@@ -22,6 +22,13 @@ pub async fn discard(tx: &Transaction<'_>, lease: Lease, reason: FailureReason, 
     finish(tx, lease, JobState::Discarded, Some((reason, detail))).await
 }
 
+/// Fails a sync at once, for a reason outside of its attempts. A worker in the middle of a page can no longer commit it.
+/// Does nothing if the sync has ended.
+pub(crate) async fn fail(tx: &Transaction<'_>, sync_id: i64, reason: FailureReason) -> Result<()> {
+    close_if_done(tx, sync_id, Some((reason, reason.advice()))).await?;
+    syncs::notify(tx).await
+}
+
 async fn finish(tx: &Transaction<'_>, lease: Lease, state: JobState, why: Option<(FailureReason, &str)>) -> Result<()> {
     let sync = jobs::end(tx, lease, state, why).await?;
     close_if_done(tx, sync, why).await

@@ -43,14 +43,14 @@ pub(crate) async fn write_handle(client: &impl GenericClient, handle: &Handle<'_
     Ok(row.get(0))
 }
 
-/// Locks the handle of a storage of the host until the transaction ends, if there is one.
+/// Locks the handle of a storage of the host until the transaction ends, and returns its ID. `None` if there is none.
 pub(crate) async fn lock_handle(
     tx: &Transaction<'_>,
     kind: StorageKind,
     direction: Direction,
     host_id: i64,
-) -> Result<()> {
-    let text = "SELECT FROM storages WHERE kind = $1 AND direction = $2 AND host_id = $3 FOR NO KEY UPDATE";
-    tx.execute(text, &[&kind.as_str(), &direction.as_str(), &host_id]).await?;
-    Ok(())
+) -> Result<Option<i64>> {
+    let text = "SELECT id FROM storages WHERE kind = $1 AND direction = $2 AND host_id = $3 FOR NO KEY UPDATE";
+    let row = tx.query_opt(text, &[&kind.as_str(), &direction.as_str(), &host_id]).await?;
+    Ok(row.map(|row| row.get(0)))
 }

@@ -1,5 +1,7 @@
 //! What follows the end of an import into a host's own tables, before the end is reported.
 
+use jiff::Timestamp;
+
 use super::notify;
 use crate::{GenericClient, Result, Transaction};
 
@@ -30,10 +32,11 @@ pub(crate) async fn has_key(client: &impl GenericClient, id: i64, key: &str) -> 
     Ok(row.is_some())
 }
 
-/// The sync of a storage that has ended, but whose end is not reported yet.
-pub(crate) async fn ending(client: &impl GenericClient, storage_id: i64) -> Result<Option<i64>> {
+/// The last sync of a storage that has ended, but whose end is not reported yet: its ID, and when it was enqueued.
+pub(crate) async fn ending(client: &impl GenericClient, storage_id: i64) -> Result<Option<(i64, Timestamp)>> {
     // The index of the reporter's work finds it.
-    let unreported =
-        "SELECT max(id) FROM syncs WHERE storage_id = $1 AND finished_at IS NOT NULL AND reported_at IS NULL";
-    Ok(client.query_one(unreported, &[&storage_id]).await?.get(0))
+    let unreported = "SELECT id, created_at FROM syncs WHERE id = (
+                          SELECT max(id) FROM syncs
+                           WHERE storage_id = $1 AND finished_at IS NOT NULL AND reported_at IS NULL)";
+    Ok(client.query_opt(unreported, &[&storage_id]).await?.map(|row| (row.get(0), row.get(1))))
 }

@@ -114,7 +114,8 @@ impl KindConnection for S3Connection {
     }
 
     fn kms_key_id(&self) -> Option<&str> {
-        self.aws_sse_kms_key_id.as_deref()
+        // Label Studio stores an empty field as an empty text.
+        self.aws_sse_kms_key_id.as_deref().map(str::trim).filter(|id| !id.is_empty())
     }
 }
 

@@ -10,16 +10,20 @@ mod profile;
 mod role;
 mod sign;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::uri::InvalidUri;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use longshore_model::kinds::KindConnection;
 use longshore_model::{FailureReason, S3Connection, S3sConnection, Secret, StorageKind};
+use percent_encoding::utf8_percent_encode;
 
 use crate::cloud::{Cloud, CloudRequest, CloudStorage, ListingAnswer, ListingError};
-use crate::wire::{Answer, Wire};
+use crate::wire::{Answer, QUERY, Wire};
 use crate::{Endpoint, ErrorKind, InvalidSetting, ListRequest, Op, PutOptions, StorageError};
 use bucket::Bucket;
 pub(crate) use credentials::{CredentialSource, from_fields};
@@ -56,7 +60,7 @@ pub(crate) fn check_s3s(connection: &S3sConnection, default_region: &str) -> Res
 }
 
 fn kms_key_id(connection: &S3Connection) -> Result<Option<String>, InvalidSetting> {
-    let id = connection.aws_sse_kms_key_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+    let id = connection.kms_key_id();
     match id {
         Some(id) if !id.bytes().all(|b| b.is_ascii_graphic()) => Err(InvalidSetting::new(
             "aws_sse_kms_key_id",
@@ -185,16 +189,31 @@ impl Cloud for S3 {
 
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {
         let request = self.request(Op::Presign, key)?;
+        let uri = with_content_type(&request.uri, key).map_err(|error| {
+            StorageError::with_source(Op::Presign, ErrorKind::Invalid, FailureReason::InvalidSettings, error)
+        })?;
         let ttl = ttl.clamp(Duration::from_secs(1), LONGEST_TTL);
         let credentials = self.credentials.get(Op::Presign).await?;
         let now = SystemTime::now();
-        sign::url(request.uri, self.bucket.base.authority(), &credentials, &self.bucket.region, ttl, now)
+        sign::url(&uri, self.bucket.base.authority(), &credentials, &self.bucket.region, ttl, now)
             .map(Secret::new)
             .map_err(|error| signing_error(Op::Presign, error))
     }
 
     fn uri(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.bucket.name)
+    }
+}
+
+/// The URI that makes S3 answer with the type of the key's extension, as Label Studio's presigned URLs do. Many objects are
+/// stored without a type, and browsers download what comes as `binary/octet-stream`.
+fn with_content_type(uri: &Uri, key: &str) -> Result<Uri, InvalidUri> {
+    let guessed = mime_guess::from_path(Path::new(key)).first_raw();
+    match guessed.filter(|content_type| *content_type != "application/octet-stream") {
+        Some(content_type) => {
+            format!("{uri}?response-content-type={}", utf8_percent_encode(content_type, QUERY)).parse()
+        }
+        None => Ok(uri.clone()),
     }
 }
 

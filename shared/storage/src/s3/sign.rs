@@ -48,9 +48,9 @@ pub(super) fn headers(
     Ok(())
 }
 
-/// The URL that reads an object for `ttl` without other credentials.
+/// The URL that reads an object for `ttl` without other credentials. The signature covers the query of `uri`.
 pub(super) fn url(
-    uri: Uri,
+    uri: &Uri,
     host: &str,
     credentials: &Credentials,
     region: &str,
@@ -58,17 +58,17 @@ pub(super) fn url(
     now: SystemTime,
 ) -> Result<String, SigningError> {
     let text = uri.to_string();
+    let (path, parameters) = text.split_once('?').unwrap_or((&text, ""));
     let request = Request::get(uri).header(header::HOST, host).body(Bytes::new()).map_err(signing_error)?;
     let mut settings = settings();
     settings.signature_location = SignatureLocation::QueryParams;
     settings.expires_in = Some(ttl);
     let instructions = instructions(&request, SignableBody::UnsignedPayload, credentials, region, settings, now)?;
-    let query: Vec<String> = instructions
-        .params()
-        .iter()
-        .map(|(name, value)| format!("{name}={}", percent_encoding::utf8_percent_encode(value, crate::wire::QUERY)))
-        .collect();
-    Ok(format!("{text}?{}", query.join("&")))
+    let signed = instructions.params().iter();
+    let signed = signed
+        .map(|(name, value)| format!("{name}={}", percent_encoding::utf8_percent_encode(value, crate::wire::QUERY)));
+    let query: Vec<String> = signed.chain((!parameters.is_empty()).then(|| parameters.to_owned())).collect();
+    Ok(format!("{path}?{}", query.join("&")))
 }
 
 fn settings() -> SigningSettings {
@@ -163,7 +163,7 @@ mod tests {
     fn aws_example_of_a_presigned_url() {
         let uri = format!("https://{HOST}/test.txt").parse().unwrap();
         let day = Duration::from_secs(86_400);
-        let url = url(uri, HOST, &example_credentials(), "us-east-1", day, example_time()).unwrap();
+        let url = url(&uri, HOST, &example_credentials(), "us-east-1", day, example_time()).unwrap();
         let (start, signature) = url.rsplit_once("X-Amz-Signature=").unwrap();
         assert_eq!(signature, "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404");
         assert!(start.contains("X-Amz-Expires=86400&"), "{start}");

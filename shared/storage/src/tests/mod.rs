@@ -332,6 +332,15 @@ async fn a_presigned_url_has_the_exact_key_and_its_validity_and_needs_no_request
     let capped = storage.presign("k", Duration::from_secs(u64::MAX)).await.unwrap();
     assert!(capped.expose().contains("X-Amz-Expires=604800"));
     assert_eq!(storage.uri("a//b c"), "s3://photos/a//b c");
+
+    // The type of the extension, because many objects are stored without one.
+    for (key, content_type) in
+        [("a.JPG", Some("image%2Fjpeg")), ("a.svg", Some("image%2Fsvg%2Bxml")), ("a.bin", None), ("a", None)]
+    {
+        let url = storage.presign(key, Duration::from_secs(90)).await.unwrap();
+        let asked = url.expose().split('&').find_map(|part| part.strip_prefix("response-content-type="));
+        assert_eq!(asked, content_type, "{key}");
+    }
 }
 
 #[tokio::test]

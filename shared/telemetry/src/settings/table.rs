@@ -31,7 +31,7 @@ settings! {
     HOST = "LONGSHORE_HOST", Both, Value("native"),
         "the app that owns tasks and annotations: `native` (Longshore's own tables), or `label-studio` (a running Label Studio 1.23 in the same database)";
     LABEL_STUDIO_URL = "LONGSHORE_LABEL_STUDIO_URL", Scheduler, None,
-        "base URL of Label Studio, such as `http://127.0.0.1:8080`, which is asked what its users may do";
+        "base URL of Label Studio, such as `http://127.0.0.1:8080`, which is asked what its users may do; required beside it";
     LABEL_STUDIO_EXPORT_TASKS = "LONGSHORE_LABEL_STUDIO_EXPORT_TASKS", Worker, Value("false"),
         "whether exports to storages of Label Studio write one object per task; set it to the value of Label Studio's `FUTURE_SAVE_TASK_TO_STORAGE`";
     LABEL_STUDIO_EXPORT_JSON_SUFFIX = "LONGSHORE_LABEL_STUDIO_EXPORT_JSON_SUFFIX", Worker, Value("true"),
@@ -69,7 +69,7 @@ settings! {
         "a client that reads next to nothing of its answer for this long is disconnected";
     ALLOWED_ORIGINS = "LONGSHORE_ALLOWED_ORIGINS", Scheduler, None, "allowed CORS origins; `*` allows all";
     OWN_IDENTITY = "LONGSHORE_OWN_IDENTITY", Both, Value("unscoped"),
-        "which storages may use the processes' own cloud identity: `none`, `all`, or a list of `unscoped`, `roles` (kind `s3s`) and `project:bucket` (other kinds); see [security](security.md#longshores-own-cloud-identity)";
+        "which storages may use the processes' own cloud identity (beside Label Studio, `none` by default): `none`, `all`, or a list of `unscoped`, `roles` (kind `s3s`) and `project:bucket` (other kinds); see [security](security.md#longshores-own-cloud-identity)";
     AWS_REGION = "AWS_REGION", Both, Computed("`AWS_DEFAULT_REGION`, else `us-east-1`"),
         "region of buckets whose storage names none";
     AWS = "AWS_*", Both, None, "the processes' own AWS identity, as the AWS SDK reads it";

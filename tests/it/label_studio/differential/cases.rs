@@ -5,16 +5,18 @@ mod annotations;
 mod contents;
 pub(crate) mod kinds;
 mod listings;
+pub(crate) mod oldest;
 mod predictions;
 mod projects;
 mod refused;
+pub(crate) mod settings;
 mod turns;
 
 use serde_json::{Value, json};
 
 use super::case::Case;
 
-/// All cases on S3.
+/// All cases on S3 but those of [`settings`], which need an environment.
 pub(crate) fn all() -> Vec<Case> {
     [
         listings::cases(),

@@ -8,6 +8,7 @@ use longshore_rig::azurite::{self, Azurite};
 use longshore_rig::gcs::Gcs;
 use longshore_rig::redis::{PASSWORD, RedisServer};
 use longshore_rig::rig::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::label_studio::Twins;
@@ -50,7 +51,7 @@ impl Store {
     pub(crate) async fn put(&self, twins: &Twins, bucket: &str, key: &str, content: Vec<u8>) {
         match self {
             Self::S3 => twins.rig.s3.put(bucket, key, content),
-            Self::Gcs(gcs) => gcs.put(bucket, key, &content).await,
+            Self::Gcs(gcs) => gcs.put_unknown(bucket, key, &content).await,
             Self::Azure(azurite) => azurite.put(bucket, key, &content).await,
             Self::Redis(server) => {
                 let mut db = server.db(bucket.parse().expect("a number")).await;
@@ -87,6 +88,28 @@ impl Store {
                 let text = "UPDATE public.io_storages_azureblobstoragemixin
                                SET account_name = split_part(account_name, ';', 1) WHERE id = $1::bigint";
                 twins.rig.database().await.execute(text, &[&storage]).await.expect("a storage");
+            }
+        }
+    }
+
+    /// Gives a storage the settings that Label Studio needs again.
+    pub(crate) async fn unfit(&self, twins: &Twins, storage: i64) {
+        if let Self::Azure(azurite) = self {
+            let text = "UPDATE public.io_storages_azureblobstoragemixin SET account_name = $2 WHERE id = $1::bigint";
+            twins.rig.database().await.execute(text, &[&storage, &their_account(azurite)]).await.expect("a storage");
+        }
+    }
+
+    /// How task data names an object.
+    pub(crate) fn uri(&self, bucket: &str, key: &str) -> String {
+        match self {
+            Self::S3 => format!("s3://{bucket}/{key}"),
+            Self::Gcs(_) => format!("gs://{bucket}/{key}"),
+            Self::Azure(_) => format!("azure-blob://{bucket}/{key}"),
+            Self::Redis(server) => format!("redis://127.0.0.1:{}/{bucket}/{key}", server.port),
+            Self::Localfiles(_) => {
+                let path = utf8_percent_encode(&format!("{bucket}/{key}"), NON_ALPHANUMERIC).to_string();
+                format!("/data/local-files/?d={path}")
             }
         }
     }

@@ -11,7 +11,7 @@ use super::super::{CONFIG, Twins};
 
 impl Twins {
     /// A project with this many tasks with one annotation each, and the IDs of the annotations.
-    async fn annotated_project(&self, count: i64) -> (i64, BTreeSet<String>) {
+    pub(super) async fn annotated_project(&self, count: i64) -> (i64, BTreeSet<String>) {
         let project = self.studio.project(CONFIG).await;
         let text = "WITH task AS (
                  INSERT INTO public.task (data, meta, created_at, updated_at, is_labeled, project_id, overlap, inner_id,

@@ -72,8 +72,8 @@ impl Twins {
         assert_eq!((tasks.len(), keys.len(), numbers.len()), (count, count, count), "{rows}");
     }
 
-    /// Checks these parts of the summary against what Label Studio itself counts.
-    pub(super) async fn check_summary(&self, twin: &Twin, parts: &[&str]) {
+    /// Checks these parts of the summary against what Label Studio itself counts. Returns the summary before that.
+    pub(super) async fn check_summary(&self, twin: &Twin, parts: &[&str]) -> Value {
         let db = self.rig.database().await;
         until("everything is added to the summary", async || {
             let row = db.query_one("SELECT count(*) FROM host_deltas", &[]).await.expect("a table");
@@ -96,5 +96,6 @@ impl Twins {
         for part in parts {
             assert_eq!(before[*part], after[*part], "{part} of the summary");
         }
+        before
     }
 }

@@ -108,11 +108,20 @@ impl Gcs {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
-    /// Stores an object without Longshore's clients.
+    /// Stores an object without Longshore's clients. It has no type, so the server guesses one from its content.
     pub async fn put(&self, bucket: &str, key: &str, content: &[u8]) {
+        self.put_with(bucket, key, content, &[]).await;
+    }
+
+    /// Stores an object as one of unknown type, as Cloud Storage itself stores those without one.
+    pub async fn put_unknown(&self, bucket: &str, key: &str, content: &[u8]) {
+        self.put_with(bucket, key, content, &[("content-type", "application/octet-stream")]).await;
+    }
+
+    async fn put_with(&self, bucket: &str, key: &str, content: &[u8], headers: &[(&str, &str)]) {
         let name = utf8_percent_encode(key, NON_ALPHANUMERIC);
         let url = format!("{}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={name}", self.backend);
-        let answer = raw_http::send("POST", &url, &[], content).await;
+        let answer = raw_http::send("POST", &url, headers, content).await;
         assert_eq!(answer.status, 200, "{key:?}: {}", answer.text());
     }
 

@@ -4,7 +4,9 @@ use longshore_local::guard::{Folder, Guard};
 use longshore_local::s3::{self, S3Server};
 use longshore_local::{RunDir, Settings};
 
-use super::{ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Links, Rig, SECRET_ACCESS_KEY, proxy};
+use super::{
+    ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID, Links, Rig, SECRET_ACCESS_KEY, SESSION_TOKEN, TEMPORARY_ACCESS_KEY_ID, proxy,
+};
 use crate::label_studio::{self, Version};
 use crate::proxy::Proxy;
 use crate::{rights, servers};
@@ -78,7 +80,8 @@ impl RigOptions {
     #[must_use]
     pub fn label_studio_version(mut self, version: Version) -> Self {
         self.label_studio = Some(version);
-        self.env("LONGSHORE_HOST", "label-studio")
+        // Tests that start Label Studio replace the URL; to the others it does not matter.
+        self.env("LONGSHORE_HOST", "label-studio").env("LONGSHORE_LABEL_STUDIO_URL", "http://127.0.0.1:1")
     }
 
     /// Sets an environment variable of schedulers and workers.
@@ -101,8 +104,10 @@ impl RigOptions {
         if self.label_studio.is_some() {
             rights::grant_host_tables(&database_url, &roles).await;
         }
-        let access_keys = [ACCESS_KEY_ID, FRESH_ACCESS_KEY_ID].map(|id| s3::AccessKey::new(id, SECRET_ACCESS_KEY));
-        let options = s3::Options { access_keys: access_keys.into(), ..s3::Options::default() };
+        let key = |id| s3::AccessKey::new(id, SECRET_ACCESS_KEY);
+        let temporary = key(TEMPORARY_ACCESS_KEY_ID).with_session_token(SESSION_TOKEN);
+        let access_keys = vec![key(ACCESS_KEY_ID), key(FRESH_ACCESS_KEY_ID), temporary];
+        let options = s3::Options { access_keys, ..s3::Options::default() };
         let s3 = S3Server::start(options).await.expect("an S3 server");
         let links = || async { Links { database: proxy(&database_url).await, broker: proxy(&amqp_url).await } };
         let mut settings = Settings::of(&stack).expect("settings");

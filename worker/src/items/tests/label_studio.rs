@@ -112,6 +112,9 @@ fn an_annotation_that_label_studio_would_drop_or_fail_on_is_a_fault() {
         (r#"{"draft_created_at": "yesterday"}"#, "draft_created_at"),
         (r#"{"lead_time": "long"}"#, "lead_time"),
         (r#"{"import_id": 1.5}"#, "import_id"),
+        (r#"{"was_cancelled": null}"#, "was_cancelled"),
+        (r#"{"ground_truth": null}"#, "ground_truth"),
+        (r#"{"result": [{"id": ["a"]}]}"#, "id"),
     ] {
         let (reason, detail) = fault(&annotated(annotation));
         assert!(reason == "invalid_annotations" && detail.contains(word), "{annotation}: {reason} {detail}");
@@ -170,6 +173,7 @@ fn a_prediction_has_all_fields_that_label_studio_stores() {
         r#"{"result": [], "model_version": null}"#,
         r#"{"result": [], "model_version": true}"#,
         r#"{"result": [], "cluster": "many"}"#,
+        r#"{"result": [], "mislabeling": null}"#,
     ] {
         assert_eq!(fault(&predicted(prediction)).0, "invalid_predictions", "{prediction}");
     }

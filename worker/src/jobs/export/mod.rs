@@ -3,51 +3,39 @@
 //! The row in `exports` is written only after the storage has confirmed the object. After a crash between the two
 //! steps, the same object is written again under the same key, so no object is lost or duplicated.
 
+mod record;
 mod selection;
 mod size;
 mod target;
+mod writer;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::stream::{self, StreamExt};
-use longshore_db::exports::{self, ExportRecord};
+use longshore_db::Counts;
 use longshore_db::host::JobStorage;
 use longshore_db::lifecycle::ClaimedJob;
-use longshore_db::quarantine::{self, QuarantinedObject};
-use longshore_db::{Counts, Transaction, syncs};
+use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::{FailureReason, QuarantineReason};
-use longshore_storage::{ErrorKind, Probe, PutOptions, Storage, StorageError};
+use longshore_storage::{ErrorKind, Probe, Storage};
 
 use crate::context::Context;
 use crate::job_error::JobError;
 use crate::jobs::prefetch::Prefetch;
-use crate::jobs::{Handler, Page, Writes};
+use crate::jobs::{Handler, Page};
 use crate::quarantine::refused_unit;
 use crate::slots::Quantum;
+use record::{ExportWrites, REWRITES};
 use selection::{PreparedObject, SelectedPage, Source};
-
-/// The rows that the commit of a page writes.
-struct ExportWrites {
-    source: Arc<Source>,
-    written: Vec<ExportRecord>,
-    /// The annotations in these objects.
-    annotation_ids: Vec<i64>,
-    quarantined: Vec<QuarantinedObject>,
-    /// Keys that leave quarantine because their objects are written now.
-    released: Vec<String>,
-    /// Whether objects that were exported earlier are missing.
-    is_target_changed: bool,
-}
+use writer::{FailedPut, Writer, WrittenObject};
 
 /// The export of one ID range.
 pub(crate) struct Export<'a> {
     context: &'a Context,
     job: &'a ClaimedJob,
     source: Arc<Source>,
-    store: Arc<dyn Storage>,
-    put: PutOptions,
+    writer: Arc<Writer>,
     after: i64,
     /// The selection of the page after the current one.
     prefetched: Option<Prefetch<Result<SelectedPage, JobError>>>,
@@ -69,11 +57,10 @@ impl<'a> Export<'a> {
         let id = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<i64>().ok());
         let after = id(&job.cursor).or_else(|| id(&job.range_after)).unwrap_or_default();
         let until = id(&job.range_until);
-        let kms_key_id = storage.settings.connection.kms_key_id().map(str::to_owned);
-        let put = PutOptions { content_type: Some("application/json"), kms_key_id };
+        let writer = Writer::new(context.db.clone(), Arc::clone(&context.host), storage.clone(), store);
         let source = Arc::new(Source::new(context, job, storage, until).await?);
         let is_first_page = job.commits == 0;
-        Ok(Self { context, job, source, store, put, after, prefetched: None, is_first_page })
+        Ok(Self { context, job, source, writer: Arc::new(writer), after, prefetched: None, is_first_page })
     }
 
     fn start_selection(&self, after: i64) -> Prefetch<Result<SelectedPage, JobError>> {
@@ -81,45 +68,34 @@ impl<'a> Export<'a> {
         Prefetch::start(async move { source.select(after).await })
     }
 
-    /// Writes an object unless it is unchanged.
-    async fn put(&self, prepared: PreparedObject) -> Put {
-        let PreparedObject { unit_id, annotation_ids, key, updated_at, digest, body } = prepared;
-        let (bytes, unchanged) = (body.as_ref().map_or(0, Bytes::len), body.is_none());
-        let outcome = match body {
-            Some(body) => self.store.put(&key, body, &self.put).await,
-            None => Ok(None),
-        };
-        let row = match outcome {
-            Ok(etag) => Ok(ExportRecord { unit_id, key, etag, digest: digest.to_vec(), unit_updated_at: updated_at }),
-            Err(error) => Err((unit_id, key, error)),
-        };
-        Put { row, annotation_ids, unchanged, bytes }
-    }
-
     /// Writes the objects of a page concurrently.
-    async fn write(&self, prepared: Vec<PreparedObject>, counts: &mut Counts) -> PutResults {
+    async fn write(
+        &self,
+        prepared: Vec<PreparedObject>,
+        counts: &mut Counts,
+    ) -> Result<(Vec<WrittenObject>, Vec<FailedPut>), JobError> {
         let (mut written, mut failed) = (Vec::with_capacity(prepared.len()), Vec::new());
-        let mut annotation_ids = Vec::with_capacity(prepared.len());
-        let mut puts =
-            stream::iter(prepared).map(|prepared| self.put(prepared)).buffer_unordered(self.context.config.transfers);
+        let mut puts = stream::iter(prepared)
+            .map(|prepared| self.writer.put(prepared))
+            .buffer_unordered(self.context.config.transfers);
         while let Some(put) = puts.next().await {
-            match put.row {
-                Ok(row) => {
-                    let units = self.source.count(&put.annotation_ids);
-                    if put.unchanged {
-                        counts.unchanged += units;
-                    } else {
-                        counts.exported += units;
-                        counts.bytes += count(put.bytes);
+            match put? {
+                Ok(object) => {
+                    let units = self.source.count(&object.annotation_ids);
+                    match object.bytes {
+                        None => counts.unchanged += units,
+                        Some(bytes) => {
+                            counts.exported += units;
+                            counts.bytes += count(bytes);
+                        }
                     }
-                    written.push(row);
-                    annotation_ids.extend(put.annotation_ids);
+                    written.push(object);
                 }
                 Err(failure) => failed.push(failure),
             }
         }
         counts.failed = count(failed.len());
-        PutResults { written, annotation_ids, failed }
+        Ok((written, failed))
     }
 
     /// Decides what happens to objects that could not be written: quarantine, or a failure of the page.
@@ -148,26 +124,8 @@ impl<'a> Export<'a> {
     /// Whether objects that fail now go to quarantine: this is the job's last attempt, and the storage as a whole
     /// accepts objects.
     async fn gives_up_on_objects(&self) -> bool {
-        self.job.failures + 1 >= self.context.config.max_failures && self.store.probe(Probe::Write).await.is_ok()
+        self.job.failures + 1 >= self.context.config.max_failures && self.writer.store.probe(Probe::Write).await.is_ok()
     }
-}
-
-/// A unit whose object could not be written, with its key.
-type FailedPut = (i64, String, StorageError);
-
-/// The result of one object.
-struct Put {
-    row: Result<ExportRecord, FailedPut>,
-    annotation_ids: Vec<i64>,
-    unchanged: bool,
-    bytes: usize,
-}
-
-/// The result of a page's objects.
-struct PutResults {
-    written: Vec<ExportRecord>,
-    annotation_ids: Vec<i64>,
-    failed: Vec<FailedPut>,
 }
 
 #[async_trait]
@@ -183,7 +141,7 @@ impl Handler for Export<'_> {
         let prepared: i64 = selected.prepared.iter().map(|object| self.source.count(&object.annotation_ids)).sum();
         let matched = prepared + i64::from(selected.quarantined.is_some());
         let mut counts = Counts { pages: 1, matched, ..Counts::default() };
-        let PutResults { written, annotation_ids, failed } = self.write(selected.prepared, &mut counts).await;
+        let (written, failed) = self.write(selected.prepared, &mut counts).await?;
         let mut quarantined = Vec::from_iter(selected.quarantined);
         let failure = self.judge(failed, &mut quarantined).await;
         if failure.is_some() {
@@ -203,40 +161,18 @@ impl Handler for Export<'_> {
             failure,
             writes: Box::new(ExportWrites {
                 source: Arc::clone(&self.source),
-                released: written.iter().map(|row| row.key.clone()).collect(),
+                writer: Arc::clone(&self.writer),
+                size: selected.size,
                 written,
-                annotation_ids,
+                orphaned: Vec::new(),
                 quarantined,
                 is_target_changed,
+                rewrites_left: REWRITES,
             }),
             split: Vec::new(),
-            reserved: None,
+            // For what must be written again before the commit.
+            reserved: Some(selected.reserved),
         })
-    }
-}
-
-#[async_trait]
-impl Writes for ExportWrites {
-    fn is_empty(&self) -> bool {
-        self.written.is_empty() && self.quarantined.is_empty() && !self.is_target_changed
-    }
-
-    async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
-        let (storage, unit) = (&self.source.storage, self.source.unit());
-        exports::record(tx, storage.id, job.sync_id, unit, &self.written).await?;
-        context.host.link_exports(tx, storage, &self.annotation_ids).await?;
-        quarantine::insert(tx, storage.id, job.sync_id, &self.quarantined).await?;
-        let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
-        quarantine::remove(tx, storage.id, &released).await?;
-        // Last: all jobs of the sync need this row at their ends, and a delete job locks it after its export records.
-        if self.is_target_changed {
-            syncs::warn(tx, job.sync_id, FailureReason::TargetChanged, &target::advice(storage.id)).await?;
-        }
-        Ok(())
-    }
-
-    fn quarantined(&self) -> &[QuarantinedObject] {
-        &self.quarantined
     }
 }
 

@@ -13,7 +13,8 @@ use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::{ExportMode, ExportOptions, QuarantineReason};
 
-use super::size::{PAGE_BYTES, Size};
+use super::size::PAGE_BYTES;
+pub(super) use super::size::Size;
 use crate::context::Context;
 use crate::job_error::JobError;
 use crate::memory::{MemoryBudget, Reservation};
@@ -52,7 +53,9 @@ pub(super) struct SelectedPage {
     pub(super) more: bool,
     /// Units that the page covers.
     pub(super) walked: i64,
-    _reserved: Reservation,
+    /// How much memory it has.
+    pub(super) size: Size,
+    pub(super) reserved: Reservation,
 }
 
 impl Source {
@@ -152,7 +155,7 @@ impl Source {
                     Some(self.too_large(&leftover))
                 }
             };
-            return Ok(SelectedPage { prepared, quarantined, until, more, walked, _reserved: reserved });
+            return Ok(SelectedPage { prepared, quarantined, until, more, walked, size, reserved });
         }
     }
 

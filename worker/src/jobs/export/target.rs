@@ -28,7 +28,7 @@ impl Export<'_> {
         let sample = async { exports::sample(&db.client().await?, storage, unit, SAMPLE).await };
         let recorded = db.in_time(sample).await?;
         let missing: Vec<i64> = stream::iter(recorded)
-            .map(|(id, key)| async move { (id, self.store.head(&key).await) })
+            .map(|(id, key)| async move { (id, self.writer.store.head(&key).await) })
             .buffer_unordered(self.context.config.transfers)
             .filter_map(|(id, found)| async move {
                 found.is_err_and(|error| error.kind == ErrorKind::NotFound).then_some(id)

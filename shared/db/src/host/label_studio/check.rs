@@ -2,34 +2,43 @@
 
 use longshore_telemetry::Finding;
 
-use super::{rights, storage, tables, version};
+use super::{edition, rights, storage, tables, version};
 use crate::rights::quoted;
 use crate::{GenericClient, Result};
 
 /// The storages that a finding names at most. More would not fit on a line.
 const NAMED: usize = 5;
 
-/// Checks the version, the rights of the connected role, and every storage.
+/// Checks the rights of the connected role, the version, and every storage. What the role may not read is not checked.
 pub(crate) async fn check(client: &impl GenericClient, role: &str) -> Result<Vec<Finding>> {
-    let faults = version::faults(client).await?;
-    if !faults.is_empty() {
-        return Ok(faults.into_iter().map(|fault| Finding::failed("host", fault)).collect());
-    }
-    let mut findings = vec![Finding::ok("host", "Label Studio's version and tables are known")];
+    let mut findings = Vec::new();
     let missing = rights::missing(client).await?;
     if !missing.is_empty() {
         let text = format!(
             "the role lacks {}; run what `longshore-scheduler grants {} --label-studio` prints, as the owner of Label \
-             Studio's tables",
+             Studio's tables; see deploy/label-studio/rights.md",
             missing.join("; "),
             quoted(role)
         );
         findings.push(Finding::failed("host", text));
+        let readable = "SELECT has_schema_privilege('public', 'USAGE')
+                           AND coalesce(has_table_privilege(to_regclass('public.django_migrations'), 'SELECT'), true)";
+        if !client.query_one(readable, &[]).await?.get::<_, bool>(0) {
+            return Ok(findings);
+        }
+    }
+    let faults = version::faults(client).await?;
+    if !faults.is_empty() {
+        findings.extend(faults.into_iter().map(|fault| Finding::failed("host", fault)));
         return Ok(findings);
     }
-    findings.push(Finding::ok("host", "the role has all rights on Label Studio's tables that it needs"));
-    findings.extend(unfinished_migrations(client).await?);
-    findings.extend(storages(client).await?);
+    findings.push(Finding::ok("host", "Label Studio's version and tables are known"));
+    if missing.is_empty() {
+        findings.push(Finding::ok("host", "the role has all rights on Label Studio's tables that it needs"));
+        findings.extend(unfinished_migrations(client).await?);
+        findings.extend(edition::queued_sync(client).await?.map(|text| Finding::warning("host", text)));
+        findings.extend(storages(client).await?);
+    }
     Ok(findings)
 }
 

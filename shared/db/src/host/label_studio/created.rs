@@ -7,6 +7,10 @@ use crate::{GenericClient, Result, Transaction};
 /// Tasks of a delivery: the default of Label Studio's setting `WEBHOOK_BATCH_SIZE`.
 const BATCH: i64 = 5_000;
 
+/// The first key of the advisory lock of a sync's deliveries; "crea" in ASCII. The second key is a hash of the sync's ID: two
+/// syncs with the same one only wait for each other.
+const DELIVERIES: i32 = 0x6372_6561;
+
 /// Records the tasks of a page in its transaction, for the live sync of the storage.
 pub(super) async fn record(
     tx: &Transaction<'_>,
@@ -34,7 +38,15 @@ pub async fn list_batches(client: &impl GenericClient) -> Result<Vec<i64>> {
     Ok(client.query(full, &[&BATCH]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-/// Makes the next tasks of a sync part of a delivery to each webhook, at most [`BATCH`]. Returns false if there are none.
+/// Locks the deliveries of a sync until the transaction ends. Without the lock, two deliveries would choose the same rows; the
+/// second one would find them deleted, and take that for the end of the tasks.
+pub(super) async fn lock(tx: &Transaction<'_>, sync_id: i64) -> Result<()> {
+    tx.execute("SELECT pg_advisory_xact_lock($1, hashint8($2))", &[&DELIVERIES, &sync_id]).await?;
+    Ok(())
+}
+
+/// Makes the next tasks of a sync part of a delivery to each webhook, at most [`BATCH`]. Returns false if there are none. The
+/// caller has the lock of the sync's deliveries.
 pub(super) async fn deliver(tx: &Transaction<'_>, sync_id: i64) -> Result<bool> {
     let rows = tx
         .query(
@@ -70,13 +82,16 @@ pub(super) async fn deliver(tx: &Transaction<'_>, sync_id: i64) -> Result<bool> 
 /// Makes one delivery of a sync that may still run.
 pub async fn deliver_batch(client: &mut crate::Client, sync_id: i64) -> Result<()> {
     let tx = client.transaction().await?;
+    lock(&tx, sync_id).await?;
     deliver(&tx, sync_id).await?;
     tx.commit().await?;
     Ok(())
 }
 
-/// Removes the rows of an ended sync. Returns whether its tasks came with annotations.
+/// Removes the rows of an ended sync, whose tasks are all delivered. Returns whether its tasks came with annotations.
 pub(super) async fn end(tx: &Transaction<'_>, sync_id: i64) -> Result<bool> {
-    let rows = tx.query("DELETE FROM host_created_tasks WHERE sync_id = $1 RETURNING annotations", &[&sync_id]).await?;
+    // Rows with tasks stay: they are not delivered.
+    let delivered = "DELETE FROM host_created_tasks WHERE sync_id = $1 AND tasks = 0 RETURNING annotations";
+    let rows = tx.query(delivered, &[&sync_id]).await?;
     Ok(rows.iter().any(|row| row.get::<_, i64>(0) > 0))
 }

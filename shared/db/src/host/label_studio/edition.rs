@@ -33,32 +33,33 @@ const APPS: &[&str] = &[
     "webhooks",
 ];
 
-/// Why another edition, or one with a job queue, is refused. `None` if it is neither.
-pub(super) async fn fault(client: &impl GenericClient, apps: &BTreeSet<&str>) -> Result<Option<String>> {
+/// Why another edition is refused. `None` if it is the open one.
+pub(super) fn fault(apps: &BTreeSet<&str>) -> Option<String> {
     let unknown: Vec<&str> = apps.iter().filter(|app| !APPS.contains(app)).copied().collect();
-    if !unknown.is_empty() {
-        return Ok(Some(format!(
+    (!unknown.is_empty()).then(|| {
+        format!(
             "This Label Studio has tables of apps that the open edition lacks: {}. Longshore supports the open edition \
              alone, because others keep rules about tasks that are not in these tables.",
             unknown.join(", ")
-        )));
-    }
-    queued_sync(client).await
+        )
+    })
 }
 
-/// The first storage whose last sync ran in a Redis queue. The open edition as it comes has none.
-async fn queued_sync(client: &impl GenericClient) -> Result<Option<String>> {
+/// A storage whose last sync seems to have run in a Redis queue: a sign of a Label Studio with such a queue, and no more
+/// than that. Users may write the column, and its value stays when the queue is switched off.
+pub(super) async fn queued_sync(client: &impl GenericClient) -> Result<Option<String>> {
     for (kind, direction, tables) in every_kind() {
         let text = format!(
-            "SELECT s.{}::bigint FROM public.{} s WHERE s.last_sync_job <> '' ORDER BY 1 LIMIT 1",
+            "SELECT s.{}::bigint FROM public.{} s JOIN public.project p ON p.id = s.project_id
+              WHERE s.last_sync_job <> '' AND to_jsonb(p) ->> 'deleted_at' IS NULL ORDER BY 1 LIMIT 1",
             tables.id, tables.storages
         );
         if let Some(row) = client.query_opt(&text, &[]).await? {
             let id: i64 = row.get(0);
             return Ok(Some(format!(
-                "Label Studio ran the last sync of {kind} {direction} storage {id} as a job of a Redis queue (RQ). \
-                 Longshore needs a Label Studio without that queue, because the queue would fail Longshore's syncs. If it \
-                 is off already, sync that storage once in Label Studio."
+                "the last sync of {kind} {direction} storage {id} seems to have run as a job of a Redis queue (RQ); Longshore \
+                 needs a Label Studio without that queue, because the queue would fail Longshore's syncs; if it is off, \
+                 sync that storage once"
             )));
         }
     }

@@ -5,11 +5,13 @@
 //! ended. They commit together with the record that they are done, so each happens once for each sync, whichever process
 //! dies.
 
+use jiff::Timestamp;
 use longshore_model::{Direction, StorageKind};
 
 use super::enqueue::{HostRequest, HostSync, enqueue};
 use super::tables::StorageTables;
-use super::{cohort, created, handle, status, tables};
+use super::{cohort, created, fence, handle, status, tables};
+use crate::lifecycle::RequestedBy;
 use crate::{Client, Db, Error, GenericClient, Result, Transaction, syncs};
 
 /// Ended syncs whose effects a call returns at most. The next call returns those that end meanwhile.
@@ -24,31 +26,42 @@ pub struct DueEffects {
     pub storage_id: i64,
     /// ID of its project in Label Studio.
     pub project_id: i64,
-    /// Whether a part of the project's tasks gets more annotations than the others.
-    pub has_cohort: bool,
+    /// When it was enqueued, by the database clock.
+    pub created_at: Timestamp,
 }
 
-/// Ended imports whose effects are due, oldest first.
-pub async fn due_effects(client: &impl GenericClient) -> Result<Vec<DueEffects>> {
+/// Whether a part of the project's tasks gets more annotations than the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cohort {
+    /// It does.
+    With,
+    /// All tasks get the same number.
+    Without,
+}
+
+/// Ended imports whose effects are due, oldest first, of projects with or without a cohort. Only those after this ID, and at
+/// most 100.
+pub async fn due_effects(client: &impl GenericClient, cohort: Cohort, after: i64) -> Result<Vec<DueEffects>> {
     let statement = client
         .prepare_cached(
-            "SELECT y.id, y.storage_id, coalesce(y.project_id, 0) AS project_id,
-                    coalesce(p.overlap_cohort_percentage < 100 AND p.maximum_annotations > 1, false) AS has_cohort
+            "SELECT y.id, y.storage_id, y.created_at, coalesce(y.project_id, 0) AS project_id
                FROM syncs y LEFT JOIN public.project p ON p.id = y.project_id AND to_jsonb(p) ->> 'deleted_at' IS NULL
-              WHERE y.effects_due AND y.finished_at IS NOT NULL ORDER BY y.id LIMIT $1",
+              WHERE y.effects_due AND y.finished_at IS NOT NULL AND y.id > $3
+                AND coalesce(p.overlap_cohort_percentage < 100 AND p.maximum_annotations > 1, false) = $2
+              ORDER BY y.id LIMIT $1",
         )
         .await?;
-    let rows = client.query(&statement, &[&MOST_SYNCS]).await?;
+    let rows = client.query(&statement, &[&MOST_SYNCS, &(cohort == Cohort::With), &after]).await?;
     let due = rows.iter().map(|row| DueEffects {
         sync_id: row.get("id"),
         storage_id: row.get("storage_id"),
         project_id: row.get("project_id"),
-        has_cohort: row.get("has_cohort"),
+        created_at: row.get("created_at"),
     });
     Ok(due.collect())
 }
 
-/// Ends the effects of a sync whose project has no cohort. Returns false if another scheduler works on them.
+/// Ends the effects of a sync whose project has no cohort, or whose cohort is given up. Returns false if another scheduler works on them.
 pub async fn end_effects(client: &mut Client, due: &DueEffects) -> Result<bool> {
     let tx = client.transaction().await?;
     if !syncs::lock_effects(&tx, due.sync_id).await? {
@@ -77,6 +90,7 @@ pub async fn arrange_cohort(db: &Db, due: &DueEffects) -> Result<bool> {
 }
 
 async fn end(tx: &Transaction<'_>, sync_id: i64) -> Result<()> {
+    created::lock(tx, sync_id).await?;
     while created::deliver(tx, sync_id).await? {}
     let has_annotations = created::end(tx, sync_id).await?;
     syncs::end_effects(tx, sync_id, has_annotations).await
@@ -85,7 +99,7 @@ async fn end(tx: &Transaction<'_>, sync_id: i64) -> Result<()> {
 /// Shows that the sync still works, so that Label Studio does not take it for dead.
 pub async fn show_effects(client: &impl GenericClient, due: &DueEffects) -> Result<()> {
     let handle = handle(client, due.storage_id).await?;
-    status::beat(client, &tables(&handle)?, handle.host_id).await
+    status::beat(client, &tables(&handle)?, handle.host_id, &fence::mark(due.created_at)).await
 }
 
 /// An ended import whose annotations are to be exported.
@@ -101,16 +115,16 @@ pub struct DueExports {
     pub is_late: bool,
 }
 
-/// Imports that brought annotations, and whose exports are not enqueued yet.
-pub async fn due_exports(client: &impl GenericClient) -> Result<Vec<DueExports>> {
+/// Imports after this ID that brought annotations, and whose exports are not enqueued yet. At most 100.
+pub async fn due_exports(client: &impl GenericClient, after: i64) -> Result<Vec<DueExports>> {
     let statement = client
         .prepare_cached(
             "SELECT id, coalesce(project_id, 0) AS project_id, host_user_id,
                     finished_at < now() - interval '1 hour' AS is_late
-               FROM syncs WHERE exports_due ORDER BY id LIMIT $1",
+               FROM syncs WHERE exports_due AND id > $2 ORDER BY id LIMIT $1",
         )
         .await?;
-    let rows = client.query(&statement, &[&MOST_SYNCS]).await?;
+    let rows = client.query(&statement, &[&MOST_SYNCS, &after]).await?;
     let due = rows.iter().map(|row| DueExports {
         sync_id: row.get("id"),
         project_id: row.get("project_id"),
@@ -170,6 +184,7 @@ pub async fn enqueue_export(client: &mut Client, due: &DueExports, storage: Expo
         host_id: storage.host_id,
         projects: None,
         user_id: due.user_id,
+        requested_by: RequestedBy::Api,
         idempotency_key: Some(&key),
     };
     let tx = client.transaction().await?;
@@ -177,6 +192,8 @@ pub async fn enqueue_export(client: &mut Client, due: &DueExports, storage: Expo
         Ok(HostSync::Ours { sync, .. }) => sync,
         Ok(HostSync::Theirs) => return Ok(FollowingExport::Later),
         Err(Error::Conflict(reason) | Error::NotFound(reason)) => return Ok(FollowingExport::Refused(reason)),
+        // Its sync from the page fails in the same way.
+        Err(error @ Error::Unreadable { .. }) => return Ok(FollowingExport::Refused(error.to_string())),
         Err(error) => return Err(error),
     };
     if !syncs::has_key(&tx, sync.sync_id, &key).await? {

@@ -1,11 +1,16 @@
 //! Exports: what is read from Label Studio's tables, how objects are named, and the links that say what was exported.
 
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
 use longshore_model::{Connection, StorageSettings};
 
+use super::Handle;
+use super::fence;
 use super::tables::StorageTables;
-use crate::host::ExportFormat;
 use crate::host::select::Source;
-use crate::{Error, Result, Transaction};
+use crate::host::{ExportFormat, ExportedUnit, JobStorage, OutdatedUnit};
+use crate::{Result, Transaction};
 
 /// What Label Studio's own process reads from its environment about exports, and what Longshore does otherwise on
 /// purpose.
@@ -70,46 +75,88 @@ pub(super) fn source(per_task: bool) -> &'static Source {
     if per_task { &TASKS } else { &ANNOTATIONS }
 }
 
-/// Writes the links of exported annotations. Like Label Studio, it changes only the time of a link that exists.
+/// Writes the links of exported annotations, while the sync is ours. Like Label Studio, it changes only the time of a link
+/// that exists. Returns the units that changed or were deleted since they were read.
 ///
 /// In PostgreSQL an annotation has at most one link per kind of storage, although Label Studio means one per storage. So a
 /// second storage of a kind gets none, from Label Studio neither.
 ///
 /// # Errors
-/// [`Error::Deleted`] if the storage was deleted meanwhile.
+/// [`Error::TakenOver`] if Label Studio started its own sync, [`Error::Deleted`] if the storage or project was deleted.
 pub(super) async fn link(
     tx: &Transaction<'_>,
     tables: &StorageTables,
-    host_id: i64,
-    annotation_ids: &[i64],
-) -> Result<()> {
-    if annotation_ids.is_empty() {
-        return Ok(());
-    }
-    let StorageTables { storages, id, links, .. } = tables;
-    // The locks keep both ends of the links until the commit: their foreign keys are checked only there, and would fail
-    // the whole page. An annotation that was deleted since it was read gets no link.
-    let held = format!("SELECT FROM public.{storages} WHERE {id} = $1::bigint FOR KEY SHARE");
-    let held = tx.prepare_cached(&held).await?;
-    if tx.query_opt(&held, &[&host_id]).await?.is_none() {
-        return Err(Error::Deleted(format!("export storage {host_id} of Label Studio")));
-    }
-    let write = format!(
+    handle: &Handle,
+    storage: &JobStorage,
+    units: &[ExportedUnit<'_>],
+) -> Result<Vec<OutdatedUnit>> {
+    let StorageTables { links, .. } = tables;
+    let annotation_ids: Vec<i64> = units.iter().flat_map(|unit| unit.annotation_ids).copied().collect();
+    // In the order in which Label Studio deletes: links, then their storage or their annotations. Otherwise one of the two
+    // would be ended as a deadlock, and that may be the user's deletion. A link of another storage counts, too: an insert
+    // below would wait for the end of its deletion.
+    let text = format!(
+        "SELECT id::bigint, annotation_id::bigint, storage_id::bigint FROM public.{links}
+          WHERE annotation_id = ANY ($1::bigint[]::int[]) ORDER BY id FOR NO KEY UPDATE"
+    );
+    let statement = tx.prepare_cached(&text).await?;
+    let rows = tx.query(&statement, &[&annotation_ids]).await?;
+    // Holds the storage also if there is nothing to link.
+    fence::hold_all(tx, tables, handle, storage).await?;
+    let linked: HashSet<i64> = rows.iter().map(|row| row.get(1)).collect();
+    let ours = rows.iter().filter(|row| row.get::<_, i64>(2) == handle.host_id);
+    let known: Vec<i64> = ours.map(|row| row.get(0)).collect();
+    let statement = tx
+        .prepare_cached(&format!("UPDATE public.{links} SET updated_at = now() WHERE id = ANY ($1::bigint[]::int[])"))
+        .await?;
+    tx.execute(&statement, &[&known]).await?;
+    let unlinked: Vec<i64> = annotation_ids.into_iter().filter(|id| !linked.contains(id)).collect();
+    // The lock keeps annotations until the commit: the foreign keys of links are checked only there, and would fail the
+    // whole page. An annotation that was deleted since it was read gets no link.
+    let text = format!(
         "WITH held AS (
              SELECT id FROM public.task_completion WHERE id = ANY ($2::bigint[]::int[]) ORDER BY id FOR KEY SHARE
-         ), known AS (
-             UPDATE public.{links} l SET updated_at = now()
-               FROM held WHERE l.annotation_id = held.id AND l.storage_id = $1::bigint
-             RETURNING l.annotation_id
          )
          INSERT INTO public.{links} (annotation_id, storage_id, object_exists, created_at, updated_at)
-         SELECT id, $1::bigint, true, now(), now() FROM held
-          WHERE id NOT IN (SELECT annotation_id FROM known) ORDER BY id
+         SELECT id, $1::bigint, true, now(), now() FROM held ORDER BY id
              ON CONFLICT DO NOTHING"
     );
-    let write = tx.prepare_cached(&write).await?;
-    tx.execute(&write, &[&host_id, &annotation_ids]).await?;
-    Ok(())
+    let statement = tx.prepare_cached(&text).await?;
+    tx.execute(&statement, &[&handle.host_id, &unlinked]).await?;
+    outdated(tx, storage.export_format.per_task, units).await
+}
+
+/// The units that changed since they were read. Label Studio exports an annotation itself when it is saved or deleted, so
+/// an object that was written here may have replaced a newer one.
+async fn outdated(tx: &Transaction<'_>, per_task: bool, units: &[ExportedUnit<'_>]) -> Result<Vec<OutdatedUnit>> {
+    // As in the statements that select units. Limits force a look-up for each unit.
+    let text = if per_task {
+        "SELECT u.id, greatest(last.updated_at, t.updated_at), last.ids
+           FROM unnest($1::bigint[]) AS u (id)
+          CROSS JOIN LATERAL (SELECT updated_at FROM public.task WHERE id = u.id LIMIT 1) t
+          CROSS JOIN LATERAL (SELECT max(updated_at) AS updated_at, array_agg(id::bigint ORDER BY id) AS ids
+                                FROM public.task_completion WHERE task_id = u.id) last
+          WHERE last.updated_at IS NOT NULL"
+    } else {
+        "SELECT u.id, greatest(a.updated_at, t.updated_at), ARRAY[u.id]
+           FROM unnest($1::bigint[]) AS u (id)
+          CROSS JOIN LATERAL (SELECT updated_at, task_id FROM public.task_completion WHERE id = u.id LIMIT 1) a
+          CROSS JOIN LATERAL (SELECT updated_at FROM public.task WHERE id = a.task_id LIMIT 1) t"
+    };
+    let statement = tx.prepare_cached(text).await?;
+    let ids: Vec<i64> = units.iter().map(|unit| unit.unit_id).collect();
+    let rows = tx.query(&statement, &[&ids]).await?;
+    let current: HashMap<i64, (Timestamp, Vec<i64>)> =
+        rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+    let is_outdated = |unit: &&ExportedUnit<'_>| {
+        current.get(&unit.unit_id).is_none_or(|(updated_at, annotations)| {
+            *updated_at != unit.updated_at || *annotations != unit.annotation_ids
+        })
+    };
+    let outdated = units.iter().filter(is_outdated);
+    Ok(outdated
+        .map(|unit| OutdatedUnit { unit_id: unit.unit_id, is_deleted: !current.contains_key(&unit.unit_id) })
+        .collect())
 }
 
 #[cfg(test)]

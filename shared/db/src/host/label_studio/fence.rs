@@ -7,8 +7,9 @@
 use jiff::Timestamp;
 
 use super::tables::StorageTables;
-use crate::host::host_time;
-use crate::{Error, Result, Transaction};
+use super::{Handle, deleted};
+use crate::host::{JobStorage, host_time};
+use crate::{Error, GenericClient, Result, Transaction};
 
 /// The value of `meta.time_queued` while the storage has the sync that was created then.
 pub(super) fn mark(created_at: Timestamp) -> String {
@@ -20,12 +21,56 @@ pub(super) fn mark(created_at: Timestamp) -> String {
 ///
 /// # Errors
 /// [`Error::TakenOver`] if it has started one.
-pub(super) async fn hold(tx: &Transaction<'_>, tables: &StorageTables, id: i64, mark: &str) -> Result<bool> {
+async fn hold(tx: &Transaction<'_>, tables: &StorageTables, id: i64, mark: &str) -> Result<bool> {
+    has_sync(tx, tables, id, mark, "FOR KEY SHARE").await
+}
+
+async fn has_sync(
+    client: &impl GenericClient,
+    tables: &StorageTables,
+    id: i64,
+    mark: &str,
+    lock: &'static str,
+) -> Result<bool> {
     let text = format!(
-        "SELECT coalesce(meta ->> 'time_queued' = $2, false) FROM public.{} WHERE {} = $1::bigint FOR KEY SHARE",
+        "SELECT coalesce(meta ->> 'time_queued' = $2, false) FROM public.{} WHERE {} = $1::bigint {lock}",
         tables.storages, tables.id
     );
-    let statement = tx.prepare_cached(&text).await?;
-    let Some(row) = tx.query_opt(&statement, &[&id, &mark]).await? else { return Ok(false) };
+    let statement = client.prepare_cached(&text).await?;
+    let Some(row) = client.query_opt(&statement, &[&id, &mark]).await? else { return Ok(false) };
     if row.get(0) { Ok(true) } else { Err(Error::TakenOver) }
+}
+
+/// The same for the project, too.
+///
+/// # Errors
+/// [`Error::TakenOver`], and [`Error::Deleted`] if the storage or the project was deleted.
+pub(super) async fn hold_all(
+    tx: &Transaction<'_>,
+    tables: &StorageTables,
+    handle: &Handle,
+    storage: &JobStorage,
+) -> Result<()> {
+    // In this order, as Label Studio deletes: a storage alone, or all storages of a project before it.
+    if !hold(tx, tables, handle.host_id, &storage.mark).await? {
+        return Err(deleted(handle));
+    }
+    let text =
+        "SELECT FROM public.project p WHERE p.id = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL FOR KEY SHARE";
+    let statement = tx.prepare_cached(text).await?;
+    tx.query_opt(&statement, &[&storage.project_id]).await?.ok_or_else(|| deleted(handle))?;
+    Ok(())
+}
+
+/// Looks whether the storage has our sync, without a lock.
+///
+/// # Errors
+/// [`Error::TakenOver`], and [`Error::Deleted`] if the storage was deleted.
+pub(super) async fn check(
+    client: &impl GenericClient,
+    tables: &StorageTables,
+    handle: &Handle,
+    mark: &str,
+) -> Result<()> {
+    if has_sync(client, tables, handle.host_id, mark, "").await? { Ok(()) } else { Err(deleted(handle)) }
 }

@@ -12,30 +12,62 @@ use crate::{Client, Error, RawJson, Result, Transaction};
 /// Rows of one project that a transaction adds: those of a million tasks.
 const MOST_ROWS: i64 = 1_000;
 
-/// Adds what is recorded for one project to its summary, in one transaction. Returns false if nothing is recorded.
+/// Bytes of their JSON texts. A row alone may have more: where each task has other columns, a page has as many.
+const MOST_BYTES: i64 = 4 * 1024 * 1024;
+
+/// The project whose additions wait longest, without those in `but`. `None` if nothing is recorded for another one.
+pub async fn next_to_fold(client: &Client, but: &[i64]) -> Result<Option<i64>> {
+    let text = "SELECT project_id FROM host_deltas WHERE NOT project_id = ANY ($1) ORDER BY id LIMIT 1";
+    Ok(client.query_opt(text, &[&but]).await?.map(|row| row.get(0)))
+}
+
+/// Adds what is recorded for a project to its summary, in one transaction. Returns false if nothing is recorded, or another
+/// scheduler adds it.
 ///
-/// Several schedulers may call this: each takes rows that no other has.
-pub async fn fold(client: &mut Client) -> Result<bool> {
+/// # Errors
+/// Also if the summary stays locked for 5 s.
+pub async fn fold(client: &mut Client, project_id: i64) -> Result<bool> {
+    let sizes =
+        "SELECT id, octet_length(delta::text)::bigint FROM host_deltas WHERE project_id = $1 ORDER BY id LIMIT $2";
+    let mut bytes = 0;
+    let rows = client.query(sizes, &[&project_id, &MOST_ROWS]).await?;
+    let ids = rows.iter().enumerate().map_while(|(index, row)| {
+        bytes += row.get::<_, i64>(1);
+        (index == 0 || bytes <= MOST_BYTES).then(|| row.get(0))
+    });
+    let ids: Vec<i64> = ids.collect();
     let tx = client.transaction().await?;
+    tx.batch_execute("SET LOCAL lock_timeout = '5s'").await?;
     let rows = tx
         .query(
-            "WITH first AS (SELECT project_id FROM host_deltas ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
-             DELETE FROM host_deltas WHERE id = ANY (ARRAY(
-                    SELECT d.id FROM host_deltas d WHERE d.project_id = (SELECT project_id FROM first)
-                     ORDER BY d.id LIMIT $1 FOR UPDATE SKIP LOCKED))
-             RETURNING project_id, delta::text",
-            &[&MOST_ROWS],
+            "DELETE FROM host_deltas WHERE id = ANY (ARRAY(
+                    SELECT d.id FROM host_deltas d WHERE d.id = ANY ($1) ORDER BY d.id FOR UPDATE SKIP LOCKED))
+             RETURNING delta::text",
+            &[&ids],
         )
         .await?;
-    let Some(project_id) = rows.first().map(|row| row.get::<_, i64>(0)) else { return Ok(false) };
+    if rows.is_empty() {
+        return Ok(false);
+    }
     let mut sum = SummaryDelta::default();
     for row in &rows {
-        sum.add(&SummaryDelta::of_json(row.get(1))?);
+        sum.add(&SummaryDelta::of_json(row.get(0))?);
     }
     write(&tx, project_id, &sum).await?;
     recount::schedule(&tx, project_id).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// Adds what syncs recorded whose end is not shown yet. Users may delete tasks as soon as a sync has ended, and Label Studio
+/// subtracts from a summary only what it has.
+pub(super) async fn fold_ended(client: &mut Client) -> Result<()> {
+    let text = "SELECT DISTINCT d.project_id FROM syncs y JOIN host_deltas d ON d.project_id = y.project_id
+                 WHERE y.finished_at IS NOT NULL AND y.reported_at IS NULL";
+    for row in client.query(text, &[]).await? {
+        while fold(client, row.get(0)).await? {}
+    }
+    Ok(())
 }
 
 /// Adds to a summary under its lock. A project that was deleted meanwhile has none.

@@ -20,6 +20,11 @@ const MOST_LISTED: usize = 1_000;
 /// Characters of a traceback or a description in a list.
 const MOST_TEXT: i32 = 2_048;
 
+/// Whether the open edition of Label Studio has storages of this kind.
+pub fn has_kind(kind: StorageKind) -> bool {
+    StorageTables::of(kind, Direction::Import).is_some()
+}
+
 /// Whether a project exists in Label Studio and is not deleted. If so, it gets the row that handles refer to.
 pub async fn has_project(client: &impl GenericClient, id: i64) -> Result<bool> {
     let text = "SELECT FROM public.project p WHERE p.id = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL";
@@ -122,7 +127,10 @@ async fn make_missing(
     let (kind_word, direction_word) = (kind.as_str(), direction.as_str());
     let missing = client.query(&text, &[&filter.project, &filter.projects, &kind_word, &direction_word]).await?;
     for row in &missing {
-        make(client, kind, direction, row.get(0), &storage::parse(kind, row.get(1))?).await?;
+        // One that cannot be read does not hide the others. `longshore host check` names it.
+        if let Ok(current) = storage::parse(kind, row.get(1)) {
+            make(client, kind, direction, row.get(0), &current).await?;
+        }
     }
     Ok(())
 }
@@ -147,10 +155,8 @@ async fn current(
         key = tables.id
     );
     let found = client.query(&text, &[&ids]).await?;
-    let mut found = found
-        .iter()
-        .map(|row| Ok((row.get::<_, i64>(0), storage::parse(kind, row.get(1))?)))
-        .collect::<Result<std::collections::BTreeMap<_, _>>>()?;
+    let mut found: std::collections::BTreeMap<i64, HostStorage> =
+        found.iter().filter_map(|row| Some((row.get(0), storage::parse(kind, row.get(1)).ok()?))).collect();
     Ok(rows.into_iter().filter_map(|row| Some(shown(&row, found.remove(&row.host_id?)?))).collect())
 }
 

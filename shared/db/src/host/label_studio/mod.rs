@@ -18,20 +18,22 @@ mod exports;
 mod fence;
 mod fold;
 pub mod handles;
+mod hold;
 mod inner_ids;
 mod recount;
 mod references;
-mod regions;
 mod remove;
 pub mod resolve;
 pub mod rights;
 mod runs;
+mod shown;
 mod status;
 mod storage;
 mod summary;
 mod tables;
 mod version;
 mod webhook;
+mod written;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,10 +42,11 @@ use longshore_model::{Direction, StorageKind, StorageSettings};
 
 use crate::host::select;
 use crate::host::{
-    ControlTag, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, SelectedUnits, Selection, TaskFormat,
+    ControlTag, ExportedUnit, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, OutdatedUnit, SelectedUnits,
+    Selection, TaskFormat,
 };
 use crate::row::word;
-use crate::syncs::SyncRow;
+use crate::syncs::{self, SyncRow};
 use crate::{Client, Db, Error, GenericClient, Result, Transaction};
 
 use catalog::Catalog;
@@ -51,14 +54,16 @@ pub(crate) use check::check;
 pub use created::{deliver_batch, list_batches};
 pub use deliveries::{Delivery, Tries, claim_delivery, confirm_delivery, drop_delivery, retry_delivery};
 pub use effects::{
-    DueEffects, DueExports, ExportStorage, FollowingExport, arrange_cohort, due_effects, due_exports, end_effects,
-    end_exports, enqueue_export, export_storages, show_effects,
+    Cohort, DueEffects, DueExports, ExportStorage, FollowingExport, arrange_cohort, due_effects, due_exports,
+    end_effects, end_exports, enqueue_export, export_storages, show_effects,
 };
-pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with, retry};
+pub(super) use enqueue::enqueue_handle;
+pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with};
 pub use exports::ExportRules;
-pub use fold::fold;
+pub use fold::{fold, next_to_fold};
 pub use recount::{Checked, check_summary};
-pub use remove::{Removed, remove, running};
+pub use remove::{Due, Removal, remove, running};
+pub use shown::last_sync;
 use storage::Lock;
 use tables::StorageTables;
 pub use version::faults;
@@ -194,6 +199,10 @@ fn controls(parsed: Option<&str>) -> Result<Arc<[ControlTag]>> {
 #[async_trait]
 impl Host for LabelStudio {
     async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage> {
+        if syncs::waits_for_host(client, sync_id).await? {
+            let mut own = self.numbers.client().await?;
+            self.checked(enqueue::take_waiting(&mut own, storage_id, sync_id).await).await?;
+        }
         self.checked(read_storage(client, self.exports, storage_id, sync_id).await).await
     }
 
@@ -201,7 +210,7 @@ impl Host for LabelStudio {
         true
     }
 
-    async fn begin_import(&self, client: &Client, storage: &JobStorage) -> Result<()> {
+    async fn begin_import(&self, client: &mut Client, storage: &JobStorage) -> Result<()> {
         let handle = handle(client, storage.id).await?;
         self.checked(adopt::adopt(client, &tables(&handle)?, storage.id, handle.host_id).await).await
     }
@@ -212,17 +221,12 @@ impl Host for LabelStudio {
 
     async fn hold(&self, tx: &Transaction<'_>, storage: &JobStorage) -> Result<()> {
         let handle = handle(tx, storage.id).await?;
-        // In this order, as Label Studio deletes: a storage alone, or all storages of a project before it.
-        let held = async {
-            if !fence::hold(tx, &tables(&handle)?, handle.host_id, &storage.mark).await? {
-                return Err(deleted(&handle));
-            }
-            let text = "SELECT FROM public.project p WHERE p.id = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL FOR KEY SHARE";
-            let statement = tx.prepare_cached(text).await?;
-            tx.query_opt(&statement, &[&storage.project_id]).await?.ok_or_else(|| deleted(&handle))?;
-            Ok(())
-        };
-        self.checked(held.await).await
+        self.checked(fence::hold_all(tx, &tables(&handle)?, &handle, storage).await).await
+    }
+
+    async fn check_sync(&self, client: &Client, storage: &JobStorage) -> Result<()> {
+        let handle = handle(client, storage.id).await?;
+        self.checked(fence::check(client, &tables(&handle)?, &handle, &storage.mark).await).await
     }
 
     async fn add_summary(&self, tx: &Transaction<'_>, storage: &JobStorage, delta: &str) -> Result<()> {
@@ -250,7 +254,11 @@ impl Host for LabelStudio {
         self.checked(copy::insert(tx, &page, tasks).await).await
     }
 
-    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<()> {
+    async fn settle(&self, client: &mut Client) -> Result<()> {
+        fold::fold_ended(client).await
+    }
+
+    async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool> {
         let handle = handle(tx, sync.storage_id).await?;
         status::show(tx, &tables(&handle)?, handle.host_id, sync).await
     }
@@ -259,24 +267,29 @@ impl Host for LabelStudio {
         exports::ANNOTATIONS.table
     }
 
-    async fn link_exports(&self, tx: &Transaction<'_>, storage: &JobStorage, annotation_ids: &[i64]) -> Result<()> {
+    async fn link_exports(
+        &self,
+        tx: &Transaction<'_>,
+        storage: &JobStorage,
+        units: &[ExportedUnit<'_>],
+    ) -> Result<Vec<OutdatedUnit>> {
         let handle = handle(tx, storage.id).await?;
-        exports::link(tx, &tables(&handle)?, handle.host_id, annotation_ids).await
+        self.checked(exports::link(tx, &tables(&handle)?, &handle, storage, units).await).await
     }
 
     async fn last_unit_id(&self, client: &Client, project_id: i64, per_task: bool) -> Result<i64> {
-        select::last_id(client, exports::source(per_task), project_id).await
+        self.checked(select::last_id(client, exports::source(per_task), project_id).await).await
     }
 
     async fn next_unit_id(&self, client: &Client, selection: &Selection<'_>, per_task: bool) -> Result<Option<i64>> {
-        select::next_id(client, exports::source(per_task), selection).await
+        self.checked(select::next_id(client, exports::source(per_task), selection).await).await
     }
 
     async fn annotations(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
-        select::units(client, &exports::ANNOTATIONS, selection).await
+        self.checked(select::units(client, &exports::ANNOTATIONS, selection).await).await
     }
 
     async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
-        select::units(client, &exports::TASKS, selection).await
+        self.checked(select::units(client, &exports::TASKS, selection).await).await
     }
 }

@@ -10,8 +10,8 @@ use futures::{TryStreamExt, pin_mut};
 use serde_json::{Map, Value};
 use tokio_postgres::IsolationLevel;
 
-use super::regions;
 use crate::host::SummaryDelta;
+use crate::host::regions::count_stored;
 use crate::{Client, Error, RawJson, Result, Transaction};
 
 /// Seconds from one comparison to the next. Requests of Label Studio take well under a second, its imports of large files
@@ -20,10 +20,10 @@ const WAITS: [i32; 3] = [10, 60, 600];
 
 /// Seconds until a comparison that missed something is repeated: Label Studio adds its own tasks to a summary after it
 /// committed them.
-const REPEAT: i32 = 5;
+const REPEAT: i32 = 30;
 
-/// Seconds after which another scheduler compares, if this one dies.
-const LEASE: i32 = 120;
+/// Seconds after which another scheduler compares, if this one dies or takes longer.
+const LEASE: i32 = 600;
 
 /// A summary that was compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +51,13 @@ pub async fn check_summary(client: &mut Client) -> Result<Option<Checked>> {
     let Some(due) = client.query_opt(due, &[&LEASE]).await? else { return Ok(None) };
     let (project_id, is_suspect): (i64, bool) = (due.get(0), due.get(1));
     // One snapshot for all: a page adds tasks and their delta at once, and a fold moves deltas at once.
-    let tx = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).start().await?;
-    let lacks = compare(&tx, project_id, is_suspect).await?;
+    let tx = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
+    let counted = Counted { exact: count(&tx, project_id).await?, pending: pending(&tx, project_id).await? };
+    let lacks = lacks(&tx, project_id, &counted).await?;
+    tx.commit().await?;
+    if lacks && is_suspect {
+        correct(client, project_id, &counted).await?;
+    }
     let checks: i32 = if lacks { 0 } else { due.get::<_, i32>(2) + 1 };
     let wait = match lacks {
         true if !is_suspect => Some(REPEAT),
@@ -60,47 +65,79 @@ pub async fn check_summary(client: &mut Client) -> Result<Option<Checked>> {
     };
     let next = "UPDATE host_projects SET summary_due_at = now() + $2::int * interval '1 second', summary_checks = $3,
                        is_suspect = $4 WHERE project_id = $1";
-    tx.execute(next, &[&project_id, &wait, &checks, &(lacks && !is_suspect)]).await?;
-    tx.commit().await?;
+    client.execute(next, &[&project_id, &wait, &checks, &(lacks && !is_suspect)]).await?;
     Ok(Some(Checked { project_id, is_corrected: lacks && is_suspect }))
 }
 
-/// Whether counts of a summary are too small. If `raises`, makes them right.
-async fn compare(tx: &Transaction<'_>, project_id: i64, raises: bool) -> Result<bool> {
-    let lock = if raises { "FOR UPDATE" } else { "" };
-    let text = format!(
-        "SELECT all_data_columns::text, common_data_columns::text, created_annotations::text, created_labels::text
-           FROM public.projects_projectsummary WHERE project_id = $1::bigint {lock}"
-    );
-    let Some(row) = tx.query_opt(&text, &[&project_id]).await? else { return Ok(false) };
-    let object = |column: usize| -> Result<Map<String, Value>> {
-        let text: Option<&str> = row.get(column);
-        serde_json::from_str(text.unwrap_or("{}")).map_err(|error| Error::unreadable("a project summary", error))
-    };
-    let (mut columns, mut annotations, mut labels) = (object(0)?, object(2)?, object(3)?);
-    let (exact, pending) = (count(tx, project_id).await?, pending(tx, project_id).await?);
-    let mut lacks = raise(&mut columns, &exact.columns, &pending.columns);
-    lacks |= raise(&mut annotations, &exact.annotations, &pending.annotations);
-    for (control, counts) in &exact.labels {
-        let of_control = labels.entry(control).or_insert_with(|| Value::Object(Map::new()));
-        if let Some(of_control) = of_control.as_object_mut() {
-            lacks |= raise(of_control, counts, pending.labels.get(control).unwrap_or(&BTreeMap::new()));
+/// What the rows of a project amount to.
+struct Counted {
+    exact: SummaryDelta,
+    /// The part of it that is recorded, but not folded yet.
+    pending: SummaryDelta,
+}
+
+/// The counts of a project's summary.
+struct Summary {
+    columns: Map<String, Value>,
+    annotations: Map<String, Value>,
+    labels: Map<String, Value>,
+}
+
+impl Summary {
+    /// `None` if the project has none: it was deleted. `lock` is a locking clause, or empty.
+    async fn read(tx: &Transaction<'_>, project_id: i64, lock: &str) -> Result<Option<Self>> {
+        let text = format!(
+            "SELECT all_data_columns::text, created_annotations::text, created_labels::text
+               FROM public.projects_projectsummary WHERE project_id = $1::bigint {lock}"
+        );
+        let Some(row) = tx.query_opt(&text, &[&project_id]).await? else { return Ok(None) };
+        let object = |column: usize| -> Result<Map<String, Value>> {
+            let text: Option<&str> = row.get(column);
+            serde_json::from_str(text.unwrap_or("{}")).map_err(|error| Error::unreadable("a project summary", error))
+        };
+        Ok(Some(Self { columns: object(0)?, annotations: object(1)?, labels: object(2)? }))
+    }
+
+    /// Raises the counts that are too small. Returns whether any was.
+    fn raise(&mut self, counted: &Counted) -> bool {
+        let Counted { exact, pending } = counted;
+        let mut lacks = raise(&mut self.columns, &exact.columns, &pending.columns);
+        lacks |= raise(&mut self.annotations, &exact.annotations, &pending.annotations);
+        for (control, counts) in &exact.labels {
+            let of_control = self.labels.entry(control).or_insert_with(|| Value::Object(Map::new()));
+            if let Some(of_control) = of_control.as_object_mut() {
+                lacks |= raise(of_control, counts, pending.labels.get(control).unwrap_or(&BTreeMap::new()));
+            }
         }
+        lacks
     }
-    if lacks && raises {
-        let tasks = exact.tasks - pending.tasks;
-        let in_all = exact.columns.iter().filter(|(key, count)| **count - of(&pending.columns, key) == tasks);
-        let common = Value::from(in_all.map(|(key, _)| key.clone()).collect::<Vec<_>>());
-        let json = |value: Value| RawJson(value.to_string());
-        tx.execute(
-            "UPDATE public.projects_projectsummary
-                SET all_data_columns = $2, common_data_columns = $3, created_annotations = $4, created_labels = $5
-              WHERE project_id = $1::bigint",
-            &[&project_id, &json(columns.into()), &json(common), &json(annotations.into()), &json(labels.into())],
-        )
-        .await?;
-    }
-    Ok(lacks)
+}
+
+async fn lacks(tx: &Transaction<'_>, project_id: i64, counted: &Counted) -> Result<bool> {
+    let summary = Summary::read(tx, project_id, "").await?;
+    Ok(summary.is_some_and(|mut summary| summary.raise(counted)))
+}
+
+/// Raises counts under the lock of the summary, which annotators wait for: the rows were counted before. What was added
+/// since then is not in `counted`, so a count may stay too small until the next comparison.
+async fn correct(client: &mut Client, project_id: i64, counted: &Counted) -> Result<()> {
+    let tx = client.transaction().await?;
+    let Some(mut summary) = Summary::read(&tx, project_id, "FOR UPDATE").await? else { return Ok(()) };
+    summary.raise(counted);
+    let Counted { exact, pending } = counted;
+    let tasks = exact.tasks - pending.tasks;
+    let in_all = exact.columns.iter().filter(|(key, count)| **count - of(&pending.columns, key) == tasks);
+    let common = Value::from(in_all.map(|(key, _)| key.clone()).collect::<Vec<_>>());
+    let json = |value: Value| RawJson(value.to_string());
+    let Summary { columns, annotations, labels } = summary;
+    tx.execute(
+        "UPDATE public.projects_projectsummary
+            SET all_data_columns = $2, common_data_columns = $3, created_annotations = $4, created_labels = $5
+          WHERE project_id = $1::bigint",
+        &[&project_id, &json(columns.into()), &json(common), &json(annotations.into()), &json(labels.into())],
+    )
+    .await?;
+    Ok(tx.commit().await?)
 }
 
 fn of(counts: &BTreeMap<String, i64>, name: &str) -> i64 {
@@ -137,7 +174,7 @@ async fn count(tx: &Transaction<'_>, project_id: i64) -> Result<SummaryDelta> {
     let results = tx.query_raw(results, &[&project_id]).await?;
     pin_mut!(results);
     while let Some(row) = results.try_next().await? {
-        regions::count(row.get(0), &mut exact);
+        count_stored(row.get(0), &mut exact);
     }
     Ok(exact)
 }

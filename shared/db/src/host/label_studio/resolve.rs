@@ -103,7 +103,8 @@ pub async fn storages(
         );
         let statement = client.prepare_cached(&text).await?;
         for row in client.query(&statement, &[&project]).await? {
-            let current = storage::parse(kind, row.get("row"))?;
+            // A storage that cannot be read serves no URI, but others of the project may.
+            let Ok(current) = storage::parse(kind, row.get("row")) else { continue };
             let settings_text = serde_json::to_string(&current.settings)
                 .map_err(|error| Error::unreadable("a storage of Label Studio", error))?;
             candidates.push(Candidate {

@@ -57,8 +57,11 @@ pub(super) async fn queue(
 }
 
 /// Shows the status and progress of a sync. Its heartbeat keeps Label Studio from taking a live sync for dead. Writes
-/// nothing if Label Studio has started its own sync since.
-pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, sync: &SyncRow) -> Result<()> {
+/// nothing if Label Studio has started its own sync since. Returns false if another transaction has locked the row.
+pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, sync: &SyncRow) -> Result<bool> {
+    if !is_free(tx, tables, id).await? {
+        return Ok(false);
+    }
     let status = match sync.status {
         // Label Studio has no such status.
         SyncStatus::Cancelled => SyncStatus::Failed,
@@ -96,7 +99,21 @@ pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, 
         &[&id, &status.as_str(), &traceback, &moved, &meta, &sync.finished_at, &fence::mark(sync.created_at)],
     )
     .await?;
-    Ok(())
+    Ok(true)
+}
+
+/// Locks a storage's row, unless another transaction has it locked. True for a row that does not exist.
+async fn is_free(tx: &Transaction<'_>, tables: &StorageTables, id: i64) -> Result<bool> {
+    let text = format!(
+        "SELECT FROM public.{} WHERE {} = $1::bigint FOR NO KEY UPDATE SKIP LOCKED",
+        tables.storages, tables.id
+    );
+    let locked = tx.query_opt(&tx.prepare_cached(&text).await?, &[&id]).await?;
+    if locked.is_some() {
+        return Ok(true);
+    }
+    let text = format!("SELECT FROM public.{} WHERE {} = $1::bigint", tables.storages, tables.id);
+    Ok(tx.query_opt(&tx.prepare_cached(&text).await?, &[&id]).await?.is_none())
 }
 
 /// The number of annotations in the project, as a member of `meta`, in SQL. A running export counts them only once: the
@@ -114,15 +131,16 @@ fn total(sync: &SyncRow) -> &'static str {
     }
 }
 
-/// The heartbeat alone, while effects of an ended sync are still due.
-pub(super) async fn beat(client: &impl GenericClient, tables: &StorageTables, id: i64) -> Result<()> {
+/// The heartbeat alone, while effects of the ended sync with this mark are still due. Writes nothing if the storage has
+/// another sync since.
+pub(super) async fn beat(client: &impl GenericClient, tables: &StorageTables, id: i64, mark: &str) -> Result<()> {
     let text = format!(
         "UPDATE public.{} SET status = 'in_progress', meta = coalesce(meta, '{{}}') || $2
-          WHERE {} = $1::bigint AND status IN ('in_progress', 'failed')",
+          WHERE {} = $1::bigint AND status IN ('in_progress', 'failed') AND meta ->> 'time_queued' = $3",
         tables.storages, tables.id
     );
     let meta = json!({"time_last_ping": host_time(Timestamp::now())});
-    client.execute(&text, &[&id, &RawJson(meta.to_string())]).await?;
+    client.execute(&text, &[&id, &RawJson(meta.to_string()), &mark]).await?;
     Ok(())
 }
 

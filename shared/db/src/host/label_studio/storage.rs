@@ -40,7 +40,9 @@ pub(super) async fn read(
     let (whole, from) = whole(&tables);
     let lock = match lock {
         Lock::None => "",
-        Lock::ForUpdate => "FOR UPDATE OF s",
+        // It excludes Label Studio's own lock, and waits for no page: those hold the row's key, one after the other without
+        // end while a sync runs.
+        Lock::ForUpdate => "FOR NO KEY UPDATE OF s",
     };
     let text = format!(
         "SELECT ({whole})::text FROM {from} JOIN public.project p ON p.id = s.project_id

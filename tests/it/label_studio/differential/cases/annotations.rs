@@ -51,6 +51,8 @@ pub(super) fn cases() -> Vec<Case> {
         dropped("one-of-two", r#"[{"result": []}, {"result": [], "completed_by": 999}]"#, 2),
         dropped("unknown-parent", r#"[{"result": [], "parent_prediction": 999999}]"#, 1),
         dropped("null-result", r#"[{"result": null}]"#, 1),
+        dropped("null-cancelled", r#"[{"result": [], "was_cancelled": null}]"#, 1),
+        dropped("null-ground-truth", r#"[{"result": [], "ground_truth": null}]"#, 1),
         user_as_object(),
         one("region-of-one-member", r#"[{"result": [{"from_name": "label"}, {"value": {}}, {}]}]"#),
         stops("refused-object", "unique-id-text", "a.json", annotated(r#"[{"result": [], "unique_id": "not a UUID"}]"#)),

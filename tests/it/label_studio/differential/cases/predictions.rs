@@ -37,6 +37,7 @@ pub(super) fn cases() -> Vec<Case> {
             .object("a.jsonl", format!("{}\n{}\n", predicted(&format!(r#"[{{"result": [{CAT}]}}]"#)), predicted("[]"))),
         dropped("without-result", r#"[{"score": 0.5}]"#, 1),
         dropped("score-word", r#"[{"result": [], "score": "high"}]"#, 1),
+        dropped("mislabeling-null", r#"[{"result": [], "mislabeling": null}]"#, 1),
         dropped("version-null", r#"[{"result": [], "model_version": null}]"#, 1),
         dropped("one-of-two", &format!(r#"[{{"result": [{CAT}]}}, {{"score": 1}}]"#), 2),
         invalid("list-of-number", r#"[{"result": [5]}]"#),

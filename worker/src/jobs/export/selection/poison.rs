@@ -25,7 +25,8 @@ impl Source {
             until: unit_id,
             more: true,
             walked: 1,
-            _reserved: self.memory.reserve(0).await,
+            size: Size::Usual,
+            reserved: self.memory.reserve(0).await,
         }))
     }
 }

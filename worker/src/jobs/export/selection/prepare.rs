@@ -48,6 +48,26 @@ impl Source {
         };
         let digests = self.db.in_time(digests).await?;
         let before: Before = digests.into_iter().map(|(id, key, digest)| (id, (key, digest))).collect();
+        Ok(self.prepare_after(before, units, size).await)
+    }
+
+    /// Reads a unit again and makes its body, whether it is the one of an earlier export or not: this attempt wrote another
+    /// meanwhile. `None` if it need not be written or takes more memory than this.
+    pub(in super::super) async fn select_again(
+        self: &Arc<Self>,
+        unit_id: i64,
+        size: Size,
+    ) -> Result<Option<PreparedObject>, longshore_db::Error> {
+        let Some(unit) = self.read_unit(unit_id, size).await? else { return Ok(None) };
+        Ok(self.prepare_after(Before::new(), vec![unit], size).await.0.pop())
+    }
+
+    async fn prepare_after(
+        self: &Arc<Self>,
+        before: Before,
+        units: Vec<Unit>,
+        size: Size,
+    ) -> (Vec<PreparedObject>, Option<i64>) {
         let memory = usize::try_from(size.memory(self.memory.max_bytes())).unwrap_or(usize::MAX);
         let source = Arc::clone(self);
         let preparing = Prefetch::compute(move |abandoned| {
@@ -66,7 +86,7 @@ impl Source {
             }
             (prepared, None)
         });
-        Ok(preparing.result().await)
+        preparing.result().await
     }
 
     /// The key of a unit's object.

@@ -1,7 +1,7 @@
 //! Reading the units of a page from the host.
 
 use longshore_db::Client;
-use longshore_db::host::Unit;
+use longshore_db::host::{Selection, Unit};
 use longshore_telemetry::error_chain;
 use tracing::info;
 
@@ -35,7 +35,16 @@ pub(super) struct Units {
 impl Source {
     /// Reads the units of a page.
     pub(super) async fn read(&self, after: i64, size: Size, limit: i64) -> Result<Units, longshore_db::Error> {
-        let selection = self.selection(after, size, limit);
+        self.read_selection(self.selection(after, size, limit)).await
+    }
+
+    /// Reads one unit, if it still must be written and fits into this memory.
+    pub(super) async fn read_unit(&self, unit_id: i64, size: Size) -> Result<Option<Unit>, longshore_db::Error> {
+        let selection = Selection { until: unit_id, ..self.selection(unit_id - 1, size, 1) };
+        Ok(self.read_selection(selection).await?.units.pop())
+    }
+
+    async fn read_selection(&self, selection: Selection<'_>) -> Result<Units, longshore_db::Error> {
         let read = async {
             let mut client = self.db.client().await?;
             let read = match self.per_task() {

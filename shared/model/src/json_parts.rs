@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 ///
 /// # Errors
 /// The text is not a JSON object.
-pub(super) fn members<'a, const N: usize>(
+pub fn members<'a, const N: usize>(
     object: &'a str,
     names: [&'static str; N],
 ) -> serde_json::Result<[Option<&'a str>; N]> {
@@ -21,7 +21,7 @@ pub(super) fn members<'a, const N: usize>(
 ///
 /// # Errors
 /// The text is not a JSON object.
-pub(super) fn each_member<'a>(object: &'a str, each: impl FnMut(&str, &'a str)) -> serde_json::Result<()> {
+pub fn each_member<'a>(object: &'a str, each: impl FnMut(&str, &'a str)) -> serde_json::Result<()> {
     serde_json::Deserializer::from_str(object).deserialize_map(Each(each))
 }
 
@@ -29,7 +29,7 @@ pub(super) fn each_member<'a>(object: &'a str, each: impl FnMut(&str, &'a str)) 
 ///
 /// # Errors
 /// The text is not a list.
-pub(super) fn each_element<'a>(list: &'a str, each: impl FnMut(&'a str) -> bool) -> serde_json::Result<()> {
+pub fn each_element<'a>(list: &'a str, each: impl FnMut(&'a str) -> bool) -> serde_json::Result<()> {
     let mut stopped = false;
     let read = serde_json::Deserializer::from_str(list).deserialize_seq(Elements(each, &mut stopped));
     if stopped { Ok(()) } else { read }
@@ -39,7 +39,7 @@ pub(super) fn each_element<'a>(list: &'a str, each: impl FnMut(&'a str) -> bool)
 ///
 /// # Errors
 /// It is not; the error is the first element that is not an object, or the whole text if that is not a list.
-pub(super) fn check_objects(list: &str) -> Result<(), &str> {
+pub fn check_objects(list: &str) -> Result<(), &str> {
     let mut other = None;
     let read = each_element(list, |element| {
         other = (!is_object(element)).then_some(element);
@@ -52,7 +52,7 @@ pub(super) fn check_objects(list: &str) -> Result<(), &str> {
 }
 
 /// Whether checked JSON text is an object.
-pub(super) fn is_object(json: &str) -> bool {
+pub fn is_object(json: &str) -> bool {
     json.starts_with('{')
 }
 

@@ -1,0 +1,33 @@
+//! Files that the oldest supported Label Studio reads in another way than the newest.
+
+use serde_json::{Value, json};
+
+use super::{Case, TASK, task};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        Case::new("json-lines-without-blanks")
+            .object("a.jsonl", "{\"image\": \"x\"}\n{\"data\": {\"image\": \"y\"}}\r\n{\"image\": \"z\"}")
+            .object("b.json", "{\"image\": \"p\"}\n{\"image\": \"q\"}\n"),
+        blank_lines(),
+    ]
+}
+
+/// Since 1.22, Label Studio skips blank lines, too.
+fn blank_lines() -> Case {
+    let entry = "blank-lines";
+    let image = |name: &str| json!({"data": {"image": name}});
+    Case::new(entry)
+        .object("a.jsonl", "{\"image\": \"x\"}\n\n{\"image\": \"y\"}\n")
+        .object("z.json", TASK)
+        .ends(
+            entry,
+            [super::FAILED, "completed, 3 new, 0 existed, attempt 1"],
+            [super::FAILED_AGAIN, "completed, 0 new, 3 existed, attempt 2"],
+        )
+        .task(entry, "a.jsonl[0]", Value::Null, image("x"))
+        .task(entry, "a.jsonl[1]", Value::Null, image("y"))
+        .task(entry, "z.json", Value::Null, task())
+        .summary(entry, "columns", json!({}), json!({"image": 3}))
+        .summary(entry, "common", json!([]), json!(["image"]))
+}
