@@ -82,7 +82,8 @@ pub(super) fn source(per_task: bool) -> &'static Source {
 /// second storage of a kind gets none, from Label Studio neither.
 ///
 /// # Errors
-/// [`Error::TakenOver`] if Label Studio started its own sync, [`Error::Deleted`] if the storage or project was deleted.
+/// [`crate::Error::TakenOver`] if Label Studio started its own sync, [`crate::Error::Deleted`] if the storage or project was
+/// deleted.
 pub(super) async fn link(
     tx: &Transaction<'_>,
     tables: &StorageTables,
