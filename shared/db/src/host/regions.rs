@@ -15,7 +15,7 @@ use super::SummaryDelta;
 /// Bytes of an ID in a set, besides its text if that is not a part of the result.
 const ID_BYTES: usize = 64;
 
-/// Memory that a caller has set aside.
+/// Memory that a caller has reserved.
 pub trait Memory {
     /// There is not enough.
     type Error;

@@ -4,6 +4,7 @@
 //! result is committed in one transaction. If the objects of a page are large, it is committed in several parts, and
 //! only the last one moves the cursor. Importing a page a second time adds nothing.
 
+mod begin;
 mod candidate;
 mod data_key;
 mod fetch;
@@ -22,13 +23,12 @@ mod summary;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use async_trait::async_trait;
+use longshore_db::Counts;
 use longshore_db::host::{JobStorage, SummaryDelta};
 use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::QuarantinedObject;
-use longshore_db::{Counts, Error};
 use longshore_filter::KeyFilter;
 use longshore_storage::{ObjectMeta, Storage};
 use uuid::Uuid;
@@ -51,9 +51,6 @@ use scan::Scan;
 /// Large enough that a page of ordinary task files is one part; small enough that eight jobs, each with one current
 /// part and one prefetched part, rarely wait for each other with the default memory budget.
 const PART_BYTES: u64 = 12 * 1024 * 1024;
-
-/// The longest preparation of the ledger, which is one pass over all links of a storage: some 100 million of them.
-const LONGEST_BEGIN: Duration = Duration::from_secs(15 * 60);
 
 /// The rows that the commit of one part of a page writes.
 struct ImportWrites {
@@ -134,9 +131,7 @@ impl<'a> Import<'a> {
         let data_key = data_key(&storage.label_config).await?;
         // The first part of a split range keeps the open beginning, so this is the first page of the sync.
         if job.cursor.is_none() && job.range_after.is_none() && !job.is_replay {
-            let mut client = context.db.client().await?;
-            let begun = context.host.begin_import(&mut client, &storage);
-            tokio::time::timeout(LONGEST_BEGIN, begun).await.unwrap_or(Err(Error::Silent))?;
+            begin::begin(context, &storage).await?;
         }
         let is_ordered = store.is_ordered();
         Ok(Self {

@@ -14,8 +14,7 @@ const BATCH: i32 = 5_000;
 /// Adds ledger rows for links that the ledger lacks, and removes those without a link. An object without items has no
 /// task; its row stays unless Label Studio has imported the object since then.
 ///
-/// One transaction, which takes about two seconds for a million new links and less for known ones. The caller limits its
-/// time.
+/// One transaction, which takes about a second for 200,000 unknown links. The caller limits its time.
 pub(super) async fn adopt(client: &mut Client, tables: &StorageTables, storage_id: i64, host_id: i64) -> Result<()> {
     let tx = client.transaction().await?;
     // The time grows with the links. The caller's limit ends it, and a statement of a caller that died ends in the end.
