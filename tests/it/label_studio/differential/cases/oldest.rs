@@ -13,7 +13,7 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Since 1.22, Label Studio skips blank lines, too.
+/// Label Studio 1.23 skips blank lines, too.
 fn blank_lines() -> Case {
     let entry = "blank-lines";
     let image = |name: &str| json!({"data": {"image": name}});
