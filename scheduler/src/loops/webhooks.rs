@@ -91,6 +91,8 @@ enum Failure {
     Status(StatusCode),
     #[error("the tasks or the webhook cannot be read")]
     Read(#[source] longshore_db::Error),
+    #[error("earlier attempts did not end: the scheduler stopped, or its database did not answer")]
+    Unfinished,
 }
 
 /// Sends deliveries until stopped.
@@ -124,19 +126,31 @@ impl Webhooks {
     /// Sends a delivery, in several requests if its tasks are large.
     async fn deliver(&self, mut delivery: Delivery) -> Result<()> {
         let db = &self.db;
+        // A claim is an attempt, even if nothing was recorded about its end.
+        if delivery.attempts > MOST_ATTEMPTS {
+            return self.record_failure(&delivery, &Failure::Unfinished).await;
+        }
         loop {
-            let call = match db.in_time(async { next_call(&mut db.client().await?, &delivery).await }).await {
+            let call = match db.in_time(async { next_call(&mut db.client().await?, &mut delivery).await }).await {
                 Ok(Some(call)) => call,
                 Ok(None) => break,
-                // The claim ends, and the delivery is tried again.
-                Err(error) if error.is_unavailable() => return Err(error),
+                // If the database is down, nothing is recorded either: the claim ends, and the delivery is tried again. If
+                // only this delivery takes too long, it is given up some time.
                 Err(error) => return self.record_failure(&delivery, &Failure::Read(error)).await,
             };
+            if call.skipped > 0 {
+                warn!(
+                    event = "webhook_tasks_left_out",
+                    webhook.id = delivery.webhook_id,
+                    sync.id = delivery.sync_id,
+                    tasks = call.skipped,
+                    "a webhook of Label Studio is not told about tasks that are larger than 64 MiB"
+                );
+            }
             let until = call.until;
             if let Err(failure) = self.send(call).await {
                 return self.record_failure(&delivery, &failure).await;
             }
-            self.metrics.count("ok");
             let Some(until) = until else { break };
             db.in_time(async { confirm_delivery(&db.client().await?, &mut delivery, until, LEASE).await }).await?;
         }
@@ -151,8 +165,13 @@ impl Webhooks {
 
     async fn send(&self, call: WebhookCall) -> std::result::Result<(), Failure> {
         let (uri, headers) = head(&call)?;
-        let status = self.poster.post(uri, headers, call.body.into()).await?;
-        if status.is_success() { Ok(()) } else { Err(Failure::Status(status)) }
+        let Some(body) = call.body else { return Ok(()) };
+        let status = self.poster.post(uri, headers, body.into()).await?;
+        if !status.is_success() {
+            return Err(Failure::Status(status));
+        }
+        self.metrics.count("ok");
+        Ok(())
     }
 
     async fn record_failure(&self, delivery: &Delivery, failure: &Failure) -> Result<()> {

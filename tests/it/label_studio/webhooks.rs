@@ -262,6 +262,31 @@ async fn a_delivery_that_fails_too_often_is_dropped_with_an_event_and_the_next_o
     assert!(metrics.contains(r#"longshore_webhook_requests_total{outcome="dropped"} 1"#), "{metrics}");
 }
 
+/// Goal: a delivery whose attempts end without a record does not repeat for ever. Method: as many attempts as schedulers that
+/// died in them would leave.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_delivery_whose_attempts_never_ended_is_given_up() {
+    let twins = Twins::start().await;
+    let server = WebhookServer::start().await;
+    twins.rig.s3.create_bucket("unfinished");
+    twins.rig.s3.put("unfinished", "1.jpg", "x");
+    let twin = twins.import("unfinished", json!({"use_blob_urls": true})).await;
+    twins.webhook(&server.url("/unfinished"), Some(twin.project), json!({})).await;
+    server.reply("/unfinished", Reply::Status(StatusCode::BAD_GATEWAY));
+    twins.sync_ours(&twin).await;
+    twins.until_received(&server, "/unfinished", 1).await;
+    let db = twins.rig.database().await;
+    db.batch_execute("UPDATE webhook_deliveries SET attempts = 10").await.expect("deliveries");
+    until("the delivery is given up", async || {
+        twins.make_deliveries_due().await;
+        let left = db.query_one("SELECT count(*) FROM webhook_deliveries", &[]).await.expect("a table");
+        (left.get::<_, i64>(0) == 0).then_some(())
+    })
+    .await;
+    assert!(twins.rig.logs().contains("earlier attempts did not end"), "the log has the reason");
+}
+
 /// Goal: no body is larger than a server takes. Method: more tasks than a delivery has, and large ones.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "starts Label Studio: make test-label-studio"]

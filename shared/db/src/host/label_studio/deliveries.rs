@@ -26,6 +26,8 @@ pub struct Delivery {
     pub(super) runs: Runs,
     /// The webhook confirmed all tasks up to this ID.
     pub(super) sent_until: i32,
+    /// The project's JSON text, once it is read: all requests of a delivery send the same one.
+    pub(super) project: Option<String>,
 }
 
 /// Which deliveries to claim. A webhook that fails shares its places with others that fail.
@@ -81,6 +83,7 @@ pub async fn claim_delivery(client: &impl GenericClient, tries: Tries, lease: Du
         is_old: row.get("is_old"),
         runs: Runs { first: row.get("first_ids"), last: row.get("last_ids") },
         sent_until: row.get("sent_until"),
+        project: None,
     }))
 }
 

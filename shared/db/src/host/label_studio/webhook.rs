@@ -23,8 +23,8 @@ pub struct WebhookCall {
     pub url: String,
     /// The user's headers, which may contain secrets.
     pub headers: BTreeMap<String, String>,
-    /// The body, in JSON.
-    pub body: String,
+    /// The body, in JSON. `None` if all its tasks are left out, and nothing is sent.
+    pub body: Option<String>,
     /// Once it is confirmed, all tasks up to this ID are. `None` if it is the delivery's last request.
     pub until: Option<i32>,
     /// Tasks that are too large for a webhook, and left out.
@@ -33,7 +33,8 @@ pub struct WebhookCall {
 
 impl fmt::Debug for WebhookCall {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("WebhookCall").field("bytes", &self.body.len()).field("until", &self.until).finish()
+        let bytes = self.body.as_ref().map(String::len);
+        formatter.debug_struct("WebhookCall").field("bytes", &bytes).field("until", &self.until).finish()
     }
 }
 
@@ -48,14 +49,17 @@ macro_rules! time {
     };
 }
 
-/// The tasks of a delivery. The name of the data column that the label config shows takes the place of `$undefined$`.
+/// The tasks of a delivery, in the order of their IDs. The name of the data column that the label config shows takes the place of
+/// `$undefined$`. Runs are in order, and so are the tasks of each: a sort of the result would print all bodies before the
+/// first row.
 const TASKS: &str = concat!(
     "SELECT t.id, CASE WHEN octet_length(j.body) <= $5::bigint THEN j.body END AS body
        FROM (SELECT (SELECT key FROM jsonb_object_keys(CASE WHEN jsonb_typeof(data_types) = 'object' THEN data_types END) key LIMIT 1) AS shown
                FROM public.project WHERE id = $4::bigint) p
       CROSS JOIN unnest($1::int[], $2::int[]) r(first, last)
       CROSS JOIN LATERAL (SELECT t.* FROM public.task t
-                           WHERE t.id BETWEEN greatest(r.first, $3 + 1) AND r.last AND t.project_id = $4::bigint OFFSET 0) t
+                           WHERE t.id BETWEEN greatest(r.first, $3 + 1) AND r.last AND t.project_id = $4::bigint
+                           ORDER BY t.id OFFSET 0) t
       CROSS JOIN LATERAL (SELECT ((to_jsonb(t) - '{project_id,updated_by_id,file_upload_id,data}'::text[]) || jsonb_build_object(
                 'project', t.project_id, 'updated_by', t.updated_by_id, 'file_upload', t.file_upload_id,
                 'created_at', ", time!("t.created_at"), ", 'updated_at', ", time!("t.updated_at"), ",
@@ -64,8 +68,7 @@ const TASKS: &str = concat!(
                                      WHERE c.task_id = t.id),
                 'data', CASE WHEN t.data ? '$undefined$' AND p.shown IS NOT NULL
                              THEN (t.data - '$undefined$') || jsonb_build_object(p.shown, t.data -> '$undefined$')
-                             ELSE t.data END))::text AS body OFFSET 0) j
-      ORDER BY t.id"
+                             ELSE t.data END))::text AS body OFFSET 0) j"
 );
 
 /// The project with its eight counters.
@@ -111,23 +114,32 @@ const PROJECT: &str = concat!(
 ///
 /// # Errors
 /// The database is unavailable, or does not print a row.
-pub async fn next_call(client: &mut Client, delivery: &Delivery) -> Result<Option<WebhookCall>> {
+pub async fn next_call(client: &mut Client, delivery: &mut Delivery) -> Result<Option<WebhookCall>> {
     let tx = client.transaction().await?;
     let webhook = "SELECT url, headers::text, send_payload FROM public.webhook WHERE id = $1::bigint AND is_active";
     let Some(webhook) = tx.query_opt(webhook, &[&delivery.webhook_id]).await? else { return Ok(None) };
-    let Some(project) = tx.query_opt(PROJECT, &[&delivery.project_id]).await? else { return Ok(None) };
-    let project: String = project.get(0);
+    if delivery.project.is_none() {
+        // Its counters read all tasks and annotations of the project.
+        delivery.project = tx.query_opt(PROJECT, &[&delivery.project_id]).await?.map(|row| row.get(0));
+    }
+    let Some(project) = &delivery.project else { return Ok(None) };
     let has_payload = webhook.get("send_payload");
     // Without a payload, one task is enough to know that there are any.
     let page = tasks(&tx, delivery, if has_payload { BODY_BYTES } else { 0 }).await?;
     tx.rollback().await?;
-    if page.tasks.is_empty() {
+    if page.tasks == 0 && page.skipped == 0 {
         return Ok(None);
     }
-    let (body, until) = if has_payload {
-        (format!(r#"{{"action":"TASKS_CREATED","tasks":[{}],"project":{project}}}"#, page.tasks), page.until)
+    let (body, until) = if !has_payload {
+        (Some(r#"{"action":"TASKS_CREATED"}"#.to_owned()), None)
+    } else if page.tasks == 0 {
+        (None, page.until)
     } else {
-        (r#"{"action":"TASKS_CREATED"}"#.to_owned(), None)
+        let mut body = page.body;
+        body.push_str(r#"],"project":"#);
+        body.push_str(project);
+        body.push('}');
+        (Some(body), page.until)
     };
     Ok(Some(WebhookCall {
         url: webhook.get("url"),
@@ -143,11 +155,15 @@ fn headers(text: &str) -> Result<BTreeMap<String, String>> {
     serde_json::from_str(text).map_err(|error| Error::unreadable("webhook.headers", error))
 }
 
+/// How a body with tasks begins.
+const BEGINNING: &str = r#"{"action":"TASKS_CREATED","tasks":["#;
+
 /// Tasks of one request.
-#[derive(Default)]
 struct TaskPage {
-    /// JSON texts, separated by commas.
-    tasks: String,
+    /// [`BEGINNING`], and the tasks separated by commas.
+    body: String,
+    /// Tasks in the body.
+    tasks: usize,
     skipped: usize,
     until: Option<i32>,
 }
@@ -158,7 +174,7 @@ async fn tasks(tx: &Transaction<'_>, delivery: &Delivery, most_bytes: usize) -> 
     let portal = tx
         .bind(&statement, &[&runs.first, &runs.last, &delivery.sent_until, &delivery.project_id, &MOST_TASK_BYTES])
         .await?;
-    let mut page = TaskPage::default();
+    let mut page = TaskPage { body: BEGINNING.to_owned(), tasks: 0, skipped: 0, until: None };
     let (mut read, mut wanted) = (0, 1);
     loop {
         let rows = tx.query_portal_raw(&portal, i32::try_from(wanted).unwrap_or(i32::MAX)).await?;
@@ -167,17 +183,18 @@ async fn tasks(tx: &Transaction<'_>, delivery: &Delivery, most_bytes: usize) -> 
         while let Some(row) = rows.try_next().await? {
             received += 1;
             let body: Option<&str> = row.try_get("body").map_err(|error| Error::unreadable("a task", error))?;
-            let Some(body) = body else {
-                page.skipped += 1;
-                continue;
-            };
-            if !page.tasks.is_empty() {
-                if page.tasks.len() + body.len() > most_bytes {
-                    return Ok(page);
+            if let Some(body) = body {
+                if page.tasks > 0 {
+                    if page.body.len() + body.len() > most_bytes {
+                        return Ok(page);
+                    }
+                    page.body.push(',');
                 }
-                page.tasks.push(',');
+                page.body.push_str(body);
+                page.tasks += 1;
+            } else {
+                page.skipped += 1;
             }
-            page.tasks.push_str(body);
             page.until = Some(row.get("id"));
         }
         if received < wanted {
@@ -186,7 +203,7 @@ async fn tasks(tx: &Transaction<'_>, delivery: &Delivery, most_bytes: usize) -> 
         }
         read += received;
         // The number of rows that fit, if their average size is the same as before.
-        let room = most_bytes.saturating_sub(page.tasks.len()) / (page.tasks.len() / read).max(1);
+        let room = most_bytes.saturating_sub(page.body.len()) / (page.body.len() / read).max(1);
         wanted = room.clamp(1, MAX_ROWS.min(wanted * 2));
     }
 }
