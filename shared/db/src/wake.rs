@@ -11,13 +11,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use crate::{Db, GenericClient as _};
 
-/// The pause between two wake-ups. With a shorter one, a busy process would wake a loop for every job. With a longer
-/// one, a sync that is enqueued right after another would wait noticeably.
+/// The mean time between two wake-ups of a busy process. With a shorter one, it would wake a loop for every job. With a
+/// longer one, a sync that is enqueued right after another would wait noticeably.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Wake-ups that a process sends without a pause after it was quiet: the beginning, a split and the end of a short sync.
+const AT_ONCE: u32 = 5;
+
+/// When the next wake-up may be sent: at [`PAUSE`] on average, some at once after a quiet time.
+struct Pace {
+    /// When the pauses of all sent wake-ups are over.
+    paid: Instant,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { paid: now }
+    }
+
+    /// Counts a wake-up that is sent now. Returns when the next one may be sent.
+    fn sent(&mut self, now: Instant) -> Instant {
+        self.paid = self.paid.max(now) + PAUSE;
+        self.paid - PAUSE * (AT_ONCE - 1)
+    }
+}
 
 /// The wake-ups that were requested and not sent yet. Clones share them.
 #[derive(Clone, Default)]
@@ -65,6 +86,7 @@ impl Db {
 
     /// Sends the wake-ups of this pool, of its clones, and of pools that wake through it. Runs until it is dropped.
     pub async fn send_wakeups(&self) {
+        let mut pace = Pace::new(Instant::now());
         loop {
             self.wakeups.0.requested.notified().await;
             let statements = self.wakeups.take();
@@ -74,7 +96,7 @@ impl Db {
             let sent = self.in_time(async { Ok(self.client().await?.batch_execute(&statements).await?) });
             // A failure needs no retry: each loop also has a timer.
             sent.await.ok();
-            sleep(PAUSE).await;
+            sleep_until(pace.sent(Instant::now())).await;
         }
     }
 }
@@ -82,6 +104,20 @@ impl Db {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quiet_process_sends_some_wake_ups_at_once_and_a_busy_one_pauses() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let waits = |pace: &mut Pace, now: Instant| pace.sent(now).saturating_duration_since(now);
+        for _ in 1..AT_ONCE {
+            assert_eq!(waits(&mut pace, start), Duration::ZERO);
+        }
+        assert_eq!(waits(&mut pace, start), PAUSE);
+        assert_eq!(waits(&mut pace, start + PAUSE), PAUSE);
+        let later = start + PAUSE * 100;
+        assert_eq!(waits(&mut pace, later), Duration::ZERO);
+    }
 
     #[test]
     fn several_wake_ups_of_a_loop_become_one() {
