@@ -179,7 +179,12 @@ impl Db {
     /// # Errors
     /// Those of the work, and [`Error::Silent`] after the time limit: then the database may have done the work or not.
     pub async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::time::timeout(self.patience, work).await.unwrap_or(Err(Error::Silent))
+        let done = tokio::time::timeout(self.patience, work).await.unwrap_or(Err(Error::Silent));
+        if done.as_ref().is_err_and(Error::is_of_changed_tables) {
+            // The next attempt prepares its statements for the tables as they are now.
+            self.forget_statements();
+        }
+        done
     }
 
     /// Forgets the prepared statements of all connections. After a change of tables, Postgres would refuse to run them.
