@@ -89,7 +89,7 @@ impl Import<'_> {
         Ok(quarantined)
     }
 
-    fn start_listing(&self, cursor: Option<String>) -> Listing {
+    pub(super) fn start_listing(&self, cursor: Option<String>) -> Listing {
         let store = Arc::clone(&self.store);
         let (prefix, delimiter) = (self.filter.prefix().to_owned(), self.filter.delimiter().map(str::to_owned));
         let after = self.job.range_after.clone();

@@ -23,6 +23,7 @@ mod summary;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use longshore_db::Counts;
@@ -99,8 +100,12 @@ pub(crate) struct Import<'a> {
     last: bool,
     /// The end of the range; a split lowers it.
     until: Option<String>,
-    /// Pages listed in this attempt.
+    /// Pages listed in this attempt since its last split.
     pages: u32,
+    /// When this attempt or the range after its last split began.
+    unsplit_since: Instant,
+    /// Whether a page since then had an object to import or to quarantine.
+    has_found: bool,
     /// Whether the storage's listings state other etags than its answers, as an object has shown.
     other_etags: AtomicBool,
     /// What a job that tries refused objects again knows of its page.
@@ -129,15 +134,11 @@ impl<'a> Import<'a> {
     ) -> Result<Self, JobError> {
         let filter = KeyFilter::of(&storage.settings).map_err(|error| JobError::Settings(error.to_string()))?;
         let data_key = data_key(&storage.label_config).await?;
-        // The first part of a split range keeps the open beginning, so this is the first page of the sync.
-        if job.cursor.is_none() && job.range_after.is_none() && !job.is_replay {
-            begin::begin(context, &storage).await?;
-        }
-        let is_ordered = store.is_ordered();
-        Ok(Self {
+        let (storage, is_ordered) = (Arc::new(storage), store.is_ordered());
+        let mut import = Self {
             context,
             job,
-            storage: Arc::new(storage),
+            storage: Arc::clone(&storage),
             store,
             filter: Arc::new(filter),
             data_key,
@@ -152,9 +153,18 @@ impl<'a> Import<'a> {
             last: false,
             until: job.range_until.clone(),
             pages: 0,
+            unsplit_since: Instant::now(),
+            has_found: false,
             other_etags: AtomicBool::new(false),
             replay: ReplayPage::default(),
-        })
+        };
+        // The first part of a split range keeps the open beginning, so this is the first page of the sync.
+        if job.cursor.is_none() && job.range_after.is_none() && !job.is_replay {
+            // Its listing takes as long as the look at the host.
+            import.prefetched = Some(import.start_listing(None));
+            begin::begin(context, &storage).await?;
+        }
+        Ok(import)
     }
 
     /// Takes as many pending objects as fit into one part; at least one if there is any. If the job has ended its
@@ -223,6 +233,7 @@ impl Handler for Import<'_> {
         let is_poison = poison.is_some();
         quarantined.extend(poison);
         let (fetched, reserved) = self.fetch_part(is_poison).await?;
+        self.has_found |= !fetched.is_empty() || !quarantined.is_empty();
         let mut counts = self.count_part(&fetched, quarantined.len());
         let passed = if self.job.is_replay {
             count(fetched.imported.len() + fetched.quarantined.len()) + fetched.vanished

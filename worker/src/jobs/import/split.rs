@@ -6,6 +6,8 @@
 
 mod branches;
 
+use std::time::{Duration, Instant};
+
 use longshore_db::workers;
 use longshore_storage::{ListRequest, StorageError};
 use tracing::info;
@@ -13,6 +15,10 @@ use tracing::info;
 use super::Import;
 use crate::heartbeat::LONGEST_BEAT;
 use crate::job_error::JobError;
+
+/// The time before a range without new objects is split. With a fast store, the rest of a small bucket is listed sooner than
+/// its parts reach other workers; with a slow one, the first page alone takes about as long.
+const WORTH_A_SPLIT: Duration = Duration::from_millis(50);
 
 /// Maximum parts of one split. The parts can be split again.
 const MOST_PARTS: i64 = 32;
@@ -27,6 +33,9 @@ impl Import<'_> {
         if after_pages == 0 || self.pages < after_pages || !self.store.is_ordered() || self.job.is_replay {
             return Ok(Vec::new());
         }
+        if !self.has_found && self.unsplit_since.elapsed() < WORTH_A_SPLIT {
+            return Ok(Vec::new());
+        }
         let Some(parts) = self.parts_wanted().await? else { return Ok(Vec::new()) };
         let Some(last) = self.next.clone() else { return Ok(Vec::new()) };
         let range = branches::Range { prefix: self.filter.prefix(), after: &last, until: self.until.as_deref() };
@@ -37,6 +46,7 @@ impl Import<'_> {
             self.until = Some(first.clone());
             // The rest may be short now, so the next split waits for the same number of pages again.
             self.pages = 0;
+            (self.unsplit_since, self.has_found) = (Instant::now(), false);
         }
         Ok(cuts)
     }
