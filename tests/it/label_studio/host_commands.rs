@@ -115,6 +115,12 @@ async fn the_check_names_storages_that_longshore_could_not_sync() {
     let db = twins.rig.database().await;
     for (change, back, code, words) in [
         ("bucket = NULL", "bucket = 'checked'", 0, ["warn", storage.as_str()]),
+        (
+            "aws_access_key_id = NULL, aws_secret_access_key = NULL",
+            "aws_access_key_id = 'AK', aws_secret_access_key = 'S'",
+            0,
+            ["warn", "LONGSHORE_OWN_IDENTITY"],
+        ),
         ("last_sync_job = '8f1c'", "last_sync_job = NULL", 0, ["warn", "Redis queue"]),
     ] {
         let set = |value: &str| format!("UPDATE public.io_storages_s3importstorage SET {value}");

@@ -58,7 +58,7 @@ async fn unfinished_migrations(client: &impl GenericClient) -> Result<Option<Fin
 
 /// Whether the settings of every storage can be read.
 async fn storages(client: &impl GenericClient) -> Result<Vec<Finding>> {
-    let (mut read, mut unreadable) = (0_usize, Vec::new());
+    let (mut read, mut unreadable, mut keyless) = (0_usize, Vec::new(), Vec::new());
     for (kind, direction, tables) in tables::every_kind() {
         let text = format!(
             "SELECT s.{id}::bigint FROM public.{storages} s JOIN public.project p ON p.id = s.project_id
@@ -69,7 +69,15 @@ async fn storages(client: &impl GenericClient) -> Result<Vec<Finding>> {
         for row in client.query(&text, &[]).await? {
             let id: i64 = row.get(0);
             match storage::read(client, kind, direction, id, storage::Lock::None).await {
-                Ok(_) => read += 1,
+                Ok(storage) => {
+                    read += 1;
+                    let uses = |storage: &storage::HostStorage| {
+                        storage.settings.connection.uses_own_identity(&storage.secrets)
+                    };
+                    if storage.as_ref().is_some_and(uses) {
+                        keyless.push(format!("{kind} {direction} storage {id}"));
+                    }
+                }
                 Err(error @ crate::Error::Unreadable { .. }) => {
                     unreadable.push(format!("{kind} {direction} storage {id} ({error})"));
                 }
@@ -79,14 +87,25 @@ async fn storages(client: &impl GenericClient) -> Result<Vec<Finding>> {
     }
     let mut findings = vec![Finding::ok("storages", format!("the settings of {read} storages are valid"))];
     if !unreadable.is_empty() {
-        let more = unreadable.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        unreadable.truncate(NAMED);
+        let text =
+            format!("Longshore would refuse to sync {}; correct their settings in Label Studio", named(unreadable));
+        findings.push(Finding::warning("storages", text));
+    }
+    if !keyless.is_empty() {
         let text = format!(
-            "Longshore would refuse to sync {}{more}; correct their settings in Label Studio",
-            unreadable.join(", ")
+            "{} have no keys of their own; Longshore syncs them only with its own cloud identity, and only if \
+             LONGSHORE_OWN_IDENTITY permits it, see deploy/operations/security.md",
+            named(keyless)
         );
         findings.push(Finding::warning("storages", text));
     }
     Ok(findings)
+}
+
+/// The first of some storages, and how many more there are.
+fn named(mut storages: Vec<String>) -> String {
+    let more = storages.len().saturating_sub(NAMED);
+    storages.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", storages.join(", "))
 }
