@@ -43,9 +43,12 @@ use situation::Situation;
 /// and those of token look-ups. With fewer, loops would wait for each other.
 const SYSTEM_CONNECTIONS: usize = 9 + 1 + api::LOOKUPS;
 
-/// Database connections for the effects of imports on a Label Studio: three of the loop that arranges cohorts, one of the other
-/// effects, and those by which deliveries to webhooks are read.
-const EFFECTS_CONNECTIONS: usize = 3 + 1 + 4;
+/// Database connections for the effects of imports on a Label Studio: three of the loop that arranges cohorts, and one of the
+/// other effects.
+const EFFECTS_CONNECTIONS: usize = 3 + 1;
+
+/// Database connections by which deliveries to webhooks are read: the bodies of large projects take long.
+const WEBHOOKS_CONNECTIONS: usize = 4;
 
 /// Open client sockets of the metrics listener. Only probes and scrapers use it, so there are few.
 const METRICS_CLIENTS: usize = 256;
@@ -76,7 +79,7 @@ pub async fn run(config: Config) -> Result<()> {
     let situation = Situation::new(broker.clone(), WaitBoard::register(registry)?);
     let host = host(config.host, &sealer, &db);
     let mut loops = Loops::new(registry, host, broker.clone(), db.clone(), api_db.clone(), situation.clone())?;
-    loops.webhooks = webhooks(&config, registry, &db, &situation)?;
+    loops.label_studio = label_studio(&config, registry, &db, &situation)?;
 
     let prepared = Arc::new(AtomicBool::new(false));
     let health = health(&db, &broker, &tasks, &prepared).with_waits(situation.board().clone());
@@ -99,7 +102,7 @@ pub async fn run(config: Config) -> Result<()> {
         registry,
         situation.clone(),
         config.host,
-        config.label_studio_url.clone().map(LabelStudioAccess::new).transpose()?,
+        config.label_studio_url.clone().map(|url| LabelStudioAccess::new(url, api_db.clone())).transpose()?,
         stop.clone(),
     )?;
     let denied = state.denials.clone();
@@ -141,15 +144,29 @@ fn pool(config: &Config, name: &str, connections: usize) -> longshore_db::Result
     Db::open(&config.database, name, connections, config.database_patience, Check::Always)
 }
 
-/// What the loops of webhooks need, if the host is a Label Studio.
-fn webhooks(config: &Config, registry: &Registry, db: &Db, situation: &Situation) -> Result<Option<Webhooks>> {
+/// What only the loops of a Label Studio need.
+struct LabelStudioLoops {
+    effects_db: Db,
+    webhooks: Webhooks,
+}
+
+/// What its loops need, if the host is a Label Studio.
+fn label_studio(
+    config: &Config,
+    registry: &Registry,
+    db: &Db,
+    situation: &Situation,
+) -> Result<Option<LabelStudioLoops>> {
     if config.host != HostKind::LabelStudio {
         return Ok(None);
     }
-    let db = pool(config, "longshore-scheduler-effects", EFFECTS_CONNECTIONS)?.waking_through(db);
+    // Two pools: slow deliveries take no connection from the effects, whose heartbeat Label Studio waits for.
+    let effects_db = pool(config, "longshore-scheduler-effects", EFFECTS_CONNECTIONS)?.waking_through(db);
+    let db = pool(config, "longshore-scheduler-webhooks", WEBHOOKS_CONNECTIONS)?.waking_through(db);
     let poster = Poster::new(AllowedEndpoints::parse(&config.allowed_endpoints)?, webhooks::PATIENCE)?;
     let metrics = WebhookMetrics::register(registry)?;
-    Ok(Some(Webhooks { db, poster, metrics, situation: situation.clone() }))
+    let webhooks = Webhooks { db, poster, metrics, situation: situation.clone() };
+    Ok(Some(LabelStudioLoops { effects_db, webhooks }))
 }
 
 /// The host of the reporter.
@@ -198,7 +215,7 @@ struct Loops {
     /// The pool of the API. The observer counts its connections.
     api_db: Db,
     /// Only if the host is a Label Studio.
-    webhooks: Option<Webhooks>,
+    label_studio: Option<LabelStudioLoops>,
 }
 
 impl Loops {
@@ -215,17 +232,17 @@ impl Loops {
         let rescued = rescuer::RescuerMetrics::register(registry)?;
         let service = observer::ServiceMetrics::register(registry)?;
         let waits = watcher::WaitMetrics::register(registry)?;
-        Ok(Self { sent, pruned, rescued, service, waits, situation, host, broker, db, api_db, webhooks: None })
+        Ok(Self { sent, pruned, rescued, service, waits, situation, host, broker, db, api_db, label_studio: None })
     }
 
     fn spawn(self, tasks: &Tasks, config: &Config) {
-        let Self { sent, pruned, rescued, service, waits: _, situation, host, broker, db, api_db, webhooks } = self;
+        let Self { sent, pruned, rescued, service, waits: _, situation, host, broker, db, api_db, label_studio } = self;
         let stop = tasks.stopping();
         tasks.spawn("relay", relay::run(db.clone(), broker.clone(), sent, situation.clone(), stop.clone()));
         tasks.spawn("rescuer", rescuer::run(db.clone(), config.rescue, rescued, situation.clone(), stop.clone()));
         tasks.spawn("reporter", reporter::run(db.clone(), host, broker.clone(), situation.clone(), stop.clone()));
-        if let Some(webhooks) = webhooks {
-            spawn_effects(tasks, webhooks);
+        if let Some(label_studio) = label_studio {
+            spawn_effects(tasks, label_studio);
             tasks.spawn("counters", counters::run(db.clone(), situation.clone(), stop.clone()));
         }
         tasks.spawn("requests", requests::run(db.clone(), config.host, broker.clone(), stop.clone()));
@@ -236,8 +253,8 @@ impl Loops {
 }
 
 /// Starts the loops for the effects of imports on a Label Studio.
-fn spawn_effects(tasks: &Tasks, webhooks: Webhooks) {
-    let (db, situation, stop) = (webhooks.db.clone(), webhooks.situation.clone(), tasks.stopping());
+fn spawn_effects(tasks: &Tasks, LabelStudioLoops { effects_db: db, webhooks }: LabelStudioLoops) {
+    let (situation, stop) = (webhooks.situation.clone(), tasks.stopping());
     tasks.spawn("effects", effects::run(db.clone(), situation.clone(), stop.clone()));
     tasks.spawn("cohorts", effects::arrange_cohorts(db, situation, stop.clone()));
     tasks.spawn("webhooks", webhooks::run(webhooks.clone(), Tries::First, stop.clone()));

@@ -65,3 +65,42 @@ async fn a_removed_member_a_deleted_project_and_a_storage_that_may_not_sync_get_
     assert_eq!(syncs, 0, "no refused request started a sync");
     assert_eq!(twins.sync_ours(&twin).await["last_sync_count"], json!(1));
 }
+
+/// Goal: users with tokens do not wait for look-ups of tokens that Longshore lacks. Method: the counter of these look-ups.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_token_of_label_studio_is_looked_up_once_and_not_for_each_request() {
+    let twins = Twins::start().await;
+    twins.rig.s3.create_bucket("tokens");
+    twins.rig.s3.put("tokens", "a.jpg", "x");
+    let twin = twins.import("tokens", json!({"use_blob_urls": true})).await;
+    let lookups = async || {
+        let answer = reqwest::get(format!("{}/metrics", twins.rig.url())).await.expect("an answer");
+        let text = answer.text().await.expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix("longshore_token_queries_total"));
+        line.and_then(|line| line.split_whitespace().last()?.parse::<f64>().ok()).expect("a counter")
+    };
+    twins.sync_ours(&twin).await;
+    let first = lookups().await;
+    assert!(first >= 1.0, "the first request looks it up");
+    for _ in 0..3 {
+        twins.sync_ours(&twin).await;
+    }
+    assert_eq!(lookups().await.to_bits(), first.to_bits(), "further requests do not");
+}
+
+/// Goal: no stranger acts as the user who has the same ID here. Method: a scheduler that asks the Label Studio of another database.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_user_of_another_label_studio_is_not_taken_for_one_of_this_database() {
+    let other = Twins::start().await;
+    let rename = "UPDATE public.htx_user SET email = 'stranger@example.com'";
+    other.rig.database().await.batch_execute(rename).await.expect("a user");
+    let url = other.studio.url().to_owned();
+    let twins = Twins::with(|options| options.env("LONGSHORE_LABEL_STUDIO_URL", url)).await;
+    twins.rig.s3.create_bucket("strange");
+    let twin = twins.import("strange", json!({"use_blob_urls": true})).await;
+    let (status, body) = twins.ask(&twin, TOKEN).await;
+    assert_eq!((status, &body["code"]), (503, &json!("label_studio_unavailable")), "{body}");
+    assert!(twins.rig.logs().contains("is it another Label Studio?"), "the log has the reason");
+}

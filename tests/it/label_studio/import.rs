@@ -41,6 +41,9 @@ async fn the_answer_to_a_sync_is_the_storage_as_label_studio_shows_it() {
         let answer = twins.sync_ours(&twin).await;
         assert_eq!((&answer["status"], &answer), (&json!(status), &shown().await));
         twins.rig.s3.put("answers", change, b"{".to_vec());
+        // A change is seen at once, although who may sync is known.
+        let title = json!({"title": change});
+        twins.studio.send("PATCH", &format!("/api/storages/s3/{}", twin.storage), Some(&title)).await;
     }
     let text = "UPDATE public.io_storages_s3importstorage SET bucket = 'no-such-bucket' WHERE id = $1::bigint";
     twins.rig.database().await.execute(text, &[&twin.storage]).await.expect("a storage");

@@ -41,6 +41,15 @@ impl Access {
         request: &mut Request,
     ) -> ApiResult<Self> {
         let token = token_of(request.headers());
+        let host = state.host_access.as_ref().filter(|_| policy.takes_host_user);
+        // Longshore does not know the token of such a user: looking for it again and again would take the time of others.
+        if token.is_some()
+            && let Some(host) = host
+            && let Ok(Some(credentials)) = HostCredentials::of(request.method(), request.headers())
+            && let Some(user) = host.known_user(credentials, address).await
+        {
+            return Ok(Self::HostUser(user));
+        }
         let verified = match &token {
             Some(token) => Some(Caller::verify(state, token, policy.role, address).await),
             None => None,
@@ -52,7 +61,7 @@ impl Access {
         {
             return Ok(Self::Link(link));
         }
-        if let Some(host) = state.host_access.as_ref().filter(|_| policy.takes_host_user)
+        if let Some(host) = host
             && verified.as_ref().is_none_or(|verified| verified.as_ref().is_err_and(ApiError::is_unknown_token))
             && let Some(credentials) = HostCredentials::of(request.method(), request.headers())?
         {

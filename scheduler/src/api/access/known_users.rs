@@ -1,8 +1,9 @@
 //! Caches for some seconds which user of Label Studio some credentials belong to.
 //!
 //! A page of the Data Manager loads 20 images at once, and Label Studio takes about 100 ms to name a user. So requests
-//! with the same credentials share one question, and its answer is used for a while. What the user may do is not cached:
-//! it is read with the task. That Label Studio does not answer is not cached either.
+//! with the same credentials share one question, and its answer is used for a while. So is that Label Studio shows a
+//! storage. What the user may do with a task is not cached: it is read with the task. That Label Studio does not answer is
+//! not cached either.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use moka::Expiry;
 use moka::future::Cache;
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::host_credentials::{API_KEY, HostCredentials};
@@ -39,35 +41,54 @@ pub(super) enum Identity {
     Unknown,
     /// Label Studio knows them, and refuses to name the user.
     Refused,
+    /// The user was removed from the organization, so that Label Studio hides the name.
+    Removed,
+}
+
+/// A storage as Label Studio showed it to a user.
+#[derive(Debug)]
+pub(in crate::api) struct SeenStorage {
+    /// Label Studio's answer.
+    pub(in crate::api) body: Value,
+    /// The digest of the storage's settings before Label Studio answered.
+    pub(in crate::api) settings: String,
 }
 
 #[derive(Clone, Copy)]
-struct CachedIdentity {
-    identity: Identity,
+struct Cached<T> {
+    value: T,
     lifetime: Duration,
 }
 
 struct UntilEnd;
 
-impl Expiry<[u8; 32], CachedIdentity> for UntilEnd {
-    fn expire_after_create(&self, _: &[u8; 32], cached: &CachedIdentity, _: Instant) -> Option<Duration> {
+impl<T> Expiry<[u8; 32], Cached<T>> for UntilEnd {
+    fn expire_after_create(&self, _: &[u8; 32], cached: &Cached<T>, _: Instant) -> Option<Duration> {
         Some(cached.lifetime)
     }
 }
 
-/// Identities by the digest of credentials. The credentials themselves are not kept. Clones share the cache.
+/// Identities by the digest of credentials, and which storages they were shown. The credentials themselves are not kept.
+/// Clones share the cache.
 #[derive(Clone)]
-pub(super) struct KnownUsers(Cache<[u8; 32], CachedIdentity>);
+pub(super) struct KnownUsers {
+    identities: Cache<[u8; 32], Cached<Identity>>,
+    storages: Cache<[u8; 32], Cached<Arc<SeenStorage>>>,
+}
 
 impl std::fmt::Debug for KnownUsers {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("KnownUsers").field("entries", &self.0.entry_count()).finish()
+        let entries = self.identities.entry_count() + self.storages.entry_count();
+        formatter.debug_struct("KnownUsers").field("entries", &entries).finish()
     }
 }
 
 impl Default for KnownUsers {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(CAPACITY).expire_after(UntilEnd).build())
+        Self {
+            identities: Cache::builder().max_capacity(CAPACITY).expire_after(UntilEnd).build(),
+            storages: Cache::builder().max_capacity(CAPACITY).expire_after(UntilEnd).build(),
+        }
     }
 }
 
@@ -84,18 +105,49 @@ impl KnownUsers {
     ) -> Result<Identity, Arc<E>> {
         let headers = credentials.headers();
         let ask = async {
-            let identity = ask.await?;
-            Ok(CachedIdentity { identity, lifetime: lifetime_of(identity, headers, Timestamp::now()) })
+            let value = ask.await?;
+            Ok(Cached { value, lifetime: lifetime_of(value, headers, Timestamp::now()) })
         };
-        Ok(self.0.try_get_with(digest(headers), ask).await?.identity)
+        Ok(self.identities.try_get_with(digest(headers, ""), ask).await?.value)
+    }
+
+    /// The user of these credentials, if the answer is cached.
+    pub(super) async fn known(&self, credentials: &HostCredentials) -> Option<i64> {
+        match self.identities.get(&digest(credentials.headers(), "")).await?.value {
+            Identity::User(id) => Some(id),
+            Identity::Unknown | Identity::Refused | Identity::Removed => None,
+        }
+    }
+
+    /// Keeps the storage at this path as Label Studio showed it to the user, or forgets it if it was refused.
+    pub(super) async fn keep_storage(
+        &self,
+        credentials: &HostCredentials,
+        path: &str,
+        seen: Option<&Arc<SeenStorage>>,
+    ) {
+        let headers = credentials.headers();
+        let key = digest(headers, path);
+        if let Some(seen) = seen {
+            let (value, lifetime) = (Arc::clone(seen), lifetime(headers, Timestamp::now()));
+            self.storages.insert(key, Cached { value, lifetime }).await;
+        } else {
+            self.storages.invalidate(&key).await;
+        }
+    }
+
+    /// The storage at this path as Label Studio showed it to the user a short time ago.
+    pub(super) async fn seen_storage(&self, credentials: &HostCredentials, path: &str) -> Option<Arc<SeenStorage>> {
+        Some(self.storages.get(&digest(credentials.headers(), path)).await?.value)
     }
 }
 
-/// A digest of all credentials. Each part is preceded by its length, so that no two sets have the same text.
-fn digest(headers: &HeaderMap) -> [u8; 32] {
+/// A digest of all credentials and a path. Each part is preceded by its length, so that no two sets have the same text.
+fn digest(headers: &HeaderMap, path: &str) -> [u8; 32] {
     let mut digest = Sha256::new();
-    for name in [header::AUTHORIZATION, API_KEY, header::COOKIE] {
-        let value = headers.get(name).map(|value| value.as_bytes()).unwrap_or_default();
+    let values = [header::AUTHORIZATION, API_KEY, header::COOKIE]
+        .map(|name| headers.get(name).map(|value| value.as_bytes()).unwrap_or_default());
+    for value in values.into_iter().chain([path.as_bytes()]) {
         digest.update(value.len().to_be_bytes());
         digest.update(value);
     }
@@ -107,6 +159,8 @@ fn lifetime_of(identity: Identity, headers: &HeaderMap, now: Timestamp) -> Durat
     match identity {
         Identity::User(_) => lifetime(headers, now),
         Identity::Unknown | Identity::Refused => REFUSED_LIFETIME,
+        // Such a user is let in again on a page, and goes on from there at once.
+        Identity::Removed => Duration::ZERO,
     }
 }
 
@@ -179,6 +233,33 @@ mod tests {
         assert_eq!(users.identity(&token, async { Ok::<_, ()>(Identity::Unknown) }).await, Ok(Identity::Unknown));
     }
 
+    #[tokio::test]
+    async fn a_storage_is_known_to_the_user_who_saw_it_until_it_is_refused() {
+        let users = KnownUsers::default();
+        let seen = Arc::new(SeenStorage { body: Value::Null, settings: String::new() });
+        let (own, other) = (credentials("authorization", "Token a"), credentials("authorization", "Token b"));
+        let is_known = async |who: &HostCredentials, path| users.seen_storage(who, path).await.is_some();
+        users.keep_storage(&own, "/api/storages/s3/1", Some(&seen)).await;
+        assert!(is_known(&own, "/api/storages/s3/1").await);
+        assert!(!is_known(&other, "/api/storages/s3/1").await && !is_known(&own, "/api/storages/s3/11").await);
+        let ended = credentials("authorization", &bearer(r#"{"exp": 1}"#));
+        users.keep_storage(&ended, "/api/storages/s3/1", Some(&seen)).await;
+        assert!(!is_known(&ended, "/api/storages/s3/1").await);
+        users.keep_storage(&own, "/api/storages/s3/1", None).await;
+        assert!(!is_known(&own, "/api/storages/s3/1").await);
+    }
+
+    #[tokio::test]
+    async fn only_users_are_known_without_a_question() {
+        let (users, token) = (KnownUsers::default(), credentials("authorization", "Token a"));
+        assert_eq!(users.known(&token).await, None);
+        users.identity(&token, async { Ok::<_, ()>(Identity::Unknown) }).await.unwrap();
+        assert_eq!(users.known(&token).await, None);
+        let token = credentials("authorization", "Token b");
+        users.identity(&token, async { Ok::<_, ()>(Identity::User(7)) }).await.unwrap();
+        assert_eq!(users.known(&token).await, Some(7));
+    }
+
     #[test]
     fn an_answer_is_used_for_half_a_minute_and_never_beyond_the_end_of_a_token() {
         let now = Timestamp::from_second(1_000).unwrap();
@@ -198,7 +279,9 @@ mod tests {
     #[test]
     fn that_credentials_are_unknown_is_soon_asked_again() {
         let (headers, now) = (HeaderMap::new(), Timestamp::now());
-        for (identity, seconds) in [(Identity::User(7), 30), (Identity::Unknown, 5), (Identity::Refused, 5)] {
+        let lifetimes =
+            [(Identity::User(7), 30), (Identity::Unknown, 5), (Identity::Refused, 5), (Identity::Removed, 0)];
+        for (identity, seconds) in lifetimes {
             assert_eq!(lifetime_of(identity, &headers, now).as_secs(), seconds, "{identity:?}");
         }
     }

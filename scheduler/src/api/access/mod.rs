@@ -20,8 +20,8 @@ mod routes;
 
 pub(super) use authenticate::{Access, authenticate};
 pub(super) use caller::Caller;
-pub(super) use host_user::HostUser;
 pub use host_user::LabelStudioAccess;
+pub(super) use host_user::{HostUser, LABEL_STUDIO_PATIENCE};
 pub(crate) use known_tokens::LOOKUPS;
 pub(super) use known_tokens::{KnownTokens, TokenKey};
 pub(super) use link::{LinkQuery, LinkTarget, make_link};

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use longshore_db::host::label_studio::{HostRequest, HostSync, enqueue, enqueue_with, last_sync};
+use longshore_db::host::label_studio::{HostRequest, HostSync, LastSync, enqueue, enqueue_with, last_sync};
 use longshore_db::lifecycle::RequestedBy;
 use longshore_db::{Error, audit, syncs};
 use longshore_model::{Direction, ExportOptions};
 use longshore_telemetry::error_chain;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use super::collection::{Collection, SYNC_ID};
@@ -21,11 +21,11 @@ use crate::api::extract::Json;
 
 /// How long a request waits for the end of its sync. Label Studio's page never asks again for the status, and its clients
 /// know a sync as done when the request returns; they give up after 60 s.
-const WAIT: Duration = Duration::from_secs(20);
+pub(in crate::api) const SYNC_WAIT: Duration = Duration::from_secs(20);
 
 /// The first time between two looks at the sync, which grows with the time waited: a short sync is answered at once, and
 /// many long ones ask the database little.
-const FIRST_LOOK: Duration = Duration::from_millis(5);
+const FIRST_LOOK: Duration = Duration::from_millis(3);
 
 /// The longest time between two looks.
 const LAST_LOOK: Duration = Duration::from_millis(250);
@@ -54,9 +54,16 @@ impl Collection {
             // Label Studio would fail: its IDs are shorter.
             return Err(ApiError::not_found(format!("storage {id}")));
         }
+        let path = self.host_path(id);
         let seen = match user {
             // Whether the user may see the storage is whether the user may sync it.
-            Some((user, host)) => Some(host.get(&user.credentials, &self.host_path(id)).await?),
+            Some((user, host)) => Some(match host.seen_storage(user, &path).await {
+                Some(seen) => seen,
+                None => {
+                    let settings = self.last_sync(state, id).await?.map(|last| last.settings).unwrap_or_default();
+                    host.storage(user, &path, settings).await?
+                }
+            }),
             None => None,
         };
         let started = self.start(state, access, id, idempotency_key(headers, body)?, body.options()?).await?;
@@ -67,7 +74,23 @@ impl Collection {
             wait(state, started.sync_id).await;
         }
         match (seen, started) {
-            (Some(seen), _) => Ok((header, Json(self.with_last_sync(state, id, seen).await?)).into_response()),
+            (Some(seen), _) => {
+                let seen = match (self.last_sync(state, id).await, user) {
+                    (Ok(None), _) => return Err(ApiError::not_found(format!("storage {id}"))),
+                    (Ok(Some(last)), Some((user, host))) if last.settings != seen.settings => {
+                        // A user has changed it meanwhile.
+                        let seen = host.storage(user, &path, last.settings).await?;
+                        with_fields(&seen.body, last.fields)
+                    }
+                    (Ok(Some(last)), _) => with_fields(&seen.body, last.fields),
+                    // A client that gets a failure would start the sync again.
+                    (Err(error), _) => {
+                        tracing::warn!(event = "sync_look_failed", storage.host_id = id, error = error_chain(&error));
+                        with_fields(&seen.body, queued())
+                    }
+                };
+                Ok((header, Json(seen)).into_response())
+            }
             (None, Some(_)) => {
                 let storage = self.get(state, access.caller()?, id).await?;
                 Ok((header, Json(storage)).into_response())
@@ -85,28 +108,10 @@ impl Collection {
         format!("/api/storages/{export}{}/{id}", self.kind)
     }
 
-    /// The storage as Label Studio showed it to the user before the sync, with what the sync has changed. Asking Label
-    /// Studio again would take longer than a short sync.
-    ///
-    /// # Errors
-    /// The storage was deleted meanwhile. If the database fails, the storage is shown as queued: a client that gets a failure
-    /// would start the sync again.
-    async fn with_last_sync(self, state: &ApiState, id: i64, mut seen: Value) -> ApiResult<Value> {
+    /// What Label Studio shows of the storage's last sync. `None` if the storage was deleted.
+    async fn last_sync(self, state: &ApiState, id: i64) -> longshore_db::Result<Option<LastSync>> {
         let read = async { last_sync(&state.db.client().await?, self.kind, self.direction, id).await };
-        let changed = match state.db.in_time(read).await {
-            Ok(changed) => changed.ok_or_else(|| ApiError::not_found(format!("storage {id}")))?,
-            Err(error) => {
-                tracing::warn!(event = "sync_look_failed", storage.host_id = id, error = error_chain(&error));
-                [("status", Value::from("queued")), ("last_sync_count", Value::Null)]
-                    .map(|(name, value)| (name.to_owned(), value))
-                    .into_iter()
-                    .collect()
-            }
-        };
-        if let Some(seen) = seen.as_object_mut() {
-            seen.extend(changed);
-        }
-        Ok(seen)
+        state.db.in_time(read).await
     }
 
     /// Starts a sync, or finds the live one. `None` if Label Studio itself is syncing the storage.
@@ -168,6 +173,22 @@ impl Collection {
     }
 }
 
+/// A storage as Label Studio showed it, with what a sync has changed since. Asking Label Studio again would take longer than a
+/// short sync.
+fn with_fields(seen: &Value, changed: Map<String, Value>) -> Value {
+    let mut seen = seen.clone();
+    if let Some(seen) = seen.as_object_mut() {
+        seen.extend(changed);
+    }
+    seen
+}
+
+/// The fields of a storage whose sync is accepted, if nothing more is known.
+fn queued() -> Map<String, Value> {
+    let fields = [("status", Value::from("queued")), ("last_sync_count", Value::Null)];
+    fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+}
+
 /// The answer to a request whose sync could not be enqueued.
 pub(in crate::api) fn not_started(error: Error) -> ApiError {
     match error {
@@ -187,18 +208,18 @@ fn is_async(headers: &HeaderMap) -> bool {
     preferences.flat_map(|value| value.split(',')).any(|preference| preference.trim() == "respond-async")
 }
 
-/// Waits until the sync has ended and its end is shown, at most [`WAIT`]. Ends early if the process stops. A look that fails
+/// Waits until the sync has ended and its end is shown, at most [`SYNC_WAIT`]. Ends early if the process stops. A look that fails
 /// is repeated: the sync has started, and a client that gets a failure would start it again.
 async fn wait(state: &ApiState, sync: i64) {
     let begun = Instant::now();
-    while begun.elapsed() < WAIT {
+    while begun.elapsed() < SYNC_WAIT {
         let shown = async { syncs::is_shown(&state.db.client().await?, sync).await }.await;
         match shown {
             Ok(true) => break,
             Ok(false) => {}
             Err(error) => tracing::debug!(event = "sync_look_failed", sync.id = sync, error = error_chain(&error)),
         }
-        let look = (begun.elapsed() / 10).clamp(FIRST_LOOK, LAST_LOOK);
+        let look = (begun.elapsed() / 20).clamp(FIRST_LOOK, LAST_LOOK);
         if state.stopping.run_until_cancelled(sleep(look)).await.is_none() {
             break;
         }

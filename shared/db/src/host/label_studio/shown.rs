@@ -4,11 +4,21 @@ use jiff::Timestamp;
 use longshore_model::{Direction, StorageKind, time};
 use serde_json::{Map, Value};
 
+use super::storage;
 use super::tables::StorageTables;
 use crate::{Error, GenericClient, RawJson, Result};
 
-/// The fields of a storage that a sync changes, as Label Studio's API answers them: `status`, `last_sync`,
-/// `last_sync_count`, `last_sync_job`, `traceback` and `meta`. `None` if there is no such storage.
+/// A storage after its last sync.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastSync {
+    /// The fields that a sync changes, as Label Studio's API answers them: `status`, `last_sync`, `last_sync_count`,
+    /// `last_sync_job`, `traceback` and `meta`.
+    pub fields: Map<String, Value>,
+    /// A digest of all other columns. As long as it is the same, Label Studio's API answers the same other fields.
+    pub settings: String,
+}
+
+/// The last sync of a storage. `None` if there is no such storage.
 ///
 /// # Errors
 /// Those of Postgres.
@@ -17,12 +27,14 @@ pub async fn last_sync(
     kind: StorageKind,
     direction: Direction,
     id: i64,
-) -> Result<Option<Map<String, Value>>> {
+) -> Result<Option<LastSync>> {
     let Some(tables) = StorageTables::of(kind, direction) else { return Ok(None) };
+    let (whole, from) = storage::whole(&tables);
     let text = format!(
-        "SELECT status, last_sync, last_sync_count::bigint AS last_sync_count, last_sync_job, traceback, meta
-           FROM public.{} WHERE {} = $1::bigint",
-        tables.storages, tables.id
+        "SELECT s.status, s.last_sync, s.last_sync_count::bigint AS last_sync_count, s.last_sync_job, s.traceback, s.meta,
+                md5((({whole}) - '{{status,last_sync,last_sync_count,last_sync_job,traceback,meta}}'::text[])::text) AS settings
+           FROM {from} WHERE s.{} = $1::bigint",
+        tables.id
     );
     let statement = client.prepare_cached(&text).await?;
     let Some(row) = client.query_opt(&statement, &[&id]).await? else { return Ok(None) };
@@ -37,5 +49,6 @@ pub async fn last_sync(
         ("traceback", text("traceback")),
         ("meta", meta.map_err(|error| Error::unreadable("the meta of a storage of Label Studio", error))?),
     ];
-    Ok(Some(fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()))
+    let fields = fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    Ok(Some(LastSync { fields, settings: row.get("settings") }))
 }
