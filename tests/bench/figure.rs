@@ -60,6 +60,12 @@ impl Figure {
         Self { conditions: conditions.into(), ..self }
     }
 
+    /// Adds to the conditions.
+    pub fn also(mut self, condition: &str) -> Self {
+        self.conditions.push_str(condition);
+        self
+    }
+
     /// Adds a raw value to the JSON.
     pub fn raw(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.raw.insert(name.to_owned(), value.into());

@@ -25,6 +25,15 @@ use crate::machine;
 use crate::usage::peak_mib;
 use pair::Pair;
 
+/// A part of a run, with its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Images,
+    Files,
+    Exports,
+    Resolve,
+}
+
 /// Sizes of a run.
 #[derive(Debug, Clone, Args)]
 pub struct Sizes {
@@ -34,6 +43,9 @@ pub struct Sizes {
     /// Annotations to export.
     #[arg(long, default_value_t = 1_000)]
     annotations: u64,
+    /// Parts of the run; all without it.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    parts: Vec<Part>,
     /// Also imports this many objects, with Longshore alone, such as 1000000.
     #[arg(long)]
     large: Option<u64>,
@@ -54,10 +66,21 @@ pub async fn measure(dir: &str, out: &Path, sizes: &Sizes) -> Result<ExitCode> {
     println!("Label Studio {}, which syncs inside the request\n", conditions["label_studio"]);
 
     let mut report = Report { figures: Vec::new(), is_incomplete: false };
-    report.add("imports of images", syncs::images(&pair, sizes.objects)).await;
-    report.add("imports of task files", syncs::files(&pair, sizes.objects)).await;
-    report.add("exports", export::measure(&pair, sizes.annotations)).await;
-    report.add("images of tasks", resolve::measure(&pair)).await;
+    let has = |part| sizes.parts.is_empty() || sizes.parts.contains(&part);
+    if has(Part::Images) {
+        report.add("imports of fewer images", syncs::fewer_images(&pair, sizes.objects)).await;
+        report.add("imports of images", syncs::images(&pair, sizes.objects)).await;
+        report.add("more images again", syncs::more_images_again(&pair, sizes.objects)).await;
+    }
+    if has(Part::Files) {
+        report.add("imports of task files", syncs::files(&pair, sizes.objects)).await;
+    }
+    if has(Part::Exports) {
+        report.add("exports", export::measure(&pair, sizes.annotations)).await;
+    }
+    if has(Part::Resolve) {
+        report.add("images of tasks", resolve::measure(&pair)).await;
+    }
     report.add("memory", async { memory(&pair) }).await;
     if let Some(objects) = sizes.large {
         report.add("a large project", large::measure(&pair, objects)).await;

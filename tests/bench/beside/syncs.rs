@@ -1,18 +1,75 @@
 //! Imports of images (blob mode) and of task files, and imports again without new objects.
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::copy::copy_seconds;
-use super::pair::{EndedSync, Pair};
+use super::pair::{EndedSync, Pair, Twin};
 use crate::figure::{Figure, whole};
 
 /// Imports of Longshore into new projects, whose median counts: one takes less than a second.
 const ROUNDS: usize = 3;
 
+/// How much larger the second size of a row is, and how much smaller the one below.
+const LARGER: u64 = 10;
+const SMALLER: u64 = 5;
+
+const AGAIN: &str = "images again, nothing new: Label Studio's seconds ÷ Longshore's";
+
+fn settings() -> Value {
+    json!({"use_blob_urls": true, "recursive_scan": true, "prefix": "images"})
+}
+
+fn put_images(pair: &Pair<'_>, bucket: &str, objects: u64) {
+    pair.s3.put_many(bucket, (0..objects).map(|n| (format!("images/{n:010}.jpg"), "x")));
+}
+
+/// An import of fewer images, to show how the ratio grows.
+pub(super) async fn fewer_images(pair: &Pair<'_>, objects: u64) -> Result<Vec<Figure>> {
+    let objects = objects / SMALLER;
+    put_images(pair, "fewer", objects);
+    let mut fast = Vec::new();
+    for _ in 0..ROUNDS {
+        fast.push(pair.sync_ours(pair.import("fewer", settings()).await?).await?.seconds);
+    }
+    let slow = pair.sync_theirs(pair.import("fewer", settings()).await?).await?;
+    let measure = "import of fewer images: Label Studio's seconds ÷ Longshore's";
+    Ok(vec![compared(1, measure, objects, &slow, median(fast))])
+}
+
+/// A second sync of more images than the rows before, which Longshore imports for both: the rows are the same.
+pub(super) async fn more_images_again(pair: &Pair<'_>, objects: u64) -> Result<Vec<Figure>> {
+    let objects = objects * LARGER;
+    put_images(pair, "more", objects);
+    let twins = [pair.import("more", settings()).await?, pair.import("more", settings()).await?];
+    for twin in twins {
+        let ended = pair.sync_ours(twin).await?;
+        ensure!(ended.count() == objects, "{} of {objects} tasks", ended.count());
+    }
+    again(pair, twins, objects).await
+}
+
+/// Syncs twins of Longshore and of Label Studio again.
+async fn again(pair: &Pair<'_>, [ours, theirs]: [Twin; 2], objects: u64) -> Result<Vec<Figure>> {
+    let (slow, mut fast, mut working) = (pair.sync_theirs(theirs).await?, Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let ended = pair.sync_ours(ours).await?;
+        ensure!(ended.count() == 0 && slow.count() == 0, "new tasks in the second sync");
+        fast.push(ended.seconds);
+        working.push(pair.last_seconds().await?);
+    }
+    let first = fast[0];
+    let figure = compared(3, AGAIN, objects, &slow, median(fast)).at_least(30.0).also(&format!(
+        "; medians of {ROUNDS}, the first {first:.3} s with questions to Label Studio that the others need not wait for; {:.3} s from \
+         the request to the end",
+        median(working)
+    ));
+    Ok(vec![figure])
+}
+
 pub(super) async fn images(pair: &Pair<'_>, objects: u64) -> Result<Vec<Figure>> {
-    pair.s3.put_many("images", (0..objects).map(|n| (format!("images/{n:010}.jpg"), "x")));
-    let settings = json!({"use_blob_urls": true, "recursive_scan": true, "prefix": "images"});
+    put_images(pair, "images", objects);
+    let settings = settings();
     let (mut fast, mut working, mut copying) = (Vec::new(), Vec::new(), Vec::new());
     let mut ours = None;
     for _ in 0..ROUNDS {
@@ -45,14 +102,7 @@ pub(super) async fn images(pair: &Pair<'_>, objects: u64) -> Result<Vec<Figure>>
             .raw("copy_seconds", copying),
     ];
     if let Some(ours) = ours {
-        let (slow, mut again) = (pair.sync_theirs(theirs).await?, Vec::new());
-        for _ in 0..ROUNDS {
-            let ended = pair.sync_ours(ours).await?;
-            ensure!(ended.count() == 0 && slow.count() == 0, "new tasks in the second sync");
-            again.push(ended.seconds);
-        }
-        let measure = "images again, nothing new: Label Studio's seconds ÷ Longshore's";
-        figures.push(compared(3, measure, objects, &slow, median(again)).at_least(30.0));
+        figures.extend(again(pair, [ours, theirs], objects).await?);
     }
     Ok(figures)
 }
