@@ -14,6 +14,7 @@ mod export;
 mod host_commands;
 mod import;
 mod items;
+mod oldest;
 mod page;
 mod proxy;
 mod references;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::Twins;
 
 /// Settings that make both sides write an object per task.
-const PER_TASK: [&str; 2] = ["LONGSHORE_LABEL_STUDIO_EXPORT_TASKS", "FUTURE_SAVE_TASK_TO_STORAGE"];
+pub(super) const PER_TASK: [&str; 2] = ["LONGSHORE_LABEL_STUDIO_EXPORT_TASKS", "FUTURE_SAVE_TASK_TO_STORAGE"];
 /// Settings that end the names of such objects in `.json`, or not.
 const JSON_SUFFIX: [&str; 2] = ["LONGSHORE_LABEL_STUDIO_EXPORT_JSON_SUFFIX", "FUTURE_SAVE_TASK_TO_STORAGE_JSON_EXT"];
 
@@ -132,7 +132,7 @@ fn differences(theirs: &BTreeMap<String, String>, ours: &BTreeMap<String, String
 }
 
 /// Exports one project to two storages, twice with changes in between, and returns what differs.
-async fn compare(twins: &Twins, prefix: Option<&str>) -> Vec<String> {
+pub(super) async fn compare(twins: &Twins, prefix: Option<&str>) -> Vec<String> {
     let content = twins.content().await;
     let name = |side: &str| format!("{side}-{}", content.project);
     let settings = json!({"prefix": prefix});

@@ -15,7 +15,7 @@ async fn host(database_url: &str, arguments: &[&str]) -> Ended {
 }
 
 /// Checks as the programs' role.
-async fn check(rig: &Rig) -> Ended {
+pub(super) async fn check(rig: &Rig) -> Ended {
     host(&rig.roles.database_url, &["check"]).await
 }
 

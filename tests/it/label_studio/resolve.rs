@@ -19,17 +19,17 @@ fn bare(twins: &Twins, path: &str) -> RequestBuilder {
     http.get(format!("{}{path}", twins.rig.url()))
 }
 
-async fn as_user(twins: &Twins, path: &str) -> Response {
+pub(super) async fn as_user(twins: &Twins, path: &str) -> Response {
     bare(twins, path).header("authorization", format!("Token {TOKEN}")).send().await.expect("an answer")
 }
 
 /// The ID of a project's first task.
-async fn first_task(twins: &Twins, twin: &Twin) -> i64 {
+pub(super) async fn first_task(twins: &Twins, twin: &Twin) -> i64 {
     let tasks = twins.studio.send("GET", &format!("/api/tasks/?project={}&page_size=1", twin.project), None).await;
     tasks["tasks"][0]["id"].as_i64().expect("a task")
 }
 
-fn path(task: i64, uri: &str) -> String {
+pub(super) fn path(task: i64, uri: &str) -> String {
     format!("/tasks/{task}/resolve/?fileuri={}", encode_fileuri(uri))
 }
 

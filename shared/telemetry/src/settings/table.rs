@@ -29,7 +29,7 @@ settings! {
     ALLOW_PLAINTEXT = "LONGSHORE_ALLOW_PLAINTEXT", Both, Value("false"),
         "whether `amqp://` may leave this machine; for Postgres: `sslmode=disable` in `DATABASE_URL`";
     HOST = "LONGSHORE_HOST", Both, Value("native"),
-        "the app that owns tasks and annotations: `native` (Longshore's own tables), or `label-studio` (a running Label Studio 1.23 in the same database)";
+        "the app that owns tasks and annotations: `native` (Longshore's own tables), or `label-studio` (a running Label Studio 1.21 to 1.23 in the same database)";
     LABEL_STUDIO_URL = "LONGSHORE_LABEL_STUDIO_URL", Scheduler, None,
         "base URL of Label Studio, such as `http://127.0.0.1:8080`, which is asked what its users may do; required beside it";
     LABEL_STUDIO_EXPORT_TASKS = "LONGSHORE_LABEL_STUDIO_EXPORT_TASKS", Worker, Value("false"),

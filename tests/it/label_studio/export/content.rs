@@ -63,6 +63,14 @@ impl Twins {
         let [_, _, _, _, _, _, predicted, drafts, comments, blob, uploaded, nulls, ..] = tasks[..] else {
             panic!("tasks")
         };
+        // The oldest version lacks some columns.
+        let has = async |column: &str| {
+            let text = "SELECT count(*) FROM information_schema.columns
+                         WHERE table_schema = 'public' AND table_name = 'task' AND column_name = $1";
+            db.query_one(text, &[&column]).await.expect("columns").get::<_, i64>(0) > 0
+        };
+        let agreement = if has("precomputed_agreement").await { ", precomputed_agreement = 0.25" } else { "" };
+        let skip = if has("allow_skip").await { ", allow_skip = NULL" } else { "" };
         db.batch_execute(&format!(
             "SET search_path = public;
              UPDATE task_completion SET completed_by_id = {second} WHERE id = {two};
@@ -74,12 +82,12 @@ impl Twins {
              UPDATE task_completion SET draft_created_at = '2026-01-02 03:04:05+00' WHERE task_id = {drafts};
              INSERT INTO task_comment_authors (task_id, user_id) VALUES ({comments}, {second}), ({comments}, 1);
              UPDATE task SET comment_count = 3, unresolved_comment_count = 2, last_comment_updated_at = now(),
-                    updated_by_id = {second}, precomputed_agreement = 0.25 WHERE id = {comments};
+                    updated_by_id = {second}{agreement} WHERE id = {comments};
              UPDATE task SET data = '{{\"$undefined$\": \"s3://x/blob.jpg\"}}' WHERE id = {blob};
              WITH file AS (INSERT INTO data_import_fileupload (file, project_id, user_id)
                            VALUES ('upload/{project}/8f-täsks.json', {project}, 1) RETURNING id)
              UPDATE task SET file_upload_id = (SELECT id FROM file) WHERE id = {uploaded};
-             UPDATE task SET meta = NULL, allow_skip = NULL, inner_id = NULL, updated_by_id = NULL, overlap = 3
+             UPDATE task SET meta = NULL{skip}, inner_id = NULL, updated_by_id = NULL, overlap = 3
               WHERE id = {nulls};
              UPDATE task_completion SET result = NULL, unique_id = NULL, prediction = NULL, bulk_created = NULL
               WHERE task_id = {nulls};
