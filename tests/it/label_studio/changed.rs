@@ -1,7 +1,7 @@
 //! Storages and projects that change in Label Studio while a sync of ours runs.
 
 use longshore_local::s3::{Op, When};
-use longshore_rig::rig::FRESH_ACCESS_KEY_ID;
+use longshore_rig::rig::{FRESH_ACCESS_KEY_ID, until};
 use serde_json::{Value, json};
 
 use super::{Twin, Twins};
@@ -93,4 +93,30 @@ async fn a_cancelled_sync_is_shown_as_failed_with_the_reason_and_label_studio_ma
     assert!(row["traceback"].as_str().is_some_and(|text| text.contains("cancelled")), "{row}");
     listing.release();
     assert_eq!(twins.sync_theirs(&twin).await["last_sync_count"], json!(1));
+}
+
+/// Goal: no storage looks busy for ever. Method: the row as an edit leaves it that read the storage before the sync ended and
+/// wrote it after.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn an_end_that_an_edit_has_overwritten_is_shown_again() {
+    let twins = Twins::start().await;
+    twins.rig.s3.create_bucket("edited");
+    twins.rig.s3.put("edited", "a.jpg", "x");
+    let twin = twins.import("edited", json!({"use_blob_urls": true})).await;
+    let ended = twins.sync_ours(&twin).await;
+    let db = twins.rig.database().await;
+    let text = "UPDATE public.io_storages_s3importstorage
+                   SET status = 'in_progress', last_sync = NULL, last_sync_count = 0, meta = meta - 'time_completed', title = 'T'
+                 WHERE id = $1::bigint";
+    db.execute(text, &[&twin.storage]).await.expect("a storage");
+    let shown = until("the end is shown again", async || {
+        let shown = twins.studio.send("GET", &format!("/api/storages/s3/{}", twin.storage), None).await;
+        (shown["status"] == "completed").then_some(shown)
+    })
+    .await;
+    for name in ["last_sync", "last_sync_count", "meta"] {
+        assert_eq!(shown[name], ended[name], "{name}");
+    }
+    assert_eq!(shown["title"], "T", "the edit stays");
 }

@@ -9,6 +9,7 @@ mod check;
 mod cohort;
 mod control_tags;
 mod copy;
+mod corrected;
 mod created;
 mod deliveries;
 mod edition;
@@ -52,6 +53,7 @@ use crate::{Client, Db, Error, GenericClient, Result, Transaction};
 
 use catalog::Catalog;
 pub(crate) use check::check;
+pub use corrected::correct_ends;
 pub use created::{deliver_batch, list_batches};
 pub use deliveries::{Delivery, Tries, claim_delivery, confirm_delivery, drop_delivery, retry_delivery};
 pub use effects::{
