@@ -17,7 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::host_credentials::HostCredentials;
-use super::known_users::{Identity, KnownUsers, SeenStorage};
+use super::identity::Identity;
+use super::known_users::{KnownUsers, SeenStorage};
 use crate::api::client_address::ClientAddress;
 use crate::api::error::{ApiError, ApiResult};
 
@@ -89,7 +90,7 @@ impl LabelStudioAccess {
         credentials: HostCredentials,
         address: ClientAddress,
     ) -> ApiResult<HostUser> {
-        let identity = self.users.identity(&credentials, self.identify(&credentials)).await;
+        let identity = self.users.identity(&credentials, Box::pin(self.identify(&credentials))).await;
         // The failure was logged by the request that asked.
         let id = match identity.map_err(|_| ApiError::HostUnavailable)? {
             Identity::User(id) => id,
@@ -120,7 +121,8 @@ impl LabelStudioAccess {
         path: &str,
         settings: String,
     ) -> ApiResult<Arc<SeenStorage>> {
-        let seen = self.get(&user.credentials, path).await.map(|body| Arc::new(SeenStorage { body, settings }));
+        let seen = self.get(&user.credentials, path).await;
+        let seen = seen.map(|body| Arc::new(SeenStorage { bytes: body.to_string().len(), body, settings }));
         self.users.keep_storage(&user.credentials, path, seen.as_ref().ok()).await;
         seen
     }

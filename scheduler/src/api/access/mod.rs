@@ -11,6 +11,7 @@ mod authenticate;
 mod caller;
 mod host_credentials;
 mod host_user;
+mod identity;
 mod known_tokens;
 mod known_users;
 mod link;

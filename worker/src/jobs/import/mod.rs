@@ -23,7 +23,6 @@ mod summary;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use longshore_db::Counts;
@@ -32,6 +31,7 @@ use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_filter::KeyFilter;
 use longshore_storage::{ObjectMeta, Storage};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::context::Context;

@@ -6,10 +6,11 @@
 
 mod branches;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use longshore_db::workers;
 use longshore_storage::{ListRequest, StorageError};
+use tokio::time::Instant;
 use tracing::info;
 
 use super::Import;
