@@ -43,9 +43,9 @@ bench-label-studio: install-tests ## beside a Label Studio and its own syncs; BE
 	cargo build --locked --release $(PROGRAMS) -p longshore-bench --bins
 	target/release/longshore-bench label-studio $(BENCH)
 
-test-label-studio: install-tests ## beside a real Label Studio, which is installed below target/local; some minutes
+test-label-studio: install-tests ## beside a real Label Studio, which is installed below target/local; T=differential for some of them
 	cargo build --locked --workspace --bins
-	$(SYSTEM) label_studio:: -- --include-ignored
+	$(SYSTEM) label_studio::$(T) -- --include-ignored --test-threads 4
 
 failover: install-tests ## failovers at many points; LONGSHORE_FAILOVER_SEEDS=20 for more of them
 	cargo build --locked --workspace --bins
