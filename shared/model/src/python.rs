@@ -1,4 +1,4 @@
-//! JSON values as Python's `str` shows them: Label Studio stores some of them so.
+//! JSON values as Python's `str` shows them, and texts as its `strip` cuts them: Label Studio stores some of them so.
 
 use std::collections::HashMap;
 
@@ -17,6 +17,26 @@ pub fn text(json: &str) -> String {
         Some(b'{') => object(json),
         _ => json.to_owned(),
     }
+}
+
+/// A text without blanks around it.
+pub fn trim(text: &str) -> &str {
+    text.trim_matches(is_blank)
+}
+
+/// A text without blanks before it.
+pub fn trim_start(text: &str) -> &str {
+    text.trim_start_matches(is_blank)
+}
+
+/// A text without blanks after it.
+pub fn trim_end(text: &str) -> &str {
+    text.trim_end_matches(is_blank)
+}
+
+/// Whether Python takes a letter for a blank: four separators of ASCII, too.
+fn is_blank(letter: char) -> bool {
+    letter.is_whitespace() || matches!(letter, '\x1c'..='\x1f')
 }
 
 /// The same inside of a list or an object.
@@ -109,6 +129,13 @@ mod tests {
             assert_eq!(text(json), shown, "{json}");
         }
         assert_eq!(["true", "null", r#""a\u0062""#].map(text), ["True", "None", "ab"]);
+    }
+
+    #[test]
+    fn the_separators_of_ascii_are_blanks() {
+        assert_eq!(trim("\u{1f}\u{a0}\tv \u{1c}w\u{2003}\n"), "v \u{1c}w");
+        assert_eq!((trim_start(" v "), trim_end(" v ")), ("v ", " v"));
+        assert_eq!(trim("\u{200b}"), "\u{200b}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use longshore_model::json_parts::{check_objects, is_object, members};
 use longshore_model::{QuarantineReason, python};
 
 use super::Fault;
-use super::fields::{action, choice, double, time, unique_id, whole};
+use super::fields::{action, choice, choice_or_null, double, key, time, unique_id, whole};
 use super::labels::{AnnotationItem, BadPart, Labels, LabelsError, PredictionDetails, PredictionItem, Reading};
 use super::numbers::Numbers;
 use super::scan::Scanner;
@@ -50,8 +50,9 @@ pub(super) fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Resu
         ground_truth: choice(ground_truth).map_err(|part| bad(part, "\"ground_truth\" must be true or false"))?,
         lead_time: double(lead_time).map_err(|part| bad(part, "\"lead_time\" must be a number or null"))?,
         completed_by: match given(completed_by) {
-            Some(json) if !is_object(json) => whole(completed_by),
-            _ => user(completed_by),
+            Some(json @ "\"\"") => Err(json),
+            Some(json) if is_object(json) => user(completed_by),
+            _ => key(completed_by),
         }
         .map_err(|part| bad(part, "\"completed_by\" must be the id of a user or null"))?,
         details: Some(Box::new(details)),
@@ -78,14 +79,14 @@ fn details(object: &str) -> Result<AnnotationDetails, LabelsError<'_>> {
         import_id: whole(import_id).map_err(|part| bad(part, "\"import_id\" must be a whole number or null"))?,
         last_action: action(last_action)
             .map_err(|part| bad(part, "\"last_action\" must be one of Label Studio's actions or null"))?,
-        last_created_by: whole(last_created_by)
+        last_created_by: key(last_created_by)
             .map_err(|part| bad(part, "\"last_created_by\" must be the id of a user or null"))?,
         draft_created_at: time(draft).map_err(|part| bad(part, "\"draft_created_at\" must be a time or null"))?,
-        parent_prediction: whole(prediction)
+        parent_prediction: key(prediction)
             .map_err(|part| bad(part, "\"parent_prediction\" must be the id of a prediction or null"))?,
-        parent_annotation: whole(annotation)
+        parent_annotation: key(annotation)
             .map_err(|part| bad(part, "\"parent_annotation\" must be the id of an annotation or null"))?,
-        bulk_created: choice(given(bulk)).map_err(|part| bad(part, "\"bulk_created\" must be true or false"))?,
+        bulk_created: choice_or_null(bulk).map_err(|part| bad(part, "\"bulk_created\" must be true, false or null"))?,
         result_count: 0,
     })
 }
@@ -135,9 +136,8 @@ pub(super) fn prediction<'a>(
     controls: &[ControlTag],
 ) -> Result<PredictionItem, LabelsError<'a>> {
     let bad = PredictionItem::bad;
-    let names = ["result", "score", "model_version", "cluster", "neighbors", "mislabeling"];
-    let [result, score, model_version, cluster, neighbors, mislabeling] =
-        members(object, names).map_err(|_| bad(object, "an object is expected"))?;
+    let names = ["result", "score", "model_version"];
+    let [result, score, model_version] = members(object, names).map_err(|_| bad(object, "an object is expected"))?;
 
     let Some(result) = given(result) else { return Err(bad(object, "every prediction needs a \"result\"").into()) };
     let result = if result.starts_with('[') {
@@ -152,18 +152,11 @@ pub(super) fn prediction<'a>(
         None => None,
         Some(json) if json.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9')) => {
             reading.budget.take(json.len())?;
-            Some(python::text(json).trim().to_owned())
+            Some(python::trim(&python::text(json)).to_owned())
         }
         Some(part) => return Err(version_expected(part).into()),
     };
-    let details = PredictionDetails {
-        cluster: whole(cluster).map_err(|part| bad(part, "\"cluster\" must be a whole number or null"))?,
-        neighbors: given(neighbors).map(|json| Text::of_slice(reading.text, json)),
-        mislabeling: not_null(mislabeling)
-            .and_then(double)
-            .map_err(|part| bad(part, "\"mislabeling\" must be a number"))?
-            .unwrap_or_default(),
-    };
+    let details = prediction_details(reading, object)?;
     let has_details = details != PredictionDetails::default();
     reading.budget.take(if has_details { size_of::<PredictionDetails>() } else { 0 })?;
     Ok(PredictionItem {
@@ -171,5 +164,20 @@ pub(super) fn prediction<'a>(
         score: double(score).map_err(|part| bad(part, "\"score\" must be a number or null"))?,
         model_version,
         details: has_details.then(|| Box::new(details)),
+    })
+}
+
+/// Reads what only Label Studio stores of a prediction.
+fn prediction_details<'a>(reading: &Reading<'_>, object: &'a str) -> Result<PredictionDetails, LabelsError<'a>> {
+    let bad = PredictionItem::bad;
+    let names = ["cluster", "neighbors", "mislabeling"];
+    let [cluster, neighbors, mislabeling] = members(object, names).map_err(|_| bad(object, "an object is expected"))?;
+    Ok(PredictionDetails {
+        cluster: whole(cluster).map_err(|part| bad(part, "\"cluster\" must be a whole number or null"))?,
+        neighbors: given(neighbors).map(|json| Text::of_slice(reading.text, json)),
+        mislabeling: not_null(mislabeling)
+            .and_then(double)
+            .map_err(|part| bad(part, "\"mislabeling\" must be a number"))?
+            .unwrap_or_default(),
     })
 }

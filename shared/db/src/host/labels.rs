@@ -49,7 +49,7 @@ pub struct ControlTag {
 }
 
 /// What only Label Studio stores of an annotation. Null columns are `None`.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AnnotationDetails {
     /// `None` if the file has none: then it gets a random one.
     pub unique_id: Option<Uuid>,
@@ -66,9 +66,25 @@ pub struct AnnotationDetails {
     /// ID of the annotation from which it was made.
     pub parent_annotation: Option<i32>,
     /// Whether it was made with others at the same time.
-    pub bulk_created: bool,
+    pub bulk_created: Option<bool>,
     /// Number of distinct IDs of its regions, of which a missing one counts as one.
     pub result_count: i32,
+}
+
+impl Default for AnnotationDetails {
+    fn default() -> Self {
+        Self {
+            unique_id: None,
+            import_id: None,
+            last_action: None,
+            last_created_by: None,
+            draft_created_at: None,
+            parent_prediction: None,
+            parent_annotation: None,
+            bulk_created: Some(false),
+            result_count: 0,
+        }
+    }
 }
 
 /// What the annotations of an object refer to.

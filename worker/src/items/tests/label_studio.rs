@@ -60,7 +60,7 @@ fn an_annotation_has_all_fields_that_label_studio_stores() {
         r#"{"id": 9, "result": [{"id": "a"}, {"id": "a"}, {}, {"id": null}], "was_cancelled": true, "completed_by": "4",
             "unique_id": "00000000-0000-0000-0000-000000000007", "import_id": 5000000000, "lead_time": "2.5",
             "last_action": "imported", "last_created_by": 3, "draft_created_at": "2024-01-02T03:04:05Z",
-            "parent_prediction": 11, "parent_annotation": 12, "bulk_created": true}"#,
+            "parent_prediction": 11.9, "parent_annotation": "12", "bulk_created": null}"#,
     ));
     let [annotation] = item.annotations() else { panic!("one annotation") };
     assert_eq!((annotation.was_cancelled, annotation.lead_time, annotation.completed_by), (true, Some(2.5), Some(4)));
@@ -72,7 +72,7 @@ fn an_annotation_has_all_fields_that_label_studio_stores() {
         draft_created_at: "2024-01-02T03:04:05Z".parse().ok(),
         parent_prediction: Some(11),
         parent_annotation: Some(12),
-        bulk_created: true,
+        bulk_created: None,
         result_count: 2,
     };
     assert_eq!(annotation.details.as_deref(), Some(&expected));
@@ -108,6 +108,9 @@ fn an_annotation_that_label_studio_would_drop_or_fail_on_is_a_fault() {
         (r#"{"unique_id": "id-1"}"#, "unique_id"),
         (r#"{"last_action": "slept"}"#, "last_action"),
         (r#"{"completed_by": "a@example.com"}"#, "completed_by"),
+        (r#"{"completed_by": ""}"#, "completed_by"),
+        (r#"{"completed_by": true}"#, "completed_by"),
+        (r#"{"bulk_created": 2}"#, "bulk_created"),
         (r#"{"parent_annotation": 3000000000}"#, "parent_annotation"),
         (r#"{"draft_created_at": "yesterday"}"#, "draft_created_at"),
         (r#"{"lead_time": "long"}"#, "lead_time"),
