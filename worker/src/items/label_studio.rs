@@ -170,8 +170,9 @@ pub(super) fn prediction<'a>(
 /// Reads what only Label Studio stores of a prediction.
 fn prediction_details<'a>(reading: &Reading<'_>, object: &'a str) -> Result<PredictionDetails, LabelsError<'a>> {
     let bad = PredictionItem::bad;
-    let names = ["cluster", "neighbors", "mislabeling"];
-    let [cluster, neighbors, mislabeling] = members(object, names).map_err(|_| bad(object, "an object is expected"))?;
+    let names = ["cluster", "neighbors", "mislabeling", "model", "model_run"];
+    let [cluster, neighbors, mislabeling, model, model_run] =
+        members(object, names).map_err(|_| bad(object, "an object is expected"))?;
     Ok(PredictionDetails {
         cluster: whole(cluster).map_err(|part| bad(part, "\"cluster\" must be a whole number or null"))?,
         neighbors: given(neighbors).map(|json| Text::of_slice(reading.text, json)),
@@ -179,5 +180,7 @@ fn prediction_details<'a>(reading: &Reading<'_>, object: &'a str) -> Result<Pred
             .and_then(double)
             .map_err(|part| bad(part, "\"mislabeling\" must be a number"))?
             .unwrap_or_default(),
+        model: key(model).map_err(|part| bad(part, "\"model\" must be the id of an ML backend or null"))?,
+        model_run: key(model_run).map_err(|part| bad(part, "\"model_run\" must be the id of a model run or null"))?,
     })
 }

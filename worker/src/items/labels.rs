@@ -44,6 +44,10 @@ pub(crate) struct PredictionDetails {
     /// A JSON value.
     pub(crate) neighbors: Option<Text>,
     pub(crate) mislabeling: f64,
+    /// An ML backend of the host; not checked.
+    pub(crate) model: Option<i32>,
+    /// A run of a model of the host; not checked.
+    pub(crate) model_run: Option<i32>,
 }
 
 /// The state of reading an item's labels.

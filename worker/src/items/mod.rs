@@ -26,6 +26,7 @@ mod tests;
 
 pub(crate) use budget::Budget;
 pub(crate) use item::Item;
+pub(crate) use labels::PredictionItem;
 pub(crate) use limits::Limits;
 use numbers::Numbers;
 pub(crate) use unusable::Unusable;

@@ -87,7 +87,7 @@ impl Default for AnnotationDetails {
     }
 }
 
-/// What the annotations of an object refer to.
+/// What the annotations and predictions of an object refer to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectReferences {
     /// IDs of users.
@@ -96,6 +96,10 @@ pub struct ObjectReferences {
     pub predictions: Vec<i32>,
     /// IDs of annotations.
     pub annotations: Vec<i32>,
+    /// IDs of ML backends.
+    pub models: Vec<i32>,
+    /// IDs of runs of models.
+    pub model_runs: Vec<i32>,
     /// Unique IDs that the annotations have. No other annotation may have them.
     pub unique_ids: Vec<Uuid>,
 }

@@ -126,7 +126,7 @@ pub struct NewAnnotation<'a> {
     pub details: Option<&'a AnnotationDetails>,
 }
 
-/// A prediction to insert with its task. The native host does not store the last three fields.
+/// A prediction to insert with its task. The native host does not store the last five fields.
 #[derive(Debug, Clone)]
 pub struct NewPrediction<'a> {
     /// JSON text of `result`. `None` is stored as null, which the native host never has.
@@ -141,6 +141,10 @@ pub struct NewPrediction<'a> {
     pub neighbors: Option<&'a str>,
     /// How probably the task is labeled wrongly.
     pub mislabeling: f64,
+    /// ID of the ML backend that made it.
+    pub model: Option<i32>,
+    /// ID of the run of a model that made it.
+    pub model_run: Option<i32>,
 }
 
 /// The app that owns tasks and annotations.
@@ -166,7 +170,7 @@ pub trait Host: Send + Sync {
     /// repeated.
     async fn begin_import(&self, client: &mut Client, storage: &JobStorage) -> Result<()>;
 
-    /// The objects whose annotations name what the host lacks or already has: by their index, in ascending order, with a
+    /// The objects whose annotations or predictions name what the host lacks or already has: by their index, in ascending order, with a
     /// sentence for the user. Does nothing by default.
     async fn refusals(&self, _client: &Client, _objects: &[ObjectReferences]) -> Result<Vec<(usize, String)>> {
         Ok(Vec::new())

@@ -159,12 +159,18 @@ fn results_of_predictions_become_regions() {
 #[test]
 fn a_prediction_has_all_fields_that_label_studio_stores() {
     let item = only(&predicted(
-        r#"{"result": [], "score": "0.5", "model_version": 1.10, "cluster": 3, "neighbors": [1, 2], "mislabeling": 0.25}"#,
+        r#"{"result": [], "score": "0.5", "model_version": 1.10, "cluster": 3, "neighbors": [1, 2], "mislabeling": 0.25,
+            "model": 7, "model_run": "8"}"#,
     ));
     let [prediction] = item.predictions() else { panic!("one prediction") };
     assert_eq!((prediction.score, prediction.model_version.as_deref()), (Some(0.5), Some("1.1")));
-    let details =
-        PredictionDetails { cluster: Some(3), neighbors: Some("[1, 2]".to_owned().into()), mislabeling: 0.25 };
+    let details = PredictionDetails {
+        cluster: Some(3),
+        neighbors: Some("[1, 2]".to_owned().into()),
+        mislabeling: 0.25,
+        model: Some(7),
+        model_run: Some(8),
+    };
     assert_eq!(prediction.details.as_deref(), Some(&details));
     assert_eq!(only(&predicted(r#"{"result": []}"#)).predictions()[0].details, None);
     for prediction in [
@@ -177,6 +183,8 @@ fn a_prediction_has_all_fields_that_label_studio_stores() {
         r#"{"result": [], "model_version": true}"#,
         r#"{"result": [], "cluster": "many"}"#,
         r#"{"result": [], "mislabeling": null}"#,
+        r#"{"result": [], "model": {"id": 7}}"#,
+        r#"{"result": [], "model_run": true}"#,
     ] {
         assert_eq!(fault(&predicted(prediction)).0, "invalid_predictions", "{prediction}");
     }

@@ -12,7 +12,7 @@ use longshore_storage::ObjectMeta;
 
 use super::{ImportWrites, ImportedObject, count, references, summary};
 use crate::context::Context;
-use crate::items::Item;
+use crate::items::{Item, PredictionItem};
 use crate::job_error::JobError;
 use crate::jobs::Writes;
 use crate::quarantine::object;
@@ -160,18 +160,21 @@ fn new_task<'a>(key: &'a str, item: &'a Item) -> NewTask<'a> {
                 details: annotation.details.as_deref(),
             })
             .collect(),
-        predictions: item
-            .predictions()
-            .iter()
-            .map(|prediction| NewPrediction {
-                result: prediction.result.as_deref(),
-                score: prediction.score,
-                model_version: prediction.model_version.as_deref(),
-                cluster: prediction.details.as_ref().and_then(|details| details.cluster),
-                neighbors: prediction.details.as_ref().and_then(|details| details.neighbors.as_deref()),
-                mislabeling: prediction.details.as_ref().map_or(0.0, |details| details.mislabeling),
-            })
-            .collect(),
+        predictions: item.predictions().iter().map(new_prediction).collect(),
+    }
+}
+
+fn new_prediction(prediction: &PredictionItem) -> NewPrediction<'_> {
+    let details = prediction.details.as_deref();
+    NewPrediction {
+        result: prediction.result.as_deref(),
+        score: prediction.score,
+        model_version: prediction.model_version.as_deref(),
+        cluster: details.and_then(|details| details.cluster),
+        neighbors: details.and_then(|details| details.neighbors.as_deref()),
+        mislabeling: details.map_or(0.0, |details| details.mislabeling),
+        model: details.and_then(|details| details.model),
+        model_run: details.and_then(|details| details.model_run),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Objects whose annotations name users, parents or unique IDs that the host refuses. They are found before the page's
+//! Objects whose annotations or predictions name users, parents, models or unique IDs that the host refuses. They are found before the page's
 //! transaction, where one of them would fail all.
 
 use std::collections::{HashMap, HashSet};
@@ -9,6 +9,7 @@ use longshore_model::QuarantineReason;
 
 use super::fetch::FetchedPart;
 use super::{Import, ImportedObject};
+use crate::items::PredictionItem;
 use crate::job_error::JobError;
 use crate::quarantine::object;
 
@@ -18,7 +19,7 @@ pub(super) struct Judged {
     pub(super) refused: Vec<(ImportedObject, String)>,
 }
 
-/// Asks the host about the references of objects. Objects without annotations need no query.
+/// Asks the host about the references of objects. Objects without any need no query.
 pub(super) async fn judge(
     host: &dyn Host,
     client: &Client,
@@ -38,7 +39,10 @@ pub(super) async fn judge(
 
 /// Whether an object refers to anything.
 fn has_references(imported: &ImportedObject) -> bool {
-    imported.items.iter().any(|item| !item.annotations().is_empty())
+    let is_made = |prediction: &PredictionItem| {
+        prediction.details.as_ref().is_some_and(|details| details.model.or(details.model_run).is_some())
+    };
+    imported.items.iter().any(|item| !item.annotations().is_empty() || item.predictions().iter().any(is_made))
 }
 
 fn of_object(imported: &ImportedObject) -> ObjectReferences {
@@ -50,6 +54,11 @@ fn of_object(imported: &ImportedObject) -> ObjectReferences {
         references.predictions.extend(details.parent_prediction);
         references.annotations.extend(details.parent_annotation);
         references.unique_ids.extend(details.unique_id);
+    }
+    let predictions = imported.items.iter().flat_map(|item| item.predictions());
+    for details in predictions.filter_map(|prediction| prediction.details.as_ref()) {
+        references.models.extend(details.model);
+        references.model_runs.extend(details.model_run);
     }
     references
 }

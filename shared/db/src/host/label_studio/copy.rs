@@ -14,7 +14,7 @@ use super::catalog::Catalog;
 use super::created;
 use super::tables::StorageTables;
 use crate::host::rows::{Rows, Value};
-use crate::host::{AnnotationDetails, JobStorage, NewAnnotation, NewTask};
+use crate::host::{AnnotationDetails, JobStorage, NewAnnotation, NewPrediction, NewTask};
 use crate::{Error, RawJson, Result, Transaction};
 
 /// What all rows of a page share.
@@ -180,7 +180,7 @@ impl Batch<'_> {
             return Ok(());
         }
         let copy = "COPY public.prediction (result, score, model_version, created_at, updated_at, task_id, mislabeling,
-                           project_id, cluster, neighbors)
+                           project_id, cluster, neighbors, model_id, model_run_id)
                     FROM STDIN (FORMAT binary)";
         let mut rows = Rows::begin(tx, copy).await?;
         let null = || Value::Small(&None::<String>, Type::TEXT);
@@ -197,6 +197,8 @@ impl Batch<'_> {
                     Value::Small(&self.project, Type::INT4),
                     Value::Small(&prediction.cluster, Type::INT4),
                     prediction.neighbors.map_or_else(null, Value::Json),
+                    Value::Small(&prediction.model, Type::INT4),
+                    Value::Small(&prediction.model_run, Type::INT4),
                 ])
                 .await?;
             }
@@ -206,7 +208,11 @@ impl Batch<'_> {
 
     /// Checks foreign keys now. Label Studio defers them to the commit, where a failure would name no object.
     async fn check_references(&self, tx: &Transaction<'_>) -> Result<()> {
-        if self.tasks.iter().all(|task| task.annotations.is_empty()) {
+        let names_rows = |task: &NewTask<'_>| {
+            let is_made = |prediction: &NewPrediction<'_>| prediction.model.or(prediction.model_run).is_some();
+            !task.annotations.is_empty() || task.predictions.iter().any(is_made)
+        };
+        if !self.tasks.iter().any(names_rows) {
             return Ok(());
         }
         tx.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.map_err(|error| refused_or(error.into()))
@@ -220,14 +226,16 @@ pub(super) async fn add_summary(tx: &Transaction<'_>, project_id: i64, delta: &s
     Ok(())
 }
 
-/// The columns of `task_completion` that come from the file and refer to other rows. Those that refer to projects, tasks
-/// and the user who asked do not.
-const FROM_FILE: [&str; 5] = [
+/// The columns of `task_completion` and `prediction` that come from the file and refer to other rows. Those that refer to
+/// projects, tasks and the user who asked do not.
+const FROM_FILE: [&str; 7] = [
     "task_completion_completed_by_id_",
     "task_completion_last_created_by_id_",
     "task_completion_parent_prediction_id_",
     "task_completion_parent_annotation_id_",
     "task_completion_unique_id_",
+    "prediction_model_id_",
+    "prediction_model_run_id_",
 ];
 
 /// Marks an error as the fault of an object if a value in its file caused it.

@@ -1,4 +1,4 @@
-//! What annotations of objects refer to: users, parents, and unique IDs.
+//! What annotations and predictions of objects refer to: users, parents, models, and unique IDs.
 //!
 //! Label Studio checks these only when a transaction commits, where a failure names no object. So they are looked up
 //! before, page by page. What changes between the look-up and the commit is found by the constraints themselves.
@@ -19,15 +19,14 @@ pub(super) async fn refusals(
     client: &impl GenericClient,
     objects: &[ObjectReferences],
 ) -> Result<Vec<(usize, String)>> {
-    let users = missing(client, "htx_user", objects.iter().flat_map(|object| &object.users).copied()).await?;
-    let parents = objects.iter().flat_map(|object| &object.predictions).copied().map(i64::from);
-    let predictions = missing(client, "prediction", parents).await?;
-    let parents = objects.iter().flat_map(|object| &object.annotations).copied().map(i64::from);
-    let annotations = missing(client, "task_completion", parents).await?;
+    let mut lacking = Lacking::default();
+    for kind in KINDS {
+        lacking.0.push(missing(client, kind.table, objects.iter().flat_map(kind.ids)).await?);
+    }
     let mut taken = taken(client, objects.iter().flat_map(|object| &object.unique_ids).copied()).await?;
     let mut refused = Vec::new();
     for (index, object) in objects.iter().enumerate() {
-        match fault(object, &users, &predictions, &annotations, &taken) {
+        match fault(object, &lacking, &taken) {
             Some(fault) => refused.push((index, fault)),
             None => taken.extend(&object.unique_ids),
         }
@@ -35,37 +34,43 @@ pub(super) async fn refusals(
     Ok(refused)
 }
 
+/// A kind of rows that labels refer to.
+struct Kind {
+    /// What refers to them, and what they are, for users.
+    names: &'static str,
+    table: &'static str,
+    ids: fn(&ObjectReferences) -> Vec<i64>,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind { names: "An annotation names user", table: "htx_user", ids: |object| object.users.clone() },
+    Kind { names: "An annotation names prediction", table: "prediction", ids: |object| wide(&object.predictions) },
+    Kind { names: "An annotation names annotation", table: "task_completion", ids: |object| wide(&object.annotations) },
+    Kind { names: "A prediction names ML backend", table: "ml_mlbackend", ids: |object| wide(&object.models) },
+    Kind { names: "A prediction names model run", table: "ml_models_modelrun", ids: |object| wide(&object.model_runs) },
+];
+
+fn wide(ids: &[i32]) -> Vec<i64> {
+    ids.iter().copied().map(i64::from).collect()
+}
+
+/// The IDs that Label Studio does not have, by kind.
+#[derive(Default)]
+struct Lacking(Vec<BTreeSet<i64>>);
+
 /// What is wrong with the references of an object.
-fn fault(
-    object: &ObjectReferences,
-    users: &BTreeSet<i64>,
-    predictions: &BTreeSet<i64>,
-    annotations: &BTreeSet<i64>,
-    taken: &HashSet<Uuid>,
-) -> Option<String> {
-    let lacks = |what: &str, id: i64| {
-        format!("An annotation names {what} {id}, which Label Studio does not have. Correct or remove the ID.")
-    };
+fn fault(object: &ObjectReferences, lacking: &Lacking, taken: &HashSet<Uuid>) -> Option<String> {
+    let lacks = KINDS.iter().zip(&lacking.0).find_map(|(kind, missing)| {
+        let id = (kind.ids)(object).into_iter().find(|id| missing.contains(id))?;
+        Some(format!("{} {id}, which Label Studio does not have. Correct or remove the ID.", kind.names))
+    });
     let mut own = HashSet::new();
-    object
-        .users
-        .iter()
-        .find(|id| users.contains(id))
-        .map(|id| lacks("user", *id))
-        .or_else(|| {
-            let id = object.predictions.iter().map(|id| i64::from(*id)).find(|id| predictions.contains(id))?;
-            Some(lacks("prediction", id))
-        })
-        .or_else(|| {
-            let id = object.annotations.iter().map(|id| i64::from(*id)).find(|id| annotations.contains(id))?;
-            Some(lacks("annotation", id))
-        })
-        .or_else(|| {
-            let id = object.unique_ids.iter().find(|id| taken.contains(id) || !own.insert(**id))?;
-            Some(format!(
-                "An annotation has \"unique_id\" {id}, which another annotation has already. Remove one of them, or the ID."
-            ))
-        })
+    lacks.or_else(|| {
+        let id = object.unique_ids.iter().find(|id| taken.contains(id) || !own.insert(**id))?;
+        Some(format!(
+            "An annotation has \"unique_id\" {id}, which another annotation has already. Remove one of them, or the ID."
+        ))
+    })
 }
 
 /// Those of the IDs that a table of Label Studio does not have.
@@ -107,21 +112,28 @@ mod tests {
 
     #[test]
     fn an_object_is_refused_with_the_value_that_is_at_fault() {
-        let (none, one) = (BTreeSet::new(), BTreeSet::from([7]));
         let id = Uuid::from_u128(5);
-        let object =
-            ObjectReferences { users: vec![1, 7], predictions: vec![7], annotations: vec![7], unique_ids: vec![id] };
-        let says = |users: &BTreeSet<i64>, predictions, annotations, taken: &HashSet<Uuid>| {
-            fault(&object, users, predictions, annotations, taken)
+        let object = ObjectReferences {
+            users: vec![1, 7],
+            predictions: vec![7],
+            annotations: vec![7],
+            models: vec![7],
+            model_runs: vec![7],
+            unique_ids: vec![id],
         };
         let free = HashSet::new();
-        assert_eq!(says(&none, &none, &none, &free), None);
-        assert!(says(&one, &none, &none, &free).is_some_and(|text| text.contains("user 7")));
-        assert!(says(&none, &one, &none, &free).is_some_and(|text| text.contains("prediction 7")));
-        assert!(says(&none, &none, &one, &free).is_some_and(|text| text.contains("annotation 7")));
+        assert_eq!(fault(&object, &Lacking::default(), &free), None);
+        for (index, text) in
+            ["user 7,", "prediction 7,", "annotation 7,", "ML backend 7,", "model run 7,"].iter().enumerate()
+        {
+            let mut lacking = Lacking(vec![BTreeSet::new(); KINDS.len()]);
+            lacking.0[index].insert(7);
+            assert!(fault(&object, &lacking, &free).is_some_and(|fault| fault.contains(text)), "{text}");
+        }
         let taken = HashSet::from([id]);
-        assert!(says(&none, &none, &none, &taken).is_some_and(|text| text.contains(&id.to_string())));
+        let none = Lacking::default();
+        assert!(fault(&object, &none, &taken).is_some_and(|text| text.contains(&id.to_string())));
         let twice = ObjectReferences { unique_ids: vec![id, id], ..ObjectReferences::default() };
-        assert!(fault(&twice, &none, &none, &none, &free).is_some(), "twice in one object");
+        assert!(fault(&twice, &none, &free).is_some(), "twice in one object");
     }
 }

@@ -33,6 +33,9 @@ const TABLES: &[(&str, &[&str])] = &[
 const COLUMNS: &[(&str, &str, &[&str])] = &[
     // The names of users without their passwords.
     ("htx_user", "SELECT", &["id", "first_name", "last_name", "email"]),
+    // Not the passwords of ML backends.
+    ("ml_mlbackend", "SELECT", &["id"]),
+    ("ml_models_modelrun", "SELECT", &["id"]),
     ("project", "UPDATE", &["updated_at"]),
     (
         "projects_projectsummary",

@@ -24,7 +24,7 @@ const WRITTEN: &[(&str, &str)] = &[
     (
         "prediction",
         "result jsonb, score float8, model_version text, created_at timestamptz, updated_at timestamptz, task_id int4, \
-         mislabeling float8, project_id int4, cluster int4, neighbors jsonb",
+         mislabeling float8, project_id int4, cluster int4, neighbors jsonb, model_id int4, model_run_id int4",
     ),
     (
         "projects_projectsummary",
