@@ -146,7 +146,8 @@ async fn read_storage(client: &Client, exports: ExportRules, storage_id: i64, sy
         .prepare_cached(
             "SELECT y.settings::text AS settings, y.created_at, y.finished_at IS NOT NULL AS ended, u.id::int AS user_id,
                         p.id::bigint AS project_id, p.maximum_annotations::int,
-                        p.skip_queue = 'IGNORE_SKIPPED' AS counts_skipped, p.parsed_label_config::text AS controls
+                        p.skip_queue = 'IGNORE_SKIPPED' AS counts_skipped, p.parsed_label_config::text AS controls,
+                        CASE WHEN p.parsed_label_config IS NULL THEN p.label_config END AS label_config
                    FROM syncs y JOIN public.project p ON p.id = y.project_id
                    LEFT JOIN public.htx_user u ON u.id = y.host_user_id
                   WHERE y.id = $1 AND to_jsonb(p) ->> 'deleted_at' IS NULL",
@@ -183,7 +184,7 @@ async fn read_storage(client: &Client, exports: ExportRules, storage_id: i64, sy
             counts_skipped: row.get::<_, Option<bool>>("counts_skipped").unwrap_or_default(),
             user_id: row.get("user_id"),
         },
-        task_format: TaskFormat::LabelStudio(controls(row.get("controls"))?),
+        task_format: TaskFormat::LabelStudio(controls(row.get("controls"), row.get("label_config"))?),
         export_format,
         mark,
     })
@@ -194,9 +195,9 @@ fn deleted(handle: &Handle) -> Error {
 }
 
 /// The control tags of a project as Label Studio stores them, in its order: that of `jsonb`.
-fn controls(parsed: Option<&str>) -> Result<Arc<[ControlTag]>> {
+fn controls(parsed: Option<&str>, label_config: Option<&str>) -> Result<Arc<[ControlTag]>> {
     let unreadable = |error: serde_json::Error| Error::unreadable("project.parsed_label_config", error);
-    let Some(parsed) = parsed else { return Ok(Arc::default()) };
+    let Some(parsed) = parsed else { return Ok(label_config.map(control_tags::of_config).unwrap_or_default().into()) };
     Ok(control_tags::parse(parsed).map_err(unreadable)?.into())
 }
 
