@@ -7,6 +7,7 @@ mod case;
 mod cases;
 mod compare;
 pub(super) mod every_kind;
+mod fields;
 mod kinds;
 mod oldest;
 mod page;

@@ -16,7 +16,7 @@ pub(super) fn annotated(annotations: &str) -> String {
     format!(r#"{{"data": {{"image": "s3://x/1.jpg"}}, "annotations": [{annotations}]}}"#)
 }
 
-fn predicted(predictions: &str) -> String {
+pub(super) fn predicted(predictions: &str) -> String {
     format!(r#"{{"data": {{"image": "s3://x/1.jpg"}}, "predictions": [{predictions}]}}"#)
 }
 

@@ -3,7 +3,7 @@
 use longshore_rig::rig::{rows, until};
 use serde_json::{Value, json};
 
-use super::items::{annotated, put};
+use super::items::{annotated, predicted, put};
 use super::{Twin, Twins};
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
@@ -108,9 +108,19 @@ async fn a_reference_that_breaks_during_the_commit_quarantines_its_object_alone(
         "INSERT INTO public.task_completion (was_cancelled, ground_truth, created_at, updated_at, result_count, unique_id)
          VALUES (false, false, now(), now(), 0, '{ID}')"
     );
+    let backend = "INSERT INTO public.ml_mlbackend (id, project_id, is_interactive, timeout, auto_update, created_at, updated_at,
+                       url, state, auth_method)
+                   SELECT 78, min(id), false, 1, false, now(), now(), 'http://127.0.0.1', 'CO', 'NONE' FROM public.project";
     for (bucket, prepare, change, text, value) in [
         ("taken", "SELECT 1", &*annotation, annotated(&format!(r#"{{"unique_id": "{ID}"}}"#)), ID),
         ("gone", user, "DELETE FROM public.htx_user WHERE id = 77", annotated(r#"{"completed_by": 77}"#), "77"),
+        (
+            "model",
+            backend,
+            "DELETE FROM public.ml_mlbackend WHERE id = 78",
+            predicted(r#"{"result": [], "model": 78}"#),
+            "78",
+        ),
     ] {
         let mut db = twins.rig.database().await;
         db.batch_execute(prepare).await.expect("a row");

@@ -24,6 +24,10 @@ const SHOWN_ELSEWHERE: &[(&str, &str, &str)] = &[
         "the_storage_with_the_longest_prefix_decides_how_an_object_is_served",
     ),
     ("aws-host", "label_studio/resolve/scope.rs", "presigned_urls_of_aws_name_the_host_of_the_region"),
+    ("cancelled-as-text", "label_studio/differential/fields.rs", "each_field_has_the_values_that_label_studio_stores"),
+    ("null-as-missing", "label_studio/differential/fields.rs", "each_field_has_the_values_that_label_studio_stores"),
+    ("odd-texts", "label_studio/differential/fields.rs", "each_field_has_the_values_that_label_studio_stores"),
+    ("updated-by", "label_studio/differential/fields.rs", "each_field_has_the_values_that_label_studio_stores"),
     ("blank-lines", "label_studio/differential/oldest.rs", "the_oldest_supported_label_studio_has_equal_rows_too"),
 ];
 

@@ -40,8 +40,17 @@ struct Side {
     is_theirs: bool,
 }
 
+/// Runs a case, and returns what both sides have.
+pub(crate) async fn places(twins: &Twins, store: &Store, case: &Case) -> [Places; 2] {
+    Run { twins, store, case }.places().await
+}
+
 impl Run<'_> {
     async fn run(self) -> Vec<String> {
+        compare::faults(self.case, &self.places().await)
+    }
+
+    async fn places(&self) -> [Places; 2] {
         let [theirs, ours] = self.sides().await;
         let mut places = [Places::new(), Places::new()];
         for round in 1..=2 {
@@ -61,7 +70,7 @@ impl Run<'_> {
                 places.insert(format!("summary {part}"), value);
             }
         }
-        compare::faults(self.case, &places)
+        places
     }
 
     /// Creates buckets, projects and storages.
