@@ -8,7 +8,7 @@ use longshore_model::json_parts::{check_objects, is_object, members};
 use longshore_model::{QuarantineReason, python};
 
 use super::Fault;
-use super::fields::{action, choice, choice_or_null, double, key, time, unique_id, whole};
+use super::fields::{action, choice, choice_or_null, double, key, skip, time, unique_id, whole};
 use super::labels::{AnnotationItem, BadPart, Labels, LabelsError, PredictionDetails, PredictionItem, Reading};
 use super::numbers::Numbers;
 use super::scan::Scanner;
@@ -16,17 +16,12 @@ use super::shorthand;
 use super::text::Text;
 use super::values::{given, user};
 
-/// Reads whether annotators may skip the task. A null stays a null.
+/// Reads whether annotators may skip the task.
 pub(super) fn allow_skip(member: Option<&str>) -> Result<Option<bool>, BadPart<'_>> {
-    match member {
-        None | Some("true") => Ok(Some(true)),
-        Some("false") => Ok(Some(false)),
-        Some("null") => Ok(None),
-        Some(part) => {
-            let detail = "\"allow_skip\" must be true, false or null. Correct or remove it.".to_owned();
-            Err(BadPart { reason: QuarantineReason::UnsupportedValue, part, detail })
-        }
-    }
+    skip(member).map_err(|part| {
+        let detail = "\"allow_skip\" must be true, false or null. Correct or remove it.".to_owned();
+        BadPart { reason: QuarantineReason::UnsupportedValue, part, detail }
+    })
 }
 
 /// Reads an annotation.

@@ -12,7 +12,8 @@ pub(super) fn is_blank(json: &str) -> bool {
     let blank_inside = |open, close| {
         json.strip_prefix(open).and_then(|rest| rest.strip_suffix(close)).is_some_and(|inside| inside.trim().is_empty())
     };
-    matches!(json, "null" | "false" | "0" | "\"\"") || blank_inside('[', ']') || blank_inside('{', '}')
+    let is_zero = || json.parse() == Ok(0.0);
+    matches!(json, "null" | "false" | "\"\"") || blank_inside('[', ']') || blank_inside('{', '}') || is_zero()
 }
 
 pub(super) fn boolean(member: Option<&str>) -> Result<bool, &str> {

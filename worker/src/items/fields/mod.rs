@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub(super) use numbers::{double, key, whole};
 pub(super) use time::time;
 
-use super::values::given;
+use super::values::{given, is_blank};
 
 /// The actions that an annotation's history may end with, in Label Studio.
 const ACTIONS: [&str; 10] = [
@@ -88,6 +88,23 @@ pub(super) fn choice_or_null(member: Option<&str>) -> Result<Option<bool>, &str>
     if member.is_some_and(is_null) { Ok(None) } else { choice(member).map(Some) }
 }
 
+/// Whether annotators may skip a task: true if the member is missing. What is empty is null. It is no field of a
+/// serializer, so fewer words are true or false.
+pub(super) fn skip(member: Option<&str>) -> Result<Option<bool>, &str> {
+    let Some(json) = member else { return Ok(Some(true)) };
+    match Scalar::of(json) {
+        Scalar::Truth(_) | Scalar::Number(_) => choice(member).map(Some),
+        Scalar::Text(word) => match &*word {
+            "t" | "True" | "1" => Ok(Some(true)),
+            "f" | "False" | "0" => Ok(Some(false)),
+            "" => Ok(None),
+            _ => Err(json),
+        },
+        Scalar::Other if is_blank(json) => Ok(None),
+        Scalar::Other => Err(json),
+    }
+}
+
 /// A UUID in any of the spellings that Python reads, also as a whole number with 32 digits.
 pub(super) fn unique_id(member: Option<&str>) -> Result<Option<Uuid>, &str> {
     const DIGITS: usize = 32;
@@ -138,6 +155,23 @@ mod tests {
         for json in ["null", r#""""#, r#""Null""#] {
             assert_eq!((choice(Some(json)), choice_or_null(Some(json))), (Err(json), Ok(None)));
         }
+    }
+
+    #[test]
+    fn a_task_may_be_skipped_unless_the_member_says_otherwise() {
+        for json in ["true", "1", "1.0", r#""t""#, r#""True""#, r#""1""#] {
+            assert_eq!(skip(Some(json)), Ok(Some(true)), "{json}");
+        }
+        for json in ["false", "0", "-0.0", r#""f""#, r#""False""#, r#""\u0030""#] {
+            assert_eq!(skip(Some(json)), Ok(Some(false)), "{json}");
+        }
+        for json in ["null", r#""""#, "[ ]", "{}"] {
+            assert_eq!(skip(Some(json)), Ok(None), "{json}");
+        }
+        for json in ["2", r#""true""#, r#""no""#, r#"" ""#, "[1]", r#"{"a": 1}"#] {
+            assert_eq!(skip(Some(json)), Err(json));
+        }
+        assert_eq!(skip(None), Ok(Some(true)));
     }
 
     #[test]

@@ -42,13 +42,14 @@ fn allow_skip_is_true_unless_the_object_says_otherwise() {
         (r#"{"data": {"a": 1}, "allow_skip": null}"#, None),
         (r#"{"data": {"a": 1}, "allow_skip": false}"#, Some(false)),
         (r#"{"a": 1, "allow_skip": false}"#, Some(false)),
+        (r#"{"a": 1, "allow_skip": 0}"#, Some(false)),
         (r#"{"data": {"a": 1, "allow_skip": false}}"#, Some(true)),
     ] {
         assert_eq!(only(text).allow_skip(), allowed, "{text}");
     }
     let bare = r#"{"a": 1, "allow_skip": false}"#;
     assert_eq!(&*only(bare).data, bare, "it stays in the data");
-    for text in [r#"{"data": {}, "allow_skip": "no"}"#, r#"{"a": 1, "allow_skip": 0}"#] {
+    for text in [r#"{"data": {}, "allow_skip": "no"}"#, r#"{"a": 1, "allow_skip": 2}"#] {
         assert_eq!(fault(text).0, "unsupported_value");
     }
     assert_eq!(only(r#"{"data": {}, "meta": {"a": 1}}"#).meta(), None, "Label Studio drops it");
@@ -126,7 +127,10 @@ fn an_annotation_that_label_studio_would_drop_or_fail_on_is_a_fault() {
         assert!(fault(text).0.starts_with("invalid_"), "{text}");
     }
     assert_eq!(fault(r#"{"image": "i", "predictions": [{"result": []}]}"#).0, "missing_data");
-    for text in [r#"{"data": {}, "annotations": {}, "predictions": ""}"#, r#"{"data": {}, "annotations": null}"#] {
+    for text in [
+        r#"{"data": {}, "annotations": {}, "predictions": ""}"#,
+        r#"{"data": {}, "annotations": null, "predictions": -0.0}"#,
+    ] {
         let item = only(text);
         assert_eq!((item.annotations(), item.predictions()), (&[][..], &[][..]), "empty, as in Python: {text}");
     }

@@ -42,6 +42,7 @@ pub(super) fn cases() -> Vec<Case> {
             .object("b.json", r#"{"image": "i", "allow_skip": false}"#)
             .object("c.json", r#"{"data": {"image": "i"}, "allow_skip": true}"#)
             .object("d.json", r#"[{"data": {"image": "i"}, "allow_skip": false}, {"image": "j", "allow_skip": null}]"#),
+        allow_skip_forms(),
         stops("refused-object", "allow-skip-text", "a.json", r#"{"data": {"image": "i"}, "allow_skip": "no way"}"#),
         Case::new("list-of-three")
             .object("a.json", r#"[{"image": "a"}, {"data": {"image": "b"}}, {"image": "c"}]"#)
@@ -60,7 +61,10 @@ pub(super) fn cases() -> Vec<Case> {
             .object("two.dots.json", TASK)
             .object(".json", TASK)
             .object("lines.JSONL", TASK),
-        Case::new("annotations-null").object("a.json", r#"{"data": {"image": "i"}, "annotations": null, "predictions": []}"#),
+        Case::new("annotations-null")
+            .object("a.json", r#"{"data": {"image": "i"}, "annotations": null, "predictions": []}"#)
+            .object("b.json", r#"{"data": {"image": "i"}, "annotations": 0, "predictions": -0.0}"#)
+            .object("c.json", r#"{"image": "i", "annotations": "", "predictions": { }}"#),
         gzipped(),
         byte_order_mark(),
     ]
@@ -81,6 +85,28 @@ fn stops_at_big_number() -> Case {
         .task(entry, "a.json[0]", Value::Null, kept)
         .task(entry, "z.json", Value::Null, task())
         .summary(entry, "columns", json!({}), json!({"image": 1, "n": 1}))
+}
+
+/// What Django takes for true, false and null.
+fn allow_skip_forms() -> Case {
+    let values = [
+        "1",
+        "0",
+        "1.0",
+        "-0.0",
+        r#""t""#,
+        r#""True""#,
+        r#""1""#,
+        r#""f""#,
+        r#""False""#,
+        r#""0""#,
+        r#""""#,
+        "[]",
+        "{}",
+    ];
+    values.iter().enumerate().fold(Case::new("allow-skip-forms"), |case, (number, value)| {
+        case.object(&format!("{number:02}.json"), format!(r#"{{"data": {{"image": "i"}}, "allow_skip": {value}}}"#))
+    })
 }
 
 fn gzipped() -> Case {
