@@ -55,6 +55,10 @@ pub(super) fn cases() -> Vec<Case> {
         dropped("null-ground-truth", r#"[{"result": [], "ground_truth": null}]"#, 1),
         user_as_object(),
         one("region-of-one-member", r#"[{"result": [{"from_name": "label"}, {"value": {}}, {}]}]"#),
+        stops("refused-object", "unique-id-number", "a.json", annotated(r#"[{"result": [], "unique_id": 5}]"#)),
+        stops("refused-object", "annotation-result-blank", "a.json", annotated(r#"[{"result": ""}]"#)),
+        stops("refused-object", "annotation-result-broken", "a.json", annotated(r#"[{"result": "["}]"#)),
+        labels_in_data(),
         stops("refused-object", "unique-id-text", "a.json", annotated(r#"[{"result": [], "unique_id": "not a UUID"}]"#)),
         stops(
             "refused-object",
@@ -82,6 +86,24 @@ fn dropped(name: &str, annotations: &str, count: usize) -> Case {
         .task(entry, "a.json", theirs, json!(null))
         .summary(entry, "columns", json!({"image": 1}), json!({}))
         .summary(entry, "common", json!(["image"]), json!([]))
+}
+
+/// An object that is the data of its task, and has labels, too.
+fn labels_in_data() -> Case {
+    let entry = "labels-in-data";
+    let data = json!({"data": null, "annotations": [{"result": []}]});
+    let theirs = json!({"data": data, "is_labeled": true, "total_annotations": 1, "updated_by_id": 1,
+        "annotations": [{"result": [], "updated_by_id": 1}]});
+    Case::new(entry)
+        .object("a.json", data.to_string())
+        .ends(
+            entry,
+            ["completed, 1 new, 0 existed, attempt 1", &super::with_errors(0)],
+            ["completed, 0 new, 1 existed, attempt 2", "completed_with_errors, 0 new, 0 existed, attempt 2, traceback"],
+        )
+        .task(entry, "a.json", theirs, json!(null))
+        .summary(entry, "columns", json!({"annotations": 1, "data": 1}), json!({}))
+        .summary(entry, "common", json!(["annotations", "data"]), json!([]))
 }
 
 /// As Label Studio's own exports give it.
