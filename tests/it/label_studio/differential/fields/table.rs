@@ -66,9 +66,13 @@ pub(super) const FIELDS: &[Field] = &[
     annotation(
         "draft_created_at",
         TIMES,
-        &[(r#""2024-01-02T03:04:05.1234567 x Z""#, OursRefuses), (r#""2024-01-02T03.5""#, OursRefuses)],
+        &[
+            (r#""2024-01-02T03:04:05.1234567 x Z""#, OursRefuses),
+            (r#""2024-01-02T03.5""#, OursRefuses),
+            (r#""9999-12-31T23:59:59""#, OursRefuses),
+        ],
     ),
-    annotation("unique_id", UNIQUE_IDS, &[("null", OursStores)]),
+    annotation("unique_id", UNIQUE_IDS, &[("null", OursStores), (r#""$SIDE_9ab4def8123456789ab0009""#, OursRefuses)]),
     annotation("last_action", ACTIONS, &[]),
     prediction("model_version", VERSIONS, &[]),
     prediction(
