@@ -40,7 +40,7 @@ impl Import<'_> {
             }
         }
         self.last = self.next.is_none();
-        self.pages += 1;
+        self.unsplit.pages += 1;
         if !self.last && !quantum.is_over() {
             self.prefetched = Some(self.start_listing(self.next.clone()));
         }

@@ -31,7 +31,6 @@ use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_filter::KeyFilter;
 use longshore_storage::{ObjectMeta, Storage};
-use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::context::Context;
@@ -44,8 +43,8 @@ use data_key::{DataKey, data_key};
 use fetch::FetchedPart;
 use list::Listing;
 use replay::ReplayPage;
-use reservation::expected;
 use scan::Scan;
+use split::Unsplit;
 
 /// Bytes of memory for one part of a page, unless a single object takes more.
 ///
@@ -100,12 +99,7 @@ pub(crate) struct Import<'a> {
     last: bool,
     /// The end of the range; a split lowers it.
     until: Option<String>,
-    /// Pages listed in this attempt since its last split.
-    pages: u32,
-    /// When this attempt or the range after its last split began.
-    unsplit_since: Instant,
-    /// Whether a page since then had an object to import or to quarantine.
-    has_found: bool,
+    unsplit: Unsplit,
     /// Whether the storage's listings state other etags than its answers, as an object has shown.
     other_etags: AtomicBool,
     /// What a job that tries refused objects again knows of its page.
@@ -152,17 +146,16 @@ impl<'a> Import<'a> {
             next: None,
             last: false,
             until: job.range_until.clone(),
-            pages: 0,
-            unsplit_since: Instant::now(),
-            has_found: false,
+            unsplit: Unsplit::begin(),
             other_etags: AtomicBool::new(false),
             replay: ReplayPage::default(),
         };
         // The first part of a split range keeps the open beginning, so this is the first page of the sync.
         if job.cursor.is_none() && job.range_after.is_none() && !job.is_replay {
-            // Its listing takes as long as the look at the host.
+            // Its listing need not wait for the host.
             import.prefetched = Some(import.start_listing(None));
             begin::begin(context, &storage).await?;
+            import.unsplit = Unsplit::begin();
         }
         Ok(import)
     }
@@ -182,16 +175,6 @@ impl<'a> Import<'a> {
             part.extend(self.pending.pop_front());
         }
         part
-    }
-
-    /// The bytes of memory that reading an object may take: 0 in blob mode, and for objects that are not read.
-    fn memory_of(&self, pending: &Pending) -> u64 {
-        let (size, most) = (pending.object.size, self.context.memory.max_bytes());
-        if self.storage.settings.use_blob_urls || size > most.min(self.limits.max_object_bytes as u64) {
-            return 0;
-        }
-        let summary = if self.storage.task_format.has_summary() { summary::SMALL_BYTES } else { 0 };
-        expected(&pending.object, pending.tries).saturating_add(summary).min(most)
     }
 
     /// Reserves memory for the next part of the page and reads it.
@@ -233,7 +216,7 @@ impl Handler for Import<'_> {
         let is_poison = poison.is_some();
         quarantined.extend(poison);
         let (fetched, reserved) = self.fetch_part(is_poison).await?;
-        self.has_found |= !fetched.is_empty() || !quarantined.is_empty();
+        self.unsplit.has_found |= !fetched.is_empty() || !quarantined.is_empty();
         let mut counts = self.count_part(&fetched, quarantined.len());
         let passed = if self.job.is_replay {
             count(fetched.imported.len() + fetched.quarantined.len()) + fetched.vanished

@@ -2,12 +2,14 @@
 
 use longshore_storage::ObjectMeta;
 
+use super::{Import, Pending, summary};
+
 /// The bytes of memory that reading an object probably takes: the stored bytes, the unpacked bytes, and memory for each
 /// item. `tries` is the number of reservations that were too small; each raises the result.
 ///
 /// A few tries lead from any size to the maximum of an object. The steps are small, so that many objects which compress
 /// well still fit into one part.
-pub(super) fn expected(object: &ObjectMeta, tries: u32) -> u64 {
+fn expected(object: &ObjectMeta, tries: u32) -> u64 {
     /// Text compresses to about a tenth, and its items take the same memory again.
     const UNPACKING: u64 = 20;
     /// Bytes for a small list, which may compress better. A thousand times this is still little memory.
@@ -28,6 +30,18 @@ pub(super) fn expected(object: &ObjectMeta, tries: u32) -> u64 {
     // An object is mostly read again because it has many items, each of at least three bytes.
     let items = object.size.saturating_mul(TINY_ITEMS).min(ITEMS).saturating_add(object.size);
     if tries > 0 { more.max(items) } else { more }
+}
+
+impl Import<'_> {
+    /// The bytes of memory that reading an object may take: 0 in blob mode, and for objects that are not read.
+    pub(super) fn memory_of(&self, pending: &Pending) -> u64 {
+        let (size, most) = (pending.object.size, self.context.memory.max_bytes());
+        if self.storage.settings.use_blob_urls || size > most.min(self.limits.max_object_bytes as u64) {
+            return 0;
+        }
+        let summary = if self.storage.task_format.has_summary() { summary::SMALL_BYTES } else { 0 };
+        expected(&pending.object, pending.tries).saturating_add(summary).min(most)
+    }
 }
 
 #[cfg(test)]
