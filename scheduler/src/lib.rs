@@ -47,8 +47,9 @@ const SYSTEM_CONNECTIONS: usize = 9 + 1 + api::LOOKUPS;
 /// other effects.
 const EFFECTS_CONNECTIONS: usize = 3 + 1;
 
-/// Database connections by which deliveries to webhooks are read: the bodies of large projects take long.
-const WEBHOOKS_CONNECTIONS: usize = 4;
+/// Database connections by which deliveries to webhooks are read, one for each: the bodies of large projects take long, and a
+/// wait for a connection would count as an attempt.
+const WEBHOOKS_CONNECTIONS: usize = webhooks::PLACES + webhooks::PLACES_OF_FAILED;
 
 /// Open client sockets of the metrics listener. Only probes and scrapers use it, so there are few.
 const METRICS_CLIENTS: usize = 256;

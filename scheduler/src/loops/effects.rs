@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use longshore_db::host::label_studio::{
-    Cohort, DueEffects, DueExports, FollowingExport, arrange_cohort, correct_ends, deliver_batch, due_effects,
-    due_exports, end_effects, end_exports, enqueue_export, export_storages, list_batches, show_effects,
+    Cohort, DueEffects, DueExports, FollowingExport, arrange_cohort, deliver_batch, due_effects, due_exports,
+    end_effects, end_exports, enqueue_export, export_storages, list_batches, overwritten_ends, show_effects, show_end,
 };
 use longshore_db::{Db, Error, Result};
 use longshore_telemetry::{Backoff, error_chain};
@@ -172,9 +172,11 @@ async fn end_all(db: &Db, beats: bool) -> Result<()> {
         }
     }
     if beats {
-        db.in_time(async { correct_ends(&mut db.client().await?).await }).await?;
         for due in with_cohort(db).await? {
             go_on(due.sync_id, db.in_time(async { show_effects(&db.client().await?, &due).await }).await)?;
+        }
+        for sync in db.in_time(async { overwritten_ends(&db.client().await?).await }).await? {
+            go_on(sync, db.in_time(async { show_end(&mut db.client().await?, sync).await }).await)?;
         }
     }
     Ok(())

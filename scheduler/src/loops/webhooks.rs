@@ -37,10 +37,10 @@ const LEASE: Duration = Duration::from_secs(60);
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Deliveries at the same time. Each has a body of 8 MiB at most, or of one larger task.
-const PLACES: usize = 6;
+pub(crate) const PLACES: usize = 6;
 
 /// Deliveries at the same time to webhooks that failed before.
-const PLACES_OF_FAILED: usize = 2;
+pub(crate) const PLACES_OF_FAILED: usize = 2;
 
 /// Attempts after which a delivery is given up. With [`WAITS`], a server may be down for 20 minutes.
 const MOST_ATTEMPTS: i32 = 10;
@@ -135,7 +135,7 @@ impl Webhooks {
                 Ok(Some(call)) => call,
                 Ok(None) => break,
                 // If the database is down, nothing is recorded either: the claim ends, and the delivery is tried again. If
-                // only this delivery takes too long, it is given up some time.
+                // only this delivery takes too long, it is given up eventually.
                 Err(error) => return self.record_failure(&delivery, &Failure::Read(error)).await,
             };
             if call.skipped > 0 {

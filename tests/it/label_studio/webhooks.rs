@@ -262,7 +262,7 @@ async fn a_delivery_that_fails_too_often_is_dropped_with_an_event_and_the_next_o
     assert!(metrics.contains(r#"longshore_webhook_requests_total{outcome="dropped"} 1"#), "{metrics}");
 }
 
-/// Goal: a delivery whose attempts end without a record does not repeat for ever. Method: as many attempts as schedulers that
+/// Goal: a delivery whose attempts end without a record does not repeat forever. Method: as many attempts as schedulers that
 /// died in them would leave.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "starts Label Studio: make test-label-studio"]

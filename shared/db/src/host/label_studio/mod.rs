@@ -53,7 +53,7 @@ use crate::{Client, Db, Error, GenericClient, Result, Transaction};
 
 use catalog::Catalog;
 pub(crate) use check::check;
-pub use corrected::correct_ends;
+pub use corrected::{overwritten_ends, show_end};
 pub use created::{deliver_batch, list_batches};
 pub use deliveries::{Delivery, Tries, claim_delivery, confirm_delivery, drop_delivery, retry_delivery};
 pub use effects::{
@@ -66,7 +66,7 @@ pub use exports::ExportRules;
 pub use fold::{fold, next_to_fold};
 pub use recount::{Checked, check_summary};
 pub use remove::{Due, Removal, remove, running};
-pub use shown::{LastSync, last_sync};
+pub use shown::{LastSync, SYNC_FIELDS, last_sync};
 use storage::Lock;
 use tables::StorageTables;
 pub use users::is_user;

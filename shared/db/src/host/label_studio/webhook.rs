@@ -109,7 +109,11 @@ const PROJECT: &str = concat!(
       WHERE p.id = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL"
 );
 
-/// The next request of a delivery. `None` if nothing is left to send: the webhook or the project is gone or not active
+/// That there is such a project, without its content.
+const PROJECT_ALONE: &str =
+    "SELECT NULL FROM public.project p WHERE p.id = $1::bigint AND to_jsonb(p) ->> 'deleted_at' IS NULL";
+
+/// The next request of a delivery. `None` if nothing is left to send: the webhook or the project is deleted or not active
 /// anymore, or the remaining tasks are deleted.
 ///
 /// # Errors
@@ -118,12 +122,13 @@ pub async fn next_call(client: &mut Client, delivery: &mut Delivery) -> Result<O
     let tx = client.transaction().await?;
     let webhook = "SELECT url, headers::text, send_payload FROM public.webhook WHERE id = $1::bigint AND is_active";
     let Some(webhook) = tx.query_opt(webhook, &[&delivery.webhook_id]).await? else { return Ok(None) };
-    if delivery.project.is_none() {
-        // Its counters read all tasks and annotations of the project.
-        delivery.project = tx.query_opt(PROJECT, &[&delivery.project_id]).await?.map(|row| row.get(0));
+    let has_payload: bool = webhook.get("send_payload");
+    if delivery.project.is_none() || !has_payload {
+        // The counters of a body read all tasks and annotations of the project.
+        let text = if has_payload { PROJECT } else { PROJECT_ALONE };
+        let Some(project) = tx.query_opt(text, &[&delivery.project_id]).await? else { return Ok(None) };
+        delivery.project = project.get(0);
     }
-    let Some(project) = &delivery.project else { return Ok(None) };
-    let has_payload = webhook.get("send_payload");
     // Without a payload, one task is enough to know that there are any.
     let page = tasks(&tx, delivery, if has_payload { BODY_BYTES } else { 0 }).await?;
     tx.rollback().await?;
@@ -137,7 +142,7 @@ pub async fn next_call(client: &mut Client, delivery: &mut Delivery) -> Result<O
     } else {
         let mut body = page.body;
         body.push_str(r#"],"project":"#);
-        body.push_str(project);
+        body.push_str(delivery.project.as_deref().unwrap_or_default());
         body.push('}');
         (Some(body), page.until)
     };
@@ -182,6 +187,14 @@ async fn tasks(tx: &Transaction<'_>, delivery: &Delivery, most_bytes: usize) -> 
         let mut received = 0;
         while let Some(row) = rows.try_next().await? {
             received += 1;
+            let id: i32 = row.get("id");
+            // Tasks below the last one count as sent.
+            if page.until.is_some_and(|last| id <= last) {
+                return Err(Error::unreadable(
+                    "the order of tasks",
+                    format!("{id} follows {}", page.until.unwrap_or_default()),
+                ));
+            }
             let body: Option<&str> = row.try_get("body").map_err(|error| Error::unreadable("a task", error))?;
             if let Some(body) = body {
                 if page.tasks > 0 {
@@ -195,7 +208,7 @@ async fn tasks(tx: &Transaction<'_>, delivery: &Delivery, most_bytes: usize) -> 
             } else {
                 page.skipped += 1;
             }
-            page.until = Some(row.get("id"));
+            page.until = Some(id);
         }
         if received < wanted {
             page.until = None;
