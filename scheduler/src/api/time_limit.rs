@@ -17,9 +17,8 @@ use super::storages::SYNC_WAIT;
 /// database is probably unavailable.
 const TIMEOUTS: u32 = 4;
 
-/// More time beside a Label Studio: a request asks it at most twice, with a wait for a place, and waits
-/// for the end of a sync.
-const BESIDE_LABEL_STUDIO: Duration = Duration::from_secs(4 * LABEL_STUDIO_PATIENCE.as_secs() + SYNC_WAIT.as_secs());
+/// More time beside a Label Studio: a request asks it at most three times, and waits for the end of a sync.
+const BESIDE_LABEL_STUDIO: Duration = Duration::from_secs(3 * LABEL_STUDIO_PATIENCE.as_secs() + SYNC_WAIT.as_secs());
 
 /// Time limit of deletions in whole tables. A ledger of ten million rows takes minutes.
 const WHOLE_TABLES: Duration = Duration::from_secs(60 * 60);

@@ -60,3 +60,43 @@ async fn a_request_that_prefers_it_is_answered_while_others_wait_for_the_end() {
     let (status, body) = waiting.await.expect("no panic");
     assert_eq!((status, &body["status"]), (200, &json!("completed")), "{body}");
 }
+
+/// Goal: no client gives up before it has an answer. Method: the listing of the sync is held until the request is answered.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_request_for_a_long_sync_is_answered_while_the_sync_still_runs() {
+    let twins = Twins::start().await;
+    twins.rig.s3.create_bucket("long");
+    twins.rig.s3.put("long", "a.jpg", "x");
+    let twin = twins.import("long", json!({"use_blob_urls": true, "title": "T"})).await;
+    let held = twins.rig.s3.hold(When::op(Op::List));
+    let answer = twins.sync_ours(&twin).await;
+    assert_eq!((&answer["status"], &answer["title"]), (&json!("in_progress"), &json!("T")), "{answer}");
+    held.release();
+    until("the sync ends", async || {
+        let shown = twins.studio.send("GET", &format!("/api/storages/s3/{}", twin.storage), None).await;
+        (shown["status"] == "completed").then_some(())
+    })
+    .await;
+}
+
+/// Goal: a client that gets a failure would start the sync again. Method: the storage changes during its sync, and Label Studio
+/// does not answer anymore when the sync ends.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "starts Label Studio: make test-label-studio"]
+async fn a_sync_that_ran_is_answered_even_if_label_studio_has_stopped_meanwhile() {
+    let twins = Twins::start().await;
+    twins.rig.s3.create_bucket("stopped");
+    twins.rig.s3.put("stopped", "a.jpg", "x");
+    let twin = twins.import("stopped", json!({"use_blob_urls": true, "title": "before"})).await;
+    let held = twins.rig.s3.hold(When::op(Op::List));
+    let request = twins.rig.request("POST", &format!("/api/storages/s3/{}/sync", twin.storage));
+    let asked = tokio::spawn(send_json(request.header("authorization", format!("Token {TOKEN}")).json(&json!({}))));
+    held.reached().await;
+    let change = "UPDATE public.io_storages_s3importstorage SET title = 'after' WHERE id = $1::bigint";
+    twins.rig.database().await.execute(change, &[&twin.storage]).await.expect("a storage");
+    twins.studio.stop().await;
+    held.release();
+    let (status, body) = asked.await.expect("no panic");
+    assert_eq!((status, &body["status"], &body["title"]), (200, &json!("completed"), &json!("before")), "{body}");
+}

@@ -34,7 +34,7 @@ pub(super) fn lifetime_of(identity: Identity, headers: &HeaderMap, now: Timestam
     match identity {
         Identity::User(_) => lifetime(headers, now),
         Identity::Unknown | Identity::Refused => REFUSED_LIFETIME,
-        // Such a user is let in again on a page, and goes on from there at once.
+        // Such a user may be let in again at any time.
         Identity::Removed => Duration::ZERO,
     }
 }

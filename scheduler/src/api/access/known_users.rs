@@ -22,15 +22,15 @@ use super::identity::{Identity, lifetime, lifetime_of};
 /// for some of them.
 const CAPACITY: u64 = 10_000;
 
-/// Bytes of cached storages. One has about a kilobyte.
+/// Bytes of the texts of cached storages. One has about half a kilobyte; in memory it takes several times as much.
 const STORAGE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A storage as Label Studio showed it to a user.
 #[derive(Debug)]
 pub(in crate::api) struct SeenStorage {
-    /// Label Studio's answer.
+    /// Label Studio's answer without the fields that a sync changes.
     pub(in crate::api) body: Value,
-    /// Length of the answer in bytes.
+    /// Length of its text in bytes.
     pub(in crate::api) bytes: usize,
     /// The digest of the storage's settings before Label Studio answered.
     pub(in crate::api) settings: String,
@@ -46,6 +46,16 @@ struct UntilEnd;
 
 impl<T> Expiry<[u8; 32], Cached<T>> for UntilEnd {
     fn expire_after_create(&self, _: &[u8; 32], cached: &Cached<T>, _: Instant) -> Option<Duration> {
+        Some(cached.lifetime)
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &[u8; 32],
+        cached: &Cached<T>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(cached.lifetime)
     }
 }
@@ -105,26 +115,33 @@ impl KnownUsers {
         }
     }
 
-    /// Keeps the storage at this path as Label Studio showed it to the user, or forgets it if it was refused.
-    pub(super) async fn keep_storage(
+    /// The storage at this path as Label Studio showed it to the user a short time ago, or the answer of `ask`. Of several
+    /// callers, one asks and the others wait.
+    ///
+    /// # Errors
+    /// `ask` failed, for all callers that wait. The next one asks again.
+    pub(super) async fn storage<E: Send + Sync + 'static>(
         &self,
         credentials: &HostCredentials,
         path: &str,
-        seen: Option<&Arc<SeenStorage>>,
-    ) {
+        ask: impl Future<Output = Result<SeenStorage, E>>,
+    ) -> Result<Arc<SeenStorage>, Arc<E>> {
         let headers = credentials.headers();
-        let key = digest(headers, path);
-        if let Some(seen) = seen {
-            let (value, lifetime) = (Arc::clone(seen), lifetime(headers, Timestamp::now()));
-            self.storages.insert(key, Cached { value, lifetime }).await;
-        } else {
-            self.storages.invalidate(&key).await;
-        }
+        let ask = async {
+            let value = Arc::new(ask.await?);
+            Ok(Cached { value, lifetime: lifetime(headers, Timestamp::now()) })
+        };
+        Ok(self.storages.try_get_with(digest(headers, path), ask).await?.value)
     }
 
-    /// The storage at this path as Label Studio showed it to the user a short time ago.
-    pub(super) async fn seen_storage(&self, credentials: &HostCredentials, path: &str) -> Option<Arc<SeenStorage>> {
-        Some(self.storages.get(&digest(credentials.headers(), path)).await?.value)
+    /// Forgets the storage at this path, whose settings have changed.
+    pub(super) async fn forget_storage(&self, credentials: &HostCredentials, path: &str) {
+        self.storages.invalidate(&digest(credentials.headers(), path)).await;
+    }
+
+    /// Forgets the user of these credentials, which Label Studio does not take any more.
+    pub(super) async fn forget_user(&self, credentials: &HostCredentials) {
+        self.identities.invalidate(&digest(credentials.headers(), "")).await;
     }
 }
 
@@ -186,19 +203,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_storage_is_known_to_the_user_who_saw_it_until_it_is_refused() {
+    async fn a_storage_is_asked_for_once_by_each_user_until_it_is_forgotten() {
         let users = KnownUsers::default();
-        let seen = Arc::new(SeenStorage { body: Value::Null, bytes: 4, settings: String::new() });
         let (own, other) = (credentials("authorization", "Token a"), credentials("authorization", "Token b"));
-        let is_known = async |who: &HostCredentials, path| users.seen_storage(who, path).await.is_some();
-        users.keep_storage(&own, "/api/storages/s3/1", Some(&seen)).await;
-        assert!(is_known(&own, "/api/storages/s3/1").await);
-        assert!(!is_known(&other, "/api/storages/s3/1").await && !is_known(&own, "/api/storages/s3/11").await);
+        let asked = AtomicU32::new(0);
+        let look = async |who: &HostCredentials, path| {
+            let ask = async {
+                asked.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, ()>(SeenStorage { body: Value::Null, bytes: 4, settings: String::new() })
+            };
+            users.storage(who, path, ask).await.unwrap();
+            asked.load(Ordering::Relaxed)
+        };
+        assert_eq!(look(&own, "/api/storages/s3/1").await, 1);
+        assert_eq!(look(&own, "/api/storages/s3/1").await, 1);
+        assert_eq!(look(&other, "/api/storages/s3/1").await, 2);
+        assert_eq!(look(&own, "/api/storages/s3/11").await, 3);
+        users.forget_storage(&own, "/api/storages/s3/1").await;
+        assert_eq!(look(&own, "/api/storages/s3/1").await, 4);
         let ended = credentials("authorization", &bearer(r#"{"exp": 1}"#));
-        users.keep_storage(&ended, "/api/storages/s3/1", Some(&seen)).await;
-        assert!(!is_known(&ended, "/api/storages/s3/1").await);
-        users.keep_storage(&own, "/api/storages/s3/1", None).await;
-        assert!(!is_known(&own, "/api/storages/s3/1").await);
+        assert_eq!((look(&ended, "/").await, look(&ended, "/").await), (5, 6), "not beyond the end of a token");
     }
 
     #[tokio::test]
@@ -210,6 +234,8 @@ mod tests {
         let token = credentials("authorization", "Token b");
         users.identity(&token, async { Ok::<_, ()>(Identity::User(7)) }).await.unwrap();
         assert_eq!(users.known(&token).await, Some(7));
+        users.forget_user(&token).await;
+        assert_eq!(users.known(&token).await, None);
     }
 
     #[tokio::test]

@@ -16,17 +16,19 @@ mod known_tokens;
 mod known_users;
 mod link;
 mod policy;
+mod questions;
 mod role;
 mod routes;
 
 pub(super) use authenticate::{Access, authenticate};
 pub(super) use caller::Caller;
+pub(super) use host_user::HostUser;
 pub use host_user::LabelStudioAccess;
-pub(super) use host_user::{HostUser, LABEL_STUDIO_PATIENCE};
 pub(crate) use known_tokens::LOOKUPS;
 pub(super) use known_tokens::{KnownTokens, TokenKey};
 pub(super) use link::{LinkQuery, LinkTarget, make_link};
 pub(super) use policy::{HostOwned, Policy, Work};
+pub(super) use questions::LABEL_STUDIO_PATIENCE;
 pub(super) use role::Role;
 pub(super) use routes::{Policies, Routes, attach_policy};
 

@@ -1,10 +1,13 @@
 //! The request that starts a sync of a storage of Label Studio.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use longshore_db::host::label_studio::{HostRequest, HostSync, LastSync, enqueue, enqueue_with, last_sync};
+use longshore_db::host::label_studio::{
+    HostRequest, HostSync, LastSync, SYNC_FIELDS, enqueue, enqueue_with, last_sync,
+};
 use longshore_db::lifecycle::RequestedBy;
 use longshore_db::{Error, audit, syncs};
 use longshore_model::{Direction, ExportOptions};
@@ -57,13 +60,7 @@ impl Collection {
         let path = self.host_path(id);
         let seen = match user {
             // Whether the user may see the storage is whether the user may sync it.
-            Some((user, host)) => Some(match host.seen_storage(user, &path).await {
-                Some(seen) => seen,
-                None => {
-                    let settings = self.last_sync(state, id).await?.map(|last| last.settings).unwrap_or_default();
-                    host.storage(user, &path, settings).await?
-                }
-            }),
+            Some((user, host)) => Some(host.storage(user, &path, self.settings(state, id)).await?),
             None => None,
         };
         let started = self.start(state, access, id, idempotency_key(headers, body)?, body.options()?).await?;
@@ -75,21 +72,24 @@ impl Collection {
         }
         match (seen, started) {
             (Some(seen), _) => {
-                let seen = match (self.last_sync(state, id).await, user) {
-                    (Ok(None), _) => return Err(ApiError::not_found(format!("storage {id}"))),
-                    (Ok(Some(last)), Some((user, host))) if last.settings != seen.settings => {
-                        // A user has changed it meanwhile.
-                        let seen = host.storage(user, &path, last.settings).await?;
-                        with_fields(&seen.body, last.fields)
+                let storage = match self.last_sync(state, id).await {
+                    Ok(None) => return Err(ApiError::not_found(format!("storage {id}"))),
+                    Ok(Some(last)) => {
+                        let now = match user {
+                            Some((user, host)) if last.settings != seen.settings => {
+                                host.forget_storage(user, &path).await;
+                                host.storage(user, &path, std::future::ready(Ok(last.settings))).await
+                            }
+                            _ => Ok(Arc::clone(&seen)),
+                        };
+                        with_fields(&now.unwrap_or(seen).body, last.fields)
                     }
-                    (Ok(Some(last)), _) => with_fields(&seen.body, last.fields),
-                    // A client that gets a failure would start the sync again.
-                    (Err(error), _) => {
+                    Err(error) => {
                         tracing::warn!(event = "sync_look_failed", storage.host_id = id, error = error_chain(&error));
                         with_fields(&seen.body, queued())
                     }
                 };
-                Ok((header, Json(seen)).into_response())
+                Ok((header, Json(storage)).into_response())
             }
             (None, Some(_)) => {
                 let storage = self.get(state, access.caller()?, id).await?;
@@ -106,6 +106,11 @@ impl Collection {
             Direction::Export => "export/",
         };
         format!("/api/storages/{export}{}/{id}", self.kind)
+    }
+
+    /// The digest of the storage's settings, empty if there is no such storage.
+    async fn settings(self, state: &ApiState, id: i64) -> longshore_db::Result<String> {
+        Ok(self.last_sync(state, id).await?.map(|last| last.settings).unwrap_or_default())
     }
 
     /// What Label Studio shows of the storage's last sync. `None` if the storage was deleted.
@@ -173,7 +178,7 @@ impl Collection {
     }
 }
 
-/// A storage as Label Studio showed it, with what a sync has changed since. Asking Label Studio again would take longer than a
+/// A storage as Label Studio showed it, with the fields of its last sync. Asking Label Studio again would take longer than a
 /// short sync.
 fn with_fields(seen: &Value, changed: Map<String, Value>) -> Value {
     let mut seen = seen.clone();
@@ -185,8 +190,12 @@ fn with_fields(seen: &Value, changed: Map<String, Value>) -> Value {
 
 /// The fields of a storage whose sync is accepted, if nothing more is known.
 fn queued() -> Map<String, Value> {
-    let fields = [("status", Value::from("queued")), ("last_sync_count", Value::Null)];
-    fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+    let value = |name: &str| match name {
+        "status" => Value::from("queued"),
+        "meta" => Value::Object(Map::new()),
+        _ => Value::Null,
+    };
+    SYNC_FIELDS.iter().map(|name| ((*name).to_owned(), value(name))).collect()
 }
 
 /// The answer to a request whose sync could not be enqueued.

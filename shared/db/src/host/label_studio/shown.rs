@@ -8,11 +8,13 @@ use super::storage;
 use super::tables::StorageTables;
 use crate::{Error, GenericClient, RawJson, Result};
 
+/// The fields of a storage that a sync changes.
+pub const SYNC_FIELDS: [&str; 6] = ["status", "last_sync", "last_sync_count", "last_sync_job", "traceback", "meta"];
+
 /// A storage after its last sync.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LastSync {
-    /// The fields that a sync changes, as Label Studio's API answers them: `status`, `last_sync`, `last_sync_count`,
-    /// `last_sync_job`, `traceback` and `meta`.
+    /// [`SYNC_FIELDS`], as Label Studio's API answers them.
     pub fields: Map<String, Value>,
     /// A digest of all other columns. As long as it is the same, Label Studio's API answers the same other fields.
     pub settings: String,
@@ -32,9 +34,11 @@ pub async fn last_sync(
     let (whole, from) = storage::whole(&tables);
     let text = format!(
         "SELECT s.status, s.last_sync, s.last_sync_count::bigint AS last_sync_count, s.last_sync_job, s.traceback, s.meta,
-                md5((({whole}) - '{{status,last_sync,last_sync_count,last_sync_job,traceback,meta}}'::text[])::text) AS settings
+                encode(sha256(convert_to((({whole}) - '{{{changed}}}'::text[])::text,
+                                         'UTF8')), 'hex') AS settings
            FROM {from} WHERE s.{} = $1::bigint",
-        tables.id
+        tables.id,
+        changed = SYNC_FIELDS.join(",")
     );
     let statement = client.prepare_cached(&text).await?;
     let Some(row) = client.query_opt(&statement, &[&id]).await? else { return Ok(None) };
