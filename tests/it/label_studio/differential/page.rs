@@ -29,6 +29,11 @@ const SHOWN_ELSEWHERE: &[(&str, &str, &str)] = &[
     ("odd-texts", "label_studio/differential/fields.rs", "each_field_has_the_values_that_label_studio_stores"),
     ("updated-by", "label_studio/differential/fields.rs", "each_field_has_the_values_that_label_studio_stores"),
     ("blank-lines", "label_studio/differential/oldest.rs", "the_oldest_supported_label_studio_has_equal_rows_too"),
+    (
+        "labeled-by-one-user",
+        "label_studio/differential/oldest.rs",
+        "the_oldest_supported_label_studio_has_equal_rows_too",
+    ),
 ];
 
 /// Names of the entries: the first column of the table.

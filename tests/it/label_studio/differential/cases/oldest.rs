@@ -10,7 +10,25 @@ pub(crate) fn cases() -> Vec<Case> {
             .object("a.jsonl", "{\"image\": \"x\"}\n{\"data\": {\"image\": \"y\"}}\r\n{\"image\": \"z\"}")
             .object("b.json", "{\"image\": \"p\"}\n{\"image\": \"q\"}\n"),
         blank_lines(),
+        twice_by_one_user(),
     ]
+}
+
+/// Label Studio 1.23 counts users, too.
+fn twice_by_one_user() -> Case {
+    let entry = "labeled-by-one-user";
+    let annotation = json!({"completed_by_id": 1.0, "result": [], "updated_by_id": 1.0});
+    let ours = json!({"annotations": [annotation, annotation], "data": {"image": "i"}, "overlap": 2.0, "total_annotations": 2.0,
+        "updated_by_id": 1.0});
+    let mut theirs = ours.clone();
+    theirs["is_labeled"] = true.into();
+    Case::new(entry)
+        .object(
+            "a.json",
+            r#"{"data": {"image": "i"}, "annotations": [{"result": [], "completed_by": 1}, {"result": [], "completed_by": 1}]}"#,
+        )
+        .project(json!({"maximum_annotations": 2}))
+        .task(entry, "a.json", theirs, ours)
 }
 
 /// Label Studio 1.23 skips blank lines, too.
