@@ -116,7 +116,8 @@ pub(super) fn unique_id(member: Option<&str>) -> Result<Option<Uuid>, &str> {
     };
     let text = python::trim(&text).replace("urn:", "").replace("uuid:", "");
     let digits = text.trim_matches(['{', '}']).replace('-', "");
-    let id = if digits.len() == DIGITS { u128::from_str_radix(&digits, 16).ok() } else { None };
+    let is_hex = digits.len() == DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let id = if is_hex { u128::from_str_radix(&digits, 16).ok() } else { None };
     id.map(|id| Some(Uuid::from_u128(id))).ok_or(json)
 }
 
