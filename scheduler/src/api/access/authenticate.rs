@@ -42,7 +42,7 @@ impl Access {
     ) -> ApiResult<Self> {
         let token = token_of(request.headers());
         let host = state.host_access.as_ref().filter(|_| policy.takes_host_user);
-        // Longshore does not know the token of such a user: looking for it again and again would take the time of others.
+        // Longshore does not know the token of such a user: each look-up would delay those of others.
         if token.is_some()
             && let Some(host) = host
             && let Ok(Some(credentials)) = HostCredentials::of(request.method(), request.headers())

@@ -1,9 +1,9 @@
 //! Caches for some seconds which user of Label Studio some credentials belong to.
 //!
 //! A page of the Data Manager loads 20 images at once, and Label Studio takes about 100 ms to name a user. So requests
-//! with the same credentials share one question, and its answer is used for a while. So is that Label Studio shows a
-//! storage. What the user may do with a task is not cached: it is read with the task. That Label Studio does not answer is
-//! not cached either.
+//! with the same credentials share one question, and its answer is used for a while. The same holds for a storage that
+//! Label Studio has shown. What the user may do with a task is not cached: it is read with the task. That Label Studio
+//! does not answer is not cached either.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -139,7 +139,7 @@ impl KnownUsers {
         self.storages.invalidate(&digest(credentials.headers(), path)).await;
     }
 
-    /// Forgets the user of these credentials, which Label Studio does not take any more.
+    /// Forgets the user of these credentials, which Label Studio no longer accepts.
     pub(super) async fn forget_user(&self, credentials: &HostCredentials) {
         self.identities.invalidate(&digest(credentials.headers(), "")).await;
     }
