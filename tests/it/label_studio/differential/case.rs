@@ -35,6 +35,8 @@ pub(crate) struct Difference {
     /// What differs, such as `1 storage` or `2 task a.json`: the number is that of the sync.
     pub(crate) at: String,
     pub(crate) theirs: Value,
+    /// More values that Label Studio may have, where its value depends on an order that it does not set.
+    pub(crate) or_theirs: Vec<Value>,
     pub(crate) ours: Value,
 }
 
@@ -108,7 +110,13 @@ impl Case {
 
     /// A difference at one place.
     pub(crate) fn differs(mut self, entry: &'static str, at: &str, theirs: Value, ours: Value) -> Self {
-        self.differences.push(Difference { entry, at: at.to_owned(), theirs, ours });
+        self.differences.push(Difference { entry, at: at.to_owned(), theirs, or_theirs: Vec::new(), ours });
+        self
+    }
+
+    /// Label Studio's value of the difference that was added last may be one of these as well.
+    pub(crate) fn or_theirs(mut self, values: impl IntoIterator<Item = Value>) -> Self {
+        self.differences.last_mut().expect("a difference").or_theirs.extend(values);
         self
     }
 

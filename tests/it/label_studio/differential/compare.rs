@@ -49,11 +49,13 @@ fn count_overlaps(places: &mut Places, round: usize) {
 pub(crate) fn faults(case: &Case, places: &[Places; 2]) -> Vec<String> {
     let [theirs, ours] = places;
     let names: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-    let mut expected: BTreeMap<&str, (Value, Value)> = BTreeMap::new();
+    let mut expected: BTreeMap<&str, [Vec<Value>; 2]> = BTreeMap::new();
     for difference in &case.differences {
-        let (mut theirs, mut ours) = (difference.theirs.clone(), difference.ours.clone());
-        [&mut theirs, &mut ours].into_iter().for_each(super::state::doubles);
-        let before = expected.insert(&difference.at, (theirs, ours));
+        let mut theirs = vec![difference.theirs.clone()];
+        theirs.extend(difference.or_theirs.iter().cloned());
+        let mut ours = vec![difference.ours.clone()];
+        theirs.iter_mut().chain(&mut ours).for_each(super::state::doubles);
+        let before = expected.insert(&difference.at, [theirs, ours]);
         assert!(before.is_none(), "{}: {} has one difference", case.name, difference.at);
     }
     let mut faults = Vec::new();
@@ -63,9 +65,10 @@ pub(crate) fn faults(case: &Case, places: &[Places; 2]) -> Vec<String> {
         match expected.remove(name.as_str()) {
             None if theirs == ours => {}
             None => faults.push(format!("{}: {name}\n    theirs {theirs}\n    ours   {ours}", case.name)),
-            Some((their_value, our_value)) => {
-                for (side, expected, seen) in [("theirs", their_value, theirs), ("ours", our_value, ours)] {
-                    if expected != seen {
+            Some([their_values, our_values]) => {
+                for (side, expected, seen) in [("theirs", their_values, theirs), ("ours", our_values, ours)] {
+                    if !expected.contains(&seen) {
+                        let expected = expected.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
                         faults.push(format!(
                             "{}: {name}, {side}\n    expected {expected}\n    seen     {seen}",
                             case.name
