@@ -3,23 +3,27 @@
 //! This crate has only data types and pure functions: no sockets, files or database. A kind, state or reason has one
 //! spelling, which tables, JSON, logs and metric labels share.
 
+mod capabilities;
 pub mod json;
 pub mod json_parts;
 pub mod kinds;
 mod message;
 pub mod python;
+mod quarantine_reason;
 mod reason;
 mod secret;
 mod settings;
 pub mod time;
 mod word;
 
+pub use capabilities::{Capabilities, KeyOrder, Paging, StartAfter};
 pub use kinds::{
     AzureConnection, AzureSecrets, Connection, GcsConnection, GcsSecrets, LocalfilesConnection, NoSecrets,
     RedisConnection, RedisSecrets, S3Connection, S3Secrets, S3sConnection, Secrets, StorageKind, UnreadableSecrets,
 };
 pub use message::{JobMessage, MAX_IDEMPOTENCY_KEY, MESSAGE_VERSION, SyncRequest};
-pub use reason::{FailureReason, QuarantineReason};
+pub use quarantine_reason::QuarantineReason;
+pub use reason::FailureReason;
 pub use secret::Secret;
 pub use settings::{ExportMode, ExportOptions, MAX_EXPORT_TASKS, StorageSettings};
 pub use word::{Direction, JobKind, JobState, SyncStatus, UnknownWord, WaitingFor};

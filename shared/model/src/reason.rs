@@ -1,87 +1,8 @@
-//! Why an object, an annotation or a job failed. The sets are closed, so a reason can be a metric label and code can
-//! decide by it.
+//! Why a job failed. The set is closed, so a reason can be a metric label and code can decide by it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::word::words;
-
-words! {
-    /// Why one object or one annotation is in quarantine.
-    QuarantineReason {
-        /// The object has no bytes.
-        Empty = "empty",
-        /// The content is not JSON, or is cut off.
-        InvalidJson = "invalid_json",
-        /// The bytes are not UTF-8.
-        NotUtf8 = "not_utf8",
-        /// A JSON value that is neither an object nor a list of objects.
-        WrongType = "wrong_type",
-        /// Nested deeper than the limit.
-        TooDeep = "too_deep",
-        /// Larger than the size limit, as stored or after decompression.
-        TooLarge = "too_large",
-        /// More items than one object may hold.
-        TooManyItems = "too_many_items",
-        /// `annotations` or `predictions` without `data`.
-        MissingData = "missing_data",
-        /// `annotations` is not a list of usable annotations.
-        InvalidAnnotations = "invalid_annotations",
-        /// `predictions` is not a list of usable predictions.
-        InvalidPredictions = "invalid_predictions",
-        /// A `.gz` or `.zst` object that cannot be decompressed.
-        CorruptCompression = "corrupt_compression",
-        /// An extension that is neither JSON nor a supported compression of it.
-        UnsupportedExtension = "unsupported_extension",
-        /// A value that Postgres cannot store, such as `\u0000` in a text.
-        UnsupportedValue = "unsupported_value",
-        /// A key that Postgres cannot store.
-        UnsupportedKey = "unsupported_key",
-        /// A Redis value that is not a string, such as a list or a hash.
-        WrongValueType = "wrong_value_type",
-        /// The file filter needs too many steps to decide whether it matches the key.
-        FilterTooSlow = "filter_too_slow",
-        /// The path is not a regular file but a pipe, a socket or a device.
-        NotAFile = "not_a_file",
-        /// The storage denies access to this one object.
-        Denied = "denied",
-        /// The storage did not return or accept this one object, even after retries, or returned something else than its
-        /// listing shows.
-        Unavailable = "unavailable",
-        /// The storage rejects the request for this one object as invalid.
-        Refused = "refused",
-        /// The worker stopped or stalled each time it worked on this one object.
-        Poison = "poison",
-    }
-}
-
-impl QuarantineReason {
-    /// Whether the next sync tries the object again even if it has not changed.
-    pub const fn is_transient(self) -> bool {
-        match self {
-            // `FilterTooSlow`: the user may have changed the filter, and no etag shows that.
-            Self::FilterTooSlow => true,
-            // Rights, and what is between Longshore and the storage, change without a new etag.
-            Self::Unavailable | Self::Denied | Self::Refused => true,
-            Self::Empty
-            | Self::InvalidJson
-            | Self::NotUtf8
-            | Self::WrongType
-            | Self::TooDeep
-            | Self::TooLarge
-            | Self::TooManyItems
-            | Self::MissingData
-            | Self::InvalidAnnotations
-            | Self::InvalidPredictions
-            | Self::CorruptCompression
-            | Self::UnsupportedExtension
-            | Self::UnsupportedValue
-            | Self::UnsupportedKey
-            | Self::WrongValueType
-            | Self::NotAFile
-            | Self::Poison => false,
-        }
-    }
-}
 
 words! {
     /// Why a job was discarded, or why a storage connection failed.
@@ -122,6 +43,8 @@ words! {
         Throttled = "throttled",
         /// The answer is not one that this kind of storage gives.
         BadAnswer = "bad_answer",
+        /// The store does not say how its listing continues.
+        UnsupportedListing = "unsupported_listing",
         /// The answer is not the object that the storage's listing shows.
         ContentMismatch = "content_mismatch",
         /// Objects that were exported earlier are missing in the storage.
@@ -223,6 +146,9 @@ impl FailureReason {
                 "The storage did not answer in time, or answered with a server error. Try again later."
             }
             Self::Throttled => "The storage limited the request rate. Try again later.",
+            Self::UnsupportedListing => {
+                "The store's listing cannot be continued after its first page: its server honors neither continuation tokens nor markers nor `start-after`. Use another server, or make the prefix narrower."
+            }
             Self::BadAnswer => "The endpoint did not answer like this kind of storage. Check the endpoint.",
             Self::ContentMismatch => {
                 "The storage did not return the object that its listing shows, but something else, such as a proxy's error page or a part of the object. Check the endpoint, and what is between Longshore and the storage. Longshore tries such an object again at the end of the sync and in the next sync."
