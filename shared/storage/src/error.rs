@@ -7,6 +7,7 @@ use std::time::Duration;
 use longshore_model::FailureReason;
 
 use crate::InvalidSetting;
+use crate::cloud::ListingError;
 use crate::s3::UnsupportedProfile;
 
 /// The call that failed.
@@ -83,6 +84,12 @@ impl StorageError {
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         Self { op, kind, reason, source: Some(source.into()) }
+    }
+
+    /// Whether a listing came in another order, or from another place, than was asked for. It may still be followed with
+    /// [`Paging::Token`](longshore_model::Paging::Token).
+    pub fn is_out_of_order(&self) -> bool {
+        self.cause::<ListingError>().is_some_and(ListingError::is_out_of_order)
     }
 
     /// The cause, if it has this type.

@@ -14,6 +14,11 @@ pub struct ListPage {
     pub prefixes: Vec<String>,
     /// The cursor of the next page, or `None` after the last page.
     pub next: Option<String>,
+    /// What the server itself continues the listing with, for [`ListRequest::token`](crate::ListRequest::token).
+    pub token: Option<String>,
+    /// A key as the server sent it and as it was read, if it has sent one in another spelling, as
+    /// `encoding-type=url` permits.
+    pub respelled: Option<(String, String)>,
 }
 
 /// An object in a listing.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
-use longshore_model::Secret;
+use longshore_model::{Capabilities, Paging, Secret};
 
 use crate::{ErrorKind, ListPage, ObjectBody, ObjectMeta, StorageError};
 
@@ -68,6 +68,15 @@ pub trait Storage: Send + Sync {
     /// Checks that connection, credentials and bucket work for one use.
     async fn probe(&self, probe: Probe) -> Result<(), StorageError>;
 
+    /// Finds out what listings below a prefix can do, with a handful of requests.
+    ///
+    /// # Errors
+    /// The listing fails, or a listing of more than one page cannot be continued:
+    /// [`FailureReason::UnsupportedListing`](longshore_model::FailureReason::UnsupportedListing).
+    async fn examine_listing(&self, _prefix: &str) -> Result<Capabilities, StorageError> {
+        Ok(Capabilities::default())
+    }
+
     /// A URL that reads the object for `ttl` without other credentials. Makes no request, unless credentials must be
     /// fetched first.
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError>;
@@ -112,6 +121,13 @@ pub struct ListRequest<'a> {
     pub after: Option<&'a str>,
     /// The `next` of the previous page.
     pub cursor: Option<&'a str>,
+    /// The `token` of the previous page, if this process listed it just now. Saves a server the search for the cursor;
+    /// tokens are valid for one server and a few hours only.
+    pub token: Option<&'a str>,
+    /// How the listing is continued. Only with [`Paging::Key`], listings are in key order and begin at `after`.
+    pub paging: Paging,
+    /// Whether the server says that it encodes keys and does not.
+    pub raw_keys: bool,
     /// The most keys and prefixes together, 1 to 1,000; a storage may return fewer.
     pub limit: u16,
 }

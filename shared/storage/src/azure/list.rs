@@ -7,7 +7,7 @@ mod start;
 
 use percent_encoding::percent_decode_str;
 
-use crate::cloud::{ListingError, bare_etag, listing_text};
+use crate::cloud::{ListingAnswer, ListingError, bare_etag, listing_text};
 use crate::wire::{Scanner, Token, http_date, resolve};
 use crate::{ListPage, ListedObject, ObjectMeta};
 pub(super) use start::{Start, is_unambiguous};
@@ -229,7 +229,19 @@ impl Listing {
         if next.as_deref().is_some_and(|next| start.is_done(next)) {
             return Err(ListingError::IgnoresStart);
         }
-        Ok((ListPage { objects: self.objects, prefixes: self.prefixes, next }, None))
+        let (objects, prefixes) = (self.objects, self.prefixes);
+        Ok((ListPage { objects, prefixes, next, ..ListPage::default() }, None))
+    }
+
+    /// The page as the server gave it, continued with its marker.
+    pub(super) fn into_followed_page(self) -> ListingAnswer {
+        match self.marker {
+            Some(marker) if self.objects.is_empty() && self.prefixes.is_empty() => ListingAnswer::More(marker),
+            next => {
+                let (objects, prefixes) = (self.objects, self.prefixes);
+                ListingAnswer::Page(ListPage { objects, prefixes, next, ..ListPage::default() })
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use jiff::Timestamp;
-use longshore_model::{AzureConnection, AzureSecrets, FailureReason, Secret, StorageKind};
+use longshore_model::{AzureConnection, AzureSecrets, FailureReason, Paging, Secret, StorageKind};
 
 #[cfg(feature = "conformance")]
 use crate::ListPage;
@@ -62,6 +62,8 @@ impl Azure {
 
 #[async_trait]
 impl Cloud for Azure {
+    const ORDER_IS_DOCUMENTED: bool = true;
+
     /// Requests are signed with the account's key, which does not change.
     type Grant = ();
 
@@ -139,6 +141,9 @@ impl Cloud for Azure {
     fn read_listing(&self, request: &ListRequest<'_>, answer: &Answer) -> Result<ListingAnswer, StorageError> {
         let listing = list::parse(&answer.body)?;
         self.is_hierarchical.fetch_or(listing.is_hierarchical, Ordering::Relaxed);
+        if request.paging != Paging::Key {
+            return Ok(listing.into_followed_page());
+        }
         // Azure may answer with an empty page and a marker. A page that contains only the start also becomes empty.
         Ok(match listing.into_page(&start_of(request))? {
             (_, Some(marker)) => ListingAnswer::More(marker),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, header};
-use longshore_model::{FailureReason, Secret};
+use longshore_model::{Capabilities, FailureReason, Paging, Secret};
 
 use super::{Cloud, CloudRequest, ListingAnswer, ListingError};
 use crate::wire::{Answer, Call, Wire, check_range, http_date, range_header};
@@ -14,6 +14,12 @@ use crate::{
     Endpoint, ErrorKind, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe, PutOptions, Range,
     Storage, StorageError, probe,
 };
+
+/// Empty pages that are followed for one with keys. AWS looks at a thousand deleted keys for each.
+const MOST_EMPTY_PAGES: u32 = 100_000;
+
+/// Bytes of the longest token that is kept. Those of known servers have a few kilobytes at most.
+const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// One bucket of a cloud.
 pub(crate) struct CloudStorage<C> {
@@ -60,6 +66,35 @@ impl<C: Cloud> CloudStorage<C> {
         }
     }
 
+    /// Lists a page, beginning with `token` if there is one. Requests again as long as a server gives no keys but says that
+    /// more follow.
+    async fn follow(&self, request: &ListRequest<'_>, token: Option<&str>) -> Result<ListPage, StorageError> {
+        let mut token = token.map(str::to_owned);
+        for _ in 0..MOST_EMPTY_PAGES {
+            let Some(list_request) = self.cloud.list_request(request, token.as_deref())? else {
+                return Ok(ListPage::default());
+            };
+            let answer = self.send(list_request, |answer| self.cloud.read_listing(request, answer)).await;
+            let (next, page) = match answer.map_err(given_up)? {
+                ListingAnswer::Page(page) if request.paging == Paging::Key => return Ok(page),
+                ListingAnswer::Page(page) => (page.next.clone(), Some(page)),
+                ListingAnswer::More(next) => (Some(next), None),
+            };
+            match &next {
+                Some(next) if next.len() > LONGEST_TOKEN || next.contains('\0') => {
+                    return Err(ListingError::LongToken(next.len()).into());
+                }
+                Some(_) if next == token => return Err(given_up(ListingError::DoesNotAdvance.into())),
+                _ => {}
+            }
+            match page {
+                Some(page) => return Ok(page),
+                None => token = next,
+            }
+        }
+        Err(ListingError::EmptyPages.into())
+    }
+
     fn call(&self, request: &CloudRequest) -> Call<'_> {
         Call { kind: self.cloud.kind(), op: request.op, endpoint: self.cloud.authority(), max_bytes: request.max_bytes }
     }
@@ -83,6 +118,13 @@ impl<C: Cloud> CloudStorage<C> {
         }
     }
 
+    async fn look_up_alone(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
+        match self.head(key).await {
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// A request for an object or for a byte range of it.
     fn get_request(&self, key: &str, range: Option<Range>) -> Result<CloudRequest, StorageError> {
         let request = self.cloud.request(Op::Get, key)?;
@@ -96,20 +138,21 @@ impl<C: Cloud> CloudStorage<C> {
 #[async_trait]
 impl<C: Cloud> Storage for CloudStorage<C> {
     async fn list_page(&self, request: ListRequest<'_>) -> Result<ListPage, StorageError> {
-        let mut token: Option<String> = None;
-        loop {
-            let Some(list_request) = self.cloud.list_request(&request, token.as_deref())? else {
-                return Ok(ListPage::default());
-            };
-            let answer = self.send(list_request, |answer| self.cloud.read_listing(&request, answer)).await;
-            match answer.map_err(given_up)? {
-                ListingAnswer::Page(page) => return Ok(page),
-                ListingAnswer::More(next) if token.as_ref() == Some(&next) => {
-                    return Err(given_up(ListingError::DoesNotAdvance.into()));
-                }
-                ListingAnswer::More(next) => token = Some(next),
-            }
+        if request.paging != Paging::Key {
+            let token = request.cursor.filter(|token| !token.is_empty());
+            return self.follow(&ListRequest { cursor: None, after: None, token: None, ..request }, token).await;
         }
+        match self.follow(&request, request.token).await {
+            // The server does not know the token any more, or not as it should: the cursor says the same.
+            Err(error) if request.token.is_some() && error.kind == ErrorKind::Invalid => {
+                self.follow(&request, None).await
+            }
+            result => result,
+        }
+    }
+
+    async fn examine_listing(&self, prefix: &str) -> Result<Capabilities, StorageError> {
+        self.examine(prefix).await
     }
 
     async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
@@ -133,13 +176,13 @@ impl<C: Cloud> Storage for CloudStorage<C> {
     async fn look_up(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
         let request = ListRequest { prefix: key, limit: 1, ..ListRequest::default() };
         match self.list_page(request).await {
-            // A key is the first of all that start with it.
-            Ok(page) => Ok(page.objects.into_iter().map(|listed| listed.meta).find(|object| object.key == key)),
+            Ok(page) if page.objects.first().is_some_and(|listed| listed.key() == key) || page.next.is_none() => {
+                Ok(page.objects.into_iter().map(|listed| listed.meta).find(|object| object.key == key))
+            }
+            // In key order, a key is the first of all that start with it. The store may have another order.
+            Ok(_) => self.look_up_alone(key).await,
             // The policy may allow only the listing of the storage's own prefix.
-            Err(error) if error.kind == ErrorKind::Denied => match self.head(key).await {
-                Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-                found => found.map(Some),
-            },
+            Err(error) if error.kind == ErrorKind::Denied => self.look_up_alone(key).await,
             Err(error) => Err(error),
         }
     }

@@ -12,6 +12,16 @@ pub(crate) enum ListingAnswer {
     More(String),
 }
 
+impl ListingAnswer {
+    /// The page; `None` for an answer without keys that is not the last.
+    pub(crate) fn page(self) -> Option<ListPage> {
+        match self {
+            Self::Page(page) => Some(page),
+            Self::More(_) => None,
+        }
+    }
+}
+
 /// Why an answer cannot be used as a listing page.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ListingError {
@@ -27,6 +37,14 @@ pub(crate) enum ListingError {
     EmptyPage,
     #[error("the listing does not advance: its keys are not in ascending order after the requested start")]
     DoesNotAdvance,
+    #[error("the listing begins with the key that it was to start after")]
+    IncludesStart,
+    #[error("the listing has more pages, and no token to continue with")]
+    NoContinuation,
+    #[error("the listing continues with a token of {0} bytes")]
+    LongToken(usize),
+    #[error("the listing has too many empty pages in a row")]
+    EmptyPages,
     #[error("the listing does not start at the requested key: the server does not support `startFrom`")]
     IgnoresStart,
 }
@@ -36,18 +54,39 @@ impl ListingError {
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::CutShort | Self::EmptyPage => false,
-            Self::NotAListing | Self::Refused(_) | Self::Lacks(_) | Self::DoesNotAdvance | Self::IgnoresStart => true,
+            Self::NotAListing
+            | Self::Refused(_)
+            | Self::Lacks(_)
+            | Self::DoesNotAdvance
+            | Self::NoContinuation
+            | Self::LongToken(_)
+            | Self::EmptyPages
+            | Self::IncludesStart
+            | Self::IgnoresStart => true,
         }
+    }
+
+    /// Whether keys came in another order, or from another place, than was asked for. The listing may then be continued
+    /// in another way.
+    pub(crate) fn is_out_of_order(&self) -> bool {
+        matches!(self, Self::DoesNotAdvance | Self::IncludesStart | Self::IgnoresStart)
     }
 }
 
 impl From<ListingError> for StorageError {
     /// The next try may return the page, because a proxy gave this answer, or one of several servers that differ. So
-    /// each is retried; `ListingError::is_permanent` says what it means if it comes every time.
+    /// most are retried; `ListingError::is_permanent` says what it means if it comes every time.
     fn from(error: ListingError) -> Self {
-        let reason =
-            if error == ListingError::CutShort { FailureReason::Unavailable } else { FailureReason::BadAnswer };
-        Self::with_source(Op::List, ErrorKind::Unavailable, reason, error)
+        let reason = match error {
+            ListingError::CutShort => FailureReason::Unavailable,
+            ListingError::NoContinuation | ListingError::LongToken(_) | ListingError::EmptyPages => {
+                FailureReason::UnsupportedListing
+            }
+            _ => FailureReason::BadAnswer,
+        };
+        let is_final = reason == FailureReason::UnsupportedListing || error == ListingError::IncludesStart;
+        let kind = if is_final { ErrorKind::Invalid } else { ErrorKind::Unavailable };
+        Self::with_source(Op::List, kind, reason, error)
     }
 }
 

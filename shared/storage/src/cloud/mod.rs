@@ -5,6 +5,7 @@
 //! signatures, the format of listings, and the meaning of refusals.
 
 mod client;
+mod examine;
 mod listing;
 mod request;
 
@@ -26,6 +27,12 @@ pub(crate) use request::CloudRequest;
 /// What differs between the clouds.
 #[async_trait]
 pub(crate) trait Cloud: Send + Sync {
+    /// Whether the maker of the cloud documents that listings are in the order of UTF-8 bytes, wherever they begin.
+    const ORDER_IS_DOCUMENTED: bool;
+
+    /// Whether listings can be continued with a marker, as those of S3.
+    const HAS_MARKERS: bool = false;
+
     /// What authorizes the tries of one call: a token, or a record of which credentials signed them.
     type Grant: Send + Sync;
 
@@ -69,7 +76,7 @@ pub(crate) trait Cloud: Send + Sync {
     fn put_request(&self, key: &str, options: &PutOptions) -> Result<CloudRequest, StorageError>;
 
     /// Builds the request for a page of a listing, or for the rest of one under the token `more`. `None` if no key
-    /// can follow.
+    /// can follow. `request.cursor` is a key, never a token.
     fn list_request(&self, request: &ListRequest<'_>, more: Option<&str>)
     -> Result<Option<CloudRequest>, StorageError>;
 

@@ -48,7 +48,7 @@ impl Subject<'_> {
         let (mut objects, mut prefixes) = (Vec::<ObjectMeta>::new(), Vec::new());
         let mut cursor: Option<String> = None;
         loop {
-            let request = ListRequest { prefix, delimiter, after: None, cursor: cursor.as_deref(), limit };
+            let request = ListRequest { prefix, delimiter, cursor: cursor.as_deref(), limit, ..ListRequest::default() };
             let page = self.storage.list_page(request).await.unwrap_or_else(|error| panic!("list: {error:?}"));
             let listed = page.objects.len() + page.prefixes.len();
             objects.extend(page.objects.into_iter().map(|listed| listed.meta));

@@ -4,6 +4,7 @@
 //! without credentials for a presigned URL. It removes what it wrote, if it may.
 
 mod browser;
+mod paging;
 mod reach;
 mod snippet;
 mod step;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_filter::{KeyFilter, Skip};
-use longshore_model::{Direction, FailureReason, Secrets, StorageSettings};
+use longshore_model::{Direction, FailureReason, Secrets, StorageKind, StorageSettings};
 use tokio::time::timeout;
 
 use crate::wire::Wire;
@@ -74,6 +75,7 @@ impl Examination<'_> {
     /// Checks what an import and the URLs of its tasks need.
     async fn read(&mut self, storage: &dyn Storage) {
         let Some(object) = self.list(storage).await else { return };
+        self.page(storage).await;
         if let Some(object) = &object {
             self.get(storage, object).await;
         } else {
@@ -134,6 +136,17 @@ impl Examination<'_> {
             of_kind.map(|(listed, _)| listed).find(usable).map(|listed| &listed.meta)
         };
         Some(first(true).or_else(|| first(false)).cloned())
+    }
+
+    /// Finds out how a listing of more than one page is continued.
+    async fn page(&mut self, storage: &dyn Storage) {
+        if matches!(self.settings.kind(), StorageKind::Redis | StorageKind::Localfiles) {
+            return self.skip(Check::Paging, "Longshore itself makes the pages of this kind");
+        }
+        match in_time(Op::List, storage.examine_listing(&self.settings.connection.prefix())).await {
+            Ok(found) => self.pass(Check::Paging, paging::note(&found)),
+            Err(error) => self.fail(Check::Paging, &error),
+        }
     }
 
     async fn get(&mut self, storage: &dyn Storage, object: &ObjectMeta) {

@@ -95,8 +95,20 @@ impl Listing {
                 (None, None) => None,
             },
         };
+        Ok(ListingAnswer::Page(self.page(next)))
+    }
+
+    /// The page as the server gave it, continued with its token.
+    pub(super) fn into_followed_page(mut self) -> ListingAnswer {
+        match self.next_page_token.take().filter(|token| !token.is_empty()) {
+            Some(token) if self.items.is_empty() && self.prefixes.is_empty() => ListingAnswer::More(token),
+            next => ListingAnswer::Page(self.page(next)),
+        }
+    }
+
+    fn page(self, next: Option<String>) -> ListPage {
         let objects = self.items.into_iter().map(|item| ObjectMeta::from(item).into()).collect();
-        Ok(ListingAnswer::Page(ListPage { objects, prefixes: self.prefixes, next }))
+        ListPage { objects, prefixes: self.prefixes, next, ..ListPage::default() }
     }
 
     /// Where the next page starts: after the last key, or after everything below the last prefix.

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use jiff::Timestamp;
-use longshore_model::{FailureReason, GcsConnection, Secret, StorageKind};
+use longshore_model::{FailureReason, GcsConnection, Paging, Secret, StorageKind};
 
 #[cfg(feature = "conformance")]
 use crate::ListPage;
@@ -76,6 +76,8 @@ impl Gcs {
 impl Cloud for Gcs {
     /// The value of the `Authorization` header. It is fetched before the call waits for its permit, because the token
     /// server may share the bucket's endpoint.
+    const ORDER_IS_DOCUMENTED: bool = true;
+
     type Grant = HeaderValue;
 
     fn kind(&self) -> StorageKind {
@@ -152,7 +154,11 @@ impl Cloud for Gcs {
 
     fn read_listing(&self, request: &ListRequest<'_>, answer: &Answer) -> Result<ListingAnswer, StorageError> {
         let (limit, _) = list::limits(request.limit, request.start());
-        Ok(list::parse(&answer.body)?.into_page(request.start(), limit)?)
+        let listing = list::parse(&answer.body)?;
+        match request.paging {
+            Paging::Key => Ok(listing.into_page(request.start(), limit)?),
+            Paging::Token | Paging::Marker => Ok(listing.into_followed_page()),
+        }
     }
 
     fn etag(&self, headers: &HeaderMap) -> Option<String> {

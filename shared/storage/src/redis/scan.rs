@@ -38,7 +38,7 @@ pub(super) async fn page(live: &LiveConnection, request: ListRequest<'_>) -> Res
     }
     let objects = value::read_metadata(live, Op::List, keys.into_iter().collect()).await?;
     let next = (at != EDGE).then(|| format!("{}:{at}", live.run));
-    Ok(ListPage { objects, prefixes: Vec::new(), next })
+    Ok(ListPage { objects, next, ..ListPage::default() })
 }
 
 /// Makes one `SCAN` call. Returns the next cursor and some keys with the prefix.

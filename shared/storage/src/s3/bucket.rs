@@ -57,7 +57,7 @@ impl Bucket {
             ));
         }
         if name.ends_with("--x-s3") {
-            let message = "directory buckets of S3 Express are not supported: their listings are unordered";
+            let message = "directory buckets of S3 Express are not supported: they need sessions of their own";
             return Err(InvalidSetting::new("bucket", message));
         }
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };

@@ -1,7 +1,6 @@
-//! Reads the answer to `ListObjectsV2` token by token, and computes the cursor of the next page.
+//! Reads the answer to a listing token by token: that of `ListObjectsV2`, or that of its first version.
 //!
-//! The cursor is the last key of a page, sent as `start-after`. A continuation token is valid for one server and a
-//! few hours only; a key is valid at any time and for any process.
+//! Compatible servers omit much: a page may lack its size, its etags, `KeyCount`, `IsTruncated` or tokens.
 
 use std::borrow::Cow;
 
@@ -10,9 +9,9 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use percent_encoding::percent_decode_str;
 
-use crate::cloud::{LAST_CHAR, ListingError, ascends, bare_etag, listing_text};
+use crate::cloud::{ListingError, bare_etag, listing_text};
 use crate::wire::{Scanner, Token, resolve};
-use crate::{ListPage, ListedObject, ObjectMeta};
+use crate::{ListPage, ListRequest, ListedObject, ObjectMeta};
 
 /// About as many bytes of an answer belong to one object; the estimate lets a page allocate its list once.
 const BYTES_PER_OBJECT: usize = 200;
@@ -20,9 +19,16 @@ const BYTES_PER_OBJECT: usize = 200;
 /// The content of a listing's answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Listing {
-    objects: Vec<ListedObject>,
-    prefixes: Vec<String>,
-    truncated: bool,
+    pub(super) objects: Vec<ListedObject>,
+    pub(super) prefixes: Vec<String>,
+    /// Whether more follows; `None` if the server does not say.
+    pub(super) truncated: Option<bool>,
+    /// The token of the next page, as `ListObjectsV2` gives it.
+    pub(super) token: Option<String>,
+    /// The marker of the next page, as the first version gives it.
+    pub(super) marker: Option<String>,
+    /// A key as it was sent and as it was decoded, if both differ for one.
+    pub(super) respelled: Option<(String, String)>,
 }
 
 /// The elements that are read; all others are skipped.
@@ -35,6 +41,8 @@ enum Element {
     Prefix,
     IsTruncated,
     EncodingType,
+    NextToken,
+    NextMarker,
     ErrorCode,
     Other,
 }
@@ -46,11 +54,13 @@ enum Section {
     Other,
 }
 
-/// Reads a whole answer. One without its last closing tag is [`ListingError::CutShort`], never a short page.
-pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
+/// Reads a whole answer. `raw_keys`: keys are not encoded, whatever it says.
+///
+/// One without its last closing tag is [`ListingError::CutShort`], never a short page.
+pub(super) fn parse(body: &[u8], raw_keys: bool) -> Result<Listing, ListingError> {
     let text = listing_text(body)?;
     let mut scanner = Scanner::new(text);
-    let mut parser = Parser::default();
+    let mut parser = Parser { raw_keys, ..Parser::default() };
     parser.listing.objects.reserve(text.len() / BYTES_PER_OBJECT);
     // Once the first tag has shown a listing, a grammar error means that the transport cut the answer.
     while let Some(token) = scanner.next().map_err(|_| parser.grammar_error())? {
@@ -69,7 +79,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
 ///
 /// `None` for an answer that may not be a whole page.
 pub fn read_listing(body: &[u8]) -> Option<ListPage> {
-    parse(body).ok()?.into_page(None).ok()
+    let request = ListRequest { limit: 1_000, ..ListRequest::default() };
+    parse(body, false).ok()?.into_page(&request).ok()?.page()
 }
 
 struct Parser {
@@ -80,7 +91,9 @@ struct Parser {
     listing: Listing,
     object: Option<ObjectMeta>,
     is_listing: Option<bool>,
-    truncated: Option<bool>,
+    /// Whether the answer has an element that only a listing has.
+    has_content: bool,
+    raw_keys: bool,
     url_encoded: bool,
     code: String,
 }
@@ -95,7 +108,8 @@ impl Default for Parser {
             listing: Listing::default(),
             object: None,
             is_listing: None,
-            truncated: None,
+            has_content: false,
+            raw_keys: false,
             url_encoded: false,
             code: String::new(),
         }
@@ -120,6 +134,8 @@ impl Parser {
             }
             (2, _) => {
                 self.section = Section::Other;
+                self.has_content |=
+                    matches!(name, "Name" | "Prefix" | "MaxKeys" | "KeyCount" | "Contents" | "IsTruncated");
                 match name {
                     "Contents" => {
                         self.section = Section::Object;
@@ -128,6 +144,8 @@ impl Parser {
                     "CommonPrefixes" => self.section = Section::Prefixes,
                     "IsTruncated" => self.element = Element::IsTruncated,
                     "EncodingType" => self.element = Element::EncodingType,
+                    "NextContinuationToken" => self.element = Element::NextToken,
+                    "NextMarker" => self.element = Element::NextMarker,
                     "Code" => self.element = Element::ErrorCode,
                     _ => {}
                 }
@@ -157,7 +175,9 @@ impl Parser {
             (Element::ETag, Some(object)) => object.etag = bare_etag(text),
             (Element::LastModified, Some(object)) => object.modified_at = time(text),
             (Element::Prefix, _) => self.listing.prefixes.push(text.to_owned()),
-            (Element::IsTruncated, _) => self.truncated = text.trim().parse().ok(),
+            (Element::IsTruncated, _) => self.listing.truncated = truth(text),
+            (Element::NextToken, _) if !text.is_empty() => self.listing.token = Some(text.to_owned()),
+            (Element::NextMarker, _) if !text.is_empty() => self.listing.marker = Some(text.to_owned()),
             (Element::EncodingType, _) => self.url_encoded = text.trim() == "url",
             (Element::ErrorCode, _) => self.code.push_str(text),
             _ => {}
@@ -183,27 +203,45 @@ impl Parser {
         if self.is_listing == Some(false) {
             return Err(ListingError::Refused(self.code));
         }
+        // Otherwise any document with this root would look like an empty bucket.
+        if !self.has_content {
+            return Err(ListingError::Lacks("content"));
+        }
         let mut listing = self.listing;
-        listing.truncated = self.truncated.ok_or(ListingError::Lacks("IsTruncated"))?;
         // `EncodingType` may come after the keys, and servers that ignore the parameter omit it.
-        if self.url_encoded {
-            for key in listing.objects.iter_mut().map(|object| &mut object.meta.key).chain(&mut listing.prefixes) {
-                decode(key)?;
+        if self.url_encoded && !self.raw_keys {
+            let keys = listing.objects.iter_mut().map(|object| &mut object.meta.key);
+            for key in keys {
+                if let Some(raw) = decode(key)? {
+                    listing.respelled.get_or_insert_with(|| (raw, key.clone()));
+                }
+            }
+            for text in listing.prefixes.iter_mut().chain(&mut listing.marker) {
+                decode(text)?;
             }
         }
         Ok(listing)
     }
 }
 
-/// Decodes `encoding-type=url`, which writes a space as `+` and a plus sign as `%2B`.
-fn decode(key: &mut String) -> Result<(), ListingError> {
+/// Reads a truth as servers write it.
+fn truth(text: &str) -> Option<bool> {
+    match text.trim() {
+        text if text.eq_ignore_ascii_case("true") || text == "1" => Some(true),
+        text if text.eq_ignore_ascii_case("false") || text == "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// Decodes `encoding-type=url`, which writes a space as `+` and a plus sign as `%2B`. Returns the text before, if it had
+/// one of these signs.
+fn decode(key: &mut String) -> Result<Option<String>, ListingError> {
     if !key.contains(['%', '+']) {
-        return Ok(());
+        return Ok(None);
     }
     let spaced = if key.contains('+') { Cow::Owned(key.replace('+', " ")) } else { Cow::Borrowed(key.as_str()) };
     let decoded = percent_decode_str(&spaced).decode_utf8().map_err(|_| ListingError::Lacks("key"))?.into_owned();
-    *key = decoded;
-    Ok(())
+    Ok(Some(std::mem::replace(key, decoded)))
 }
 
 fn time(text: &str) -> Option<Timestamp> {
@@ -223,35 +261,6 @@ fn s3_time(text: &str) -> Option<Timestamp> {
     let nanoseconds = i32::from(number(20, 23)) * 1_000_000;
     let time = DateTime::new(number(0, 4), small(5)?, small(8)?, small(11)?, small(14)?, small(17)?, nanoseconds);
     Offset::UTC.to_timestamp(time.ok()?).ok()
-}
-
-impl Listing {
-    /// Returns the page, or why the listing may be incomplete.
-    ///
-    /// `after` is the key after which the listing was requested to start.
-    pub(super) fn into_page(mut self, after: Option<&str>) -> Result<ListPage, ListingError> {
-        let last = self.objects.last().map(ListedObject::key).max(self.prefixes.last().map(String::as_str));
-        let next = match (self.truncated, last) {
-            (false, _) => None,
-            (true, None) => return Err(ListingError::EmptyPage),
-            // After a prefix, the next page starts after everything below the prefix.
-            (true, Some(last)) if self.prefixes.last().is_some_and(|prefix| prefix == last) => {
-                Some(format!("{last}{LAST_CHAR}"))
-            }
-            (true, Some(last)) => Some(last.to_owned()),
-        };
-        let advances = ascends(after, self.objects.iter().map(ListedObject::key))
-            && ascends(None, self.prefixes.iter().map(String::as_str))
-            && next.as_deref().is_none_or(|next| Some(next) > after);
-        if !advances {
-            return Err(ListingError::DoesNotAdvance);
-        }
-        // This prefix was listed before. It comes again only if a key below it sorts after the cursor.
-        if let Some(after) = after {
-            self.prefixes.retain(|prefix| prefix.as_str() > after || !after.ends_with(LAST_CHAR));
-        }
-        Ok(ListPage { objects: self.objects, prefixes: self.prefixes, next })
-    }
 }
 
 #[cfg(test)]

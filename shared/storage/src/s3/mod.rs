@@ -6,6 +6,7 @@ mod default_chain;
 mod failure;
 mod list;
 mod md5;
+mod page;
 mod profile;
 mod role;
 mod sign;
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use http::uri::InvalidUri;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use longshore_model::kinds::KindConnection;
-use longshore_model::{FailureReason, S3Connection, S3sConnection, Secret, StorageKind};
+use longshore_model::{FailureReason, Paging, S3Connection, S3sConnection, Secret, StorageKind};
 use percent_encoding::utf8_percent_encode;
 
 use crate::cloud::{Cloud, CloudRequest, CloudStorage, ListingAnswer, ListingError};
@@ -87,6 +88,10 @@ impl S3 {
 
 #[async_trait]
 impl Cloud for S3 {
+    /// Only AWS documents it; many compatible servers differ.
+    const ORDER_IS_DOCUMENTED: bool = false;
+    const HAS_MARKERS: bool = true;
+
     type Grant = UsedKey;
 
     fn kind(&self) -> StorageKind {
@@ -160,20 +165,30 @@ impl Cloud for S3 {
         Ok(request)
     }
 
-    fn list_request(&self, request: &ListRequest<'_>, _: Option<&str>) -> Result<Option<CloudRequest>, StorageError> {
+    fn list_request(
+        &self,
+        request: &ListRequest<'_>,
+        token: Option<&str>,
+    ) -> Result<Option<CloudRequest>, StorageError> {
         let limit = request.limit.clamp(1, 1_000).to_string();
         // The order does not matter for signatures, but sorted parameters are easier to read in a trace.
-        let mut parameters = Vec::with_capacity(6);
+        let mut parameters = Vec::with_capacity(7);
+        let is_first_version = request.paging == Paging::Marker;
+        // The token says where to go on; some servers take exception to a start beside it.
+        let start = request.start().filter(|_| token.is_none() && request.paging == Paging::Key);
+        parameters.extend(token.filter(|_| !is_first_version).map(|token| ("continuation-token", token)));
         parameters.extend(request.delimiter.map(|delimiter| ("delimiter", delimiter)));
-        parameters.extend([("encoding-type", "url"), ("list-type", "2"), ("max-keys", limit.as_str())]);
-        parameters.push(("prefix", request.prefix));
-        parameters.extend(request.start().map(|after| ("start-after", after)));
+        parameters.push(("encoding-type", "url"));
+        parameters.extend((!is_first_version).then_some(("list-type", "2")));
+        parameters.extend(token.filter(|_| is_first_version).map(|token| ("marker", token)));
+        parameters.extend([("max-keys", limit.as_str()), ("prefix", request.prefix)]);
+        parameters.extend(start.map(|after| ("start-after", after)));
         CloudRequest::new(Op::List, Method::GET, self.bucket.query(&parameters)).map(Some)
     }
 
     fn read_listing(&self, request: &ListRequest<'_>, answer: &Answer) -> Result<ListingAnswer, StorageError> {
-        match list::parse(&answer.body).and_then(|listing| listing.into_page(request.start())) {
-            Ok(page) => Ok(ListingAnswer::Page(page)),
+        match list::parse(&answer.body, request.raw_keys).and_then(|listing| listing.into_page(request)) {
+            Ok(answer) => Ok(answer),
             Err(ListingError::Refused(code)) => Err(failure::from_code(Op::List, answer, &code)),
             Err(error) => Err(error.into()),
         }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_model::{Connection, FailureReason, GcsConnection, GcsSecrets, Secret, Secrets, StorageSettings};
+use longshore_model::{
+    Connection, FailureReason, GcsConnection, GcsSecrets, Paging, Secret, Secrets, StartAfter, StorageSettings,
+};
 use prometheus::Registry;
 use serde_json::json;
 
@@ -90,6 +92,29 @@ async fn a_listing_that_repeats_its_token_fails() {
     let request = ListRequest { prefix: "p/", limit: 2, ..ListRequest::default() };
     let failed = meaning(open(&server).list_page(request).await);
     assert_eq!(failed, (ErrorKind::Invalid, FailureReason::BadAnswer));
+}
+
+/// An emulator may not know `startOffset`.
+#[tokio::test]
+async fn a_server_that_ignores_where_a_listing_starts_is_followed_with_its_tokens() {
+    let first = || listing(&["p/a", "p/b"], Some("t1"));
+    let rest = || listing(&["p/c"], None);
+    let ignored = [first(), first(), first(), first()];
+    let mut answers = vec![token(), first()];
+    answers.extend(ignored);
+    answers.extend([first(), rest(), first(), rest()]);
+    let server = Server::start(answers.into_iter().map(Act::Say).collect()).await;
+    let storage = open(&server);
+    let found = storage.examine_listing("p/").await.unwrap();
+    assert_eq!((found.paging, found.start_after), (Some(Paging::Token), Some(StartAfter::Ignored)));
+
+    let request = ListRequest { prefix: "p/", limit: 2, paging: Paging::Token, ..ListRequest::default() };
+    let page = storage.list_page(request).await.unwrap();
+    assert_eq!((page.objects.len(), page.next.as_deref()), (2, Some("t1")));
+    let page = storage.list_page(ListRequest { cursor: Some("t1"), ..request }).await.unwrap();
+    assert_eq!((page.objects[0].key(), page.next), ("p/c", None));
+    let last = server.lines().pop().unwrap();
+    assert!(last.ends_with("&pageToken=t1") && !last.contains("startOffset"), "{last}");
 }
 
 #[tokio::test]

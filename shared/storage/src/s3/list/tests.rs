@@ -71,7 +71,7 @@ proptest! {
             document(&names, &folders, false, |key| escape(key, numeric), ""),
             document(&names, &folders, false, url, URL),
         ] {
-            let page = parse(xml.as_bytes()).unwrap().into_page(None).unwrap();
+            let page = read_listing(xml.as_bytes()).unwrap();
             prop_assert_eq!(keys(&page), names.clone());
             prop_assert_eq!(&page.prefixes, &folders);
             for (n, object) in page.objects.iter().enumerate() {
@@ -87,7 +87,7 @@ proptest! {
         let xml = document(&["a".into(), "ü".into()], &["c/".into()], false, url, URL);
         let whole = xml.trim_end().len() as f64;
         let part = &xml.as_bytes()[..(whole * cut) as usize];
-        let error = parse(part).unwrap_err();
+        let error = parse(part, false).unwrap_err();
         prop_assert!(matches!(error, ListingError::CutShort | ListingError::NotAListing), "{error:?}");
     }
 }
@@ -95,7 +95,7 @@ proptest! {
 #[test]
 fn plus_signs_are_spaces_only_if_the_answer_is_marked_as_encoded() {
     let xml = |encoding| document(&["a+b%20c".into()], &[], false, str::to_owned, encoding);
-    let key = |encoding| keys(&parse(xml(encoding).as_bytes()).unwrap().into_page(None).unwrap()).remove(0);
+    let key = |encoding| keys(&read_listing(xml(encoding).as_bytes()).unwrap()).remove(0);
     assert_eq!(key(URL), "a b c");
     assert_eq!(key(""), "a+b%20c");
 }
@@ -103,13 +103,14 @@ fn plus_signs_are_spaces_only_if_the_answer_is_marked_as_encoded() {
 #[test]
 fn outer_spaces_of_keys_are_kept() {
     let xml = document(&[" x ".into()], &[], false, str::to_owned, "");
-    assert_eq!(keys(&parse(xml.as_bytes()).unwrap().into_page(None).unwrap()), [" x "]);
+    assert_eq!(keys(&read_listing(xml.as_bytes()).unwrap()), [" x "]);
 }
 
 fn page(names: &[&str], folders: &[&str], truncated: bool, after: Option<&str>) -> Result<ListPage, ListingError> {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
     let xml = document(&owned(names), &owned(folders), truncated, url, URL);
-    parse(xml.as_bytes()).unwrap().into_page(after)
+    let request = ListRequest { after, limit: 1_000, ..ListRequest::default() };
+    parse(xml.as_bytes(), false).unwrap().into_page(&request).map(|answer| answer.page().expect("a page"))
 }
 
 #[test]
@@ -124,7 +125,8 @@ fn the_cursor_is_the_last_key_or_the_end_of_the_last_prefix() {
 #[test]
 fn a_listing_that_does_not_advance_is_refused() {
     assert_eq!(page(&["a", "b"], &[], true, Some("b")), Err(ListingError::DoesNotAdvance));
-    assert_eq!(page(&["a", "b"], &[], false, Some("a")), Err(ListingError::DoesNotAdvance));
+    assert_eq!(page(&["b", "c"], &[], true, Some("b")), Err(ListingError::IncludesStart));
+    assert_eq!(page(&["a", "b"], &[], false, Some("a")), Err(ListingError::IncludesStart));
     assert_eq!(page(&["b", "a"], &[], false, None), Err(ListingError::DoesNotAdvance));
     assert_eq!(page(&[], &["m/"], true, Some("m/\u{10FFFF}")), Err(ListingError::DoesNotAdvance));
     assert_eq!(page(&[], &[], true, None), Err(ListingError::EmptyPage));
@@ -139,10 +141,10 @@ fn a_prefix_is_listed_once() {
 
 #[test]
 fn a_body_that_is_not_a_listing_is_distinguished_from_one_cut_short() {
-    assert_eq!(parse(b""), Err(ListingError::CutShort));
-    assert_eq!(parse(b"<html><body>hello</body></html>"), Err(ListingError::NotAListing));
-    assert_eq!(parse(b"<ListBucketResult><IsTruncated>false</IsTruncated>"), Err(ListingError::CutShort));
-    assert_eq!(parse(b"<ListBucketResult></ListBucketResult>"), Err(ListingError::Lacks("IsTruncated")));
-    assert_eq!(parse(b"<Error><Code>SlowDown</Code></Error>"), Err(ListingError::Refused("SlowDown".into())));
-    assert_eq!(parse(b"\xff\xfe<"), Err(ListingError::NotAListing));
+    assert_eq!(parse(b"", false), Err(ListingError::CutShort));
+    assert_eq!(parse(b"<html><body>hello</body></html>", false), Err(ListingError::NotAListing));
+    assert_eq!(parse(b"<ListBucketResult><IsTruncated>false</IsTruncated>", false), Err(ListingError::CutShort));
+    assert_eq!(parse(b"<ListBucketResult></ListBucketResult>", false), Err(ListingError::Lacks("content")));
+    assert_eq!(parse(b"<Error><Code>SlowDown</Code></Error>", false), Err(ListingError::Refused("SlowDown".into())));
+    assert_eq!(parse(b"\xff\xfe<", false), Err(ListingError::NotAListing));
 }
