@@ -10,6 +10,7 @@ mod end;
 mod fence;
 mod lease;
 mod progress;
+mod relist;
 mod unfinished;
 mod waiting;
 
@@ -20,11 +21,12 @@ use crate::row::word;
 use crate::{Bounded, Counts, GenericClient, Result};
 
 pub use alone::{mark_alone, mark_lone_key};
-pub(crate) use end::{cancel_unfinished, end, lock_of_storage, lock_unfinished};
+pub(crate) use end::{cancel_others, cancel_unfinished, end, lock_of_storage, lock_unfinished};
 pub use fence::{Fence, hold, hold_at};
 pub use lease::{Heartbeat, Lease, heartbeat, unknown_leases};
 pub use progress::Progress;
 pub(crate) use progress::advance;
+pub(crate) use relist::{forget_listing, widen};
 pub use unfinished::{UnfinishedJobs, count_unfinished};
 pub use waiting::{JobWait, OpenJob, WaitChange};
 

@@ -16,6 +16,7 @@ mod enqueue;
 mod finish;
 mod late_job;
 mod page;
+mod relist;
 mod remove;
 mod rescue;
 
@@ -27,5 +28,6 @@ pub use enqueue::{EnqueuedSync, RequestedBy, SyncRequest, enqueue, enqueue_reque
 pub(crate) use finish::fail;
 pub use finish::{complete, discard, release, retry_later, wait_later};
 pub use page::record_page;
+pub use relist::relist;
 pub use remove::remove_storage;
 pub use rescue::{release_unknown, republish_lost, rescue_expired};

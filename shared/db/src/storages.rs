@@ -6,18 +6,21 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
+mod capabilities;
 mod handle;
 mod secrets;
 mod write;
 
 use jiff::Timestamp;
-use longshore_model::{Direction, StorageKind, StorageSettings, SyncStatus};
+use longshore_model::{Capabilities, Direction, StorageKind, StorageSettings, SyncStatus};
 use tokio_postgres::Row;
 
 use crate::bounded::{bounded, settings_bytes};
 use crate::row::word;
 use crate::{Bounded, Error, GenericClient, Result};
 
+pub(crate) use capabilities::read_capabilities;
+pub use capabilities::set_capabilities;
 pub(crate) use handle::{Handle, lock_handle, write_handle};
 pub use secrets::{reseal, seal_name, secrets, secrets_after};
 pub(crate) use write::{StatusReport, clear_status, delete, show};
@@ -42,6 +45,8 @@ pub struct StorageRow {
     pub description: Option<String>,
     /// Everything that users set, without secrets.
     pub settings: StorageSettings,
+    /// What its listings can do. `None` before the first probe. Written when users save it, and by workers.
+    pub capabilities: Option<Capabilities>,
     /// Whether syncs may start. Written by users.
     pub synchronizable: bool,
     /// Status of the latest sync, or `initialized`. Written by `enqueue` and the reporter.
@@ -80,7 +85,7 @@ pub struct StorageFilter<'a> {
 }
 
 pub(crate) const COLUMNS: &str =
-    "id, host_id, project_id, kind, direction, title, description, settings::text AS settings, synchronizable,
+    "id, host_id, project_id, kind, direction, title, description, settings::text AS settings, capabilities::text AS capabilities, synchronizable,
      status, last_sync, last_sync_count, last_sync_job, traceback, meta, created_at, updated_at";
 
 pub(crate) fn read(row: &Row) -> Result<StorageRow> {
@@ -94,6 +99,7 @@ pub(crate) fn read(row: &Row) -> Result<StorageRow> {
         description: row.get("description"),
         settings: serde_json::from_str(row.get("settings"))
             .map_err(|error| Error::unreadable("storages.settings", error))?,
+        capabilities: read_capabilities(row.get("capabilities")),
         synchronizable: row.get("synchronizable"),
         status: word(row, "status")?,
         last_sync: row.get("last_sync"),

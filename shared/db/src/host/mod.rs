@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use longshore_model::{Secrets, StorageSettings};
+use longshore_model::{Capabilities, Secrets, StorageSettings};
 
 use crate::syncs::SyncRow;
 use crate::{Client, Result, Transaction};
@@ -61,6 +61,8 @@ pub struct JobStorage {
     pub project_id: i64,
     /// Its settings at the start of the sync.
     pub settings: StorageSettings,
+    /// What its listings can do. `None` before the first probe.
+    pub capabilities: Option<Capabilities>,
     /// Its current secrets, decrypted.
     pub secrets: Secrets,
     /// The project's current label config, which names the data key of blob tasks.

@@ -34,7 +34,7 @@ impl Host for Native {
         let statement = client
             .prepare_cached(
                 "SELECT p.id AS project_id, coalesce(y.settings, s.settings)::text AS settings,
-                        s.settings::text AS current_settings, y.server <> s.server AS moved,
+                        s.settings::text AS current_settings, s.capabilities::text AS capabilities, y.server <> s.server AS moved,
                         y.finished_at IS NOT NULL AS ended, s.secrets, s.secrets_key_id, p.label_config
                    FROM storages s JOIN syncs y ON y.storage_id = s.id
                    JOIN projects p ON p.id = coalesce(y.project_id, s.project_id)
@@ -85,6 +85,7 @@ impl Host for Native {
             id: storage_id,
             project_id: row.get("project_id"),
             settings,
+            capabilities: storages::read_capabilities(row.get("capabilities")),
             secrets,
             label_config: row.get("label_config"),
             rules: LabelingRules::default(),

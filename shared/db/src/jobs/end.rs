@@ -35,6 +35,17 @@ pub(crate) async fn cancel_unfinished(tx: &Transaction<'_>, sync_id: i64) -> Res
     Ok(())
 }
 
+/// Cancels the unfinished jobs of a sync but one.
+pub(crate) async fn cancel_others(tx: &Transaction<'_>, sync_id: i64, job: i64) -> Result<()> {
+    tx.execute(
+        "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = now()
+          WHERE sync_id = $1 AND id <> $2 AND finished_at IS NULL",
+        &[&sync_id, &job],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Locks the unfinished jobs of a sync until the transaction ends. Waits for running commits of pages.
 pub(crate) async fn lock_unfinished(tx: &Transaction<'_>, sync_id: i64) -> Result<()> {
     tx.execute("SELECT 1 FROM jobs WHERE sync_id = $1 AND finished_at IS NULL ORDER BY id FOR UPDATE", &[&sync_id])

@@ -56,7 +56,7 @@ pub(in crate::host) async fn enqueue_handle(
     idempotency_key: Option<&str>,
     options: &ExportOptions,
 ) -> Result<EnqueuedSync> {
-    let Handle { kind, direction, host_id } = handle(tx, storage_id).await?;
+    let Handle { kind, direction, host_id, .. } = handle(tx, storage_id).await?;
     let request =
         HostRequest { kind, direction, host_id, projects: None, user_id: None, requested_by, idempotency_key };
     match enqueue_with(tx, &request, options).await? {
@@ -90,7 +90,7 @@ pub async fn enqueue_with(
 ) -> Result<HostSync> {
     let HostRequest { kind, direction, host_id, projects, .. } = *request;
     let missing = || Error::NotFound(format!("{kind} {direction} storage {host_id}"));
-    let named = Handle { kind, direction, host_id };
+    let named = Handle { kind, direction, host_id, capabilities: None };
     let held = hold(tx, &named).await?.ok_or_else(missing)?;
     let project_id = held.storage.project_id;
     if projects.is_some_and(|projects| !projects.contains(&project_id)) {

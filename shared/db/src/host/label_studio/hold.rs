@@ -42,7 +42,7 @@ pub(super) struct Held {
 
 /// Locks a storage until the transaction ends. `None` if it does not exist or its project is deleted.
 pub(super) async fn hold(tx: &Transaction<'_>, named: &Handle) -> Result<Option<Held>> {
-    let Handle { kind, direction, host_id } = *named;
+    let Handle { kind, direction, host_id, .. } = *named;
     let Some(tables) = StorageTables::of(kind, direction) else { return Ok(None) };
     let handle = storages::lock_handle(tx, kind, direction, host_id).await?;
     let live = match handle {

@@ -18,6 +18,7 @@ mod enqueue;
 mod exports;
 mod fence;
 mod fold;
+mod handle;
 pub mod handles;
 mod hold;
 mod inner_ids;
@@ -40,14 +41,13 @@ mod written;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use longshore_model::{Direction, StorageKind, StorageSettings};
+use longshore_model::StorageSettings;
 
 use crate::host::select;
 use crate::host::{
     ControlTag, ExportedUnit, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, OutdatedUnit, SelectedUnits,
     Selection, TaskFormat,
 };
-use crate::row::word;
 use crate::syncs::{self, SyncRow};
 use crate::{Client, Db, Error, GenericClient, Result, Transaction};
 
@@ -64,6 +64,7 @@ pub(super) use enqueue::enqueue_handle;
 pub use enqueue::{HostRequest, HostSync, enqueue, enqueue_with};
 pub use exports::ExportRules;
 pub use fold::{fold, next_to_fold};
+use handle::{Handle, handle};
 pub use recount::{Checked, check_summary};
 pub use remove::{Due, Removal, remove, running};
 pub use shown::{LastSync, SYNC_FIELDS, last_sync};
@@ -82,13 +83,6 @@ pub struct LabelStudio {
     /// What this version stores. `None` until it is read, and again after a statement failed because it has changed.
     catalog: Arc<Mutex<Option<Catalog>>>,
     exports: ExportRules,
-}
-
-/// What a handle names.
-struct Handle {
-    kind: StorageKind,
-    direction: Direction,
-    host_id: i64,
 }
 
 impl LabelStudio {
@@ -122,16 +116,6 @@ impl LabelStudio {
         let faults = self.numbers.in_time(async { faults(&self.numbers.client().await?).await }).await?;
         Err(if faults.is_empty() { error } else { Error::HostUnsupported(faults.join(" ")) })
     }
-}
-
-/// The storage of a handle.
-async fn handle(client: &impl GenericClient, storage_id: i64) -> Result<Handle> {
-    let statement = client.prepare_cached("SELECT kind, direction, host_id FROM storages WHERE id = $1").await?;
-    let row = client.query_opt(&statement, &[&storage_id]).await?;
-    let row = row.ok_or_else(|| Error::NotFound(format!("storage {storage_id}")))?;
-    let host_id: Option<i64> = row.get("host_id");
-    let host_id = host_id.ok_or_else(|| Error::NotFound(format!("storage {storage_id} of Label Studio")))?;
-    Ok(Handle { kind: word(&row, "kind")?, direction: word(&row, "direction")?, host_id })
 }
 
 fn tables(handle: &Handle) -> Result<StorageTables> {
@@ -176,6 +160,7 @@ async fn read_storage(client: &Client, exports: ExportRules, storage_id: i64, sy
         id: storage_id,
         project_id: row.get("project_id"),
         settings,
+        capabilities: handle.capabilities,
         secrets: current.secrets,
         // Label Studio itself puts the name of its label config in place of `$undefined$`, each time it shows a task.
         label_config: String::new(),
