@@ -32,6 +32,9 @@ pub(crate) enum JobError {
     /// Units of the page changed while their objects were written. The page is not committed before they are written again.
     #[error("{} objects of the page are outdated", .0.len())]
     Outdated(Vec<OutdatedUnit>),
+    /// The storage listed out of order. Its listing begins again and follows the server.
+    #[error("the storage listed out of order")]
+    Relist,
     /// The worker is stopping, and the page did not end in time.
     #[error("the worker is stopping")]
     Draining,
@@ -44,6 +47,8 @@ pub(crate) enum Verdict {
     Leave,
     /// The job did not fail: it goes back to the queue and is due after this delay.
     Release { delay: Duration },
+    /// The job did not fail, but its range means nothing: it lists the whole storage from the beginning, at once.
+    Relist,
     /// The job may work later; it is tried again after at least this time.
     Retry { reason: FailureReason, at_least: Duration },
     /// The job cannot work until a user changes something.
@@ -55,6 +60,7 @@ impl JobError {
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
             Self::Draining | Self::Outdated(_) => Verdict::Release { delay: Duration::ZERO },
+            Self::Relist => Verdict::Relist,
             Self::NotAlone => Verdict::Release { delay: AFTER_NOT_ALONE },
             Self::WorkerLost => Verdict::Discard { reason: FailureReason::WorkerLost },
             Self::Settings(_) => Verdict::Discard { reason: FailureReason::InvalidSettings },

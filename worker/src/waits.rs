@@ -44,7 +44,11 @@ pub(crate) fn wait_after(error: &JobError) -> Option<JobWait> {
             let text = "The job must run alone in its worker, whose other jobs have not ended yet.";
             wait(WaitingFor::Limit, Duration::ZERO, text.to_owned())
         }
-        JobError::Settings(_) | JobError::WorkerLost | JobError::Draining | JobError::Outdated(_) => None,
+        JobError::Settings(_)
+        | JobError::WorkerLost
+        | JobError::Relist
+        | JobError::Draining
+        | JobError::Outdated(_) => None,
     }
 }
 

@@ -28,6 +28,7 @@ const MOST_REFUSALS: u32 = 20;
 pub(super) enum End {
     Left,
     Released { delay: Duration },
+    Relisted,
     Retried { reason: FailureReason, delay: Duration },
     Discarded { reason: FailureReason },
 }
@@ -37,6 +38,7 @@ impl End {
         match error.verdict() {
             Verdict::Leave => Self::Left,
             Verdict::Release { delay } => Self::Released { delay },
+            Verdict::Relist => Self::Relisted,
             Verdict::Retry { reason, at_least } if failures + 1 < context.config.max_failures => {
                 Self::Retried { reason, delay: backoff(failures, at_least) }
             }
@@ -53,6 +55,7 @@ impl End {
                 Some(wait) => lifecycle::wait_later(tx, lease, delay, &wait).await?,
                 None => lifecycle::release(tx, lease, delay).await?,
             },
+            Self::Relisted => lifecycle::relist(tx, lease).await?,
             Self::Retried { reason, delay } => {
                 let wait = wait_after(error);
                 lifecycle::retry_later(tx, lease, delay, reason, &detail(reason), wait.as_ref()).await?
@@ -67,7 +70,7 @@ impl End {
         let (sync, lease) = (job.sync_id, job.lease);
         match *self {
             Self::Left => {}
-            Self::Released { .. } => info!(
+            Self::Released { .. } | Self::Relisted => info!(
                 event = "job_released",
                 sync.id = sync,
                 job.id = lease.job,
@@ -102,7 +105,7 @@ impl End {
     pub(super) fn ending(&self) -> Ending {
         match self {
             Self::Left => Ending::Left,
-            Self::Released { .. } => Ending::Released,
+            Self::Released { .. } | Self::Relisted => Ending::Released,
             Self::Retried { .. } => Ending::Retried,
             Self::Discarded { .. } => Ending::Discarded,
         }

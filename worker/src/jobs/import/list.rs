@@ -7,7 +7,7 @@ use longshore_db::Counts;
 use longshore_db::objects::{self, KeyStatus, ListedPage, LookupMode, PageStatus, Unlisted};
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_filter::Skip;
-use longshore_storage::{ListPage, ListRequest, StorageError, filter_keys};
+use longshore_storage::{ListPage, ListRequest, ListedObject, StorageError, filter_keys};
 
 use super::candidate::Candidate;
 use super::{Import, Pending, count};
@@ -28,17 +28,9 @@ impl Import<'_> {
     /// Lists the next page and decides what to do with each of its keys.
     pub(super) async fn list(&mut self, quantum: &Quantum) -> Result<Vec<QuarantinedObject>, JobError> {
         let start = self.cursor.clone().or_else(|| self.job.range_after.clone());
-        let listing = self.prefetched.take().unwrap_or_else(|| self.start_listing(self.cursor.clone()));
-        let page = listing.result().await?;
-        let mut objects = page.objects;
-        self.next = page.next;
-        if let Some(until) = &self.until {
-            let inside = objects.partition_point(|listed| listed.key() <= until.as_str());
-            if inside < objects.len() {
-                objects.truncate(inside);
-                self.next = None;
-            }
-        }
+        let listing = self.prefetched.take().unwrap_or_else(|| self.start_listing(self.listing_start()));
+        let page = self.first_page(listing.result().await).await?;
+        let objects = self.take_page(page);
         self.last = self.next.is_none();
         self.unsplit.pages += 1;
         if !self.last && !quantum.is_over() {
@@ -46,9 +38,7 @@ impl Import<'_> {
         }
 
         let mut found: Vec<Candidate> = objects.into_iter().map(Candidate::of).collect();
-        if !self.store.is_ordered() {
-            self.drop_repeats(&mut found).await?;
-        }
+        self.drop_listed(&mut found).await?;
         self.listed = Counts { pages: 1, listed: count(found.len()), ..Counts::default() };
         // If the attempt is dropped by a drain, a cancellation or a lost lease, this is dropped too and matching stops.
         let judged = filter_keys(&self.filter, found, |found: &Candidate| &found.object.key).await;
@@ -89,8 +79,58 @@ impl Import<'_> {
         Ok(quarantined)
     }
 
+    /// The objects of a page in the job's range, and where the next page starts.
+    fn take_page(&mut self, page: ListPage) -> Vec<ListedObject> {
+        let mut objects = page.objects;
+        self.next = page.next;
+        self.place.token = if self.is_ordered() { page.token } else { self.next.clone() };
+        if let Some(until) = &self.until {
+            let inside = objects.partition_point(|listed| listed.key() <= until.as_str());
+            if inside < objects.len() {
+                objects.truncate(inside);
+                self.next = None;
+            }
+        }
+        objects
+    }
+
+    /// Removes what earlier pages have listed, if the listing is not in key order.
+    async fn drop_listed(&mut self, found: &mut Vec<Candidate>) -> Result<(), JobError> {
+        if self.is_ordered() {
+            return Ok(());
+        }
+        let listed = found.len();
+        self.drop_repeats(found).await?;
+        if self.store.is_ordered() {
+            self.place.count_page(listed, found.len())?;
+            // From now on, the next page is where the server says.
+            self.next = self.next.take().map(|token| self.place.cursor(&token));
+        }
+        Ok(())
+    }
+
+    /// The page, listed again if it is the first and shows that the store lists otherwise than in key order, or if the
+    /// server refuses the token of an earlier attempt.
+    async fn first_page(&mut self, listed: Result<ListPage, StorageError>) -> Result<ListPage, JobError> {
+        match listed {
+            Err(error) if self.place.restarts_after(&error) => Ok(self.start_listing(None).result().await?),
+            Ok(page) if self.is_unexamined(&page) && self.examine().await? => {
+                Ok(self.start_listing(None).result().await?)
+            }
+            listed => Ok(listed?),
+        }
+    }
+
+    /// Where the next page starts, for the store.
+    fn listing_start(&self) -> Option<String> {
+        if self.place.is_ordered() { self.cursor.clone() } else { self.place.token.clone() }
+    }
+
+    /// Requests a page. `cursor` is where it starts: a key, or a token if the listing is not in key order.
     pub(super) fn start_listing(&self, cursor: Option<String>) -> Listing {
         let store = Arc::clone(&self.store);
+        let (paging, raw_keys) = (self.place.paging, self.place.raw_keys);
+        let token = self.place.token.clone().filter(|_| self.place.is_ordered() && cursor.is_some());
         let (prefix, delimiter) = (self.filter.prefix().to_owned(), self.filter.delimiter().map(str::to_owned));
         let after = self.job.range_after.clone();
         Prefetch::start(async move {
@@ -99,7 +139,10 @@ impl Import<'_> {
                 delimiter: delimiter.as_deref(),
                 after: after.as_deref(),
                 cursor: cursor.as_deref(),
+                token: token.as_deref(),
                 limit: PAGE_KEYS,
+                paging,
+                raw_keys,
             };
             store.list_page(request).await
         })
@@ -108,10 +151,10 @@ impl Import<'_> {
     /// Looks up the keys of the page that starts after `start`.
     async fn look_up(&self, found: &[Candidate], start: Option<&str>) -> Result<PageStatus, JobError> {
         let objects: Vec<_> = found.iter().map(|found| (found.key(), found.version())).collect();
-        let mode = if self.store.is_ordered() { LookupMode::Interval } else { LookupMode::Each };
+        let mode = if self.is_ordered() { LookupMode::Interval } else { LookupMode::Each };
         let end = self.next.as_deref().or(self.until.as_deref());
         let is_certain = |edge: Option<&str>| edge.is_none_or(|edge| self.store.can_split_at(edge));
-        let is_covered = self.store.is_ordered() && is_certain(start) && is_certain(end);
+        let is_covered = self.is_ordered() && is_certain(start) && is_certain(end);
         let covers = is_covered.then(|| (start.unwrap_or_default(), end.unwrap_or(AFTER_ALL)));
         let counts_tasks = self.context.host.counts_known_tasks();
         let page = ListedPage { objects: &objects, mode, covers, counts_tasks };
@@ -119,21 +162,23 @@ impl Import<'_> {
         Ok(db.in_time(async { objects::look_up(&db.client().await?, storage, sync, &page).await }).await?)
     }
 
+    /// Whether a key is below the prefix, on the level of the listing.
+    pub(super) fn is_in_scope(&self, key: &str) -> bool {
+        let below = key.strip_prefix(self.filter.prefix());
+        below.is_some_and(|below| self.filter.delimiter().is_none_or(|delimiter| !below.contains(delimiter)))
+    }
+
     /// The IDs of quarantine rows whose objects are not in the bucket any more. Those that the filter skips are, and
     /// those outside of the prefix and the level of this listing may be.
     async fn left_bucket(&self, unlisted: Vec<Unlisted>, skipped: &[Candidate]) -> Result<Vec<i64>, JobError> {
-        if !self.store.is_ordered() {
+        if !self.is_ordered() {
             return if self.last { self.find_unlisted().await } else { Ok(Vec::new()) };
         }
         if unlisted.is_empty() {
             return Ok(Vec::new());
         }
         let skipped: HashSet<&str> = skipped.iter().map(Candidate::key).collect();
-        let is_in_scope = |key: &str| {
-            let below = key.strip_prefix(self.filter.prefix());
-            below.is_some_and(|below| self.filter.delimiter().is_none_or(|delimiter| !below.contains(delimiter)))
-        };
-        let left = unlisted.into_iter().filter(|row| is_in_scope(&row.key) && !skipped.contains(row.key.as_str()));
+        let left = unlisted.into_iter().filter(|row| self.is_in_scope(&row.key) && !skipped.contains(row.key.as_str()));
         Ok(left.map(|row| row.id).collect())
     }
 }

@@ -9,11 +9,13 @@ mod candidate;
 mod data_key;
 mod fetch;
 mod list;
+mod place;
 mod poison;
 mod read;
 mod record;
 mod references;
 mod refusal;
+mod relist;
 mod replay;
 mod reservation;
 mod scan;
@@ -26,15 +28,13 @@ use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use longshore_db::Counts;
-use longshore_db::host::{JobStorage, SummaryDelta};
+use longshore_db::host::JobStorage;
 use longshore_db::lifecycle::ClaimedJob;
-use longshore_db::quarantine::QuarantinedObject;
 use longshore_filter::KeyFilter;
 use longshore_storage::{ObjectMeta, Storage};
-use uuid::Uuid;
 
 use crate::context::Context;
-use crate::items::{Item, Limits};
+use crate::items::Limits;
 use crate::job_error::JobError;
 use crate::jobs::{Handler, Page};
 use crate::memory::Reservation;
@@ -42,6 +42,8 @@ use crate::slots::Quantum;
 use data_key::{DataKey, data_key};
 use fetch::FetchedPart;
 use list::Listing;
+use place::Place;
+use record::{ImportWrites, ImportedObject};
 use replay::ReplayPage;
 use scan::Scan;
 use split::Unsplit;
@@ -51,29 +53,6 @@ use split::Unsplit;
 /// Large enough that a page of ordinary task files is one part; small enough that eight jobs, each with one current
 /// part and one prefetched part, rarely wait for each other with the default memory budget.
 const PART_BYTES: u64 = 12 * 1024 * 1024;
-
-/// The rows that the commit of one part of a page writes.
-struct ImportWrites {
-    storage: Arc<JobStorage>,
-    imported: Vec<ImportedObject>,
-    /// JSON text of what the tasks add to the summary of their project, if the host has one.
-    summary: Option<String>,
-    quarantined: Vec<QuarantinedObject>,
-    /// Keys that leave quarantine.
-    released: Vec<String>,
-    /// IDs of quarantine rows whose objects left the bucket.
-    unlisted: Vec<i64>,
-    /// Digests of the keys of a page without order. The pruner deletes them after the end of the job.
-    scanned: Vec<Uuid>,
-}
-
-/// An imported object and its items.
-struct ImportedObject {
-    object: ObjectMeta,
-    items: Vec<Item>,
-    /// What the items add to the summary of their project, if the host has one.
-    summary: Option<Arc<SummaryDelta>>,
-}
 
 /// The import of one key range.
 pub(crate) struct Import<'a> {
@@ -85,6 +64,8 @@ pub(crate) struct Import<'a> {
     data_key: DataKey,
     limits: Limits,
     cursor: Option<String>,
+    /// How the listing is continued.
+    place: Place,
     /// Objects of the listed page that are not read yet.
     pending: VecDeque<Pending>,
     /// The request for the page after that.
@@ -128,7 +109,9 @@ impl<'a> Import<'a> {
     ) -> Result<Self, JobError> {
         let filter = KeyFilter::of(&storage.settings).map_err(|error| JobError::Settings(error.to_string()))?;
         let data_key = data_key(&storage.label_config).await?;
-        let (storage, is_ordered) = (Arc::new(storage), store.is_ordered());
+        let is_range = job.range_after.is_some() || job.range_until.is_some();
+        let place = Place::of(job.cursor.as_deref(), is_range, storage.capabilities);
+        let (storage, is_ordered) = (Arc::new(storage), store.is_ordered() && place.is_ordered());
         let mut import = Self {
             context,
             job,
@@ -138,6 +121,7 @@ impl<'a> Import<'a> {
             data_key,
             limits: Limits::default(),
             cursor: job.cursor.clone(),
+            place,
             pending: VecDeque::new(),
             prefetched: None,
             scan: (!is_ordered).then(Scan::default),
@@ -205,6 +189,15 @@ impl<'a> Import<'a> {
 #[async_trait]
 impl Handler for Import<'_> {
     async fn perform(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
+        match self.perform_page(quantum).await {
+            Err(JobError::Storage(error)) if self.is_ordered() && error.is_out_of_order() => Err(self.relist().await),
+            result => result,
+        }
+    }
+}
+
+impl Import<'_> {
+    async fn perform_page(&mut self, quantum: &Quantum) -> Result<Page, JobError> {
         let mut quarantined = if !self.pending.is_empty() {
             Vec::new()
         } else if self.job.is_replay {
@@ -267,6 +260,11 @@ impl Handler for Import<'_> {
 }
 
 impl Import<'_> {
+    /// Whether its pages are in key order, so that a range of keys can be listed by itself.
+    fn is_ordered(&self) -> bool {
+        self.store.is_ordered() && self.place.is_ordered()
+    }
+
     /// The counts of a part of a page, without its listing. `faulty` objects are quarantined unread.
     fn count_part(&mut self, fetched: &FetchedPart, faulty: usize) -> Counts {
         if self.job.is_replay {

@@ -1,7 +1,9 @@
 //! Writes a part of a page (tasks, ledger, quarantine) by binary `COPY`.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use longshore_db::host::{NewAnnotation, NewPrediction, NewTask};
+use longshore_db::host::{JobStorage, NewAnnotation, NewPrediction, NewTask, SummaryDelta};
 use longshore_db::jobs;
 use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::objects::{self, NewObject};
@@ -9,8 +11,9 @@ use longshore_db::quarantine::{self, QuarantinedObject};
 use longshore_db::{Client, Counts, Error as DbError, Transaction, scanned_keys};
 use longshore_model::QuarantineReason;
 use longshore_storage::ObjectMeta;
+use uuid::Uuid;
 
-use super::{ImportWrites, ImportedObject, count, references, summary};
+use super::{count, references, summary};
 use crate::context::Context;
 use crate::items::{Item, PredictionItem};
 use crate::job_error::JobError;
@@ -19,6 +22,29 @@ use crate::quarantine::object;
 
 /// Rows per `COPY`: the keys of a page, so that a page of objects with one item each needs one `COPY`.
 const CHUNK_ROWS: usize = 1_000;
+
+/// The rows that the commit of one part of a page writes.
+pub(super) struct ImportWrites {
+    pub(super) storage: Arc<JobStorage>,
+    pub(super) imported: Vec<ImportedObject>,
+    /// JSON text of what the tasks add to the summary of their project, if the host has one.
+    pub(super) summary: Option<String>,
+    pub(super) quarantined: Vec<QuarantinedObject>,
+    /// Keys that leave quarantine.
+    pub(super) released: Vec<String>,
+    /// IDs of quarantine rows whose objects left the bucket.
+    pub(super) unlisted: Vec<i64>,
+    /// Digests of the keys of a page without order. The pruner deletes them after the end of the job.
+    pub(super) scanned: Vec<Uuid>,
+}
+
+/// An imported object and its items.
+pub(super) struct ImportedObject {
+    pub(super) object: ObjectMeta,
+    pub(super) items: Vec<Item>,
+    /// What the items add to the summary of their project, if the host has one.
+    pub(super) summary: Option<Arc<SummaryDelta>>,
+}
 
 #[async_trait]
 impl Writes for ImportWrites {

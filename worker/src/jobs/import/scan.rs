@@ -70,7 +70,8 @@ impl Import<'_> {
             if let Some(scan) = &self.scan {
                 listed.extend(scan.page.iter().chain(&scan.before));
             }
-            let missing = rows.iter().zip(digests).filter(|(_, digest)| !listed.contains(digest));
+            let missing =
+                rows.iter().zip(digests).filter(|((_, key), digest)| self.is_in_scope(key) && !listed.contains(digest));
             unlisted.extend(missing.map(|((id, _), _)| *id));
             let is_full = i64::try_from(rows.len()) == Ok(BATCH_ROWS);
             match rows.into_iter().last() {

@@ -47,7 +47,7 @@ impl Import<'_> {
     /// commit, the range does not change.
     pub(super) async fn split(&mut self) -> Result<Vec<String>, JobError> {
         let after_pages = self.context.config.split_after_pages;
-        if after_pages == 0 || self.unsplit.pages < after_pages || !self.store.is_ordered() || self.job.is_replay {
+        if after_pages == 0 || self.unsplit.pages < after_pages || !self.is_ordered() || self.job.is_replay {
             return Ok(Vec::new());
         }
         if !self.unsplit.has_found && self.unsplit.since.elapsed() < WORTH_A_SPLIT {
@@ -86,8 +86,9 @@ impl Import<'_> {
             prefix: self.filter.prefix(),
             delimiter: self.filter.delimiter(),
             after: Some(&after),
-            cursor: None,
             limit: 1,
+            raw_keys: self.place.raw_keys,
+            ..ListRequest::default()
         };
         let page = self.store.list_page(request).await?;
         let key = page.objects.into_iter().map(|listed| listed.meta.key);
