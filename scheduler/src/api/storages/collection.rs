@@ -96,13 +96,16 @@ impl Collection {
     ) -> ApiResult<StorageBody> {
         let draft = Change::parse(self.kind, self.direction, &sent).apply(Base::Nothing)?;
         let draft = admit(state, caller, draft, None).await?;
-        connect::probe(state, self.direction, &draft).await?;
+        let found = connect::probe(state, self.direction, &draft).await?;
 
         let mut client = state.db.client().await?;
         let tx = client.transaction().await.map_err(Error::from)?;
         let id = storages::next_id(&tx).await?;
         let sealed = seal(state, id, &draft.secrets)?;
         let row = storages::insert(&tx, id, self.direction, &draft.written(sealed.as_ref())).await?;
+        if found.is_some() {
+            storages::set_capabilities(&tx, id, found).await?;
+        }
         self.audit(&tx, caller, "storage.create", &row, &sent).await?;
         confirm(state, caller, &tx, &draft).await?;
         tx.commit().await.map_err(Error::from)?;
@@ -131,7 +134,7 @@ impl Collection {
     /// Checks settings without storing them.
     pub(super) async fn validate(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<()> {
         let draft = self.unstored(state, caller, sent).await?;
-        connect::probe(state, self.direction, &draft).await
+        connect::probe(state, self.direction, &draft).await.map(drop)
     }
 
     /// Shows which objects a sync with these settings would import, without storing them.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use longshore_filter::{KeyFilter, Skip};
-use longshore_model::{Direction, FailureReason, Secrets, StorageKind, StorageSettings};
+use longshore_model::{Capabilities, Direction, FailureReason, Secrets, StorageKind, StorageSettings};
 use longshore_storage::{
     ErrorKind, InvalidSetting, ListRequest, ListedObject, ListingFault, Op, Probe, Storage, StorageError, Stores,
     filter_keys,
@@ -38,21 +38,29 @@ const MAX_SKIPPED: usize = 100;
 /// Keys per listing request, the most that storages return.
 const PAGE: u16 = 1_000;
 
-/// Checks that a sync in this direction could work.
+/// Checks that a sync in this direction could work. Returns what the listings of an import storage can do; `None` for an
+/// export, or if that is not known yet.
 ///
 /// # Errors
-/// The probe fails or takes too long. The error has advice for the user.
-pub(super) async fn probe(state: &ApiState, direction: Direction, draft: &Draft) -> ApiResult<()> {
+/// The probe fails or takes too long, or a sync could list only the first page. The error has advice for the user.
+pub(super) async fn probe(state: &ApiState, direction: Direction, draft: &Draft) -> ApiResult<Option<Capabilities>> {
     let probe = match direction {
         Direction::Import => Probe::Read,
         Direction::Export => Probe::Write,
     };
     let settings = &draft.fields.settings;
-    let probed = async { (state.open)(draft.fields.project_id, settings, &draft.secrets)?.probe(probe).await };
-    timeout(PROBE_TIME, probed)
-        .await
-        .unwrap_or_else(|_| Err(too_slow()))
-        .map_err(|error| failed(settings.kind(), error))
+    let failed = |error| failed(settings.kind(), error);
+    let storage = (state.open)(draft.fields.project_id, settings, &draft.secrets).map_err(failed)?;
+    timeout(PROBE_TIME, storage.probe(probe)).await.unwrap_or_else(|_| Err(too_slow())).map_err(failed)?;
+    if direction == Direction::Export {
+        return Ok(None);
+    }
+    match timeout(PROBE_TIME, storage.examine_listing(&settings.connection.prefix())).await {
+        Ok(Ok(found)) => Ok(Some(found)),
+        Ok(Err(error)) if error.reason == FailureReason::UnsupportedListing => Err(failed(error)),
+        // A sync finds out what is missing.
+        Ok(Err(_)) | Err(_) => Ok(None),
+    }
 }
 
 fn too_slow() -> StorageError {
@@ -112,9 +120,9 @@ async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> R
         let request = ListRequest {
             prefix: filter.prefix(),
             delimiter: filter.delimiter(),
-            after: None,
             cursor: cursor.as_deref(),
             limit: PAGE,
+            ..ListRequest::default()
         };
         let Ok(page) = tokio::time::timeout_at(deadline, storage.list_page(request)).await else {
             return Ok(preview.timed_out());

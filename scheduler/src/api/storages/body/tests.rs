@@ -18,6 +18,7 @@ fn shown(direction: Direction, settings: &Value) -> Value {
         title: None,
         description: None,
         settings,
+        capabilities: None,
         synchronizable: true,
         status: SyncStatus::Initialized,
         last_sync: None,

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use longshore_db::{Error, lifecycle, storages};
+use longshore_model::Capabilities;
 use serde_json::{Map, Value};
 
 use super::super::admission::{admit, check_project};
@@ -37,6 +38,7 @@ impl Collection {
         is_whole: bool,
     ) -> ApiResult<StorageBody> {
         let mut probed: Option<Draft> = None;
+        let mut found = None;
         // The last failure is a conflict: another request wrote the storage since it was read.
         let mut conflict = None;
         for _ in 0..WRITES {
@@ -56,12 +58,12 @@ impl Collection {
             let must_probe = must_probe || !draft.reaches_as(&stored);
             match &probed {
                 _ if !must_probe => {}
-                None => connect::probe(state, self.direction, &draft).await?,
+                None => found = connect::probe(state, self.direction, &draft).await?,
                 // A title that changed in the meantime stays, but a probe counts only for what it has tried.
                 Some(probed) if probed.reaches_as(&draft) => {}
                 Some(_) => break,
             }
-            match self.update(state, caller, (id, version), (&stored, &draft), &sent).await {
+            match self.update(state, caller, (id, version), (&stored, &draft), found, &sent).await {
                 Err(ApiError::Refused { code: "conflict", detail }) => conflict = Some(detail),
                 written => return written,
             }
@@ -77,12 +79,16 @@ impl Collection {
         caller: &Caller,
         (id, version): (i64, Timestamp),
         (stored, draft): (&Draft, &Draft),
+        found: Option<Capabilities>,
         sent: &Map<String, Value>,
     ) -> ApiResult<StorageBody> {
         let mut client = state.db.client().await?;
         let tx = client.transaction().await.map_err(Error::from)?;
         let sealed = seal(state, id, &draft.secrets)?;
         let mut row = storages::update(&tx, id, version, &draft.written(sealed.as_ref())).await?;
+        if found.is_some() {
+            storages::set_capabilities(&tx, id, found).await?;
+        }
         if stored.fields.project_id != draft.fields.project_id {
             if !lifecycle::leave_project(&tx, id).await? {
                 return Err(ApiError::refused("sync_live", SYNC_LIVE));
