@@ -87,6 +87,7 @@ async fn every_step_of_a_working_import_and_export_is_reported_as_ok() {
         "tls skipped",
         "credentials ok",
         "list ok",
+        "paging ok",
         "get ok",
         "presign ok",
         "fetch ok",
@@ -116,7 +117,7 @@ async fn a_missing_right_is_reported_with_the_policy_that_grants_it() {
     rig.s3.fail(Op::List, denied());
     let (code, steps, answer) = examined(&rig, import.id, "").await;
     assert_eq!(code, 1);
-    assert_eq!(steps[4..7], ["credentials ok", "list failed", "get skipped"], "{answer}");
+    assert_eq!(steps[4..7], ["credentials ok", "list failed", "paging skipped"], "{answer}");
     assert_eq!(step(&answer, "list")["code"], "access_denied");
     let policy: Value = serde_json::from_str(&pasted(&answer, "list")).expect("a policy is JSON");
     assert_eq!(policy["Statement"][0]["Action"], "s3:ListBucket");
@@ -130,7 +131,7 @@ async fn a_missing_right_is_reported_with_the_policy_that_grants_it() {
     rig.s3.clear_faults();
     rig.s3.fail(Op::Get, denied());
     let (_, steps, answer) = examined(&rig, import.id, "").await;
-    assert_eq!(steps[5..9], ["list ok", "get failed", "presign ok", "fetch failed"], "{answer}");
+    assert_eq!(steps[5..10], ["list ok", "paging ok", "get failed", "presign ok", "fetch failed"], "{answer}");
     assert!(pasted(&answer, "get").contains("s3:GetObject"));
 
     rig.s3.clear_faults();
@@ -157,7 +158,7 @@ async fn the_doctor_finds_cors_refusals_without_a_browser() {
     let origin = format!("--origin {ORIGIN}");
     let (code, steps, answer) = examined(&rig, import.id, &origin).await;
     assert_eq!(code, 1);
-    assert_eq!(steps[8..], ["fetch ok", "cors failed"], "{answer}");
+    assert_eq!(steps[9..], ["fetch ok", "cors failed"], "{answer}");
     assert_eq!(step(&answer, "cors")["code"], "cors_refused");
     let rules = pasted(&answer, "cors");
     for part in [ORIGIN, "\"GET\"", "put-bucket-cors --bucket 'pics'"] {
@@ -171,7 +172,7 @@ async fn the_doctor_finds_cors_refusals_without_a_browser() {
     let output = longshore(&rig, &format!("doctor --storage {} --origin labels.example.com", import.id)).await;
     assert!(output.code == 1 && output.err.contains("origin: Send an origin such as"), "{}", output.err);
     rig.patch(&import, json!({"presign": false})).await;
-    assert_eq!(examined(&rig, import.id, &origin).await.1[7..], ["presign skipped", "fetch skipped", "cors skipped"]);
+    assert_eq!(examined(&rig, import.id, &origin).await.1[8..], ["presign skipped", "fetch skipped", "cors skipped"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +245,7 @@ async fn the_doctor_examines_local_folders_and_redis_with_their_own_steps() {
     let (code, steps, answer) = examined(&rig, import, "").await;
     assert_eq!(code, 0, "{answer}");
     assert_eq!(steps[1..5], ["resolve skipped", "connect skipped", "tls skipped", "credentials ok"]);
-    assert_eq!(steps[5..8], ["list ok", "get ok", "presign skipped"]);
+    assert_eq!(steps[5..9], ["list ok", "paging skipped", "get ok", "presign skipped"]);
     let export = create(&rig, &format!("{files} --export")).await;
     let (_, steps, answer) = examined(&rig, export, "").await;
     assert_eq!(steps[5..], ["put ok", "delete ok"], "{answer}");
@@ -257,7 +258,7 @@ async fn the_doctor_examines_local_folders_and_redis_with_their_own_steps() {
     let (code, steps, answer) = examined(&rig, import, "").await;
     assert_eq!(code, 0, "{answer}");
     assert_eq!(steps[1..6], ["resolve ok", "connect ok", "tls skipped", "credentials ok", "list ok"]);
-    assert_eq!(steps[7], "presign skipped");
+    assert_eq!(steps[8], "presign skipped");
     let export = create(&rig, &format!("{redis} --export")).await;
     let (_, steps, answer) = examined(&rig, export, "").await;
     assert_eq!(steps[5..], ["put ok", "delete ok"], "{answer}");
@@ -287,10 +288,11 @@ async fn the_doctor_examines_other_clouds_and_prints_their_own_commands() {
         let (code, steps, answer) = examined(&rig, import, "").await;
         assert_eq!(code, 0, "{answer}");
         assert_eq!(steps[1..3], ["resolve ok", "connect ok"], "{answer}");
-        assert_eq!(steps[4..], ["credentials ok", "list ok", "get ok", "presign ok", "fetch ok", "cors skipped"]);
+        assert_eq!(steps[4..7], ["credentials ok", "list ok", "paging ok"]);
+        assert_eq!(steps[7..], ["get ok", "presign ok", "fetch ok", "cors skipped"]);
         assert!(!answer.to_string().contains(azurite::KEY) && !answer.to_string().contains("PRIVATE KEY"));
         let (_, steps, answer) = examined(&rig, import, &format!("--origin {ORIGIN}")).await;
-        assert_eq!(steps[9], "cors failed", "there are no rules: {answer}");
+        assert_eq!(steps[10], "cors failed", "there are no rules: {answer}");
         assert!(pasted(&answer, "cors").contains(ORIGIN), "{answer}");
         let export = rig.post(&format!("/api/storages/export/{kind}"), settings).await["id"].as_i64().expect("an id");
         assert_eq!(examined(&rig, export, "").await.1[4..], ["credentials ok", "put ok", "delete ok"]);
@@ -299,7 +301,7 @@ async fn the_doctor_examines_other_clouds_and_prints_their_own_commands() {
     let list_only = on_gcs(gcs.key_file_with("lister", &[Right::List]));
     let import = rig.post("/api/storages/gcs", list_only).await["id"].as_i64().expect("an id");
     let (_, steps, answer) = examined(&rig, import, "").await;
-    assert_eq!(steps[5..7], ["list ok", "get failed"], "{answer}");
+    assert_eq!(steps[5..8], ["list ok", "paging ok", "get failed"], "{answer}");
     assert!(
         pasted(&answer, "get").contains("'gs://pics'") && pasted(&answer, "get").contains("objectViewer"),
         "{answer}"

@@ -11,6 +11,7 @@ mod broker_faults;
 mod browser;
 mod check;
 mod cli;
+mod compatible;
 mod conformance;
 mod connections;
 mod content;

@@ -269,7 +269,8 @@ async fn the_operators_region_is_used_if_the_storage_names_none() {
         let own = rig.import_storage(project, "pics", json!({"region_name": "ap-south-1"})).await;
         let operators = rig.import_storage(project, "pics", json!({})).await;
         assert!(own.id != operators.id);
-        let regions: Vec<_> = rig.s3.calls().into_iter().filter_map(|call| call.region).collect();
+        let mut regions: Vec<_> = rig.s3.calls().into_iter().filter_map(|call| call.region).collect();
+        regions.dedup();
         assert_eq!(regions, ["ap-south-1", "eu-central-1"], "{variable}");
     }
 }

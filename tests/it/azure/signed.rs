@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use longshore_model::{AzureSecrets, FailureReason, Secret, Secrets};
+use longshore_model::{AzureSecrets, FailureReason, Paging, Secret, Secrets};
 use longshore_rig::azurite::{ACCOUNT, Azurite, KEY};
 use longshore_rig::raw_http;
 use longshore_rig::rig::until;
@@ -159,6 +159,32 @@ async fn a_blob_is_streamed_from_azure_whole_and_by_byte_range() {
         let error = storage.get("key", range(first, None), 10).await.expect_err("nothing there");
         assert_eq!(error.reason, FailureReason::NoSuchRange, "{first}");
     }
+}
+
+#[tokio::test]
+async fn a_container_can_be_followed_with_its_markers() {
+    let azurite = Azurite::shared().await;
+    let container = azurite.create_container("followed").await;
+    let keys: Vec<String> = (0..5).map(|n| format!("{n}")).collect();
+    azurite.put_many(&container, &keys).await;
+    let proxy = FaultProxy::start(azurite.address()).await;
+    let storage = open(&proxy.endpoint(), &container);
+    let (mut listed, mut cursor) = (Vec::new(), None);
+    loop {
+        let request =
+            ListRequest { cursor: cursor.as_deref(), limit: 2, paging: Paging::Token, ..ListRequest::default() };
+        let page = storage.list_page(request).await.expect("a page");
+        listed.extend(page.objects.into_iter().map(|listed| listed.meta.key));
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(listed, keys);
+    let calls = proxy.calls(RequestKind::List);
+    assert!(calls.len() == 3 && calls.iter().all(|call| !call.target.contains("startFrom=")), "{calls:?}");
+    let found = storage.examine_listing("").await.expect("an examination");
+    assert_eq!(found.paging, None, "all keys fit on one page");
 }
 
 #[tokio::test]

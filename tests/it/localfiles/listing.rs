@@ -45,6 +45,7 @@ impl Storage for RelativeKeys {
                 .collect(),
             prefixes: page.prefixes.iter().map(|prefix| self.part(prefix)).collect(),
             next: page.next.map(|next| self.part(&next)),
+            ..ListPage::default()
         })
     }
 

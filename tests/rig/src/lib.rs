@@ -3,6 +3,7 @@
 pub mod amqp;
 pub mod azurite;
 pub mod certificates;
+pub mod compatible;
 pub mod encrypted;
 pub mod failover;
 pub mod freeze;
