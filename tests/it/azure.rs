@@ -2,6 +2,7 @@
 
 mod content;
 mod fault_proxy;
+mod folders;
 mod signed;
 
 use std::collections::BTreeMap;

@@ -58,6 +58,7 @@ mod sdk;
 mod secrets;
 mod security_headers;
 mod settings_of_a_sync;
+mod skipped;
 mod soak;
 mod splitting;
 mod ssrf;

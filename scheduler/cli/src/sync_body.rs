@@ -1,5 +1,7 @@
 //! A sync in the API's answers, and its text for users.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use longshore_model::{Direction, SyncStatus};
 use serde::Deserialize;
@@ -27,10 +29,22 @@ pub(crate) struct Sync {
     finished_at: Option<Timestamp>,
     #[serde(default)]
     pub(crate) counts: Counts,
+    #[serde(default)]
+    warnings: Vec<Warning>,
+}
+
+/// Something to know about a sync that is no failure.
+#[derive(Debug, Clone, Deserialize)]
+struct Warning {
+    code: String,
+    count: i64,
+    detail: String,
+    key: Option<String>,
+    row_index: Option<i64>,
 }
 
 /// The counters of a sync. Counters of later versions are ignored.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Counts {
     pub(crate) listed: u64,
@@ -43,6 +57,8 @@ pub(crate) struct Counts {
     pub(crate) unchanged: u64,
     pub(crate) deleted: u64,
     pub(crate) failed: u64,
+    /// Skipped keys by rule. Rules of later versions are shown as they are.
+    pub(crate) skipped: BTreeMap<String, u64>,
 }
 
 impl Sync {
@@ -116,7 +132,27 @@ impl Sync {
         if let Some(waiting) = self.waiting(Timestamp::now()) {
             text.push_str(&format!("; {waiting}"));
         }
+        text.push_str(&self.skipped());
+        for warning in &self.warnings {
+            text.push_str(&warning.line());
+        }
         text
+    }
+
+    /// A line with the number of skipped keys by rule; empty if none was skipped.
+    fn skipped(&self) -> String {
+        let rules = self.counts.skipped.iter().filter(|(_, keys)| **keys > 0);
+        let rules: Vec<String> = rules.map(|(rule, keys)| format!("{} {}", escaped(rule), grouped(*keys))).collect();
+        if rules.is_empty() { String::new() } else { format!("\nskipped: {}", rules.join(" · ")) }
+    }
+}
+
+impl Warning {
+    /// The warning on a line of its own, with the object that is an example.
+    fn line(&self) -> String {
+        let item = self.row_index.map(|row| format!(", item {row}")).unwrap_or_default();
+        let example = self.key.as_ref().map(|key| format!(" ({}{item})", escaped(key))).unwrap_or_default();
+        format!("\nwarning: {} {}: {}{example}", escaped(&self.code), self.count, escaped(&self.detail))
     }
 }
 
@@ -186,6 +222,28 @@ pub(crate) mod tests {
             Some("waiting for storage for 3 min 4 s (since 2026-01-01T00:00:00Z): The endpoint\\ncannot be reached.")
         );
         assert!(waiting.summary().contains("; waiting for storage for "), "{}", waiting.summary());
+    }
+
+    #[test]
+    fn a_summary_has_lines_for_skipped_keys_and_warnings() {
+        let mut warned = sync("completed");
+        warned.counts.skipped =
+            [("regex", 5_000), ("folder", 2), ("depth", 0)].map(|(rule, keys)| (rule.to_owned(), keys)).into();
+        warned.warnings = serde_json::from_value(json!([
+            {"code": "still_quarantined", "count": 7, "detail": "Look at them.", "key": null, "row_index": null},
+            {"code": "annotator_unknown", "count": 3, "detail": "No ID.", "key": "a.json", "row_index": 4},
+        ]))
+        .unwrap();
+        let summary = warned.summary();
+        let lines: Vec<&str> = summary.lines().skip(1).collect();
+        assert_eq!(
+            lines,
+            [
+                "skipped: folder 2 · regex 5,000",
+                "warning: still_quarantined 7: Look at them.",
+                "warning: annotator_unknown 3: No ID. (a.json, item 4)",
+            ]
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod body;
 use axum::extract::State;
 use jiff::Timestamp;
 use longshore_db::syncs::{self, SyncFilter, SyncRow};
-use longshore_db::{Bounded, Client, Error, GenericClient, audit, host, jobs, lifecycle};
+use longshore_db::{Bounded, Client, Error, GenericClient, audit, host, job_warnings, jobs, lifecycle};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -180,7 +180,8 @@ async fn jobs_after(
         jobs.rows.pop();
         jobs.is_cut = true;
     }
-    Ok(SyncBody::new(row, Some(jobs), &state.situation, Timestamp::now()))
+    let warned = job_warnings::of_sync(client, row.id).await?;
+    Ok(SyncBody::new(row, Some(jobs), &state.situation, Timestamp::now()).with_warned(warned))
 }
 
 fn entry<'a>(caller: &'a Caller, action: &'static str, row: &SyncRow) -> audit::Entry<'a> {

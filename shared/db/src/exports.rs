@@ -52,6 +52,24 @@ pub async fn digests(
     Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
 }
 
+/// Key and etag of objects that a storage wrote for these annotations or tasks and did not delete.
+pub async fn written(
+    client: &impl GenericClient,
+    storage_id: i64,
+    unit_ids: &[i64],
+) -> Result<Vec<(String, Option<String>)>> {
+    // One look-up for each, as in `digests`.
+    let text = "SELECT e.key, e.etag
+                  FROM unnest($2::bigint[]) AS page (unit_id)
+                 CROSS JOIN (VALUES ('annotation'), ('task')) AS u (unit)
+                 CROSS JOIN LATERAL (
+                       SELECT key, etag, state FROM exports
+                        WHERE storage_id = $1 AND unit = u.unit AND unit_id = page.unit_id LIMIT 1) e
+                 WHERE e.state <> 'deleted'";
+    let rows = client.query(text, &[&storage_id, &unit_ids]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
 /// Keys of at most `limit` random objects that were exported and should still be there. Fewer if IDs have gaps,
 /// or if many objects were deleted.
 ///

@@ -16,6 +16,7 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("host_created_tasks", &["SELECT", "INSERT", "DELETE"]),
     ("host_deltas", ALL),
     ("host_projects", &["SELECT", "INSERT", "UPDATE"]),
+    ("job_warnings", &["SELECT", "INSERT", "UPDATE"]),
     ("jobs", &["SELECT", "INSERT", "UPDATE"]),
     ("objects", &["SELECT", "INSERT", "DELETE"]),
     ("outbox", ALL),

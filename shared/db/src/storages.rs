@@ -84,6 +84,21 @@ pub struct StorageFilter<'a> {
     pub projects: Option<&'a [i64]>,
 }
 
+/// The most targets of a project that an import looks at. Projects have one or two.
+const MOST_TARGETS: i64 = 100;
+
+/// ID and settings of the storages to which a project exports.
+pub async fn exporting(client: &impl GenericClient, project_id: i64) -> Result<Vec<(i64, StorageSettings)>> {
+    let text = "SELECT id, settings::text AS settings FROM storages
+                 WHERE project_id = $1 AND direction = 'export' ORDER BY id LIMIT $2";
+    let rows = client.query(&client.prepare_cached(text).await?, &[&project_id, &MOST_TARGETS]).await?;
+    let read = |row: &Row| -> Result<(i64, StorageSettings)> {
+        let settings = serde_json::from_str(row.get("settings"));
+        Ok((row.get("id"), settings.map_err(|error| Error::unreadable("storages.settings", error))?))
+    };
+    rows.iter().map(read).collect()
+}
+
 pub(crate) const COLUMNS: &str =
     "id, host_id, project_id, kind, direction, title, description, settings::text AS settings, capabilities::text AS capabilities, synchronizable,
      status, last_sync, last_sync_count, last_sync_job, traceback, meta, created_at, updated_at";

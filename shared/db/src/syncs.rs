@@ -8,6 +8,7 @@ mod host;
 mod list;
 mod report;
 mod waiting;
+mod warning;
 
 use jiff::Timestamp;
 use longshore_model::{Direction, ExportOptions, StorageKind, SyncStatus};
@@ -24,6 +25,7 @@ pub(crate) use host::{HostLive, keep_host_values, live_of_host, waits_for_host};
 pub use list::{SyncFilter, list};
 pub use report::{lock_unreported, mark_reported};
 pub use waiting::{LiveSync, list_live};
+pub use warning::SyncWarning;
 
 /// A sync with its counts.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 mod chars;
 mod engine;
 mod error;
+mod marker;
 mod pattern;
 mod syntax;
 
@@ -20,6 +21,7 @@ pub struct KeyFilter {
     recursive: bool,
     regex: Option<Arc<Pattern>>,
     matched: Matched,
+    skips_markers: bool,
 }
 
 /// The part of a key that the expression of a storage is matched against.
@@ -34,8 +36,15 @@ pub enum Matched {
 /// The rule by which a key is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skip {
-    /// The key ends in `/`: a folder placeholder.
+    /// A placeholder for a folder: the key ends in `/` or `_$folder$`, the object is marked as a folder, or it is empty
+    /// and other keys lie below it.
     Folder,
+    /// A marker or checksum of Hadoop, Spark or a similar tool.
+    Hadoop,
+    /// A file that a desktop or a program on it keeps beside the data.
+    Desktop,
+    /// An object that an export of the same project wrote.
+    Export,
     /// The regular expression does not match at the start of the key.
     Regex,
     /// The regular expression does not match at the start of the file's name.
@@ -49,10 +58,26 @@ pub enum Skip {
 }
 
 impl Skip {
+    /// The word for the rule in the counts of a sync.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::Folder => "folder",
+            Self::Hadoop => "hadoop",
+            Self::Desktop => "desktop",
+            Self::Export => "export",
+            Self::TooDeep => "depth",
+            Self::Prefix => "prefix",
+            Self::Regex | Self::RegexOfName | Self::RegexTooSlow => "regex",
+        }
+    }
+
     /// The rule as a text for users.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Folder => "ends with /: a folder, not an object with content",
+            Self::Folder => "a folder, not an object with content",
+            Self::Hadoop => "a marker or checksum of Hadoop, Spark or a similar tool",
+            Self::Desktop => "a file that a desktop or a program keeps beside the data",
+            Self::Export => "written by an export of this project",
             Self::Regex => "the file filter does not match at the start of the key",
             Self::RegexOfName => "the file filter does not match at the start of the file's name",
             Self::RegexTooSlow => "undecided: the file filter takes too many steps on this key, a sync quarantines it",
@@ -60,6 +85,11 @@ impl Skip {
             Self::Prefix => "does not start with the prefix",
         }
     }
+}
+
+/// Whether an empty object with this key only keeps its folder, such as `.gitkeep`.
+pub fn is_placeholder(key: &str) -> bool {
+    marker::is_placeholder(key)
 }
 
 impl KeyFilter {
@@ -71,7 +101,9 @@ impl KeyFilter {
         let kind = settings.kind().data();
         let recursive = settings.recursive_scan || !kind.has_folders();
         let filter = Self::new(&settings.connection.prefix(), recursive, settings.regex_filter.as_deref())?;
-        Ok(filter.matching(if kind.filters_names { Matched::Name } else { Matched::Key }))
+        let filter = filter.matching(if kind.filters_names { Matched::Name } else { Matched::Key });
+        // Where keys have no folders, they are no names of files.
+        Ok(Self { skips_markers: kind.has_folders() && !settings.import_all_objects, ..filter })
     }
 
     /// Makes a filter from its parts.
@@ -84,7 +116,7 @@ impl KeyFilter {
     /// program exceeds a limit.
     pub fn new(prefix: &str, recursive: bool, regex: Option<&str>) -> Result<Self, FilterError> {
         let regex = regex.filter(|pattern| !pattern.is_empty()).map(Pattern::compile).transpose()?.map(Arc::new);
-        Ok(Self { prefix: prefix.to_owned(), recursive, regex, matched: Matched::Key })
+        Ok(Self { prefix: prefix.to_owned(), recursive, regex, matched: Matched::Key, skips_markers: false })
     }
 
     /// The same filter, with its expression matched against this part of the key.
@@ -103,6 +135,12 @@ impl KeyFilter {
         if self.recursive { None } else { Some("/") }
     }
 
+    /// Whether objects are skipped that tools left beside the data. [`KeyFilter::skips`] knows them by their names; a
+    /// listing shows the others.
+    pub fn skips_markers(&self) -> bool {
+        self.skips_markers
+    }
+
     /// Whether there is an expression. Then matching a page of keys takes noticeable time.
     pub fn has_regex(&self) -> bool {
         self.regex.is_some()
@@ -114,6 +152,9 @@ impl KeyFilter {
         let Some(rest) = key.strip_prefix(self.prefix.as_str()) else { return Some(Skip::Prefix) };
         if key.ends_with('/') {
             return Some(Skip::Folder);
+        }
+        if let Some(marker) = marker::rule(rest).filter(|_| self.skips_markers) {
+            return Some(marker);
         }
         if !self.recursive && rest.contains('/') {
             return Some(Skip::TooDeep);

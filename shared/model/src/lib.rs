@@ -4,6 +4,7 @@
 //! spelling, which tables, JSON, logs and metric labels share.
 
 mod capabilities;
+mod item_warning;
 pub mod json;
 pub mod json_parts;
 pub mod kinds;
@@ -17,6 +18,7 @@ pub mod time;
 mod word;
 
 pub use capabilities::{Capabilities, KeyOrder, Paging, StartAfter};
+pub use item_warning::ItemWarning;
 pub use kinds::{
     AzureConnection, AzureSecrets, Connection, GcsConnection, GcsSecrets, LocalfilesConnection, NoSecrets,
     RedisConnection, RedisSecrets, S3Connection, S3Secrets, S3sConnection, Secrets, StorageKind, UnreadableSecrets,

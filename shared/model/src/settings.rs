@@ -18,6 +18,10 @@ pub struct StorageSettings {
     /// "Treat every bucket object as a source file": an import makes one task per object and reads no object.
     #[serde(default)]
     pub use_blob_urls: bool,
+    /// Whether an import takes objects, too, that are no content: folder markers, files that Hadoop and desktops leave, and
+    /// objects that exports of the project wrote.
+    #[serde(default)]
+    pub import_all_objects: bool,
     /// Whether an import compares the MD5 of each object with the one that the storage states, where it states one.
     #[serde(default)]
     pub verify_content: bool,
@@ -56,6 +60,7 @@ impl StorageSettings {
             connection,
             regex_filter: None,
             use_blob_urls: false,
+            import_all_objects: false,
             verify_content: false,
             recursive_scan: false,
             presign: yes(),

@@ -8,6 +8,7 @@ pub mod conformance;
 mod doctor;
 mod error;
 mod filter_keys;
+mod folder_markers;
 mod gcs;
 mod listed;
 mod localfiles;
@@ -30,6 +31,7 @@ pub use azure::read_azure_listing;
 pub use doctor::{Check, Outcome, Snippet, Step};
 pub use error::{ErrorKind, Op, StorageError};
 pub use filter_keys::filter_keys;
+pub use folder_markers::folder_markers;
 #[cfg(feature = "conformance")]
 pub use gcs::read_gcs_listing;
 pub use listed::{ListPage, ListedObject, ListingFault, ObjectMeta};

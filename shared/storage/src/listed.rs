@@ -28,6 +28,8 @@ pub struct ListedObject {
     /// Why the object cannot be imported, if the listing already shows it. The key may then be only a description of
     /// the real one, and there is no etag.
     pub fault: Option<ListingFault>,
+    /// Whether the listing says that the object stands for a folder, as tools mark it in metadata.
+    pub is_folder: bool,
 }
 
 /// The metadata of an object.
@@ -122,7 +124,7 @@ impl ListingFault {
 
     /// The listed object for a fault at this key.
     pub(crate) fn at(self, key: String) -> ListedObject {
-        ListedObject { meta: ObjectMeta { key, ..ObjectMeta::default() }, fault: Some(self) }
+        ListedObject { meta: ObjectMeta { key, ..ObjectMeta::default() }, fault: Some(self), is_folder: false }
     }
 }
 
@@ -136,7 +138,7 @@ impl ListedObject {
 impl From<ObjectMeta> for ListedObject {
     /// An object without a fault.
     fn from(meta: ObjectMeta) -> Self {
-        Self { meta, fault: None }
+        Self { meta, fault: None, is_folder: false }
     }
 }
 

@@ -187,7 +187,7 @@ async fn a_preview_shows_which_keys_a_sync_imports_and_why_it_skips_others() {
     let of = |key: &str, rule: &str| (key.to_owned(), rule.to_owned());
     let deep = "lies in a sub-folder, and recursive scan is off";
     let regex = "the file filter does not match at the start of the key";
-    let folder = "ends with /: a folder, not an object with content";
+    let folder = "a folder, not an object with content";
 
     let flat = rig.post(path, settings.clone()).await;
     assert_eq!(names(&flat["files"]), ["a/1.json", "a/z.json"]);

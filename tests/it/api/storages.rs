@@ -10,14 +10,14 @@ use super::{refused, text};
 /// Shows a storage, given its id, project, time of creation and endpoint.
 type Show = fn(i64, i64, &str, &str) -> Value;
 
-/// An import storage that was created with the required fields only, as Label Studio shows it, with `verify_content`.
+/// An import storage that was created with the required fields only, as Label Studio shows it, with Longshore's own fields.
 fn import(id: i64, project: i64, created_at: &str, endpoint: &str) -> Value {
     json!({
         "id": id, "type": "s3", "synchronizable": true, "presign": true, "last_sync": null, "last_sync_count": null,
         "last_sync_job": null, "status": "initialized", "traceback": null, "meta": {}, "title": null,
         "description": null, "created_at": created_at, "bucket": "pics", "prefix": null, "regex_filter": null,
         "use_blob_urls": false, "aws_sse_kms_key_id": null, "region_name": null, "s3_endpoint": endpoint,
-        "presign_ttl": 1, "recursive_scan": false, "project": project, "verify_content": false
+        "presign_ttl": 1, "recursive_scan": false, "project": project, "verify_content": false, "import_all_objects": false
     })
 }
 

@@ -99,6 +99,15 @@ impl Azurite {
         assert_eq!(answer.status, 201, "put of {key:?}: {}", answer.text());
     }
 
+    /// Stores an empty blob that its metadata marks as a folder, as Data Lake and AzCopy do.
+    pub async fn put_folder(&self, container: &str, key: &str) {
+        let url = format!("{}/{}?{SIGNED}", self.endpoint(), target(container, key));
+        let headers =
+            [("x-ms-blob-type", "BlockBlob"), ("x-ms-version", "2020-12-06"), ("x-ms-meta-hdi_isfolder", "true")];
+        let answer = raw_http::send("PUT", &url, &headers, b"").await;
+        assert_eq!(answer.status, 201, "folder {key:?}: {}", answer.text());
+    }
+
     /// Stores a blob for each key, with the key as its content.
     pub async fn put_many(&self, container: &str, keys: &[String]) {
         stream::iter(keys).for_each_concurrent(PUTS, |key| self.put(container, key, key.as_bytes())).await;

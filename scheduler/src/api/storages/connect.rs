@@ -1,5 +1,6 @@
 //! Probes storages, and previews what a sync would import.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use longshore_filter::{KeyFilter, Skip};
 use longshore_model::{Capabilities, Direction, FailureReason, Secrets, StorageKind, StorageSettings};
 use longshore_storage::{
     ErrorKind, InvalidSetting, ListRequest, ListedObject, ListingFault, Op, Probe, Storage, StorageError, Stores,
-    filter_keys,
+    filter_keys, folder_markers,
 };
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
@@ -128,12 +129,14 @@ async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> R
             return Ok(preview.timed_out());
         };
         let page = page?;
+        let folders = if filter.skips_markers() { folder_markers(storage, &page).await? } else { HashSet::new() };
         for prefix in page.prefixes {
             preview.skip(prefix, Skip::TooDeep.as_str());
         }
         let judging = filter_keys(filter, page.objects, ListedObject::key);
         let Ok(judged) = tokio::time::timeout_at(deadline, judging).await else { return Ok(preview.timed_out()) };
-        for (ListedObject { meta: object, fault }, skip) in judged {
+        for (ListedObject { meta: object, fault, .. }, skip) in judged {
+            let skip = if folders.contains(&object.key) { Some(Skip::Folder) } else { skip };
             // The filter comes first, as in a sync: keys that it skips are not quarantined.
             match skip.map(Skip::as_str).or(fault.map(ListingFault::detail)) {
                 Some(rule) => preview.skip(object.key, rule),

@@ -1,8 +1,9 @@
 //! The JSON of a sync in answers and events, and the memory that it takes.
 
 use jiff::{SignedDuration, Timestamp};
+use longshore_db::job_warnings::WarnedItems;
 use longshore_db::jobs::JobRow;
-use longshore_db::syncs::SyncRow;
+use longshore_db::syncs::{SyncRow, SyncWarning};
 use longshore_db::{Bounded, Counts};
 use longshore_model::{Direction, ExportOptions, JobKind, JobState, StorageKind, SyncStatus, WaitingFor};
 use serde::Serialize;
@@ -55,6 +56,8 @@ pub(in crate::api) struct SyncBody {
     finished_at: Option<Timestamp>,
     /// What it has done so far.
     counts: Counts,
+    /// What users should know about it although it is no failure. What was left out of tasks is not in lists.
+    warnings: Vec<SyncWarning>,
     /// Objects per second since it started; null before that.
     rate: Option<f64>,
     /// The first 1,000 jobs, or those after `jobs_after`. Left out of lists.
@@ -84,6 +87,7 @@ impl SyncBody {
     pub(super) fn new(row: SyncRow, jobs: Option<Bounded<JobRow>>, situation: &Situation, now: Timestamp) -> Self {
         let wait = situation.wait_of(&row);
         Self {
+            warnings: row.warnings(),
             waiting_for: wait.as_ref().map(|wait| wait.what),
             waiting_since: wait.as_ref().map(|wait| wait.since),
             waiting_error: wait.and_then(|wait| wait.error),
@@ -110,6 +114,12 @@ impl SyncBody {
         }
     }
 
+    /// Adds what its jobs left out of tasks.
+    pub(super) fn with_warned(mut self, warned: Vec<WarnedItems>) -> Self {
+        self.warnings.extend(warned.into_iter().map(SyncWarning::from));
+        self
+    }
+
     /// The sync as events show it.
     pub(in crate::api) fn without_options(self) -> Self {
         Self { options: None, ..self }
@@ -120,7 +130,11 @@ impl SyncBody {
         let tasks = self.options.iter().flatten().map(|options| options.tasks.len()).sum::<usize>();
         let details = self.jobs.iter().flatten().map(|job| ROW_BYTES + job.detail.as_ref().map_or(0, String::len));
         let texts = [&self.detail, &self.waiting_error].into_iter().flatten().map(String::len);
-        ROW_BYTES + TASK_ID_BYTES * tasks + texts.sum::<usize>() + details.sum::<usize>()
+        let warnings = self
+            .warnings
+            .iter()
+            .map(|warning| ROW_BYTES + warning.detail.len() + warning.key.as_ref().map_or(0, String::len));
+        ROW_BYTES + warnings.sum::<usize>() + TASK_ID_BYTES * tasks + texts.sum::<usize>() + details.sum::<usize>()
     }
 
     /// The memory that it takes until its answer is written, in bytes.

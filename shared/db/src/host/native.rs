@@ -2,6 +2,8 @@
 
 mod copy;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use longshore_model::{Direction, Secrets, StorageSettings, SyncStatus};
@@ -111,7 +113,7 @@ impl Host for Native {
     async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool> {
         let counts = &sync.counts;
         let (moved, progress) = match sync.direction {
-            Direction::Import => (counts.created, json!({ "tasks_existed": counts.existed })),
+            Direction::Import => (counts.created, import_progress(sync)),
             Direction::Export => {
                 let total = counts.exported + counts.unchanged;
                 (total, json!({ "total_annotations": total }))
@@ -182,6 +184,17 @@ impl Host for Native {
     async fn annotated_tasks(&self, client: &mut Client, selection: &Selection<'_>) -> Result<SelectedUnits> {
         select::units(client, &TASKS, selection).await
     }
+}
+
+/// What an import did and what users should know about it, for the storage's row. What there is nothing of is null.
+fn import_progress(sync: &SyncRow) -> serde_json::Value {
+    let skipped: BTreeMap<&str, i64> = sync.counts.skipped.rules().collect();
+    let warnings = sync.warnings();
+    json!({
+        "tasks_existed": sync.counts.existed,
+        "skipped": (!skipped.is_empty()).then_some(skipped),
+        "warnings": (!warnings.is_empty()).then_some(warnings),
+    })
 }
 
 const ANNOTATIONS: Source = Source {

@@ -38,7 +38,11 @@ pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progr
                     existed = existed + $7, quarantined = quarantined + $8,
                     still_quarantined = still_quarantined + $9, vanished = vanished + $10, created = created + $11,
                     exported = exported + $12, unchanged = unchanged + $13, deleted = deleted + $14,
-                    kept = kept + $15, failed = failed + $16, bytes = bytes + $17
+                    kept = kept + $15, failed = failed + $16, bytes = bytes + $17,
+                    skipped_folder = skipped_folder + $21, skipped_hadoop = skipped_hadoop + $22,
+                    skipped_desktop = skipped_desktop + $23, skipped_export = skipped_export + $24,
+                    skipped_depth = skipped_depth + $25, skipped_prefix = skipped_prefix + $26,
+                    skipped_regex = skipped_regex + $27
               WHERE id = $1",
         )
         .await?;
@@ -65,6 +69,13 @@ pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progr
             &progress.is_progress,
             &progress.extend_by.as_secs_f64(),
             &progress.passed_keys,
+            &counts.skipped.folder,
+            &counts.skipped.hadoop,
+            &counts.skipped.desktop,
+            &counts.skipped.export,
+            &counts.skipped.depth,
+            &counts.skipped.prefix,
+            &counts.skipped.regex,
         ],
     )
     .await?;

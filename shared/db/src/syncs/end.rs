@@ -40,14 +40,15 @@ pub async fn warn(tx: &Transaction<'_>, id: i64, reason: FailureReason, detail: 
 }
 
 /// Ends a sync if all of its jobs have ended. With a `failure` it fails for that reason. Otherwise it completes, with
-/// errors if its jobs counted objects in quarantine or [`warn`] recorded a reason.
+/// errors if it quarantined objects itself or [`warn`] recorded a reason. Objects in quarantine since an earlier sync are no
+/// errors of this one: its counts say how many there are.
 pub(crate) async fn close(tx: &Transaction<'_>, id: i64, failure: Option<(FailureReason, &str)>) -> Result<()> {
     let (reason, detail) = failure.unzip();
     tx.execute(
         "UPDATE syncs s
                 SET finished_at = now(), reported_at = NULL, reason = coalesce($2, reason), detail = coalesce($3, detail),
                     status = CASE WHEN $2::text IS NOT NULL THEN 'failed'
-                                  WHEN reason IS NOT NULL OR (SELECT sum(quarantined + still_quarantined) FROM jobs WHERE sync_id = $1) > 0
+                                  WHEN reason IS NOT NULL OR (SELECT sum(quarantined) FROM jobs WHERE sync_id = $1) > 0
                                   THEN 'completed_with_errors' ELSE 'completed' END
               WHERE id = $1 AND finished_at IS NULL
                 AND NOT EXISTS (SELECT 1 FROM jobs WHERE sync_id = $1 AND finished_at IS NULL)",

@@ -26,7 +26,7 @@ pub(super) const IDENTITY: &[Field] = &[
 ];
 
 /// The fields that select the objects of an import and decide how tasks are made of them.
-pub(super) const IMPORT: &[Field] = &[REGEX_FILTER, USE_BLOB_URLS];
+pub(super) const IMPORT: &[Field] = &[REGEX_FILTER, USE_BLOB_URLS, ALL_OBJECTS];
 
 /// The field of kinds whose servers state the MD5 of objects.
 pub(super) const VERIFICATION: &[Field] = &[Field::off(
@@ -55,6 +55,15 @@ pub(super) const USE_BLOB_URLS: Field = Field::off(
 /// The field of kinds with folders.
 pub(super) const FOLDERS: &[Field] =
     &[Field::off(RECURSIVE_SCAN, "Include keys in sub-folders").scope(Scope::Only(Import)).flag("recursive")];
+
+/// Whether an import takes what is no content, too.
+pub(super) const ALL_OBJECTS: Field = Field::off(
+    "import_all_objects",
+    "Imports objects, too, that are skipped otherwise: folder markers, files that Hadoop and desktops leave beside the \
+     data, such as `_SUCCESS` and `.DS_Store`, and objects that exports of this project wrote",
+)
+.scope(Scope::Only(Import))
+.flag("all-objects");
 
 /// The name of the field that only kinds with folders have.
 pub(super) const RECURSIVE_SCAN: &str = "recursive_scan";

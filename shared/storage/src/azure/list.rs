@@ -33,13 +33,14 @@ enum Element {
     ETag,
     LastModified,
     ResourceType,
+    IsFolder,
     NextMarker,
     Other,
 }
 
 /// The entry of the listing that is being read.
 enum Entry {
-    Blob { object: ObjectMeta, is_folder: bool },
+    Blob { object: ObjectMeta, is_folder: bool, stands_for_folder: bool },
     Prefix { name: String },
 }
 
@@ -66,6 +67,7 @@ struct Parser {
     depth: usize,
     in_blobs: bool,
     in_properties: bool,
+    in_metadata: bool,
     element: Element,
     text: String,
     listing: Listing,
@@ -80,6 +82,7 @@ impl Default for Parser {
             depth: 0,
             in_blobs: false,
             in_properties: false,
+            in_metadata: false,
             element: Element::Other,
             text: String::new(),
             listing: Listing::default(),
@@ -110,17 +113,22 @@ impl Parser {
             }
             3 if self.in_blobs => {
                 self.entry = match name {
-                    "Blob" => Some(Entry::Blob { object: ObjectMeta::default(), is_folder: false }),
+                    "Blob" => {
+                        Some(Entry::Blob { object: ObjectMeta::default(), is_folder: false, stands_for_folder: false })
+                    }
                     "BlobPrefix" => Some(Entry::Prefix { name: String::new() }),
                     _ => None,
                 };
             }
             4 if self.entry.is_some() => {
                 self.in_properties = name == "Properties";
+                self.in_metadata = name == "Metadata";
                 if name == "Name" {
                     self.element = Element::Name { encoded: scanner.attribute("Encoded") == Some("true") };
                 }
             }
+            // Data Lake, AzCopy and the portal mark empty blobs so that stand for folders.
+            5 if self.in_metadata && name.eq_ignore_ascii_case("hdi_isfolder") => self.element = Element::IsFolder,
             5 if self.in_properties => {
                 self.element = match name {
                     "Content-Length" => Element::Size,
@@ -146,6 +154,9 @@ impl Parser {
             }
             (Element::ETag, Some(Entry::Blob { object, .. })) => object.etag = bare_etag(&text),
             (Element::LastModified, Some(Entry::Blob { object, .. })) => object.modified_at = http_date(&text),
+            (Element::IsFolder, Some(Entry::Blob { stands_for_folder, .. })) => {
+                *stands_for_folder = text.trim().eq_ignore_ascii_case("true");
+            }
             (Element::ResourceType, entry) => {
                 self.listing.is_hierarchical = true;
                 if let Some(Entry::Blob { is_folder, .. }) = entry {
@@ -162,6 +173,7 @@ impl Parser {
         }
         if self.depth == 3 {
             self.in_properties = false;
+            self.in_metadata = false;
         }
         Ok(())
     }
@@ -190,8 +202,10 @@ impl Listing {
     fn push(&mut self, entry: Entry) -> Result<(), ListingError> {
         match entry {
             Entry::Blob { object, .. } if object.key.is_empty() => return Err(ListingError::Lacks("name")),
-            Entry::Blob { object, is_folder: true } => self.folders.push(object.key),
-            Entry::Blob { object, is_folder: false } => self.objects.push(object.into()),
+            Entry::Blob { object, is_folder: true, .. } => self.folders.push(object.key),
+            Entry::Blob { object, stands_for_folder, .. } => {
+                self.objects.push(ListedObject { is_folder: stands_for_folder, ..object.into() });
+            }
             Entry::Prefix { name } if name.is_empty() => return Err(ListingError::Lacks("name")),
             Entry::Prefix { name } => self.prefixes.push(name),
         }

@@ -32,6 +32,9 @@ pub fn read_azure_listing(body: &[u8]) -> Option<ListPage> {
     Some(page)
 }
 
+/// Bytes that metadata may add to a page of a listing: up to 8 KiB for each of 1,000 blobs, and as much for tags.
+const METADATA_BYTES: u64 = 16 * 1024 * 1024;
+
 /// One container.
 pub(crate) struct Azure {
     container: Container,
@@ -127,6 +130,8 @@ impl Cloud for Azure {
         let start = start_of(request);
         let limit = request.limit.clamp(1, 1_000).to_string();
         let mut parameters = vec![("restype", "container"), ("comp", "list"), ("maxresults", limit.as_str())];
+        // It says which blobs stand for folders.
+        parameters.push(("include", "metadata"));
         parameters.extend((!request.prefix.is_empty()).then_some(("prefix", request.prefix)));
         parameters.extend(request.delimiter.map(|delimiter| ("delimiter", delimiter)));
         match &start {
@@ -135,7 +140,9 @@ impl Cloud for Azure {
             Start::End => return Ok(None),
         }
         parameters.extend(more.map(|marker| ("marker", marker)));
-        CloudRequest::new(Op::List, Method::GET, self.container.query(&parameters)).map(Some)
+        let mut request = CloudRequest::new(Op::List, Method::GET, self.container.query(&parameters))?;
+        request.max_bytes += METADATA_BYTES;
+        Ok(Some(request))
     }
 
     fn read_listing(&self, request: &ListRequest<'_>, answer: &Answer) -> Result<ListingAnswer, StorageError> {

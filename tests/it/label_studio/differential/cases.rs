@@ -76,4 +76,4 @@ fn with_errors(new: usize) -> String {
     format!("completed_with_errors, {new} new, 0 existed, attempt 1, 1 invalid, traceback")
 }
 
-const WITH_ERRORS_AGAIN: &str = "completed_with_errors, 0 new, 1 existed, attempt 2, traceback";
+const WITH_ERRORS_AGAIN: &str = "completed, 0 new, 1 existed, attempt 2, traceback";

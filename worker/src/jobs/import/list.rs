@@ -6,10 +6,10 @@ use std::sync::Arc;
 use longshore_db::Counts;
 use longshore_db::objects::{self, KeyStatus, ListedPage, LookupMode, PageStatus, Unlisted};
 use longshore_db::quarantine::QuarantinedObject;
-use longshore_filter::Skip;
-use longshore_storage::{ListPage, ListRequest, ListedObject, StorageError, filter_keys};
+use longshore_storage::{ListPage, ListRequest, ListedObject, StorageError};
 
 use super::candidate::Candidate;
+use super::skipped::Judged;
 use super::{Import, Pending, count};
 use crate::job_error::JobError;
 use crate::jobs::prefetch::Prefetch;
@@ -30,7 +30,8 @@ impl Import<'_> {
         let start = self.cursor.clone().or_else(|| self.job.range_after.clone());
         let listing = self.prefetched.take().unwrap_or_else(|| self.start_listing(self.listing_start()));
         let page = self.first_page(listing.result().await).await?;
-        let objects = self.take_page(page);
+        let folders = self.folders(&page).await?;
+        let (objects, prefixes) = self.take_page(page);
         self.last = self.next.is_none();
         self.unsplit.pages += 1;
         if !self.last && !quantum.is_over() {
@@ -40,20 +41,11 @@ impl Import<'_> {
         let mut found: Vec<Candidate> = objects.into_iter().map(Candidate::of).collect();
         self.drop_listed(&mut found).await?;
         self.listed = Counts { pages: 1, listed: count(found.len()), ..Counts::default() };
-        // If the attempt is dropped by a drain, a cancellation or a lost lease, this is dropped too and matching stops.
-        let judged = filter_keys(&self.filter, found, |found: &Candidate| &found.object.key).await;
-        let (mut found, mut skipped) = (Vec::with_capacity(judged.len()), Vec::new());
-        for (candidate, skip) in judged {
-            match skip {
-                None => found.push(candidate),
-                Some(Skip::RegexTooSlow) => found.push(candidate.undecided()),
-                Some(Skip::Folder | Skip::Regex | Skip::RegexOfName | Skip::TooDeep | Skip::Prefix) => {
-                    skipped.push(candidate);
-                }
-            }
-        }
+        let Judged { found, left_out, skipped } = self.judge(found, &folders).await?;
+        self.listed.skipped = skipped;
+        self.listed.skipped.depth += count(prefixes.len());
         let PageStatus { statuses, existed_tasks, unlisted } = self.look_up(&found, start.as_deref()).await?;
-        self.unlisted = self.left_bucket(unlisted, &skipped).await?;
+        self.unlisted = self.left_bucket(unlisted, &left_out).await?;
         let mut quarantined = Vec::new();
         for (found, status) in found.into_iter().zip(statuses) {
             let again = match status {
@@ -79,19 +71,20 @@ impl Import<'_> {
         Ok(quarantined)
     }
 
-    /// The objects of a page in the job's range, and where the next page starts.
-    fn take_page(&mut self, page: ListPage) -> Vec<ListedObject> {
-        let mut objects = page.objects;
+    /// The objects and prefixes of a page in the job's range. Keeps where the next page starts.
+    fn take_page(&mut self, page: ListPage) -> (Vec<ListedObject>, Vec<String>) {
+        let (mut objects, mut prefixes) = (page.objects, page.prefixes);
         self.next = page.next;
         self.place.token = if self.is_ordered() { page.token } else { self.next.clone() };
         if let Some(until) = &self.until {
+            prefixes.retain(|prefix| prefix <= until);
             let inside = objects.partition_point(|listed| listed.key() <= until.as_str());
             if inside < objects.len() {
                 objects.truncate(inside);
                 self.next = None;
             }
         }
-        objects
+        (objects, prefixes)
     }
 
     /// Removes what earlier pages have listed, if the listing is not in key order.
@@ -170,15 +163,15 @@ impl Import<'_> {
 
     /// The IDs of quarantine rows whose objects are not in the bucket any more. Those that the filter skips are, and
     /// those outside of the prefix and the level of this listing may be.
-    async fn left_bucket(&self, unlisted: Vec<Unlisted>, skipped: &[Candidate]) -> Result<Vec<i64>, JobError> {
+    async fn left_bucket(&self, unlisted: Vec<Unlisted>, left_out: &[Candidate]) -> Result<Vec<i64>, JobError> {
         if !self.is_ordered() {
             return if self.last { self.find_unlisted().await } else { Ok(Vec::new()) };
         }
         if unlisted.is_empty() {
             return Ok(Vec::new());
         }
-        let skipped: HashSet<&str> = skipped.iter().map(Candidate::key).collect();
-        let left = unlisted.into_iter().filter(|row| self.is_in_scope(&row.key) && !skipped.contains(row.key.as_str()));
+        let left_out: HashSet<&str> = left_out.iter().map(Candidate::key).collect();
+        let left = unlisted.into_iter().filter(|row| self.is_in_scope(&row.key) && !left_out.contains(row.key.as_str()));
         Ok(left.map(|row| row.id).collect())
     }
 }

@@ -19,6 +19,7 @@ mod relist;
 mod replay;
 mod reservation;
 mod scan;
+mod skipped;
 mod split;
 mod summary;
 
@@ -46,6 +47,7 @@ use place::Place;
 use record::{ImportWrites, ImportedObject};
 use replay::ReplayPage;
 use scan::Scan;
+use skipped::ExportTargets;
 use split::Unsplit;
 
 /// Bytes of memory for one part of a page, unless a single object takes more.
@@ -85,6 +87,7 @@ pub(crate) struct Import<'a> {
     other_etags: AtomicBool,
     /// What a job that tries refused objects again knows of its page.
     replay: ReplayPage,
+    export_targets: ExportTargets,
 }
 
 /// An object to import.
@@ -133,6 +136,7 @@ impl<'a> Import<'a> {
             unsplit: Unsplit::begin(),
             other_etags: AtomicBool::new(false),
             replay: ReplayPage::default(),
+            export_targets: ExportTargets::default(),
         };
         // The first part of a split range keeps the open beginning, so this is the first page of the sync.
         if job.cursor.is_none() && job.range_after.is_none() && !job.is_replay {

@@ -44,24 +44,28 @@ const ALL: &str = "id type synchronizable last_sync last_sync_count last_sync_jo
 fn every_kind_shows_the_fields_of_label_studio_and_no_others() {
     let s3 = "bucket prefix aws_sse_kms_key_id region_name s3_endpoint";
     for (settings, own, import) in [
-        (json!({"kind": "s3", "bucket": "b"}), s3.to_owned(), "presign presign_ttl recursive_scan verify_content"),
+        (
+            json!({"kind": "s3", "bucket": "b"}),
+            s3.to_owned(),
+            "import_all_objects presign presign_ttl recursive_scan verify_content",
+        ),
         (
             json!({"kind": "s3s", "bucket": "b", "role_arn": "r"}),
             format!("{s3} role_arn external_id legacy_auth"),
-            "presign presign_ttl recursive_scan verify_content",
+            "import_all_objects presign presign_ttl recursive_scan verify_content",
         ),
         (
             json!({"kind": "gcs", "bucket": "b"}),
             "bucket prefix google_project_id".to_owned(),
-            "presign presign_ttl recursive_scan verify_content",
+            "import_all_objects presign presign_ttl recursive_scan verify_content",
         ),
         (
             json!({"kind": "azure", "container": "b"}),
             "container prefix endpoint".to_owned(),
-            "presign presign_ttl recursive_scan verify_content",
+            "import_all_objects presign presign_ttl recursive_scan verify_content",
         ),
-        (json!({"kind": "redis"}), "path host port db username tls".to_owned(), ""),
-        (json!({"kind": "localfiles", "path": "/data/pics"}), "path".to_owned(), "recursive_scan"),
+        (json!({"kind": "redis"}), "path host port db username tls".to_owned(), "import_all_objects"),
+        (json!({"kind": "localfiles", "path": "/data/pics"}), "path".to_owned(), "import_all_objects recursive_scan"),
     ] {
         let body = shown(Direction::Import, &settings);
         assert_eq!(body["type"], settings["kind"]);

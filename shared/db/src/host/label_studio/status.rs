@@ -69,11 +69,15 @@ pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, 
     };
     let traceback = match sync.status {
         SyncStatus::Cancelled => Some("The sync was cancelled.".to_owned()),
-        SyncStatus::CompletedWithErrors if sync.detail.is_none() => Some(format!(
-            "Quarantined by this sync: {}. Still in quarantine from earlier syncs: {}. For the reasons run \
-             `longshore quarantine list --storage {}`",
-            sync.counts.quarantined, sync.counts.still_quarantined, sync.storage_id
-        )),
+        SyncStatus::CompletedWithErrors | SyncStatus::Completed
+            if sync.detail.is_none() && sync.counts.quarantined + sync.counts.still_quarantined > 0 =>
+        {
+            Some(format!(
+                "Quarantined by this sync: {}. Still in quarantine from earlier syncs: {}. For the reasons run \
+                 `longshore quarantine list --storage {}`",
+                sync.counts.quarantined, sync.counts.still_quarantined, sync.storage_id
+            ))
+        }
         SyncStatus::Failed | SyncStatus::CompletedWithErrors => sync.detail.clone(),
         SyncStatus::Initialized | SyncStatus::Queued | SyncStatus::InProgress | SyncStatus::Completed => None,
     };

@@ -76,6 +76,8 @@ pub(super) fn parse(kind: StorageKind, text: &str) -> Result<HostStorage> {
         row.remove("use_blob_urls");
     }
     row.insert("kind".to_owned(), kind.as_str().into());
+    // Label Studio skips no object by its name, but for keys that end in `/`.
+    row.insert("import_all_objects".to_owned(), true.into());
     let text = |name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
     let secrets = Secret::new(Value::Object(row.clone()).to_string());
     let shown = ["description", "last_sync", "last_sync_count", "last_sync_job", "traceback", "created_at"];

@@ -81,7 +81,7 @@ fn dropped(name: &str, annotations: &str, count: usize) -> Case {
         .ends(
             entry,
             ["completed, 1 new, 0 existed, attempt 1", &super::with_errors(0)],
-            ["completed, 0 new, 1 existed, attempt 2", "completed_with_errors, 0 new, 0 existed, attempt 2, traceback"],
+            ["completed, 0 new, 1 existed, attempt 2", "completed, 0 new, 0 existed, attempt 2, traceback"],
         )
         .task(entry, "a.json", theirs, json!(null))
         .summary(entry, "columns", json!({"image": 1}), json!({}))
@@ -99,7 +99,7 @@ fn labels_in_data() -> Case {
         .ends(
             entry,
             ["completed, 1 new, 0 existed, attempt 1", &super::with_errors(0)],
-            ["completed, 0 new, 1 existed, attempt 2", "completed_with_errors, 0 new, 0 existed, attempt 2, traceback"],
+            ["completed, 0 new, 1 existed, attempt 2", "completed, 0 new, 0 existed, attempt 2, traceback"],
         )
         .task(entry, "a.json", theirs, json!(null))
         .summary(entry, "columns", json!({"annotations": 1, "data": 1}), json!({}))
@@ -129,7 +129,7 @@ fn doubled_unique_id() -> Case {
             [super::FAILED, &super::with_errors(2)],
             [
                 "failed, null new, none existed, attempt 2, traceback, no time",
-                "completed_with_errors, 0 new, 2 existed, attempt 2, traceback",
+                "completed, 0 new, 2 existed, attempt 2, traceback",
             ],
         )
         .task(entry, "z.json", json!(null), super::task())

@@ -53,7 +53,7 @@ fn dropped(name: &str, predictions: &str, count: usize) -> Case {
         .ends(
             entry,
             ["completed, 1 new, 0 existed, attempt 1", &super::with_errors(0)],
-            ["completed, 0 new, 1 existed, attempt 2", "completed_with_errors, 0 new, 0 existed, attempt 2, traceback"],
+            ["completed, 0 new, 1 existed, attempt 2", "completed, 0 new, 0 existed, attempt 2, traceback"],
         )
         .task(entry, "a.json", json!({"data": {"image": "s3://x/1.jpg"}, "total_predictions": count}), json!(null))
         .summary(entry, "columns", json!({"image": 1}), json!({}))
