@@ -7,7 +7,7 @@ mod tasks;
 use std::collections::BTreeSet;
 
 use longshore_model::StorageKind;
-use longshore_rig::rig::{Rig, send_json};
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, send_json};
 use serde_json::{Value, json};
 
 use crate::access::ROUTES;
@@ -159,3 +159,67 @@ async fn projects_are_made_and_paged() {
         assert_eq!(body["validation_errors"]["title"], json!([message]));
     }
 }
+
+/// Goal: requests that old clients and people at a command line send are read as they were meant. Method: each is sent as
+/// its client sends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_and_bodies_are_read_as_old_clients_and_command_lines_send_them() {
+    let rig = Rig::with().workers(0).start().await;
+    rig.s3.create_bucket("pics");
+    let project = rig.project().await;
+    for word in ["True", "TRUE", "1", "yes", "False", "0", "no", ""] {
+        rig.get(&format!("/api/tasks?project={project}&resolve_uri={word}")).await;
+    }
+    let body = refused(&rig, "GET", "/api/tasks?resolve_uri=maybe", None, 400, "validation_error").await;
+    assert!(
+        body["validation_errors"]["resolve_uri"][0].as_str().is_some_and(|text| text.contains("boolean")),
+        "{body}"
+    );
+    let body = refused(&rig, "GET", "/api/syncs?projcet=1", None, 400, "validation_error").await;
+    assert_eq!(body["validation_errors"]["projcet"][0], "Unknown query parameter. Did you mean `project`?");
+    rig.get(&format!("/api/tasks?project={project}&view=1&include=id")).await;
+    refused(&rig, "GET", "/api/syncs?view=1", None, 400, "validation_error").await;
+
+    for path in ["/health", "/version", "/api/version"] {
+        let (status, body) = send_json(rig.request("GET", path)).await;
+        assert!(status == 200 && body.is_object(), "{path}: {status} {body}");
+    }
+
+    let fields = [
+        ("project", project.to_string()),
+        ("bucket", "pics".to_owned()),
+        ("use_blob_urls", "true".to_owned()),
+        ("s3_endpoint", rig.s3.endpoint()),
+        ("aws_access_key_id", ACCESS_KEY_ID.to_owned()),
+        ("aws_secret_access_key", SECRET_ACCESS_KEY.to_owned()),
+    ];
+    let json = Value::Object(fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect());
+    let parts: String = fields
+        .iter()
+        .map(|(name, value)| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"))
+        .collect();
+    let post = |path: &str| rig.request("POST", path).bearer_auth(rig.token());
+    let create = |kind: &str, body: String| match kind {
+        "" => post("/api/storages/s3").body(body),
+        kind => post("/api/storages/s3").header("content-type", kind).body(body),
+    };
+    for request in [
+        create("", json.to_string()),
+        create("application/x-www-form-urlencoded", json.to_string()),
+        create("multipart/form-data; boundary=b", format!("{parts}--b--\r\n")),
+    ] {
+        let what = format!("{request:?}");
+        let (status, body) = send_json(request).await;
+        assert_eq!(status, 201, "{what}: {body}");
+        assert_eq!(body["use_blob_urls"], true, "{what}");
+        let sync =
+            post(&format!("/api/storages/s3/{}/sync", body["id"])).header("content-type", FORM).body("project=1");
+        assert_eq!(send_json(sync).await.0, 200, "{what}");
+    }
+    let body =
+        refused(&rig, "POST", "/api/projects", Some(json!({"titel": "x", "title": "T"})), 400, "validation_error");
+    assert_eq!(body.await["validation_errors"]["titel"][0], "Unknown field. Did you mean `title`?");
+    rig.post("/api/projects", json!({"title": "T", "expert_instruction": "x", "color": "#fff"})).await;
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";

@@ -159,8 +159,7 @@ async fn errors_have_a_message_and_an_exit_code() {
 
     let missing = longshore(&rig, &format!("{create} --bucket nowhere")).await;
     assert_eq!(missing.code, 1);
-    let advice =
-        "error: The bucket or container does not exist. Check its name, the region and the endpoint. [no_such_bucket]";
+    let advice = "error: The bucket does not exist. Check its name, the region and the endpoint. The server answered";
     assert!(missing.err.starts_with(advice), "{}", missing.err);
     let dry = longshore(&rig, &format!("{create} --bucket images --dry-run")).await;
     assert_eq!((dry.code, dry.out.as_str()), (0, "The connection works.\n"));

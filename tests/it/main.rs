@@ -24,6 +24,7 @@ mod export;
 mod failover;
 mod fence;
 mod filters;
+mod forecast;
 mod gcs;
 mod import;
 mod keys;

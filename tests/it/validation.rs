@@ -89,7 +89,7 @@ fn cases(blocked: &str, untrusted: &str, closed: &str) -> Vec<Case> {
             400,
             "no_such_bucket",
             "bucket",
-            "The bucket or container does not exist",
+            "The bucket does not exist",
         ),
         without_right("no right to list", Op::List, &[IMPORT], "LIST and GET for import"),
         without_right("no right to put", Op::Put, &[EXPORT], "PUT for export"),

@@ -19,6 +19,7 @@ mod jobs;
 mod leases;
 mod memory;
 mod metrics;
+pub mod preview;
 mod quarantine;
 mod slots;
 mod waits;

@@ -2,6 +2,7 @@
 
 mod body;
 mod denial;
+mod refuse;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ pub(crate) use body::ErrorBody;
 pub(crate) use denial::{Denial, DeniedAccess, TokenName};
 
 /// Messages by field; those that belong to no single field are under [`NON_FIELD`].
-pub(crate) type FieldErrors = BTreeMap<&'static str, Vec<String>>;
+pub(crate) type FieldErrors = BTreeMap<Cow<'static, str>, Vec<String>>;
 
 /// Label Studio's name for messages that belong to no single field.
 pub(crate) const NON_FIELD: &str = "non_field_errors";
@@ -47,10 +48,12 @@ pub(crate) enum ApiError {
     Invalid(FieldErrors),
     /// Stored secrets must be entered again, because the change would lend them to another server or project.
     SecretsRequired(FieldErrors),
+    /// There are warnings, and the request refuses them. Messages by field.
+    Strict(FieldErrors),
     /// The current state of the rows does not allow it.
     Refused { code: &'static str, detail: String },
     /// The storage cannot be used with these settings.
-    Connection { field: &'static str, error: StorageError },
+    Connection { field: &'static str, advice: String, error: StorageError },
     /// A request to the storage failed.
     Storage(StorageError),
     /// The request took longer than its time limit.
@@ -70,100 +73,14 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
-    /// The request has no token, and no valid kind of link for its route.
-    pub(crate) fn no_token() -> Self {
-        let detail = "This request needs a token. Send it as `Authorization: Token …` or `X-Api-Key: …`.";
-        Self::denied(Denial::MissingToken, detail)
-    }
-
-    pub(crate) fn unknown_token() -> Self {
-        Self::denied(Denial::UnknownToken, "Unknown token. Check it, or create another one.")
-    }
-
-    pub(crate) fn expired_token(token: TokenName) -> Self {
-        Self::denied(Denial::ExpiredToken, "This token has expired. Create another one.").of(token)
-    }
-
-    pub(crate) fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::denied(Denial::Forbidden, detail)
-    }
-
-    pub(crate) fn denied(denial: Denial, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::Denied { denial, detail: detail.into(), token: None }
-    }
-
-    /// Names the token that is denied.
-    #[must_use]
-    pub(crate) fn of(self, name: TokenName) -> Self {
-        match self {
-            Self::Denied { denial, detail, .. } => Self::Denied { denial, detail, token: Some(name) },
-            other => other,
-        }
-    }
-
-    /// `what` is a noun with its ID, such as `storage 7`.
-    pub(crate) fn not_found(what: impl std::fmt::Display) -> Self {
-        Self::NotFound(format!("There is no {what}, or this token cannot access it."))
-    }
-
-    /// The same answer, counted as a denial: the row exists, and the token cannot access it.
-    #[must_use]
-    pub(crate) fn hiding_a_row(self) -> Self {
-        Self::NotVisible(Box::new(self))
-    }
-
-    pub(crate) fn no_route() -> Self {
-        Self::Route {
-            status: StatusCode::NOT_FOUND,
-            code: "no_such_route",
-            detail: "There is no such route. See /docs for all routes.".to_owned(),
-        }
-    }
-
-    pub(crate) fn no_page() -> Self {
-        Self::Route { status: StatusCode::NOT_FOUND, code: "invalid_page", detail: "Invalid page.".to_owned() }
-    }
-
-    pub(crate) fn method_not_allowed() -> Self {
-        Self::Route {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            code: "method_not_allowed",
-            detail: "This route does not accept this method. See /docs for its methods.".to_owned(),
-        }
-    }
-
-    pub(crate) fn unreadable(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Unreadable { status: StatusCode::BAD_REQUEST, code, detail: detail.into() }
-    }
-
-    /// The data of a task is larger than any answer may be.
-    pub(crate) fn task_too_large() -> Self {
-        let detail = "The task's data is larger than 40 MiB as Postgres prints it, so it cannot be shown. Import it \
-                      as smaller tasks.";
-        Self::Unreadable { status: StatusCode::UNPROCESSABLE_ENTITY, code: "task_too_large", detail: detail.to_owned() }
-    }
-
-    pub(crate) fn body_too_large() -> Self {
-        let detail = "The body is too large.".to_owned();
-        Self::Unreadable { status: StatusCode::PAYLOAD_TOO_LARGE, code: "body_too_large", detail }
-    }
-
-    /// One field is invalid.
-    pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
-        Self::Invalid(FieldErrors::from([(field, vec![message.into()])]))
-    }
-
-    pub(crate) fn refused(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::Refused { code, detail: detail.into() }
-    }
-
-    pub(crate) fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::Internal(source.into())
-    }
-
     /// Whether the request has no token of Longshore, or one that Longshore does not know.
     pub(crate) fn is_unknown_token(&self) -> bool {
         matches!(self, Self::Denied { denial: Denial::MissingToken | Denial::UnknownToken, .. })
+    }
+
+    /// Whether the row or the object does not exist.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.status() == StatusCode::NOT_FOUND
     }
 
     fn status(&self) -> StatusCode {
@@ -174,9 +91,11 @@ impl ApiError {
             Self::Route { status, .. } | Self::Unreadable { status, .. } => *status,
             Self::Connection { error, .. } if let Some(denial) = Denial::of_storage(error.reason) => denial.status(),
             Self::Storage(error) => storage_status(error.kind),
-            Self::Invalid(_) | Self::SecretsRequired(_) | Self::Refused { .. } | Self::Connection { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Invalid(_)
+            | Self::Strict(_)
+            | Self::SecretsRequired(_)
+            | Self::Refused { .. }
+            | Self::Connection { .. } => StatusCode::BAD_REQUEST,
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TimedOut | Self::Broker(_) | Self::HostUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -193,6 +112,7 @@ impl ApiError {
             Self::NotVisible(answer) => answer.code(),
             Self::Route { code, .. } | Self::Unreadable { code, .. } | Self::Refused { code, .. } => code,
             Self::Invalid(_) => "validation_error",
+            Self::Strict(_) => "warnings",
             Self::SecretsRequired(_) => "secrets_required",
             Self::Connection { error, .. } | Self::Storage(error) => error.reason.as_str(),
             Self::SlowBody => "body_too_slow",
@@ -205,7 +125,7 @@ impl ApiError {
         }
     }
 
-    fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         match self {
             Self::Denied { detail, .. } => detail.clone().into_owned(),
             Self::NotFound(detail) => detail.clone(),
@@ -217,8 +137,12 @@ impl ApiError {
                 "With this change, stored secrets would go to another address or project. Enter them again.".to_owned()
             }
             Self::Invalid(_) => "Validation error".to_owned(),
+            Self::Strict(_) => {
+                "There are warnings, and `strict` refuses them. Correct the settings, or leave `strict` out.".to_owned()
+            }
             Self::Busy(limit) => limit.detail().to_owned(),
-            Self::Connection { error, .. } | Self::Storage(error) => error.advice(),
+            Self::Connection { advice, .. } => advice.clone(),
+            Self::Storage(error) => error.advice(),
             Self::SlowBody => "The body was sent too slowly. Send all of it within 30 seconds.".to_owned(),
             Self::TimedOut => {
                 "The request took too long, most likely because the database does not answer. Try again in a moment."

@@ -1,37 +1,80 @@
 //! The extractors of handlers. Each refuses with the API's own error body.
 
 mod body;
+mod known_fields;
+mod media;
+mod multipart;
 mod object;
 
+use std::collections::BTreeSet;
+
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use longshore_db::host::HostKind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::ApiState;
 use super::error::{ApiError, ApiResult};
+use super::known_names::{ignores_field, shown, unknown};
 use super::offload::{Offload, Stop};
 use body::read;
+use known_fields::{Checked, known_fields};
+use media::Media;
 
 pub(super) use object::Object;
 
 /// A JSON body of a request or an answer.
 pub(crate) struct Json<T>(pub(crate) T);
 
-impl<T: DeserializeOwned + Send + 'static> FromRequest<ApiState> for Json<T> {
+impl<T: DeserializeOwned + ToSchema + Send + 'static> FromRequest<ApiState> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
-        if !is_json(request.headers()) {
-            return Err(unreadable(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "Send the body with `Content-Type: application/json`.".to_owned(),
-            ));
+        let (path, headers) = (path(&request), request.headers().clone());
+        let bytes = read(request).await?;
+        let json = match Media::of(&headers, &bytes)? {
+            Media::Json => bytes,
+            form => form_as_json(form, bytes).await?,
+        };
+        let Checked { value, unknown } = parsed::<Checked<T>>(&state.offload, json).await?;
+        check_names::<T>(&unknown, &path)?;
+        Ok(Self(value))
+    }
+}
+
+/// The template of the request's path.
+fn path(request: &Request) -> String {
+    request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default()
+}
+
+/// A form as the JSON text of an object, whose values are texts.
+async fn form_as_json(form: Media, bytes: Vec<u8>) -> ApiResult<Vec<u8>> {
+    let fields = match form {
+        Media::Json => return Ok(bytes),
+        Media::Form => object::form(bytes).await?,
+        Media::Multipart { boundary } => multipart::fields(&bytes, &boundary)?,
+    };
+    serde_json::to_vec(&Value::Object(fields)).map_err(ApiError::internal)
+}
+
+/// Refuses the first field that neither the type nor Label Studio knows.
+fn check_names<T: ToSchema>(names: &[String], path: &str) -> ApiResult<()> {
+    refuse_unknown(names, path, &known_fields::<T>())
+}
+
+fn refuse_unknown(names: &[String], path: &str, known: &BTreeSet<String>) -> ApiResult<()> {
+    match names.iter().find(|name| !ignores_field(path, name)) {
+        None => Ok(()),
+        Some(name) => {
+            let message = unknown("field", name, known.iter().map(String::as_str));
+            Err(ApiError::invalid_of(shown(name), message))
         }
-        parsed(&state.offload, read(request).await?).await.map(Self)
     }
 }
 
@@ -55,22 +98,27 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// A JSON body that may be left out.
 pub(crate) struct OptionalJson<T>(pub(crate) T);
 
-impl<T: DeserializeOwned + Default + Send + 'static> FromRequest<ApiState> for OptionalJson<T> {
+impl<T: DeserializeOwned + Default + ToSchema + Send + 'static> FromRequest<ApiState> for OptionalJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
+        let (path, headers) = (path(&request), request.headers().clone());
         let bytes = read(request).await?;
         if bytes.trim_ascii().is_empty() {
             return Ok(Self(T::default()));
         }
-        parsed(&state.offload, bytes).await.map(Self)
+        let json = match Media::of(&headers, &bytes) {
+            Ok(form @ (Media::Form | Media::Multipart { .. })) => form_as_json(form, bytes).await?,
+            // The body of most callers is `{}`, whatever its type.
+            Ok(Media::Json) | Err(_) => bytes,
+        };
+        let Checked { value, unknown } = parsed::<Checked<T>>(&state.offload, json).await?;
+        // Label Studio's own pages call what it has as they call Label Studio.
+        if state.host == HostKind::Native {
+            check_names::<T>(&unknown, &path)?;
+        }
+        Ok(Self(value))
     }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
 /// The parameters of a path. If one is malformed, it names no row, so the answer is 404.

@@ -1,6 +1,7 @@
 //! The router: the routes that need a token, those that do not, and the layers around them.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, Uri};
@@ -20,8 +21,9 @@ use super::access::{attach_policy, authenticate};
 use super::body_size::MaxBody;
 use super::client_address::attach_address;
 use super::error::ApiError;
+use super::parameters::{Parameters, check_query};
 use super::time_limit::in_time;
-use super::{ApiState, body_limit, load, metrics, openapi, outage, personal_tokens};
+use super::{ApiState, body_limit, load, metrics, openapi, outage, personal_tokens, versions};
 
 /// Bytes. Longer request IDs are replaced, because every log line of a request contains its ID.
 const MAX_REQUEST_ID: usize = 128;
@@ -36,11 +38,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The document of the API cannot be written.
 pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
     let (routes, document, policies) = openapi::parts();
+    let parameters = Arc::new(Parameters::of(&document)?);
     let around_refresh =
         ServiceBuilder::new().layer(Extension(MaxBody::TOKEN)).layer(from_fn_with_state(state.clone(), in_time));
     let refresh = post(personal_tokens::refresh).layer(around_refresh);
     let api = routes
         .route_layer(from_fn_with_state(state.clone(), body_limit::check_body))
+        .route_layer(from_fn_with_state((state.host, parameters), check_query))
         .route_layer(from_fn_with_state(state.clone(), load::admit))
         // On routes only, so that every caller gets 404 for an unknown path.
         .route_layer(from_fn_with_state(state.clone(), authenticate))
@@ -49,6 +53,7 @@ pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
         .route_layer(from_fn_with_state(policies, attach_policy))
         .route(personal_tokens::REFRESH, refresh)
         .merge(openapi::served(&document)?)
+        .merge(versions::routes())
         .fallback(async || ApiError::no_route())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         // For bodies that axum reads: forms. `extract` has already limited their size.

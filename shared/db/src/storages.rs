@@ -9,6 +9,7 @@
 mod capabilities;
 mod handle;
 mod secrets;
+mod twins;
 mod write;
 
 use jiff::Timestamp;
@@ -23,6 +24,7 @@ pub(crate) use capabilities::read_capabilities;
 pub use capabilities::set_capabilities;
 pub(crate) use handle::{Handle, lock_handle, write_handle};
 pub use secrets::{reseal, seal_name, secrets, secrets_after};
+pub use twins::{Twin, twins};
 pub(crate) use write::{StatusReport, clear_status, delete, show};
 pub use write::{StorageValues, insert, next_id, update};
 

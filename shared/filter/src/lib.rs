@@ -3,8 +3,10 @@
 mod chars;
 mod engine;
 mod error;
+mod glob;
 mod marker;
 mod pattern;
+mod suggest;
 mod syntax;
 
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use longshore_model::StorageSettings;
 
 pub use error::FilterError;
 use pattern::Pattern;
+pub use suggest::{Misreading, Suggestion, certain_glob, suggestions};
 
 /// The prefix, recursion switch and regular expression of a storage, ready to use.
 #[derive(Debug, Clone)]
@@ -115,8 +118,19 @@ impl KeyFilter {
     /// Python refuses the expression, it uses a construct that Longshore does not support, or its length, nesting or
     /// program exceeds a limit.
     pub fn new(prefix: &str, recursive: bool, regex: Option<&str>) -> Result<Self, FilterError> {
-        let regex = regex.filter(|pattern| !pattern.is_empty()).map(Pattern::compile).transpose()?.map(Arc::new);
+        let regex = regex.filter(|pattern| !pattern.is_empty());
+        let compiled = regex.map(Pattern::compile).transpose().map_err(|error| error.with_glob(regex))?;
+        let regex = compiled.map(Arc::new);
         Ok(Self { prefix: prefix.to_owned(), recursive, regex, matched: Matched::Key, skips_markers: false })
+    }
+
+    /// The same filter with another expression.
+    ///
+    /// # Errors
+    /// The same as those of [`KeyFilter::new`].
+    pub fn with_expression(&self, regex: &str) -> Result<Self, FilterError> {
+        let own = Self::new(&self.prefix, self.recursive, Some(regex))?;
+        Ok(Self { matched: self.matched, skips_markers: self.skips_markers, ..own })
     }
 
     /// The same filter, with its expression matched against this part of the key.

@@ -52,6 +52,55 @@ fn an_invalid_regex_is_refused_with_its_fault() {
     }
 }
 
+/// Goal: the position of a fault is one in the text of the user, the same as in Python's message. The positions are those of
+/// Python 3.11.
+#[test]
+fn a_fault_has_the_position_that_python_reports() {
+    for (pattern, position) in [
+        ("*.jpg", 0),
+        ("images/(.*", 7),
+        ("images/**/*.jpg", 8),
+        ("a+*", 2),
+        ("a|*", 2),
+        (" \u{e9}(", 2),
+        ("x(?P<n>a", 1),
+        ("(a)(?(1)b", 3),
+        ("a(b))", 4),
+        ("a[b", 1),
+        ("a[b-", 1),
+        ("a[z-b]", 2),
+        ("[a\\q]", 2),
+        ("\\q", 0),
+        ("ab\\", 2),
+        ("a\\x1", 1),
+        ("a\\8", 2),
+        ("a(\\1)", 2),
+        ("(?P=n)", 4),
+        ("(?P<n>a)(?P<n>b)", 12),
+        ("(?P<a b>x)", 4),
+        ("(?(2)a)(b)", 3),
+        ("x{3,2}", 2),
+        ("x(?yb)", 2),
+        ("x(?", 3),
+        ("a(?i)b", 1),
+        ("(?iq:a)", 3),
+        ("x(?#c", 1),
+    ] {
+        match KeyFilter::new("", true, Some(pattern)) {
+            Err(FilterError::Invalid { at, .. }) => assert_eq!(at, position, "{pattern}"),
+            other => panic!("{pattern}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_glob_that_is_no_expression_is_refused_with_the_expression_that_it_means() {
+    for (glob, meant) in [("*.jpg", r".*\.jpg"), ("images/**/*.jpg", r"images/.*\.jpg"), ("**", ".*")] {
+        let error = KeyFilter::new("", true, Some(glob)).unwrap_err().to_string();
+        assert!(error.contains("glob") && error.ends_with(&format!("write {meant}")), "{error}");
+    }
+}
+
 #[test]
 fn a_regex_that_compiles_to_too_much_is_refused_by_either_engine() {
     let too_much = [

@@ -3,6 +3,7 @@
 //! This crate has only data types and pure functions: no sockets, files or database. A kind, state or reason has one
 //! spelling, which tables, JSON, logs and metric labels share.
 
+mod advice;
 mod capabilities;
 mod item_warning;
 pub mod json;

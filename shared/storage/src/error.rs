@@ -8,7 +8,9 @@ use longshore_model::FailureReason;
 
 use crate::InvalidSetting;
 use crate::cloud::ListingError;
+use crate::redis::RefusalCode;
 use crate::s3::UnsupportedProfile;
+use crate::wire::Refusal;
 
 /// The call that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,10 +104,19 @@ impl StorageError {
     ///
     /// Never contains text from the storage's server, which may contain addresses or keys.
     pub fn advice(&self) -> String {
-        let source = self.source.as_deref();
-        let setting = source.and_then(|cause| cause.downcast_ref::<InvalidSetting>()).map(ToString::to_string);
-        let profile = || source.and_then(|cause| cause.downcast_ref::<UnsupportedProfile>()).map(ToString::to_string);
-        setting.or_else(profile).unwrap_or_else(|| self.reason.advice().to_owned())
+        self.own_advice().unwrap_or_else(|| self.reason.advice().to_owned())
+    }
+
+    /// The advice of the cause; `None` if only the reason has one.
+    pub(crate) fn own_advice(&self) -> Option<String> {
+        let setting = self.cause::<InvalidSetting>().map(ToString::to_string);
+        setting.or_else(|| self.cause::<UnsupportedProfile>().map(ToString::to_string))
+    }
+
+    /// The server's status and code for its refusal, such as `403 AccessDenied`. `None` if the server refused nothing.
+    pub fn server_code(&self) -> Option<String> {
+        let of_cloud = self.cause::<Refusal>().map(Refusal::status_and_code);
+        of_cloud.or_else(|| self.cause::<RefusalCode>().map(|RefusalCode(code)| (*code).to_owned()))
     }
 
     /// The advice and the call that failed, without the cause, which may name addresses.

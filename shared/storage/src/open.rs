@@ -1,5 +1,6 @@
 //! Opens storages of all kinds from their settings.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use longshore_model::{Connection, FailureReason, Secrets, StorageSettings};
@@ -38,12 +39,12 @@ pub struct InvalidSetting {
     /// The field's name in the settings.
     pub field: &'static str,
     /// What is wrong and what to do about it.
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
 }
 
 impl InvalidSetting {
-    pub(crate) fn new(field: &'static str, message: &'static str) -> Self {
-        Self { field, message }
+    pub(crate) fn new(field: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { field, message: message.into() }
     }
 }
 

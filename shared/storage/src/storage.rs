@@ -89,6 +89,12 @@ pub trait Storage: Send + Sync {
         None
     }
 
+    /// The databases of the server that hold keys, each with its number of keys. Empty if the kind has none, or the server does
+    /// not tell.
+    async fn databases(&self) -> Result<Vec<(u16, u64)>, StorageError> {
+        Ok(Vec::new())
+    }
+
     /// Whether listings are in key order, across pages. If not, a page may repeat keys of an earlier page and exceed
     /// the limit a little, and a key range cannot be listed separately.
     fn is_ordered(&self) -> bool {

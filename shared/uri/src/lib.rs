@@ -53,6 +53,18 @@ impl<'a> ObjectUri<'a> {
         self.form
     }
 
+    /// The same local file, with its path as a URI has it: with `/` for `\`, and no repeated slashes. `None` if it is so
+    /// already, or is no local file. A file whose name has a `\` exists only under the first spelling.
+    pub fn with_plain_path(&self) -> Option<Self> {
+        let is_plain = !self.key.contains('\\') && !self.key.contains("//");
+        if self.form != UriForm::LocalFile || is_plain {
+            return None;
+        }
+        let slashed = self.key.replace('\\', "/");
+        let names: Vec<&str> = slashed.split('/').filter(|name| !name.is_empty()).collect();
+        (!names.is_empty()).then(|| Self { key: Cow::Owned(names.join("/")), ..self.clone() })
+    }
+
     /// Whether storages of this kind may hold the object.
     pub fn may_be_on(&self, kind: StorageKind) -> bool {
         kind.data().uri == self.form
@@ -91,6 +103,17 @@ mod tests {
         for other in ["", "s3://", "s3://b", "s3://b/", "s3:///k", "S3://b/k", "http://b/k", " s3://b/k", "s3://b/\0"] {
             assert_eq!(parsed(other), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn the_path_of_a_local_file_may_have_backslashes_and_repeated_slashes() {
+        let plain = |uri: &str| ObjectUri::parse(uri).unwrap().with_plain_path().map(|uri| uri.key.into_owned());
+        for path in ["set%5C1.png", "set//1.png", "%5Cset%5C%5C1.png", "set/%5C/1.png"] {
+            assert_eq!(plain(&format!("/data/local-files/?d={path}")).as_deref(), Some("set/1.png"), "{path}");
+        }
+        assert_eq!(plain("/data/local-files/?d=set/1.png"), None);
+        assert_eq!(plain("/data/local-files/?d=%5C%5C"), None);
+        assert_eq!(plain("s3://b/a//b"), None, "keys of object storages are exact");
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod export;
 mod import;
 pub(crate) mod prefetch;
 
+pub(crate) use import::DataKey;
+
 use async_trait::async_trait;
 use longshore_db::host::OutdatedUnit;
 use longshore_db::lifecycle::ClaimedJob;

@@ -75,8 +75,8 @@ impl IntoResponse for ApiError {
 impl ApiError {
     fn into_fields(self) -> Option<FieldErrors> {
         match self {
-            Self::Invalid(fields) | Self::SecretsRequired(fields) => Some(fields),
-            Self::Connection { field, error } => Some(FieldErrors::from([(field, vec![error.advice()])])),
+            Self::Invalid(fields) | Self::Strict(fields) | Self::SecretsRequired(fields) => Some(fields),
+            Self::Connection { field, advice, .. } => Some(FieldErrors::from([(field.into(), vec![advice])])),
             Self::NotVisible(answer) => answer.into_fields(),
             _ => None,
         }

@@ -28,8 +28,9 @@ async fn a_field_error_names_its_field_under_label_studios_words() {
 
 #[tokio::test]
 async fn a_blocked_address_is_forbidden_and_counted_and_everything_else_of_a_connection_invalid() {
-    let failed = |reason| ApiError::Connection {
+    let failed = |reason: FailureReason| ApiError::Connection {
         field: NON_FIELD,
+        advice: reason.advice().to_owned(),
         error: StorageError::with_source(Op::List, ErrorKind::Invalid, reason, "hunter2"),
     };
     let (status, body) = body_of(failed(FailureReason::BlockedAddress)).await;

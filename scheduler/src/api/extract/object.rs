@@ -10,7 +10,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::body::read;
-use super::{Json, unreadable};
+use super::media::Media;
+use super::multipart::MOST_FIELDS;
+use super::{multipart, parsed, unreadable};
 use crate::api::ApiState;
 use crate::api::error::ApiError;
 
@@ -21,24 +23,24 @@ impl FromRequest<ApiState> for Object {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
-        let is_form = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        if !is_form {
-            return Ok(Self(Json::<FlatObject>::from_request(request, state).await?.0.0));
-        }
-        let (head, sent) = request.into_parts();
-        let bytes = read(Request::from_parts(head.clone(), sent)).await?;
-        let form = axum::Form::<FlatObject>::from_request(Request::from_parts(head, Body::from(bytes)), state).await;
-        form.map(|axum::Form(fields)| Self(fields.0))
-            .map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))
+        let headers = request.headers().clone();
+        let bytes = read(request).await?;
+        let fields = match Media::of(&headers, &bytes)? {
+            Media::Json => parsed::<FlatObject>(&state.offload, bytes).await?.0,
+            Media::Form => form(bytes).await?,
+            Media::Multipart { boundary } => multipart::fields(&bytes, &boundary)?,
+        };
+        Ok(Self(fields))
     }
 }
 
-/// The most fields in one request. A storage has about 40.
-const MOST_FIELDS: usize = 256;
+/// The fields of a form, as texts.
+pub(super) async fn form(bytes: Vec<u8>) -> Result<Map<String, Value>, ApiError> {
+    let request = Request::post("/").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let request = request.body(Body::from(bytes)).map_err(ApiError::internal)?;
+    let form = axum::Form::<FlatObject>::from_request(request, &()).await;
+    form.map(|axum::Form(fields)| fields.0).map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))
+}
 
 /// An object of at most [`MOST_FIELDS`] fields. Lists and objects in it are read as empty ones: no field takes them,
 /// and 4 MiB of nested JSON would take 100 MiB of memory.

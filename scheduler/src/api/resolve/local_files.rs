@@ -40,21 +40,37 @@ async fn local_file(
     let link = format!("/data/local-files?{}", query.unwrap_or_default());
     let uri = ObjectUri::parse(&link)
         .ok_or_else(|| ApiError::unreadable("missing_path", "Query parameter `d` must be the path of a file."))?;
+    match serve(&state, &caller, root, &uri, &request).await {
+        Err(ApiError::NotFound(_)) if let Some(plain) = uri.with_plain_path() => {
+            serve(&state, &caller, root, &plain, &request).await
+        }
+        answer => answer,
+    }
+}
+
+/// Streams the file of a URI.
+async fn serve(
+    state: &ApiState,
+    caller: &Caller,
+    root: &DocumentRoot,
+    uri: &ObjectUri<'_>,
+    request: &ObjectRequest,
+) -> ApiResult<Response> {
     let not_found = || ApiError::not_found("connected file with this path");
     // The storage would follow such a path; a connected folder never needs one.
     if uri.key.split('/').any(|part| matches!(part, "." | "..")) {
         return Err(not_found());
     }
-    let key = state.resolve.key(&uri);
-    let folders = connected_folders(&state, root, caller.scope()).await?;
-    let Some(folder) = choose(&folders, &uri, &key, None) else {
+    let key = state.resolve.key(uri);
+    let folders = connected_folders(state, root, caller.scope()).await?;
+    let Some(folder) = choose(&folders, uri, &key, None) else {
         // For the count of denials: whether another project has connected the folder.
-        let others = if caller.scope().is_some() { connected_folders(&state, root, None).await? } else { Vec::new() };
-        let is_hidden = choose(&others, &uri, &key, None).is_some();
+        let others = if caller.scope().is_some() { connected_folders(state, root, None).await? } else { Vec::new() };
+        let is_hidden = choose(&others, uri, &key, None).is_some();
         return Err(if is_hidden { not_found().hiding_a_row() } else { not_found() });
     };
-    let storage = state.open_storages.get(&state, folder)?;
-    match proxy::serve(&storage, folder.id, &key, &request).await {
+    let storage = state.open_storages.get(state, folder)?;
+    match proxy::serve(&storage, folder.id, &key, request).await {
         // A folder, and a symlink to outside of the root, count as missing too.
         Err(ApiError::Storage(StorageError {
             kind: ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Invalid,

@@ -145,7 +145,15 @@ async fn project_presign(
 async fn resolve(state: &ApiState, scope: &Scope, uri: &str, request: ObjectRequest) -> ApiResult<Response> {
     let parsed = ObjectUri::parse(uri).ok_or_else(invalid_fileuri)?;
     let (task, storages) = scope.holder(state, uri, &parsed).await?;
-    answer(state, &task, &storages, &parsed, request).await
+    match answer(state, &task, &storages, &parsed, &request).await {
+        Err(error)
+            if error.is_missing()
+                && let Some(plain) = parsed.with_plain_path() =>
+        {
+            answer(state, &task, &storages, &plain, &request).await
+        }
+        answer => answer,
+    }
 }
 
 /// Answers with the object, once it is certain that the caller may have it.
@@ -154,13 +162,13 @@ async fn answer(
     task: &Holder,
     storages: &[Candidate],
     uri: &ObjectUri<'_>,
-    request: ObjectRequest,
+    request: &ObjectRequest,
 ) -> ApiResult<Response> {
     let key = state.resolve.key(uri);
     let chosen = choose::choose(storages, uri, &key, task.storage_id).ok_or_else(no_storage)?;
     let storage = state.open_storages.get(state, chosen)?;
     let Some(url) = choose::presigned(storage.as_ref(), &chosen.settings, &key).await? else {
-        return proxy::serve(&storage, chosen.id, &key, &request).await;
+        return proxy::serve(&storage, chosen.id, &key, request).await;
     };
     let ttl = choose::ttl(&chosen.settings);
     // The same header as Label Studio's. No cache stores the redirect, although the URL is valid for this long.

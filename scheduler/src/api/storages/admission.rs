@@ -9,7 +9,7 @@ use longshore_storage::{ErrorKind, Op, StorageError};
 use super::change::Draft;
 use crate::api::ApiState;
 use crate::api::access::Caller;
-use crate::api::error::{ApiError, ApiResult, NON_FIELD};
+use crate::api::error::{ApiError, ApiResult};
 
 /// Admits a draft before it is probed, and completes it with the external ID of its project. `stored` is the storage that
 /// the draft changes, or whose secrets it borrows.
@@ -101,8 +101,7 @@ pub(super) fn check_identity(state: &ApiState, caller: &Caller, draft: &Draft) -
         return Ok(());
     }
     let reason = FailureReason::OwnIdentityDenied;
-    let field = settings.kind().data().blamed_field(reason).unwrap_or(NON_FIELD);
-    Err(ApiError::Connection { field, error: StorageError::new(Op::Connect, ErrorKind::Denied, reason) })
+    Err(ApiError::connection(connection, StorageError::new(Op::Connect, ErrorKind::Denied, reason)))
 }
 
 #[cfg(test)]

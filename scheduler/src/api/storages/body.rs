@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::report::{Forecast, ImportReport, StorageWarning};
 use super::user_fields::UserFields;
 
 /// The JSON of a storage, with Label Studio's field names.
@@ -48,12 +49,28 @@ pub(super) struct ServerFields {
     /// credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     applies_from: Option<&'static str>,
+    /// In answers to changes of what an import takes: what a sync would do, from a look at the first keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<ImportReport>,
+    /// In the same answers, and in those of exports: what is probably a mistake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<StorageWarning>>,
 }
 
 impl StorageBody {
     /// The storage as the answer to a change.
     pub(super) fn changed(mut self) -> Self {
         self.server.applies_from = Some("next_sync");
+        self
+    }
+
+    /// The storage with what a sync of it would do.
+    pub(super) fn with_forecast(mut self, forecast: Option<Forecast>) -> Self {
+        if let Some(forecast) = forecast {
+            let (report, warnings) = forecast.into_parts();
+            self.server.report = report;
+            self.server.warnings = Some(warnings);
+        }
         self
     }
 }
@@ -72,6 +89,8 @@ impl From<StorageRow> for StorageBody {
             meta: row.meta.take(),
             created_at: row.created_at,
             applies_from: None,
+            report: None,
+            warnings: None,
         };
         Self { direction: row.direction, server, user: row.into() }
     }

@@ -3,6 +3,7 @@
 //! [`Change::parse`] reads the body. [`Change::apply`] combines it with the stored fields into the storage to probe and
 //! write. All invalid fields are collected and reported in one answer.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use longshore_db::SealedSecrets;
@@ -13,6 +14,7 @@ use longshore_model::{Direction, Secret, Secrets, StorageKind};
 use longshore_storage::check_settings;
 use serde_json::{Map, Value};
 
+use super::names::unknown_fields;
 use super::user_fields::UserFields;
 use super::values::{REQUIRED, read};
 use crate::api::error::{ApiError, ApiResult, FieldErrors, NON_FIELD};
@@ -63,7 +65,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Reads the fields of the kind. Ignores fields that users do not write, such as `status`.
+    /// Reads the fields of the kind. Ignores fields that users do not write, such as `status`, and refuses unknown ones.
     pub(super) fn parse(kind: StorageKind, direction: Direction, sent: &Map<String, Value>) -> Self {
         let mut change = Self {
             kind,
@@ -82,11 +84,14 @@ impl Change {
                 (Ok(_), Some(_)) => drop(change.secrets.insert(field.name, None)),
             }
         }
+        for (name, message) in unknown_fields(kind, direction, sent) {
+            change.refuse(name, message);
+        }
         change
     }
 
-    fn refuse(&mut self, field: &'static str, message: impl Into<String>) {
-        self.errors.entry(field).or_default().push(message.into());
+    fn refuse(&mut self, field: impl Into<Cow<'static, str>>, message: impl Into<String>) {
+        self.errors.entry(field.into()).or_default().push(message.into());
     }
 
     /// Whether the request sends this field, valid or not.
@@ -172,7 +177,7 @@ impl Change {
                 (false, false) => continue,
             };
             if !self.sends(field) {
-                self.required_secrets.entry(field.name).or_default().push(reason.to_owned());
+                self.required_secrets.entry(field.name.into()).or_default().push(reason.to_owned());
             }
         }
     }

@@ -8,7 +8,6 @@ use longshore_db::host::label_studio::handles;
 use longshore_db::lifecycle::{self, SyncRequest};
 use longshore_db::storages::{self, StorageFilter, StorageRow};
 use longshore_db::{Client, Error, Transaction, audit, projects};
-use longshore_model::kinds::Field;
 use longshore_model::{Direction, StorageKind};
 use serde_json::{Map, Value, json};
 
@@ -16,7 +15,9 @@ use super::admission::{admit, check_identity, check_project, no_project};
 use super::body::StorageBody;
 use super::change::{Base, Change, Draft};
 use super::connect;
-use super::list::{ProjectQuery, listed};
+use super::list::{ProjectQuery, SaveQuery, listed};
+use super::names::{LIMIT, STORED_ID};
+use super::report::{Forecast, Subject, forecast};
 use super::secrets::{open, seal};
 use super::start::{StartSync, idempotency_key};
 use super::values::read_integer;
@@ -24,18 +25,6 @@ use crate::api::ApiState;
 use crate::api::access::{Caller, Role};
 use crate::api::answer::Answer;
 use crate::api::error::{ApiError, ApiResult};
-
-/// A field of `validate` and `files` only.
-pub(super) const STORED_ID: Field = Field::integer(
-    "id",
-    1,
-    i64::MAX,
-    "For `validate` and `files`: the ID of a storage whose stored secrets are used where none are sent",
-);
-
-/// A field of `files` only.
-pub(super) const LIMIT: Field =
-    Field::integer("limit", 1, 10_000, "For `files`: how many keys to show; 100 by default");
 
 /// Keys in a preview by default, the same as in Label Studio.
 const PREVIEW_LIMIT: i64 = 100;
@@ -93,10 +82,12 @@ impl Collection {
         state: &ApiState,
         caller: &Caller,
         sent: Map<String, Value>,
+        query: SaveQuery,
     ) -> ApiResult<StorageBody> {
         let draft = Change::parse(self.kind, self.direction, &sent).apply(Base::Nothing)?;
         let draft = admit(state, caller, draft, None).await?;
         let found = connect::probe(state, self.direction, &draft).await?;
+        let forecast = self.forecast(state, caller, (&draft, None), &sent, query).await?;
 
         let mut client = state.db.client().await?;
         let tx = client.transaction().await.map_err(Error::from)?;
@@ -109,7 +100,28 @@ impl Collection {
         self.audit(&tx, caller, "storage.create", &row, &sent).await?;
         confirm(state, caller, &tx, &draft).await?;
         tx.commit().await.map_err(Error::from)?;
-        Ok(row.into())
+        Ok(StorageBody::from(row).with_forecast(forecast))
+    }
+
+    /// What a sync of a draft would do, unless the request leaves it out. The ID is that of the stored storage.
+    ///
+    /// # Errors
+    /// There are warnings, and the request refuses them.
+    async fn forecast(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        (draft, id): (&Draft, Option<i64>),
+        sent: &Map<String, Value>,
+        query: SaveQuery,
+    ) -> ApiResult<Option<Forecast>> {
+        let is_strict = query.strict.unwrap_or_default();
+        if !is_strict && query.report == Some(false) {
+            return Ok(None);
+        }
+        let subject = Subject { direction: self.direction, draft, sent, id };
+        // Boxed because it is large: it contains the futures of every kind.
+        Box::pin(forecast(state, caller, &subject)).await.checked(is_strict).map(Some)
     }
 
     pub(super) async fn get(self, state: &ApiState, caller: &Caller, id: i64) -> ApiResult<StorageBody> {
@@ -131,10 +143,18 @@ impl Collection {
         Ok(())
     }
 
-    /// Checks settings without storing them.
-    pub(super) async fn validate(self, state: &ApiState, caller: &Caller, sent: &Map<String, Value>) -> ApiResult<()> {
+    /// Checks settings without storing them, and reports what a sync with them would do.
+    pub(super) async fn validate(
+        self,
+        state: &ApiState,
+        caller: &Caller,
+        sent: &Map<String, Value>,
+        query: SaveQuery,
+    ) -> ApiResult<Option<Forecast>> {
         let draft = self.unstored(state, caller, sent).await?;
-        connect::probe(state, self.direction, &draft).await.map(drop)
+        connect::probe(state, self.direction, &draft).await?;
+        let id = read_integer(&STORED_ID, sent.get(STORED_ID.name).filter(|id| !id.is_null()))?;
+        self.forecast(state, caller, (&draft, id), sent, query).await
     }
 
     /// Shows which objects a sync with these settings would import, without storing them.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use longshore_filter::{KeyFilter, Skip};
-use longshore_model::{Capabilities, Direction, FailureReason, Secrets, StorageKind, StorageSettings};
+use longshore_model::{Capabilities, Direction, FailureReason, Secrets, StorageSettings};
 use longshore_storage::{
     ErrorKind, InvalidSetting, ListRequest, ListedObject, ListingFault, Op, Probe, Storage, StorageError, Stores,
     filter_keys, folder_markers,
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::change::Draft;
 use crate::api::ApiState;
-use crate::api::error::{ApiError, ApiResult, NON_FIELD};
+use crate::api::error::{ApiError, ApiResult};
 
 /// Makes a storage of a project from its settings and secrets, without a request to it.
 pub type OpenStorage = dyn Fn(i64, &StorageSettings, &Secrets) -> Result<Arc<dyn Storage>, StorageError> + Send + Sync;
@@ -50,7 +50,7 @@ pub(super) async fn probe(state: &ApiState, direction: Direction, draft: &Draft)
         Direction::Export => Probe::Write,
     };
     let settings = &draft.fields.settings;
-    let failed = |error| failed(settings.kind(), error);
+    let failed = |error| failed(settings, error);
     let storage = (state.open)(draft.fields.project_id, settings, &draft.secrets).map_err(failed)?;
     timeout(PROBE_TIME, storage.probe(probe)).await.unwrap_or_else(|_| Err(too_slow())).map_err(failed)?;
     if direction == Direction::Export {
@@ -68,12 +68,12 @@ fn too_slow() -> StorageError {
     StorageError::new(Op::Connect, ErrorKind::Unavailable, FailureReason::Unavailable)
 }
 
-fn failed(kind: StorageKind, error: StorageError) -> ApiError {
+fn failed(settings: &StorageSettings, error: StorageError) -> ApiError {
     let setting = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<InvalidSetting>());
     if let Some(InvalidSetting { field, message }) = setting {
-        return ApiError::invalid(field, *message);
+        return ApiError::invalid(field, message.clone());
     }
-    ApiError::Connection { field: kind.data().blamed_field(error.reason).unwrap_or(NON_FIELD), error }
+    ApiError::connection(&settings.connection, error)
 }
 
 /// The keys that a sync would import or skip.
@@ -107,7 +107,7 @@ struct PreviewSkip {
 /// The storage cannot be listed.
 pub(super) async fn preview(state: &ApiState, draft: &Draft, limit: usize) -> ApiResult<Preview> {
     let settings = &draft.fields.settings;
-    let failed = |error| failed(settings.kind(), error);
+    let failed = |error| failed(settings, error);
     let filter = KeyFilter::of(settings).map_err(|error| ApiError::invalid("regex_filter", error.to_string()))?;
     let storage = (state.open)(draft.fields.project_id, settings, &draft.secrets).map_err(failed)?;
     list(storage.as_ref(), &Arc::new(filter), limit).await.map_err(failed)

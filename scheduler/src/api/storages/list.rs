@@ -26,6 +26,16 @@ pub(super) struct ProjectQuery {
     pub(super) after: Option<i64>,
 }
 
+/// What a request that saves or validates a storage asks for besides.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SaveQuery {
+    /// `true` refuses settings that have warnings, with the code `warnings`.
+    pub(super) strict: Option<bool>,
+    /// `false` leaves out the look at the storage, and with it `report` and `warnings`.
+    pub(super) report: Option<bool>,
+}
+
 /// Lists the storages of all kinds in one direction that the caller can access.
 pub(super) async fn list_all(
     state: &ApiState,

@@ -12,6 +12,8 @@ mod doctor;
 mod document;
 mod host_sync;
 mod list;
+mod names;
+mod report;
 mod routes;
 mod schema;
 mod secrets;

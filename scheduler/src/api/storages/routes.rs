@@ -18,7 +18,8 @@ use super::collection::{Collection, SYNC_ID, is_offered};
 use super::connect::Preview;
 use super::doctor;
 use super::document::{self, ImportStorage, ImportStorageChange, ImportStorageRequest};
-use super::list::{ProjectQuery, list_all};
+use super::list::{ProjectQuery, SaveQuery, list_all};
+use super::report::Forecast;
 use super::start::StartSync;
 use crate::api::ApiState;
 use crate::api::access::{Access, Caller, HostOwned, Policy, Role, Routes, Work};
@@ -99,7 +100,7 @@ async fn list(
 /// Creates an import storage after probing its connection.
 #[utoipa::path(
     post, path = "/{kind}", operation_id = "import_storages_create", tag = "import storages",
-    params(("kind" = StorageKind, Path, example = "s3")), request_body = ImportStorageRequest,
+    params(("kind" = StorageKind, Path, example = "s3"), SaveQuery), request_body = ImportStorageRequest,
     responses((status = 201, body = ImportStorage), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
 )]
 async fn create(
@@ -107,9 +108,11 @@ async fn create(
     Extension(direction): Extension<Direction>,
     caller: Caller,
     Path(kind): Path<String>,
+    UrlQuery(query): UrlQuery<SaveQuery>,
     Object(sent): Object,
 ) -> ApiResult<(StatusCode, Json<StorageBody>)> {
-    Ok((StatusCode::CREATED, Json(Collection::new(&state, &kind, direction)?.create(&state, &caller, sent).await?)))
+    let collection = Collection::new(&state, &kind, direction)?;
+    Ok((StatusCode::CREATED, Json(collection.create(&state, &caller, sent, query).await?)))
 }
 
 /// Shows an import storage.
@@ -130,7 +133,8 @@ async fn get(
 /// Changes the fields that are sent. Secrets that are not sent stay; an empty secret is deleted.
 #[utoipa::path(
     patch, path = "/{kind}/{id}", operation_id = "import_storages_update", tag = "import storages",
-    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)), request_body = ImportStorageChange,
+    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path), SaveQuery),
+    request_body = ImportStorageChange,
     responses((status = 200, body = ImportStorage), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn patch(
@@ -138,15 +142,17 @@ async fn patch(
     Extension(direction): Extension<Direction>,
     caller: Caller,
     Path((kind, id)): Path<(String, i64)>,
+    UrlQuery(query): UrlQuery<SaveQuery>,
     Object(sent): Object,
 ) -> ApiResult<Json<StorageBody>> {
-    Ok(Json(Collection::new(&state, &kind, direction)?.write(&state, &caller, id, sent, false).await?))
+    Ok(Json(Collection::new(&state, &kind, direction)?.write(&state, &caller, id, sent, false, query).await?))
 }
 
 /// Replaces all fields. Secrets that are not sent stay.
 #[utoipa::path(
     put, path = "/{kind}/{id}", operation_id = "import_storages_replace", tag = "import storages",
-    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)), request_body = ImportStorageRequest,
+    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path), SaveQuery),
+    request_body = ImportStorageRequest,
     responses((status = 200, body = ImportStorage), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody))
 )]
 async fn put(
@@ -154,9 +160,10 @@ async fn put(
     Extension(direction): Extension<Direction>,
     caller: Caller,
     Path((kind, id)): Path<(String, i64)>,
+    UrlQuery(query): UrlQuery<SaveQuery>,
     Object(sent): Object,
 ) -> ApiResult<Json<StorageBody>> {
-    Ok(Json(Collection::new(&state, &kind, direction)?.write(&state, &caller, id, sent, true).await?))
+    Ok(Json(Collection::new(&state, &kind, direction)?.write(&state, &caller, id, sent, true, query).await?))
 }
 
 /// Deletes an import storage and its history. Its tasks and its objects stay.
@@ -175,22 +182,24 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Probes the connection of these settings without storing them. With `id`, the stored secrets of that storage are used
-/// where none are sent.
+/// Probes the connection of these settings without storing them, and reports what a sync would do. With `id`, the stored
+/// secrets of that storage are used where none are sent.
 #[utoipa::path(
     post, path = "/{kind}/validate", operation_id = "import_storages_validate",
-    tag = "import storages", params(("kind" = StorageKind, Path, example = "s3")), request_body = ImportStorageRequest,
-    responses((status = 200), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
+    tag = "import storages", params(("kind" = StorageKind, Path, example = "s3"), SaveQuery),
+    request_body = ImportStorageRequest,
+    responses((status = 200, body = Forecast), (status = 400, body = ErrorBody), (status = 403, body = ErrorBody))
 )]
 async fn validate(
     State(state): State<ApiState>,
     Extension(direction): Extension<Direction>,
     caller: Caller,
     Path(kind): Path<String>,
+    UrlQuery(query): UrlQuery<SaveQuery>,
     Object(sent): Object,
-) -> ApiResult<StatusCode> {
-    Collection::new(&state, &kind, direction)?.validate(&state, &caller, &sent).await?;
-    Ok(StatusCode::OK)
+) -> ApiResult<Json<Forecast>> {
+    let forecast = Collection::new(&state, &kind, direction)?.validate(&state, &caller, &sent, query).await?;
+    Ok(Json(forecast.unwrap_or_default()))
 }
 
 /// Shows which objects a sync with these settings would import, and which it would skip and why.

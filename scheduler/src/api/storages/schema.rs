@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, SchemaTy
 use utoipa::openapi::{RefOr, Schema};
 
 use super::body::ServerFields;
-use super::collection::{LIMIT, STORED_ID};
+use super::names::{LIMIT, STORED_ID};
 
 /// What a schema describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +77,13 @@ pub(super) fn kind_schema(kind: StorageKind, direction: Direction, usage: Use) -
 /// The fields that Longshore writes, for a storage of this kind.
 fn answer(kind: StorageKind) -> ObjectBuilder {
     let RefOr::T(Schema::Object(mut object)) = ServerFields::schema() else { return ObjectBuilder::new() };
-    // Answers always have all of them, some as null. Only `applies_from` is limited to the answers to changes.
-    object.required =
-        object.properties.keys().filter(|name| !matches!(&***name, "applies_from" | "handle")).cloned().collect();
+    // Answers always have all of them, some as null. Only these are limited to some answers.
+    object.required = object
+        .properties
+        .keys()
+        .filter(|name| !matches!(&***name, "applies_from" | "handle" | "report" | "warnings"))
+        .cloned()
+        .collect();
     let this_kind = ObjectBuilder::new().schema_type(Type::String).enum_values(Some([kind.as_str()]));
     ObjectBuilder::from(object).property("type", this_kind)
 }

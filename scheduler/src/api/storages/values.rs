@@ -5,6 +5,7 @@
 use longshore_model::kinds::{self, Field, MAX_TEXT_BYTES, Secrecy, plain_path};
 use serde_json::Value;
 
+use crate::api::boolean;
 use crate::api::error::{ApiError, ApiResult};
 
 pub(super) const REQUIRED: &str = "This field is required.";
@@ -79,19 +80,11 @@ fn boolean(sent: &Value) -> Result<Value, String> {
     let read = match sent {
         Value::Bool(value) => Some(*value),
         Value::Null => return Err(NOT_NULL.to_owned()),
-        Value::String(text) => boolean_word(text),
-        Value::Number(number) => boolean_word(&number.to_string()),
+        Value::String(text) => boolean::of_word(text),
+        Value::Number(number) => boolean::of_word(&number.to_string()),
         Value::Array(_) | Value::Object(_) => None,
     };
     read.map(Value::Bool).ok_or_else(|| NOT_A_BOOLEAN.to_owned())
-}
-
-fn boolean_word(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "t" | "yes" | "y" | "on" | "1" => Some(true),
-        "false" | "f" | "no" | "n" | "off" | "0" => Some(false),
-        _ => None,
-    }
 }
 
 /// A whole number within limits.

@@ -14,7 +14,9 @@ pub(crate) async fn widen(tx: &Transaction<'_>, lease: Lease) -> Result<i64> {
 pub(crate) async fn forget_listing(tx: &Transaction<'_>, sync_id: i64) -> Result<()> {
     tx.execute(
         "UPDATE jobs
-            SET listed = 0, matched = matched - existed - still_quarantined, existed = 0, still_quarantined = 0, unchanged = 0
+            SET listed = 0, matched = matched - existed - still_quarantined, existed = 0, still_quarantined = 0, unchanged = 0,
+                skipped_folder = 0, skipped_hadoop = 0, skipped_desktop = 0, skipped_export = 0, skipped_depth = 0,
+                skipped_prefix = 0, skipped_regex = 0
           WHERE sync_id = $1",
         &[&sync_id],
     )

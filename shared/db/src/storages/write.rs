@@ -36,7 +36,12 @@ pub(super) fn json(settings: &StorageSettings) -> Result<RawJson<String>> {
 
 /// A digest that differs for each server and account. Account names are secret fields, so they are not stored here.
 fn server_digest(values: &StorageValues<'_>) -> Vec<u8> {
-    Sha256::digest(values.server.as_bytes()).to_vec()
+    digest(&values.server)
+}
+
+/// The digest of a server and account, as column `server` has it.
+pub(super) fn digest(server: &str) -> Vec<u8> {
+    Sha256::digest(server.as_bytes()).to_vec()
 }
 
 /// Takes the ID for a new storage. Its secrets are sealed for that ID before the row is values.

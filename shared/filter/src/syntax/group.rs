@@ -10,21 +10,22 @@ impl Parser {
     pub(super) fn leading_flags(&mut self) -> Result<Flags, FilterError> {
         let (mut flags, mut all_letters) = (Flags::default(), String::new());
         loop {
-            let start = self.position();
+            let blank = self.position();
             if flags.verbose {
                 self.take_while(usize::MAX, is_blank);
             }
+            let start = self.position();
             if !(self.eat('(') && self.eat('?')) {
-                self.go_to(start);
+                self.go_to(blank);
                 return Ok(flags);
             }
             if self.eat('#') {
-                self.comment()?;
+                self.comment(start)?;
                 continue;
             }
             let letters = self.take_while(usize::MAX, |char| "aimsux".contains(char));
             if letters.is_empty() || !self.eat(')') {
-                self.go_to(start);
+                self.go_to(blank);
                 return Ok(flags);
             }
             flags = with(flags, &letters);
@@ -37,87 +38,105 @@ impl Parser {
 
     /// Reads a group after its opening parenthesis; `None` means a comment.
     pub(super) fn group(&mut self, flags: Flags) -> Result<Option<Node>, FilterError> {
+        let open = self.position() - 1;
         if !self.eat('?') {
-            return self.capture(None, flags).map(Some);
+            return self.capture(None, open, flags).map(Some);
         }
         let Some(kind) = self.next() else { return Err(self.invalid("unexpected end of pattern")) };
         Ok(Some(match kind {
             '#' => {
-                self.comment()?;
+                self.comment(open)?;
                 return Ok(None);
             }
-            ':' => Node::Group { index: None, inner: self.inner(flags)? },
-            '>' => Node::Atomic(self.inner(flags)?),
+            ':' => Node::Group { index: None, inner: self.inner(open, flags)? },
+            '>' => Node::Atomic(self.inner(open, flags)?),
             'P' => match self.next() {
                 Some('<') => {
+                    let start = self.position();
                     let name = self.name('>')?;
-                    self.capture(Some(name), flags)?
+                    self.capture(Some((name, start)), open, flags)?
                 }
                 Some('=') => {
+                    let start = self.position();
                     let name = self.name(')')?;
-                    let Some(&group) = self.names.get(&name) else { return Err(self.invalid("unknown group name")) };
-                    self.reference(group, flags)?
+                    let Some(&group) = self.names.get(&name) else {
+                        return Err(self.invalid_at(start, "unknown group name"));
+                    };
+                    self.reference(group, flags, (start, start))?
                 }
-                _ => return Err(self.invalid("unknown extension ?P")),
+                None => return Err(self.invalid("unexpected end of pattern")),
+                Some(_) => return Err(self.invalid_at(open + 1, "unknown extension ?P")),
             },
-            '=' => self.look(false, false, flags)?,
-            '!' => self.look(false, true, flags)?,
+            '=' => self.look(false, false, open, flags)?,
+            '!' => self.look(false, true, open, flags)?,
             '<' => match self.next() {
-                Some('=') => self.look(true, false, flags)?,
-                Some('!') => self.look(true, true, flags)?,
-                _ => return Err(self.invalid("unknown extension ?<")),
+                Some('=') => self.look(true, false, open, flags)?,
+                Some('!') => self.look(true, true, open, flags)?,
+                None => return Err(self.invalid("unexpected end of pattern")),
+                Some(_) => return Err(self.invalid_at(open + 1, "unknown extension ?<")),
             },
-            '(' => self.condition(flags)?,
+            '(' => self.condition(open, flags)?,
             'a' | 'i' | 'L' | 'm' | 's' | 'u' | 'x' | '-' => {
-                let inside = self.scoped_flags(kind, flags)?;
-                Node::Group { index: None, inner: self.inner(inside)? }
+                let inside = self.scoped_flags(kind, open, flags)?;
+                Node::Group { index: None, inner: self.inner(open, inside)? }
             }
-            other => return Err(self.invalid(format!("unknown extension ?{other}"))),
+            other => return Err(self.invalid_at(open + 1, format!("unknown extension ?{other}"))),
         }))
     }
 
-    /// Reads the content of a group and its closing parenthesis.
-    fn inner(&mut self, flags: Flags) -> Result<Box<Node>, FilterError> {
+    /// Reads the content of a group and its closing parenthesis. `open` is the position of the opening one.
+    fn inner(&mut self, open: usize, flags: Flags) -> Result<Box<Node>, FilterError> {
         let inner = self.alternatives(flags)?;
-        if self.eat(')') { Ok(Box::new(inner)) } else { Err(self.invalid("missing ), unterminated subpattern")) }
+        if self.eat(')') { Ok(Box::new(inner)) } else { Err(self.unterminated(open)) }
     }
 
-    fn capture(&mut self, name: Option<String>, flags: Flags) -> Result<Node, FilterError> {
+    fn unterminated(&self, open: usize) -> FilterError {
+        self.invalid_at(open, "missing ), unterminated subpattern")
+    }
+
+    /// Reads the rest of a capturing group. A name comes with its position.
+    fn capture(&mut self, name: Option<(String, usize)>, open: usize, flags: Flags) -> Result<Node, FilterError> {
         self.groups.push(Group { width: None, is_hidden: false });
         let index = self.groups.len();
-        if let Some(name) = name
+        if let Some((name, start)) = name
             && self.names.insert(name, index).is_some()
         {
-            return Err(self.invalid("redefinition of a group name"));
+            return Err(self.invalid_at(start, "redefinition of a group name"));
         }
-        let inner = self.inner(flags)?;
+        let inner = self.inner(open, flags)?;
         self.groups[index - 1].width = Some(inner.width(&self.groups));
         Ok(Node::Group { index: Some(index), inner })
     }
 
-    fn look(&mut self, is_behind: bool, negative: bool, flags: Flags) -> Result<Node, FilterError> {
+    fn look(&mut self, is_behind: bool, negative: bool, open: usize, flags: Flags) -> Result<Node, FilterError> {
         let (groups, outer) = (self.groups.len(), self.before_look_behind);
         if is_behind {
             self.before_look_behind.get_or_insert(groups);
         }
-        let inner = self.inner(flags)?;
+        let inner = self.inner(open, flags)?;
         self.before_look_behind = outer;
         if negative {
             self.groups[groups..].iter_mut().for_each(|group| group.is_hidden = true);
         }
         let width = inner.width(&self.groups);
         if is_behind && width.least != width.most {
-            return Err(self.invalid("look-behind requires fixed-width pattern"));
+            return Err(self.invalid_at(open, "look-behind requires fixed-width pattern"));
         }
         let behind = is_behind.then(|| usize::try_from(width.least).unwrap_or(usize::MAX));
         Ok(Node::Look { inner, behind, negative })
     }
 
-    /// A reference to a group that was read before.
-    pub(super) fn reference(&mut self, group: usize, flags: Flags) -> Result<Node, FilterError> {
+    /// A reference to a group that was read before. The positions are those of an invalid reference, and of one to an open
+    /// group.
+    pub(super) fn reference(
+        &mut self,
+        group: usize,
+        flags: Flags,
+        (invalid, open): (usize, usize),
+    ) -> Result<Node, FilterError> {
         match group.checked_sub(1).and_then(|at| self.groups.get(at)) {
-            None => return Err(self.invalid("invalid group reference")),
-            Some(Group { width: None, .. }) => return Err(self.invalid("cannot refer to an open group")),
+            None => return Err(self.invalid_at(invalid, "invalid group reference")),
+            Some(Group { width: None, .. }) => return Err(self.invalid_at(open, "cannot refer to an open group")),
             Some(_) => self.check_visible(group)?,
         }
         Ok(Node::Reference { group, case: flags.case() })
@@ -136,18 +155,20 @@ impl Parser {
     }
 
     /// Reads `(?(group)yes|no)` after its second parenthesis.
-    fn condition(&mut self, flags: Flags) -> Result<Node, FilterError> {
+    fn condition(&mut self, open: usize, flags: Flags) -> Result<Node, FilterError> {
+        let start = self.position();
         let number = self.take_while(usize::MAX, |char| char.is_ascii_digit());
         let group = if number.is_empty() {
             let name = self.name(')')?;
-            *self.names.get(&name).ok_or_else(|| self.invalid("unknown group name"))?
+            *self.names.get(&name).ok_or_else(|| self.invalid_at(start, "unknown group name"))?
         } else if self.eat(')') {
-            number.parse::<usize>().ok().filter(|group| *group > 0).ok_or_else(|| self.invalid("bad group number"))?
+            let number = number.parse::<usize>().ok().filter(|group| *group > 0);
+            number.ok_or_else(|| self.invalid_at(start, "bad group number"))?
         } else {
-            return Err(self.invalid("bad character in group name"));
+            return Err(self.invalid_at(start, "bad character in group name"));
         };
         if group > self.groups.len() {
-            self.later_groups.push((group, self.position()));
+            self.later_groups.push((group, start));
             if self.before_look_behind.is_some() {
                 return Err(self.invalid("cannot refer to an open group"));
             }
@@ -164,7 +185,7 @@ impl Parser {
             return Err(self.invalid("conditional backref with more than two branches"));
         }
         if !self.eat(')') {
-            return Err(self.invalid("missing ), unterminated subpattern"));
+            return Err(self.unterminated(open));
         }
         Ok(Node::IfGroup { group, yes, no })
     }
@@ -183,26 +204,27 @@ impl Parser {
 
     /// Reads a name up to the character that ends it.
     fn name(&mut self, end: char) -> Result<String, FilterError> {
+        let start = self.position();
         let name = self.take_while(usize::MAX, |char| char != end);
         if name.is_empty() {
-            return Err(self.invalid("missing group name"));
+            return Err(self.invalid_at(start, "missing group name"));
         }
         if !self.eat(end) {
-            return Err(self.invalid("unterminated name"));
+            return Err(self.invalid_at(start, "unterminated name"));
         }
         let is_start = |char: char| char.is_ascii_alphabetic() || char == '_';
         let is_name = name.starts_with(is_start) && name.chars().all(|char| is_start(char) || char.is_ascii_digit());
         if is_name {
             Ok(name)
         } else if name.is_ascii() {
-            Err(self.invalid("bad character in group name"))
+            Err(self.invalid_at(start, "bad character in group name"))
         } else {
             Err(FilterError::Unsupported { construct: "a group name with other than ASCII letters" })
         }
     }
 
-    /// Reads the flags of `(?aimsx-imsx:`.
-    fn scoped_flags(&mut self, first: char, outside: Flags) -> Result<Flags, FilterError> {
+    /// Reads the flags of `(?aimsx-imsx:`. `open` is the position of the parenthesis.
+    fn scoped_flags(&mut self, first: char, open: usize, outside: Flags) -> Result<Flags, FilterError> {
         let is_letter = |char: char| char.is_ascii_alphabetic();
         let (mut on, mut off) = (String::new(), String::new());
         if first != '-' {
@@ -215,10 +237,13 @@ impl Parser {
                 return Err(self.invalid("missing flag"));
             }
         } else if self.eat(')') {
-            return Err(self.invalid("global flags not at the start of the expression"));
+            return Err(self.invalid_at(open, "global flags not at the start of the expression"));
         }
-        if !on.chars().all(|flag| "aimsux".contains(flag)) || !off.chars().all(|flag| "imsx".contains(flag)) {
-            return Err(self.invalid("unknown flag"));
+        let unknown = |letters: &str, known: &str| letters.chars().position(|flag| !known.contains(flag));
+        // The letters are ASCII: as many bytes as characters. A minus is between them.
+        let unknown = unknown(&on, "aimsux").or_else(|| unknown(&off, "imsx").map(|at| on.len() + 1 + at));
+        if let Some(letters) = unknown {
+            return Err(self.invalid_at(open + 2 + letters, "unknown flag"));
         }
         if on.contains('a') && on.contains('u') {
             return Err(self.invalid("inline flags 'a' and 'u' are incompatible"));
@@ -241,11 +266,11 @@ impl Parser {
         Ok(inside)
     }
 
-    /// Skips the rest of a comment.
-    fn comment(&mut self) -> Result<(), FilterError> {
+    /// Skips the rest of a comment. `open` is the position of its parenthesis.
+    fn comment(&mut self, open: usize) -> Result<(), FilterError> {
         loop {
             match self.sign()? {
-                None => return Err(self.invalid("missing ), unterminated comment")),
+                None => return Err(self.invalid_at(open, "missing ), unterminated comment")),
                 Some(')') => return Ok(()),
                 Some(_) => {}
             }

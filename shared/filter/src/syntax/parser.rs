@@ -93,8 +93,14 @@ impl Parser {
         self.at = position;
     }
 
+    /// A fault at the current position.
     pub(super) fn invalid(&self, fault: impl Into<String>) -> FilterError {
-        FilterError::Invalid { fault: fault.into(), at: self.at.min(self.text.len()).max(1) }
+        self.invalid_at(self.at, fault)
+    }
+
+    /// A fault at this position, where Python reports it.
+    pub(super) fn invalid_at(&self, at: usize, fault: impl Into<String>) -> FilterError {
+        FilterError::Invalid { fault: fault.into(), at: at.min(self.text.len()), glob: None }
     }
 
     /// Adds the ranges of a set to the count for the whole tree.
@@ -130,6 +136,7 @@ impl Parser {
             if matches!(char, '|' | ')') {
                 break;
             }
+            let start = self.at;
             self.at += 1;
             if flags.verbose && self.skip_blank(char)? {
                 continue;
@@ -149,7 +156,7 @@ impl Parser {
                 },
                 '*' | '+' | '?' | '{' => match self.count(char)? {
                     Some((least, most)) => {
-                        self.repeat(&mut items, least, most)?;
+                        self.repeat(&mut items, (least, most), start)?;
                         continue;
                     }
                     None => self.literal('{', flags)?,
@@ -178,7 +185,7 @@ impl Parser {
     pub(super) fn sign(&mut self) -> Result<Option<char>, FilterError> {
         let sign = self.next();
         if sign == Some('\\') && self.next().is_none() {
-            return Err(self.invalid("bad escape (end of pattern)"));
+            return Err(self.invalid_at(self.at - 1, "bad escape (end of pattern)"));
         }
         Ok(sign)
     }
@@ -212,28 +219,33 @@ impl Parser {
             self.at = start;
             return Ok(None);
         }
-        let least = self.repeat_count(&least)?.unwrap_or_default();
-        let most = self.repeat_count(&most)?;
+        let least = self.repeat_count(&least, start)?.unwrap_or_default();
+        let most = self.repeat_count(&most, start)?;
         if most.is_some_and(|most| most < least) {
-            return Err(self.invalid("min repeat greater than max repeat"));
+            return Err(self.invalid_at(start, "min repeat greater than max repeat"));
         }
         Ok(Some((least, most)))
     }
 
-    fn repeat_count(&self, digits: &str) -> Result<Option<u32>, FilterError> {
+    fn repeat_count(&self, digits: &str, start: usize) -> Result<Option<u32>, FilterError> {
         if digits.is_empty() {
             return Ok(None);
         }
         let count = digits.parse::<u64>().ok().filter(|count| *count < MAX_REPEAT);
-        let count = count.ok_or_else(|| self.invalid("the repetition number is too large"))?;
+        let count = count.ok_or_else(|| self.invalid_at(start, "the repetition number is too large"))?;
         Ok(u32::try_from(count).ok())
     }
 
-    /// Repeats the last item, in the mode that the next character sets.
-    fn repeat(&mut self, items: &mut Vec<Node>, least: u32, most: Option<u32>) -> Result<(), FilterError> {
+    /// Repeats the last item, in the mode that the next character sets. `start` is the position of the quantifier.
+    fn repeat(
+        &mut self,
+        items: &mut Vec<Node>,
+        (least, most): (u32, Option<u32>),
+        start: usize,
+    ) -> Result<(), FilterError> {
         let inner = match items.pop() {
-            None | Some(Node::Assert(_)) => return Err(self.invalid("nothing to repeat")),
-            Some(Node::Repeat { .. }) => return Err(self.invalid("multiple repeat")),
+            None | Some(Node::Assert(_)) => return Err(self.invalid_at(start, "nothing to repeat")),
+            Some(Node::Repeat { .. }) => return Err(self.invalid_at(start, "multiple repeat")),
             Some(item) => Box::new(item),
         };
         let mode = if self.eat('?') {

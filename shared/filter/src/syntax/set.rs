@@ -11,15 +11,17 @@ use crate::error::FilterError;
 impl Parser {
     /// Reads a set after its opening bracket.
     pub(super) fn set(&mut self, flags: Flags) -> Result<Node, FilterError> {
+        let start = self.position() - 1;
         let negative = self.eat('^');
         let (mut ranges, mut classes) = (Vec::new(), Vec::new());
         loop {
             let is_first = ranges.is_empty() && classes.is_empty();
+            let item = self.position();
             let first = match self.next() {
                 Some(']') if !is_first => break,
                 Some('\\') => self.set_escape(flags)?,
                 Some(char) => Escaped::Char(char),
-                None => return Err(self.invalid("unterminated character set")),
+                None => return Err(self.invalid_at(start, "unterminated character set")),
             };
             if !self.eat('-') {
                 match first {
@@ -29,7 +31,7 @@ impl Parser {
                 continue;
             }
             let last = match self.next() {
-                None => return Err(self.invalid("unterminated character set")),
+                None => return Err(self.invalid_at(start, "unterminated character set")),
                 Some(']') => {
                     match first {
                         Escaped::Char(char) => ranges.push((char, char)),
@@ -43,7 +45,7 @@ impl Parser {
             };
             match (first, last) {
                 (Escaped::Char(first), Escaped::Char(last)) if first <= last => ranges.push((first, last)),
-                _ => return Err(self.invalid("bad character range")),
+                _ => return Err(self.invalid_at(item, "bad character range")),
             }
         }
         let set = united(&ranges, &classes, flags.case())?;

@@ -5,7 +5,7 @@ use http::uri::{Authority, Scheme};
 use longshore_model::AzureConnection;
 
 use crate::wire::{BaseUri, EndpointSetting};
-use crate::{InvalidSetting, names};
+use crate::{InvalidSetting, names, pasted};
 
 const ENDPOINT: EndpointSetting = EndpointSetting {
     field: "endpoint",
@@ -41,6 +41,9 @@ impl Container {
         operators_endpoint: Option<&str>,
     ) -> Result<Self, InvalidSetting> {
         let name = connection.container.clone();
+        if let Some(message) = pasted::message(&name, "container", Some(ENDPOINT.field)) {
+            return Err(InvalidSetting::new("container", message));
+        }
         if !names::is_azure_container(&name) && !SPECIAL.contains(&name.as_str()) {
             return Err(InvalidSetting::new(
                 "container",

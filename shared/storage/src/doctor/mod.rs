@@ -20,7 +20,8 @@ use tokio::time::timeout;
 
 use crate::wire::Wire;
 use crate::{
-    ErrorKind, ListRequest, ListedObject, ObjectMeta, Op, PutOptions, Range, Storage, StorageError, Stores, filter_keys,
+    ErrorKind, ListRequest, ListedObject, ObjectMeta, Op, PutOptions, Range, Storage, StorageError, Stores, explain,
+    filter_keys,
 };
 use snippet::Need;
 pub use snippet::Snippet;
@@ -222,7 +223,8 @@ impl Examination<'_> {
             "doctor check failed"
         );
         let need = Need::of(check, error.reason);
-        self.fail_as(check, error.reason.as_str(), error.advice(), need);
+        let advice = explain(&self.settings.connection, error).text;
+        self.fail_as(check, error.reason.as_str(), advice, need);
     }
 
     fn fail_as(&mut self, check: Check, code: &'static str, advice: String, need: Option<Need>) {

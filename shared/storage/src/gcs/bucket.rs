@@ -6,7 +6,7 @@ use longshore_model::FailureReason;
 use percent_encoding::utf8_percent_encode;
 
 use crate::wire::{BaseUri, PATH, QUERY};
-use crate::{ErrorKind, InvalidSetting, Op, StorageError, names};
+use crate::{ErrorKind, InvalidSetting, Op, StorageError, names, pasted};
 
 /// Cloud Storage's limit for keys, in bytes.
 const LONGEST_KEY: usize = 1_024;
@@ -59,9 +59,12 @@ pub(super) fn check_name(name: &str) -> Result<(), InvalidSetting> {
     if names::is_gcs_bucket(name) {
         return Ok(());
     }
+    if let Some(message) = pasted::message(name, "bucket", None) {
+        return Err(InvalidSetting::new("bucket", message));
+    }
     Err(InvalidSetting::new(
         "bucket",
-        "a bucket name must have 3 to 222 lower-case letters, digits, hyphens, underscores and dots, and begin and end with a letter or digit; leave out gs://",
+        "a bucket name must have 3 to 222 lower-case letters, digits, hyphens, underscores and dots, and begin and end with a letter or digit",
     ))
 }
 

@@ -154,10 +154,10 @@ mod tests {
     use super::super::sign::tests::service_account;
     use super::*;
 
-    fn message(file: &Value) -> &'static str {
+    fn message(file: &Value) -> String {
         let error = KeyFile::read(&file.to_string()).unwrap_err();
         assert_eq!(error.field, FIELD);
-        error.message
+        error.message.into_owned()
     }
 
     fn with(field: &str, value: Value) -> Value {

@@ -37,6 +37,9 @@ pub(super) fn normalize(path: &str) -> Result<String, InvalidSetting> {
     if path.contains(['\0', '\\']) {
         return invalid("must be an absolute path, with folders separated by /");
     }
+    if path.starts_with("file:") {
+        return invalid("must be a path alone: take file:// away");
+    }
     if !path.starts_with('/') {
         return invalid("must be an absolute path: start it with /");
     }

@@ -34,7 +34,12 @@ impl RedisAddress {
         let host = non_empty(connection.host.as_deref()).unwrap_or(DEFAULT_HOST);
         let is_host = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
         if !host.chars().all(is_host) {
-            let message = "must be only a host name or an IP address, without redis://, port, user or path";
+            return Err(InvalidSetting::new("host", more_than_a_host(host)));
+        }
+        // An IPv6 address has more colons.
+        if let Some((name, port)) = host.split_once(':').filter(|(_, port)| !port.contains(':') && !host.contains('['))
+        {
+            let message = format!("must be the host alone: write `{name}` and put `{port}` into `port`");
             return Err(InvalidSetting::new("host", message));
         }
         let port = match non_empty(connection.port.as_deref()) {
@@ -56,6 +61,26 @@ impl RedisAddress {
             endpoint: connection.endpoint(),
         })
     }
+}
+
+/// What to change about a host that is a URL or has a path. Repeats no user and no password.
+fn more_than_a_host(text: &str) -> String {
+    let mut message = "must be only a host name or an IP address, without redis://, port, user or path".to_owned();
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let (server, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = server.rsplit_once(':').unwrap_or((server, ""));
+    let is_plain = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || ".-_".contains(c));
+    if !is_plain(host) {
+        return message;
+    }
+    message.push_str(&format!(": write `{host}`"));
+    for (value, setting) in [(port, "port"), (path, "db")] {
+        if is_plain(value) && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            message.push_str(&format!(", put `{value}` into `{setting}`"));
+        }
+    }
+    message
 }
 
 fn non_empty(text: Option<&str>) -> Option<&str> {
@@ -82,8 +107,18 @@ mod tests {
     }
 
     #[test]
+    fn a_url_is_refused_with_the_settings_that_its_parts_belong_to() {
+        let message = |host| address(host, "").err().unwrap().message.into_owned();
+        let said = message("redis://user:hunter2@redis.lan:6380/3");
+        assert!(said.ends_with("write `redis.lan`, put `6380` into `port`, put `3` into `db`"), "{said}");
+        assert!(!said.contains("hunter2") && !said.contains("s3"), "{said}");
+        assert!(message("redis.lan:6380").ends_with("write `redis.lan` and put `6380` into `port`"));
+        assert!(message("a b").ends_with("user or path"));
+    }
+
+    #[test]
     fn an_invalid_host_or_port_names_its_field() {
-        for host in ["redis://h", "h/0", "user@h", "a b", "h\r\nx"] {
+        for host in ["redis://h", "h/0", "user@h", "a b", "h\r\nx", "h:6380"] {
             assert_eq!(address(host, "1").err().unwrap().field, "host", "{host:?}");
         }
         for port in ["0", "65536", "-1", "redis"] {

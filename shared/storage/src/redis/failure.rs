@@ -9,7 +9,7 @@ use crate::{ErrorKind, InvalidSetting, Op, StorageError};
 /// The code of a refusal, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("the server answered {0}")]
-struct RefusalCode(&'static str);
+pub(crate) struct RefusalCode(pub(crate) &'static str);
 
 /// Converts a failure of the whole exchange.
 pub(super) fn broken(op: Op, error: RedisError) -> StorageError {

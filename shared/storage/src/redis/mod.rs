@@ -30,6 +30,7 @@ use address::RedisAddress;
 use budget::AnswerSize;
 pub(crate) use connection::Connections;
 use connection::LiveConnection;
+pub(crate) use failure::RefusalCode;
 
 use value::etag_of;
 
@@ -246,6 +247,31 @@ impl Storage for Redis {
     fn is_ordered(&self) -> bool {
         false
     }
+
+    async fn databases(&self) -> Result<Vec<(u16, u64)>, StorageError> {
+        let mut commands = Pipeline::new();
+        commands.cmd("INFO").arg("keyspace");
+        let commands = &commands;
+        let info = self.client.with(Op::List, |live| async move {
+            // Many users may not call `INFO`.
+            let mut answers = live.send(Op::List, commands, AnswerSize::strings(1, LONGEST_KEYSPACE)).await?;
+            Ok(answers.bytes().unwrap_or_default())
+        });
+        Ok(keyspace(&String::from_utf8_lossy(&info.await?)))
+    }
+}
+
+/// The longest answer with the numbers of keys, in bytes: a line of about 60 bytes for each database that has keys.
+const LONGEST_KEYSPACE: u64 = 64 * 1024;
+
+/// The databases in the lines `db0:keys=5,expires=0,avg_ttl=0`.
+fn keyspace(info: &str) -> Vec<(u16, u64)> {
+    let read = |line: &str| {
+        let (number, counts) = line.trim().strip_prefix("db")?.split_once(':')?;
+        let keys = counts.split(',').find_map(|count| count.strip_prefix("keys="))?;
+        Some((number.parse().ok()?, keys.parse().ok()?))
+    };
+    info.lines().filter_map(read).collect()
 }
 
 /// The first and the last byte of a range of a value.

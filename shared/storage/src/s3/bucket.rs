@@ -8,7 +8,7 @@ use longshore_model::S3Connection;
 use percent_encoding::utf8_percent_encode;
 
 use crate::wire::{BaseUri, EndpointSetting, QUERY};
-use crate::{InvalidSetting, names};
+use crate::{InvalidSetting, names, pasted};
 
 const ENDPOINT: EndpointSetting = EndpointSetting {
     field: "s3_endpoint",
@@ -42,6 +42,9 @@ impl Bucket {
                 "region_name",
                 "a region may contain only letters, digits and hyphens, such as eu-central-1",
             ));
+        }
+        if let Some(message) = pasted::message(&name, "bucket", Some(ENDPOINT.field)) {
+            return Err(InvalidSetting::new("bucket", message));
         }
         match non_empty(&connection.s3_endpoint) {
             None => Self::on_aws(name, region),

@@ -49,7 +49,7 @@ use limit::{Limits, Permit};
 pub use options::{Timeouts, WireOptions};
 pub use post::{PostError, Poster};
 pub(crate) use range::{check_range, range_header};
-pub(crate) use refusal::{THROTTLED, by_status, missing, refusal_error};
+pub(crate) use refusal::{Refusal, THROTTLED, by_status, missing, refusal_error};
 pub use retry::RetryPolicy;
 pub(crate) use xml::{Scanner, Token, first_texts, resolve};
 

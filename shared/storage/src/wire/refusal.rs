@@ -13,10 +13,18 @@ pub(crate) const THROTTLED: (ErrorKind, FailureReason) =
 /// A server's code for a refusal, recorded as the cause. Without its message, which may quote keys and accounts.
 #[derive(Debug, thiserror::Error)]
 #[error("the server answered {status} {code}, request id {request_id}")]
-struct Refusal {
+pub(crate) struct Refusal {
     status: StatusCode,
     code: String,
     request_id: String,
+}
+
+impl Refusal {
+    /// `403 AccessDenied`, or the status alone if the server stated no code.
+    pub(crate) fn status_and_code(&self) -> String {
+        let code = if self.code.is_empty() { self.status.canonical_reason().unwrap_or_default() } else { &self.code };
+        format!("{} {code}", self.status.as_u16()).trim_end().to_owned()
+    }
 }
 
 /// Builds the error for an answer with this kind, reason and code. `id_header` is the header with the server's ID of

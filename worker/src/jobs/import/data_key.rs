@@ -12,14 +12,14 @@ const UNDEFINED_KEY: &str = "$undefined$";
 
 /// The key under which a blob task holds the URI of its object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct DataKey(String);
+pub(crate) struct DataKey(String);
 
 impl DataKey {
     /// Finds the `$variable` of the first element with both `name` and `value`, in document order.
     ///
     /// A config without such an element, or that is not XML, gives [`UNDEFINED_KEY`]. The time is always proportional
     /// to the config's length.
-    pub(super) fn of(label_config: &str) -> Self {
+    pub(crate) fn of(label_config: &str) -> Self {
         let mut reader = Reader::from_str(label_config);
         loop {
             match reader.read_event() {
@@ -48,8 +48,13 @@ impl DataKey {
     }
 
     /// The key as text.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether the config names no key.
+    pub(crate) fn is_undefined(&self) -> bool {
+        self.0 == UNDEFINED_KEY
     }
 }
 

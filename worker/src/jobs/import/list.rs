@@ -171,7 +171,8 @@ impl Import<'_> {
             return Ok(Vec::new());
         }
         let left_out: HashSet<&str> = left_out.iter().map(Candidate::key).collect();
-        let left = unlisted.into_iter().filter(|row| self.is_in_scope(&row.key) && !left_out.contains(row.key.as_str()));
+        let left =
+            unlisted.into_iter().filter(|row| self.is_in_scope(&row.key) && !left_out.contains(row.key.as_str()));
         Ok(left.map(|row| row.id).collect())
     }
 }

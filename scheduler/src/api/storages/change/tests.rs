@@ -188,7 +188,7 @@ fn stored_keys_of_s3_sign_for_no_other_endpoint_and_account_names_move_azure_key
     for moved in ["https://evil.test", "http://a.test", "https://a.test:8443", ""] {
         let errors = patched(&stored, json!({"s3_endpoint": moved})).map(drop).expect_err("must be refused");
         // The session token is not stored, so it need not be entered.
-        assert_eq!(errors, FieldErrors::from([("aws_secret_access_key", vec![MOVED.to_owned()])]), "{moved}");
+        assert_eq!(errors, FieldErrors::from([("aws_secret_access_key".into(), vec![MOVED.to_owned()])]), "{moved}");
         assert!(patched(&stored, json!({"s3_endpoint": moved, "aws_secret_access_key": "again"})).is_ok());
     }
     for stays in
@@ -219,7 +219,7 @@ fn stored_secrets_go_to_no_other_project() {
         let moved = json!({"project": 2, "bucket": "pics", "container": "pics"});
         for base in [Base::Stored(stored.clone()), Base::Secrets(stored)] {
             let errors = apply(kind, base, &moved).map(drop).expect_err("must be refused");
-            let names: Vec<&str> = errors.keys().copied().collect();
+            let names: Vec<&str> = errors.keys().map(|name| &**name).collect();
             assert_eq!(names.join(" "), expected, "{kind}");
         }
     }

@@ -9,6 +9,7 @@ use super::super::admission::{admit, check_project};
 use super::super::body::StorageBody;
 use super::super::change::{Base, Change, Draft};
 use super::super::connect;
+use super::super::list::SaveQuery;
 use super::super::secrets::{open, seal};
 use super::{Collection, confirm};
 use crate::api::ApiState;
@@ -36,7 +37,9 @@ impl Collection {
         id: i64,
         sent: Map<String, Value>,
         is_whole: bool,
+        query: SaveQuery,
     ) -> ApiResult<StorageBody> {
+        let mut forecast = None;
         let mut probed: Option<Draft> = None;
         let mut found = None;
         // The last failure is a conflict: another request wrote the storage since it was read.
@@ -63,9 +66,13 @@ impl Collection {
                 Some(probed) if probed.reaches_as(&draft) => {}
                 Some(_) => break,
             }
+            let takes_other = must_probe || draft.fields.settings != stored.fields.settings;
+            if forecast.is_none() && (takes_other || query.strict == Some(true)) {
+                forecast = self.forecast(state, caller, (&draft, Some(id)), &sent, query).await?;
+            }
             match self.update(state, caller, (id, version), (&stored, &draft), found, &sent).await {
                 Err(ApiError::Refused { code: "conflict", detail }) => conflict = Some(detail),
-                written => return written,
+                written => return written.map(|body| body.with_forecast(forecast)),
             }
             probed = Some(draft);
         }

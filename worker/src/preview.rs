@@ -1,0 +1,82 @@
+//! What an import would make of single objects, for reports before a sync. Pure functions: nothing is read or written.
+
+use bytes::Bytes;
+use longshore_db::host::TaskFormat;
+use longshore_model::QuarantineReason;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::items::{self, Budget, Limits, Unusable};
+use crate::jobs::DataKey;
+
+/// Why an import would quarantine an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableObject {
+    pub reason: QuarantineReason,
+    /// What is wrong and what to do about it.
+    pub detail: String,
+}
+
+impl From<Unusable> for UnusableObject {
+    fn from(unusable: Unusable) -> Self {
+        Self { reason: unusable.reason, detail: unusable.detail }
+    }
+}
+
+/// The tasks of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectTasks {
+    /// How many there are.
+    pub count: usize,
+    /// JSON text of the first one: `data`, and `meta` if it has one. `None` if there is none.
+    pub first: Option<String>,
+}
+
+/// The data key of blob tasks with this label config, and whether the config names it.
+pub fn data_key(label_config: &str) -> (String, bool) {
+    let key = DataKey::of(label_config);
+    (key.as_str().to_owned(), !key.is_undefined())
+}
+
+/// JSON text of the blob task of an object with this URI.
+pub fn blob_task(data_key: &str, uri: &str) -> String {
+    let data = Map::from_iter([(data_key.to_owned(), Value::from(uri))]);
+    Value::Object(Map::from_iter([("data".to_owned(), Value::Object(data))])).to_string()
+}
+
+/// Why an import in JSON mode would quarantine an object unread, by its key and size; `None` if it would read it.
+pub fn refused_unread(key: &str, size: u64) -> Option<UnusableObject> {
+    items::check(key, size, &Limits::default(), u64::MAX).err().map(UnusableObject::from)
+}
+
+/// The tasks that an import in JSON mode would make of an object.
+///
+/// # Errors
+/// It would quarantine the object, or this many bytes of memory are too few to say.
+pub fn tasks_of(key: &str, bytes: Bytes, memory: usize) -> Result<ObjectTasks, UnusableObject> {
+    let mut budget = Budget::new(memory, CancellationToken::new());
+    let contents = items::read(key, bytes, &TaskFormat::Native, &Limits::default(), &mut budget)?;
+    let first = contents.items.first().map(|item| match item.meta() {
+        Some(meta) => format!("{{\"data\":{},\"meta\":{meta}}}", &*item.data),
+        None => format!("{{\"data\":{}}}", &*item.data),
+    });
+    Ok(ObjectTasks { count: contents.items.len(), first })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_shows_the_task_that_an_import_makes() {
+        let tasks = |key, text: &str| tasks_of(key, Bytes::copy_from_slice(text.as_bytes()), 1024 * 1024);
+        let list = tasks("a.json", r#"[{"data": {"n": 1.10}, "meta": {"a": 1}}, {"text": "b"}]"#).unwrap();
+        assert_eq!((list.count, list.first.as_deref()), (2, Some(r#"{"data":{"n": 1.10},"meta":{"a": 1}}"#)));
+        assert_eq!(tasks("a.json", "[]").unwrap(), ObjectTasks { count: 0, first: None });
+        assert_eq!(tasks("a.json", "{").unwrap_err().reason, QuarantineReason::InvalidJson);
+        assert!(refused_unread("a.png", 10).is_some() && refused_unread("a.json", 10).is_none());
+        assert_eq!(blob_task("image", "s3://b/a"), r#"{"data":{"image":"s3://b/a"}}"#);
+        assert_eq!(data_key(r#"<View><Image name="i" value="$pic"/></View>"#), ("pic".to_owned(), true));
+        assert_eq!(data_key("<View/>"), ("$undefined$".to_owned(), false));
+    }
+}
