@@ -187,7 +187,9 @@ async fn every_route_is_open_to_the_least_role_that_it_needs() {
                 continue;
             }
             let (status, body) = send_json(all.request(route).bearer_auth(&token)).await;
-            assert!((200..300).contains(&status), "{} {}: {status} {body}", route.method, route.path);
+            // Deletions of many tasks ask back.
+            let is_open = (200..300).contains(&status) || body["code"] == "confirmation_required";
+            assert!(is_open, "{} {}: {status} {body}", route.method, route.path);
         }
     }
     let events = all.rig.request("GET", &format!("/api/syncs/{}/events", all.sync));

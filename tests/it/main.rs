@@ -17,6 +17,7 @@ mod connections;
 mod content;
 mod database_faults;
 mod dead_letters;
+mod deletions;
 mod doctor;
 mod enqueue;
 mod examples;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::OptionFuture;
 use longshore_db::jobs::{self, Fence, Progress};
 use longshore_db::lifecycle::{self, ClaimedJob};
-use longshore_db::{Client, Error as DbError};
+use longshore_db::{Client, Counts, Error as DbError};
 use longshore_telemetry::error_chain;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -202,19 +202,20 @@ async fn commit(
         );
         return Err(JobError::Db(DbError::Silent));
     };
-    let ending = committed?;
+    let (ending, counts) = committed?;
     context.metrics.commit.observe(started.elapsed().as_secs_f64());
-    context.metrics.committed(&page.counts, page.writes.quarantined());
+    context.metrics.committed(&counts, page.writes.quarantined());
     info!(
         event = "page_committed",
         sync.id = job.sync_id,
         job.id = job.lease.job,
         job.attempt = job.lease.attempt,
         storage.id = job.storage_id,
-        created = page.counts.created,
-        existed = page.counts.existed,
-        exported = page.counts.exported,
-        quarantined = page.counts.quarantined,
+        created = counts.created,
+        existed = counts.existed,
+        exported = counts.exported,
+        quarantined = counts.quarantined,
+        deleted_tasks = counts.deleted_tasks,
         "page committed"
     );
     Ok(ending)
@@ -227,16 +228,17 @@ async fn commit_on(
     page: &Page,
     step: &Step,
     client: &mut Client,
-) -> Result<Option<Ending>, JobError> {
+) -> Result<(Option<Ending>, Counts), JobError> {
     let lease = job.lease;
     let tx = client.transaction().await.map_err(DbError::from)?;
     let failures = jobs::hold_at(&tx, fence).await?;
-    page.writes.record(context, job, &tx).await?;
+    let mut counts = page.counts;
+    counts += page.writes.record(context, job, &tx).await?;
     let progressed = !matches!(step, Step::Fail(_)) || page.counts.imported + page.counts.exported > 0;
     let progress = Progress {
         extend_by: context.config.lease,
         cursor: page.cursor.as_deref(),
-        counts: &page.counts,
+        counts: &counts,
         is_progress: progressed,
         passed_keys: page.passed,
     };
@@ -256,9 +258,9 @@ async fn commit_on(
             end.write(lease, &tx, error).await?;
             tx.commit().await.map_err(DbError::from)?;
             end.log(job, error);
-            return Ok(Some(end.ending()));
+            return Ok((Some(end.ending()), counts));
         }
     };
     tx.commit().await.map_err(DbError::from)?;
-    Ok(ending)
+    Ok((ending, counts))
 }

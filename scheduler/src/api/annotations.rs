@@ -166,7 +166,7 @@ async fn update(
     Ok(answer::answer(&state, client, row, reserved).await?)
 }
 
-/// Deletes an annotation, and its exported objects where the storage has `can_delete_objects`.
+/// Deletes an annotation, and its exported objects where the storage has `can_delete_objects`. Exports nothing else.
 #[utoipa::path(
     delete, path = "/api/annotations/{id}", operation_id = "annotations_delete", tag = "annotations",
     params(("id" = i64, Path)), responses((status = 204), (status = 404, body = ErrorBody))
@@ -179,7 +179,7 @@ async fn delete(State(state): State<ApiState>, caller: Caller, Path(id): Path<i6
     record(&tx, &caller, "annotation.delete", &row).await?;
     // A disabled storage gets no job now. Its next sync finds the deletion.
     for storage in storages::deleting(&tx, row.project_id).await? {
-        lifecycle::add_delete_job(&tx, storage).await?;
+        lifecycle::add_delete_job(&tx, storage, Some(row.task_id)).await?;
     }
     tx.commit().await.map_err(Error::from)?;
     state.db.wake_relay();

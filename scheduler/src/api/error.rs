@@ -1,6 +1,7 @@
 //! Every failure of the API: its status, its stable `code` and its message.
 
 mod body;
+mod convert;
 mod denial;
 mod refuse;
 
@@ -11,6 +12,7 @@ use std::error::Error as StdError;
 use axum::http::StatusCode;
 use longshore_broker::BrokerError;
 use longshore_db::Outage;
+use longshore_db::tasks::Takes;
 use longshore_storage::{ErrorKind, StorageError};
 
 use super::load_limits::Limit;
@@ -52,6 +54,8 @@ pub(crate) enum ApiError {
     Strict(FieldErrors),
     /// The current state of the rows does not allow it.
     Refused { code: &'static str, detail: String },
+    /// The request deletes tasks, and must say how many.
+    Unconfirmed { detail: String, takes: Takes },
     /// The storage cannot be used with these settings.
     Connection { field: &'static str, advice: String, error: StorageError },
     /// A request to the storage failed.
@@ -96,6 +100,7 @@ impl ApiError {
             | Self::SecretsRequired(_)
             | Self::Refused { .. }
             | Self::Connection { .. } => StatusCode::BAD_REQUEST,
+            Self::Unconfirmed { .. } => StatusCode::CONFLICT,
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::TimedOut | Self::Broker(_) | Self::HostUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -114,6 +119,7 @@ impl ApiError {
             Self::Invalid(_) => "validation_error",
             Self::Strict(_) => "warnings",
             Self::SecretsRequired(_) => "secrets_required",
+            Self::Unconfirmed { .. } => "confirmation_required",
             Self::Connection { error, .. } | Self::Storage(error) => error.reason.as_str(),
             Self::SlowBody => "body_too_slow",
             Self::TimedOut => "timed_out",
@@ -130,9 +136,10 @@ impl ApiError {
             Self::Denied { detail, .. } => detail.clone().into_owned(),
             Self::NotFound(detail) => detail.clone(),
             Self::NotVisible(answer) => answer.detail(),
-            Self::Route { detail, .. } | Self::Unreadable { detail, .. } | Self::Refused { detail, .. } => {
-                detail.clone()
-            }
+            Self::Route { detail, .. }
+            | Self::Unreadable { detail, .. }
+            | Self::Refused { detail, .. }
+            | Self::Unconfirmed { detail, .. } => detail.clone(),
             Self::SecretsRequired(_) => {
                 "With this change, stored secrets would go to another address or project. Enter them again.".to_owned()
             }
@@ -200,23 +207,6 @@ fn storage_status(kind: ErrorKind) -> StatusCode {
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Denied | ErrorKind::Invalid => StatusCode::FAILED_DEPENDENCY,
         ErrorKind::Throttled { .. } | ErrorKind::Unavailable | ErrorKind::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-impl From<BrokerError> for ApiError {
-    fn from(error: BrokerError) -> Self {
-        Self::Broker(error)
-    }
-}
-
-impl From<longshore_db::Error> for ApiError {
-    fn from(error: longshore_db::Error) -> Self {
-        match error {
-            longshore_db::Error::NotFound(what) => Self::not_found(what),
-            longshore_db::Error::Conflict(detail) => Self::refused("conflict", detail),
-            longshore_db::Error::ShareInUse => Self::Busy(Limit::TokenDatabase),
-            error => Self::Database(error),
-        }
     }
 }
 

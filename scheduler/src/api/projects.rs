@@ -1,5 +1,7 @@
 //! The project routes, for the native host.
 
+mod change;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -27,6 +29,7 @@ pub(super) fn routes() -> Routes {
         .route(Policy::from(Role::Read).native_only(HostOwned::Projects), routes!(list))
         .route(Policy::from(Role::Admin).native_only(HostOwned::Projects).with_large_body(), routes!(create))
         .route(Policy::from(Role::Read).native_only(HostOwned::Projects), routes!(get))
+        .merge(change::routes())
 }
 
 /// A project.
@@ -95,6 +98,26 @@ async fn list(State(state): State<ApiState>, caller: Caller, UrlQuery(page): Url
     Answer::list(state, caller, read, show).await
 }
 
+/// Checks the fields of a project that are sent.
+fn check(title: Option<&str>, label_config: Option<&str>) -> ApiResult<()> {
+    if title.is_some_and(str::is_empty) {
+        return Err(ApiError::invalid("title", "This field may not be blank."));
+    }
+    if title.is_some_and(|title| title.chars().count() > MAX_TITLE) {
+        return Err(ApiError::invalid("title", format!("Ensure this field has no more than {MAX_TITLE} characters.")));
+    }
+    for (field, text) in [("title", title), ("label_config", label_config)] {
+        if text.is_some_and(|text| text.contains('\0')) {
+            return Err(ApiError::invalid(field, "Null characters are not allowed."));
+        }
+    }
+    if label_config.is_some_and(|config| config.len() > MAX_LABEL_CONFIG) {
+        let detail = format!("Ensure this field has no more than {MAX_LABEL_CONFIG} bytes.");
+        return Err(ApiError::invalid("label_config", detail));
+    }
+    Ok(())
+}
+
 /// Creates a project.
 #[utoipa::path(
     post, path = "/api/projects", operation_id = "projects_create", tag = "projects", request_body = NewProject,
@@ -107,21 +130,7 @@ async fn create(
 ) -> ApiResult<(StatusCode, Answer)> {
     caller.check_all_projects("create a project")?;
     let title = new.title.trim();
-    if title.is_empty() {
-        return Err(ApiError::invalid("title", "This field may not be blank."));
-    }
-    if title.chars().count() > MAX_TITLE {
-        return Err(ApiError::invalid("title", format!("Ensure this field has no more than {MAX_TITLE} characters.")));
-    }
-    for (field, text) in [("title", Some(title)), ("label_config", new.label_config.as_deref())] {
-        if text.is_some_and(|text| text.contains('\0')) {
-            return Err(ApiError::invalid(field, "Null characters are not allowed."));
-        }
-    }
-    if new.label_config.as_ref().is_some_and(|config| config.len() > MAX_LABEL_CONFIG) {
-        let detail = format!("Ensure this field has no more than {MAX_LABEL_CONFIG} bytes.");
-        return Err(ApiError::invalid("label_config", detail));
-    }
+    check(Some(title), new.label_config.as_deref())?;
     // Before anything is written: the answer to a created project must not fail for lack of memory. It holds the config
     // as text, as Postgres sends it back, and as JSON.
     let config_bytes = new.label_config.as_ref().map_or(0, String::len);

@@ -19,7 +19,7 @@ use super::answer::Answer;
 use super::error::{ApiError, ApiResult, ErrorBody, NON_FIELD};
 use super::extract::{Json, Path, UrlQuery};
 use super::query::{QuarantineQuery, QuarantineState};
-use super::storages::not_started;
+use super::started::not_started;
 
 /// Rows per page by default.
 const DEFAULT_LIMIT: i64 = 100;

@@ -148,6 +148,42 @@ impl AuditSource {
     }
 }
 
+/// How to delete tasks.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeletionQuery {
+    /// How many tasks there are. Without it, or with another number, nothing is deleted, and the answer says what would be.
+    pub(super) confirm: Option<String>,
+    /// `true` keeps the objects in the ledger, so that no sync imports them again.
+    pub(super) keep: Option<bool>,
+}
+
+/// What to delete with a storage.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct StorageDeletion {
+    /// `true` deletes the tasks that the storage made, too.
+    pub(super) tasks: Option<bool>,
+    /// With `tasks=true`: how many tasks there are. Without it, nothing is deleted, and the answer says what would be.
+    pub(super) confirm: Option<String>,
+}
+
+/// How to delete a project.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ProjectDeletion {
+    /// How many tasks the project has. Needed if it has tasks or storages; without it, the answer says what would be deleted.
+    pub(super) confirm: Option<String>,
+}
+
+/// How to delete a task.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TaskDeletion {
+    /// `true` keeps the task's object in the ledger, so that no sync imports it again.
+    pub(super) keep: Option<bool>,
+}
+
 /// Selects a page of dead letters.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -3,9 +3,11 @@
 mod body;
 
 use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use longshore_db::syncs::{self, SyncFilter, SyncRow};
-use longshore_db::{Bounded, Client, Error, GenericClient, audit, host, job_warnings, jobs, lifecycle};
+use longshore_db::{Bounded, Client, Error, GenericClient, Transaction, audit, host, job_warnings, jobs, lifecycle};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -17,8 +19,8 @@ use super::error::{ApiResult, ErrorBody};
 use super::extract::{Path, UrlQuery};
 use super::memory::Reserved;
 use super::query::{JobsQuery, SyncQuery};
-use super::storages::not_started;
-use body::SyncBody;
+use super::started::{SYNC_ID, not_started};
+pub(super) use body::SyncBody;
 
 /// Syncs per page by default.
 const DEFAULT_LIMIT: i64 = 50;
@@ -154,6 +156,22 @@ async fn retry(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64
     state.memory.work(&caller.name, work).await
 }
 
+/// Commits the transaction that enqueued a sync, and answers with the sync.
+pub(super) async fn begun(
+    state: &ApiState,
+    tx: Transaction<'_>,
+    id: i64,
+    mut reserved: Reserved,
+) -> ApiResult<Response> {
+    let sync = with_jobs(state, &tx, syncs::get(&tx, id).await?).await?;
+    // Before the commit, so that a request without memory for its answer changes nothing.
+    reserved.grow_to(sync.memory())?;
+    tx.commit().await.map_err(Error::from)?;
+    state.db.wake_relay();
+    let header = [(SYNC_ID, HeaderValue::from(id))];
+    Ok((StatusCode::ACCEPTED, header, sync.answer(state, reserved).await?).into_response())
+}
+
 /// The row of a sync, if the caller can access its project.
 async fn accessible(client: &Client, caller: &Caller, id: i64) -> ApiResult<SyncRow> {
     caller.visible(Some(syncs::get(client, id).await?), |row| row.project_id, format!("sync {id}"))
@@ -187,7 +205,7 @@ async fn jobs_after(
 fn entry<'a>(caller: &'a Caller, action: &'static str, row: &SyncRow) -> audit::Entry<'a> {
     audit::Entry {
         project_id: Some(row.project_id),
-        storage_id: Some(row.storage_id),
+        storage_id: row.storage_id,
         sync_id: Some(row.id),
         ..caller.did(action)
     }

@@ -5,6 +5,7 @@
 
 mod body;
 mod view;
+mod write;
 
 use axum::extract::State;
 use longshore_db::tasks::{self, PageStart, TaskRow};
@@ -27,7 +28,7 @@ use view::View;
 
 pub(super) fn routes() -> Routes {
     let read = Policy::from(Role::Read).native_only(HostOwned::Tasks);
-    Routes::default().route(read, routes!(list)).route(read, routes!(get))
+    Routes::default().route(read, routes!(list)).route(read, routes!(get)).merge(write::routes())
 }
 
 /// One page of a project's tasks.

@@ -69,6 +69,7 @@ async fn tick(db: &Db, host: &dyn Host) -> Result<Vec<SyncRow>> {
             created = sync.counts.created,
             exported = sync.counts.exported,
             quarantined = sync.counts.quarantined,
+            deleted_tasks = sync.counts.deleted_tasks,
             "sync ended"
         );
     }
@@ -89,6 +90,7 @@ async fn publish_events(broker: &Broker, publisher: &Publisher, situation: &Situ
             "project": sync.project_id,
             "kind": sync.kind,
             "direction": sync.direction,
+            "deletion": sync.deletion,
             "status": sync.status,
             "reason": sync.reason,
             "waiting_for": wait.as_ref().map(|wait| wait.what),

@@ -59,7 +59,9 @@ impl Situation {
 
     /// What a sync waits for; `None` if it makes progress or has ended.
     pub(crate) fn wait_of(&self, sync: &SyncRow) -> Option<SyncWait> {
-        self.wait(sync.created_at, sync.direction, sync.open_job.as_ref())
+        // Jobs that delete share the slots of exports.
+        let direction = if sync.deletion.is_some() { Direction::Export } else { sync.direction };
+        self.wait(sync.created_at, direction, sync.open_job.as_ref())
     }
 
     /// Like [`Self::wait_of`], for a sync of which only this is known.

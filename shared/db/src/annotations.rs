@@ -163,3 +163,21 @@ pub async fn delete(tx: &Transaction<'_>, id: i64) -> Result<Option<AnnotationRo
     tasks::count_annotations(tx, annotation.task_id).await?;
     Ok(Some(annotation))
 }
+
+/// The annotations of tasks, as an array of IDs: $1 tasks. `OFFSET 0` forces a look-up per task, as in [`of_tasks`].
+const IDS_OF_TASKS: &str = "SELECT a.id FROM unnest($1::bigint[]) w (id)
+     CROSS JOIN LATERAL (SELECT id FROM annotations WHERE task_id = w.id OFFSET 0) a";
+
+/// Locks the annotations of tasks until the transaction ends. Callers lock the tasks after them, as each change of an
+/// annotation does.
+pub(crate) async fn lock_of_tasks(tx: &Transaction<'_>, tasks: &[i64]) -> Result<()> {
+    let text = format!("SELECT 1 FROM annotations WHERE id = ANY (ARRAY({IDS_OF_TASKS})) ORDER BY id FOR UPDATE");
+    tx.execute(&text, &[&tasks]).await?;
+    Ok(())
+}
+
+/// Deletes the annotations of tasks that are deleted next, and returns their number.
+pub(crate) async fn delete_of_tasks(tx: &Transaction<'_>, tasks: &[i64]) -> Result<i64> {
+    let text = format!("DELETE FROM annotations WHERE id = ANY (ARRAY({IDS_OF_TASKS}))");
+    Ok(i64::try_from(tx.execute(&text, &[&tasks]).await?).unwrap_or(i64::MAX))
+}

@@ -98,6 +98,12 @@ counts! {
     deleted,
     /// Objects that stay although their annotation was deleted, because the storage may not delete objects.
     kept,
+    /// Tasks deleted, by a deletion of tasks.
+    deleted_tasks,
+    /// Annotations deleted with their tasks.
+    deleted_annotations,
+    /// Ledger entries deleted with their tasks: the next sync imports these objects again.
+    forgotten,
     /// Calls that failed and were retried later.
     failed,
     /// Bytes read from or written to the storage.

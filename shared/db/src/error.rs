@@ -42,6 +42,9 @@ pub enum Error {
     /// The host itself is syncing the storage, so no sync of ours can start.
     #[error("Label Studio itself is syncing this storage")]
     SyncLive,
+    /// The tasks of the storage are being deleted, so no import can start. The text is for users.
+    #[error("{0}")]
+    DeletionLive(String),
     /// The row does not exist.
     #[error("{0} does not exist")]
     NotFound(String),
@@ -150,6 +153,7 @@ impl Error {
             | Self::SyncLive
             | Self::NotFound(_)
             | Self::Conflict(_)
+            | Self::DeletionLive(_)
             | Self::Deleted(_)
             | Self::HostUnsupported(_)
             | Self::HostFull(_)

@@ -233,3 +233,16 @@ pub(crate) async fn delete_of_storage(tx: &Transaction<'_>, storage_id: i64) -> 
     tx.execute("DELETE FROM exports WHERE storage_id = $1", &[&storage_id]).await?;
     Ok(())
 }
+
+/// Deletes at most `limit` export records of these storages.
+pub(crate) async fn delete_some(tx: &Transaction<'_>, storages: &[i64], limit: i64) -> Result<()> {
+    let text = "DELETE FROM exports WHERE ctid = ANY (ARRAY(
+                    SELECT ctid FROM exports WHERE storage_id = ANY ($1) LIMIT (SELECT $2::bigint)))";
+    tx.execute(text, &[&storages, &limit]).await?;
+    Ok(())
+}
+
+/// Whether the storage has exported anything.
+pub async fn is_used(tx: &Transaction<'_>, storage_id: i64) -> Result<bool> {
+    Ok(tx.query_opt("SELECT FROM exports WHERE storage_id = $1 LIMIT 1", &[&storage_id]).await?.is_some())
+}

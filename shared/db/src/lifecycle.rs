@@ -12,6 +12,7 @@ mod cancel;
 mod change_project;
 mod claim;
 mod delete_job;
+mod delete_tasks;
 mod enqueue;
 mod finish;
 mod late_job;
@@ -24,6 +25,10 @@ pub use cancel::cancel;
 pub use change_project::leave_project;
 pub use claim::{Claim, Claimant, ClaimedJob, claim};
 pub use delete_job::add_delete_job;
+pub use delete_tasks::{
+    DeletionRequest, delete_empty_project, delete_range, delete_rows_left, delete_tasks, end_deletion,
+    enqueue_deletion, forget_range, has_rows_left,
+};
 pub use enqueue::{EnqueuedSync, RequestedBy, SyncRequest, enqueue, enqueue_request};
 pub(crate) use finish::fail;
 pub use finish::{complete, discard, release, retry_later, wait_later};

@@ -5,6 +5,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
+mod forget;
 mod lookup;
 
 use futures::pin_mut;
@@ -14,6 +15,8 @@ use tokio_postgres::types::Type;
 
 use crate::{Result, Transaction};
 
+pub use forget::{LedgerPlace, next_of_ledger};
+pub(crate) use forget::{delete_some, forget_tasks, forget_without_task};
 pub use lookup::{KeyStatus, ListedPage, LookupMode, PageStatus, Unlisted, look_up};
 
 /// A ledger row to write.

@@ -119,6 +119,7 @@ impl Error {
             | Self::SyncLive
             | Self::NotFound(_)
             | Self::Conflict(_)
+            | Self::DeletionLive(_)
             | Self::Deleted(_)
             | Self::HostUnsupported(_)
             | Self::HostFull(_)

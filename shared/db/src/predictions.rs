@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use crate::{GenericClient, Result};
+use crate::{GenericClient, Result, Transaction};
 
 /// A prediction of a task, without its result: see [`crate::printed`].
 #[derive(Debug, Clone)]
@@ -61,4 +61,13 @@ pub async fn of_tasks(client: &impl GenericClient, tasks: &[i64], limit: i64) ->
             stored_bytes: row.get("stored_bytes"),
         })
         .collect())
+}
+
+/// Deletes the predictions of tasks that are deleted next.
+pub(crate) async fn delete_of_tasks(tx: &Transaction<'_>, tasks: &[i64]) -> Result<()> {
+    let text = "DELETE FROM predictions WHERE id = ANY (ARRAY(
+                    SELECT p.id FROM unnest($1::bigint[]) w (id)
+                     CROSS JOIN LATERAL (SELECT id FROM predictions WHERE task_id = w.id OFFSET 0) p))";
+    tx.execute(text, &[&tasks]).await?;
+    Ok(())
 }

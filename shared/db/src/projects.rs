@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use tokio_postgres::Row;
 
-use crate::{GenericClient, Result};
+use crate::{GenericClient, Result, Transaction};
 
 /// A project: a set of tasks, and how they are labeled.
 #[derive(Debug, Clone)]
@@ -108,4 +108,36 @@ pub async fn list(
         )
         .await?;
     Ok(rows.iter().map(read).collect())
+}
+
+/// Changes the fields that are given. Returns `None` if the project does not exist.
+pub async fn update(
+    tx: &Transaction<'_>,
+    id: i64,
+    title: Option<&str>,
+    label_config: Option<&str>,
+) -> Result<Option<ProjectRow>> {
+    let row = tx
+        .query_opt(
+            &format!(
+                "UPDATE projects SET title = coalesce($2, title), label_config = coalesce($3, label_config),
+                        updated_at = now()
+                  WHERE id = $1 RETURNING {COLUMNS}"
+            ),
+            &[&id, &title, &label_config],
+        )
+        .await?;
+    Ok(row.as_ref().map(read))
+}
+
+/// Locks a project until the transaction ends: no storage or task is added to it meanwhile. Returns false if it does not
+/// exist.
+pub(crate) async fn lock(tx: &Transaction<'_>, id: i64) -> Result<bool> {
+    Ok(tx.query_opt("SELECT FROM projects WHERE id = $1 FOR UPDATE", &[&id]).await?.is_some())
+}
+
+/// Deletes a project without storages.
+pub(crate) async fn delete(tx: &Transaction<'_>, id: i64) -> Result<()> {
+    tx.execute("DELETE FROM projects WHERE id = $1", &[&id]).await?;
+    Ok(())
 }

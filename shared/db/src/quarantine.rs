@@ -230,3 +230,11 @@ pub(crate) async fn delete_of_storage(tx: &Transaction<'_>, storage_id: i64) -> 
     tx.execute("DELETE FROM quarantine WHERE storage_id = $1", &[&storage_id]).await?;
     Ok(())
 }
+
+/// Deletes at most `limit` rows of these storages.
+pub(crate) async fn delete_some(tx: &Transaction<'_>, storages: &[i64], limit: i64) -> Result<()> {
+    let text = "DELETE FROM quarantine WHERE id = ANY (ARRAY(
+                    SELECT id FROM quarantine WHERE storage_id = ANY ($1) LIMIT (SELECT $2::bigint)))";
+    tx.execute(text, &[&storages, &limit]).await?;
+    Ok(())
+}

@@ -20,8 +20,8 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("jobs", &["SELECT", "INSERT", "UPDATE"]),
     ("objects", &["SELECT", "INSERT", "DELETE"]),
     ("outbox", ALL),
-    ("predictions", &["SELECT", "INSERT"]),
-    ("projects", &["SELECT", "INSERT"]),
+    ("predictions", &["SELECT", "INSERT", "DELETE"]),
+    ("projects", ALL),
     ("quarantine", ALL),
     // What was migrated; only the owner of the schema writes it.
     ("refinery_schema_history", &["SELECT"]),
@@ -30,7 +30,7 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("scanned_keys", &["SELECT", "INSERT", "DELETE"]),
     ("storages", ALL),
     ("syncs", ALL),
-    ("tasks", &["SELECT", "INSERT", "UPDATE"]),
+    ("tasks", ALL),
     ("webhook_deliveries", ALL),
     ("workers", ALL),
 ];

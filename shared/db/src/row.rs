@@ -17,3 +17,12 @@ where
 {
     row.get::<_, &str>(column).parse().map_err(|error| Error::unreadable(column, error))
 }
+
+/// As [`word`], for a column that may be null.
+pub(crate) fn optional_word<T>(row: &Row, column: &'static str) -> Result<Option<T>>
+where
+    T: FromStr<Err = UnknownWord>,
+{
+    let text = row.get::<_, Option<&str>>(column);
+    text.map(str::parse).transpose().map_err(|error| Error::unreadable(column, error))
+}

@@ -7,6 +7,7 @@
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
 mod capabilities;
+mod deletion;
 mod handle;
 mod secrets;
 mod twins;
@@ -22,6 +23,8 @@ use crate::{Bounded, Error, GenericClient, Result};
 
 pub(crate) use capabilities::read_capabilities;
 pub use capabilities::set_capabilities;
+pub(crate) use deletion::lock_imports;
+pub use deletion::{imports_of, of_project};
 pub(crate) use handle::{Handle, lock_handle, write_handle};
 pub use secrets::{reseal, seal_name, secrets, secrets_after};
 pub use twins::{Twin, twins};

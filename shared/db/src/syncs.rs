@@ -2,6 +2,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
+mod deletion;
 mod effects;
 mod end;
 mod host;
@@ -11,13 +12,14 @@ mod waiting;
 mod warning;
 
 use jiff::Timestamp;
-use longshore_model::{Direction, ExportOptions, StorageKind, SyncStatus};
+use longshore_model::{Deletion, Direction, ExportOptions, StorageKind, SyncStatus};
 use tokio_postgres::Row;
 
 use crate::jobs::OpenJob;
-use crate::row::word;
+use crate::row::{optional_word, word};
 use crate::{Counts, Error, GenericClient, Result};
 
+pub use deletion::{LiveDeletion, NewDeletion, insert_deletion, live_deletion};
 pub(crate) use effects::{end_effects, end_exports, ending, has_key, lock_effects};
 pub use end::warn;
 pub(crate) use end::{cancel, close, delete_ended, lock, lock_live};
@@ -32,14 +34,17 @@ pub use warning::SyncWarning;
 pub struct SyncRow {
     /// ID of the sync. Written by `enqueue`.
     pub id: i64,
-    /// ID of its storage. Written by `enqueue`.
-    pub storage_id: i64,
-    /// ID of the storage's current project.
+    /// ID of its storage, or of the storage whose tasks it deletes. `None` for a deletion of all tasks of a project.
+    /// Written by `enqueue` and [`insert_deletion`].
+    pub storage_id: Option<i64>,
+    /// ID of the storage's current project, or of the project whose tasks it deletes.
     pub project_id: i64,
-    /// The storage's kind.
-    pub kind: StorageKind,
-    /// The storage's direction.
+    /// The storage's kind. `None` without a storage, and if a deletion removed it.
+    pub kind: Option<StorageKind>,
+    /// The storage's direction. A deletion of tasks undoes imports.
     pub direction: Direction,
+    /// What a deletion of tasks takes. `None` for every other sync. Written by [`insert_deletion`].
+    pub deletion: Option<Deletion>,
     /// Status of the sync; the README has the chart. Written by `enqueue`, by `claim` of its first job, by `complete`
     /// of its last job, and by `discard` and `cancel`.
     pub status: SyncStatus,
@@ -75,11 +80,12 @@ const NO_OPTIONS: &str = "NULL::text";
 
 fn select(options: &str, condition: &str) -> String {
     format!(
-        "SELECT s.id, s.storage_id, st.project_id, st.kind, st.direction, s.status, {options} AS options,
-                s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at, c.*,
+        "SELECT s.id, coalesce(s.storage_id, s.deletes_from) AS storage_id, s.deletion::text AS deletion,
+                CASE WHEN s.storage_id IS NULL THEN s.project_id ELSE st.project_id END AS project_id,
+                st.kind, st.direction, s.status, {options} AS options, s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at, c.*,
                 open_job.*
            FROM syncs s
-           JOIN storages st ON st.id = s.storage_id
+           LEFT JOIN storages st ON st.id = coalesce(s.storage_id, s.deletes_from)
           CROSS JOIN LATERAL (SELECT {} FROM jobs j WHERE j.sync_id = s.id) c
           {}
           WHERE {condition}",
@@ -93,8 +99,13 @@ fn read(row: &Row) -> Result<SyncRow> {
         id: row.get("id"),
         storage_id: row.get("storage_id"),
         project_id: row.get("project_id"),
-        kind: word(row, "kind")?,
-        direction: word(row, "direction")?,
+        kind: optional_word(row, "kind")?,
+        direction: optional_word(row, "direction")?.unwrap_or(Direction::Import),
+        deletion: row
+            .get::<_, Option<&str>>("deletion")
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|error| Error::unreadable("syncs.deletion", error))?,
         status: word(row, "status")?,
         // No error: one row must not hide the others that are read with it.
         options: row.get::<_, Option<&str>>("options").and_then(|text| serde_json::from_str(text).ok()),

@@ -3,7 +3,9 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
+mod delete;
 mod summary;
+mod takes;
 mod totals;
 
 use jiff::Timestamp;
@@ -12,7 +14,10 @@ use tokio_postgres::types::ToSql;
 
 use crate::{GenericClient, Result, Transaction};
 
+pub use delete::{NextTasks, TaskRange, next_of_range};
+pub(crate) use delete::{delete_all, ids_of_range, last_id, lock_all};
 pub use summary::{MAX_SUMMARY_IDS, Summary, summaries};
+pub use takes::{Takes, takes};
 pub use totals::{Totals, totals};
 
 /// A task without its JSON columns: [`crate::printed`] reads those that fit into an answer.

@@ -5,6 +5,7 @@
 
 mod advice;
 mod capabilities;
+mod deletion;
 mod item_warning;
 pub mod json;
 pub mod json_parts;
@@ -19,6 +20,7 @@ pub mod time;
 mod word;
 
 pub use capabilities::{Capabilities, KeyOrder, Paging, StartAfter};
+pub use deletion::{Deletion, Removed};
 pub use item_warning::ItemWarning;
 pub use kinds::{
     AzureConnection, AzureSecrets, Connection, GcsConnection, GcsSecrets, LocalfilesConnection, NoSecrets,

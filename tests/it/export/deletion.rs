@@ -4,7 +4,7 @@ use longshore_local::s3::{Op, When};
 use longshore_rig::rig::{Rig, rows, until};
 use serde_json::json;
 
-use super::{annotate, body, counts, delete, keys, labeled, last_ended, names, start, states, sync};
+use super::{annotate, body, change, counts, delete, keys, labeled, last_ended, names, start, states, sync, written};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_of_deleted_annotations_are_deleted_only_if_the_storage_allows_it() {
@@ -113,5 +113,50 @@ async fn the_object_of_a_task_is_deleted_with_its_last_annotation() {
     assert_eq!(counts(&ended, ["exported", "deleted"]), [0, 1], "{ended}");
     assert_eq!(keys(&rig, "target"), [key(labeled.tasks[1])].into());
     assert_eq!(states(&rig, &storage).await[&labeled.tasks[0]], "deleted");
+    rig.check_no_unfinished_work(&storage).await;
+}
+
+/// Goal: a deletion has no other effect. Method: change one annotation, delete another, and see what is written; with an
+/// object per annotation, and with an object per task.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deletion_of_one_annotation_exports_nothing_else() {
+    let rig = Rig::start().await;
+    for export_tasks in [false, true] {
+        let labeled = labeled(&rig, 3).await;
+        let second = annotate(&rig, labeled.tasks[1], json!({"result": []})).await;
+        let bucket = format!("target-{export_tasks}");
+        rig.s3.create_bucket(&bucket);
+        let settings = json!({"can_delete_objects": true, "export_tasks": export_tasks});
+        let storage = rig.export_storage(labeled.project, &bucket, settings).await;
+        sync(&rig, &storage).await;
+        change(&rig, labeled.annotations[0], json!({"result": [{"value": {"text": ["b"]}}]})).await;
+        rig.s3.clear_calls();
+
+        delete(&rig, second).await;
+        let ended = last_ended(&rig, &storage).await;
+        let only = if export_tasks { vec![format!("{}.json", labeled.tasks[1])] } else { Vec::new() };
+        assert_eq!((&ended["requested_by"], written(&rig)), (&json!("annotation"), only), "{ended}");
+        assert_eq!(counts(&sync(&rig, &storage).await, ["exported"]), [1], "the change waits for a sync");
+        rig.check_no_unfinished_work(&storage).await;
+    }
+}
+
+/// Goal: a request for an export is never answered with a sync that exports nothing. Method: request one while the deletion
+/// of an object is held.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_is_requested_during_a_deletion_joins_it() {
+    let rig = Rig::start().await;
+    let labeled = labeled(&rig, 3).await;
+    rig.s3.create_bucket("target");
+    let storage = rig.export_storage(labeled.project, "target", json!({"can_delete_objects": true})).await;
+    sync(&rig, &storage).await;
+    let held = rig.s3.hold(When::op(Op::Delete));
+    delete(&rig, labeled.annotations[1]).await;
+    held.reached().await;
+    change(&rig, labeled.annotations[0], json!({"result": []})).await;
+    let joined = start(&rig, &storage).await;
+    held.release();
+    let ended = rig.ended(joined).await;
+    assert_eq!((&ended["requested_by"], counts(&ended, ["exported", "deleted"])), (&json!("api"), [1, 1]), "{ended}");
     rig.check_no_unfinished_work(&storage).await;
 }

@@ -105,9 +105,9 @@ impl Writes for DeleteWrites {
         self.deleted.is_empty() && self.kept.is_empty()
     }
 
-    async fn record(&self, _: &Context, _: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
+    async fn record(&self, _: &Context, _: &ClaimedJob, tx: &Transaction<'_>) -> Result<Counts, JobError> {
         exports::settle(tx, self.storage_id, &self.deleted, "deleted").await?;
         exports::settle(tx, self.storage_id, &self.kept, "kept").await?;
-        Ok(())
+        Ok(Counts::default())
     }
 }

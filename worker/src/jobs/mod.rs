@@ -1,6 +1,7 @@
 //! The handlers of the job kinds. A handler prepares pages, and the attempt commits them.
 
 mod delete;
+mod delete_tasks;
 mod export;
 mod import;
 pub(crate) mod prefetch;
@@ -34,11 +35,12 @@ pub(crate) trait Writes: Send + Sync {
     /// Whether there is nothing to write.
     fn is_empty(&self) -> bool;
 
-    /// Writes all rows in the caller's transaction, which has locked the job. Makes no storage call.
+    /// Writes all rows in the caller's transaction, which has locked the job. Makes no storage call. Returns what only the
+    /// statements could count; it is added to the counts of the page.
     ///
     /// # Errors
     /// [`JobError::Outdated`] if [`Self::renew`] must be called before.
-    async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError>;
+    async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<Counts, JobError>;
 
     /// Moves objects with values that the database refuses to the quarantine, and corrects the counts. The default does
     /// nothing: it is for job kinds whose values all come from the database.
@@ -100,7 +102,12 @@ impl Page {
 
 /// Opens the storage of a claimed job and prepares its handler.
 pub(crate) async fn open<'a>(context: &'a Context, job: &'a ClaimedJob) -> Result<Box<dyn Handler + 'a>, JobError> {
-    let read = async { context.host.storage(&context.db.client().await?, job.storage_id, job.sync_id).await };
+    let storage_id = match (&job.deletion, job.storage_id) {
+        (Some(deletion), _) => return Ok(Box::new(delete_tasks::DeleteTasks::new(context, job, *deletion)?)),
+        (None, Some(storage_id)) => storage_id,
+        (None, None) => return Err(JobError::Settings("the sync has no storage".to_owned())),
+    };
+    let read = async { context.host.storage(&context.db.client().await?, storage_id, job.sync_id).await };
     let storage = context.db.in_time(read).await?;
     let store = context.stores.open(storage.project_id, &storage.settings, &storage.secrets)?;
     Ok(match job.kind {

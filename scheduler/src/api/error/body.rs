@@ -5,6 +5,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use longshore_db::Outage;
+use longshore_db::tasks::Takes;
 use longshore_telemetry::error_chain;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -31,6 +32,12 @@ pub(crate) struct ErrorBody {
     validation_errors: Option<FieldErrors>,
     /// The stable code of the failure, for programs.
     code: &'static str,
+    /// Send it as `confirm` to do what `takes` describes. Only with code `confirmation_required`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirm: Option<String>,
+    /// What the request would delete. Only with code `confirmation_required`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    takes: Option<Takes>,
 }
 
 impl IntoResponse for ApiError {
@@ -40,7 +47,10 @@ impl IntoResponse for ApiError {
         let status = self.status();
         let (limit, retry_after, outage) = (self.limit(), self.retry_after_seconds(), self.outage());
         let denied = self.denied_access();
+        let takes = self.takes();
         let body = ErrorBody {
+            confirm: takes.map(|takes| takes.tasks.to_string()),
+            takes,
             id,
             status_code: status.as_u16(),
             version: env!("CARGO_PKG_VERSION"),
@@ -73,6 +83,13 @@ impl IntoResponse for ApiError {
 }
 
 impl ApiError {
+    fn takes(&self) -> Option<Takes> {
+        match self {
+            Self::Unconfirmed { takes, .. } => Some(*takes),
+            _ => None,
+        }
+    }
+
     fn into_fields(self) -> Option<FieldErrors> {
         match self {
             Self::Invalid(fields) | Self::Strict(fields) | Self::SecretsRequired(fields) => Some(fields),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::walk::{components, for_each_operation, reference};
-use When::{Always, HasBody, HasToken, NamesOneThing, ReadsTask, StreamsObject};
+use When::{Always, Deletes, HasBody, HasToken, NamesOneThing, ReadsTask, StreamsObject};
 
 /// Which operations give a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ enum When {
     /// Those with a parameter in their path.
     NamesOneThing,
     HasBody,
+    /// Those that take a confirmation.
+    Deletes,
     /// Those that look for URIs in the data of a task.
     ReadsTask,
     /// Those that answer with an object of a storage.
@@ -41,6 +43,7 @@ const REFUSALS: &[Refusal] = &[
     refusal("403", "Forbidden", HasToken, "The role or the projects of the token do not allow this, or the address is blocked."),
     refusal("404", "NotFound", NamesOneThing, "It does not exist, or this token cannot access it."),
     refusal("408", "RequestTimeout", HasBody, "The body was sent too slowly. Send all of it within 30 seconds."),
+    refusal("409", "Conflict", Deletes, "The request deletes tasks. `takes` counts what it takes: send `confirm` again with the value in the answer."),
     refusal("413", "ContentTooLarge", HasBody, "The body is too large."),
     refusal("415", "UnsupportedMediaType", HasBody, "This operation does not accept the media type of the body."),
     Refusal { headers: &["Content-Range"], ..refusal("416", "RangeNotSatisfiable", StreamsObject, "The requested range is past the end of the object.") },
@@ -83,6 +86,8 @@ impl When {
             HasToken => operation.get("security").and_then(Value::as_array).is_none_or(|ways| !ways.is_empty()),
             NamesOneThing => path.contains('{'),
             HasBody => operation.contains_key("requestBody"),
+            // They list it themselves.
+            Deletes => false,
             ReadsTask => is_object_route,
             StreamsObject => method == "get" && (is_object_route || path == "/data/local-files"),
         }

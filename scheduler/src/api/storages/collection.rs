@@ -1,8 +1,9 @@
 //! The work of the storage routes. It is the same for every kind and both directions.
 
+mod deletion;
 mod write;
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::HeaderMap;
 use longshore_db::host::HostKind;
 use longshore_db::host::label_studio::handles;
 use longshore_db::lifecycle::{self, SyncRequest};
@@ -32,9 +33,6 @@ const PREVIEW_LIMIT: i64 = 100;
 /// Memory of a key in a preview, in bytes: as it was listed, and in the answer. Keys of object storages have at most
 /// 1,024 bytes; most have a tenth of that.
 const PREVIEW_KEY_BYTES: usize = 2048;
-
-/// The header that names the sync of a request.
-pub(super) const SYNC_ID: HeaderName = HeaderName::from_static("x-longshore-sync");
 
 /// All storages of one kind and direction; the part of a path before the ID.
 #[derive(Clone, Copy)]

@@ -15,12 +15,13 @@ use longshore_telemetry::error_chain;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
-use super::collection::{Collection, SYNC_ID};
+use super::collection::Collection;
 use super::start::{StartSync, idempotency_key};
 use crate::api::ApiState;
 use crate::api::access::Access;
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::extract::Json;
+use crate::api::started::{SYNC_ID, live_in_label_studio};
 
 /// How long a request waits for the end of its sync. Label Studio's page never asks again for the status, and its clients
 /// know a sync as done when the request returns; they give up after 60 s.
@@ -196,19 +197,6 @@ fn queued() -> Map<String, Value> {
         _ => Value::Null,
     };
     SYNC_FIELDS.iter().map(|name| ((*name).to_owned(), value(name))).collect()
-}
-
-/// The answer to a request whose sync could not be enqueued.
-pub(in crate::api) fn not_started(error: Error) -> ApiError {
-    match error {
-        Error::SyncLive => live_in_label_studio(),
-        error => error.into(),
-    }
-}
-
-/// The answer while a sync of Label Studio itself has the storage.
-fn live_in_label_studio() -> ApiError {
-    ApiError::refused("sync_live", "Label Studio itself is syncing this storage. Try again when that sync has ended.")
 }
 
 /// Whether the client wants the answer at once (RFC 7240).

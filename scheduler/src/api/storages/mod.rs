@@ -27,7 +27,7 @@ use super::access::Routes;
 
 pub use connect::OpenStorage;
 pub(super) use connect::open_storage;
-pub(super) use host_sync::{SYNC_WAIT, not_started};
+pub(super) use host_sync::SYNC_WAIT;
 pub(super) use schema::capitalized;
 
 pub(super) fn routes() -> Routes {

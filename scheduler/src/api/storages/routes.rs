@@ -8,13 +8,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use longshore_db::host::HostKind;
-use longshore_model::{Direction, StorageKind};
+use longshore_model::{Direction, Removed, StorageKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::body::StorageBody;
-use super::collection::{Collection, SYNC_ID, is_offered};
+use super::collection::{Collection, is_offered};
 use super::connect::Preview;
 use super::doctor;
 use super::document::{self, ImportStorage, ImportStorageChange, ImportStorageRequest};
@@ -24,8 +24,12 @@ use super::start::StartSync;
 use crate::api::ApiState;
 use crate::api::access::{Access, Caller, HostOwned, Policy, Role, Routes, Work};
 use crate::api::answer::Answer;
+use crate::api::deletions::Confirmed;
 use crate::api::error::{ApiResult, ErrorBody};
 use crate::api::extract::{Json, Object, OptionalJson, Path, UrlQuery};
+use crate::api::query::{DeletionQuery, StorageDeletion};
+use crate::api::started::SYNC_ID;
+use crate::api::syncs::SyncBody;
 
 /// The routes of one direction.
 pub(super) fn routes(direction: Direction) -> Routes {
@@ -43,7 +47,9 @@ pub(super) fn routes(direction: Direction) -> Routes {
         .route(Role::Admin, routes!(doctor::examine));
     let mut routes = match direction {
         // Label Studio has a preview of imports only.
-        Direction::Import => both.route(Role::Admin, routes!(files)),
+        Direction::Import => {
+            both.route(Role::Admin, routes!(files)).route(owned.with_work(Work::WholeTables), routes!(delete_tasks))
+        }
         Direction::Export => both,
     };
     document::describe(direction, routes.document_mut());
@@ -166,20 +172,49 @@ async fn put(
     Ok(Json(Collection::new(&state, &kind, direction)?.write(&state, &caller, id, sent, true, query).await?))
 }
 
-/// Deletes an import storage and its history. Its tasks and its objects stay.
+/// Deletes an import storage and its history. Its objects stay.
+///
+/// Its tasks stay too, unless `tasks=true`: then a sync deletes them, and after them the storage.
 #[utoipa::path(
     delete, path = "/{kind}/{id}", operation_id = "import_storages_delete", tag = "import storages",
-    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)),
-    responses((status = 204), (status = 404, body = ErrorBody))
+    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path), StorageDeletion),
+    responses(
+        (status = 202, body = SyncBody), (status = 204), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)
+    )
 )]
 async fn delete(
     State(state): State<ApiState>,
     Extension(direction): Extension<Direction>,
     caller: Caller,
     Path((kind, id)): Path<(String, i64)>,
-) -> ApiResult<StatusCode> {
-    Collection::new(&state, &kind, direction)?.delete(&state, &caller, id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    UrlQuery(query): UrlQuery<StorageDeletion>,
+) -> ApiResult<Response> {
+    let collection = Collection::new(&state, &kind, direction)?;
+    if query.tasks == Some(true) {
+        let confirmed = Confirmed { keep: false, confirm: query.confirm.as_deref() };
+        return collection.delete_tasks(&state, &caller, id, Some(Removed::Storage), confirmed).await;
+    }
+    collection.delete(&state, &caller, id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Deletes the tasks that an import storage made, with their annotations, as a sync.
+///
+/// The next sync of the storage imports the objects again, unless `keep=true`. No sync of the storage starts meanwhile.
+#[utoipa::path(
+    delete, path = "/{kind}/{id}/tasks", operation_id = "import_storages_delete_tasks", tag = "import storages",
+    params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path), DeletionQuery),
+    responses((status = 202, body = SyncBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody))
+)]
+async fn delete_tasks(
+    State(state): State<ApiState>,
+    Extension(direction): Extension<Direction>,
+    caller: Caller,
+    Path((kind, id)): Path<(String, i64)>,
+    UrlQuery(query): UrlQuery<DeletionQuery>,
+) -> ApiResult<Response> {
+    let confirmed = Confirmed::from(&query);
+    Collection::new(&state, &kind, direction)?.delete_tasks(&state, &caller, id, None, confirmed).await
 }
 
 /// Probes the connection of these settings without storing them, and reports what a sync would do. With `id`, the stored

@@ -5,7 +5,7 @@ use longshore_db::job_warnings::WarnedItems;
 use longshore_db::jobs::JobRow;
 use longshore_db::syncs::{SyncRow, SyncWarning};
 use longshore_db::{Bounded, Counts};
-use longshore_model::{Direction, ExportOptions, JobKind, JobState, StorageKind, SyncStatus, WaitingFor};
+use longshore_model::{Deletion, Direction, ExportOptions, JobKind, JobState, StorageKind, SyncStatus, WaitingFor};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,10 +25,15 @@ const TASK_ID_BYTES: usize = 16;
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::api) struct SyncBody {
     id: i64,
-    pub(super) storage: i64,
+    /// Null for a deletion of all tasks of a project.
+    pub(super) storage: Option<i64>,
     project: i64,
-    kind: StorageKind,
+    /// Null without a storage, and once a deletion has removed it.
+    kind: Option<StorageKind>,
+    /// A deletion of tasks has `import`, because it undoes imports.
     direction: Direction,
+    /// What a deletion of tasks takes; null for every other sync.
+    deletion: Option<Deletion>,
     status: SyncStatus,
     /// The options of the request; null if they cannot be read. Left out of events: the task IDs of an export take up to
     /// a megabyte, every second.
@@ -96,6 +101,7 @@ impl SyncBody {
             project: row.project_id,
             kind: row.kind,
             direction: row.direction,
+            deletion: row.deletion,
             status: row.status,
             rate: row
                 .started_at
@@ -165,7 +171,7 @@ impl JobBody {
 
 /// Objects per second; `None` if no time has passed.
 fn rate(counts: &Counts, elapsed: SignedDuration) -> Option<f64> {
-    let exported = counts.exported + counts.unchanged + counts.deleted + counts.kept;
+    let exported = counts.exported + counts.unchanged + counts.deleted + counts.kept + counts.deleted_tasks;
     // In an import `unchanged` counts tasks of objects that `matched` has.
     #[expect(clippy::cast_precision_loss, reason = "a rate for users needs no exact count")]
     let objects = if counts.matched > 0 { counts.matched } else { exported } as f64;

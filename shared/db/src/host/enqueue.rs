@@ -38,8 +38,11 @@ pub async fn enqueue(
 /// [`enqueue()`].
 pub async fn retry(tx: &Transaction<'_>, host: HostKind, id: i64) -> Result<EnqueuedSync> {
     let sync = syncs::get(tx, id).await?;
+    let Some(storage_id) = sync.storage_id.filter(|_| sync.deletion.is_none()) else {
+        return Err(Error::Conflict(format!("Sync {id} deleted tasks. Request the deletion again.")));
+    };
     let Some(options) = &sync.options else {
         return Err(Error::Conflict(format!("The options of sync {id} cannot be read. Start a new sync.")));
     };
-    enqueue(tx, host, sync.storage_id, RequestedBy::Retry, None, Some(options)).await
+    enqueue(tx, host, storage_id, RequestedBy::Retry, None, Some(options)).await
 }

@@ -229,7 +229,7 @@ pub trait Host: Send + Sync {
     }
 
     /// Shows a sync's status and progress to the host's users. Returns false if another transaction has locked where it is
-    /// shown: other syncs need not wait for that.
+    /// shown: other syncs need not wait for that. A deletion of tasks is not shown.
     async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool>;
 
     /// The largest ID of an annotation, or of a task if `per_task`, in the project. 0 if there is none.

@@ -111,6 +111,7 @@ impl Host for Native {
     }
 
     async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool> {
+        let Some(storage_id) = sync.storage_id.filter(|_| sync.deletion.is_none()) else { return Ok(true) };
         let counts = &sync.counts;
         let (moved, progress) = match sync.direction {
             Direction::Import => (counts.created, import_progress(sync)),
@@ -134,7 +135,7 @@ impl Host for Native {
             SyncStatus::CompletedWithErrors => Some(format!(
                 "Quarantined by this sync: {}. Still in quarantine from earlier syncs: {}. For the reasons see \
                  /api/quarantine?storage={}",
-                counts.quarantined, counts.still_quarantined, sync.storage_id
+                counts.quarantined, counts.still_quarantined, storage_id
             )),
             SyncStatus::Initialized
             | SyncStatus::Queued
@@ -151,7 +152,7 @@ impl Host for Native {
             progress: &progress,
             times: &times,
         };
-        storages::show(tx, sync.storage_id, &shown).await?;
+        storages::show(tx, storage_id, &shown).await?;
         Ok(true)
     }
 

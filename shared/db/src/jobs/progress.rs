@@ -42,7 +42,9 @@ pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progr
                     skipped_folder = skipped_folder + $21, skipped_hadoop = skipped_hadoop + $22,
                     skipped_desktop = skipped_desktop + $23, skipped_export = skipped_export + $24,
                     skipped_depth = skipped_depth + $25, skipped_prefix = skipped_prefix + $26,
-                    skipped_regex = skipped_regex + $27
+                    skipped_regex = skipped_regex + $27,
+                    deleted_tasks = deleted_tasks + $28, deleted_annotations = deleted_annotations + $29,
+                    forgotten = forgotten + $30
               WHERE id = $1",
         )
         .await?;
@@ -76,6 +78,9 @@ pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progr
             &counts.skipped.depth,
             &counts.skipped.prefix,
             &counts.skipped.regex,
+            &counts.deleted_tasks,
+            &counts.deleted_annotations,
+            &counts.forgotten,
         ],
     )
     .await?;

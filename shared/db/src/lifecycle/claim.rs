@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use longshore_model::JobKind;
+use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -12,7 +13,8 @@ use uuid::Uuid;
 use super::rescue::expire;
 use crate::jobs::{Fence, Lease};
 use crate::row::word;
-use crate::{GenericClient, Result};
+use crate::syncs::NewDeletion;
+use crate::{Error, GenericClient, Result};
 
 /// After this many losses while it ran alone, an object is quarantined as poison.
 const LOSSES_UNTIL_POISON: i32 = 2;
@@ -38,8 +40,10 @@ pub struct ClaimedJob {
     pub lease: Lease,
     /// ID of the job's sync.
     pub sync_id: i64,
-    /// ID of the sync's storage.
-    pub storage_id: i64,
+    /// ID of the sync's storage. `None` for a deletion of tasks.
+    pub storage_id: Option<i64>,
+    /// The deletion of tasks that the job is part of. `None` for every other job.
+    pub deletion: Option<NewDeletion>,
     /// What the job does.
     pub kind: JobKind,
     /// Where the next page starts; opaque outside the storage adapter. `None` before the first page.
@@ -122,7 +126,7 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
              ), claimed AS (
                  UPDATE jobs j
                     SET state = 'running', attempt = attempt + 1, token = gen_random_uuid(), process = $4, leased_by = $2,
-                        page_keys = NULL, lease_until = now() + $3::float8 * interval '1 second', resends = 0,
+                        claims = claims + 1, page_keys = NULL, lease_until = now() + $3::float8 * interval '1 second', resends = 0,
                         started_at = coalesce(started_at, now())
                    FROM due WHERE j.id = due.id
               RETURNING j.*
@@ -132,7 +136,7 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
               RETURNING id
              )
              SELECT j.id, j.attempt, j.token, j.sync_id, s.storage_id, j.kind, j.cursor, j.range_after, j.range_until,
-                    j.is_replay, j.failures, j.commits, j.losses, j.suspects, s.options::text AS options,
+                    j.is_replay, s.project_id, s.deletes_from, s.deletion::text AS deletion, j.failures, j.commits, j.losses, j.suspects, s.options::text AS options,
                     CASE WHEN j.lost_alone >= $5 THEN j.lone_key END AS poison, (SELECT id FROM begun) AS begun
                FROM claimed j JOIN syncs s ON s.id = j.sync_id",
         )
@@ -149,6 +153,7 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
         lease: Lease { job: row.get("id"), attempt: row.get("attempt"), token: row.get("token") },
         sync_id: row.get("sync_id"),
         storage_id: row.get("storage_id"),
+        deletion: deletion(&row)?,
         kind: word(&row, "kind")?,
         begins_sync: row.get::<_, Option<i64>>("begun").is_some(),
         cursor: row.get("cursor"),
@@ -162,4 +167,12 @@ async fn try_claim(client: &impl GenericClient, job: i64, who: Claimant<'_>, lea
         suspects: row.get("suspects"),
         poison: row.get("poison"),
     })))
+}
+
+/// The deletion that a claimed job is part of.
+fn deletion(row: &Row) -> Result<Option<NewDeletion>> {
+    let Some(text) = row.get::<_, Option<&str>>("deletion") else { return Ok(None) };
+    let deletion = serde_json::from_str(text).map_err(|error| Error::unreadable("syncs.deletion", error))?;
+    let project_id = row.get("project_id");
+    Ok(Some(NewDeletion { project_id, storage_id: row.get("deletes_from"), deletion }))
 }

@@ -51,7 +51,8 @@ pub struct EnqueuedSync {
 /// SQL function `longshore.enqueue` does the work; hosts can call it as `longshore.enqueue_sync`.
 ///
 /// # Errors
-/// [`Error::NotFound`] if the storage does not exist, [`Error::Conflict`] if it may not start syncs.
+/// [`Error::NotFound`] if the storage does not exist, [`Error::Conflict`] if it may not start syncs,
+/// [`Error::DeletionLive`] if its tasks are being deleted.
 pub async fn enqueue(
     client: &impl GenericClient,
     storage_id: i64,
@@ -148,9 +149,10 @@ async fn query(
     storage_id: i64,
 ) -> Result<Option<Row>> {
     client.query_opt(statement, values).await.map_err(|error| {
-        match error.as_db_error().map(|db| (db.code().code(), db.message())) {
-            Some(("LS404", _)) => not_found(storage_id),
-            Some(("LS409", message)) => Error::Conflict(message.to_owned()),
+        match error.as_db_error().map(|db| (db.code().code(), db.hint(), db.message())) {
+            Some(("LS404", ..)) => not_found(storage_id),
+            Some(("LS409", Some("deletion_live"), message)) => Error::DeletionLive(message.to_owned()),
+            Some(("LS409", _, message)) => Error::Conflict(message.to_owned()),
             _ => Error::Postgres(error),
         }
     })

@@ -39,42 +39,50 @@ pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -
     let status = filter.status.map(|status| format!(" AND y.status = '{}'", status.as_str())).unwrap_or_default();
     let newest = |of: &str| format!("SELECT y.id FROM syncs y WHERE {of}y.id < $1{status} ORDER BY y.id DESC LIMIT $2");
     let mut values: Vec<&(dyn ToSql + Sync)> = vec![&before, &filter.limit];
-    let mut storages = Vec::new();
-    let mut with = |condition: &str, value| {
+    let (mut storages, mut deletions) = (Vec::new(), String::new());
+    let mut with = |of_storage: &str, of_deletion: &str, value| {
         values.push(value);
-        storages.push(condition.replace('?', &format!("${}", values.len())));
+        let number = format!("${}", values.len());
+        storages.push(of_storage.replace('?', &number));
+        deletions.push_str(&format!("y.{} AND ", of_deletion.replace('?', &number)));
     };
     if let Some(project) = &filter.project {
-        with("project_id = ?", project);
+        with("project_id = ?", "project_id = ?", project);
     }
     if let Some(projects) = &filter.projects {
-        with("project_id = ANY (?)", projects);
+        with("project_id = ANY (?)", "project_id = ANY (?)", projects);
     }
     if let Some(storage) = &filter.storage {
-        with("id = ?", storage);
+        with("id = ?", "deletes_from = ?", storage);
     }
     let ids = match storages.is_empty() {
         true => newest(""),
+        // Deletions of tasks have no storage.
         false => format!(
-            "SELECT newest.id FROM (SELECT id FROM storages WHERE {} OFFSET 0) o CROSS JOIN LATERAL ({}) newest
-              ORDER BY newest.id DESC LIMIT $2",
+            "SELECT id FROM (
+                 SELECT newest.id FROM (SELECT id FROM storages WHERE {} OFFSET 0) o CROSS JOIN LATERAL ({}) newest
+                  UNION ALL ({})) of_both
+              ORDER BY id DESC LIMIT $2",
             storages.join(" AND "),
-            newest("y.storage_id = o.id AND ")
+            newest("y.storage_id = o.id AND "),
+            newest(&format!("y.storage_id IS NULL AND {deletions}"))
         ),
     };
     let page = format!(
-        "SELECT s.*, st.kind, st.direction, st.project_id AS of_project
-           FROM syncs s JOIN storages st ON st.id = s.storage_id WHERE s.id = ANY (ARRAY({ids})) ORDER BY s.id DESC"
+        "SELECT s.*, st.kind, st.direction, coalesce(s.storage_id, s.deletes_from) AS of_storage,
+                CASE WHEN s.storage_id IS NULL THEN s.project_id ELSE st.project_id END AS of_project
+           FROM syncs s LEFT JOIN storages st ON st.id = coalesce(s.storage_id, s.deletes_from)
+          WHERE s.id = ANY (ARRAY({ids})) ORDER BY s.id DESC"
     );
     values.push(&most);
     let most = format!("${}", values.len());
     let bytes = format!("1536 + {} + coalesce(octet_length(detail), 0)", settings_bytes("options"));
-    let shown = "id, storage_id, of_project AS project_id, kind, direction, status, options, requested_by, idempotency_key, reason,
+    let shown = "id, of_storage AS storage_id, of_project AS project_id, kind, direction, deletion, status, options, requested_by, idempotency_key, reason,
                  detail, created_at, started_at, finished_at";
     let kept = bounded(&page, &bytes, "id DESC", shown, &most);
     // Compute counts only for the syncs that are shown.
     let text = format!(
-        "SELECT s.id, s.storage_id, s.project_id, s.kind, s.direction, s.status, s.options::text AS options,
+        "SELECT s.id, s.storage_id, s.project_id, s.kind, s.direction, s.deletion::text AS deletion, s.status, s.options::text AS options,
                 s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at,
                 s.page_rows, c.*, open_job.*
            FROM ({kept}) s CROSS JOIN LATERAL (SELECT {} FROM jobs j WHERE j.sync_id = s.id) c {}

@@ -8,7 +8,7 @@ use crate::{Result, Transaction};
 /// At most `limit` syncs to report: live ones that were not reported for a second, and those that ended after their
 /// last report and have no effects due.
 ///
-/// Locks the rows of their storages until the transaction ends, so that several reporters share the work. It skips
+/// Locks the rows of their storages, or of deletions themselves, until the transaction ends, so that several reporters share the work. It skips
 /// storages that are locked; the next call returns them.
 pub async fn lock_unreported(tx: &Transaction<'_>, limit: i64) -> Result<Vec<SyncRow>> {
     const UNSHOWN: &str = "(s.reported_at IS NULL
@@ -23,7 +23,22 @@ pub async fn lock_unreported(tx: &Transaction<'_>, limit: i64) -> Result<Vec<Syn
             &[&limit],
         )
         .await?;
-    let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    // Deletions of tasks have no storage.
+    let deletions = tx
+        .query(
+            &format!(
+                "SELECT s.id FROM syncs s WHERE s.storage_id IS NULL AND {UNSHOWN} ORDER BY s.id LIMIT $1
+                    FOR NO KEY UPDATE SKIP LOCKED"
+            ),
+            &[&limit],
+        )
+        .await?;
+    let ids: Vec<i64> = rows
+        .iter()
+        .chain(&deletions)
+        .map(|row| row.get(0))
+        .take(usize::try_from(limit).unwrap_or(usize::MAX))
+        .collect();
     // A second statement, so that it sees all commits before the locks. Otherwise a sync that another reporter has just
     // reported would be reported again.
     let locked = select(NO_OPTIONS, &format!("s.id = ANY ($1) AND {UNSHOWN} ORDER BY s.id"));

@@ -51,11 +51,11 @@ impl SyncRow {
         if self.finished_at.is_some() && self.reason.is_none() && counts.matched == 0 {
             warnings.push(nothing_matched(counts.listed, &counts.skipped));
         }
-        if counts.still_quarantined > 0 {
+        if let Some(storage) = self.storage_id.filter(|_| counts.still_quarantined > 0) {
             let detail = format!(
                 "Objects still in quarantine from earlier syncs: {}. For the reasons see /api/quarantine?storage={} or run \
                  `longshore quarantine list --storage {}`.",
-                counts.still_quarantined, self.storage_id, self.storage_id
+                counts.still_quarantined, storage, storage
             );
             warnings.push(SyncWarning::new("still_quarantined", counts.still_quarantined, detail));
         }

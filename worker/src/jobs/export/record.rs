@@ -43,7 +43,7 @@ impl Writes for ExportWrites {
         self.written.is_empty() && self.quarantined.is_empty() && !self.is_target_changed
     }
 
-    async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
+    async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<Counts, JobError> {
         let (storage, unit) = (&self.source.storage, self.source.unit());
         let units: Vec<ExportedUnit<'_>> = self.written.iter().map(WrittenObject::unit).collect();
         let outdated = context.host.link_exports(tx, storage, &units).await?;
@@ -60,7 +60,7 @@ impl Writes for ExportWrites {
         if self.is_target_changed {
             syncs::warn(tx, job.sync_id, FailureReason::TargetChanged, &target::advice(storage.id)).await?;
         }
-        Ok(())
+        Ok(Counts::default())
     }
 
     async fn renew(&mut self, outdated: &[OutdatedUnit], counts: &mut Counts) -> Result<(), JobError> {

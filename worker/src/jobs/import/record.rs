@@ -56,7 +56,7 @@ impl Writes for ImportWrites {
             && self.scanned.is_empty()
     }
 
-    async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<(), JobError> {
+    async fn record(&self, context: &Context, job: &ClaimedJob, tx: &Transaction<'_>) -> Result<Counts, JobError> {
         context.host.hold(tx, &self.storage).await?;
         let all: Vec<&ImportedObject> = self.imported.iter().collect();
         self.insert(context, job, tx, &all, self.summary.as_deref()).await?;
@@ -64,7 +64,8 @@ impl Writes for ImportWrites {
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
         quarantine::remove(tx, self.storage.id, &released).await?;
         quarantine::close(tx, &self.unlisted).await?;
-        Ok(scanned_keys::insert(tx, job.lease.job, &self.scanned).await?)
+        scanned_keys::insert(tx, job.lease.job, &self.scanned).await?;
+        Ok(Counts::default())
     }
 
     /// Finds the objects with values that the database refuses: inserts each alone, in a transaction that is never

@@ -38,7 +38,8 @@ pub async fn overwritten_ends(client: &impl GenericClient) -> Result<Vec<i64>> {
 pub async fn show_end(client: &mut Client, sync_id: i64) -> Result<()> {
     let tx = client.transaction().await?;
     let sync = syncs::get(&tx, sync_id).await?;
-    let handle = handle(&tx, sync.storage_id).await?;
+    let Some(storage_id) = sync.storage_id else { return Ok(()) };
+    let handle = handle(&tx, storage_id).await?;
     status::show(&tx, &tables(&handle)?, handle.host_id, &sync).await?;
     tx.commit().await?;
     Ok(())

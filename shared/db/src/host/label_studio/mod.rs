@@ -249,7 +249,7 @@ impl Host for LabelStudio {
     }
 
     async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool> {
-        let handle = handle(tx, sync.storage_id).await?;
+        let handle = handle(tx, sync.storage_id.unwrap_or_default()).await?;
         status::show(tx, &tables(&handle)?, handle.host_id, sync).await
     }
 

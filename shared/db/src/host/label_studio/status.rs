@@ -75,7 +75,9 @@ pub(super) async fn show(tx: &Transaction<'_>, tables: &StorageTables, id: i64, 
             Some(format!(
                 "Quarantined by this sync: {}. Still in quarantine from earlier syncs: {}. For the reasons run \
                  `longshore quarantine list --storage {}`",
-                sync.counts.quarantined, sync.counts.still_quarantined, sync.storage_id
+                sync.counts.quarantined,
+                sync.counts.still_quarantined,
+                sync.storage_id.unwrap_or_default()
             ))
         }
         SyncStatus::Failed | SyncStatus::CompletedWithErrors => sync.detail.clone(),
