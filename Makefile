@@ -55,9 +55,9 @@ soak: install-tests ## one tenant does what costs most while another syncs; some
 	cargo build --locked --release $(PROGRAMS) --bins
 	cargo test --locked --release -p longshore-it --test system soak -- --include-ignored --nocapture
 
-up: install ## starts Longshore on private servers and leaves it running
+up: install ## starts Longshore on private servers and leaves it running; UP='--port 8080' for chosen ports
 	cargo build --locked --profile demo --no-default-features $(PROGRAMS) -p longshore-local --bins
-	$(LOCAL) up
+	$(LOCAL) up $(UP)
 
 down: ## stops what `make up` started and removes its data
 	$(LOCAL) down

@@ -1,5 +1,11 @@
 //! The command-line client, as a person and as a script use it.
 
+mod everyday;
+mod json;
+mod names;
+mod profiles;
+mod top;
+
 use std::process::{Command, Output};
 
 use longshore_local::app::program;
@@ -184,7 +190,7 @@ async fn errors_have_a_message_and_an_exit_code() {
     let other = run(command(&rig.s3.endpoint(), rig.token(), "project list")).await;
     assert!(other.code == 1 && other.err.contains("not a Longshore response"), "{}", other.err);
 
-    for wrong in ["sync start", "storage create s3 --bucket x", "sync start one", "fly", "quarantine replay"] {
+    for wrong in ["sync start", "storage create s3 --bucket x", "sync follow", "doctor", "fly", "quarantine replay"] {
         let output = longshore(&rig, wrong).await;
         assert_eq!(output.code, 2, "{wrong}: {}{}", output.out, output.err);
     }

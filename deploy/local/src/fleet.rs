@@ -1,13 +1,16 @@
 //! Longshore on a stack: an S3 server, a scheduler and workers.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::app::{App, program};
-use crate::ports;
 use crate::run_dir::RunDir;
 use crate::stack::Stack;
+
+/// The access key ID of the S3 server of a stack.
+pub(crate) const S3_ACCESS_KEY: &str = "AKIALOCAL";
 
 /// Settings that all programs of one deployment share.
 ///
@@ -35,7 +38,7 @@ impl Settings {
             amqp_url: stack.rabbitmq.url().to_owned(),
             token: run_dir.secret("token")?,
             secret_keys: format!("local:{}", STANDARD.encode(key)),
-            s3_access_key: "AKIALOCAL".to_owned(),
+            s3_access_key: S3_ACCESS_KEY.to_owned(),
             s3_secret_key: run_dir.secret("s3")?,
         })
     }
@@ -54,9 +57,10 @@ impl Settings {
         Ok(command)
     }
 
-    /// An empty in-memory S3 server on `port`.
-    pub fn s3(&self, port: u16) -> Result<Command> {
+    /// An in-memory S3 server on `port`, which saves its objects in this file when it is stopped.
+    pub fn s3(&self, port: u16, objects: &Path) -> Result<Command> {
         let mut command = Command::new(program("longshore-s3")?);
+        command.arg("--objects").arg(objects);
         command.args(["--listen", &format!("127.0.0.1:{port}")]);
         command.env("S3_ACCESS_KEY_ID", &self.s3_access_key).env("S3_SECRET_ACCESS_KEY", &self.s3_secret_key);
         Ok(command)
@@ -86,7 +90,8 @@ impl Fleet {
     /// Starts an S3 server, a scheduler and this many workers; returns when all are ready.
     pub async fn start(stack: &Stack, workers: usize) -> Result<Self> {
         let (run_dir, settings) = (stack.run_dir(), Settings::of(stack)?);
-        let s3 = spawn(run_dir, "s3", |port| settings.s3(port))?;
+        let objects = run_dir.folder("s3")?.join("objects.jsonl");
+        let s3 = spawn(run_dir, "s3", |port| settings.s3(port, &objects))?;
         let scheduler = spawn(run_dir, "scheduler", |port| settings.scheduler(port))?;
         s3.until_listening().await?;
         // Before the workers: the scheduler creates the tables that they read.
@@ -126,6 +131,6 @@ impl Fleet {
 }
 
 fn spawn(run_dir: &RunDir, name: &str, command: impl Fn(u16) -> Result<Command>) -> Result<App> {
-    let port = ports::free()?;
+    let port = run_dir.port(name)?;
     App::spawn(run_dir, name, command(port)?, port)
 }

@@ -8,6 +8,7 @@
 
 pub mod app;
 pub mod beside;
+pub mod bucket;
 pub mod config;
 mod file_limit;
 pub mod fleet;

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use demo::Demo;
-use longshore_local::up::{self, StartOutcome};
-use longshore_local::{RunDir, beside};
+use longshore_local::up::{self, Choices, StartOutcome};
+use longshore_local::{RunDir, beside, bucket};
 
 /// Runs Longshore on this machine, with private servers, ports and data.
 #[derive(Parser)]
@@ -27,7 +27,12 @@ struct Args {
 #[derive(Subcommand)]
 enum LocalCommand {
     /// Start all programs and leave them running.
-    Up,
+    Up(Choices),
+    /// Stop all programs and start them again, with the same data, ports and token.
+    Restart(Choices),
+    /// Make, fill and list buckets of the S3 server.
+    #[command(subcommand)]
+    Bucket(bucket::Command),
     /// Stop all programs and remove their data.
     Down,
     /// List running programs.
@@ -65,8 +70,21 @@ async fn main() -> Result<ExitCode> {
             return demo::run(dir, Demo::BesideLabelStudio { stays: stay }).await;
         }
         LocalCommand::Beside { command } => return beside::run(dir, &command).await,
-        LocalCommand::Up => {
-            let state = if up::up(dir).await? == StartOutcome::AlreadyRunning { "already running" } else { "running" };
+        LocalCommand::Bucket(command) => {
+            for line in bucket::run(dir, command).await? {
+                println!("{line}");
+            }
+        }
+        LocalCommand::Restart(choices) => {
+            up::restart(dir, &choices).await?;
+            println!("Longshore is running again. Use it with: set -a; . {}; set +a", dir.join("env").display());
+        }
+        LocalCommand::Up(choices) => {
+            let state = if up::up(dir, &choices).await? == StartOutcome::AlreadyRunning {
+                "already running"
+            } else {
+                "running"
+            };
             println!("Longshore is {state}. Use it with: set -a; . {}; set +a", dir.join("env").display());
         }
         LocalCommand::Down => {

@@ -19,10 +19,15 @@ pub fn free() -> Result<u16> {
     let mut used = USED.lock().expect("nothing panics while holding the set");
     for _ in 0..1000 {
         let port = rand::random_range(RANGE);
-        if !used.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        if !used.contains(&port) && is_free(port) {
             used.insert(port);
             return Ok(port);
         }
     }
     bail!("no free port between {} and {}", RANGE.start, RANGE.end)
+}
+
+/// Whether a port has no listener.
+pub fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

@@ -16,7 +16,6 @@ use reqwest::Url;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::error::SqlState;
 
-use crate::ports;
 use crate::process::Process;
 use crate::run_dir::{RunDir, write_private};
 
@@ -66,7 +65,7 @@ impl Postgres {
         fsync: bool,
         settings: &[String],
     ) -> Result<Self> {
-        let port = ports::free()?;
+        let port = run_dir.port(name)?;
         let mut command = as_postgres(program("postgres"))?;
         command.arg("-D").arg(data).args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
         // 300, because every test has its own database and pools.

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::management::Management;
-use crate::ports;
 use crate::process::Process;
 use crate::run_dir::{RunDir, write_private};
 
@@ -72,7 +71,8 @@ impl RabbitMq {
     /// Starts a broker with more lines in its configuration.
     pub async fn start_with(run_dir: &RunDir, settings: &str) -> Result<Self> {
         let folder = run_dir.folder("rabbitmq")?;
-        let (amqp, management, erlang, epmd) = (ports::free()?, ports::free()?, ports::free()?, ports::free()?);
+        let (amqp, management) = (run_dir.port("rabbitmq")?, run_dir.port("rabbitmq-management")?);
+        let (erlang, epmd) = (run_dir.port("rabbitmq-erlang")?, run_dir.port("epmd")?);
         let password = run_dir.secret("rabbitmq")?;
         configure(&folder, management, &password, settings)?;
 

@@ -8,7 +8,6 @@ use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::ports;
 use crate::process::Process;
 use crate::run_dir::{RunDir, write_private};
 
@@ -31,7 +30,7 @@ impl Redis {
     pub async fn start(run_dir: &RunDir) -> Result<Self> {
         let folder = run_dir.folder("redis")?;
         let config = folder.join("redis.conf");
-        let (port, password) = (ports::free()?, run_dir.secret("redis")?);
+        let (port, password) = (run_dir.port("redis")?, run_dir.secret("redis")?);
         // `appendonly`: a write reaches the kernel before it is answered, so SIGKILL loses no data. The settings are in
         // a file because every user of the machine can read the arguments of a process.
         let settings = format!(

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::ports;
+
 /// Names of everything that a stack puts into its run directory.
-pub(crate) const CONTENTS: [&str; 9] =
-    ["env", "label-studio", "logs", "nginx", "pids", "postgres", "rabbitmq", "redis", "secrets"];
+pub(crate) const CONTENTS: [&str; 11] =
+    ["env", "label-studio", "logs", "nginx", "pids", "ports", "postgres", "rabbitmq", "redis", "s3", "secrets"];
 
 /// The run directory of one stack.
 ///
@@ -92,6 +94,34 @@ impl RunDir {
             }
             _ => Ok(fs::read_to_string(&path)?),
         }
+    }
+
+    /// The port of a program of the stack. It stays the same while the directory exists and the port is free, because
+    /// storages and shells keep addresses.
+    pub fn port(&self, name: &str) -> Result<u16> {
+        match self.kept_port(name) {
+            Some(port) if ports::is_free(port) => Ok(port),
+            _ => {
+                let port = ports::free()?;
+                self.keep_port(name, port)?;
+                Ok(port)
+            }
+        }
+    }
+
+    /// The port that a program of the stack had or is to have.
+    pub fn kept_port(&self, name: &str) -> Option<u16> {
+        fs::read_to_string(self.root.join("ports").join(name)).ok()?.trim().parse().ok()
+    }
+
+    /// Gives a program of the stack this port from its next start on.
+    pub fn keep_port(&self, name: &str, port: u16) -> Result<()> {
+        fs::write(self.folder("ports")?.join(name), port.to_string()).context("write the port")
+    }
+
+    /// Replaces a secret by one that the user chose.
+    pub fn keep_secret(&self, name: &str, secret: &str) -> Result<()> {
+        write_private(&self.root.join("secrets").join(name), secret)
     }
 
     /// Every running process that has a pid file, ordered by name.

@@ -1,16 +1,18 @@
-//! `longshore-local up` and `down`: a stack that keeps running after the command.
+//! `longshore-local up`, `restart` and `down`: a stack that keeps running after the command.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
 use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use tokio::time::{sleep, timeout};
 
 use crate::fleet::Fleet;
+use crate::ports;
 use crate::run_dir::{RecordedProcess, RunDir, write_private};
 use crate::stack::{Options, Stack};
 
@@ -24,14 +26,64 @@ pub enum StartOutcome {
     AlreadyRunning,
 }
 
+/// What the user chooses. `None` keeps the port or token of the last start, or takes a free port and a random token.
+#[derive(Clone, Default, Args)]
+pub struct Choices {
+    /// Port of the API. By default a free one, which stays the same across restarts.
+    #[arg(long)]
+    port: Option<u16>,
+    /// Port of the S3 server. By default a free one, which stays the same across restarts.
+    #[arg(long)]
+    s3_port: Option<u16>,
+    /// The first admin token: 16 or more characters that are hard to guess. By default a random one, which stays the same
+    /// across restarts. Process lists show it until the command ends.
+    #[arg(long)]
+    token: Option<String>,
+}
+
+impl Choices {
+    fn is_none(&self) -> bool {
+        self.port.is_none() && self.s3_port.is_none() && self.token.is_none()
+    }
+
+    /// Keeps what is chosen for this start and later ones.
+    fn keep(&self, run_dir: &RunDir) -> Result<()> {
+        for (name, option, chosen) in [("scheduler", "--port", self.port), ("s3", "--s3-port", self.s3_port)] {
+            let port = chosen.or_else(|| run_dir.kept_port(name));
+            // Not another one: storages and scripts have the address.
+            if let Some(port) = port {
+                ensure!(
+                    ports::is_free(port),
+                    "port {port} is in use; stop what listens there, or choose another with {option}"
+                );
+            }
+            if let Some(port) = chosen {
+                run_dir.keep_port(name, port)?;
+            }
+        }
+        if let Some(token) = &self.token {
+            ensure!(
+                token.len() >= 16,
+                "the token is too short: use 16 or more characters, such as `openssl rand -hex 20` prints"
+            );
+            run_dir.keep_secret("token", token)?;
+        }
+        Ok(())
+    }
+}
+
 /// Starts servers, S3, scheduler and workers, writes the file `env`, and leaves all of them running.
 ///
 /// If it fails or is killed, nothing keeps running. After a crash of the machine it uses the data in the folder again,
-/// except the objects of the S3 server, which are in memory.
-pub async fn up(dir: &Path) -> Result<StartOutcome> {
+/// except the objects of the S3 server, which are saved only when it is stopped.
+pub async fn up(dir: &Path, choices: &Choices) -> Result<StartOutcome> {
     if let Some(run_dir) = RunDir::find(dir) {
         let running = run_dir.processes();
         if !running.is_empty() && run_dir.env_file().is_file() {
+            ensure!(
+                choices.is_none(),
+                "Longshore is running; use `longshore-local restart` to change ports or the token"
+            );
             return Ok(StartOutcome::AlreadyRunning);
         }
         ensure!(
@@ -40,6 +92,7 @@ pub async fn up(dir: &Path) -> Result<StartOutcome> {
             dir.display()
         );
     }
+    choices.keep(&RunDir::open(dir)?)?;
     let stack = Stack::start(dir, Options::lasting()).await?;
     let fleet = Fleet::start(&stack, WORKERS).await?;
 
@@ -50,18 +103,34 @@ pub async fn up(dir: &Path) -> Result<StartOutcome> {
     Ok(StartOutcome::Started)
 }
 
+/// Stops all processes and starts them again on the same data, ports and token, or with what the user chooses now.
+///
+/// # Errors
+/// There is no stack, or it cannot be stopped or started.
+pub async fn restart(dir: &Path, choices: &Choices) -> Result<()> {
+    let run_dir = RunDir::find(dir)
+        .with_context(|| format!("there is no stack in {}; start one with `longshore-local up`", dir.display()))?;
+    stop_all(&run_dir).await?;
+    up(dir, choices).await.map(drop)
+}
+
 /// Stops all processes, the last started first, and removes the folder with its data. Returns `false` if there was no
 /// stack.
 pub async fn down(dir: &Path) -> Result<bool> {
     let Some(run_dir) = RunDir::find(dir) else { return Ok(false) };
+    stop_all(&run_dir).await?;
+    run_dir.remove()?;
+    Ok(true)
+}
+
+async fn stop_all(run_dir: &RunDir) -> Result<()> {
     fs::remove_file(run_dir.env_file()).ok();
     let mut running = run_dir.processes();
     running.sort_by_key(|process| rank(&process.name));
     for process in &running {
-        stop(&run_dir, process).await?;
+        stop(run_dir, process).await?;
     }
-    run_dir.remove()?;
-    Ok(true)
+    Ok(())
 }
 
 /// The order of stopping: a process stops before the servers it uses. RabbitMQ deregisters from its name server `epmd`.

@@ -5,7 +5,11 @@ use jiff::Timestamp;
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::named::Named;
 use crate::show::Output;
+use crate::storage;
+use crate::titles::optional_project;
+use crate::when::time;
 
 /// Lists audit entries, newest first. Needs an admin token for all projects.
 #[derive(Debug, Args)]
@@ -21,17 +25,19 @@ pub(crate) struct Audit {
     /// Address of the caller, or its network as entries show it, such as `2001:db8::/64`.
     #[arg(long)]
     address: Option<String>,
-    #[arg(long, value_name = "ID")]
-    project: Option<i64>,
-    #[arg(long, value_name = "ID")]
-    storage: Option<i64>,
+    /// ID or title of a project.
+    #[arg(long)]
+    project: Option<Named>,
+    /// ID or title of a storage. A deleted one has only its ID.
+    #[arg(long)]
+    storage: Option<Named>,
     #[arg(long, value_name = "ID")]
     sync: Option<i64>,
-    /// Show only entries of this time or later, such as 2026-03-01T00:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    /// Show only entries of this time or later: 2026-03-01T00:00:00Z, the day 2026-03-01, or 2h for two hours ago.
+    #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<Timestamp>,
     /// Show only entries of an earlier time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Timestamp>,
     /// Show only entries with a smaller ID, to get the next page.
     #[arg(long, value_name = "ID")]
@@ -80,16 +86,18 @@ impl Audit {
             ("SYNC", "/sync"),
             ("DETAIL", "/detail"),
         ];
-        output.list(&client.get("/api/audit", &self.query()).await?, &columns);
+        let project = optional_project(client, self.project.as_ref()).await?;
+        let storage = storage::optional_id(client, self.storage.as_ref()).await?;
+        output.list(&client.get("/api/audit", &self.query(project, storage)).await?, &columns);
         Ok(())
     }
 
     /// The filter as query parameters of the API.
-    fn query(&self) -> Vec<(&'static str, String)> {
+    fn query(&self, project: Option<i64>, storage: Option<i64>) -> Vec<(&'static str, String)> {
         let ids = [
             ("token", self.token_id),
-            ("project", self.project),
-            ("storage", self.storage),
+            ("project", project),
+            ("storage", storage),
             ("sync", self.sync),
             ("before", self.before),
         ];

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use longshore_model::Secret;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, redirect};
 use serde_json::Value;
 
@@ -25,11 +25,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(url: &str, token: Option<&Secret>) -> Result<Self> {
-        let bad = || CliError::BadUrl { url: url.to_owned() };
-        let base = Url::parse(url).map_err(|_| bad())?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(bad());
-        }
+        let base = check_url(url)?;
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
             let value = format!("Token {}", token.expose());
@@ -55,6 +51,27 @@ impl Client {
 
     pub(crate) async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
         Ok(self.send(self.request(Method::GET, path).query(query)).await?.1)
+    }
+
+    /// All rows of a list that continues where header `Link` says.
+    pub(crate) async fn get_all(&self, path: &str, query: &[(&str, String)]) -> Result<Vec<Value>> {
+        let (mut headers, mut answer) = self.send(self.request(Method::GET, path).query(query)).await?;
+        let mut all = Vec::new();
+        loop {
+            let rows = answer.as_array_mut().ok_or_else(|| self.not_longshore())?;
+            let is_empty = rows.is_empty();
+            all.append(rows);
+            match next_page(&headers) {
+                Some(next) if !is_empty => {
+                    (headers, answer) = self.send(self.request(Method::GET, &next)).await?;
+                }
+                _ => return Ok(all),
+            }
+        }
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        Ok(self.send(self.request(Method::PATCH, path).json(body)).await?.1)
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value> {
@@ -106,6 +123,20 @@ impl Client {
     }
 }
 
+/// The path and query of the next page in header `Link`. Another server's URL is not followed: it would get the token.
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let link = headers.get(LINK)?.to_str().ok()?;
+    let (url, rest) = link.strip_prefix('<')?.split_once('>')?;
+    (rest.contains("rel=\"next\"") && url.starts_with("/api/")).then(|| url.to_owned())
+}
+
+/// Checks that a text is a URL of a scheduler.
+pub(crate) fn check_url(url: &str) -> Result<Url> {
+    let bad = || CliError::BadUrl { url: url.to_owned() };
+    let base = Url::parse(url).map_err(|_| bad())?;
+    if matches!(base.scheme(), "http" | "https") { Ok(base) } else { Err(bad()) }
+}
+
 /// Whether the URL names this machine, which an HTTP proxy cannot reach.
 fn is_loopback(url: &Url) -> bool {
     url.host_str().is_some_and(|host| {
@@ -149,6 +180,16 @@ mod tests {
         for url in ["longshore:8080", "", "ftp://host/"] {
             assert!(matches!(Client::new(url, None), Err(CliError::BadUrl { .. })), "{url}");
         }
+    }
+
+    #[test]
+    fn the_next_page_is_followed_only_on_the_same_server() {
+        let next = |link: &'static str| next_page(&HeaderMap::from_iter([(LINK, HeaderValue::from_static(link))]));
+        assert_eq!(next("</api/storages?after=7>; rel=\"next\"").as_deref(), Some("/api/storages?after=7"));
+        for other in ["<https://evil/api/>; rel=\"next\"", "</api/x>; rel=\"prev\"", "</x>; rel=\"next\"", "//evil"] {
+            assert_eq!(next(other), None, "{other}");
+        }
+        assert_eq!(next_page(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -7,26 +7,41 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::exit::Exit;
+use crate::named::Named;
 use crate::show::Output;
 use crate::storage;
 use crate::text::escaped;
 
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// ID of an import or export storage.
-    #[arg(long, value_name = "ID")]
-    storage: i64,
+    #[command(flatten)]
+    which: Which,
     /// Site whose pages load presigned URLs. Checks CORS as their browsers do.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
 }
 
+/// The storage: as an argument, or as an option.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// ID or title of an import or export storage.
+    #[arg(value_name = "STORAGE")]
+    named: Option<Named>,
+    /// The same as an option.
+    #[arg(long = "storage", value_name = "STORAGE")]
+    option: Option<Named>,
+}
+
 impl Doctor {
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
-        let (_, path) = storage::find(client, self.storage).await?;
-        let answer = client.post(&format!("{path}/doctor"), &json!({"origin": self.origin})).await?;
+        // The command line requires one of them.
+        let Some(name) = self.which.named.or(self.which.option) else { return Ok(ExitCode::from(Exit::Usage)) };
+        let found = storage::find(client, &name).await?;
+        let answer = client.post(&format!("{}/doctor", found.path), &json!({"origin": self.origin})).await?;
         let is_ok = answer["ok"].as_bool().ok_or_else(|| client.not_longshore())?;
-        output.one(&answer, |answer| text(self.storage, answer));
+        output.one(&answer, |answer| text(found.id, answer));
         Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -1,9 +1,12 @@
 //! The errors that users see: what happened, then a `hint:` line with what to do.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::exit::Exit;
+use crate::named::Named;
 use crate::text::escaped;
 
 pub(crate) type Result<T> = std::result::Result<T, CliError>;
@@ -17,7 +20,9 @@ pub(crate) enum CliError {
         "cannot reach {url}: {cause}\nhint: check that the scheduler runs, and that LONGSHORE_URL or --url is its address"
     )]
     Unreachable { url: String, cause: String },
-    #[error("{url} refused the token: {detail}\nhint: set LONGSHORE_TOKEN or --token to a valid token")]
+    #[error(
+        "{url} refused the token: {detail}\nhint: set LONGSHORE_TOKEN or --token to a valid token, or use a profile"
+    )]
     Unauthorized { url: String, detail: String },
     #[error(
         "{url} returned {what}, which is not a Longshore response\nhint: set LONGSHORE_URL or --url to the address of a scheduler"
@@ -26,17 +31,42 @@ pub(crate) enum CliError {
     #[error("{}", refusal(body))]
     Api { body: Value },
     #[error(
-        "storage {0} not found, or this token cannot access it\nhint: `longshore storage list` shows the storages of this token"
+        "{what} {name} not found, or this token cannot access it\nhint: `longshore {what} list` shows the {what}s of this token"
     )]
-    NoStorage(i64),
+    NotFound { what: &'static str, name: Named },
+    #[error("{what} {name} not found\nhint: similar titles: {similar}")]
+    Similar { what: &'static str, name: Named, similar: String },
+    #[error("storage {storage} has no sync\nhint: `longshore sync start {storage} --follow` starts one")]
+    NoSync { storage: i64 },
+    #[error("several {what}s have the title `{}`\nhint: use the ID of one of them: {candidates}", escaped(title))]
+    Ambiguous { what: &'static str, title: String, candidates: String },
+    #[error("option {option} does not apply to {to}\nhint: {instead}")]
+    OptionNotApplicable { option: String, to: String, instead: String },
+    #[error(
+        "invalid value of option {option}: {fault}\nhint: `longshore --help` and the help of each command list the values"
+    )]
+    InvalidOption { option: String, fault: String },
+    #[error("nothing to change: no option names a new value\nhint: `longshore {command} --help` lists the options")]
+    NothingToChange { command: &'static str },
+    #[error("{takes}\nhint: add --yes to do it{}", if keeps.is_empty() { String::new() } else { format!("; {keeps}") })]
+    Unconfirmed { takes: String, keeps: String },
+    #[error("profile `{}` not found\nhint: {}", escaped(name), profiles(known))]
+    NoProfile { name: String, known: String },
+    #[error(
+        "there is no folder for profiles: neither XDG_CONFIG_HOME nor HOME is set\nhint: set LONGSHORE_PROFILES or --profiles to a file"
+    )]
+    NoHome,
+    #[error(
+        "{} holds tokens, and other users may read or change it\nhint: run `chmod 600 {}`, and replace the tokens if someone may have read them",
+        path.display(), path.display()
+    )]
+    PublicProfiles { path: PathBuf },
+    #[error("cannot use {}: {fault}\nhint: correct or remove the file, or set LONGSHORE_PROFILES to another", path.display())]
+    Profiles { path: PathBuf, fault: String },
     #[error("DATABASE_URL {fault}\nhint: set DATABASE_URL or --database-url to the URL of Label Studio's database")]
     BadDatabaseUrl { fault: String },
     #[error("{}", escaped(text))]
     Database { text: String },
-    #[error(
-        "this deletes everything in schema longshore, also the quarantine\nhint: add --yes to do it; tasks and annotations stay"
-    )]
-    Unconfirmed,
     #[error(
         "programs of Longshore are connected to this database: {programs}\nhint: stop all schedulers and workers first, or add --force"
     )]
@@ -52,6 +82,91 @@ pub(crate) enum CliError {
     NoOwner { text: String },
     #[error("cannot read the secret from the file or standard input")]
     Input(#[source] std::io::Error),
+}
+
+impl CliError {
+    /// The stable code, for programs. A refusal of the API has the API's code.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::BadUrl { .. } => "invalid_url",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::NotLongshore { .. } => "not_longshore",
+            Self::Api { body } => body["code"].as_str().unwrap_or("unknown"),
+            Self::NotFound { .. } | Self::Similar { .. } | Self::NoSync { .. } => "not_found",
+            Self::Ambiguous { .. } => "ambiguous_name",
+            Self::OptionNotApplicable { .. } => "option_not_applicable",
+            Self::InvalidOption { .. } => "invalid_option",
+            Self::NothingToChange { .. } => "nothing_to_change",
+            Self::Unconfirmed { .. } => "confirmation_required",
+            Self::NoProfile { .. } => "unknown_profile",
+            Self::NoHome => "no_home",
+            Self::PublicProfiles { .. } => "profiles_not_private",
+            Self::Profiles { .. } => "invalid_profiles",
+            Self::BadDatabaseUrl { .. } => "invalid_database_url",
+            Self::Database { .. } => "database",
+            Self::Running { .. } => "programs_running",
+            Self::Due { .. } => "work_due",
+            Self::NoOwner { .. } => "not_the_owner",
+            Self::Input(_) => "unreadable_secret",
+        }
+    }
+
+    /// The exit code of a command that ends with this error.
+    pub(crate) const fn exit(&self) -> Exit {
+        match self {
+            Self::Ambiguous { .. }
+            | Self::OptionNotApplicable { .. }
+            | Self::InvalidOption { .. }
+            | Self::NothingToChange { .. } => Exit::Usage,
+            Self::BadUrl { .. }
+            | Self::Unreachable { .. }
+            | Self::Unauthorized { .. }
+            | Self::NotLongshore { .. }
+            | Self::Api { .. }
+            | Self::Unconfirmed { .. }
+            | Self::NotFound { .. }
+            | Self::Similar { .. }
+            | Self::NoSync { .. }
+            | Self::NoProfile { .. }
+            | Self::NoHome
+            | Self::PublicProfiles { .. }
+            | Self::Profiles { .. }
+            | Self::BadDatabaseUrl { .. }
+            | Self::Database { .. }
+            | Self::Running { .. }
+            | Self::Due { .. }
+            | Self::NoOwner { .. }
+            | Self::Input(_) => Exit::Failure,
+        }
+    }
+
+    /// The error for programs. `fields` and `status` are those of a refusal by the API.
+    pub(crate) fn to_json(&self) -> Value {
+        let text = self.to_string();
+        let (mut message, hint) = match text.split_once("\nhint: ") {
+            Some((message, hint)) => (message.to_owned(), Some(hint)),
+            None => (text, None),
+        };
+        let body = if let Self::Api { body } = self { body } else { &Value::Null };
+        if let Some(detail) = body["detail"].as_str() {
+            detail.clone_into(&mut message);
+        }
+        if let Some(cause) = std::error::Error::source(self) {
+            write!(message, ": {cause}").expect("writing to a string cannot fail");
+        }
+        json!({
+            "event": "error", "code": self.code(), "message": message, "hint": hint,
+            "fields": body["validation_errors"], "status": body["status_code"],
+        })
+    }
+}
+
+fn profiles(known: &str) -> String {
+    match known {
+        "" => "`longshore profile add` stores one".to_owned(),
+        known => format!("the profiles are: {}", escaped(known)),
+    }
 }
 
 /// The text of an error body of the API: its detail and code, then the messages by field.
@@ -75,22 +190,4 @@ fn refusal(body: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_refusal_shows_detail_code_and_every_field() {
-        let body = json!({
-            "detail": "Validation error", "code": "validation_error",
-            "validation_errors": {"bucket": ["This field is required."], "non_field_errors": ["No.", "Never.\u{1b}[2J"]}
-        });
-        let expected =
-            "Validation error [validation_error]\n  bucket: This field is required.\n  No.\n  Never.\\u{1b}[2J";
-        assert_eq!(CliError::Api { body }.to_string(), expected);
-
-        let body = json!({"detail": "No.", "code": "denied", "validation_errors": {"bucket": ["No."]}});
-        assert_eq!(CliError::Api { body }.to_string(), "No. [denied]\n  field: bucket");
-    }
-}
+mod tests;

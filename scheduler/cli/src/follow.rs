@@ -9,13 +9,13 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use longshore_model::SyncStatus;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::pace::{Pace, duration};
-use crate::show::{note, rows};
+use crate::show::{Output, event, note, rows};
 use crate::sync_body::{Sync, waiting_line};
 use crate::text::grouped;
 
@@ -35,11 +35,11 @@ const MAX_MISSES: u32 = 60;
 /// Shows the progress of a sync until it ends. Returns the last answer.
 ///
 /// `total` is the number of objects, if the caller knows it. Otherwise it is taken from an earlier sync.
-pub(crate) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Result<(Value, Sync)> {
+pub(crate) async fn follow(client: &Client, output: Output, id: i64, total: Option<u64>) -> Result<(Value, Sync)> {
     let started = Instant::now();
     let mut pace = Pace::default();
     let mut display: Option<Display> = None;
-    let mut unavailable = Unavailable::default();
+    let mut unavailable = Unavailable::new(output);
     let mut misses = 0;
     let mut pause = FIRST_PAUSE;
     loop {
@@ -57,7 +57,7 @@ pub(crate) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Resu
             }
             answer => answer?,
         };
-        (misses, unavailable) = (0, Unavailable::default());
+        (misses, unavailable) = (0, Unavailable::new(output));
         let sync = read(client, &answer)?;
         pace.add(started.elapsed(), sync.done());
         let display = match &mut display {
@@ -68,7 +68,7 @@ pub(crate) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Resu
                     // Only for the bar: without it, a spinner shows progress.
                     None => earlier_total(client, &sync).await.unwrap_or_default(),
                 };
-                display.insert(Display::new(total))
+                display.insert(Display::new(total, output))
             }
         };
         if !sync.status.is_live() {
@@ -83,16 +83,20 @@ pub(crate) async fn follow(client: &Client, id: i64, total: Option<u64>) -> Resu
 
 /// Parses a sync from an answer.
 pub(crate) fn read(client: &Client, answer: &Value) -> Result<Sync> {
-    serde_json::from_value(answer.clone()).map_err(|_| client.not_longshore())
+    Sync::read(answer).map_err(|_| client.not_longshore())
 }
 
-/// The number of objects of the last completed sync of this storage.
-async fn earlier_total(client: &Client, sync: &Sync) -> Result<Option<u64>> {
-    let query = [("storage", sync.storage.to_string()), ("limit", "20".to_owned())];
+/// The number of tasks that a deletion takes, or of objects of the last completed sync of this storage.
+pub(crate) async fn earlier_total(client: &Client, sync: &Sync) -> Result<Option<u64>> {
+    if let Some(deletion) = sync.deletion {
+        return Ok(Some(deletion.tasks));
+    }
+    let Some(storage) = sync.storage else { return Ok(None) };
+    let query = [("storage", storage.to_string()), ("limit", "20".to_owned())];
     let answer = client.get("/api/syncs", &query).await?;
     let earlier = rows(&answer).iter().filter_map(|row| read(client, row).ok());
     Ok(earlier
-        .filter(|row| row.id < sync.id)
+        .filter(|row| row.id < sync.id && row.deletion.is_none())
         .find(|row| matches!(row.status, SyncStatus::Completed | SyncStatus::CompletedWithErrors))
         .map(|row| row.done())
         .filter(|done| *done > 0))
@@ -112,14 +116,28 @@ fn line(sync: &Sync, pace: &Pace, total: Option<u64>) -> String {
     line
 }
 
+/// Progress for programs: the fields of each such event.
+fn progress(sync: &Sync, pace: &Pace, total: Option<u64>) -> Value {
+    let eta = total.and_then(|total| pace.eta(total)).map(|eta| eta.as_secs());
+    json!({
+        "event": "progress", "sync": sync.id, "status": sync.status, "done": sync.done(), "total": total,
+        "per_second": pace.rate(), "eta_seconds": eta, "counts": sync.all_counts, "waiting_for": sync.waiting_for,
+        "waiting_since": sync.waiting_since, "waiting_error": sync.waiting_error,
+    })
+}
+
 /// A time in which the sync could not be read.
-#[derive(Default)]
 struct Unavailable {
     since: Option<Timestamp>,
     printed: Option<Instant>,
+    output: Output,
 }
 
 impl Unavailable {
+    const fn new(output: Output) -> Self {
+        Self { since: None, printed: None, output }
+    }
+
     /// Says what the sync, or its display, waits for: beside the bar, or as a line every few seconds.
     fn show(&mut self, display: Option<&mut Display>, what: &str, error: &CliError) {
         let since = *self.since.get_or_insert_with(Timestamp::now);
@@ -127,6 +145,15 @@ impl Unavailable {
         let error = error.to_string();
         let error = error.lines().next().unwrap_or_default();
         let line = waiting_line(what, Some(since), Some(error), Timestamp::now());
+        if self.output.json {
+            if self.printed.is_none_or(|printed| printed.elapsed() >= LINE_PAUSE) {
+                self.printed = Some(Instant::now());
+                event(
+                    &json!({"event": "waiting", "waiting_for": what, "waiting_since": since, "waiting_error": error}),
+                );
+            }
+            return;
+        }
         match display {
             Some(display) => display.print(line),
             None if self.printed.is_none_or(|printed| printed.elapsed() >= LINE_PAUSE) => {
@@ -144,20 +171,32 @@ struct Display {
     total: Option<u64>,
     /// Whether to print lines, because no bar can be drawn.
     is_lines: bool,
+    /// Whether these lines are JSON.
+    is_json: bool,
     last: Option<Instant>,
 }
 
 impl Display {
-    fn new(total: Option<u64>) -> Self {
+    fn new(total: Option<u64>, output: Output) -> Self {
+        if output.json {
+            return Self { bar: ProgressBar::hidden(), total, is_lines: true, is_json: true, last: None };
+        }
         let bar = match total {
             Some(total) => ProgressBar::new(total).with_style(style("{bar:20} {percent:>3}% {wide_msg}")),
             None => ProgressBar::new_spinner().with_style(style("{spinner} {elapsed} {wide_msg}")),
         };
         bar.set_draw_target(ProgressDrawTarget::stderr());
-        Self { is_lines: bar.is_hidden(), bar, total, last: None }
+        Self { is_lines: bar.is_hidden(), is_json: false, bar, total, last: None }
     }
 
     fn show(&mut self, sync: &Sync, pace: &Pace) {
+        if self.is_json {
+            if self.last.is_none_or(|last| last.elapsed() >= LINE_PAUSE) {
+                self.last = Some(Instant::now());
+                event(&progress(sync, pace, self.total));
+            }
+            return;
+        }
         let mut line = line(sync, pace, self.total);
         let waiting = sync.waiting(Timestamp::now());
         let is_shown = sync.done() > 0 || waiting.is_some();
@@ -205,6 +244,17 @@ fn style(template: &str) -> ProgressStyle {
 mod tests {
     use super::*;
     use crate::sync_body::tests::sync;
+
+    #[test]
+    fn progress_for_programs_has_all_counters_and_the_time_left() {
+        let mut pace = Pace::default();
+        pace.add(Duration::ZERO, 1);
+        pace.add(Duration::from_secs(2), 5_001);
+        let event = progress(&sync("in_progress"), &pace, Some(10_001));
+        assert_eq!((&event["event"], &event["sync"], &event["done"]), (&json!("progress"), &json!(7), &json!(5_001)));
+        assert_eq!((&event["per_second"], &event["eta_seconds"]), (&json!(2_500.0), &json!(2)));
+        assert_eq!((&event["counts"]["from_a_later_version"], &event["waiting_for"]), (&json!(9), &Value::Null));
+    }
 
     #[test]
     fn a_line_shows_counters_rate_and_time_left() {

@@ -74,7 +74,10 @@ impl Database {
 impl Remove {
     async fn run(&self, output: Output) -> Result<()> {
         if !self.yes {
-            return Err(CliError::Unconfirmed);
+            return Err(CliError::Unconfirmed {
+                takes: "this deletes everything in schema longshore, also the quarantine".to_owned(),
+                keeps: "tasks and annotations stay".to_owned(),
+            });
         }
         let address = self.database.address()?;
         let failed = |error: longshore_db::Error| CliError::Database { text: address.explain(&error) };

@@ -9,45 +9,43 @@ mod create;
 mod dead_letters;
 mod doctor;
 mod error;
+mod exit;
 mod follow;
 mod host;
+mod named;
 mod pace;
+mod profile;
 mod project;
 mod quarantine;
 mod show;
 mod storage;
 mod sync;
 mod sync_body;
+mod task;
 mod text;
+mod titles;
 mod token;
+mod top;
+mod when;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use longshore_model::Secret;
 
 use client::Client;
 use error::Result;
+use exit::Exit;
 use show::Output;
 
 /// Sync object storage with Label Studio-style labeling apps, from the command line.
 #[derive(Debug, Parser)]
-#[command(name = "longshore", version, after_help = EXIT_CODES)]
+#[command(name = "longshore", version, after_help = Exit::help())]
 struct Args {
-    /// URL of the scheduler's API.
-    #[arg(long, global = true, help_heading = HEADING, env = "LONGSHORE_URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
-    /// API token. Prefer the environment variable: arguments show up in process lists.
-    #[arg(
-        long,
-        global = true,
-        help_heading = HEADING,
-        env = "LONGSHORE_TOKEN",
-        hide_env_values = true,
-        value_parser = secret
-    )]
-    token: Option<Secret>,
-    /// Print the API's answers as JSON, for scripts.
+    #[command(flatten)]
+    access: profile::Access,
+    /// Print results, progress and errors as JSON, one value per line, for scripts.
     #[arg(long, global = true, help_heading = HEADING)]
     json: bool,
     #[command(subcommand)]
@@ -56,18 +54,14 @@ struct Args {
 
 const HEADING: &str = "Options of every command";
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  success; a followed sync completed
-  1  the command failed, a followed sync failed or was cancelled, or a check of the doctor failed
-  2  the command line is invalid
-  3  a followed sync completed, but some objects are in quarantine";
-
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Projects: what storages import into and export from.
     #[command(subcommand)]
     Project(project::Command),
+    /// Tasks: what imports made.
+    #[command(subcommand)]
+    Task(task::Command),
     /// Storages: configured connections to buckets.
     #[command(subcommand)]
     Storage(storage::Command),
@@ -76,6 +70,8 @@ enum Command {
     /// Syncs: each is one run of a storage.
     #[command(subcommand)]
     Sync(sync::Command),
+    /// Running syncs with their rate and progress, until Ctrl-C.
+    Top(top::Top),
     /// Quarantine: objects that could not be imported or exported.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
@@ -90,35 +86,80 @@ enum Command {
     /// Host: set-up beside a running Label Studio, in its database.
     #[command(subcommand)]
     Host(host::Command),
+    /// Profiles: stored URLs and tokens of schedulers.
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// Prints the completions of a shell. For bash: `longshore completions bash > ~/.local/share/bash-completion/completions/longshore`
+    Completions { shell: Shell },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refuse(&error),
+    };
     let output = Output { json: args.json };
     match dispatch(args, output).await {
         Ok(code) => code,
         Err(error) => {
-            show::print_error(&error);
-            ExitCode::FAILURE
+            show::print_error(&error, output);
+            error.exit().into()
         }
     }
 }
 
+/// Prints what is wrong with the command line, or the help that was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // The command line could not be parsed, so this option is looked for as a text.
+    if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+        let (message, hint) = text.split_once("\n\n").map_or((text, None), |(message, hint)| (message, Some(hint)));
+        show::event(&serde_json::json!({
+            "event": "error", "code": Exit::USAGE_CODE, "message": message, "hint": hint, "fields": null, "status": null,
+        }));
+        return Exit::Usage.into();
+    }
+    // It fails if nothing reads the output any more.
+    error.print().ok();
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() }
+}
+
 async fn dispatch(args: Args, output: Output) -> Result<ExitCode> {
-    let client = Client::new(&args.url, args.token.as_ref())?;
-    match args.command {
+    let Args { access, command, .. } = args;
+    match &command {
+        // These need no scheduler, and must work while the profiles are wrong.
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Args::command(), "longshore", &mut std::io::stdout());
+            return Ok(Exit::Success.into());
+        }
+        Command::Host(_) | Command::Profile(_) => {}
+        _ => return call(command, &access.target()?, output).await,
+    }
+    match command {
+        Command::Host(command) => command.run(output).await,
+        Command::Profile(command) => command.run(access, output).map(|()| Exit::Success.into()),
+        _ => Ok(Exit::Success.into()),
+    }
+}
+
+async fn call(command: Command, target: &profile::Target, output: Output) -> Result<ExitCode> {
+    let client = Client::new(&target.url, target.token.as_ref())?;
+    match command {
         Command::Project(command) => command.run(&client, output).await?,
+        Command::Task(command) => command.run(&client, output).await?,
         Command::Storage(command) => command.run(&client, output).await?,
         Command::Doctor(doctor) => return doctor.run(&client, output).await,
         Command::Sync(command) => return command.run(&client, output).await,
+        Command::Top(top) => return top.run(&client, output).await,
         Command::Quarantine(command) => command.run(&client, output).await?,
         Command::Token(command) => command.run(&client, output).await?,
         Command::Audit(audit) => audit.run(&client, output).await?,
         Command::DeadLetters(command) => command.run(&client, output).await?,
-        Command::Host(command) => return command.run(output).await,
+        Command::Host(_) | Command::Profile(_) | Command::Completions { .. } => {}
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success.into())
 }
 
 /// Parses an argument that must not be printed.
@@ -128,8 +169,6 @@ fn secret(text: &str) -> std::result::Result<Secret, std::convert::Infallible> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

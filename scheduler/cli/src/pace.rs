@@ -21,6 +21,11 @@ impl Pace {
         self.samples.push_back((at, done));
     }
 
+    /// Whether there are samples of two times.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.samples.len() > 1
+    }
+
     /// Progress per second; `None` while there is no progress.
     pub(crate) fn rate(&self) -> Option<f64> {
         let ((from, before), (to, after)) = (self.samples.front()?, self.samples.back()?);

@@ -5,7 +5,9 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::named::Named;
 use crate::show::Output;
+use crate::titles::project_id;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -13,8 +15,8 @@ pub(crate) enum Command {
     Create(Create),
     /// Shows a project, with the external ID for the trust policies of IAM roles.
     Show {
-        /// ID of the project.
-        project: i64,
+        /// ID or title of the project.
+        project: Named,
     },
     /// Lists projects, newest first.
     List {
@@ -45,7 +47,10 @@ impl Command {
                 }
                 output.fields(&client.post("/api/projects", &body).await?);
             }
-            Self::Show { project } => output.fields(&client.get(&format!("/api/projects/{project}"), &[]).await?),
+            Self::Show { project } => {
+                let id = project_id(client, &project).await?;
+                output.fields(&client.get(&format!("/api/projects/{id}"), &[]).await?);
+            }
             Self::List { page } => {
                 let answer = client.get("/api/projects", &[("page", page.to_string())]).await?;
                 output.list(&answer, &[("ID", "/id"), ("TITLE", "/title"), ("CREATED", "/created_at")]);

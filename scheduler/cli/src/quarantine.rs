@@ -1,17 +1,25 @@
 //! `longshore quarantine`.
 
+mod show;
+
 use clap::{Args, Subcommand};
 use longshore_model::QuarantineReason;
 use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::named::Named;
 use crate::show::Output;
+use crate::storage;
+use crate::titles::optional_project;
+use show::Show;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Lists quarantined objects, newest first.
     List(List),
+    /// Shows one quarantined object, or counts objects by reason with examples and what to do.
+    Show(Show),
     /// Starts syncs that try objects again.
     Replay(Decision),
     /// Gives up objects: no sync tries them again unless they change.
@@ -35,20 +43,22 @@ pub(crate) struct Decision {
     /// IDs from `quarantine list`.
     #[arg(conflicts_with = "storage")]
     ids: Vec<i64>,
-    /// All objects of this storage in state `open`.
-    #[arg(long, value_name = "ID")]
-    storage: Option<i64>,
+    /// All objects of this storage in state `open`, by its ID or title.
+    #[arg(long)]
+    storage: Option<Named>,
     /// Only objects with this reason.
     #[arg(long, requires = "storage")]
     reason: Option<QuarantineReason>,
 }
 
 #[derive(Debug, Default, Args)]
-struct Filter {
-    #[arg(long, value_name = "ID")]
-    project: Option<i64>,
-    #[arg(long, value_name = "ID")]
-    storage: Option<i64>,
+pub(super) struct Filter {
+    /// ID or title of a project.
+    #[arg(long)]
+    project: Option<Named>,
+    /// ID or title of a storage.
+    #[arg(long)]
+    storage: Option<Named>,
     #[arg(long, value_name = "ID")]
     sync: Option<i64>,
     #[arg(long, value_parser = ["open", "replay", "discarded"])]
@@ -60,12 +70,14 @@ struct Filter {
 
 impl Filter {
     /// The filter as query parameters of the API.
-    fn query(&self) -> Vec<(&'static str, String)> {
-        let ids = [("project", self.project), ("storage", self.storage), ("sync", self.sync)];
+    async fn query(&self, client: &Client) -> Result<Vec<(&'static str, String)>> {
+        let project = optional_project(client, self.project.as_ref()).await?;
+        let storage = storage::optional_id(client, self.storage.as_ref()).await?;
+        let ids = [("project", project), ("storage", storage), ("sync", self.sync)];
         let ids = ids.into_iter().filter_map(|(name, id)| Some((name, id?.to_string())));
         let state = self.state.clone().map(|state| ("state", state));
         let reason = self.reason.map(|reason| ("reason", reason.to_string()));
-        ids.chain(state).chain(reason).collect()
+        Ok(ids.chain(state).chain(reason).collect())
     }
 }
 
@@ -73,7 +85,7 @@ impl Command {
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
         match self {
             Self::List(list) => {
-                let mut query = list.filter.query();
+                let mut query = list.filter.query(client).await?;
                 query.push(("limit", list.limit.to_string()));
                 query.extend(list.before.map(|before| ("before", before.to_string())));
                 let columns = [
@@ -88,6 +100,7 @@ impl Command {
                 output.list(&client.get("/api/quarantine", &query).await?, &columns);
                 Ok(())
             }
+            Self::Show(show) => show.run(client, output).await,
             Self::Replay(decision) => decision.run("replay", client, output).await,
             Self::Discard(decision) => decision.run("discard", client, output).await,
         }
@@ -96,7 +109,8 @@ impl Command {
 
 impl Decision {
     async fn run(self, action: &str, client: &Client, output: Output) -> Result<()> {
-        if let Some(body) = self.body() {
+        let storage = storage::optional_id(client, self.storage.as_ref()).await?;
+        if let Some(body) = storage.map(|storage| self.body(storage)) {
             output.fields(&client.post(&format!("/api/quarantine/{action}"), &body).await?);
         }
         for id in self.ids {
@@ -105,13 +119,13 @@ impl Decision {
         Ok(())
     }
 
-    /// The request body for all objects of a storage; `None` if single IDs are given.
-    fn body(&self) -> Option<Value> {
-        let mut body = json!({"storage": self.storage?});
+    /// The request body for all objects of a storage.
+    fn body(&self, storage: i64) -> Value {
+        let mut body = json!({"storage": storage});
         if let Some(reason) = self.reason {
             body["reason"] = reason.as_str().into();
         }
-        Some(body)
+        body
     }
 }
 
@@ -120,18 +134,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_has_only_the_given_filters() {
-        let filter = Filter { storage: Some(3), reason: Some(QuarantineReason::Empty), ..Filter::default() };
-        assert_eq!(filter.query(), [("storage", "3".to_owned()), ("reason", "empty".to_owned())]);
-        assert!(Filter::default().query().is_empty());
-    }
-
-    #[test]
-    fn a_decision_is_about_a_storage_or_about_rows() {
-        let mut decision = Decision { ids: Vec::new(), storage: Some(3), reason: None };
-        assert_eq!(decision.body(), Some(json!({"storage": 3})));
+    fn a_decision_may_be_about_one_reason() {
+        let mut decision = Decision { ids: Vec::new(), storage: Some(Named::Id(3)), reason: None };
+        assert_eq!(decision.body(3), json!({"storage": 3}));
         decision.reason = Some(QuarantineReason::NotUtf8);
-        assert_eq!(decision.body(), Some(json!({"storage": 3, "reason": "not_utf8"})));
-        assert_eq!(Decision { ids: vec![1], storage: None, reason: None }.body(), None);
+        assert_eq!(decision.body(3), json!({"storage": 3, "reason": "not_utf8"}));
     }
 }

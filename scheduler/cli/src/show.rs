@@ -13,7 +13,7 @@ use crate::text::{escaped, safe_json, safe_lines};
 /// How results are printed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
-    /// Whether to print the API's answers as JSON.
+    /// Whether to print results, progress and errors as JSON, one value per line.
     pub(crate) json: bool,
 }
 
@@ -21,7 +21,7 @@ impl Output {
     /// Prints one answer, as JSON or as the text that `text` makes of it.
     pub(crate) fn one(self, answer: &Value, text: impl FnOnce(&Value) -> String) {
         if self.json {
-            line(&safe_json(&format!("{answer:#}")));
+            line(&safe_json(&answer.to_string()));
         } else {
             line(&safe_lines(&text(answer)));
         }
@@ -31,7 +31,7 @@ impl Output {
     pub(crate) fn list(self, answer: &Value, columns: &[(&str, &str)]) {
         self.one(answer, |answer| {
             let mut text = table(rows(answer), columns);
-            for (field, flag) in [("next_before", "--before"), ("next_skip", "--skip")] {
+            for (field, flag) in [("next_before", "--before"), ("next_after", "--after"), ("next_skip", "--skip")] {
                 if let Some(next) = answer[field].as_i64() {
                     text.push_str(&format!("\nFor the next page, add {flag} {next}"));
                 }
@@ -46,15 +46,29 @@ impl Output {
     }
 }
 
+/// Prints lines to standard output, as one of several results.
+pub(crate) fn print(text: &str) {
+    line(&safe_lines(text));
+}
+
 /// Prints a line to standard output. Ignores errors: the reader of a pipe may have closed it.
 fn line(text: &str) {
     use std::io::Write as _;
     writeln!(std::io::stdout(), "{text}").ok();
 }
 
+/// Prints an event as one line of JSON to standard error.
+#[expect(clippy::print_stderr, reason = "this command prints to terminals and pipes")]
+pub(crate) fn event(event: &Value) {
+    eprintln!("{}", safe_json(&event.to_string()));
+}
+
 /// Prints an error and its cause to standard error.
 #[expect(clippy::print_stderr, reason = "this command prints to terminals and pipes")]
-pub(crate) fn print_error(error: &CliError) {
+pub(crate) fn print_error(error: &CliError, output: Output) {
+    if output.json {
+        return event(&error.to_json());
+    }
     eprintln!("error: {}", safe_lines(&error.to_string()));
     if let Some(cause) = std::error::Error::source(error) {
         eprintln!("  {}", safe_lines(&cause.to_string()));
@@ -67,10 +81,12 @@ pub(crate) fn note(text: &str) {
     eprintln!("{}", safe_lines(text));
 }
 
+/// The fields of answers that hold a list.
+const LISTS: &[&str] = &["results", "syncs", "tasks", "quarantine", "audit", "dead_letters"];
+
 /// The rows of a list: the answer itself, or a field of it.
 pub(crate) fn rows(answer: &Value) -> &[Value] {
-    let page =
-        || ["results", "syncs", "quarantine", "audit", "dead_letters"].iter().find_map(|name| answer[name].as_array());
+    let page = || LISTS.iter().find_map(|name| answer[name].as_array());
     answer.as_array().or_else(page).map_or(&[], Vec::as_slice)
 }
 
@@ -83,7 +99,7 @@ fn cell(value: &Value) -> String {
     }
 }
 
-fn table(rows: &[Value], columns: &[(&str, &str)]) -> String {
+pub(crate) fn table(rows: &[Value], columns: &[(&str, &str)]) -> String {
     if rows.is_empty() {
         return "(none)".to_owned();
     }

@@ -3,14 +3,19 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use longshore_model::SyncStatus;
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
 use crate::follow::{follow, read};
-use crate::show::{Output, note};
-use crate::storage;
+use crate::named::Named;
+use crate::show::{Output, event, note, rows};
+use crate::storage::{self, Found};
+use crate::titles::optional_project;
+use crate::when::time;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -23,6 +28,8 @@ pub(crate) enum Command {
         #[arg(long)]
         follow: bool,
     },
+    /// Shows progress until a sync ends. The exit code is the result of the sync.
+    Follow(Follow),
     /// Lists syncs, newest first.
     List(List),
     /// Cancels a sync. Workers stop after their current page; committed tasks and objects stay.
@@ -38,8 +45,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Start {
-    /// ID of an import or export storage.
-    storage: i64,
+    /// ID or title of an import or export storage.
+    storage: Named,
     /// Show progress until the sync ends. The exit code is the result of the sync.
     #[arg(long)]
     follow: bool,
@@ -58,6 +65,19 @@ pub(crate) struct Start {
 }
 
 impl Start {
+    /// Refuses the options of exports for an import.
+    fn check(&self, found: &Found) -> Result<()> {
+        let given = [("--all", self.all), ("--task", !self.tasks.is_empty())];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) if !found.is_export() => Err(CliError::OptionNotApplicable {
+                option: option.to_owned(),
+                to: format!("storage {}, which is an import storage", found.id),
+                instead: "leave it out: an import reads all new and changed objects".to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn body(&self) -> Value {
         let mut body = json!({});
         if let Some(key) = &self.idempotency_key {
@@ -72,13 +92,46 @@ impl Start {
 }
 
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Follow {
+    /// ID of a sync.
+    #[arg(value_name = "ID")]
+    sync: Option<i64>,
+    /// The latest sync of this storage, by its ID or title.
+    #[arg(long)]
+    storage: Option<Named>,
+}
+
+impl Follow {
+    async fn id(&self, client: &Client) -> Result<i64> {
+        if let Some(id) = self.sync {
+            return Ok(id);
+        }
+        let storage = storage::optional_id(client, self.storage.as_ref()).await?.unwrap_or_default();
+        let query = [("storage", storage.to_string()), ("limit", "1".to_owned())];
+        let answer = client.get("/api/syncs", &query).await?;
+        let latest = rows(&answer).first().and_then(|sync| sync["id"].as_i64());
+        latest.ok_or(CliError::NoSync { storage })
+    }
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct List {
-    #[arg(long, value_name = "ID")]
-    project: Option<i64>,
-    #[arg(long, value_name = "ID")]
-    storage: Option<i64>,
+    /// ID or title of a project.
+    #[arg(long)]
+    project: Option<Named>,
+    /// ID or title of a storage.
+    #[arg(long)]
+    storage: Option<Named>,
     #[arg(long)]
     status: Option<SyncStatus>,
+    /// Show only syncs that were requested at this time or later: 2026-03-01T00:00:00Z, the day 2026-03-01, or 2h for two
+    /// hours ago.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Show only syncs that were requested before this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
     /// Show only syncs with a smaller ID, to get the next page.
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
@@ -86,22 +139,39 @@ pub(crate) struct List {
     limit: u32,
 }
 
+impl List {
+    async fn query(&self, client: &Client) -> Result<Vec<(&'static str, String)>> {
+        let mut query = vec![("limit", self.limit.to_string())];
+        let project = optional_project(client, self.project.as_ref()).await?;
+        let storage = storage::optional_id(client, self.storage.as_ref()).await?;
+        for (name, id) in [("project", project), ("storage", storage), ("before", self.before)] {
+            query.extend(id.map(|id| (name, id.to_string())));
+        }
+        for (name, at) in [("since", self.since), ("until", self.until)] {
+            query.extend(at.map(|at| (name, at.to_string())));
+        }
+        query.extend(self.status.map(|status| ("status", status.to_string())));
+        Ok(query)
+    }
+}
+
 impl Command {
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
         match self {
             Self::Start(start) => {
-                let (_, path) = storage::find(client, start.storage).await?;
-                let id = client.start_sync(&path, &start.body()).await?;
+                let found = storage::find(client, &start.storage).await?;
+                start.check(&found)?;
+                let id = client.start_sync(&found.path, &start.body()).await?;
                 after_start(client, output, id, start.follow, start.expect).await
+            }
+            Self::Follow(follow) => {
+                let id = follow.id(client).await?;
+                follow_to_end(client, output, id, None).await
             }
             Self::Status { id, follow: true } => follow_to_end(client, output, id, None).await,
             Self::Status { id, follow: false } => status(client, output, id).await,
             Self::List(list) => {
-                let mut query = vec![("limit", list.limit.to_string())];
-                for (name, id) in [("project", list.project), ("storage", list.storage), ("before", list.before)] {
-                    query.extend(id.map(|id| (name, id.to_string())));
-                }
-                query.extend(list.status.map(|status| ("status", status.to_string())));
+                let query = list.query(client).await?;
                 let columns = [
                     ("ID", "/id"),
                     ("STORAGE", "/storage"),
@@ -112,6 +182,7 @@ impl Command {
                     ("EXPORTED", "/counts/exported"),
                     ("QUARANTINED", "/counts/quarantined"),
                     ("WAITING FOR", "/waiting_for"),
+                    ("REQUESTED", "/created_at"),
                     ("STARTED", "/started_at"),
                     ("REASON", "/reason"),
                 ];
@@ -135,7 +206,9 @@ impl Command {
 
 async fn after_start(client: &Client, output: Output, id: i64, follow: bool, total: Option<u64>) -> Result<ExitCode> {
     if follow {
-        if !output.json {
+        if output.json {
+            event(&json!({"event": "started", "sync": id}));
+        } else {
             note(&format!("Sync {id} was started. Ctrl-C only ends this display; the sync continues."));
         }
         return follow_to_end(client, output, id, total).await;
@@ -144,9 +217,15 @@ async fn after_start(client: &Client, output: Output, id: i64, follow: bool, tot
 }
 
 async fn follow_to_end(client: &Client, output: Output, id: i64, total: Option<u64>) -> Result<ExitCode> {
-    let (answer, sync) = follow(client, id, total).await?;
+    let (answer, sync) = tokio::select! {
+        followed = follow(client, output, id, total) => followed?,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.map_err(CliError::Input)?;
+            return Ok(Exit::Interrupted.into());
+        }
+    };
     output.one(&answer, |_| sync.summary());
-    Ok(ExitCode::from(exit_code(sync.status)))
+    Ok(exit(sync.status).into())
 }
 
 async fn status(client: &Client, output: Output, id: i64) -> Result<ExitCode> {
@@ -168,16 +247,16 @@ async fn status(client: &Client, output: Output, id: i64) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The exit code after a followed sync, as `--help` documents it.
-const fn exit_code(status: SyncStatus) -> u8 {
+/// How a command ends after a followed sync.
+const fn exit(status: SyncStatus) -> Exit {
     match status {
-        SyncStatus::Completed => 0,
-        SyncStatus::CompletedWithErrors => 3,
+        SyncStatus::Completed => Exit::Success,
+        SyncStatus::CompletedWithErrors => Exit::Quarantined,
         SyncStatus::Initialized
         | SyncStatus::Queued
         | SyncStatus::InProgress
         | SyncStatus::Failed
-        | SyncStatus::Cancelled => 1,
+        | SyncStatus::Cancelled => Exit::Failure,
     }
 }
 
@@ -187,16 +266,22 @@ mod tests {
 
     #[test]
     fn quarantined_objects_and_failure_have_different_exit_codes() {
-        assert_eq!(exit_code(SyncStatus::Completed), 0);
-        assert_eq!(exit_code(SyncStatus::CompletedWithErrors), 3);
-        assert_eq!(exit_code(SyncStatus::Failed), 1);
-        assert_eq!(exit_code(SyncStatus::Cancelled), 1);
+        assert_eq!(exit(SyncStatus::Completed), Exit::Success);
+        assert_eq!(exit(SyncStatus::CompletedWithErrors), Exit::Quarantined);
+        assert_eq!(exit(SyncStatus::Failed), Exit::Failure);
+        assert_eq!(exit(SyncStatus::Cancelled), Exit::Failure);
     }
 
     #[test]
     fn options_are_sent_only_when_asked_for() {
-        let start =
-            Start { storage: 1, follow: true, expect: None, all: false, tasks: Vec::new(), idempotency_key: None };
+        let start = Start {
+            storage: Named::Id(1),
+            follow: true,
+            expect: None,
+            all: false,
+            tasks: Vec::new(),
+            idempotency_key: None,
+        };
         assert_eq!(start.body(), json!({}));
         let start = Start { tasks: vec![4], idempotency_key: Some("k".to_owned()), ..start };
         assert_eq!(start.body(), json!({"idempotency_key": "k", "options": {"mode": "changed", "tasks": [4]}}));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use longshore_model::{Direction, SyncStatus};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::pace::duration;
 use crate::text::{escaped, grouped};
@@ -13,8 +14,13 @@ use crate::text::{escaped, grouped};
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Sync {
     pub(crate) id: i64,
-    pub(crate) storage: i64,
-    pub(crate) direction: Direction,
+    /// `None` for a deletion of a project's tasks.
+    pub(crate) storage: Option<i64>,
+    /// `None` for a deletion of a project's tasks.
+    pub(crate) direction: Option<Direction>,
+    /// What it deletes; `None` for an ordinary sync.
+    #[serde(default)]
+    pub(crate) deletion: Option<Deletion>,
     pub(crate) status: SyncStatus,
     reason: Option<String>,
     detail: Option<String>,
@@ -22,15 +28,25 @@ pub(crate) struct Sync {
     #[serde(default)]
     pub(crate) waiting_for: Option<String>,
     #[serde(default)]
-    waiting_since: Option<Timestamp>,
+    pub(crate) waiting_since: Option<Timestamp>,
     #[serde(default)]
-    waiting_error: Option<String>,
-    started_at: Option<Timestamp>,
+    pub(crate) waiting_error: Option<String>,
+    pub(crate) started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
     #[serde(default)]
     pub(crate) counts: Counts,
     #[serde(default)]
     warnings: Vec<Warning>,
+    /// The counters as the API sent them, also those of later versions.
+    #[serde(skip)]
+    pub(crate) all_counts: Value,
+}
+
+/// A deletion of tasks, which runs as a sync.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(crate) struct Deletion {
+    /// Tasks at its start.
+    pub(crate) tasks: u64,
 }
 
 /// Something to know about a sync that is no failure.
@@ -59,14 +75,24 @@ pub(crate) struct Counts {
     pub(crate) failed: u64,
     /// Skipped keys by rule. Rules of later versions are shown as they are.
     pub(crate) skipped: BTreeMap<String, u64>,
+    pub(crate) deleted_tasks: u64,
+    pub(crate) deleted_annotations: u64,
+    pub(crate) forgotten: u64,
 }
 
 impl Sync {
-    /// The progress of the sync: listed keys, or handled annotations.
+    /// Parses a sync from an answer.
+    pub(crate) fn read(answer: &Value) -> Result<Self, serde_json::Error> {
+        let sync: Self = serde_json::from_value(answer.clone())?;
+        Ok(Self { all_counts: answer["counts"].clone(), ..sync })
+    }
+
+    /// The progress of the sync: listed keys, handled annotations, or deleted tasks.
     pub(crate) fn done(&self) -> u64 {
-        match self.direction {
-            Direction::Import => self.counts.listed,
-            Direction::Export => self.counts.exported + self.counts.unchanged,
+        match (self.deletion, self.direction) {
+            (Some(_), _) | (None, None) => self.counts.deleted_tasks,
+            (None, Some(Direction::Import)) => self.counts.listed,
+            (None, Some(Direction::Export)) => self.counts.exported + self.counts.unchanged,
         }
     }
 
@@ -74,15 +100,20 @@ impl Sync {
     fn counters(&self) -> Vec<(&'static str, u64)> {
         let counts = &self.counts;
         let quarantined = ("quarantined", counts.quarantined + counts.still_quarantined);
-        match self.direction {
-            Direction::Import => vec![
+        match (self.deletion, self.direction) {
+            (Some(_), _) | (None, None) => vec![
+                ("deleted tasks", counts.deleted_tasks),
+                ("annotations", counts.deleted_annotations),
+                ("forgotten objects", counts.forgotten),
+            ],
+            (None, Some(Direction::Import)) => vec![
                 ("listed", counts.listed),
                 ("matched", counts.matched),
                 ("created", counts.created),
                 ("existed", counts.existed),
                 quarantined,
             ],
-            Direction::Export => vec![
+            (None, Some(Direction::Export)) => vec![
                 ("exported", counts.exported),
                 ("unchanged", counts.unchanged),
                 ("deleted", counts.deleted),
@@ -116,9 +147,10 @@ impl Sync {
             && let Ok(took) = std::time::Duration::try_from(finished.duration_since(started))
         {
             text.push_str(&format!(" in {}", duration(took)));
-            let (moved, what) = match self.direction {
-                Direction::Import => (self.counts.created, "tasks"),
-                Direction::Export => (self.counts.exported, "objects"),
+            let (moved, what) = match (self.deletion, self.direction) {
+                (Some(_), _) | (None, None) => (self.counts.deleted_tasks, "tasks"),
+                (None, Some(Direction::Import)) => (self.counts.created, "tasks"),
+                (None, Some(Direction::Export)) => (self.counts.exported, "objects"),
             };
             if moved > 0 && !took.is_zero() {
                 #[expect(clippy::cast_precision_loss, reason = "a rate for users")]
@@ -182,7 +214,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(in super::super) fn sync(status: &str) -> Sync {
-        serde_json::from_value(json!({
+        Sync::read(&json!({
             "id": 7, "storage": 3, "project": 1, "kind": "s3", "direction": "import", "status": status,
             "reason": null, "detail": null,
             "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:02Z",
@@ -207,6 +239,18 @@ pub(crate) mod tests {
         assert_eq!(sync.progress(), "listed 5,001 · matched 5,000 · created 4,990 · existed 2 · quarantined 8");
         sync.counts = Counts { existed: 3, ..Counts::default() };
         assert_eq!(sync.progress(), "listed 0 · existed 3");
+    }
+
+    #[test]
+    fn a_deletion_counts_tasks() {
+        let deletion = Sync::read(&json!({
+            "id": 8, "storage": null, "direction": null, "status": "in_progress", "reason": null, "detail": null,
+            "started_at": null, "finished_at": null, "deletion": {"tasks": 1_200, "keep": false, "removes": null},
+            "counts": {"deleted_tasks": 1_000, "deleted_annotations": 3, "forgotten": 999}
+        }));
+        let deletion = deletion.unwrap();
+        assert_eq!((deletion.done(), deletion.deletion.map(|deletion| deletion.tasks)), (1_000, Some(1_200)));
+        assert_eq!(deletion.progress(), "deleted tasks 1,000 · annotations 3 · forgotten objects 999");
     }
 
     #[test]

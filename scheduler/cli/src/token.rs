@@ -6,7 +6,10 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::named::Named;
 use crate::show::Output;
+use crate::titles::project_id;
+use crate::when::lifetime;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -25,9 +28,9 @@ pub(crate) struct Create {
     name: String,
     #[arg(long, value_enum, default_value_t = Role::Read)]
     role: Role,
-    /// ID of a project that the token can access. Can be repeated; without it, the token can access all projects.
-    #[arg(long = "project", value_name = "ID")]
-    projects: Vec<i64>,
+    /// ID or title of a project that the token can access. Can be repeated; without it, the token can access all projects.
+    #[arg(long = "project", value_name = "PROJECT")]
+    projects: Vec<Named>,
     /// When the token stops working, such as 2027-03-01T00:00:00Z. Without it, never.
     #[arg(long, value_name = "TIME", conflicts_with = "lifetime")]
     expires: Option<Timestamp>,
@@ -60,21 +63,15 @@ impl Role {
     }
 }
 
-/// Seconds of a lifetime such as `90d`.
-fn lifetime(text: &str) -> std::result::Result<u64, String> {
-    let units = [("d", 24 * 3_600), ("h", 3_600), ("m", 60), ("s", 1)];
-    let read = units.iter().find_map(|(unit, seconds)| {
-        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        number.checked_mul(*seconds)
-    });
-    read.ok_or_else(|| "write a whole number and d, h, m or s, such as 90d".to_owned())
-}
-
 impl Command {
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
         match self {
             Self::Create(create) => {
-                let projects = if create.projects.is_empty() { None } else { Some(create.projects) };
+                let mut projects = Vec::new();
+                for project in &create.projects {
+                    projects.push(project_id(client, project).await?);
+                }
+                let projects = Some(projects).filter(|projects| !projects.is_empty());
                 let form = if create.jwt { "jwt" } else { "plain" };
                 let body = json!({
                     "name": create.name, "role": create.role.as_str(), "projects": projects, "form": form,
@@ -100,21 +97,5 @@ impl Command {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lifetime_is_a_number_with_a_unit() {
-        assert_eq!(
-            ["90d", "12h", "30m", "5s"].map(|text| lifetime(text).ok()),
-            [7_776_000, 43_200, 1_800, 5].map(Some)
-        );
-        for wrong in ["", "90", "d", "1.5d", "-1d", "1w", "99999999999999999999d"] {
-            assert!(lifetime(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -14,6 +14,10 @@ pub(super) struct SyncQuery {
     pub(super) project: Option<i64>,
     pub(super) storage: Option<i64>,
     pub(super) status: Option<SyncStatus>,
+    /// Only syncs that were requested at this time or later.
+    pub(super) since: Option<Timestamp>,
+    /// Only syncs that were requested at an earlier time.
+    pub(super) until: Option<Timestamp>,
     /// Only syncs with a smaller ID: send `next_before` of the previous page.
     pub(super) before: Option<i64>,
     /// Syncs per page; 50 by default, 500 at most.

@@ -60,6 +60,8 @@ async fn list(
         projects: caller.scope().map(<[i64]>::to_vec),
         storage: query.storage,
         status: query.status,
+        since: query.since,
+        until: query.until,
         before: query.before,
         limit: limit + 1,
     };

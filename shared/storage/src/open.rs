@@ -55,11 +55,17 @@ impl From<InvalidSetting> for StorageError {
 }
 
 impl Stores {
-    /// Creates the shared clients.
+    /// Creates the shared clients. Logs settings of the operator that contradict each other.
     ///
     /// # Errors
     /// The TLS library rejects its own defaults.
     pub fn new(options: WireOptions, operator: Operator, metrics: StorageMetrics) -> Result<Self, StorageError> {
+        for (winner, other) in &operator.conflicts {
+            tracing::warn!(
+                event = "settings_conflict",
+                "{winner} and {other} differ: {winner} counts; remove one of them"
+            );
+        }
         let wire = Wire::new(options, metrics)
             .map_err(|error| StorageError::with_source(Op::Connect, ErrorKind::Invalid, FailureReason::Tls, error))?;
         let default_chain = Arc::new(DefaultChain::new());

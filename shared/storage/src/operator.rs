@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use longshore_model::Secret;
-use longshore_telemetry::settings::{Environment, Program, table};
+use longshore_telemetry::settings::{Environment, Program, Setting, is_on, table};
 
 use crate::{DocumentRoot, OwnIdentity};
 
@@ -22,21 +22,31 @@ pub struct Operator {
     pub azure_account_key: Option<Secret>,
     /// `AZURE_BLOB_ENDPOINT`: the endpoint for storages that have none; `None` is the public cloud.
     pub azure_endpoint: Option<String>,
-    /// `LOCAL_FILES_SERVING_ENABLED`: whether storages may use files of this machine at all.
+    /// `LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED`, or else `LOCAL_FILES_SERVING_ENABLED`: whether storages may use files of this machine at all.
     pub local_files_serving: bool,
-    /// `LOCAL_FILES_DOCUMENT_ROOT`: storages may use only files below this folder. `None` if there are no local files.
+    /// `LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT`, or else `LOCAL_FILES_DOCUMENT_ROOT`: storages may use only files below
+    /// this folder. `None` if there are no local files.
     pub local_files_root: Option<DocumentRoot>,
     /// `LABEL_STUDIO_HOST`, without a slash at its end: what URIs of local files begin with. Empty with the native host.
     pub label_studio_host: String,
     /// `LONGSHORE_OWN_IDENTITY`: which storages may use the processes' own cloud identity.
     pub own_identity: OwnIdentity,
+    /// Pairs of variables that mean the same and have different values: the one that counts, and the other.
+    pub conflicts: Vec<(&'static str, &'static str)>,
 }
+
+/// The two names of whether local files are served. The longer one wins, as in Label Studio.
+const SERVING: [&Setting; 2] = [&table::LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED, &table::LOCAL_FILES_SERVING_ENABLED];
+
+/// The two names of the folder of local files. The longer one wins, as in Label Studio.
+const ROOT: [&Setting; 2] = [&table::LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, &table::LOCAL_FILES_DOCUMENT_ROOT];
 
 impl Operator {
     /// Reads the settings from the environment.
     pub fn read(read: &mut Environment<'_>) -> Self {
-        let local_files_serving = read.is_on(&table::LOCAL_FILES_SERVING_ENABLED);
+        let local_files_serving = read.is_on(read.either(SERVING[0], SERVING[1]));
         Self {
+            conflicts: conflicts(read),
             region: read.text(&table::AWS_REGION).or_else(|| read.variable("AWS_DEFAULT_REGION")),
             google_application_credentials: read.text(&table::GOOGLE_APPLICATION_CREDENTIALS).map(PathBuf::from),
             storage_emulator_host: read.text(&table::STORAGE_EMULATOR_HOST),
@@ -70,18 +80,33 @@ fn label_studio_host(read: &mut Environment<'_>) -> String {
 
 /// The root of local files. If they are switched on, one that would open the whole machine is a fault, and so is none.
 fn document_root(read: &mut Environment<'_>, is_on: bool) -> Option<DocumentRoot> {
-    let text = read.text(&table::LOCAL_FILES_DOCUMENT_ROOT);
+    let setting = read.either(ROOT[0], ROOT[1]);
+    let text = read.text(setting);
     let root = text.map(|text| text.parse::<DocumentRoot>().and_then(|root| root.check().map(|()| root)));
     match root {
         Some(Ok(root)) => return Some(root),
         _ if !is_on => {}
-        Some(Err(fault)) => read.fault(&table::LOCAL_FILES_DOCUMENT_ROOT, fault),
+        Some(Err(fault)) => read.fault(setting, fault),
         None => read.fault(
             &table::LOCAL_FILES_DOCUMENT_ROOT,
-            "must be set if LOCAL_FILES_SERVING_ENABLED is true: every admin may read all files below it",
+            format!(
+                "must be set if {} is true: every admin may read all files below it",
+                read.either(SERVING[0], SERVING[1]).name
+            ),
         ),
     }
     None
+}
+
+/// Pairs of names that are both set, to different values.
+fn conflicts(read: &Environment<'_>) -> Vec<(&'static str, &'static str)> {
+    let differ = |[first, second]: [&Setting; 2], is_same: fn(&str, &str) -> bool| {
+        let (winner, other) = (read.given(first)?, read.given(second)?);
+        (!is_same(&winner, &other)).then_some((first.name, second.name))
+    };
+    let same_switch = |one: &str, other: &str| is_on(one) == is_on(other);
+    let same_folder = |one: &str, other: &str| one.trim_end_matches('/') == other.trim_end_matches('/');
+    [differ(SERVING, same_switch), differ(ROOT, same_folder)].into_iter().flatten().collect()
 }
 
 impl Default for Operator {
@@ -117,6 +142,33 @@ mod tests {
         assert_eq!(read(&[ON, root("/srv/{project}")]).unwrap().local_files_root.unwrap().of(7), "/srv/7");
         // Switched off, the root has no effect.
         assert_eq!(read(&[root("/")]).unwrap().local_files_root, None);
+    }
+
+    #[test]
+    fn label_studios_longer_names_of_local_files_win_and_a_conflict_is_known() {
+        const LONG_ON: (&str, &str) = ("LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED", "true");
+        const LONG_ROOT: (&str, &str) = ("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", "/home/user");
+        const SHORT_ROOT: (&str, &str) = ("LOCAL_FILES_DOCUMENT_ROOT", "/srv/x");
+        let root = |operator: &Operator| operator.local_files_root.as_ref().unwrap().of(7);
+        let alone = read(&[LONG_ON, LONG_ROOT]).unwrap();
+        assert_eq!((alone.local_files_serving, root(&alone).as_str()), (true, "/home/user"));
+        assert_eq!(alone.conflicts, []);
+        // One of each kind is no conflict.
+        assert_eq!(root(&read(&[LONG_ON, SHORT_ROOT]).unwrap()), "/srv/x");
+        let both = read(&[LONG_ON, ("LOCAL_FILES_SERVING_ENABLED", "no"), LONG_ROOT, SHORT_ROOT]).unwrap();
+        assert_eq!((both.local_files_serving, root(&both).as_str()), (true, "/home/user"));
+        assert_eq!(both.conflicts.len(), 2, "{:?}", both.conflicts);
+        let off = read(&[
+            ("LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED", "0"),
+            ("LOCAL_FILES_SERVING_ENABLED", "1"),
+            SHORT_ROOT,
+        ]);
+        assert!(!off.unwrap().local_files_serving);
+        let same =
+            [LONG_ON, ("LOCAL_FILES_SERVING_ENABLED", "1"), LONG_ROOT, ("LOCAL_FILES_DOCUMENT_ROOT", "/home/user/")];
+        assert_eq!(read(&same).unwrap().conflicts, []);
+        let error = read(&[LONG_ON, ("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", "/")]).unwrap_err();
+        assert!(error.contains("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT must"), "{error}");
     }
 
     #[test]

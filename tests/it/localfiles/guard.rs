@@ -187,3 +187,26 @@ async fn no_key_leads_out_of_the_folder() {
         assert!(storage.list_page(request).await.is_err(), "list of {prefix:?}");
     }
 }
+
+/// Goal: the variables of Label Studio's documentation work, and the operator learns which counts. Method: both pairs of
+/// names, with different values.
+#[tokio::test(flavor = "multi_thread")]
+async fn label_studios_names_of_the_settings_work_and_a_conflict_is_logged() {
+    let (root, other) = (Root::new(), Root::new());
+    let path = root.write("pets/a.png", "image").rsplit_once('/').expect("a folder").0.to_owned();
+    let rig = Rig::with()
+        .env("LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED", "true")
+        .env("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", root.0.display().to_string())
+        .env("LOCAL_FILES_DOCUMENT_ROOT", other.0.display().to_string())
+        .start()
+        .await;
+    let project = rig.project().await;
+    let storage = create(&rig, IMPORT, json!({"project": project, "path": path, "use_blob_urls": true})).await;
+    assert_eq!(rig.sync_to_end(&storage).await["counts"]["created"], 1);
+    for app in [&rig.schedulers[0], &rig.workers[0]] {
+        let log = app.process.log();
+        assert!(log.contains("settings_conflict"), "{log}");
+        assert!(log.contains("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT counts"), "{log}");
+        assert!(!log.contains("SERVING_ENABLED counts"), "only one of its names is set: {log}");
+    }
+}

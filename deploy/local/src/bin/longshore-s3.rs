@@ -1,14 +1,16 @@
 //! `longshore-s3`: the in-memory S3 server as a program.
 //!
-//! Clients create buckets through the S3 API, or the operator with `--buckets`. All objects are lost when it ends.
+//! Clients create buckets through the S3 API, or the operator with `--buckets`. Objects are lost when it ends, except
+//! with `--objects`: then a clean stop saves them.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use longshore_local::s3::{Options, S3Server};
+use longshore_local::s3::{Options, S3Server, saved};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// An S3 server that keeps its objects in memory.
@@ -27,6 +29,9 @@ struct Args {
     /// Buckets to create at the start.
     #[arg(long, value_delimiter = ',')]
     buckets: Vec<String>,
+    /// File from which buckets are read at the start, and into which they are saved on SIGTERM or Ctrl-C.
+    #[arg(long)]
+    objects: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -48,6 +53,9 @@ async fn main() -> anyhow::Result<()> {
         ..Options::with_key(&args.access_key, &args.secret_key)
     };
     let server = S3Server::start(options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
+    if let Some(file) = &args.objects {
+        saved::load(server.buckets(), file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
     for bucket in &args.buckets {
         server.create_bucket(bucket);
     }
@@ -58,5 +66,8 @@ async fn main() -> anyhow::Result<()> {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     server.shutdown().await;
+    if let Some(file) = &args.objects {
+        saved::save(server.buckets(), file).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     Ok(())
 }

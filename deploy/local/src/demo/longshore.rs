@@ -38,11 +38,10 @@ impl Longshore {
         Ok(Self { http, url, token: settings.token.clone(), s3 })
     }
 
-    /// Prints a command, runs it with its progress on our standard error, and returns its result.
+    /// Prints a command, runs it, and returns its result. Its events are shown if it fails.
     pub(super) async fn run(&self, arguments: &[&str]) -> Result<Value> {
         let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
         report::command(&arguments);
-        // Not `output()`, which always captures standard error.
         let child = Command::new(program("longshore")?)
             .arg("--json")
             .args(&arguments)
@@ -51,6 +50,7 @@ impl Longshore {
             .env("LONGSHORE_TOKEN", &self.token)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .context("run longshore")?;
@@ -59,7 +59,8 @@ impl Longshore {
             .ok()
             .with_context(|| format!("longshore {} took more than {} s", arguments.join(" "), PATIENCE.as_secs()))??;
         let is_done = output.status.success() || output.status.code() == Some(COMPLETED_WITH_ERRORS);
-        ensure!(is_done, "longshore {} ended with {}", arguments.join(" "), output.status);
+        let events = String::from_utf8_lossy(&output.stderr);
+        ensure!(is_done, "longshore {} ended with {}: {events}", arguments.join(" "), output.status);
         serde_json::from_slice(&output.stdout).context("longshore did not print JSON")
     }
 

@@ -104,6 +104,20 @@ impl Buckets {
         objects.map(|(key, object)| (key.clone(), object.etag(), object.bytes.clone())).collect()
     }
 
+    /// Calls `visit` for every bucket, without a key, and for every object in the order of keys.
+    pub(super) fn visit<E>(
+        &self,
+        mut visit: impl FnMut(&str, Option<(&str, &Object)>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (bucket, objects) in self.read().iter() {
+            visit(bucket, None)?;
+            for (key, object) in objects {
+                visit(bucket, Some((key, object)))?;
+            }
+        }
+        Ok(())
+    }
+
     /// One page of a listing; `None` if the bucket does not exist.
     ///
     /// Its cost depends only on the number of returned names: it skips the keys of a common prefix.

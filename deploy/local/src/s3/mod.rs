@@ -12,6 +12,7 @@ mod cors;
 mod encoding;
 mod hosts;
 mod rules;
+pub mod saved;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -100,8 +101,8 @@ impl S3Server {
         Ok(Self { address, state, tasks, stop })
     }
 
-    /// Closes the port and every connection, and waits until all are closed.
-    pub async fn shutdown(self) {
+    /// Closes the port and every connection, and waits until all are closed. The objects stay until the value is dropped.
+    pub async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;

@@ -6,6 +6,7 @@ use longshore_model::{Direction, Secret, StorageKind};
 use serde_json::Value as Json;
 
 use crate::error::{CliError, Result};
+use crate::named::Named;
 use crate::secret;
 
 /// The flag that creates an export storage.
@@ -14,12 +15,15 @@ pub(super) const EXPORT: &str = "export";
 /// The flag that only probes and stores nothing.
 pub(super) const DRY_RUN: &str = "dry-run";
 
+/// The field whose value may be a title instead of an ID.
+pub(crate) const PROJECT: &str = "project";
+
 /// The value of a flag that means standard input.
 const STDIN: &str = "-";
 
 /// The value of a flag.
 #[derive(Debug)]
-pub(super) enum FlagValue {
+pub(crate) enum FlagValue {
     Value(Json),
     /// A secret, or [`STDIN`].
     Secret(Secret),
@@ -53,6 +57,9 @@ fn arg(field: &'static Field) -> Option<Arg> {
         Some(Direction::Export) => arg.requires(EXPORT),
         None => arg,
     };
+    if field.name == PROJECT {
+        return Some(arg.value_name("PROJECT").value_parser(value_parser!(Named)));
+    }
     Some(match field.value {
         Value::Bool { .. } | Value::BoolOrNull => arg.action(ArgAction::SetTrue),
         Value::Integer { min, max } => arg.value_parser(value_parser!(i64).range(min..=max)),
@@ -61,18 +68,24 @@ fn arg(field: &'static Field) -> Option<Arg> {
     })
 }
 
-fn help(field: &Field) -> String {
+pub(crate) fn help(field: &Field) -> String {
     let meaning = field.meaning();
     match field.secrecy() {
         Some(Secrecy::KeyFile) => format!("Path of a file that contains it, or `-` for standard input. {meaning}"),
         Some(_) => format!("{meaning} Use `-` to read it from standard input, because process lists show arguments."),
+        None if field.name == PROJECT => format!("{}, by ID or title", meaning.trim_end_matches('.')),
         None => meaning.trim_end_matches('.').to_owned(),
     }
 }
 
-/// The value of a field's flag; `None` if the flag was not used.
+/// The project as the flag names it.
+pub(crate) fn project(matches: &ArgMatches) -> Option<Named> {
+    matches.get_one(PROJECT).cloned()
+}
+
+/// The value of a field's flag; `None` if the flag was not used, and for the project.
 pub(super) fn value(field: &Field, matches: &ArgMatches) -> Option<FlagValue> {
-    let name = field.flag?.name;
+    let name = field.flag.filter(|_| field.name != PROJECT)?.name;
     let text = || matches.get_one::<String>(name).cloned();
     match field.value {
         // The flag sets the opposite of the default.
@@ -92,7 +105,7 @@ impl FlagValue {
     ///
     /// # Errors
     /// The file or standard input cannot be read.
-    pub(super) fn into_json(self) -> Result<Json> {
+    pub(crate) fn into_json(self) -> Result<Json> {
         Ok(match self {
             Self::Value(value) => value,
             Self::Secret(secret) if secret.expose() == STDIN => stdin()?.into(),

@@ -2,7 +2,7 @@
 //!
 //! Secrets can come from the environment, a file or standard input, because process lists show arguments.
 
-mod flags;
+pub(crate) mod flags;
 
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
 use longshore_model::StorageKind;
@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::client::{Client, storage_path};
 use crate::error::Result;
+use crate::named::Named;
 use crate::show::Output;
+use crate::titles::optional_project;
 use flags::{DRY_RUN, EXPORT, FlagValue};
 
 /// A storage to create. Fields without a value get the API's defaults.
@@ -20,6 +22,7 @@ pub(crate) struct Create {
     kind: StorageKind,
     is_export: bool,
     is_dry_run: bool,
+    project: Option<Named>,
     fields: Vec<(&'static Field, FlagValue)>,
 }
 
@@ -50,6 +53,7 @@ impl FromArgMatches for Create {
             kind,
             is_export: matches.get_flag(EXPORT),
             is_dry_run: matches.get_flag(DRY_RUN),
+            project: flags::project(matches),
             fields: fields.collect(),
         })
     }
@@ -62,8 +66,9 @@ impl FromArgMatches for Create {
 
 impl Create {
     /// Makes the body of the request. Reads secrets from files or standard input where flags ask for it.
-    fn body(self) -> Result<Value> {
+    fn body(self, project: Option<i64>) -> Result<Value> {
         let mut body = Map::new();
+        body.extend(project.map(|id| (flags::PROJECT.to_owned(), id.into())));
         for (field, value) in self.fields {
             body.insert(field.name.to_owned(), value.into_json()?);
         }
@@ -73,7 +78,8 @@ impl Create {
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
         let base = storage_path(if self.is_export { "export" } else { "import" }, self.kind.as_str());
         let is_dry_run = self.is_dry_run;
-        let body = self.body()?;
+        let project = optional_project(client, self.project.as_ref()).await?;
+        let body = self.body(project)?;
         if is_dry_run {
             let answer = client.post(&format!("{base}/validate"), &body).await?;
             output.one(&answer, |_| "The connection works.".to_owned());
@@ -136,7 +142,7 @@ mod tests {
             let create = line(words);
             let mut expected = body;
             expected["project"] = json!(2);
-            assert_eq!((create.kind.as_str(), create.body().unwrap()), (kind, expected), "{words}");
+            assert_eq!((create.kind.as_str(), create.body(Some(2)).unwrap()), (kind, expected), "{words}");
         }
     }
 
@@ -144,7 +150,7 @@ mod tests {
     fn debug_hides_secrets_and_flags_of_the_other_direction_are_refused() {
         let create = line("s3 --project 2 --bucket b --access-key-id id --secret-access-key hunter2");
         assert!(!format!("{create:?}").contains("hunter2"));
-        assert_eq!(create.body().unwrap()["aws_secret_access_key"], "hunter2");
+        assert_eq!(create.body(None).unwrap()["aws_secret_access_key"], "hunter2");
         for words in [
             "s3 --project 2 --bucket b --can-delete",
             "s3 --project 2 --bucket b --sse-kms-key-id k",

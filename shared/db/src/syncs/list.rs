@@ -2,6 +2,7 @@
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 
+use jiff::Timestamp;
 use longshore_model::SyncStatus;
 use tokio_postgres::types::ToSql;
 
@@ -21,6 +22,10 @@ pub struct SyncFilter {
     pub storage: Option<i64>,
     /// Only this status; `None` means any.
     pub status: Option<SyncStatus>,
+    /// Only syncs that were requested at this time or later; `None` means any time.
+    pub since: Option<Timestamp>,
+    /// Only syncs that were requested at an earlier time; `None` means any time.
+    pub until: Option<Timestamp>,
     /// Only syncs with a smaller ID, for the next page. `None` for the first page.
     pub before: Option<i64>,
     /// The most syncs to return.
@@ -31,14 +36,23 @@ pub struct SyncFilter {
 ///
 /// The statement finds the IDs of the page first, then its counts. With a filter on storages or projects, it reads the
 /// newest syncs of each of these storages; a scan backwards over the syncs of all other storages could take very long.
+/// With a time, it walks back from the newest sync to that time.
 /// The SQL text has only the filters that are set, so each combination gets its own plan. It is not prepared.
 pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -> Result<Bounded<SyncRow>> {
     let before = filter.before.unwrap_or(i64::MAX);
     // Within the SQL text, which is safe for a word of a closed set. With a parameter, Postgres could not use the
     // partial index on the status.
     let status = filter.status.map(|status| format!(" AND y.status = '{}'", status.as_str())).unwrap_or_default();
-    let newest = |of: &str| format!("SELECT y.id FROM syncs y WHERE {of}y.id < $1{status} ORDER BY y.id DESC LIMIT $2");
     let mut values: Vec<&(dyn ToSql + Sync)> = vec![&before, &filter.limit];
+    let mut times = String::new();
+    for (comparison, time) in [(">=", &filter.since), ("<", &filter.until)] {
+        if let Some(time) = time {
+            values.push(time);
+            times.push_str(&format!(" AND y.created_at {comparison} ${}", values.len()));
+        }
+    }
+    let newest =
+        |of: &str| format!("SELECT y.id FROM syncs y WHERE {of}y.id < $1{status}{times} ORDER BY y.id DESC LIMIT $2");
     let (mut storages, mut deletions) = (Vec::new(), String::new());
     let mut with = |of_storage: &str, of_deletion: &str, value| {
         values.push(value);

@@ -66,6 +66,11 @@ impl<'a> Environment<'a> {
         (self.variable)(setting.name)
     }
 
+    /// The setting to read of two names for the same thing: the first if the operator set it, else the second.
+    pub fn either<'s>(&self, first: &'s Setting, second: &'s Setting) -> &'s Setting {
+        if self.given(first).is_some() { first } else { second }
+    }
+
     /// A variable that is not in the table of settings, such as one that the system sets.
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.variable)(name)
@@ -103,8 +108,7 @@ impl<'a> Environment<'a> {
 
     /// Whether the text is `true`, `yes`, `on` or `1`, in any case; every other text is false, as in Label Studio.
     pub fn is_on(&mut self, setting: &Setting) -> bool {
-        let text = self.text(setting).unwrap_or_default();
-        matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1")
+        is_on(&self.text(setting).unwrap_or_default())
     }
 
     /// Records a fault; `fault` completes a sentence that begins with the setting's name.
@@ -119,6 +123,11 @@ impl<'a> Environment<'a> {
     pub fn finish(self) -> Result<(), InvalidSettings> {
         if self.faults.is_empty() { Ok(()) } else { Err(InvalidSettings(self.faults)) }
     }
+}
+
+/// Whether a text turns a setting on.
+pub fn is_on(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "on" | "1")
 }
 
 #[cfg(test)]

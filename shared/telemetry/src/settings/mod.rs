@@ -7,7 +7,7 @@
 mod environment;
 pub mod table;
 
-pub use environment::{Environment, InvalidSettings};
+pub use environment::{Environment, InvalidSettings, is_on};
 
 /// One environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -83,6 +83,10 @@ settings! {
         "whether storages may read files of these machines";
     LOCAL_FILES_DOCUMENT_ROOT = "LOCAL_FILES_DOCUMENT_ROOT", Both, None,
         "the folder that holds all such files, required if they are read; with `{project}` in it, such as `/data/{project}`, one for each project";
+    LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED = "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED", Both, None,
+        "Label Studio's longer name of `LOCAL_FILES_SERVING_ENABLED`, which wins if both are set, as in Label Studio";
+    LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT = "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", Both, None,
+        "Label Studio's longer name of `LOCAL_FILES_DOCUMENT_ROOT`, which wins if both are set, as in Label Studio";
     LABEL_STUDIO_HOST = "LABEL_STUDIO_HOST", Both, None,
         "with `label-studio` as the host: its base URL, as Label Studio itself has it in this variable, for the URIs of local files";
     JOBS = "LONGSHORE_JOBS", Worker, Value("8"),
