@@ -49,6 +49,13 @@ async fn a_restarted_stack_has_the_same_ports_token_buckets_and_tasks() {
     let again = run(&folder, "up --port 1").await;
     assert!(!again.0 && again.1.contains("longshore-local restart"), "{}", again.1);
 
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let taken = (taken.local_addr().expect("its address").port(), taken);
+    for wrong in [format!("--port {}", taken.0), "--token short".to_owned(), "--port 9 --s3-port 9".to_owned()] {
+        let refused = run(&folder, &format!("restart {wrong}")).await;
+        assert!(!refused.0, "{wrong}");
+    }
+    assert!(local(&folder, "status").await.contains("scheduler"), "a refused restart stops nothing");
     let before = environment(&folder);
     assert!(before.contains(&format!("LONGSHORE_URL=http://127.0.0.1:{port}\n")), "{before}");
     assert!(before.contains(&format!("LONGSHORE_TOKEN={token}\n")), "{before}");

@@ -20,6 +20,9 @@ use crate::stack::{Options, Stack};
 const WORKERS: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The scheduler's own limit for its first token. It also refuses those that are easy to guess.
+const SHORTEST_TOKEN: usize = 16;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartOutcome {
     Started,
@@ -30,10 +33,10 @@ pub enum StartOutcome {
 #[derive(Clone, Default, Args)]
 pub struct Choices {
     /// Port of the API. By default a free one, which stays the same across restarts.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Port of the S3 server. By default a free one, which stays the same across restarts.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     s3_port: Option<u16>,
     /// The first admin token: 16 or more characters that are hard to guess. By default a random one, which stays the same
     /// across restarts. Process lists show it until the command ends.
@@ -46,30 +49,47 @@ impl Choices {
         self.port.is_none() && self.s3_port.is_none() && self.token.is_none()
     }
 
-    /// Keeps what is chosen for this start and later ones.
-    fn keep(&self, run_dir: &RunDir) -> Result<()> {
-        for (name, option, chosen) in [("scheduler", "--port", self.port), ("s3", "--s3-port", self.s3_port)] {
-            let port = chosen.or_else(|| run_dir.kept_port(name));
-            // Not another one: storages and scripts have the address.
-            if let Some(port) = port {
-                ensure!(
-                    ports::is_free(port),
-                    "port {port} is in use; stop what listens there, or choose another with {option}"
-                );
+    fn ports(&self) -> [(&'static str, &'static str, Option<u16>); 2] {
+        [("scheduler", "--port", self.port), ("s3", "--s3-port", self.s3_port)]
+    }
+
+    /// Checks what is chosen, before a running stack is stopped for it. Its own ports are in use by itself.
+    fn check(&self, run_dir: &RunDir) -> Result<()> {
+        let own = self.ports().map(|(name, ..)| run_dir.kept_port(name));
+        ensure!(self.port.is_none() || self.port != self.s3_port, "--port and --s3-port are the same");
+        for (_, option, chosen) in self.ports() {
+            if let Some(port) = chosen.filter(|_| !own.contains(&chosen)) {
+                ensure_free(port, option)?;
             }
-            if let Some(port) = chosen {
+        }
+        let is_short = self.token.as_ref().is_some_and(|token| token.len() < SHORTEST_TOKEN);
+        ensure!(
+            !is_short,
+            "the token is too short: use {SHORTEST_TOKEN} or more characters, such as `openssl rand -hex 20` prints"
+        );
+        Ok(())
+    }
+
+    /// Keeps what is chosen for this start and later ones. The stack must be stopped.
+    fn keep(&self, run_dir: &RunDir) -> Result<()> {
+        self.check(run_dir)?;
+        for (name, option, chosen) in self.ports() {
+            // Not another one than before: storages and scripts have the address.
+            if let Some(port) = chosen.or_else(|| run_dir.kept_port(name)) {
+                ensure_free(port, option)?;
                 run_dir.keep_port(name, port)?;
             }
         }
-        if let Some(token) = &self.token {
-            ensure!(
-                token.len() >= 16,
-                "the token is too short: use 16 or more characters, such as `openssl rand -hex 20` prints"
-            );
-            run_dir.keep_secret("token", token)?;
+        match &self.token {
+            Some(token) => run_dir.keep_secret("token", token),
+            None => Ok(()),
         }
-        Ok(())
     }
+}
+
+fn ensure_free(port: u16, option: &str) -> Result<()> {
+    ensure!(ports::is_free(port), "port {port} is in use; stop what listens there, or choose another with {option}");
+    Ok(())
 }
 
 /// Starts servers, S3, scheduler and workers, writes the file `env`, and leaves all of them running.
@@ -110,6 +130,7 @@ pub async fn up(dir: &Path, choices: &Choices) -> Result<StartOutcome> {
 pub async fn restart(dir: &Path, choices: &Choices) -> Result<()> {
     let run_dir = RunDir::find(dir)
         .with_context(|| format!("there is no stack in {}; start one with `longshore-local up`", dir.display()))?;
+    choices.check(&run_dir)?;
     stop_all(&run_dir).await?;
     up(dir, choices).await.map(drop)
 }

@@ -131,7 +131,10 @@ async fn dispatch(args: Args, output: Output) -> Result<ExitCode> {
     match &command {
         // These need no scheduler, and must work while the profiles are wrong.
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Args::command(), "longshore", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "longshore", &mut script);
+            // It fails if nothing reads the output any more.
+            std::io::Write::write_all(&mut std::io::stdout(), &script).ok();
             return Ok(Exit::Success.into());
         }
         Command::Host(_) | Command::Profile(_) => {}

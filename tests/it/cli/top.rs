@@ -1,7 +1,7 @@
 //! `longshore top`.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use longshore_local::s3::Op;
 use longshore_rig::rig::Rig;
@@ -40,10 +40,39 @@ async fn top_shows_running_syncs_until_ctrl_c() {
         assert_eq!(next()["syncs"][0]["sync"], sync);
         listing.release();
         while next()["syncs"].as_array().is_some_and(|syncs| !syncs.is_empty()) {}
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(top.id()).expect("a pid"));
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("it runs");
+        interrupt(&top);
         top.wait().expect("it ends")
     });
     assert_eq!(ended.await.expect("no panic").code(), Some(0));
     rig.ended(sync).await;
+}
+
+/// Goal: Ctrl-C ends only the display. Method: interrupt a command that follows a held sync, then let the sync go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_the_display_of_a_sync_and_not_the_sync() {
+    let rig = Rig::start().await;
+    rig.s3.put("images", "a.png", "image");
+    let storage = made(&rig, "images", "--blob").await;
+    let listing = rig.s3.hold(Op::List);
+    let mut command = command(&rig.url(), rig.token(), &format!("sync start {} --follow --json", storage.id));
+    let mut follower = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    listing.reached().await;
+    let ended = tokio::task::spawn_blocking(move || {
+        // The second event comes from within the loop that can be interrupted.
+        let events = BufReader::new(follower.stderr.take().expect("a pipe")).lines();
+        let events: Vec<Value> =
+            events.take(2).map(|line| serde_json::from_str(&line.expect("text")).expect("JSON")).collect();
+        interrupt(&follower);
+        (events, follower.wait().expect("it ends"))
+    });
+    let (events, status) = ended.await.expect("no panic");
+    assert_eq!((&events[0]["event"], &events[1]["event"]), (&json!("started"), &json!("progress")));
+    assert_eq!(status.code(), Some(130));
+    listing.release();
+    assert_eq!(rig.ended(events[0]["sync"].as_i64().expect("an id")).await["status"], "completed");
+}
+
+fn interrupt(program: &Child) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(program.id()).expect("a pid"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("it runs");
 }
