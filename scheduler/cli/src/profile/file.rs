@@ -103,7 +103,6 @@ impl File {
 }
 
 /// Where the file is without `--profiles`; `None` without a home folder.
-#[expect(clippy::disallowed_methods, reason = "the place of configuration files is a matter of this file only")]
 pub(super) fn default_path() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let config = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")))?;

@@ -20,7 +20,7 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 #[derive(Debug, Args)]
 #[command(next_help_heading = crate::HEADING)]
 pub(crate) struct Access {
-    /// URL of the scheduler's API. Without it, that of the profile, else http://127.0.0.1:8080.
+    /// URL of the scheduler's API. Without it, that of the profile, else `http://127.0.0.1:8080`.
     #[arg(long, global = true, env = "LONGSHORE_URL")]
     url: Option<String>,
     /// API token, or `-` to read it from standard input. Prefer the environment variable or a profile: arguments show up
@@ -105,7 +105,7 @@ impl Access {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Stores --url and --token, or LONGSHORE_URL and LONGSHORE_TOKEN, under a name. Replaces a profile of that name. The
+    /// Stores --url and --token, or `LONGSHORE_URL` and `LONGSHORE_TOKEN`, under a name. Replaces a profile of that name. The
     /// first profile is used from then on.
     Add { name: String },
     /// Lists profiles, without their tokens.

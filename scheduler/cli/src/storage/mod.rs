@@ -117,7 +117,7 @@ impl Files {
         let mut body = found.storage.clone();
         body["limit"] = self.limit.into();
         let answer = client.post(&format!("{}/files", found.collection()), &body).await?;
-        output.one(&answer, |answer| preview(answer));
+        output.one(&answer, preview);
         Ok(())
     }
 }
