@@ -1,5 +1,6 @@
 //! The command-line client, as a person and as a script use it.
 
+mod deletions;
 mod everyday;
 mod json;
 mod names;

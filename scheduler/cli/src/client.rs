@@ -81,8 +81,7 @@ impl Client {
     /// Starts a sync of the storage at `path`. Returns the sync's ID, which is in a header; the body is the storage.
     pub(crate) async fn start_sync(&self, path: &str, body: &Value) -> Result<i64> {
         let (headers, _) = self.send(self.request(Method::POST, &format!("{path}/sync")).json(body)).await?;
-        let id = headers.get("x-longshore-sync").and_then(|id| id.to_str().ok()?.parse().ok());
-        id.ok_or_else(|| self.not_longshore())
+        sync_id(&headers).ok_or_else(|| self.not_longshore())
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<Value> {
@@ -92,6 +91,12 @@ impl Client {
     /// Deletes what the query selects.
     pub(crate) async fn delete_selected(&self, path: &str, query: &[(&str, String)]) -> Result<Value> {
         Ok(self.send(self.request(Method::DELETE, path).query(query)).await?.1)
+    }
+
+    /// Deletes what the path and query name. Returns the sync that does it; `None` if it is done.
+    pub(crate) async fn delete_as_sync(&self, path: &str, query: &[(&str, String)]) -> Result<Option<i64>> {
+        let (headers, _) = self.send(self.request(Method::DELETE, path).query(query)).await?;
+        Ok(sync_id(&headers))
     }
 
     /// The error for an answer without the fields of Longshore's answers.
@@ -121,6 +126,11 @@ impl Client {
             _ => Err(CliError::NotLongshore { url, what: format!("{status}") }),
         }
     }
+}
+
+/// The sync that an answer names in its header.
+fn sync_id(headers: &HeaderMap) -> Option<i64> {
+    headers.get("x-longshore-sync")?.to_str().ok()?.parse().ok()
 }
 
 /// The path and query of the next page in header `Link`. Another server's URL is not followed: it would get the token.

@@ -7,12 +7,14 @@ mod audit;
 mod client;
 mod create;
 mod dead_letters;
+mod deletion;
 mod doctor;
 mod error;
 mod exit;
 mod follow;
 mod host;
 mod named;
+mod outcome;
 mod pace;
 mod profile;
 mod project;
@@ -150,9 +152,9 @@ async fn dispatch(args: Args, output: Output) -> Result<ExitCode> {
 async fn call(command: Command, target: &profile::Target, output: Output) -> Result<ExitCode> {
     let client = Client::new(&target.url, target.token.as_ref())?;
     match command {
-        Command::Project(command) => command.run(&client, output).await?,
-        Command::Task(command) => command.run(&client, output).await?,
-        Command::Storage(command) => command.run(&client, output).await?,
+        Command::Project(command) => return command.run(&client, output).await,
+        Command::Task(command) => return command.run(&client, output).await,
+        Command::Storage(command) => return command.run(&client, output).await,
         Command::Doctor(doctor) => return doctor.run(&client, output).await,
         Command::Sync(command) => return command.run(&client, output).await,
         Command::Top(top) => return top.run(&client, output).await,

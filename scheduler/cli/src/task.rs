@@ -1,12 +1,17 @@
 //! `longshore task`.
 
+use std::process::ExitCode;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::error::Result;
+use crate::deletion::Confirmation;
+use crate::error::{CliError, Result};
+use crate::exit::Exit;
 use crate::named::Named;
 use crate::show::{Output, rows};
+use crate::storage;
 use crate::titles::project_id;
 
 /// Characters of a task's data in a list.
@@ -23,6 +28,73 @@ pub(crate) enum Command {
         #[arg(long)]
         resolve: bool,
     },
+    /// Deletes tasks with their annotations and predictions: those with these IDs, or all that a storage imported, or all of
+    /// a project. By default the next sync imports their objects again.
+    Delete(Delete),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    which: Which,
+    /// Keep the tasks away: later syncs do not import their objects again, unless these change.
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// IDs of tasks.
+    #[arg(value_name = "ID")]
+    ids: Vec<i64>,
+    /// All tasks that this import storage imported, by its ID or title.
+    #[arg(long)]
+    storage: Option<Named>,
+    /// All tasks of this project, by its ID or title.
+    #[arg(long)]
+    project: Option<Named>,
+}
+
+impl Delete {
+    async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
+        let keep: Vec<(&str, String)> = self.keep.then(|| ("keep", "true".to_owned())).into_iter().collect();
+        if let Some(storage) = &self.which.storage {
+            let found = storage::find(client, storage).await?;
+            if found.is_export() {
+                return Err(CliError::OptionNotApplicable {
+                    option: "--storage".to_owned(),
+                    to: format!("storage {}, which is an export storage", found.id),
+                    instead: "name an import storage".to_owned(),
+                });
+            }
+            return self.confirmation.delete(client, output, &format!("{}/tasks", found.path), &keep).await;
+        }
+        if let Some(project) = &self.which.project {
+            let id = project_id(client, project).await?;
+            return self.confirmation.delete(client, output, &format!("/api/projects/{id}/tasks"), &keep).await;
+        }
+        // All of them are read first, so that a wrong ID deletes nothing.
+        let (mut annotations, mut predictions) = (0, 0);
+        for id in &self.which.ids {
+            let task = client.get(&format!("/api/tasks/{id}"), &[("resolve_uri", "false".to_owned())]).await?;
+            annotations += task["total_annotations"].as_u64().unwrap_or_default();
+            predictions += task["total_predictions"].as_u64().unwrap_or_default();
+        }
+        let count = self.which.ids.len();
+        if !self.confirmation.yes {
+            let tasks = if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") };
+            let takes = format!("this deletes {tasks}, {annotations} annotations and {predictions} predictions");
+            return Err(CliError::Unconfirmed { takes, keeps: String::new() });
+        }
+        for id in &self.which.ids {
+            client.delete_selected(&format!("/api/tasks/{id}"), &keep).await?;
+        }
+        output.one(&json!({"deleted": self.which.ids}), |_| format!("{count} tasks were deleted."));
+        Ok(Exit::Success.into())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -41,15 +113,16 @@ pub(crate) struct List {
 }
 
 impl Command {
-    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
         match self {
             Self::List(list) => list.run(client, output).await?,
             Self::Show { id, resolve } => {
                 let query = [("resolve_uri", resolve.to_string())];
                 output.fields(&client.get(&format!("/api/tasks/{id}"), &query).await?);
             }
+            Self::Delete(delete) => return delete.run(client, output).await,
         }
-        Ok(())
+        Ok(Exit::Success.into())
     }
 }
 

@@ -3,12 +3,16 @@
 mod find;
 mod update;
 
+use std::process::ExitCode;
+
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use crate::client::Client;
 use crate::create::Create;
+use crate::deletion::Confirmation;
 use crate::error::{CliError, Result};
+use crate::exit::Exit;
 use crate::named::Named;
 use crate::show::{Output, rows, table};
 use crate::titles::optional_project;
@@ -41,11 +45,39 @@ pub(crate) enum Command {
         /// ID or title of a storage.
         storage: Named,
     },
-    /// Deletes a storage and its history. Its tasks and its objects stay.
-    Delete {
-        /// ID or title of a storage.
-        storage: Named,
-    },
+    /// Deletes a storage and its history. Its tasks stay without --tasks, and its objects always.
+    Delete(Delete),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    /// ID or title of a storage.
+    storage: Named,
+    /// Also delete the tasks that it imported, with their annotations. Needs --yes.
+    #[arg(long)]
+    tasks: bool,
+    #[command(flatten)]
+    confirmation: Confirmation,
+}
+
+impl Delete {
+    async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
+        let found = find(client, &self.storage).await?;
+        if self.tasks {
+            if found.is_export() {
+                return Err(CliError::OptionNotApplicable {
+                    option: "--tasks".to_owned(),
+                    to: format!("storage {}, which is an export storage", found.id),
+                    instead: "leave it out: an export storage has no tasks".to_owned(),
+                });
+            }
+            let query = [("tasks", "true".to_owned())];
+            return self.confirmation.delete(client, output, &found.path, &query).await;
+        }
+        let answer = client.delete(&found.path).await?;
+        output.one(&answer, |_| format!("Storage {} was deleted.", found.id));
+        Ok(Exit::Success.into())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -58,7 +90,7 @@ pub(crate) struct Files {
 }
 
 impl Command {
-    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
         match self {
             Self::Create(create) => create.run(client, output).await?,
             Self::List { project } => {
@@ -94,13 +126,9 @@ impl Command {
                 let answer = client.post(&format!("{}/validate", found.collection()), &found.storage).await?;
                 output.one(&answer, |_| "The connection works.".to_owned());
             }
-            Self::Delete { storage } => {
-                let found = find(client, &storage).await?;
-                let answer = client.delete(&found.path).await?;
-                output.one(&answer, |_| format!("Storage {} was deleted.", found.id));
-            }
+            Self::Delete(delete) => return delete.run(client, output).await,
         }
-        Ok(())
+        Ok(Exit::Success.into())
     }
 }
 
