@@ -165,6 +165,7 @@ async fn the_doctor_says_how_the_listing_of_a_store_is_continued() {
     let rig = rig().start().await;
     for (profile, note) in [
         (AWS, "in key order"),
+        (Profile { order: KeyOrder::Hash, start: Start::Ignored, ..AWS }, "tokens"),
         (Profile { start: Start::Inclusive, ..AWS }, "begins with the key"),
         (Profile { is_first_version: true, start: Start::Ignored, ..AWS }, "markers"),
         (Profile { spelling: Spelling::ClaimedUrl, ..AWS }, "says that it encodes keys"),
@@ -175,5 +176,32 @@ async fn the_doctor_says_how_the_listing_of_a_store_is_continued() {
         let steps = examination["steps"].as_array().expect("steps");
         let step = steps.iter().find(|step| step["step"] == "paging").expect("a step about pages");
         assert!(step["outcome"] == "ok" && step["note"].as_str().is_some_and(|text| text.contains(note)), "{step}");
+    }
+}
+
+/// Goal: the preview shows what a sync would take, of any store. Method: each store's preview with a limit above its keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_preview_of_every_store_shows_each_key_once() {
+    let rig = rig().workers(0).start().await;
+    let project = rig.project().await;
+    let mut expected = keys();
+    expected.sort();
+    for profile in STORES {
+        let store = CompatibleStore::start(*profile, keys()).await;
+        let mut body = settings(&store);
+        body.as_object_mut().expect("an object").extend([
+            ("project".to_owned(), json!(project)),
+            ("bucket".to_owned(), json!("bucket")),
+            ("recursive_scan".to_owned(), json!(true)),
+            ("limit".to_owned(), json!(5_000)),
+            ("aws_access_key_id".to_owned(), json!("any")),
+            ("aws_secret_access_key".to_owned(), json!("any")),
+        ]);
+        let (status, answer) = rig.call("POST", "/api/storages/s3/files", Some(body)).await;
+        assert_eq!(status, 200, "{}: {answer}", profile.name);
+        let files = answer["files"].as_array().expect("files");
+        let mut found: Vec<String> = files.iter().filter_map(|file| file["key"].as_str().map(str::to_owned)).collect();
+        found.sort();
+        assert_eq!(found, expected, "{}", profile.name);
     }
 }

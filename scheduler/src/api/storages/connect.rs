@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use longshore_filter::{KeyFilter, Skip};
 use longshore_model::{Capabilities, Direction, FailureReason, Secrets, StorageSettings};
 use longshore_storage::{
-    ErrorKind, InvalidSetting, ListRequest, ListedObject, ListingFault, Op, Probe, Storage, StorageError, Stores,
+    ErrorKind, InvalidSetting, ListedObject, ListingFault, Op, Pages, Probe, Storage, StorageError, Stores,
     filter_keys, folder_markers,
 };
 use serde::Serialize;
@@ -35,9 +35,6 @@ const PREVIEW_TIME: Duration = Duration::from_secs(30);
 
 /// Skipped keys in a preview: enough to see how the rule works.
 const MAX_SKIPPED: usize = 100;
-
-/// Keys per listing request, the most that storages return.
-const PAGE: u16 = 1_000;
 
 /// Checks that a sync in this direction could work. Returns what the listings of an import storage can do; `None` for an
 /// export, or if that is not known yet.
@@ -116,19 +113,15 @@ pub(super) async fn preview(state: &ApiState, draft: &Draft, limit: usize) -> Ap
 async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> Result<Preview, StorageError> {
     let deadline = Instant::now() + PREVIEW_TIME;
     let mut preview = Preview::default();
-    let mut cursor: Option<String> = None;
+    let mut pages = Pages::new(filter.prefix(), filter.delimiter());
     loop {
-        let request = ListRequest {
-            prefix: filter.prefix(),
-            delimiter: filter.delimiter(),
-            cursor: cursor.as_deref(),
-            limit: PAGE,
-            ..ListRequest::default()
-        };
-        let Ok(page) = tokio::time::timeout_at(deadline, storage.list_page(request)).await else {
+        let Ok(page) = tokio::time::timeout_at(deadline, pages.next(storage)).await else {
             return Ok(preview.timed_out());
         };
-        let page = page?;
+        let Some(page) = page? else {
+            preview.complete = true;
+            return Ok(preview);
+        };
         let folders = if filter.skips_markers() { folder_markers(storage, &page).await? } else { HashSet::new() };
         for prefix in page.prefixes {
             preview.skip(prefix, Skip::TooDeep.as_str());
@@ -150,11 +143,6 @@ async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> R
                     size: Some(object.size),
                 }),
             }
-        }
-        cursor = page.next;
-        if cursor.is_none() {
-            preview.complete = true;
-            return Ok(preview);
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::wire::Wire;
 use crate::{
-    ErrorKind, ListRequest, ListedObject, ObjectMeta, Op, PutOptions, Range, Storage, StorageError, Stores, explain,
+    ErrorKind, ListedObject, ObjectMeta, Op, Pages, PutOptions, Range, Storage, StorageError, Stores, explain,
     filter_keys,
 };
 use snippet::Need;
@@ -96,13 +96,8 @@ impl Examination<'_> {
                 return None;
             }
         };
-        let request = ListRequest {
-            prefix: filter.prefix(),
-            delimiter: filter.delimiter(),
-            limit: 1_000,
-            ..ListRequest::default()
-        };
-        let listed = in_time(Op::List, storage.list_page(request)).await;
+        let mut pages = Pages::new(filter.prefix(), filter.delimiter());
+        let listed = in_time(Op::List, async { pages.next(storage).await.map(Option::unwrap_or_default) }).await;
         self.judge_credentials(&listed);
         let page = match listed {
             Ok(page) => page,

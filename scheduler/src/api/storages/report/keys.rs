@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use longshore_filter::{KeyFilter, Skip};
 use longshore_model::StorageSettings;
-use longshore_storage::{ListPage, ListRequest, ListedObject, ObjectMeta, Storage, StorageError, filter_keys};
+use longshore_storage::{ListPage, ListedObject, ObjectMeta, Pages, Storage, StorageError, filter_keys};
 use longshore_worker::preview;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -66,10 +66,10 @@ impl Keys {
         filter: &Arc<KeyFilter>,
         settings: &StorageSettings,
     ) -> Result<Self, StorageError> {
-        let (mut keys, mut cursor) = (Self::default(), None);
+        let (mut keys, mut pages) = (Self::default(), Pages::new(filter.prefix(), filter.delimiter()));
         for _ in 0..MOST_PAGES {
-            let page = storage.list_page(request(filter, cursor.as_deref())).await?;
-            cursor = keys.add(page, filter, settings).await;
+            let Some(page) = pages.next(storage).await? else { break };
+            keys.add(page, filter, settings).await;
             if keys.is_complete || keys.matched > 0 {
                 break;
             }
@@ -161,17 +161,6 @@ impl Keys {
         report.examples.clone_from(&self.examples);
         report.skipped = self.skipped.values().cloned().collect();
         report.refused = self.refused.values().cloned().collect();
-    }
-}
-
-/// The request for a page of a sync's listing.
-pub(super) fn request<'a>(filter: &'a KeyFilter, cursor: Option<&'a str>) -> ListRequest<'a> {
-    ListRequest {
-        prefix: filter.prefix(),
-        delimiter: filter.delimiter(),
-        cursor,
-        limit: PAGE,
-        ..ListRequest::default()
     }
 }
 
