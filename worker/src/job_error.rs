@@ -7,6 +7,8 @@ use longshore_model::FailureReason;
 use longshore_storage::{ErrorKind, StorageError};
 use longshore_telemetry::Backoff;
 
+use crate::all_unusable::AllUnusable;
+
 /// How long a job that could not run alone waits. Meanwhile the worker starts the attempts that waited for it; after a
 /// shorter wait, they would soon wait for it again.
 const AFTER_NOT_ALONE: Duration = Duration::from_secs(5);
@@ -23,6 +25,9 @@ pub(crate) enum JobError {
     /// A saved setting of the storage is invalid.
     #[error("the storage's settings cannot be used: {0}")]
     Settings(String),
+    /// None of the objects of the first page can be used, all for the same reason.
+    #[error(transparent)]
+    AllUnusable(#[from] AllUnusable),
     /// Too many workers in a row stopped or stalled during this job.
     #[error("workers stopped or stalled too often in a row")]
     WorkerLost,
@@ -63,6 +68,7 @@ impl JobError {
             Self::Relist => Verdict::Relist,
             Self::NotAlone => Verdict::Release { delay: AFTER_NOT_ALONE },
             Self::WorkerLost => Verdict::Discard { reason: FailureReason::WorkerLost },
+            Self::AllUnusable(_) => Verdict::Discard { reason: FailureReason::AllObjectsUnusable },
             Self::Settings(_) => Verdict::Discard { reason: FailureReason::InvalidSettings },
             Self::Storage(error) => match error.kind {
                 ErrorKind::Throttled { retry_after } => {

@@ -3,6 +3,7 @@
 //! Any number of identical workers run side by side. A message only wakes one of them. The job's row describes the
 //! work, and its lease names the attempt that may do it.
 
+mod all_unusable;
 mod attempt;
 mod availability;
 mod body;

@@ -45,6 +45,7 @@ pub(crate) fn wait_after(error: &JobError) -> Option<JobWait> {
             wait(WaitingFor::Limit, Duration::ZERO, text.to_owned())
         }
         JobError::Settings(_)
+        | JobError::AllUnusable(_)
         | JobError::WorkerLost
         | JobError::Relist
         | JobError::Draining

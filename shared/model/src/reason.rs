@@ -49,6 +49,8 @@ words! {
         ContentMismatch = "content_mismatch",
         /// Objects that were exported earlier are missing in the storage.
         TargetChanged = "target_changed",
+        /// None of the first objects of an import can be used, all for the same reason.
+        AllObjectsUnusable = "all_objects_unusable",
         /// A setting of the storage is wrong.
         InvalidSettings = "invalid_settings",
         /// The storage has no object with this key.
@@ -155,6 +157,9 @@ impl FailureReason {
             }
             Self::TargetChanged => {
                 "Objects that were exported earlier are missing in the storage: someone deleted them, or the bucket was created again. Export all annotations again: `longshore sync start ID --all`, or `\"mode\": \"all\"` in the options of the sync."
+            }
+            Self::AllObjectsUnusable => {
+                "None of the objects of the first page can be imported, all for the same reason, so the sync stopped at once. Check prefix and file filter, and whether the storage holds images or other media: those need \"Treat every bucket object as a source file\" (`use_blob_urls`). To import the rest of the bucket all the same, set `stop_when_unusable` to false."
             }
             Self::InvalidSettings => {
                 "A setting of the storage is wrong, or the storage rejected a request as invalid. Check the settings; the log of the scheduler or worker has the details."

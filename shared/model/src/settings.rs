@@ -25,6 +25,9 @@ pub struct StorageSettings {
     /// Whether an import compares the MD5 of each object with the one that the storage states, where it states one.
     #[serde(default)]
     pub verify_content: bool,
+    /// Whether an import stops if none of the objects of its first page can be used, all for the same reason.
+    #[serde(default = "yes")]
+    pub stop_when_unusable: bool,
     /// Whether keys in sub-folders are imported too.
     #[serde(default)]
     pub recursive_scan: bool,
@@ -62,6 +65,7 @@ impl StorageSettings {
             use_blob_urls: false,
             import_all_objects: false,
             verify_content: false,
+            stop_when_unusable: yes(),
             recursive_scan: false,
             presign: yes(),
             presign_ttl: one_minute(),

@@ -17,7 +17,8 @@ fn import(id: i64, project: i64, created_at: &str, endpoint: &str) -> Value {
         "last_sync_job": null, "status": "initialized", "traceback": null, "meta": {}, "title": null,
         "description": null, "created_at": created_at, "bucket": "pics", "prefix": null, "regex_filter": null,
         "use_blob_urls": false, "aws_sse_kms_key_id": null, "region_name": null, "s3_endpoint": endpoint,
-        "presign_ttl": 1, "recursive_scan": false, "project": project, "verify_content": false, "import_all_objects": false
+        "presign_ttl": 1, "recursive_scan": false, "project": project, "verify_content": false, "import_all_objects": false,
+        "stop_when_unusable": true
     })
 }
 

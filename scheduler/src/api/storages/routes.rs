@@ -19,7 +19,7 @@ use super::connect::Preview;
 use super::doctor;
 use super::document::{self, ImportStorage, ImportStorageChange, ImportStorageRequest};
 use super::list::{ProjectQuery, SaveQuery, list_all};
-use super::report::Forecast;
+use super::report::{Forecast, dry_run};
 use super::start::StartSync;
 use crate::api::ApiState;
 use crate::api::access::{Access, Caller, HostOwned, Policy, Role, Routes, Work};
@@ -47,9 +47,10 @@ pub(super) fn routes(direction: Direction) -> Routes {
         .route(Role::Admin, routes!(doctor::examine));
     let mut routes = match direction {
         // Label Studio has a preview of imports only.
-        Direction::Import => {
-            both.route(Role::Admin, routes!(files)).route(owned.with_work(Work::WholeTables), routes!(delete_tasks))
-        }
+        Direction::Import => both
+            .route(Role::Admin, routes!(files))
+            .route(owned.with_work(Work::WholeTables), routes!(delete_tasks))
+            .route(Policy::from(Role::Sync).with_work(Work::Stream), routes!(dry_run::dry_run)),
         Direction::Export => both,
     };
     document::describe(direction, routes.document_mut());

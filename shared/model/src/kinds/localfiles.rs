@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::field::Field;
 use super::kind::{KindConnection, KindData, UriForm, folder};
 use super::no_secrets::NoSecrets;
-use super::shared_fields::{ALL_OBJECTS, EXPORT, FOLDERS, IDENTITY, REGEX_FILTER, USE_BLOB_URLS};
+use super::shared_fields::{ALL_OBJECTS, EXPORT, FOLDERS, IDENTITY, REGEX_FILTER, STOP_WHEN_UNUSABLE, USE_BLOB_URLS};
 use crate::FailureReason;
 
 const CONNECTION: &[Field] = &[Field::path(
@@ -29,6 +29,7 @@ const IMPORT: &[Field] = &[
     Field { about: "Python regular expression, matched at the start of the file's **name**", ..REGEX_FILTER },
     USE_BLOB_URLS,
     ALL_OBJECTS,
+    STOP_WHEN_UNUSABLE,
 ];
 
 /// A folder below the document root that the operator configures.

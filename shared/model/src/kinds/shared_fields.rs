@@ -26,7 +26,7 @@ pub(super) const IDENTITY: &[Field] = &[
 ];
 
 /// The fields that select the objects of an import and decide how tasks are made of them.
-pub(super) const IMPORT: &[Field] = &[REGEX_FILTER, USE_BLOB_URLS, ALL_OBJECTS];
+pub(super) const IMPORT: &[Field] = &[REGEX_FILTER, USE_BLOB_URLS, ALL_OBJECTS, STOP_WHEN_UNUSABLE];
 
 /// The field of kinds whose servers state the MD5 of objects.
 pub(super) const VERIFICATION: &[Field] = &[Field::off(
@@ -51,6 +51,14 @@ pub(super) const USE_BLOB_URLS: Field = Field::off(
 )
 .scope(Scope::UsedBy(Import))
 .flag("blob");
+
+/// Whether an import whose first objects are all unusable goes on.
+pub(super) const STOP_WHEN_UNUSABLE: Field = Field::on(
+    "stop_when_unusable",
+    "Stops a sync as failed if its first page of at least 200 objects has none that can be used, all for the same reason",
+)
+.scope(Scope::Only(Import))
+.flag("no-stop");
 
 /// The field of kinds with folders.
 pub(super) const FOLDERS: &[Field] =

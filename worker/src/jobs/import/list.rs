@@ -59,7 +59,11 @@ impl Import<'_> {
                     self.listed.still_quarantined += 1;
                     continue;
                 }
-                KeyStatus::Counted => continue,
+                KeyStatus::Counted => {
+                    // An earlier attempt has recorded a part of the page.
+                    self.first_page = None;
+                    continue;
+                }
             };
             match found.fault {
                 Some(fault) => quarantined.push(fault),

@@ -8,6 +8,7 @@ mod begin;
 mod candidate;
 mod data_key;
 mod fetch;
+mod first_page;
 mod list;
 mod place;
 mod poison;
@@ -43,6 +44,7 @@ use crate::slots::Quantum;
 pub(crate) use data_key::DataKey;
 use data_key::data_key;
 use fetch::FetchedPart;
+use first_page::FirstPage;
 use list::Listing;
 use place::Place;
 use record::{ImportWrites, ImportedObject};
@@ -86,6 +88,8 @@ pub(crate) struct Import<'a> {
     unsplit: Unsplit,
     /// Whether the storage's listings state other etags than its answers, as an object has shown.
     other_etags: AtomicBool,
+    /// The first page of the sync, if it must be judged before anything else is listed.
+    first_page: Option<FirstPage>,
     /// What a job that tries refused objects again knows of its page.
     replay: ReplayPage,
     export_targets: ExportTargets,
@@ -136,6 +140,7 @@ impl<'a> Import<'a> {
             until: job.range_until.clone(),
             unsplit: Unsplit::begin(),
             other_etags: AtomicBool::new(false),
+            first_page: None,
             replay: ReplayPage::default(),
             export_targets: ExportTargets::default(),
         };
@@ -144,6 +149,8 @@ impl<'a> Import<'a> {
             // Its listing need not wait for the host.
             import.prefetched = Some(import.start_listing(None));
             begin::begin(context, &storage).await?;
+            let settings = &storage.settings;
+            import.first_page = (settings.stop_when_unusable && !settings.use_blob_urls).then(FirstPage::default);
             import.unsplit = Unsplit::begin();
         }
         Ok(import)
@@ -216,6 +223,9 @@ impl Import<'_> {
         let (fetched, reserved) = self.fetch_part(is_poison).await?;
         self.unsplit.has_found |= !fetched.is_empty() || !quarantined.is_empty();
         let mut counts = self.count_part(&fetched, quarantined.len());
+        if let Some(page) = &mut self.first_page {
+            page.add(&quarantined, &fetched);
+        }
         let passed = if self.job.is_replay {
             count(fetched.imported.len() + fetched.quarantined.len()) + fetched.vanished
         } else {
@@ -232,6 +242,9 @@ impl Import<'_> {
         let page_done = self.pending.is_empty() && fetched.failure.is_none();
         if page_done && self.job.is_replay {
             self.last |= self.replay.settled == 0;
+        }
+        if page_done && let Some(page) = self.first_page.take() {
+            page.check(self.listed.existed, self.listed.still_quarantined)?;
         }
         let split = if page_done && !self.last { self.split().await? } else { Vec::new() };
         if page_done {

@@ -47,25 +47,33 @@ fn every_kind_shows_the_fields_of_label_studio_and_no_others() {
         (
             json!({"kind": "s3", "bucket": "b"}),
             s3.to_owned(),
-            "import_all_objects presign presign_ttl recursive_scan verify_content",
+            "import_all_objects presign presign_ttl recursive_scan stop_when_unusable verify_content",
         ),
         (
             json!({"kind": "s3s", "bucket": "b", "role_arn": "r"}),
             format!("{s3} role_arn external_id legacy_auth"),
-            "import_all_objects presign presign_ttl recursive_scan verify_content",
+            "import_all_objects presign presign_ttl recursive_scan stop_when_unusable verify_content",
         ),
         (
             json!({"kind": "gcs", "bucket": "b"}),
             "bucket prefix google_project_id".to_owned(),
-            "import_all_objects presign presign_ttl recursive_scan verify_content",
+            "import_all_objects presign presign_ttl recursive_scan stop_when_unusable verify_content",
         ),
         (
             json!({"kind": "azure", "container": "b"}),
             "container prefix endpoint".to_owned(),
-            "import_all_objects presign presign_ttl recursive_scan verify_content",
+            "import_all_objects presign presign_ttl recursive_scan stop_when_unusable verify_content",
         ),
-        (json!({"kind": "redis"}), "path host port db username tls".to_owned(), "import_all_objects"),
-        (json!({"kind": "localfiles", "path": "/data/pics"}), "path".to_owned(), "import_all_objects recursive_scan"),
+        (
+            json!({"kind": "redis"}),
+            "path host port db username tls".to_owned(),
+            "import_all_objects stop_when_unusable",
+        ),
+        (
+            json!({"kind": "localfiles", "path": "/data/pics"}),
+            "path".to_owned(),
+            "import_all_objects recursive_scan stop_when_unusable",
+        ),
     ] {
         let body = shown(Direction::Import, &settings);
         assert_eq!(body["type"], settings["kind"]);

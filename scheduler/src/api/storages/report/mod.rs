@@ -5,6 +5,7 @@
 //! first object, and two to find out why nothing was found. If it fails, the storage is
 //! saved all the same.
 
+pub(super) mod dry_run;
 mod keys;
 mod prefix;
 mod task;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use longshore_db::host::HostKind;
 use longshore_filter::KeyFilter;
 use longshore_model::{Direction, StorageKind};
-use longshore_storage::{StorageError, explain};
+use longshore_storage::{Storage, StorageError, explain};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -157,16 +158,32 @@ async fn look(
     let storage = (state.open)(draft.fields.project_id, settings, &draft.secrets).map_err(text)?;
     let found = Keys::look(storage.as_ref(), &filter, settings).await.map_err(text)?;
     found.report(report);
-    warnings.extend(warning::of_keys(settings, &filter, &found).await);
+    conclude(state, subject, storage.as_ref(), &filter, &found, (report, warnings)).await
+}
+
+/// Adds what the keys mean: warnings, and the first task.
+///
+/// # Errors
+/// The text for the user.
+async fn conclude(
+    state: &ApiState,
+    subject: &Subject<'_>,
+    storage: &dyn Storage,
+    filter: &Arc<KeyFilter>,
+    found: &Keys,
+    (report, warnings): (&mut ImportReport, &mut Vec<StorageWarning>),
+) -> Result<(), String> {
+    let draft = subject.draft;
+    let settings = &draft.fields.settings;
+    let text = |error: StorageError| explain(&settings.connection, &error).text;
+    warnings.extend(warning::of_keys(settings, filter, found).await);
     if found.is_nothing() {
-        warnings.extend(prefix::of_nothing(storage.as_ref(), settings).await.map_err(text)?);
+        warnings.extend(prefix::of_nothing(storage, settings).await.map_err(text)?);
     }
     let config = label_config(state, draft.fields.project_id).await;
-    if let Some(warning) = warning::of_data_key(settings, config.as_deref()) {
-        warnings.push(warning);
-    }
+    warnings.extend(warning::of_data_key(settings, config.as_deref()));
     if let Some(object) = found.first() {
-        let task = task::of_object(state, storage.as_ref(), settings, object, config.as_deref()).await.map_err(text)?;
+        let task = task::of_object(state, storage, settings, object, config.as_deref()).await.map_err(text)?;
         report.first_object = Some(task.object);
         report.first_task = task.first.and_then(|json| RawValue::from_string(json).ok());
     }
