@@ -27,6 +27,7 @@ mod failover;
 mod fence;
 mod filters;
 mod forecast;
+mod formats;
 mod gcs;
 mod import;
 mod keys;

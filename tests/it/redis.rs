@@ -129,6 +129,26 @@ async fn each_string_below_the_path_becomes_tasks_and_a_second_sync_reads_none()
     assert_eq!(counts(&sync, ["created", "existed"]), [1, 1_502]);
 }
 
+/// Goal: a key is no name of a file, so nothing in it says what the value is. Method: keys with dots, some of which look like
+/// names of images, with small and large tasks.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_with_tasks_are_imported_whatever_their_keys_are() {
+    let server = RedisServer::start().await;
+    let rig = Rig::start().await;
+    let mut db = server.db(1).await;
+    let keys =
+        ["user@example.com", "task:v1.2:0001", "2024-05-24T01:27:36.123Z", "img.png:meta", "photo.png", ".DS_Store"];
+    for key in keys {
+        set(&mut db, key, json!({"text": key}).to_string()).await;
+        set(&mut db, format!("large:{key}"), json!({"text": "x".repeat(10_000)}).to_string()).await;
+    }
+    let storage = create(&rig, IMPORT, settings(&server, rig.project().await, json!({}))).await;
+    let sync = rig.sync_to_end(&storage).await;
+    assert_eq!(sync["status"], "completed", "{sync}");
+    let expected = one_each(keys.iter().flat_map(|key| [(*key).to_owned(), format!("large:{key}")]));
+    rig.check_import(&storage, &sync, &expected, &[]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn values_that_are_no_strings_and_unsupported_keys_are_quarantined_until_they_change() {
     let (rig, server) = (Rig::start().await, RedisServer::start().await);

@@ -5,16 +5,14 @@
 
 use longshore_db::host::{AnnotationDetails, ControlTag, RegionsError, count_regions};
 use longshore_model::json_parts::{check_objects, is_object, members};
-use longshore_model::{QuarantineReason, python};
+use longshore_model::{ItemWarning, QuarantineReason, python};
 
-use super::Fault;
 use super::fields::{action, choice, choice_or_null, double, key, skip, time, unique_id, whole};
 use super::labels::{AnnotationItem, BadPart, Labels, LabelsError, PredictionDetails, PredictionItem, Reading};
 use super::numbers::Numbers;
-use super::scan::Scanner;
 use super::shorthand;
 use super::text::Text;
-use super::values::{given, user};
+use super::values::{given, is_other_name, user};
 
 /// Reads whether annotators may skip the task.
 pub(super) fn allow_skip(member: Option<&str>) -> Result<Option<bool>, BadPart<'_>> {
@@ -45,6 +43,10 @@ pub(super) fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Resu
         ground_truth: choice(ground_truth).map_err(|part| bad(part, "\"ground_truth\" must be true or false"))?,
         lead_time: double(lead_time).map_err(|part| bad(part, "\"lead_time\" must be a number or null"))?,
         completed_by: match given(completed_by) {
+            Some(json) if is_other_name(json) => {
+                reading.warn(ItemWarning::AnnotatorUnknown);
+                Ok(None)
+            }
             Some(json @ "\"\"") => Err(json),
             Some(json) if is_object(json) => user(completed_by),
             _ => key(completed_by),
@@ -96,27 +98,13 @@ fn regions_of<'a>(reading: &mut Reading<'_>, json: &'a str) -> Result<(Text, i32
         return Ok((Text::of_slice(reading.text, json), count));
     }
     let unreadable = || AnnotationItem::bad(json, "a \"result\" that is a text must hold a JSON list of objects");
-    reading.budget.take(json.len())?;
-    let list: String = serde_json::from_str(json).map_err(|_| unreadable())?;
-    check_text(&list, reading).map_err(|_| unreadable())?;
+    let list = reading.list_in_text(json, Numbers::OfPython)?.map_err(|()| unreadable())?;
     let list = Text::from(list);
     let count = count_regions(&list, reading.summary, reading.budget).map_err(|error| match error {
         RegionsError::Bad { expected, .. } => LabelsError::Bad(AnnotationItem::bad(json, expected)),
         RegionsError::Memory(fault) => fault.into(),
     })?;
     Ok((list, count))
-}
-
-/// Checks a JSON text inside of a JSON text as strictly as that one. As the database prints it, it may have twice its
-/// length: room for blanks between its parts, not for numbers such as 1e1000.
-fn check_text(list: &str, reading: &Reading<'_>) -> Result<(), Fault> {
-    let unusable = || Fault::new(QuarantineReason::InvalidAnnotations, "no JSON list");
-    let mut scanner = Scanner::new(list.as_bytes(), reading.limits.max_depth, list.len(), Numbers::OfPython);
-    scanner.skip_blank();
-    let range = scanner.value()?;
-    let is_printable = range.len() + scanner.growth() <= reading.limits.max_item_bytes;
-    scanner.skip_blank();
-    if is_printable && scanner.peek().is_none() && list[range].starts_with('[') { Ok(()) } else { Err(unusable()) }
 }
 
 /// A member of a column that must not be null.

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use longshore_db::host::{AnnotationDetails, SummaryDelta};
-use longshore_model::QuarantineReason;
+use longshore_db::host::{AnnotationDetails, SummaryDelta, TaskFormat};
 use longshore_model::json_parts::{each_element, is_object};
+use longshore_model::{ItemWarning, QuarantineReason};
 
 use super::budget::LABELS_BYTES;
+use super::item::Reader;
+use super::numbers::Numbers;
+use super::scan::Scanner;
 use super::text::Text;
 use super::values::given;
-use super::{Budget, Fault, Limits};
+use super::{Budget, Fault, Limits, Warnings};
 
 /// An annotation that came with its task.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +60,9 @@ pub(super) struct Reading<'r> {
     pub(super) limits: &'r Limits,
     pub(super) budget: &'r mut Budget,
     pub(super) summary: &'r mut SummaryDelta,
+    pub(super) warnings: &'r mut Warnings,
+    /// Whether what can mean only one thing is understood: a single object in place of a list, and IDs in place of objects.
+    pub(super) is_lenient: bool,
 }
 
 /// Why labels cannot be read.
@@ -77,6 +83,21 @@ impl<'a> From<BadPart<'a>> for LabelsError<'a> {
     }
 }
 
+impl<'r> Reading<'r> {
+    /// The state of reading an item, with a part of the reader of its object.
+    pub(super) fn of(text: &'r Arc<String>, row: usize, reader: &'r mut Reader<'_>) -> Self {
+        Self {
+            text,
+            row,
+            limits: reader.limits,
+            budget: reader.budget,
+            summary: reader.summary,
+            warnings: reader.warnings,
+            is_lenient: matches!(reader.format, TaskFormat::Native),
+        }
+    }
+}
+
 impl Reading<'_> {
     /// Reads each element of a list of labels.
     pub(super) fn labels<'a, T: Labels>(
@@ -86,7 +107,12 @@ impl Reading<'_> {
     ) -> Result<Vec<T>, Fault> {
         let Some(list) = given(list) else { return Ok(Vec::new()) };
         let (mut labels, mut trouble) = (Vec::new(), None);
-        let walked = each_element(list, |element| {
+        let is_alone = self.is_lenient && is_object(list);
+        let mut each = |element: &'a str| {
+            if self.is_lenient && element.bytes().all(|byte| byte.is_ascii_digit()) {
+                self.warn(ItemWarning::LabelIdsIgnored);
+                return true;
+            }
             let label = if is_object(element) {
                 self.budget.take(LABELS_BYTES).map_err(LabelsError::Other).and_then(|()| read(self, element))
             } else {
@@ -97,7 +123,13 @@ impl Reading<'_> {
                 Err(found) => trouble = Some(found),
             }
             trouble.is_none()
-        });
+        };
+        let walked = if is_alone {
+            each(list);
+            Ok(())
+        } else {
+            each_element(list, each)
+        };
         let trouble = match (trouble, walked) {
             (None, Ok(())) => return Ok(labels),
             (None, Err(_)) => T::bad(list, "a list of objects is expected").into(),
@@ -107,6 +139,36 @@ impl Reading<'_> {
             LabelsError::Bad(bad) => bad.in_text(self.text).in_row(self.row),
             LabelsError::Other(fault) => fault.in_row(self.row),
         })
+    }
+
+    /// Adds a warning of the item.
+    pub(super) fn warn(&mut self, warning: ItemWarning) {
+        self.warnings.add(warning, self.row);
+    }
+
+    /// A value that matters less than its item: if it cannot be read, a warning takes its place.
+    pub(super) fn or_warn<T, E>(&mut self, value: Result<Option<T>, E>, warning: ItemWarning) -> Option<T> {
+        value.unwrap_or_else(|_| {
+            self.warn(warning);
+            None
+        })
+    }
+
+    /// The JSON list that a JSON text holds. It is checked as strictly as the text around it. As the database prints it, it
+    /// may have twice its length: room for blanks between its parts, not for numbers such as 1e1000.
+    ///
+    /// # Errors
+    /// The inner error is a text that holds no list.
+    pub(super) fn list_in_text(&mut self, json: &str, numbers: Numbers) -> Result<Result<String, ()>, Fault> {
+        self.budget.take(json.len())?;
+        let Ok(list) = serde_json::from_str::<String>(json) else { return Ok(Err(())) };
+        let mut scanner = Scanner::new(list.as_bytes(), self.limits.max_depth, list.len(), numbers);
+        scanner.skip_blank();
+        let Ok(range) = scanner.value() else { return Ok(Err(())) };
+        let is_printable = range.len() + scanner.growth() <= self.limits.max_item_bytes;
+        scanner.skip_blank();
+        let is_list = is_printable && scanner.peek().is_none() && list[range].starts_with('[');
+        Ok(if is_list { Ok(list) } else { Err(()) })
     }
 
     /// Makes a separate text and counts its memory.

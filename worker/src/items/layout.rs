@@ -1,4 +1,4 @@
-//! Finds the items in a text: a list, one object, or one object per line.
+//! Finds the items in a text: a list, several lists, one object, or several objects, each on a line of its own or not.
 
 use std::ops::Range;
 
@@ -12,8 +12,8 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Finds the items of a text, each a checked JSON object, and passes each to `found`, in order.
 ///
-/// The first character decides: `[` starts a list of items; `{` starts the only item or the first line. Returns whether it
-/// is a list.
+/// The first character decides: `[` starts a list of items; `{` starts an item. More of the same may follow. Returns whether
+/// the items are in lists.
 pub(super) fn split(
     text: &str,
     limits: &Limits,
@@ -29,8 +29,8 @@ pub(super) fn split(
     let first = scanner.peek();
     match first {
         None => return Err(Fault::new(QuarantineReason::Empty, "The object is blank. Upload it again.")),
-        Some(b'[') => list(&mut scanner, &mut items)?,
-        Some(b'{') => object_or_lines(text, &mut scanner, &mut items)?,
+        Some(b'[') => lists(&mut scanner, &mut items)?,
+        Some(b'{') => objects(text, &mut scanner, &mut items)?,
         Some(_) => items.pass(&mut scanner)?,
     }
     Ok(first == Some(b'['))
@@ -94,61 +94,72 @@ impl Items<'_> {
     }
 }
 
+/// Lists, one after the other.
+fn lists(scanner: &mut Scanner<'_>, items: &mut Items<'_>) -> Result<(), Fault> {
+    loop {
+        list(scanner, items)?;
+        scanner.skip_blank();
+        match scanner.peek() {
+            None => return Ok(()),
+            Some(b'[') => {}
+            Some(_) => return Err(scanner.unexpected("Nothing but another list is expected after a list")),
+        }
+    }
+}
+
 fn list(scanner: &mut Scanner<'_>, items: &mut Items<'_>) -> Result<(), Fault> {
     scanner.take(b'[');
     scanner.skip_blank();
-    if !scanner.take(b']') {
-        loop {
-            items.pass(scanner)?;
-            scanner.skip_blank();
-            if scanner.take(b']') {
-                break;
-            }
-            if !scanner.take(b',') {
-                return Err(scanner.unexpected("A comma or ] is expected here").in_row(items.row()));
-            }
-            scanner.skip_blank();
-        }
+    if scanner.take(b']') {
+        return Ok(());
     }
-    scanner.skip_blank();
-    match scanner.peek() {
-        None => Ok(()),
-        Some(_) => Err(scanner.unexpected("Nothing is expected after the list")),
-    }
-}
-
-fn object_or_lines<'a>(text: &'a str, scanner: &mut Scanner<'a>, items: &mut Items<'_>) -> Result<(), Fault> {
-    let start = scanner.offset();
-    let first = items.check(scanner)?;
-    let end = scanner.offset();
-    scanner.skip_blank();
-    if scanner.peek().is_none() {
-        return items.give(first);
-    }
-    if text[start..end].contains('\n') {
-        let expected = "Nothing is expected after an object of several lines: put each object on its own line, or \
-                        all of them in a list";
-        return Err(scanner.unexpected(expected).in_row(items.row() + 1));
-    }
-    items.printed = 0;
-    lines(text, start, scanner, items)
-}
-
-fn lines<'a>(text: &'a str, start: usize, scanner: &mut Scanner<'a>, items: &mut Items<'_>) -> Result<(), Fault> {
-    let mut next = start;
-    for line in text[start..].split_inclusive('\n') {
-        let range = next..next + line.trim_end_matches('\n').len();
-        next += line.len();
-        scanner.move_to(text.as_bytes(), range);
-        scanner.skip_blank();
-        if scanner.peek().is_none() {
-            continue;
-        }
+    loop {
         items.pass(scanner)?;
         scanner.skip_blank();
-        if scanner.peek().is_some() {
-            return Err(scanner.unexpected("The end of the line is expected after its object").in_row(items.row() - 1));
+        if scanner.take(b']') {
+            return Ok(());
+        }
+        if !scanner.take(b',') {
+            return Err(scanner.unexpected("A comma or ] is expected here").in_row(items.row()));
+        }
+        scanner.skip_blank();
+    }
+}
+
+/// Objects, one after the other. Most are alone, or on a line of their own.
+///
+/// An object is looked for in its line first: if a line is cut off, the fault is there, and not somewhere in the next ones.
+fn objects<'a>(text: &'a str, scanner: &mut Scanner<'a>, items: &mut Items<'_>) -> Result<(), Fault> {
+    // Whether the objects so far each were in one line.
+    let mut is_by_line = false;
+    loop {
+        let start = scanner.offset();
+        let line = text[start..].find('\n').map_or(text.len(), |length| start + length);
+        scanner.move_to(text.as_bytes(), start..line);
+        let in_line = items.check(scanner);
+        let is_cut = in_line.as_ref().err().is_some_and(Fault::is_invalid_json);
+        if is_cut && line < text.len() {
+            scanner.move_to(text.as_bytes(), start..text.len());
+            match items.check(scanner) {
+                Ok(range) => items.give(range)?,
+                Err(_) if is_by_line => return in_line.map(drop),
+                Err(fault) => return Err(fault),
+            }
+            is_by_line = false;
+        } else {
+            items.give(in_line?)?;
+            is_by_line = true;
+        }
+        let end = scanner.offset();
+        scanner.move_to(text.as_bytes(), end..text.len());
+        scanner.skip_blank();
+        match scanner.peek() {
+            None => return Ok(()),
+            Some(first) if first != b'{' && !text[end..scanner.offset()].contains('\n') => {
+                let expected = "The end of the line or another object is expected after an object";
+                return Err(scanner.unexpected(expected).in_row(items.row() - 1));
+            }
+            Some(_) => {}
         }
     }
-    Ok(())
 }

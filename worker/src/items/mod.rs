@@ -12,14 +12,17 @@ mod label_studio;
 mod labels;
 mod layout;
 mod limits;
+mod name;
 mod native;
 mod numbers;
 mod scan;
 mod shorthand;
+mod sniff;
 mod text;
 mod unpack;
 mod unusable;
 mod values;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +32,9 @@ pub(crate) use item::Item;
 pub(crate) use labels::PredictionItem;
 pub(crate) use limits::Limits;
 use numbers::Numbers;
+pub(crate) use sniff::HEAD_BYTES;
 pub(crate) use unusable::Unusable;
+pub(crate) use warnings::Warnings;
 
 use std::sync::Arc;
 
@@ -47,6 +52,8 @@ pub(crate) struct Contents {
     pub(crate) items: Vec<Item>,
     /// What they add to the summary of their project. Empty if the format has none.
     pub(crate) summary: SummaryDelta,
+    /// What was left out of them.
+    pub(crate) warnings: Warnings,
 }
 
 /// Reads the items of an object.
@@ -64,9 +71,9 @@ pub(crate) fn read(
 ) -> Result<Contents, Unusable> {
     let unpacked = unpack::unpack(key, bytes, limits, budget).map_err(|fault| fault.locate(&[]))?;
     let text = decode(unpacked)?;
-    let (mut items, mut summary) = (Vec::new(), SummaryDelta::default());
+    let (mut items, mut summary, mut warnings) = (Vec::new(), SummaryDelta::default(), Warnings::default());
     let numbers = if format.has_summary() { Numbers::OfPython } else { Numbers::OfDatabase };
-    let mut reader = Reader { format, limits, budget, summary: &mut summary };
+    let mut reader = Reader { format, limits, budget, summary: &mut summary, warnings: &mut warnings };
     let split = layout::split(&text, limits, numbers, &mut |row, range| {
         reader.budget.take(budget::ITEM_BYTES)?;
         items.push(item::read(&text, row, range, &mut reader)?);
@@ -76,7 +83,7 @@ pub(crate) fn read(
     if is_list || items.len() > 1 {
         items.iter_mut().for_each(|item| item.is_numbered = true);
     }
-    Ok(Contents { items, summary })
+    Ok(Contents { items, summary, warnings })
 }
 
 /// The data of an object's items as JSON texts, for tests with unusual objects.
@@ -102,6 +109,19 @@ pub(crate) fn check(key: &str, size: u64, limits: &Limits, memory: u64) -> Resul
         return Err(Budget::new(memory, CancellationToken::new()).used_up().locate(&[]));
     }
     Ok(())
+}
+
+/// Whether the first [`HEAD_BYTES`] bytes of an object can spare reading the rest.
+pub(crate) fn is_undecided(key: &str, size: u64) -> bool {
+    size > HEAD_BYTES && matches!(name::Name::of(key).0, name::Name::Unknown(_))
+}
+
+/// Checks the first bytes of such an object.
+///
+/// # Errors
+/// It holds no tasks, whatever follows.
+pub(crate) fn check_head(key: &str, head: &[u8]) -> Result<(), Unusable> {
+    sniff::check_head(&name::Name::of(key).0, head).map_err(|fault| fault.locate(head))
 }
 
 /// Whether reading these bytes unpacks them, which may be more work than their length suggests.

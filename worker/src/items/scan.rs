@@ -3,6 +3,8 @@
 //! Besides the grammar, it checks for values that the database cannot hold. It has its own stack, so that nested values
 //! take limited memory and cannot overflow the thread's stack.
 
+mod faults;
+
 use std::ops::Range;
 
 use longshore_model::{QuarantineReason, json};
@@ -89,7 +91,7 @@ impl<'a> Scanner<'a> {
                 Some(b't') => self.word("true")?,
                 Some(b'f') => self.word("false")?,
                 Some(b'n') => self.word("null")?,
-                _ => return Err(self.unexpected("A value is expected here")),
+                _ => return Err(self.no_value(self.at)),
             }
             if self.close()? {
                 return Ok(start..self.at);
@@ -159,7 +161,7 @@ impl<'a> Scanner<'a> {
 
     fn word(&mut self, word: &str) -> Result<(), Fault> {
         if !self.text[self.at..].starts_with(word.as_bytes()) {
-            return Err(self.unexpected("A value is expected here (true, false and null are the only words)"));
+            return Err(self.no_value(self.at));
         }
         self.at += word.len();
         Ok(())
@@ -221,7 +223,9 @@ impl<'a> Scanner<'a> {
 
     fn number(&mut self) -> Result<(), Fault> {
         let start = self.at;
-        self.take(b'-');
+        if self.take(b'-') && self.peek().is_some_and(|byte| byte.is_ascii_alphabetic()) {
+            return Err(self.no_value(start));
+        }
         let whole = if self.take(b'0') { 1 } else { self.digits()? };
         let fraction = if self.take(b'.') { self.digits()? } else { 0 };
         let has_exponent = self.take(b'e') || self.take(b'E');
@@ -268,16 +272,6 @@ impl<'a> Scanner<'a> {
         let digits = self.text[start..self.at].iter();
         let size = digits.fold(0_i64, |size, byte| size.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
         Ok(if negative { -size } else { size })
-    }
-
-    /// The fault of an item that gets too long with this number, as the database prints it.
-    fn too_long(&self) -> Fault {
-        let detail = format!(
-            "The database writes numbers such as 1e1000 out in full, and with this one the item has more than {} bytes. \
-             Write the number as a string.",
-            self.max_growth
-        );
-        Fault::new(QuarantineReason::TooLarge, detail).at(self.at)
     }
 
     /// The fault of a text that is not JSON at this position.

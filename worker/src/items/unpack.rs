@@ -1,4 +1,4 @@
-//! Decides by the extension which objects are read, and unpacks compressed ones.
+//! Unpacks compressed objects.
 
 use std::io::{self, Read};
 
@@ -8,6 +8,8 @@ use longshore_model::QuarantineReason;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
+use super::name::{Compression, Name, shown};
+use super::sniff::{ADVICE, check_start, is_json_start};
 use super::{Budget, Fault, Limits};
 
 /// Bytes that are unpacked between checks of the budget.
@@ -28,83 +30,92 @@ const RING_SLACK: usize = 4 * BLOCK_BYTES;
 /// default.
 const MAX_WINDOW: u64 = 128 * 1024 * 1024;
 
-/// Unpacks an object if its extension or its first bytes show that it is compressed.
+/// How often an object may be packed. Uploads and downloads that pack what is packed already do so twice.
+const MOST_LAYERS: usize = 4;
+
+/// Unpacks an object if its name or its first bytes show that it is compressed, again and again if it is packed several
+/// times. An object that is named as compressed may be plain: tools unpack on the way and keep the name.
 ///
 /// Takes from the budget before it allocates. If the object states its size correctly, the unpacked bytes are not
 /// copied.
 ///
 /// # Errors
-/// The extension is not one of JSON; the bytes are damaged or empty; or they exceed the limits or the budget.
+/// The name is that of another format; the bytes are damaged or empty; or they exceed the limits or the budget.
 pub(super) fn unpack(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budget) -> Result<Vec<u8>, Fault> {
-    let named = check(key, bytes.len() as u64, limits)?;
+    let (name, named) = check(key, bytes.len() as u64, limits)?;
     budget.take(bytes.len())?;
-    let Some(compression) = named.or_else(|| by_magic(&bytes)) else {
+    let named = named.filter(|_| !is_json_start(&bytes));
+    let Some(first) = by_magic(&bytes).or(named) else {
         if bytes.len() > limits.max_unpacked_bytes {
             return Err(too_large("has", limits.max_unpacked_bytes));
         }
+        check_start(&name, &bytes)?;
         // No copy, unless something else holds the body too.
         return Ok(Vec::from(bytes));
     };
-    let mut unpacked = UnpackBuffer { bytes: Vec::new(), max: limits.max_unpacked_bytes, budget };
-    match compression {
-        Compression::Gzip => gunzip(&bytes, &mut unpacked)?,
-        Compression::Zstd => unzstd(&bytes, &mut unpacked)?,
+    let mut unpacked = layer(first, &bytes, limits, budget)?;
+    drop(bytes);
+    for _ in 1..MOST_LAYERS {
+        let Some(next) = by_magic(&unpacked) else {
+            check_start(&name, &unpacked)?;
+            return Ok(unpacked);
+        };
+        unpacked = layer(next, &unpacked, limits, budget)?;
     }
-    let unpacked = unpacked.bytes;
-    budget.give(bytes.len());
+    if by_magic(&unpacked).is_some() {
+        let detail = format!("The object is compressed more than {MOST_LAYERS} times. Compress it once.");
+        return Err(Fault::new(QuarantineReason::CorruptCompression, detail));
+    }
+    check_start(&name, &unpacked)?;
     Ok(unpacked)
 }
 
-/// Checks the key and the size of an object. Returns the compression that the extension names, if any.
+/// Unpacks one layer, whose packed bytes are not needed after it.
+fn layer(compression: Compression, packed: &[u8], limits: &Limits, budget: &mut Budget) -> Result<Vec<u8>, Fault> {
+    let mut unpacked = UnpackBuffer { bytes: Vec::new(), max: limits.max_unpacked_bytes, budget };
+    match compression {
+        Compression::Gzip => gunzip(packed, &mut unpacked)?,
+        Compression::Zstd => unzstd(packed, &mut unpacked)?,
+    }
+    let unpacked = unpacked.bytes;
+    budget.give(packed.len());
+    Ok(unpacked)
+}
+
+/// Checks the key and the size of an object. Returns what the name says.
 ///
 /// # Errors
-/// The extension is not one of JSON, the object is empty, or it exceeds the limit.
-pub(super) fn check(key: &str, size: u64, limits: &Limits) -> Result<Option<Compression>, Fault> {
-    let named = by_extension(key)?;
+/// The name is that of another format, the object is empty, or it exceeds the limit.
+pub(super) fn check(key: &str, size: u64, limits: &Limits) -> Result<(Name, Option<Compression>), Fault> {
+    let (name, named) = Name::of(key);
+    if let Name::Other(ending) = &name {
+        return Err(Fault::new(
+            QuarantineReason::UnsupportedExtension,
+            format!(
+                "Extension .{} is that of another format than JSON: tasks are in .json, .jsonl and .ndjson, plain or with .gz or \
+                 .zst. {ADVICE}",
+                shown(ending)
+            ),
+        ));
+    }
     if size > limits.max_object_bytes as u64 {
         return Err(too_large("is stored with", limits.max_object_bytes));
     }
     if size == 0 {
         return Err(Fault::new(QuarantineReason::Empty, "The object is empty. Upload it again."));
     }
-    Ok(named)
+    Ok((name, named))
 }
 
-/// Whether the object is compressed, or has a key that is refused anyway.
+/// Whether the object is compressed, or has a name that is refused anyway.
 pub(super) fn is_packed(key: &str, bytes: &[u8]) -> bool {
-    by_extension(key).map_or(true, |named| named.or_else(|| by_magic(bytes)).is_some())
-}
-
-#[derive(Clone, Copy)]
-pub(super) enum Compression {
-    Gzip,
-    Zstd,
-}
-
-/// The compression that the extension names. `None` also for keys without an extension: then the content decides.
-fn by_extension(key: &str) -> Result<Option<Compression>, Fault> {
-    let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
-    let (stem, compression) = match name.rsplit_once('.') {
-        Some((stem, "gz")) => (stem, Some(Compression::Gzip)),
-        Some((stem, "zst")) => (stem, Some(Compression::Zstd)),
-        _ => (name.as_str(), None),
-    };
-    match stem.rsplit_once('.') {
-        None | Some((_, "" | "json" | "jsonl" | "ndjson")) => Ok(compression),
-        Some((_, other)) => Err(Fault::new(
-            QuarantineReason::UnsupportedExtension,
-            format!(
-                "Extension .{} is not one of .json, .jsonl and .ndjson, plain or with .gz or .zst. To import images, \
-                 audio, text and other media, switch on \"Treat every bucket object as a source file\".",
-                other.escape_default()
-            ),
-        )),
-    }
+    let (name, named) = Name::of(key);
+    matches!(name, Name::Other(_)) || named.is_some() || by_magic(bytes).is_some()
 }
 
 /// The compression that the first bytes show: an object may be compressed although its key does not name it, as web
 /// servers often store files.
-fn by_magic(bytes: &[u8]) -> Option<Compression> {
+pub(super) fn by_magic(bytes: &[u8]) -> Option<Compression> {
     match bytes {
         [0x1f, 0x8b, ..] => Some(Compression::Gzip),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),

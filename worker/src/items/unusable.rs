@@ -50,6 +50,11 @@ impl Fault {
         Self { for_memory: true, ..self }
     }
 
+    /// Whether the text is not JSON.
+    pub(super) fn is_invalid_json(&self) -> bool {
+        self.reason == QuarantineReason::InvalidJson
+    }
+
     /// Sets the faulty item.
     pub(super) fn in_row(self, row: usize) -> Self {
         Self { row: Some(row), ..self }

@@ -16,25 +16,20 @@ pub(super) fn is_blank(json: &str) -> bool {
     matches!(json, "null" | "false" | "\"\"") || blank_inside('[', ']') || blank_inside('{', '}') || is_zero()
 }
 
-pub(super) fn boolean(member: Option<&str>) -> Result<bool, &str> {
-    match given(member) {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(other) => Err(other),
-    }
-}
-
-pub(super) fn number(member: Option<&str>) -> Result<Option<f64>, &str> {
-    let Some(json) = given(member) else { return Ok(None) };
-    let parsed = json.parse().ok().filter(|number: &f64| number.is_finite());
-    parsed.map(Some).ok_or(json)
-}
-
 /// A user's ID, alone or in the object that the host exports.
 pub(super) fn user(member: Option<&str>) -> Result<Option<i64>, &str> {
     let Some(json) = given(member) else { return Ok(None) };
     let id = if is_object(json) { members(json, ["id"]).ok().and_then(|[id]| id) } else { Some(json) };
     id.and_then(|id| id.parse().ok()).map(Some).ok_or(json)
+}
+
+/// Whether a user is named by an e-mail address and not by an ID, as in exports of other hosts.
+pub(super) fn is_other_name(json: &str) -> bool {
+    if is_object(json) {
+        let found = members(json, ["id", "email"]).ok();
+        return found.is_some_and(|[id, email]| given(id).is_none() && given(email).is_some());
+    }
+    json.starts_with('"') && json.contains('@')
 }
 
 /// A text; a number is accepted too, in its original spelling.

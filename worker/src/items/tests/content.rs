@@ -35,6 +35,22 @@ fn each_line_is_an_item_and_blank_lines_do_not_count() {
 }
 
 #[test]
+fn values_in_a_row_are_items_wherever_lines_end() {
+    let expected = [(0, "{\"a\":1}".into()), (1, "{\"a\":2}".into()), (2, "{}".into())];
+    for text in [
+        "{\"a\":1}{\"a\":2}{}",
+        "{\"a\":1} {\"a\":2}\n{}",
+        "[{\"a\":1},{\"a\":2}][{}]",
+        "[{\"a\":1}]\n[]\n[{\"a\":2},\n{}]",
+    ] {
+        assert_eq!(data(text), expected, "{text}");
+    }
+    let pretty = "{\n  \"a\": 1\n}\n{\"b\":\n2}{\n}\n\n{\"c\": 3}\n";
+    let found: Vec<String> = data(pretty).into_iter().map(|(_, data)| data).collect();
+    assert_eq!(found, ["{\n  \"a\": 1\n}", "{\"b\":\n2}", "{\n}", "{\"c\": 3}"]);
+}
+
+#[test]
 fn a_byte_order_mark_is_skipped() {
     assert_eq!(data("\u{feff}{\"a\":1}"), [(0, "{\"a\":1}".into())]);
     assert_eq!(data("\u{feff}{\"a\":1}\n{\"a\":2}"), [(0, "{\"a\":1}".into()), (1, "{\"a\":2}".into())]);

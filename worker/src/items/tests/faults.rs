@@ -65,7 +65,7 @@ fn a_fault_is_placed_where_the_text_stops_being_json() {
         ("{\"a\":\"\\u12g4\"}", 10),
         ("{\"a\":\"line\nbreak\"}", 10),
         ("{\"a\":1}}", 7),
-        ("{\"a\":1} {\"a\":2}", 8),
+        ("{\"a\":1} 2", 8),
         ("\u{feff}{\"a\":x}", 8),
     ] {
         let (reason, at, _) = fault(text);
@@ -74,9 +74,29 @@ fn a_fault_is_placed_where_the_text_stops_being_json() {
 }
 
 #[test]
-fn nothing_may_follow_a_list_or_an_object_of_several_lines() {
-    assert_eq!(fault("[{}]\n[{}]"), ("invalid_json", Some(5), None));
-    assert_eq!(fault("{\n}\n{\n}"), ("invalid_json", Some(4), Some(1)));
+fn only_the_same_may_follow_a_list_or_an_object() {
+    assert_eq!(fault("[{}]\n{}"), ("invalid_json", Some(5), None));
+    assert_eq!(fault("{}\n[{}]"), ("wrong_type", Some(3), Some(1)));
+    assert_eq!(fault("{\n}\n{\n"), ("invalid_json", Some(6), Some(1)));
+}
+
+#[test]
+fn words_of_other_languages_are_named_with_what_to_write() {
+    for (value, word, advice) in [
+        ("NaN", "`NaN`", "null"),
+        ("Infinity", "`Infinity`", "null"),
+        ("-Infinity", "`-Infinity`", "null"),
+        ("nan", "`nan`", "null"),
+        ("None", "`None`", "Write null"),
+        ("True", "`True`", "Write true"),
+        ("undefined", "`undefined`", "Write null"),
+        ("cat", "`cat`", "double quotes"),
+        ("'cat'", "single quotes", "double quotes"),
+    ] {
+        let unusable = items(&format!("[{{}}, {{\"a\":{value}}}]")).unwrap_err();
+        assert_eq!((unusable.reason.as_str(), unusable.row_index), ("invalid_json", Some(1)), "{value}");
+        assert!(unusable.detail.contains(word) && unusable.detail.contains(advice), "{unusable}");
+    }
 }
 
 #[test]
@@ -201,17 +221,13 @@ fn marked_fault(name: &str, labels: &str) -> (&'static str, Option<i32>) {
 fn bad_annotations_are_placed_at_the_part_that_is_bad() {
     for annotations in [
         "^5",
-        "^{}",
-        "[{}, ^5]",
+        "^true",
+        "[{}, ^true]",
         r#"[{"result":^"text"}]"#,
+        r#"[{"result":^"[1]"}]"#,
         r#"[{"result":[{}, ^1]}]"#,
-        r#"[{"lead_time":^"1"}]"#,
-        r#"[{"lead_time":^1e400}]"#,
-        r#"[{"was_cancelled":^1}]"#,
-        r#"[{"ground_truth":^"no"}]"#,
-        r#"[{"completed_by":^"a@b"}]"#,
-        r#"[{"completed_by":^1.5}]"#,
-        r#"[{"completed_by":^{"email":"a@b"}}]"#,
+        r#"[{"was_cancelled":^2}]"#,
+        r#"[{"ground_truth":^"maybe"}]"#,
     ] {
         assert_eq!(marked_fault("annotations", annotations), ("invalid_annotations", Some(0)));
     }
@@ -219,16 +235,9 @@ fn bad_annotations_are_placed_at_the_part_that_is_bad() {
 
 #[test]
 fn bad_predictions_are_placed_at_the_part_that_is_bad() {
-    for predictions in [
-        r#"^"text""#,
-        "[^null]",
-        "[^{}]",
-        r#"[^{"result":null}]"#,
-        r#"[{"result":^"a"}]"#,
-        r#"[{"result":[^1.5]}]"#,
-        r#"[{"result":[],"score":^"high"}]"#,
-        r#"[{"result":[],"model_version":^["v"]}]"#,
-    ] {
+    for predictions in
+        [r#"^"text""#, "[^null]", "[^{}]", r#"[^{"result":null}]"#, r#"[{"result":^"a"}]"#, r#"[{"result":[^1.5]}]"#]
+    {
         assert_eq!(marked_fault("predictions", predictions), ("invalid_predictions", Some(0)));
     }
 }

@@ -77,6 +77,14 @@ fn an_annotation_has_all_fields_that_label_studio_stores() {
         result_count: 2,
     };
     assert_eq!(annotation.details.as_deref(), Some(&expected));
+    for named in [r#""a@example.com""#, r#"{"email": "a@example.com"}"#] {
+        let contents = read(&annotated(&format!(r#"{{"result": [], "completed_by": {named}}}"#))).expect(named);
+        assert_eq!(contents.items[0].annotations()[0].completed_by, None);
+        assert_eq!(
+            contents.warnings.rows().map(|(warning, _)| warning.as_str()).collect::<Vec<_>>(),
+            ["annotator_unknown"]
+        );
+    }
     let item = only(&annotated(r#"{"completed_by": {"id": 3, "email": "e"}, "unique_id": null}"#));
     let [annotation] = item.annotations() else { panic!("one annotation") };
     assert_eq!((annotation.result.as_deref(), annotation.completed_by), (None, Some(3)));
@@ -108,7 +116,6 @@ fn an_annotation_that_label_studio_would_drop_or_fail_on_is_a_fault() {
         (r#"{"result": [{"type": 5, "from_name": "a", "to_name": "b", "value": {}}]}"#, "type"),
         (r#"{"unique_id": "id-1"}"#, "unique_id"),
         (r#"{"last_action": "slept"}"#, "last_action"),
-        (r#"{"completed_by": "a@example.com"}"#, "completed_by"),
         (r#"{"completed_by": ""}"#, "completed_by"),
         (r#"{"completed_by": true}"#, "completed_by"),
         (r#"{"bulk_created": 2}"#, "bulk_created"),

@@ -3,8 +3,9 @@
 mod content;
 mod faults;
 mod label_studio;
-mod packed;
+pub(super) mod packed;
 mod properties;
+mod shapes;
 
 use bytes::Bytes;
 use longshore_db::host::TaskFormat;

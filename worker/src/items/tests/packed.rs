@@ -25,22 +25,59 @@ fn data(key: &str, bytes: &[u8]) -> Vec<String> {
     get(key, bytes).unwrap().into_iter().map(|item| item.data.to_string()).collect()
 }
 
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(in super::super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
 #[test]
-fn the_extension_decides_what_is_read() {
-    for key in ["a", "a.json", "A.JSON", "a.b.jsonl", "x.y/a.ndjson", "x.png/a", ".json", "a.", "a\n.json"] {
+fn names_of_other_formats_are_refused_and_the_content_decides_about_the_rest() {
+    let json = [
+        "a",
+        "a.json",
+        "A.JSON",
+        "a.b.jsonl",
+        "x.y/a.ndjson",
+        "x.png/a",
+        ".json",
+        "a.",
+        "a\n.json",
+        "a.jl",
+        "a.ldjson",
+    ];
+    let unknown = ["export_2024.11.05", "task-v1.2", "a.json.bak", "a.json.txt", "img.png:meta", "a.gz", "a.json.zst"];
+    for key in json.iter().chain(&unknown) {
         assert_eq!(data(key, b"{}"), ["{}"], "{key}");
     }
-    for key in ["a.png", "a.json.txt", "a.parquet", "a.json.bz2", "a.csv.gz", "a.txt.zst", "a.gz.gz", ".DS_Store"] {
+    for key in ["a.png", "a.parquet", "a.json.bz2", "a.csv.gz", "a.JPG.zst", "a.tar.gz"] {
         let unusable = get(key, b"{}").unwrap_err();
         assert_eq!(unusable.reason.as_str(), "unsupported_extension", "{key}");
         assert!(unusable.detail.contains("\"Treat every bucket object as a source file\""));
     }
+    for key in ["export_2024.11.05", "notes.txt"] {
+        for content in [&b"hello"[..], b"\x89PNG", &gzip(b"hello")] {
+            assert_eq!(place(get(key, content)).0, "unsupported_extension", "{key}");
+        }
+        assert_eq!(place(get(key, b"{oops}")).0, "invalid_json", "it begins like JSON");
+    }
+}
+
+/// Goal: what tools pack again or unpack on the way is read. Method: each way of packing under each kind of name.
+#[test]
+fn packed_and_plain_objects_under_any_name_are_read_by_their_content() {
+    let zstd = |bytes: &[u8]| ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest);
+    let sea: &[u8] = b"{\"text\": \"sea\"}";
+    let contents =
+        [sea.to_vec(), gzip(sea), zstd(sea), gzip(&gzip(sea)), zstd(&gzip(sea)), gzip(&zstd(&gzip(&zstd(sea))))];
+    for key in ["a.json", "a.json.gz", "a.json.zst", "a.jsonl.gz.gz", "a", "2024.05"] {
+        for content in &contents {
+            assert_eq!(data(key, content), [r#"{"text": "sea"}"#], "{key}");
+        }
+    }
+    let often = (0..5).fold(sea.to_vec(), |packed, _| gzip(&packed));
+    let unusable = get("a.json", &often).unwrap_err();
+    assert!(unusable.reason.as_str() == "corrupt_compression" && unusable.detail.contains("4 times"), "{unusable}");
 }
 
 #[test]
@@ -73,7 +110,7 @@ fn damage_is_corrupt_compression() {
             assert_eq!(place(get(key, &whole[..end])).0, "corrupt_compression", "{key} cut at {end}");
         }
         assert_eq!(place(get(key, &[whole, b"x"].concat())).0, "corrupt_compression", "{key} with more");
-        assert_eq!(place(get(key, b"{}")), ("corrupt_compression", None, None));
+        assert_eq!(place(get(key, b"oops")), ("corrupt_compression", None, None));
         assert_eq!(place(get(key, b"")).0, "empty");
     }
     let mut sea = SEA_ZST.to_vec();

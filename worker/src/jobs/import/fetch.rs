@@ -9,7 +9,7 @@ use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
 use super::read::{ReadError, ReadObject};
 use super::refusal::{Refusal, reason_of};
 use super::{Import, ImportedObject, Pending, count, summary};
-use crate::items::Item;
+use crate::items::{Item, Warnings};
 use crate::job_error::JobError;
 use crate::quarantine::{refused_object, unusable_object};
 
@@ -61,6 +61,7 @@ impl Import<'_> {
                 object,
                 items: vec![Item::of_data(data)],
                 summary: summary.clone(),
+                warnings: Warnings::default(),
             });
         }
         fetched

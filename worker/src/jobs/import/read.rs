@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use longshore_db::host::TaskFormat;
 use longshore_model::FailureReason;
-use longshore_storage::{ErrorKind, ObjectBody, ObjectMeta, Op, StorageError};
+use longshore_storage::{ErrorKind, ObjectBody, ObjectMeta, Op, Range, StorageError};
 use longshore_telemetry::Backoff;
 use md5::{Digest, Md5};
 use tokio::time::sleep;
@@ -54,6 +54,9 @@ impl Import<'_> {
                 sleep(PAUSE.wait(number - 1)).await;
             }
             let reserved = self.memory_of(pending);
+            if number == 0 {
+                self.check_head(&listed).await?;
+            }
             let body = self.get(&listed, reserved).await?;
             if !(body.is_listed(&listed) || self.has_other_etags(&body, &listed)) {
                 let answer = (body.etag.clone(), body.stored_size);
@@ -76,10 +79,13 @@ impl Import<'_> {
             }
             let bytes = body.bytes.len();
             listed.modified_at = listed.modified_at.or(body.modified_at);
-            match self.parse(&listed.key, body, reserved).await {
-                Ok(Some(Contents { items, summary })) => {
+            match self.parse(self.name_of(&listed), body, reserved).await {
+                Ok(Some(Contents { items, summary, warnings })) => {
                     let summary = self.storage.task_format.has_summary().then(|| Arc::new(summary));
-                    return Ok(ReadObject { imported: ImportedObject { object: listed, items, summary }, bytes });
+                    return Ok(ReadObject {
+                        imported: ImportedObject { object: listed, items, summary, warnings },
+                        bytes,
+                    });
                 }
                 // The bytes do not have the digest that the storage states.
                 Ok(None) => {}
@@ -89,6 +95,27 @@ impl Import<'_> {
         }
         let reason = FailureReason::ContentMismatch;
         Err(ReadError::Storage(StorageError::new(Op::Get, ErrorKind::Unavailable, reason)))
+    }
+
+    /// What may say what the object is. Keys of Redis are no names of files, so the content decides.
+    fn name_of<'k>(&self, object: &'k ObjectMeta) -> &'k str {
+        if self.storage.settings.kind().data().has_folders() { &object.key } else { "" }
+    }
+
+    /// Reads the first bytes of an object whose name does not say what it is, and refuses it if they show that it holds no
+    /// tasks. Of another version than the listed one, and after an error, they say nothing.
+    async fn check_head(&self, listed: &ObjectMeta) -> Result<(), ReadError> {
+        let name = self.name_of(listed);
+        if !items::is_undecided(name, listed.size) || listed.size > self.limits.max_object_bytes as u64 {
+            return Ok(());
+        }
+        let range = Range { first: 0, last: Some(items::HEAD_BYTES - 1) };
+        match self.store.get(&listed.key, Some(range), items::HEAD_BYTES).await {
+            Ok(head) if listed.etag.is_some() && head.etag == listed.etag => {
+                items::check_head(name, &head.bytes).map_err(ReadError::Unusable)
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Whether the etags differ only because the server's listings state other etags than its answers, as one object of
@@ -105,7 +132,7 @@ impl Import<'_> {
     /// Each concurrent read is limited to its reserved memory, so that neither a compression bomb nor an object that
     /// is larger than listed takes more.
     async fn get(&self, listed: &ObjectMeta, reserved: u64) -> Result<ObjectBody, ReadError> {
-        items::check(&listed.key, listed.size, &self.limits, self.context.memory.max_bytes())
+        items::check(self.name_of(listed), listed.size, &self.limits, self.context.memory.max_bytes())
             .map_err(ReadError::Unusable)?;
         let max_bytes = reserved.min(self.limits.max_object_bytes as u64);
         self.store.get_listed(listed, max_bytes).await.map_err(|error| match error.reason {

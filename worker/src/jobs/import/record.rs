@@ -1,21 +1,23 @@
 //! Writes a part of a page (tasks, ledger, quarantine) by binary `COPY`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use longshore_db::host::{JobStorage, NewAnnotation, NewPrediction, NewTask, SummaryDelta};
+use longshore_db::job_warnings::{self, WarnedItems};
 use longshore_db::jobs;
 use longshore_db::lifecycle::ClaimedJob;
 use longshore_db::objects::{self, NewObject};
 use longshore_db::quarantine::{self, QuarantinedObject};
 use longshore_db::{Client, Counts, Error as DbError, Transaction, scanned_keys};
-use longshore_model::QuarantineReason;
+use longshore_model::{ItemWarning, QuarantineReason};
 use longshore_storage::ObjectMeta;
 use uuid::Uuid;
 
 use super::{count, references, summary};
 use crate::context::Context;
-use crate::items::{Item, PredictionItem};
+use crate::items::{Item, PredictionItem, Warnings};
 use crate::job_error::JobError;
 use crate::jobs::Writes;
 use crate::quarantine::object;
@@ -44,6 +46,7 @@ pub(super) struct ImportedObject {
     pub(super) items: Vec<Item>,
     /// What the items add to the summary of their project, if the host has one.
     pub(super) summary: Option<Arc<SummaryDelta>>,
+    pub(super) warnings: Warnings,
 }
 
 #[async_trait]
@@ -60,6 +63,7 @@ impl Writes for ImportWrites {
         context.host.hold(tx, &self.storage).await?;
         let all: Vec<&ImportedObject> = self.imported.iter().collect();
         self.insert(context, job, tx, &all, self.summary.as_deref()).await?;
+        job_warnings::add(tx, job.lease.job, &self.warned()).await?;
         quarantine::insert(tx, self.storage.id, job.sync_id, &self.quarantined).await?;
         let released: Vec<&str> = self.released.iter().map(String::as_str).collect();
         quarantine::remove(tx, self.storage.id, &released).await?;
@@ -115,6 +119,19 @@ impl Writes for ImportWrites {
 }
 
 impl ImportWrites {
+    /// What is left out of the tasks of the part, with an example for each warning.
+    fn warned(&self) -> Vec<WarnedItems> {
+        let mut all: BTreeMap<ItemWarning, WarnedItems> = BTreeMap::new();
+        for imported in &self.imported {
+            for (warning, rows) in imported.warnings.rows() {
+                let example =
+                    || WarnedItems { warning, items: 0, key: imported.object.key.clone(), row_index: rows.first };
+                all.entry(warning).or_insert_with(example).items += rows.items;
+            }
+        }
+        all.into_values().collect()
+    }
+
     /// Moves an object from the imported ones to quarantine.
     fn quarantine(&mut self, imported: &ImportedObject, row: QuarantinedObject, counts: &mut Counts) {
         counts.imported -= 1;

@@ -54,6 +54,9 @@ pub(super) fn cases() -> Vec<Case> {
         dropped("null-cancelled", r#"[{"result": [], "was_cancelled": null}]"#, 1),
         dropped("null-ground-truth", r#"[{"result": [], "ground_truth": null}]"#, 1),
         user_as_object(),
+        user_by_email("user-by-email", r#"{"email": "a@example.com"}"#),
+        user_by_email("user-as-email", r#""a@example.com""#),
+        one("completions", &format!(r#"[], "completions": [{{"result": [{CAT}]}}]"#)),
         one("region-of-one-member", r#"[{"result": [{"from_name": "label"}, {"value": {}}, {}]}]"#),
         stops("refused-object", "unique-id-number", "a.json", annotated(r#"[{"result": [], "unique_id": 5}]"#)),
         stops("refused-object", "annotation-result-blank", "a.json", annotated(r#"[{"result": ""}]"#)),
@@ -114,6 +117,17 @@ fn user_as_object() -> Case {
         "annotations": [{"result": [], "completed_by_id": 1, "updated_by_id": 1}]});
     Case::new("user-as-object")
         .object("a.json", annotated(r#"[{"result": [], "completed_by": {"id": 1, "email": "a@example.com"}}]"#))
+        .task(entry, "a.json", theirs, ours)
+}
+
+/// As exports of other hosts name annotators.
+fn user_by_email(name: &str, user: &str) -> Case {
+    let entry = "user-by-email";
+    let theirs = json!({"data": {"image": "s3://x/1.jpg"}, "is_labeled": true, "total_annotations": 1});
+    let ours = json!({"data": {"image": "s3://x/1.jpg"}, "is_labeled": true, "total_annotations": 1, "updated_by_id": 1,
+        "annotations": [{"result": [], "updated_by_id": 1}]});
+    Case::new(name)
+        .object("a.json", annotated(&format!(r#"[{{"result": [], "completed_by": {user}}}]"#)))
         .task(entry, "a.json", theirs, ours)
 }
 

@@ -66,6 +66,9 @@ pub(super) fn cases() -> Vec<Case> {
             .object("b.json", r#"{"data": {"image": "i"}, "annotations": 0, "predictions": -0.0}"#)
             .object("c.json", r#"{"image": "i", "annotations": "", "predictions": { }}"#),
         gzipped(),
+        accepted("names", "name-of-no-format", "a.2024", TASK),
+        accepted("gzip", "gzip-name-of-plain", "a.json.gz", TASK),
+        values_in_a_row(),
         byte_order_mark(),
     ]
 }
@@ -107,6 +110,25 @@ fn allow_skip_forms() -> Case {
     values.iter().enumerate().fold(Case::new("allow-skip-forms"), |case, (number, value)| {
         case.object(&format!("{number:02}.json"), format!(r#"{{"data": {{"image": "i"}}, "allow_skip": {value}}}"#))
     })
+}
+
+/// Objects that are neither in a list nor each on a line.
+fn values_in_a_row() -> Case {
+    let entry = "values-in-a-row";
+    let image = |name: &str| json!({"data": {"image": name}});
+    Case::new(entry)
+        .object("a.json", "{\"image\":\n\"1\"}{\"image\": \"2\"}")
+        .object("z.json", TASK)
+        .ends(
+            entry,
+            [super::FAILED, "completed, 3 new, 0 existed, attempt 1"],
+            [super::FAILED_AGAIN, "completed, 0 new, 3 existed, attempt 2"],
+        )
+        .task(entry, "a.json[0]", Value::Null, image("1"))
+        .task(entry, "a.json[1]", Value::Null, image("2"))
+        .task(entry, "z.json", Value::Null, task())
+        .summary(entry, "columns", json!({}), json!({"image": 3}))
+        .summary(entry, "common", json!([]), json!(["image"]))
 }
 
 fn gzipped() -> Case {

@@ -44,7 +44,16 @@ pub(super) const FIELDS: &[Field] = &[
     prediction("mislabeling", NUMBERS, NOT_FINITE),
     prediction("cluster", WHOLE_NUMBERS, OTHER_DIGITS),
     annotation("import_id", WHOLE_NUMBERS, OTHER_DIGITS),
-    annotation("completed_by", USERS, &[("null", OursStores), (r#"{"id": 1}"#, OursStores)]),
+    annotation(
+        "completed_by",
+        USERS,
+        &[
+            ("null", OursStores),
+            (r#"{"id": 1}"#, OursStores),
+            (r#""annotator@example.com""#, OursStores),
+            (r#"{"email": "annotator@example.com"}"#, OursStores),
+        ],
+    ),
     annotation("completed_by", &[r#""""#, "999", "0.5", r#""null""#, r#"{"id": 999}"#], &[]),
     annotation("last_created_by", USERS, &[]),
     annotation("last_created_by", &["null", r#""""#, "999", "0.5", r#"{"id": 1}"#], &[]),
