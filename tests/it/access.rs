@@ -79,14 +79,24 @@ impl FilledRig {
         };
         let path = route.path.replace("{kind}", "s3").replace("{id}", &id.to_string());
         if route.method == "GET" {
-            let query = format!("project={}&fileuri=s3://tasks/good.json", self.import.project);
+            let lists = ["/api/storages", "/api/tasks", "/api/syncs", "/api/quarantine"];
+            let is_list = !route.path.contains("{id}") && lists.iter().any(|list| route.path.starts_with(list));
+            let query = match (is_list, route.path.starts_with("/api")) {
+                (true, _) => format!("project={}", self.import.project),
+                (false, true) => String::new(),
+                (false, false) => "fileuri=s3://tasks/good.json".to_owned(),
+            };
             return self.rig.request("GET", &format!("{path}?{query}"));
         }
-        let body = json!({
-            "project": self.import.project, "bucket": "tasks", "s3_endpoint": self.rig.s3.endpoint(), "title": "taken",
-            "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY, "result": [],
-            "name": "taken", "role": "admin", "task": self.task
-        });
+        let body = match route.path.trim_start_matches("/api/").split('/').next() {
+            Some("tokens") => json!({"name": "taken", "role": "admin"}),
+            Some("resolve") => json!({"task": self.task}),
+            Some("quarantine") => json!({"project": self.import.project}),
+            _ => json!({
+                "project": self.import.project, "bucket": "tasks", "s3_endpoint": self.rig.s3.endpoint(), "title": "taken",
+                "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY, "result": []
+            }),
+        };
         self.rig.request(route.method, &path).json(&body)
     }
 

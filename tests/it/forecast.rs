@@ -200,9 +200,9 @@ async fn strict_refuses_warnings_and_a_failed_report_saves_the_storage() {
     rig.s3.clear_calls();
     let quiet = rig.post("/api/storages/s3?report=false", right.clone()).await;
     assert!(quiet.get("report").is_none(), "{quiet}");
-    assert_eq!(rig.s3.calls().iter().filter(|call| call.op == Op::List).count(), 1, "the probe alone");
-    // The first listing is the probe's, the second one the report's.
-    rig.s3.fail(When::op(Op::List).nth(2), Fault::Error(S3ErrorCode::AccessDenied));
+    // The listing of the report comes after those of the probe.
+    let probes = rig.s3.calls().iter().filter(|call| call.op == Op::List).count();
+    rig.s3.fail(When::op(Op::List).nth(probes + 1), Fault::Error(S3ErrorCode::AccessDenied));
     let saved = rig.post("/api/storages/s3", right).await;
     assert!(saved["id"].is_i64() && codes(&saved).contains(&"report_failed"), "{saved}");
     assert!(saved["report"]["error"].as_str().is_some_and(|text| text.contains("denied")), "{saved}");
@@ -229,4 +229,49 @@ async fn an_empty_database_beside_one_with_keys_is_warned_of() {
     let full = rig.post("/api/storages/redis", settings(json!({"db": 3, "path": "task:*"}))).await;
     assert_eq!(warnings(&full), [("nothing_matches", None, None), ("prefix_glob", Some("path"), Some("task:"))]);
     assert_eq!(codes(&rig.post("/api/storages/redis", settings(json!({"db": 3}))).await), Vec::<&str>::new());
+}
+
+/// Goal: a dry run judges the whole bucket with exact counts, and writes nothing. Method: a bucket of three pages, whose rows and
+/// calls are counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_judges_all_keys_and_writes_nothing() {
+    let (rig, project) = rig().await;
+    rig.s3
+        .put_many("pets", (0..2_300).map(|n| (format!("many/{n:04}.{}", if n % 2 == 0 { "png" } else { "txt" }), "x")));
+    let own = json!({"use_blob_urls": true, "prefix": "many", "regex_filter": r".*\.png"});
+    let storage = rig.post("/api/storages/s3?report=false", settings(&rig, project, &own)).await;
+    let path = format!("/api/storages/s3/{}/dry-run", storage["id"]);
+    rig.s3.clear_calls();
+    let answer = rig.request("POST", &path).bearer_auth(rig.token()).send().await.expect("an answer");
+    assert_eq!(
+        (answer.status().as_u16(), answer.headers()["content-type"].to_str().ok()),
+        (200, Some("text/event-stream"))
+    );
+    let text = answer.text().await.expect("events");
+    let lines: Vec<Value> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).expect("JSON"))
+        .collect();
+    let (last, earlier) = lines.split_last().expect("an event");
+    assert!(earlier.iter().all(|line| line["done"] == false), "{text}");
+    assert_eq!((&last["done"], &last["looked_at"], &last["matched"]), (&json!(true), &json!(2_300), &json!(1_150)));
+    let report = &last["forecast"]["report"];
+    assert_eq!((&last["exact"], &report["complete"], &report["error"]), (&json!(true), &json!(true), &Value::Null));
+    let skipped = json!([{
+        "rule": "regex", "detail": report["skipped"][0]["detail"], "keys": 1_150,
+        "examples": ["many/0001.txt", "many/0003.txt", "many/0005.txt"]
+    }]);
+    assert_eq!(report["skipped"], skipped);
+    assert_eq!(report["first_task"], json!({"data": {"image": "s3://pets/many/0000.png"}}));
+    assert_eq!(codes(&last["forecast"]), Vec::<&str>::new());
+    let calls = rig.s3.calls();
+    assert!(calls.len() == 3 && calls.iter().all(|call| call.op == Op::List), "{calls:?}");
+    let database = rig.database().await;
+    for table in ["tasks", "syncs", "jobs", "objects", "quarantine"] {
+        let count = database.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.expect("a count");
+        assert_eq!(count.get::<_, i64>(0), 0, "{table}");
+    }
+    let (status, body) = rig.call("POST", "/api/storages/s3/999/dry-run", None).await;
+    assert_eq!((status, &body["code"]), (404, &json!("not_found")), "{body}");
 }

@@ -78,6 +78,26 @@ impl Client {
         Ok(self.send(self.request(Method::POST, path).json(body)).await?.1)
     }
 
+    /// Sends a request whose answer is a stream of events, and passes the data of each on as it comes.
+    pub(crate) async fn post_for_events(&self, path: &str, mut each: impl FnMut(Value)) -> Result<()> {
+        let failed = |error: reqwest::Error| unreachable(&self.base, &error);
+        let mut answer = self.request(Method::POST, path).send().await.map_err(failed)?;
+        if !answer.status().is_success() {
+            return self.received(answer).await.map(drop);
+        }
+        let mut text = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(failed)? {
+            text.extend_from_slice(&piece);
+            while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = text.drain(..=end).collect();
+                if let Some(data) = line.strip_prefix(b"data: ") {
+                    each(serde_json::from_slice(data).map_err(|_| self.not_longshore())?);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Starts a sync of the storage at `path`. Returns the sync's ID, which is in a header; the body is the storage.
     pub(crate) async fn start_sync(&self, path: &str, body: &Value) -> Result<i64> {
         let (headers, _) = self.send(self.request(Method::POST, &format!("{path}/sync")).json(body)).await?;
@@ -110,8 +130,13 @@ impl Client {
 
     /// Sends a request. Returns the headers and the body of the answer; the body is null if it is empty.
     async fn send(&self, request: RequestBuilder) -> Result<(HeaderMap, Value)> {
+        let answer = request.send().await.map_err(|error| unreachable(&self.base, &error))?;
+        self.received(answer).await
+    }
+
+    /// The headers and the body of an answer.
+    async fn received(&self, answer: reqwest::Response) -> Result<(HeaderMap, Value)> {
         let failed = |error: reqwest::Error| unreachable(&self.base, &error);
-        let answer = request.send().await.map_err(failed)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let bytes = answer.bytes().await.map_err(failed)?;
         let body = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice::<Value>(&bytes) };

@@ -5,15 +5,17 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use longshore_model::SyncStatus;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::follow::read;
+use crate::forecast;
 use crate::named::Named;
 use crate::outcome::{after_start, follow_to_end, status};
 use crate::show::{Output, rows};
-use crate::storage::{self, Found};
+use crate::storage;
+use crate::sync_start::Start;
 use crate::titles::optional_project;
 use crate::when::time;
 
@@ -41,54 +43,6 @@ pub(crate) enum Command {
         #[arg(long)]
         follow: bool,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Start {
-    /// ID or title of an import or export storage.
-    storage: Named,
-    /// Show progress until the sync ends. The exit code is the result of the sync.
-    #[arg(long)]
-    follow: bool,
-    /// Number of objects, if you know it. Needed for a progress bar in the first sync of a storage.
-    #[arg(long, value_name = "OBJECTS", requires = "follow")]
-    expect: Option<u64>,
-    /// Export: write all annotations again, not only new and changed ones.
-    #[arg(long)]
-    all: bool,
-    /// Export: write only annotations of this task. Can be repeated.
-    #[arg(long = "task", value_name = "ID")]
-    tasks: Vec<i64>,
-    /// Two starts with the same key start only one sync.
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
-}
-
-impl Start {
-    /// Refuses the options of exports for an import.
-    fn check(&self, found: &Found) -> Result<()> {
-        let given = [("--all", self.all), ("--task", !self.tasks.is_empty())];
-        match given.into_iter().find(|(_, is_given)| *is_given) {
-            Some((option, _)) if !found.is_export() => Err(CliError::OptionNotApplicable {
-                option: option.to_owned(),
-                to: format!("storage {}, which is an import storage", found.id),
-                instead: "leave it out: an import reads all new and changed objects".to_owned(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn body(&self) -> Value {
-        let mut body = json!({});
-        if let Some(key) = &self.idempotency_key {
-            body["idempotency_key"] = key.as_str().into();
-        }
-        if self.all || !self.tasks.is_empty() {
-            let mode = if self.all { "all" } else { "changed" };
-            body["options"] = json!({"mode": mode, "tasks": self.tasks});
-        }
-        body
-    }
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +115,10 @@ impl Command {
             Self::Start(start) => {
                 let found = storage::find(client, &start.storage).await?;
                 start.check(&found)?;
+                if start.dry_run {
+                    forecast::dry_run(client, &found.path, output).await?;
+                    return Ok(ExitCode::SUCCESS);
+                }
                 let id = client.start_sync(&found.path, &start.body()).await?;
                 after_start(client, output, id, start.follow, start.expect).await
             }
@@ -202,27 +160,5 @@ impl Command {
                 after_start(client, output, sync.id, follow, None).await
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_are_sent_only_when_asked_for() {
-        let start = Start {
-            storage: Named::Id(1),
-            follow: true,
-            expect: None,
-            all: false,
-            tasks: Vec::new(),
-            idempotency_key: None,
-        };
-        assert_eq!(start.body(), json!({}));
-        let start = Start { tasks: vec![4], idempotency_key: Some("k".to_owned()), ..start };
-        assert_eq!(start.body(), json!({"idempotency_key": "k", "options": {"mode": "changed", "tasks": [4]}}));
-        let start = Start { all: true, tasks: Vec::new(), idempotency_key: None, ..start };
-        assert_eq!(start.body()["options"]["mode"], "all");
     }
 }

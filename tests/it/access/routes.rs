@@ -56,6 +56,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route("DELETE", "/api/storages/{kind}/{id}/tasks", Admin, NotFound),
     route("DELETE", "/api/storages/{kind}/{id}", Admin, NotFound),
     route("POST", "/api/storages/{kind}/{id}/doctor", Admin, NotFound),
+    route("POST", "/api/storages/{kind}/{id}/dry-run", Sync, NotFound),
     route("POST", "/api/storages/{kind}/{id}/sync", Sync, NotFound),
     route("GET", "/api/storages/export", Read, Nothing),
     route("GET", "/api/storages/export/types", Read, Everybody),

@@ -18,6 +18,9 @@ pub(super) const DRY_RUN: &str = "dry-run";
 /// The field whose value may be a title instead of an ID.
 pub(crate) const PROJECT: &str = "project";
 
+/// The flag that refuses settings with warnings.
+pub(super) const STRICT: &str = "strict";
+
 /// The value of a flag that means standard input.
 const STDIN: &str = "-";
 
@@ -38,7 +41,8 @@ pub(super) fn command(kind: &StorageKind) -> Command {
     Command::new(kind.as_str())
         .about(kind.data().about)
         .arg(switch(EXPORT, "Create an export storage, to which annotations are written"))
-        .arg(switch(DRY_RUN, "Only probe the connection; store nothing"))
+        .arg(switch(DRY_RUN, "Only probe the connection and say what a sync would do; store nothing"))
+        .arg(switch(STRICT, "Refuse settings that have warnings"))
         .args(kind.data().fields().filter_map(arg))
 }
 

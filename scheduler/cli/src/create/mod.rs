@@ -11,10 +11,11 @@ use serde_json::{Map, Value};
 
 use crate::client::{Client, storage_path};
 use crate::error::Result;
+use crate::forecast;
 use crate::named::Named;
 use crate::show::Output;
 use crate::titles::optional_project;
-use flags::{DRY_RUN, EXPORT, FlagValue};
+use flags::{DRY_RUN, EXPORT, FlagValue, STRICT};
 
 /// A storage to create. Fields without a value get the API's defaults.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(crate) struct Create {
     kind: StorageKind,
     is_export: bool,
     is_dry_run: bool,
+    is_strict: bool,
     project: Option<Named>,
     fields: Vec<(&'static Field, FlagValue)>,
 }
@@ -53,6 +55,7 @@ impl FromArgMatches for Create {
             kind,
             is_export: matches.get_flag(EXPORT),
             is_dry_run: matches.get_flag(DRY_RUN),
+            is_strict: matches.get_flag(STRICT),
             project: flags::project(matches),
             fields: fields.collect(),
         })
@@ -77,14 +80,13 @@ impl Create {
 
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
         let base = storage_path(if self.is_export { "export" } else { "import" }, self.kind.as_str());
-        let is_dry_run = self.is_dry_run;
+        let (is_dry_run, query) = (self.is_dry_run, forecast::query(self.is_strict));
         let project = optional_project(client, self.project.as_ref()).await?;
         let body = self.body(project)?;
         if is_dry_run {
-            let answer = client.post(&format!("{base}/validate"), &body).await?;
-            output.one(&answer, |_| "The connection works.".to_owned());
+            forecast::print_validated(&client.post(&format!("{base}/validate{query}"), &body).await?, output);
         } else {
-            output.fields(&client.post(&base, &body).await?);
+            forecast::print_saved(&client.post(&format!("{base}{query}"), &body).await?, output);
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::create::Create;
 use crate::deletion::Confirmation;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::forecast;
 use crate::named::Named;
 use crate::show::{Output, rows, table};
 use crate::titles::optional_project;
@@ -40,10 +41,13 @@ pub(crate) enum Command {
     Update(Update),
     /// Lists the objects that a sync would import, and those that it would skip and why. Reads none of them.
     Files(Files),
-    /// Probes the connection of a stored storage.
+    /// Probes the connection of a stored storage, and says what a sync would do.
     Validate {
         /// ID or title of a storage.
         storage: Named,
+        /// Fail if the settings have warnings.
+        #[arg(long)]
+        strict: bool,
     },
     /// Deletes a storage and its history. Its tasks stay without --tasks, and its objects always.
     Delete(Delete),
@@ -121,10 +125,10 @@ impl Command {
             }
             Self::Update(update) => update.run(client, output).await?,
             Self::Files(files) => files.run(client, output).await?,
-            Self::Validate { storage } => {
+            Self::Validate { storage, strict } => {
                 let found = find(client, &storage).await?;
-                let answer = client.post(&format!("{}/validate", found.collection()), &found.storage).await?;
-                output.one(&answer, |_| "The connection works.".to_owned());
+                let path = format!("{}/validate{}", found.collection(), forecast::query(strict));
+                forecast::print_validated(&client.post(&path, &found.storage).await?, output);
             }
             Self::Delete(delete) => return delete.run(client, output).await,
         }

@@ -139,7 +139,7 @@ impl Update {
             return Err(CliError::NothingToChange { command: "storage update" });
         }
         if !self.is_dry_run {
-            output.fields(&client.patch(&found.path, &body.into()).await?);
+            crate::forecast::print_saved(&client.patch(&found.path, &body.into()).await?, output);
             return Ok(());
         }
         let collection = found.collection();
@@ -148,7 +148,7 @@ impl Update {
             changed[name.as_str()] = value;
         }
         let answer = client.post(&format!("{collection}/validate"), &changed).await?;
-        output.one(&answer, |_| "The connection works.".to_owned());
+        crate::forecast::print_validated(&answer, output);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::QuarantineReason;
 
+use super::Import;
 use super::fetch::FetchedPart;
 use crate::all_unusable::AllUnusable;
 
@@ -55,6 +56,27 @@ impl FirstPage {
                 Err(AllUnusable { reason, detail, objects, examples: self.examples })
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl Import<'_> {
+    /// Adds a part of the first page, and judges the page after its last part.
+    ///
+    /// # Errors
+    /// None of its objects can be used, for the same reason.
+    pub(super) fn judge_first_page(
+        &mut self,
+        faulty: &[QuarantinedObject],
+        fetched: &FetchedPart,
+    ) -> Result<(), AllUnusable> {
+        let is_last_part = self.pending.is_empty() && fetched.failure.is_none();
+        if let Some(page) = &mut self.first_page {
+            page.add(faulty, fetched);
+        }
+        match self.first_page.take_if(|_| is_last_part) {
+            Some(page) => page.check(self.listed.existed, self.listed.still_quarantined),
+            None => Ok(()),
         }
     }
 }

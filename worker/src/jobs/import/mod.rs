@@ -6,6 +6,7 @@
 
 mod begin;
 mod candidate;
+mod counts;
 mod data_key;
 mod fetch;
 mod first_page;
@@ -223,9 +224,7 @@ impl Import<'_> {
         let (fetched, reserved) = self.fetch_part(is_poison).await?;
         self.unsplit.has_found |= !fetched.is_empty() || !quarantined.is_empty();
         let mut counts = self.count_part(&fetched, quarantined.len());
-        if let Some(page) = &mut self.first_page {
-            page.add(&quarantined, &fetched);
-        }
+        self.judge_first_page(&quarantined, &fetched)?;
         let passed = if self.job.is_replay {
             count(fetched.imported.len() + fetched.quarantined.len()) + fetched.vanished
         } else {
@@ -242,9 +241,6 @@ impl Import<'_> {
         let page_done = self.pending.is_empty() && fetched.failure.is_none();
         if page_done && self.job.is_replay {
             self.last |= self.replay.settled == 0;
-        }
-        if page_done && let Some(page) = self.first_page.take() {
-            page.check(self.listed.existed, self.listed.still_quarantined)?;
         }
         let split = if page_done && !self.last { self.split().await? } else { Vec::new() };
         if page_done {
@@ -281,26 +277,6 @@ impl Import<'_> {
     /// Whether its pages are in key order, so that a range of keys can be listed by itself.
     fn is_ordered(&self) -> bool {
         self.store.is_ordered() && self.place.is_ordered()
-    }
-
-    /// The counts of a part of a page, without its listing. `faulty` objects are quarantined unread.
-    fn count_part(&mut self, fetched: &FetchedPart, faulty: usize) -> Counts {
-        if self.job.is_replay {
-            return self.recount(fetched);
-        }
-        let created = fetched.imported.iter().map(|imported| imported.items.len()).sum();
-        let counts = Counts {
-            imported: count(fetched.imported.len()),
-            created: count(created),
-            quarantined: count(faulty + fetched.quarantined.len()),
-            vanished: fetched.vanished,
-            failed: fetched.failed,
-            bytes: fetched.bytes,
-            ..Counts::default()
-        };
-        // Counted here and not with the listing: an object counts as matched even if it has left the bucket when the
-        // page is listed again.
-        Counts { matched: counts.imported + counts.quarantined + counts.vanished, ..counts }
     }
 }
 

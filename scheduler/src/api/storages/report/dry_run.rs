@@ -1,7 +1,7 @@
 //! The dry run of a sync: judges all keys of a storage as a sync would, and writes nothing.
 //!
-//! The answer is a stream of lines, because a large bucket takes minutes: one with the counts so far each second, and the report
-//! as the last one. The memory is that of one page, whatever the number of keys.
+//! The answer is a stream of events, because a large bucket takes minutes: one with the counts so far each second, and the report
+//! in the last one. The memory is that of one page, whatever the number of keys.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -20,7 +20,6 @@ use longshore_storage::{ListPage, Pages, Storage, StorageError, explain};
 use serde::Serialize;
 use serde_json::Map;
 use tokio::time::{Instant, timeout_at};
-use utoipa::ToSchema;
 
 use super::keys::Keys;
 use super::{Forecast, ImportReport, REPORT_BYTES, Subject, conclude};
@@ -32,7 +31,7 @@ use crate::api::memory::Reserved;
 use crate::api::storages::change::Draft;
 use crate::api::storages::collection::Collection;
 
-/// Time between two lines with the counts so far.
+/// Time between two events with the counts so far.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// The longest dry run. A listing of a hundred million keys takes about this long.
@@ -41,10 +40,10 @@ const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
 /// Keys that are compared to find those that a listing without order repeats. Each takes about 20 bytes.
 const MOST_COMPARED: usize = 500_000;
 
-/// A line of the answer to a dry run.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::api) struct DryRunLine {
-    /// Whether this is the last line.
+/// The data of an event.
+#[derive(Debug, Serialize)]
+struct Judged {
+    /// Whether this is the last event.
     done: bool,
     /// Keys that were looked at so far.
     looked_at: u64,
@@ -52,18 +51,20 @@ pub(in crate::api) struct DryRunLine {
     matched: u64,
     /// Whether each key is counted once. A store without order may repeat keys, of which the first 500,000 are compared.
     exact: bool,
-    /// In the last line: the report on all keys, and warnings.
+    /// In the last event: the report on all keys, and warnings.
     #[serde(skip_serializing_if = "Option::is_none")]
     forecast: Option<Forecast>,
 }
 
-/// Judges all keys of an import storage as a sync would, without writing anything. The answer has a line of JSON each second, and
-/// a last one with the report.
+/// Judges all keys of an import storage as a sync would, without writing anything.
+///
+/// Streams server-sent events: `progress` once a second with `looked_at` and `matched`, and one `end`, whose `forecast` has the
+/// report and the warnings as in the answer to `validate`.
 #[utoipa::path(
     post, path = "/{kind}/{id}/dry-run", operation_id = "import_storages_dry_run", tag = "import storages",
     params(("kind" = StorageKind, Path, example = "s3"), ("id" = i64, Path)),
     responses(
-        (status = 200, content_type = "application/x-ndjson", body = DryRunLine), (status = 400, body = ErrorBody),
+        (status = 200, content_type = "text/event-stream", body = String), (status = 400, body = ErrorBody),
         (status = 404, body = ErrorBody)
     )
 )]
@@ -75,12 +76,12 @@ pub(in crate::api::storages) async fn dry_run(
 ) -> ApiResult<Response> {
     let draft = Collection::new(&state, &kind, direction)?.stored(&state, &caller, id).await?;
     let run = Box::pin(DryRun::open(state, caller, direction, id, draft)).await?;
-    let lines = Body::from_stream(futures::stream::unfold(run, |run| Box::pin(run.next())));
-    let headers = [(header::CONTENT_TYPE, "application/x-ndjson"), (header::CACHE_CONTROL, "no-cache")];
-    Ok((headers, lines).into_response())
+    let events = Body::from_stream(futures::stream::unfold(run, |run| Box::pin(run.next())));
+    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, events).into_response())
 }
 
-/// A dry run between two lines.
+/// A dry run between two events.
 struct DryRun {
     state: ApiState,
     caller: Caller,
@@ -127,7 +128,7 @@ impl DryRun {
         })
     }
 
-    /// The next line. `None` if the last one was sent, if the token can no longer access the project, or if the process stops.
+    /// The next event. `None` if the last one was sent, if the token can no longer access the project, or if the process stops.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         if self.has_ended || self.state.stopping.is_cancelled() {
             return None;
@@ -153,16 +154,16 @@ impl DryRun {
         }
         self.has_ended |= failure.is_some();
         let forecast = if self.has_ended { Some(self.forecast(failure).await) } else { None };
-        let line = DryRunLine {
+        let data = Judged {
             done: self.has_ended,
             looked_at: self.keys.looked_at(),
             matched: self.keys.matched(),
             exact: self.seen.is_exact,
             forecast,
         };
-        let mut text = serde_json::to_vec(&line).unwrap_or_default();
-        text.push(b'\n');
-        Some((Ok(text.into()), self))
+        let (name, json) =
+            (if data.done { "end" } else { "progress" }, serde_json::to_string(&data).unwrap_or_default());
+        Some((Ok(format!("event: {name}\ndata: {json}\n\n").into()), self))
     }
 
     /// Lists and judges a page. Returns whether there are more.
