@@ -60,8 +60,9 @@ async fn list(
         projects: caller.scope().map(<[i64]>::to_vec),
         storage: query.storage,
         status: query.status,
-        since: query.since,
-        until: query.until,
+        // Postgres has no earlier times than 4713 BC, and there was no sync before 1970.
+        since: query.since.map(|since| since.max(Timestamp::UNIX_EPOCH)),
+        until: query.until.map(|until| until.max(Timestamp::UNIX_EPOCH)),
         before: query.before,
         limit: limit + 1,
     };

@@ -144,6 +144,7 @@ async fn syncs_are_listed_by_storage_and_time_and_followed_by_storage() {
     let old = rig.sync_to_end(&storage).await["id"].clone();
     let moved = "UPDATE longshore.syncs SET created_at = created_at - interval '3 days'";
     rig.database().await.batch_execute(moved).await.expect("the sync is moved");
+    rig.s3.put("tasks", "worse.json", "[");
     let new = rig.sync_to_end(&storage).await["id"].clone();
     let other = rig.import_storage(storage.project, "tasks", json!({})).await;
     rig.sync_to_end(&other).await;

@@ -40,10 +40,40 @@ pub struct SyncFilter {
 /// The SQL text has only the filters that are set, so each combination gets its own plan. It is not prepared.
 pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -> Result<Bounded<SyncRow>> {
     let before = filter.before.unwrap_or(i64::MAX);
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![&before, &filter.limit];
+    let ids = ids(filter, &mut values);
+    let page = format!(
+        "SELECT s.*, st.kind, st.direction, coalesce(s.storage_id, s.deletes_from) AS of_storage,
+                CASE WHEN s.storage_id IS NULL THEN s.project_id ELSE st.project_id END AS of_project
+           FROM syncs s LEFT JOIN storages st ON st.id = coalesce(s.storage_id, s.deletes_from)
+          WHERE s.id = ANY (ARRAY({ids})) ORDER BY s.id DESC"
+    );
+    values.push(&most);
+    let most = format!("${}", values.len());
+    let bytes = format!("1536 + {} + coalesce(octet_length(detail), 0)", settings_bytes("options"));
+    let shown = "id, of_storage AS storage_id, of_project AS project_id, kind, direction, deletion, status, options, requested_by, idempotency_key, reason,
+                 detail, created_at, started_at, finished_at";
+    let kept = bounded(&page, &bytes, "id DESC", shown, &most);
+    // Compute counts only for the syncs that are shown.
+    let text = format!(
+        "SELECT s.id, s.storage_id, s.project_id, s.kind, s.direction, s.deletion::text AS deletion, s.status, s.options::text AS options,
+                s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at,
+                s.page_rows, c.*, open_job.*
+           FROM ({kept}) s CROSS JOIN LATERAL (SELECT {} FROM jobs j WHERE j.sync_id = s.id) c {}
+          ORDER BY s.id DESC",
+        Counts::SUMS,
+        OpenJob::JOIN
+    );
+    let rows = client.query(&text, &values).await?;
+    Bounded::read(&rows, read)
+}
+
+/// The statement that finds the IDs of a page. `$1` is the ID before which it starts, and `$2` the limit; the values of
+/// the filter are added to `values`.
+fn ids<'a>(filter: &'a SyncFilter, values: &mut Vec<&'a (dyn ToSql + Sync)>) -> String {
     // Within the SQL text, which is safe for a word of a closed set. With a parameter, Postgres could not use the
     // partial index on the status.
     let status = filter.status.map(|status| format!(" AND y.status = '{}'", status.as_str())).unwrap_or_default();
-    let mut values: Vec<&(dyn ToSql + Sync)> = vec![&before, &filter.limit];
     let mut times = String::new();
     for (comparison, time) in [(">=", &filter.since), ("<", &filter.until)] {
         if let Some(time) = time {
@@ -69,7 +99,7 @@ pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -
     if let Some(storage) = &filter.storage {
         with("id = ?", "deletes_from = ?", storage);
     }
-    let ids = match storages.is_empty() {
+    match storages.is_empty() {
         true => newest(""),
         // Deletions of tasks have no storage.
         false => format!(
@@ -81,29 +111,5 @@ pub async fn list(client: &impl GenericClient, filter: &SyncFilter, most: i64) -
             newest("y.storage_id = o.id AND "),
             newest(&format!("y.storage_id IS NULL AND {deletions}"))
         ),
-    };
-    let page = format!(
-        "SELECT s.*, st.kind, st.direction, coalesce(s.storage_id, s.deletes_from) AS of_storage,
-                CASE WHEN s.storage_id IS NULL THEN s.project_id ELSE st.project_id END AS of_project
-           FROM syncs s LEFT JOIN storages st ON st.id = coalesce(s.storage_id, s.deletes_from)
-          WHERE s.id = ANY (ARRAY({ids})) ORDER BY s.id DESC"
-    );
-    values.push(&most);
-    let most = format!("${}", values.len());
-    let bytes = format!("1536 + {} + coalesce(octet_length(detail), 0)", settings_bytes("options"));
-    let shown = "id, of_storage AS storage_id, of_project AS project_id, kind, direction, deletion, status, options, requested_by, idempotency_key, reason,
-                 detail, created_at, started_at, finished_at";
-    let kept = bounded(&page, &bytes, "id DESC", shown, &most);
-    // Compute counts only for the syncs that are shown.
-    let text = format!(
-        "SELECT s.id, s.storage_id, s.project_id, s.kind, s.direction, s.deletion::text AS deletion, s.status, s.options::text AS options,
-                s.requested_by, s.idempotency_key, s.reason, s.detail, s.created_at, s.started_at, s.finished_at,
-                s.page_rows, c.*, open_job.*
-           FROM ({kept}) s CROSS JOIN LATERAL (SELECT {} FROM jobs j WHERE j.sync_id = s.id) c {}
-          ORDER BY s.id DESC",
-        Counts::SUMS,
-        OpenJob::JOIN
-    );
-    let rows = client.query(&text, &values).await?;
-    Bounded::read(&rows, read)
+    }
 }
