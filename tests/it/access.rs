@@ -17,6 +17,7 @@ struct FilledRig {
     export: StorageHandle,
     task: i64,
     annotation: i64,
+    prediction: i64,
     sync: i64,
     quarantine: i64,
 }
@@ -35,10 +36,12 @@ async fn furnished() -> FilledRig {
     let tasks = rig.get(&format!("/api/tasks?project={project}")).await;
     let task = tasks["tasks"][0]["id"].as_i64().expect("a task");
     let annotation = rig.post(&format!("/api/tasks/{task}/annotations"), json!({"result": []})).await;
+    let prediction = rig.post("/api/predictions", json!({"task": task, "result": []})).await;
     let aside = rig.quarantine(&import).await;
     FilledRig {
         sync: sync["id"].as_i64().expect("an id"),
         annotation: annotation["id"].as_i64().expect("an id"),
+        prediction: prediction["id"].as_i64().expect("an id"),
         quarantine: aside[0]["id"].as_i64().expect("an id"),
         task,
         import,
@@ -73,6 +76,7 @@ impl FilledRig {
             Some("storages") => self.import.id,
             Some("tasks") => self.task,
             Some("annotations") => self.annotation,
+            Some("predictions") => self.prediction,
             Some("syncs") => self.sync,
             Some("quarantine") => self.quarantine,
             _ => 1,
@@ -82,6 +86,7 @@ impl FilledRig {
             let lists = ["/api/storages", "/api/tasks", "/api/syncs", "/api/quarantine"];
             let is_list = !route.path.contains("{id}") && lists.iter().any(|list| route.path.starts_with(list));
             let query = match (is_list, route.path.starts_with("/api")) {
+                _ if route.path == "/api/predictions" => format!("task={}", self.task),
                 (true, _) => format!("project={}", self.import.project),
                 (false, true) => String::new(),
                 (false, false) => "fileuri=s3://tasks/good.json".to_owned(),
@@ -92,6 +97,9 @@ impl FilledRig {
             Some("tokens") => json!({"name": "taken", "role": "admin"}),
             Some("resolve") => json!({"task": self.task}),
             Some("quarantine") => json!({"project": self.import.project}),
+            Some("tasks") if route.path == "/api/tasks" => json!({"project": self.import.project, "data": {}}),
+            Some("predictions") => json!({"task": self.task, "result": []}),
+            Some("projects") => json!({"title": "taken"}),
             _ => json!({
                 "project": self.import.project, "bucket": "tasks", "s3_endpoint": self.rig.s3.endpoint(), "title": "taken",
                 "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY, "result": []
@@ -104,7 +112,8 @@ impl FilledRig {
     async fn rows(&self) -> String {
         // Denied requests are counted in the audit.
         let changes = "(SELECT * FROM audit WHERE action <> 'request.denied')";
-        let tables = ["projects", "storages", "syncs", "jobs", "tasks", "annotations", "quarantine", changes];
+        let tables =
+            ["projects", "storages", "syncs", "jobs", "tasks", "annotations", "predictions", "quarantine", changes];
         let all =
             tables.map(|table| format!("(SELECT coalesce(string_agg(t::text, ';' ORDER BY id), '') FROM {table} t)"));
         // Without the last use of tokens, which a refused request also updates.

@@ -27,8 +27,8 @@ use utoipa::{Modify, OpenApi};
 use super::access::{Policies, Routes};
 use super::error::ErrorBody;
 use super::{
-    ApiState, annotations, audit, dead_letters, personal_tokens, projects, quarantine, resolve, storages, sync_events,
-    syncs, tasks, tokens,
+    ApiState, annotations, audit, dead_letters, personal_tokens, predictions, projects, quarantine, resolve, storages,
+    sync_events, syncs, tasks, tokens, whoami,
 };
 
 /// The path of the document.
@@ -48,8 +48,9 @@ const PAGE: &str = "/docs";
         (name = "export storages", description = "Buckets, containers, folders and databases to which annotations are exported."),
         (name = "syncs", description = "A sync is one run of one storage: progress, cancel, retry."),
         (name = "quarantine", description = "Objects that could not be imported and annotations that could not be exported, with the reason."),
-        (name = "tasks", description = "Tasks that imports created, in Label Studio's format."),
+        (name = "tasks", description = "Tasks of imports and scripts, in Label Studio's format."),
         (name = "annotations", description = "Annotations, which exports write to storages."),
+        (name = "predictions", description = "Predictions of tasks, from imports and scripts."),
         (name = "resolve", description = "Turns a URI in the data of a task into something that a browser can load."),
         (name = "audit", description = "Who changed what, and whose requests were denied."),
         (name = "dead letters", description = "Messages that the broker or a consumer gave up."),
@@ -89,6 +90,7 @@ fn routes() -> Routes {
         .merge(storages::routes())
         .merge(tasks::routes())
         .merge(annotations::routes())
+        .merge(predictions::routes())
         .merge(syncs::routes())
         .merge(sync_events::routes())
         .merge(quarantine::routes())
@@ -96,6 +98,7 @@ fn routes() -> Routes {
         .merge(audit::routes())
         .merge(dead_letters::routes())
         .merge(tokens::routes())
+        .merge(whoami::routes())
 }
 
 /// The router of these routes, the document of their handlers, and their policies.

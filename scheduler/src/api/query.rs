@@ -94,6 +94,16 @@ pub(super) struct AfterQuery {
     pub(super) after: Option<i64>,
 }
 
+/// Selects predictions.
+#[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PredictionQuery {
+    /// Needed: only predictions of this task.
+    pub(super) task: Option<i64>,
+    /// Only predictions with a larger ID. If an answer does not hold all, its header `Link` has the URL of the next ones.
+    pub(super) after: Option<i64>,
+}
+
 /// The start of the next jobs of a sync.
 #[derive(Debug, Clone, Copy, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

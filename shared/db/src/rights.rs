@@ -20,7 +20,7 @@ pub(crate) const TABLES: &[(&str, &[&str])] = &[
     ("jobs", &["SELECT", "INSERT", "UPDATE"]),
     ("objects", &["SELECT", "INSERT", "DELETE"]),
     ("outbox", ALL),
-    ("predictions", &["SELECT", "INSERT", "DELETE"]),
+    ("predictions", ALL),
     ("projects", ALL),
     ("quarantine", ALL),
     // What was migrated; only the owner of the schema writes it.

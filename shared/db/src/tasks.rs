@@ -7,6 +7,7 @@ mod delete;
 mod summary;
 mod takes;
 mod totals;
+mod write;
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -16,9 +17,11 @@ use crate::{GenericClient, Result, Transaction};
 
 pub use delete::{NextTasks, TaskRange, next_of_range};
 pub(crate) use delete::{delete_all, ids_of_range, last_id, lock_all};
-pub use summary::{MAX_SUMMARY_IDS, Summary, summaries};
+pub use summary::{MAX_MODEL_VERSION, MAX_SUMMARY_IDS, Summary, summaries};
 pub use takes::{Takes, takes};
 pub use totals::{Totals, totals};
+pub(crate) use write::count_predictions;
+pub use write::{insert, lock, update};
 
 /// A task without its JSON columns: [`crate::printed`] reads those that fit into an answer.
 #[derive(Debug, Clone)]

@@ -33,7 +33,8 @@ async fn a_row_of_another_project_looks_missing_and_each_request_for_it_is_count
     for id in [&mut all.import.id, &mut all.import.project, &mut all.export.id, &mut all.export.project] {
         *id = MISSING;
     }
-    (all.task, all.annotation, all.sync, all.quarantine) = (MISSING, MISSING, MISSING, MISSING);
+    (all.task, all.annotation, all.prediction) = (MISSING, MISSING, MISSING);
+    (all.sync, all.quarantine) = (MISSING, MISSING);
     for (route, hidden) in routes.iter().zip(&hidden) {
         let (status, body) = send_json(all.request(route).bearer_auth(&token)).await;
         assert_eq!(&shape(status, &body), hidden, "{} {}", route.method, route.path);

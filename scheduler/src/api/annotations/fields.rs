@@ -1,11 +1,11 @@
 //! The fields of an annotation that callers write, and their checks.
 
-use longshore_model::json;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::api::error::{ApiError, ApiResult};
+use crate::api::error::ApiResult;
+use crate::api::json_field::{self, Shape, nullable};
 use crate::api::offload::Offload;
 
 /// An annotation to write. A PATCH does not change fields that it leaves out.
@@ -27,34 +27,6 @@ pub(super) struct AnnotationFields {
     pub(super) completed_by: Option<Option<i64>>,
 }
 
-/// The deepest nesting of lists and objects, the same as for imported items. JSON parsers commonly stop near 128.
-const MAX_DEPTH: usize = 100;
-
-/// The most bytes of a result as the database prints it, the same as for imported items. The API and exports read this
-/// text.
-const MAX_PRINTED: usize = 32 * 1024 * 1024;
-
-/// Whether lists and objects of a JSON text are nested deeper than this many levels.
-fn is_deeper(json: &str, levels: usize) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    json.bytes().any(|byte| {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = in_string,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => depth += 1,
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > levels
-    })
-}
-
-/// Reads a field so that null (`Some(None)`) differs from a missing field (`None`).
-fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
 impl AnnotationFields {
     /// The regions as JSON text. `None` if they are not sent.
     pub(super) fn result(&self) -> Option<&str> {
@@ -71,27 +43,10 @@ impl AnnotationFields {
         offload.run(bytes, move |_| self.printed_bytes().map(|printed| (self, printed))).await
     }
 
-    /// The printed size of the regions in bytes. Refuses values other than lists, and `\u0000`, which Postgres cannot
-    /// store.
+    /// The printed size of the regions in bytes.
     fn printed_bytes(&self) -> ApiResult<Option<usize>> {
         let Some(text) = self.result() else { return Ok(None) };
-        if !text.starts_with('[') {
-            return Err(ApiError::invalid("result", "Expected a list of regions."));
-        }
-        if text.contains("\\u0000") {
-            return Err(ApiError::invalid("result", "Null characters are not allowed."));
-        }
-        if is_deeper(text, MAX_DEPTH) {
-            return Err(ApiError::invalid("result", format!("Nested deeper than {MAX_DEPTH} levels.")));
-        }
-        let printed = json::printed_size(text);
-        if printed > MAX_PRINTED {
-            let detail = format!(
-                "Has more than {MAX_PRINTED} bytes with its numbers written out. Write numbers such as 1e1000 as strings."
-            );
-            return Err(ApiError::invalid("result", detail));
-        }
-        Ok(Some(printed))
+        json_field::printed_bytes("result", text, Shape::List).map(Some)
     }
 }
 
@@ -103,14 +58,6 @@ mod tests {
 
     fn fields(text: &str) -> AnnotationFields {
         serde_json::from_str(text).unwrap()
-    }
-
-    #[test]
-    fn levels_are_counted_outside_of_texts() {
-        for (json, depth) in [("[]", 1), (r#"[{"a": [1]}, [], {}]"#, 3), (r#"["[[\"[[", [0], "\\"]"#, 2)] {
-            assert!(!is_deeper(json, depth), "{json}");
-            assert!(is_deeper(json, depth - 1), "{json}");
-        }
     }
 
     #[test]

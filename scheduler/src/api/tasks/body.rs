@@ -1,7 +1,6 @@
 //! The JSON of a task, with Label Studio's fields in their order.
 
 use jiff::Timestamp;
-use longshore_db::predictions::PredictionRow;
 use longshore_db::tasks::{Summary, TaskRow};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -9,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::api::annotations::AnnotationBody;
 use crate::api::error::ApiResult;
+use crate::api::predictions::PredictionBody;
 use crate::api::texts::{Omission, ShownText, raw};
 
 /// A task, with Label Studio's fields in their order. Fields that Longshore does not store are empty.
@@ -67,26 +67,6 @@ pub(super) struct TaskBody<'a> {
     left_out: Option<Omission>,
 }
 
-/// A prediction of a task.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PredictionBody<'a> {
-    id: i64,
-    task: i64,
-    project: i64,
-    /// `[]` if it is left out, see `left_out`.
-    #[schema(value_type = Vec<Object>)]
-    result: &'a RawValue,
-    score: Option<f64>,
-    model_version: String,
-    #[serde(serialize_with = "longshore_model::time::serialize")]
-    created_at: Timestamp,
-    #[serde(serialize_with = "longshore_model::time::serialize")]
-    updated_at: Timestamp,
-    /// Why `result` is left out. Absent if it is not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    left_out: Option<Omission>,
-}
-
 impl<'a> TaskBody<'a> {
     /// Makes a task of its row, data and meta. `inner` holds its annotations and predictions if the request asks for
     /// them.
@@ -131,23 +111,6 @@ impl<'a> TaskBody<'a> {
             last_comment_updated_at: None,
             project: row.project_id,
             comment_authors: [],
-            left_out,
-        })
-    }
-}
-
-impl<'a> PredictionBody<'a> {
-    pub(super) fn new(row: PredictionRow, result: ShownText<'a>) -> ApiResult<Self> {
-        let (result, left_out) = raw(result, "[]")?;
-        Ok(Self {
-            id: row.id,
-            task: row.task_id,
-            project: row.project_id,
-            result,
-            score: row.score,
-            model_version: row.model_version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
             left_out,
         })
     }

@@ -9,13 +9,14 @@ use longshore_db::printed::JsonTable;
 use longshore_db::tasks::{self, MAX_SUMMARY_IDS, Summary, TaskRow};
 
 use super::ListHead;
-use super::body::{PredictionBody, TaskBody};
+use super::body::TaskBody;
 use crate::api::ApiState;
 use crate::api::annotations::{AnnotationBody, ROW_BYTES};
 use crate::api::answer::{Answer, MOST_BYTES, texts_memory};
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::memory::{Reserved, Unfinished};
 use crate::api::offload::Stop;
+use crate::api::predictions::PredictionBody;
 use crate::api::resolve::{Links, MOST_LINK_BYTES};
 use crate::api::texts::{AnswerBudget, ChosenRows, Omission, Sizes, Texts};
 
@@ -175,7 +176,7 @@ impl View {
             for row in annotations::of_tasks(client, &ids, 0, MOST_INNER).await? {
                 annotations.entry(row.task_id).or_default().push(row);
             }
-            for row in predictions::of_tasks(client, &ids, MOST_INNER).await? {
+            for row in predictions::of_tasks(client, &ids, 0, MOST_INNER).await? {
                 predictions.entry(row.task_id).or_default().push(row);
             }
         }

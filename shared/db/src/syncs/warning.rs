@@ -45,7 +45,7 @@ impl SyncRow {
     pub fn warnings(&self) -> Vec<SyncWarning> {
         let counts = &self.counts;
         let mut warnings = Vec::new();
-        if self.direction != Direction::Import {
+        if self.direction != Direction::Import || self.deletion.is_some() {
             return warnings;
         }
         if self.finished_at.is_some() && self.reason.is_none() && counts.matched == 0 {

@@ -4,12 +4,16 @@
 
 use jiff::Timestamp;
 
-use crate::predictions::MAX_MODEL_VERSION;
 use crate::{GenericClient, Result};
 
 /// The most IDs of annotations, and of annotators, in the summary of a task. A task usually has a few; without a limit,
 /// one task could fill an answer.
 pub const MAX_SUMMARY_IDS: i32 = 1_000;
+
+/// The most characters of a model version that are shown.
+///
+/// Versions are names such as `yolo-v8-2024-03`. An import may have megabytes instead, and each list would show them.
+pub const MAX_MODEL_VERSION: i32 = 256;
 
 /// The summary of a task's annotations and predictions in a list. Their results are not read.
 #[derive(Debug, Clone, Default)]

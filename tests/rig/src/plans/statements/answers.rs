@@ -27,7 +27,7 @@ pub(super) async fn explain_answers(plans: &mut Plans<'_>) -> Result<()> {
             printed::texts(&*client, JsonTable::Tasks, &ids, usize::MAX).await?;
             tasks::summaries(&*client, &ids).await?;
             annotations::of_tasks(&*client, &ids, 0, 10_000).await?;
-            Ok(predictions::of_tasks(&*client, &ids, 10_000).await.map(drop)?)
+            Ok(predictions::of_tasks(&*client, &ids, 0, 10_000).await.map(drop)?)
         };
         plans.step(name, 1_000, page).await?;
     }
