@@ -96,6 +96,19 @@ impl Reader<'_> {
     fn is_native(&self) -> bool {
         matches!(self.format, TaskFormat::Native)
     }
+
+    /// The state of reading the labels of an item.
+    fn reading<'a>(&'a mut self, text: &'a Arc<String>, row: usize) -> Reading<'a> {
+        Reading {
+            text,
+            row,
+            is_lenient: self.is_native(),
+            limits: self.limits,
+            budget: self.budget,
+            summary: self.summary,
+            warnings: self.warnings,
+        }
+    }
 }
 
 /// The members of an item that mean something.
@@ -171,7 +184,7 @@ pub(super) fn read(
     let (data, about) = match (members.data.filter(|data| is_object(data)), members.task) {
         (Some(data), _) => (data, with_data(&members, data, reader, text, row)?),
         (None, Some((data, meta))) if reader.is_native() => {
-            let mut reading = Reading::of(text, row, reader);
+            let mut reading = reader.reading(text, row);
             let meta = meta.filter(|meta| is_object(meta)).map(|meta| Text::of_slice(text, meta));
             let annotations = reading.labels(Some(object), native::annotation)?;
             (data, Details { meta, annotations, ..Details::default() })
@@ -205,7 +218,7 @@ fn with_data(
 ) -> Result<Details, Fault> {
     let format = reader.format;
     let is_native = reader.is_native();
-    let mut reading = Reading::of(text, row, reader);
+    let mut reading = reader.reading(text, row);
     let filled = |labels: Option<&'_ str>| labels.is_some_and(|labels| !is_blank(labels));
     let is_old = is_native && !filled(members.annotations);
     if filled(members.completions) && !is_old {

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use longshore_db::host::{AnnotationDetails, SummaryDelta, TaskFormat};
+use longshore_db::host::{AnnotationDetails, SummaryDelta};
 use longshore_model::json_parts::{each_element, is_object};
 use longshore_model::{ItemWarning, QuarantineReason};
 
 use super::budget::LABELS_BYTES;
-use super::item::Reader;
 use super::numbers::Numbers;
 use super::scan::Scanner;
 use super::text::Text;
@@ -80,21 +79,6 @@ impl From<Fault> for LabelsError<'_> {
 impl<'a> From<BadPart<'a>> for LabelsError<'a> {
     fn from(bad: BadPart<'a>) -> Self {
         Self::Bad(bad)
-    }
-}
-
-impl<'r> Reading<'r> {
-    /// The state of reading an item, with a part of the reader of its object.
-    pub(super) fn of(text: &'r Arc<String>, row: usize, reader: &'r mut Reader<'_>) -> Self {
-        Self {
-            text,
-            row,
-            limits: reader.limits,
-            budget: reader.budget,
-            summary: reader.summary,
-            warnings: reader.warnings,
-            is_lenient: matches!(reader.format, TaskFormat::Native),
-        }
     }
 }
 

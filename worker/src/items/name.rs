@@ -199,6 +199,16 @@ fn compressed(name: &str) -> Option<(&str, Compression)> {
     }
 }
 
+/// The compression that the first bytes show: an object may be compressed although its key does not name it, as web
+/// servers often store files.
+pub(super) fn by_magic(bytes: &[u8]) -> Option<Compression> {
+    match bytes {
+        [0x1f, 0x8b, ..] => Some(Compression::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),
+        _ => None,
+    }
+}
+
 /// The ending for a message to users: short, in one line.
 pub(super) fn shown(ending: &str) -> Cow<'_, str> {
     const MOST: usize = 40;

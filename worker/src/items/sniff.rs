@@ -6,8 +6,7 @@ use flate2::bufread::GzDecoder;
 use longshore_model::QuarantineReason;
 
 use super::Fault;
-use super::name::{Compression, Name, shown};
-use super::unpack::by_magic;
+use super::name::{Compression, Name, by_magic, shown};
 
 /// The first bytes of an object that decide. Text of one page of memory shows its format; a larger part would only cost more.
 pub(crate) const HEAD_BYTES: u64 = 4 * 1024;

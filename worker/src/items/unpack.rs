@@ -8,7 +8,7 @@ use longshore_model::QuarantineReason;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::name::{Compression, Name, shown};
+use super::name::{Compression, Name, by_magic, shown};
 use super::sniff::{ADVICE, check_start, is_json_start};
 use super::{Budget, Fault, Limits};
 
@@ -111,16 +111,6 @@ pub(super) fn check(key: &str, size: u64, limits: &Limits) -> Result<(Name, Opti
 pub(super) fn is_packed(key: &str, bytes: &[u8]) -> bool {
     let (name, named) = Name::of(key);
     matches!(name, Name::Other(_)) || named.is_some() || by_magic(bytes).is_some()
-}
-
-/// The compression that the first bytes show: an object may be compressed although its key does not name it, as web
-/// servers often store files.
-pub(super) fn by_magic(bytes: &[u8]) -> Option<Compression> {
-    match bytes {
-        [0x1f, 0x8b, ..] => Some(Compression::Gzip),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),
-        _ => None,
-    }
 }
 
 /// The bytes that were unpacked so far.
