@@ -85,3 +85,29 @@ fn every_kind_shows_the_fields_of_label_studio_and_no_others() {
         assert_eq!(keys, names(&format!("{ALL} {own} can_delete_objects export_tasks json_suffix")), "{settings}");
     }
 }
+
+/// Goal: a client may send back what it was shown, with the fields that only Longshore writes, and with a report.
+#[test]
+fn an_answer_can_be_sent_back_as_a_new_storage_and_as_a_change() {
+    use super::super::change::{Base, Change};
+
+    for direction in Direction::ALL {
+        for settings in [
+            json!({"kind": "s3", "bucket": "pets", "prefix": "a"}),
+            json!({"kind": "s3s", "bucket": "pets", "role_arn": "arn:aws:iam::123456789012:role/r", "external_id": "own"}),
+            json!({"kind": "gcs", "bucket": "pets"}),
+            json!({"kind": "azure", "container": "pets"}),
+            json!({"kind": "redis", "path": "tasks:", "host": "localhost"}),
+            json!({"kind": "localfiles", "path": "/data/pics"}),
+        ] {
+            let mut answer = shown(*direction, &settings);
+            answer["applies_from"] = json!("next_sync");
+            answer["report"] = json!({});
+            answer["warnings"] = json!([]);
+            let kind: StorageKind = answer["type"].as_str().unwrap().parse().unwrap();
+            let parsed = || Change::parse(kind, *direction, answer.as_object().unwrap());
+            let created = parsed().apply(Base::Nothing).unwrap();
+            parsed().apply(Base::Stored(Box::new(created))).unwrap();
+        }
+    }
+}
