@@ -68,6 +68,11 @@ pub trait Storage: Send + Sync {
     /// Checks that connection, credentials and bucket work for one use.
     async fn probe(&self, probe: Probe) -> Result<(), StorageError>;
 
+    /// Whether a server lists in pages of its own, of which [`Self::examine_listing`] finds out what they can do.
+    fn has_pages(&self) -> bool {
+        false
+    }
+
     /// Finds out what listings below a prefix can do, with a handful of requests.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub(super) struct Checked<T> {
 /// The fields that a type declares in the document of the API.
 pub(super) fn known_fields<T: ToSchema>() -> BTreeSet<String> {
     match T::schema() {
-        RefOr::T(Schema::Object(object)) => object.properties.into_iter().map(|(name, _)| name.to_string()).collect(),
+        RefOr::T(Schema::Object(object)) => object.properties.into_keys().map(|name| name.to_string()).collect(),
         _ => BTreeSet::new(),
     }
 }

@@ -42,23 +42,19 @@ const MAX_SKIPPED: usize = 100;
 /// # Errors
 /// The probe fails or takes too long, or a sync could list only the first page. The error has advice for the user.
 pub(super) async fn probe(state: &ApiState, direction: Direction, draft: &Draft) -> ApiResult<Option<Capabilities>> {
-    let probe = match direction {
-        Direction::Import => Probe::Read,
-        Direction::Export => Probe::Write,
-    };
     let settings = &draft.fields.settings;
     let failed = |error| failed(settings, error);
     let storage = (state.open)(draft.fields.project_id, settings, &draft.secrets).map_err(failed)?;
-    timeout(PROBE_TIME, storage.probe(probe)).await.unwrap_or_else(|_| Err(too_slow())).map_err(failed)?;
-    if direction == Direction::Export {
-        return Ok(None);
-    }
-    match timeout(PROBE_TIME, storage.examine_listing(&settings.connection.prefix())).await {
-        Ok(Ok(found)) => Ok(Some(found)),
-        Ok(Err(error)) if error.reason == FailureReason::UnsupportedListing => Err(failed(error)),
-        // A sync finds out what is missing.
-        Ok(Err(_)) | Err(_) => Ok(None),
-    }
+    let probe = async {
+        match direction {
+            Direction::Export => storage.probe(Probe::Write).await.map(|()| None),
+            Direction::Import if storage.has_pages() => {
+                storage.examine_listing(&settings.connection.prefix()).await.map(Some)
+            }
+            Direction::Import => storage.probe(Probe::Read).await.map(|()| None),
+        }
+    };
+    timeout(PROBE_TIME, probe).await.unwrap_or_else(|_| Err(too_slow())).map_err(failed)
 }
 
 fn too_slow() -> StorageError {

@@ -20,14 +20,8 @@ pub struct Progress<'a> {
     pub passed_keys: i32,
 }
 
-/// Adds a committed page to the job: its counts, and where the next page starts. Extends the lease.
-///
-/// Every commit resets the losses, and progress ends every wait. Call [`super::hold_at`] first.
-pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progress<'_>) -> Result<()> {
-    let counts = progress.counts;
-    let statement = tx
-        .prepare_cached(
-            "UPDATE jobs
+/// Adds counts and moves the cursor. The parameters are those of [`advance`], in this order.
+const ADVANCE: &str = "UPDATE jobs
                 SET cursor = coalesce($2, cursor), failures = CASE WHEN $18 THEN 0 ELSE failures END,
                     commits = commits + 1, lease_until = now() + $19::float8 * interval '1 second', losses = 0,
                     waiting_for = CASE WHEN $18 THEN NULL ELSE waiting_for END,
@@ -45,9 +39,14 @@ pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progr
                     skipped_regex = skipped_regex + $27,
                     deleted_tasks = deleted_tasks + $28, deleted_annotations = deleted_annotations + $29,
                     forgotten = forgotten + $30
-              WHERE id = $1",
-        )
-        .await?;
+              WHERE id = $1";
+
+/// Adds a committed page to the job: its counts, and where the next page starts. Extends the lease.
+///
+/// Every commit resets the losses, and progress ends every wait. Call [`super::hold_at`] first.
+pub(crate) async fn advance(tx: &Transaction<'_>, lease: Lease, progress: &Progress<'_>) -> Result<()> {
+    let counts = progress.counts;
+    let statement = tx.prepare_cached(ADVANCE).await?;
     tx.execute(
         &statement,
         &[

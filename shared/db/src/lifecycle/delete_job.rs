@@ -7,8 +7,10 @@ use longshore_model::{ExportMode, ExportOptions, MAX_EXPORT_TASKS};
 use super::enqueue::{EnqueuedSync, RequestedBy, enqueue};
 use crate::{Result, Transaction, syncs};
 
-/// Schedules the deletion of the objects of deleted annotations. Nothing else is exported, but where an object holds a
-/// whole task, the object of `task`, which lost an annotation, is written again. `None` if the tasks were deleted too.
+/// Schedules the deletion of the objects of deleted annotations.
+///
+/// Nothing else is exported, but where an object holds a whole task, the object of `task`, which lost an annotation, is
+/// written again. `None` if the tasks were deleted too.
 ///
 /// A live sync of the storage gets one more delete job; otherwise a sync is enqueued. Both happen in the caller's
 /// transaction.

@@ -151,6 +151,10 @@ impl<C: Cloud> Storage for CloudStorage<C> {
         }
     }
 
+    fn has_pages(&self) -> bool {
+        true
+    }
+
     async fn examine_listing(&self, prefix: &str) -> Result<Capabilities, StorageError> {
         self.examine(prefix).await
     }

@@ -35,7 +35,10 @@ impl<C: Cloud> CloudStorage<C> {
             found.order = Some(KeyOrder::Other);
         } else if keys.len() >= FEW {
             found.order = Some(KeyOrder::Bytes);
-            found.start_after = self.examine_start_after(prefix, &keys).await?;
+            // Where all keys fit on one page, nothing is ever started after a key.
+            if first.next.is_some() {
+                found.start_after = self.examine_start_after(prefix, &keys).await?;
+            }
         }
         if found.start_after == Some(StartAfter::Strict) {
             found.paging = Some(Paging::Key);

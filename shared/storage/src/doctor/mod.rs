@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_filter::{KeyFilter, Skip};
-use longshore_model::{Direction, FailureReason, Secrets, StorageKind, StorageSettings};
+use longshore_model::{Direction, FailureReason, Secrets, StorageSettings};
 use tokio::time::timeout;
 
 use crate::wire::Wire;
@@ -136,7 +136,7 @@ impl Examination<'_> {
 
     /// Finds out how a listing of more than one page is continued.
     async fn page(&mut self, storage: &dyn Storage) {
-        if matches!(self.settings.kind(), StorageKind::Redis | StorageKind::Localfiles) {
+        if !storage.has_pages() {
             return self.skip(Check::Paging, "Longshore itself makes the pages of this kind");
         }
         match in_time(Op::List, storage.examine_listing(&self.settings.connection.prefix())).await {
