@@ -115,7 +115,12 @@ async fn only_known_names_of_fields_and_no_values_reach_the_audit() {
     for number in 0..200 {
         sent[format!("{number}{}", "x".repeat(10_000))] = 1.into();
     }
-    let body = rig.patch(&storage, sent).await;
+    // Unknown names are refused, and none is shown whole.
+    let (status, refused) = rig.call("PATCH", &format!("{}/{}", storage.path, storage.id), Some(sent)).await;
+    assert_eq!((status, &refused["code"]), (400, &json!("validation_error")), "{refused}");
+    assert!(refused.to_string().len() < 100_000, "{} bytes", refused.to_string().len());
+    assert!(entries(&rig, "action=storage.update").await.is_empty(), "nothing was changed");
+    let body = rig.patch(&storage, json!({"title": "renamed", "status": "x"})).await;
     assert_eq!(body["title"], "renamed");
     let [entry] = &entries(&rig, "action=storage.update").await[..] else { panic!("one entry") };
     assert_eq!(entry["detail"], json!({"kind": "s3", "direction": "import", "fields": ["title"]}));

@@ -27,8 +27,11 @@ pub async fn folder_markers(storage: &dyn Storage, page: &ListPage) -> Result<Ha
         let below = format!("{key}/");
         let has_child = keys.range(&*below..).next().is_some_and(|next| next.starts_with(&below));
         // Few keys are so uncertain: the last key of the page must begin with each of them.
-        let is_last =
-            page.next.is_some() && storage.is_ordered() && keys.last().is_none_or(|last| *last < below.as_str());
+        // A dot in the name is that of a file's ending: a look for each would cost a request for a page of empty files.
+        let is_last = !key.rsplit('/').next().unwrap_or(key).contains('.')
+            && page.next.is_some()
+            && storage.is_ordered()
+            && keys.last().is_none_or(|last| *last < below.as_str());
         let is_folder = listed.is_folder || is_placeholder(key) || has_child;
         if is_folder || (is_last && has_keys_below(storage, &below).await?) {
             folders.insert(key.to_owned());

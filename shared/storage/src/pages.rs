@@ -11,7 +11,7 @@ use crate::{ListPage, ListRequest, Storage, StorageError};
 pub struct Pages {
     prefix: String,
     delimiter: Option<&'static str>,
-    /// What the store can do. `None` before it was examined: not before a second page is needed.
+    /// What the store can do. `None` before it was examined: not before it must be known to go on.
     capabilities: Option<Capabilities>,
     /// The keys of the first page, until the second one is requested. They come again if the listing begins again.
     first: HashSet<String>,
@@ -53,13 +53,28 @@ impl Pages {
                     self.examine(storage).await?;
                     self.list(storage).await?
                 }
+                // A key may be misread.
+                Ok(page) if page.respelled.is_some() => {
+                    self.examine(storage).await?;
+                    if self.style() == (Paging::Key, false) { page } else { self.list(storage).await? }
+                }
                 listed => listed?,
             },
             State::Inside => {
-                if self.capabilities.is_none() && storage.is_ordered() {
+                // The server's own token leads on without a look.
+                if self.capabilities.is_none() && storage.is_ordered() && self.token.is_none() {
                     self.examine(storage).await?;
                 }
-                let mut page = self.list(storage).await?;
+                let mut page = match self.list(storage).await {
+                    // So far, the pages were in key order. The server's own token leads on in any order.
+                    Err(error) if self.is_by_key() && error.is_out_of_order() && self.token.is_some() => {
+                        let known = self.capabilities.unwrap_or_default();
+                        self.capabilities = Some(Capabilities { paging: Some(Paging::Token), ..known });
+                        self.cursor = self.token.take();
+                        self.list(storage).await?
+                    }
+                    listed => listed?,
+                };
                 page.objects.retain(|listed| !self.first.contains(listed.key()));
                 page
             }

@@ -164,8 +164,8 @@ async fn syncs_are_listed_by_storage_and_time_and_followed_by_storage() {
     // The exit code of a followed sync is its result, however it is named.
     let named = [
         (format!("sync follow {old}"), 3, old),
-        (format!("sync follow {new}"), 0, new.clone()),
-        (format!("sync follow --storage {}", storage.id), 0, new),
+        (format!("sync follow {new}"), 3, new.clone()),
+        (format!("sync follow --storage {}", storage.id), 3, new),
     ];
     for (words, code, sync) in named {
         let followed = longshore(&rig, &words).await;

@@ -143,8 +143,9 @@ impl<C: Cloud> Storage for CloudStorage<C> {
             return self.follow(&ListRequest { cursor: None, after: None, token: None, ..request }, token).await;
         }
         match self.follow(&request, request.token).await {
-            // The server does not know the token any more, or not as it should: the cursor says the same.
-            Err(error) if request.token.is_some() && error.kind == ErrorKind::Invalid => {
+            // The server does not know the token any more: the cursor says the same. Of a server that lists out of order,
+            // it would say something else.
+            Err(error) if request.token.is_some() && error.kind == ErrorKind::Invalid && !error.is_out_of_order() => {
                 self.follow(&request, None).await
             }
             result => result,
