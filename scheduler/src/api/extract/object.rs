@@ -3,7 +3,7 @@
 use std::fmt::{self, Formatter};
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::header;
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -37,7 +37,9 @@ impl FromRequest<ApiState> for Object {
 /// The fields of a form, as texts.
 pub(super) async fn form(bytes: Vec<u8>) -> Result<Map<String, Value>, ApiError> {
     let request = Request::post("/").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-    let request = request.body(Body::from(bytes)).map_err(ApiError::internal)?;
+    let mut request = request.body(Body::from(bytes)).map_err(ApiError::internal)?;
+    // The body was read within the limit of its route.
+    DefaultBodyLimit::disable().apply(&mut request);
     let form = axum::Form::<FlatObject>::from_request(request, &()).await;
     form.map(|axum::Form(fields)| fields.0).map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))
 }
