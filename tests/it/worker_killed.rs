@@ -185,12 +185,12 @@ async fn parts_of_a_page_committed_before_a_kill_are_not_repeated() {
     let rig = one_worker().start().await;
     // 3 MiB each: two of them fill a part.
     let content = json!({"text": "x".repeat(3 * 1024 * 1024)}).to_string();
-    rig.s3.put_many("large", (0..6).map(|n| (n.to_string(), content.clone())));
-    rig.s3.put("large", "1", "not JSON");
+    rig.s3.put_many("large", (0..6).map(|n| (format!("{n}.json"), content.clone())));
+    rig.s3.put("large", "1.json", "not JSON");
     let storage = rig.import_storage(rig.project().await, "large", json!({})).await;
     rig.s3.clear_calls();
 
-    let later = rig.s3.hold(When::op(Op::Get).key("4").nth(1));
+    let later = rig.s3.hold(When::op(Op::Get).key("4.json").nth(1));
     let sync = rig.sync(&storage).await;
     later.reached().await;
     rig.until_counted(sync, "quarantined", 1).await;
@@ -199,10 +199,14 @@ async fn parts_of_a_page_committed_before_a_kill_are_not_repeated() {
     later.abandoned().await;
 
     rig.restart_worker(0).await;
-    let expected = one_each(["0", "2", "3", "4", "5"]);
-    check_ended(&rig, &storage, sync, &expected, &["1"]).await;
+    let expected = one_each(["0.json", "2.json", "3.json", "4.json", "5.json"]);
+    check_ended(&rig, &storage, sync, &expected, &["1.json"]).await;
     let reads = |key: &str| rig.s3.calls().iter().filter(|call| call.op == Op::Get && call.key == key).count();
-    assert_eq!((reads("0"), reads("1"), reads("4")), (1, 1, 2), "only the part that did not commit is read again");
+    assert_eq!(
+        (reads("0.json"), reads("1.json"), reads("4.json")),
+        (1, 1, 2),
+        "only the part that did not commit is read again"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
