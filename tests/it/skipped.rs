@@ -140,7 +140,7 @@ async fn a_sync_that_finds_nothing_new_is_completed_and_says_what_is_still_in_qu
     assert_eq!(third["warnings"][0]["count"], 2, "{third}");
 }
 
-/// Goal: a bucket that is both source and target grows no tasks out of its own exports, in both modes and shapes.
+/// Goal: exports into a bucket do not become tasks of the import from it, in both modes and shapes.
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_exports_of_the_same_project_wrote_become_no_tasks() {
     let rig = Rig::start().await;

@@ -180,7 +180,7 @@ impl Sync {
 }
 
 impl Warning {
-    /// The warning on a line of its own, with the object that is an example.
+    /// The warning as one line, with one of its objects as an example.
     fn line(&self) -> String {
         let item = self.row_index.map(|row| format!(", item {row}")).unwrap_or_default();
         let example = self.key.as_ref().map(|key| format!(" ({}{item})", escaped(key))).unwrap_or_default();

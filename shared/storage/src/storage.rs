@@ -68,7 +68,7 @@ pub trait Storage: Send + Sync {
     /// Checks that connection, credentials and bucket work for one use.
     async fn probe(&self, probe: Probe) -> Result<(), StorageError>;
 
-    /// Whether a server lists in pages of its own, of which [`Self::examine_listing`] finds out what they can do.
+    /// Whether a server decides how listings are divided into pages. [`Self::examine_listing`] then finds out how they continue.
     fn has_pages(&self) -> bool {
         false
     }

@@ -11,7 +11,7 @@ use longshore_rig::rig::Rig;
 
 use super::{CommandOutput, run};
 
-/// A command without Longshore's variables, with a home of its own.
+/// A command without Longshore's variables, with a separate home folder.
 fn at_home(home: &PathBuf, arguments: &str) -> Command {
     let mut command = Command::new(program("longshore").expect("the programs are built"));
     command.args(arguments.split_whitespace()).env("HOME", home);

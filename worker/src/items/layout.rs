@@ -1,4 +1,4 @@
-//! Finds the items in a text: a list, several lists, one object, or several objects, each on a line of its own or not.
+//! Finds the items in a text: a list, several lists, one object, or several objects, one per line or not.
 
 use std::ops::Range;
 

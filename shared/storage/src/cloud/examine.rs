@@ -1,7 +1,7 @@
 //! Finds out what the listings of a server can do.
 //!
-//! A server that calls itself compatible may list in an order of its own, include the key after which a listing is to
-//! start, ignore it, or know only the first version of the listing. Only what a probe has shown is relied on.
+//! A compatible server may list keys in any order, include the key in `start-after` or ignore it, or support only the
+//! first version of the listing. Only what a probe has shown is relied on.
 
 use longshore_model::{Capabilities, KeyOrder, Paging, StartAfter};
 
