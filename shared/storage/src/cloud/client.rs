@@ -181,6 +181,8 @@ impl<C: Cloud> Storage for CloudStorage<C> {
     async fn look_up(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
         let request = ListRequest { prefix: key, limit: 1, ..ListRequest::default() };
         match self.list_page(request).await {
+            // Sent as it is by a server that says otherwise: an honest one would have encoded its signs.
+            Ok(page) if page.respelled.as_ref().is_some_and(|(raw, _)| raw == key) => self.look_up_alone(key).await,
             Ok(page) if page.objects.first().is_some_and(|listed| listed.key() == key) || page.next.is_none() => {
                 Ok(page.objects.into_iter().map(|listed| listed.meta).find(|object| object.key == key))
             }

@@ -53,6 +53,15 @@ async fn a_key_is_looked_up_in_the_listing_and_by_head_if_that_is_denied() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_not_encoded_although_the_server_says_so_is_looked_up_alone() {
+    let claimed = listing(&["a+b"], false).replace("<IsTruncated>", "<EncodingType>url</EncodingType><IsTruncated>");
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nETag: \"e1\"\r\nConnection: close\r\n\r\n".to_owned();
+    let server = Server::saying([answer("200 OK", "", &claimed), head]).await;
+    let found = open(&server).look_up("a+b").await.unwrap().expect("an object");
+    assert_eq!((found.key.as_str(), found.size), ("a+b", 6));
+}
+
+#[tokio::test]
 async fn a_listing_that_comes_once_as_html_or_out_of_order_is_requested_again() {
     let html = || answer("200 OK", "", "<html>");
     let server = Server::saying([html(), page(&["b", "a"]), page(&["a"])]).await;
