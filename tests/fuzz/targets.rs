@@ -62,7 +62,7 @@ mod targets {
     pub(super) fn json_items(input: &[u8]) {
         let Some((first, object)) = input.split_first() else { return };
         let key = ["a.json", "a.jsonl", "a", "a.json.gz", "a.zst"][usize::from(*first) % 5];
-        for data in longshore_worker::data_of_items(key, object).unwrap_or_default() {
+        for data in longshore_items::data_of_items(key, object).unwrap_or_default() {
             let read: Result<Value, _> = serde_json::from_str(&data);
             assert!(matches!(read, Ok(Value::Object(_))), "{data}");
         }

@@ -14,18 +14,14 @@ mod database_faults;
 mod deliveries;
 mod heartbeat;
 mod host_check;
-mod items;
 mod job_error;
 mod jobs;
 mod leases;
 mod memory;
 mod metrics;
-pub mod preview;
 mod quarantine;
 mod slots;
 mod waits;
-
-pub use items::data_of_items;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use longshore_db::quarantine::QuarantinedObject;
 use longshore_model::QuarantineReason;
 use longshore_storage::{ObjectMeta, StorageError};
 
-use crate::items::Unusable;
+use longshore_items::Unusable;
 
 /// Advice for an object that ended its workers.
 const POISON: &str = "Every worker that worked on this object alone stopped or stalled. Look at the workers' logs and \

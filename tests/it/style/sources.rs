@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 /// The folders of the crates.
-pub(crate) const CRATES: [&str; 11] = [
+pub(crate) const CRATES: [&str; 12] = [
     "shared/model",
     "shared/telemetry",
     "shared/storage",
     "shared/db",
     "shared/broker",
     "shared/filter",
+    "shared/items",
     "shared/uri",
     "worker",
     "scheduler",

@@ -6,8 +6,6 @@ mod export;
 mod import;
 pub(crate) mod prefetch;
 
-pub(crate) use import::DataKey;
-
 use async_trait::async_trait;
 use longshore_db::host::OutdatedUnit;
 use longshore_db::lifecycle::ClaimedJob;

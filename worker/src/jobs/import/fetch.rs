@@ -9,9 +9,9 @@ use longshore_storage::{ErrorKind, ObjectMeta, StorageError};
 use super::read::{ReadError, ReadObject};
 use super::refusal::{Refusal, reason_of};
 use super::{Import, ImportedObject, Pending, count, summary};
-use crate::items::{Item, Warnings};
 use crate::job_error::JobError;
 use crate::quarantine::{refused_object, unusable_object};
+use longshore_items::{Item, Warnings};
 
 /// If this many objects are refused or not answered, and none is read, single objects are not to blame. Objects that
 /// were refused in an earlier sync do not count.

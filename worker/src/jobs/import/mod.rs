@@ -37,16 +37,15 @@ use longshore_filter::KeyFilter;
 use longshore_storage::{ObjectMeta, Storage};
 
 use crate::context::Context;
-use crate::items::Limits;
 use crate::job_error::JobError;
 use crate::jobs::{Handler, Page};
 use crate::memory::Reservation;
 use crate::slots::Quantum;
-pub(crate) use data_key::DataKey;
 use data_key::data_key;
 use fetch::FetchedPart;
 use first_page::FirstPage;
 use list::Listing;
+use longshore_items::{DataKey, Limits};
 use place::Place;
 use record::{ImportWrites, ImportedObject};
 use replay::ReplayPage;

@@ -14,8 +14,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{Import, ImportedObject, Pending};
-use crate::items::{self, Budget, Contents, Limits, Unusable};
 use crate::jobs::prefetch::Prefetch;
+use longshore_items::{self as items, Budget, Contents, Limits, Unusable};
 
 /// Uncompressed objects of at least this many bytes, and all compressed ones, are parsed on a blocking thread. A
 /// smaller one takes about 50 microseconds, and up to `LONGSHORE_GETS` of them may be parsed before another tokio task

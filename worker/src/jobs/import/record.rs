@@ -17,10 +17,10 @@ use uuid::Uuid;
 
 use super::{count, references, summary};
 use crate::context::Context;
-use crate::items::{Item, PredictionItem, Warnings};
 use crate::job_error::JobError;
 use crate::jobs::Writes;
 use crate::quarantine::object;
+use longshore_items::{Item, PredictionItem, Warnings};
 
 /// Rows per `COPY`: the keys of a page, so that a page of objects with one item each needs one `COPY`.
 const CHUNK_ROWS: usize = 1_000;

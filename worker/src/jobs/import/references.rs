@@ -9,9 +9,9 @@ use longshore_model::QuarantineReason;
 
 use super::fetch::FetchedPart;
 use super::{Import, ImportedObject};
-use crate::items::PredictionItem;
 use crate::job_error::JobError;
 use crate::quarantine::object;
+use longshore_items::PredictionItem;
 
 /// Objects that the host accepts, and those that it refuses, with a sentence for the user.
 pub(super) struct Judged {

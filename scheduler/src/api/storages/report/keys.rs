@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use longshore_filter::{KeyFilter, Skip};
+use longshore_items::preview;
 use longshore_model::StorageSettings;
 use longshore_storage::{ListPage, ListedObject, ObjectMeta, Pages, Storage, StorageError, filter_keys};
-use longshore_worker::preview;
 use serde::Serialize;
 use utoipa::ToSchema;
 

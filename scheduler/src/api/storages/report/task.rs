@@ -1,9 +1,9 @@
 //! The first task of a storage.
 
 use axum::body::Bytes;
+use longshore_items::preview::{self, ObjectTasks};
 use longshore_model::StorageSettings;
 use longshore_storage::{ObjectMeta, Storage, StorageError};
-use longshore_worker::preview::{self, ObjectTasks};
 use serde::Serialize;
 use utoipa::ToSchema;
 

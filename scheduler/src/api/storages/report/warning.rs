@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use longshore_filter::{KeyFilter, Misreading, Skip, certain_glob, suggestions};
+use longshore_items::preview;
 use longshore_model::StorageSettings;
 use longshore_storage::filter_keys;
-use longshore_worker::preview;
 use serde::Serialize;
 use utoipa::ToSchema;
 

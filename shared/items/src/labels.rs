@@ -15,41 +15,41 @@ use super::{Budget, Fault, Limits, Warnings};
 
 /// An annotation that came with its task.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct AnnotationItem {
+pub struct AnnotationItem {
     /// A JSON list of objects. `None`, in the format of Label Studio only, if there is no result.
-    pub(crate) result: Option<Text>,
-    pub(crate) was_cancelled: bool,
-    pub(crate) ground_truth: bool,
+    pub result: Option<Text>,
+    pub was_cancelled: bool,
+    pub ground_truth: bool,
     /// Seconds.
-    pub(crate) lead_time: Option<f64>,
+    pub lead_time: Option<f64>,
     /// A user of the host; not checked.
-    pub(crate) completed_by: Option<i64>,
+    pub completed_by: Option<i64>,
     /// What only the format of Label Studio has.
-    pub(crate) details: Option<Box<AnnotationDetails>>,
+    pub details: Option<Box<AnnotationDetails>>,
 }
 
 /// A prediction that came with its task.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct PredictionItem {
+pub struct PredictionItem {
     /// A JSON list of objects. `None`, in the format of Label Studio only, if no control tag has such a result.
-    pub(crate) result: Option<Text>,
-    pub(crate) score: Option<f64>,
-    pub(crate) model_version: Option<String>,
+    pub result: Option<Text>,
+    pub score: Option<f64>,
+    pub model_version: Option<String>,
     /// What only the format of Label Studio has, if it differs from the default.
-    pub(crate) details: Option<Box<PredictionDetails>>,
+    pub details: Option<Box<PredictionDetails>>,
 }
 
 /// What only Label Studio stores of a prediction.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct PredictionDetails {
-    pub(crate) cluster: Option<i32>,
+pub struct PredictionDetails {
+    pub cluster: Option<i32>,
     /// A JSON value.
-    pub(crate) neighbors: Option<Text>,
-    pub(crate) mislabeling: f64,
+    pub neighbors: Option<Text>,
+    pub mislabeling: f64,
     /// An ML backend of the host; not checked.
-    pub(crate) model: Option<i32>,
+    pub model: Option<i32>,
     /// A run of a model of the host; not checked.
-    pub(crate) model_run: Option<i32>,
+    pub model_run: Option<i32>,
 }
 
 /// The state of reading an item's labels.

@@ -18,7 +18,7 @@ pub(super) const ABOUT_BYTES: usize = 96;
 
 /// The rest of the memory that is reserved for an object.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     left: usize,
     all: usize,
     abandoned: CancellationToken,
@@ -26,7 +26,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// A budget of this many bytes. Once `abandoned` is cancelled, reading ends early, with an arbitrary result.
-    pub(crate) fn new(bytes: usize, abandoned: CancellationToken) -> Self {
+    pub fn new(bytes: usize, abandoned: CancellationToken) -> Self {
         Self { left: bytes, all: bytes, abandoned }
     }
 

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use longshore_model::python;
 
 use super::Scalar;
-use crate::items::values::given;
+use crate::values::given;
 
 /// The most characters of a text that is read as a number.
 const MAX_CHARACTERS: usize = 1_000;
 
 /// A finite number, also as a boolean. Label Studio stores what is not finite, too, and then cannot show the task.
-pub(in crate::items) fn double(member: Option<&str>) -> Result<Option<f64>, &str> {
+pub(crate) fn double(member: Option<&str>) -> Result<Option<f64>, &str> {
     let Some(json) = given(member) else { return Ok(None) };
     let number: Option<f64> = match Scalar::of(json) {
         Scalar::Truth(truth) => Some(f64::from(u8::from(truth))),
@@ -23,7 +23,7 @@ pub(in crate::items) fn double(member: Option<&str>) -> Result<Option<f64>, &str
 }
 
 /// A whole number in the range of its column, with or without zeros after its point.
-pub(in crate::items) fn whole<T: TryFrom<i64>>(member: Option<&str>) -> Result<Option<T>, &str> {
+pub(crate) fn whole<T: TryFrom<i64>>(member: Option<&str>) -> Result<Option<T>, &str> {
     let Some(json) = given(member) else { return Ok(None) };
     let number = match Scalar::of(json) {
         // As Python prints it: a large one has an exponent then.
@@ -36,7 +36,7 @@ pub(in crate::items) fn whole<T: TryFrom<i64>>(member: Option<&str>) -> Result<O
 
 /// The ID of a row, in the range of its column. Of a number with a fraction, the part before the point counts. An empty
 /// text is null.
-pub(in crate::items) fn key<T: TryFrom<i64>>(member: Option<&str>) -> Result<Option<T>, &str> {
+pub(crate) fn key<T: TryFrom<i64>>(member: Option<&str>) -> Result<Option<T>, &str> {
     let Some(json) = given(member) else { return Ok(None) };
     let id = match Scalar::of(json) {
         Scalar::Text(text) if text.is_empty() => return Ok(None),

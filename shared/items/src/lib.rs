@@ -6,6 +6,7 @@
 
 mod budget;
 mod columns;
+mod data_key;
 mod fields;
 mod item;
 mod label_studio;
@@ -15,6 +16,7 @@ mod limits;
 mod name;
 mod native;
 mod numbers;
+pub mod preview;
 mod scan;
 mod shorthand;
 mod sniff;
@@ -27,14 +29,16 @@ mod warnings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use budget::Budget;
-pub(crate) use item::Item;
-pub(crate) use labels::PredictionItem;
-pub(crate) use limits::Limits;
+pub use budget::Budget;
+pub use data_key::DataKey;
+pub use item::Item;
+pub use labels::{AnnotationItem, PredictionDetails, PredictionItem};
+pub use limits::Limits;
 use numbers::Numbers;
-pub(crate) use sniff::HEAD_BYTES;
-pub(crate) use unusable::Unusable;
-pub(crate) use warnings::Warnings;
+pub use sniff::HEAD_BYTES;
+pub use text::Text;
+pub use unusable::{Fault, Unusable};
+pub use warnings::{WarnedRows, Warnings};
 
 use std::sync::Arc;
 
@@ -43,17 +47,16 @@ use item::Reader;
 use longshore_db::host::{SummaryDelta, TaskFormat};
 use longshore_model::QuarantineReason;
 use tokio_util::sync::CancellationToken;
-use unusable::Fault;
 
 /// What an object has.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Contents {
+pub struct Contents {
     /// Its items, in order; none for an empty list.
-    pub(crate) items: Vec<Item>,
+    pub items: Vec<Item>,
     /// What they add to the summary of their project. Empty if the format has none.
-    pub(crate) summary: SummaryDelta,
+    pub summary: SummaryDelta,
     /// What was left out of them.
-    pub(crate) warnings: Warnings,
+    pub warnings: Warnings,
 }
 
 /// Reads the items of an object.
@@ -62,7 +65,7 @@ pub(crate) struct Contents {
 ///
 /// # Errors
 /// No part of the object can be imported; or the budget is too small to decide, see [`Unusable::for_memory`].
-pub(crate) fn read(
+pub fn read(
     key: &str,
     bytes: Bytes,
     format: &TaskFormat,
@@ -102,7 +105,7 @@ pub fn data_of_items(key: &str, bytes: &[u8]) -> Result<Vec<String>, QuarantineR
 ///
 /// # Errors
 /// It cannot, for the reason that [`read`] would return. The object need not be fetched.
-pub(crate) fn check(key: &str, size: u64, limits: &Limits, memory: u64) -> Result<(), Unusable> {
+pub fn check(key: &str, size: u64, limits: &Limits, memory: u64) -> Result<(), Unusable> {
     unpack::check(key, size, limits).map_err(|fault| fault.locate(&[]))?;
     if size > memory {
         let memory = usize::try_from(memory).unwrap_or(usize::MAX);
@@ -112,7 +115,7 @@ pub(crate) fn check(key: &str, size: u64, limits: &Limits, memory: u64) -> Resul
 }
 
 /// Whether the first [`HEAD_BYTES`] bytes of an object can spare reading the rest.
-pub(crate) fn is_undecided(key: &str, size: u64) -> bool {
+pub fn is_undecided(key: &str, size: u64) -> bool {
     size > HEAD_BYTES && matches!(name::Name::of(key).0, name::Name::Unknown(_))
 }
 
@@ -120,12 +123,12 @@ pub(crate) fn is_undecided(key: &str, size: u64) -> bool {
 ///
 /// # Errors
 /// It holds no tasks, whatever follows.
-pub(crate) fn check_head(key: &str, head: &[u8]) -> Result<(), Unusable> {
+pub fn check_head(key: &str, head: &[u8]) -> Result<(), Unusable> {
     sniff::check_head(&name::Name::of(key).0, head).map_err(|fault| fault.locate(head))
 }
 
 /// Whether reading these bytes unpacks them, which may be more work than their length suggests.
-pub(crate) fn is_packed(key: &str, bytes: &[u8]) -> bool {
+pub fn is_packed(key: &str, bytes: &[u8]) -> bool {
     unpack::is_packed(key, bytes)
 }
 

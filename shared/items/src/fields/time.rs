@@ -6,10 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use longshore_model::python;
 
 use super::text;
-use crate::items::values::given;
+use crate::values::given;
 
 /// A time. Without an offset it is in UTC, and a date alone is its midnight. Digits after the microseconds are cut off.
-pub(in crate::items) fn time(member: Option<&str>) -> Result<Option<Timestamp>, &str> {
+pub(crate) fn time(member: Option<&str>) -> Result<Option<Timestamp>, &str> {
     let Some(json) = given(member) else { return Ok(None) };
     text(json).and_then(|text| iso(&text).or_else(|| django(&text))).map(Some).ok_or(json)
 }

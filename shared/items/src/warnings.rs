@@ -6,14 +6,14 @@ use longshore_model::ItemWarning;
 
 /// The warnings of an object, each with the number of its items.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Warnings(BTreeMap<ItemWarning, WarnedRows>);
+pub struct Warnings(BTreeMap<ItemWarning, WarnedRows>);
 
 /// The items with one warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct WarnedRows {
-    pub(crate) items: i64,
+pub struct WarnedRows {
+    pub items: i64,
     /// Numbers of the first and the last of them.
-    pub(crate) first: i32,
+    pub first: i32,
     last: i32,
 }
 
@@ -28,7 +28,7 @@ impl Warnings {
     }
 
     /// Each warning with its items.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (ItemWarning, WarnedRows)> + '_ {
+    pub fn rows(&self) -> impl Iterator<Item = (ItemWarning, WarnedRows)> + '_ {
         self.0.iter().map(|(warning, rows)| (*warning, *rows))
     }
 }

@@ -11,23 +11,23 @@ const AFTER: usize = 80;
 /// The fault of an object that cannot be imported, for its row in the quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
-pub(crate) struct Unusable {
-    pub(crate) reason: QuarantineReason,
+pub struct Unusable {
+    pub reason: QuarantineReason,
     /// What is wrong and what to do about it.
-    pub(crate) detail: String,
+    pub detail: String,
     /// Offset of the fault in the unpacked bytes; `None` if it has no position.
-    pub(crate) byte_offset: Option<u64>,
+    pub byte_offset: Option<u64>,
     /// Number of the faulty item, from 0; `None` if no single item is at fault.
-    pub(crate) row_index: Option<i32>,
+    pub row_index: Option<i32>,
     /// The text around the fault: one line of at most 120 characters.
-    pub(crate) excerpt: Option<String>,
+    pub excerpt: Option<String>,
     /// Whether the object may be usable with more memory.
-    pub(crate) for_memory: bool,
+    pub for_memory: bool,
 }
 
 /// A fault, without the text around it.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub struct Fault {
     reason: QuarantineReason,
     detail: Cow<'static, str>,
     offset: Option<usize>,

@@ -9,7 +9,7 @@ use super::Fault;
 use super::name::{Compression, Name, by_magic, shown};
 
 /// The first bytes of an object that decide. Text of one page of memory shows its format; a larger part would only cost more.
-pub(crate) const HEAD_BYTES: u64 = 4 * 1024;
+pub const HEAD_BYTES: u64 = 4 * 1024;
 
 /// What the advice for objects of other formats ends with.
 pub(super) const ADVICE: &str = "To import images, audio, text and other media, switch on \"Treat every bucket object as a \

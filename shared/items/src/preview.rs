@@ -2,26 +2,10 @@
 
 use bytes::Bytes;
 use longshore_db::host::TaskFormat;
-use longshore_model::QuarantineReason;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::items::{self, Budget, Limits, Unusable};
-use crate::jobs::DataKey;
-
-/// Why an import would quarantine an object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnusableObject {
-    pub reason: QuarantineReason,
-    /// What is wrong and what to do about it.
-    pub detail: String,
-}
-
-impl From<Unusable> for UnusableObject {
-    fn from(unusable: Unusable) -> Self {
-        Self { reason: unusable.reason, detail: unusable.detail }
-    }
-}
+use crate::{Budget, DataKey, Limits, Unusable, check, read};
 
 /// The tasks of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,17 +29,17 @@ pub fn blob_task(data_key: &str, uri: &str) -> String {
 }
 
 /// Why an import in JSON mode would quarantine an object unread, by its key and size; `None` if it would read it.
-pub fn refused_unread(key: &str, size: u64) -> Option<UnusableObject> {
-    items::check(key, size, &Limits::default(), u64::MAX).err().map(UnusableObject::from)
+pub fn refused_unread(key: &str, size: u64) -> Option<Unusable> {
+    check(key, size, &Limits::default(), u64::MAX).err()
 }
 
 /// The tasks that an import in JSON mode would make of an object.
 ///
 /// # Errors
 /// It would quarantine the object, or this many bytes of memory are too few to say.
-pub fn tasks_of(key: &str, bytes: Bytes, memory: usize) -> Result<ObjectTasks, UnusableObject> {
+pub fn tasks_of(key: &str, bytes: Bytes, memory: usize) -> Result<ObjectTasks, Unusable> {
     let mut budget = Budget::new(memory, CancellationToken::new());
-    let contents = items::read(key, bytes, &TaskFormat::Native, &Limits::default(), &mut budget)?;
+    let contents = read(key, bytes, &TaskFormat::Native, &Limits::default(), &mut budget)?;
     let first = contents.items.first().map(|item| match item.meta() {
         Some(meta) => format!("{{\"data\":{},\"meta\":{meta}}}", &*item.data),
         None => format!("{{\"data\":{}}}", &*item.data),
@@ -65,6 +49,8 @@ pub fn tasks_of(key: &str, bytes: Bytes, memory: usize) -> Result<ObjectTasks, U
 
 #[cfg(test)]
 mod tests {
+    use longshore_model::QuarantineReason;
+
     use super::*;
 
     #[test]

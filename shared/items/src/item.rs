@@ -18,13 +18,13 @@ use super::{Budget, Fault, Limits, Warnings, columns, label_studio, native};
 /// It is small, because an object may have 100,000 items: texts are parts of the object's text, and fields that few
 /// items have are in a box.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Item {
+pub struct Item {
     /// Its number in the object, from 0.
-    pub(crate) row_index: i32,
+    pub row_index: i32,
     /// Whether the object is a list or has several items. A single object is not numbered.
-    pub(crate) is_numbered: bool,
+    pub is_numbered: bool,
     /// A JSON object.
-    pub(crate) data: Text,
+    pub data: Text,
     pub(super) about: Option<Box<Details>>,
 }
 
@@ -57,27 +57,27 @@ impl Details {
 
 impl Item {
     /// The only item of an object that is not read. Its data has the URI of the object.
-    pub(crate) fn of_data(data: String) -> Self {
+    pub fn of_data(data: String) -> Self {
         Self { row_index: 0, is_numbered: false, data: data.into(), about: None }
     }
 
     /// A JSON object, if the item has one besides its `data`.
-    pub(crate) fn meta(&self) -> Option<&str> {
+    pub fn meta(&self) -> Option<&str> {
         self.about.as_ref()?.meta.as_deref()
     }
 
     /// Whether annotators may skip the task. `None` if the item has null there. Always true in the native format.
-    pub(crate) fn allow_skip(&self) -> Option<bool> {
+    pub fn allow_skip(&self) -> Option<bool> {
         self.about.as_ref().map_or(Some(true), |about| about.allow_skip)
     }
 
     /// Annotations that came with the task.
-    pub(crate) fn annotations(&self) -> &[AnnotationItem] {
+    pub fn annotations(&self) -> &[AnnotationItem] {
         self.about.as_ref().map_or(&[], |about| &about.annotations)
     }
 
     /// Predictions that came with the task.
-    pub(crate) fn predictions(&self) -> &[PredictionItem] {
+    pub fn predictions(&self) -> &[PredictionItem] {
         self.about.as_ref().map_or(&[], |about| &about.predictions)
     }
 }

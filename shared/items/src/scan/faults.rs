@@ -3,7 +3,7 @@
 use longshore_model::QuarantineReason;
 
 use super::Scanner;
-use crate::items::Fault;
+use crate::Fault;
 
 impl Scanner<'_> {
     /// The fault of something other than a value at this position, such as a word of another language from `start` on.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// A part of a shared text. It keeps the whole text in memory.
 #[derive(Clone)]
-pub(crate) struct Text {
+pub struct Text {
     whole: Arc<String>,
     start: u32,
     end: u32,
