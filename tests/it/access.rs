@@ -1,11 +1,13 @@
 //! Access control: every route requires a token with the right role and project.
 
 mod hidden_rows;
+mod request;
 mod routes;
 
 use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle, send_json, until};
 use serde_json::{Value, json};
 
+pub(crate) use request::Ids;
 use routes::OtherProject::{Everybody, Forbidden, NoProject, NotFound, Nothing};
 use routes::Role::{Admin, Read, Sync};
 pub(crate) use routes::{ROUTES, Route};
@@ -70,42 +72,18 @@ impl FilledRig {
 
     /// A valid request on a route, about an existing row.
     fn request(&self, route: &Route) -> reqwest::RequestBuilder {
-        let id = match route.path.trim_start_matches("/api").split('/').nth(1) {
-            Some("projects") => self.import.project,
-            Some("storages") if route.path.contains("export") => self.export.id,
-            Some("storages") => self.import.id,
-            Some("tasks") => self.task,
-            Some("annotations") => self.annotation,
-            Some("predictions") => self.prediction,
-            Some("syncs") => self.sync,
-            Some("quarantine") => self.quarantine,
-            _ => 1,
+        let ids = Ids {
+            project: self.import.project,
+            import: self.import.id,
+            export: self.export.id,
+            task: self.task,
+            annotation: self.annotation,
+            prediction: self.prediction,
+            sync: self.sync,
+            quarantine: self.quarantine,
+            token: 1,
         };
-        let path = route.path.replace("{kind}", "s3").replace("{id}", &id.to_string());
-        if route.method == "GET" {
-            let lists = ["/api/storages", "/api/tasks", "/api/syncs", "/api/quarantine"];
-            let is_list = !route.path.contains("{id}") && lists.iter().any(|list| route.path.starts_with(list));
-            let query = match (is_list, route.path.starts_with("/api")) {
-                _ if route.path == "/api/predictions" => format!("task={}", self.task),
-                (true, _) => format!("project={}", self.import.project),
-                (false, true) => String::new(),
-                (false, false) => "fileuri=s3://tasks/good.json".to_owned(),
-            };
-            return self.rig.request("GET", &format!("{path}?{query}"));
-        }
-        let body = match route.path.trim_start_matches("/api/").split('/').next() {
-            Some("tokens") => json!({"name": "taken", "role": "admin"}),
-            Some("resolve") => json!({"task": self.task}),
-            Some("quarantine") => json!({"project": self.import.project}),
-            Some("tasks") if route.path == "/api/tasks" => json!({"project": self.import.project, "data": {}}),
-            Some("predictions") => json!({"task": self.task, "result": []}),
-            Some("projects") => json!({"title": "taken"}),
-            _ => json!({
-                "project": self.import.project, "bucket": "tasks", "s3_endpoint": self.rig.s3.endpoint(), "title": "taken",
-                "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY, "result": []
-            }),
-        };
-        self.rig.request(route.method, &path).json(&body)
+        route.request(&self.rig, &ids)
     }
 
     /// All that a request could have changed.

@@ -15,7 +15,7 @@ impl Twins {
     async fn changed_in_mid_sync(&mut self, bucket: &str, change: impl AsyncFnOnce(&Self, &Twin)) -> (Twin, Value) {
         self.rig.s3.put_many(bucket, (0..OBJECTS).map(|n| (format!("{n:05}.jpg"), "x")));
         let twin = self.import(bucket, json!({"use_blob_urls": true})).await;
-        let second_page = self.rig.s3.hold(When::op(Op::List).nth(2));
+        let second_page = self.rig.s3.hold(When::listing_after("00999.jpg").times(1));
         let sync = self.start_ours(&twin).await;
         second_page.reached().await;
         self.rig.until_counted(sync, "pages", 1).await;

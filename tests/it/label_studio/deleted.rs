@@ -1,6 +1,6 @@
 //! What annotators and managers delete in Label Studio while a sync runs.
 
-use longshore_local::s3::{Op, When};
+use longshore_local::s3::When;
 use longshore_rig::rig::until;
 use serde_json::{Value, json};
 use tokio_postgres::error::SqlState;
@@ -20,7 +20,7 @@ async fn deleted_in_mid_sync(twins: &Twins, bucket: &str, delete: impl AsyncFnOn
     twins.rig.s3.create_bucket(bucket);
     twins.rig.s3.put_many(bucket, (0..OBJECTS).map(|n| (format!("{n:05}.jpg"), "x")));
     let twin = twins.import(bucket, json!({"use_blob_urls": true})).await;
-    let third_page = twins.rig.s3.hold(When::op(Op::List).nth(3));
+    let third_page = twins.rig.s3.hold(When::listing_after("01999.jpg").times(1));
     let request = twins.rig.request("POST", &format!("/api/storages/s3/{}/sync", twin.storage));
     let request = request.header("prefer", "respond-async").header("authorization", format!("Token {}", super::TOKEN));
     let answer = request.send().await.expect("an answer");

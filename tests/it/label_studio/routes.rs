@@ -4,28 +4,40 @@ use longshore_rig::rig::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, rows, send_json};
 use serde_json::{Value, json};
 
 use super::{Twin, Twins};
-use crate::access::{ROUTES, Route};
+use crate::access::{Ids, ROUTES, Route};
 
 /// The routes whose rows are Label Studio's: 404, and a sentence says where to go instead.
 const OWNED: &[(&str, &str)] = &[
     ("GET", "/api/projects"),
     ("POST", "/api/projects"),
     ("GET", "/api/projects/{id}"),
+    ("PATCH", "/api/projects/{id}"),
+    ("DELETE", "/api/projects/{id}"),
+    ("DELETE", "/api/projects/{id}/tasks"),
     ("POST", "/api/storages/{kind}"),
     ("PATCH", "/api/storages/{kind}/{id}"),
     ("PUT", "/api/storages/{kind}/{id}"),
+    ("DELETE", "/api/storages/{kind}/{id}/tasks"),
     ("DELETE", "/api/storages/{kind}/{id}"),
     ("POST", "/api/storages/export/{kind}"),
     ("PATCH", "/api/storages/export/{kind}/{id}"),
     ("PUT", "/api/storages/export/{kind}/{id}"),
     ("DELETE", "/api/storages/export/{kind}/{id}"),
     ("GET", "/api/tasks"),
+    ("POST", "/api/tasks"),
     ("GET", "/api/tasks/{id}"),
+    ("PATCH", "/api/tasks/{id}"),
+    ("DELETE", "/api/tasks/{id}"),
     ("GET", "/api/tasks/{id}/annotations"),
     ("POST", "/api/tasks/{id}/annotations"),
     ("GET", "/api/annotations/{id}"),
     ("PATCH", "/api/annotations/{id}"),
     ("DELETE", "/api/annotations/{id}"),
+    ("GET", "/api/predictions"),
+    ("POST", "/api/predictions"),
+    ("GET", "/api/predictions/{id}"),
+    ("PATCH", "/api/predictions/{id}"),
+    ("DELETE", "/api/predictions/{id}"),
     ("GET", "/projects/{id}/resolve"),
     ("GET", "/projects/{id}/presign"),
     ("GET", "/data/local-files"),
@@ -35,63 +47,43 @@ const OWNED: &[(&str, &str)] = &[
 struct FilledTwins {
     twins: Twins,
     twin: Twin,
-    target: Value,
-    task: Value,
-    sync: Value,
-    quarantine: Value,
-    token: Value,
+    ids: Ids,
 }
 
 async fn filled() -> FilledTwins {
     let twins = Twins::start().await;
-    twins.rig.s3.create_bucket("routes");
-    twins.rig.s3.put("routes", "good.json", r#"{"image": "s3://routes/good.json"}"#);
-    twins.rig.s3.put("routes", "bad.json", "{");
-    let twin = twins.import("routes", json!({"presign": false})).await;
+    twins.rig.s3.create_bucket("tasks");
+    twins.rig.s3.put("tasks", "good.json", r#"{"image": "s3://tasks/good.json"}"#);
+    twins.rig.s3.put("tasks", "bad.json", "{");
+    let twin = twins.import("tasks", json!({"presign": false})).await;
     twins.sync_ours(&twin).await;
-    let target = json!({"project": twin.project, "bucket": "routes", "s3_endpoint": twins.rig.s3.endpoint(),
+    let target = json!({"project": twin.project, "bucket": "tasks", "s3_endpoint": twins.rig.s3.endpoint(),
         "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY});
     let target = twins.studio.send("POST", "/api/storages/export/s3", Some(&target)).await;
     let tasks = twins.studio.send("GET", &format!("/api/tasks/?project={}", twin.project), None).await;
     let token = twins.rig.post("/api/tokens", json!({"name": "spare", "role": "read"})).await;
-    FilledTwins {
-        target: target["id"].clone(),
-        task: tasks["tasks"][0]["id"].clone(),
-        sync: twins.rig.get("/api/syncs").await["syncs"][0]["id"].clone(),
-        quarantine: twins.rig.get("/api/quarantine").await["quarantine"][0]["id"].clone(),
-        token: token["id"].clone(),
-        twins,
-        twin,
-    }
+    let id = |row: &Value| row["id"].as_i64().expect("an id");
+    let ids = Ids {
+        project: twin.project,
+        import: twin.storage,
+        export: id(&target),
+        task: id(&tasks["tasks"][0]),
+        annotation: 1,
+        prediction: 1,
+        sync: id(&twins.rig.get("/api/syncs").await["syncs"][0]),
+        quarantine: id(&twins.rig.get("/api/quarantine").await["quarantine"][0]),
+        token: id(&token),
+    };
+    FilledTwins { twins, twin, ids }
 }
 
 impl FilledTwins {
     fn request(&self, route: &Route) -> reqwest::RequestBuilder {
-        let id = match route.path.trim_start_matches("/api").split('/').nth(1) {
-            Some("projects") => json!(self.twin.project),
-            Some("storages") if route.path.contains("export") => self.target.clone(),
-            Some("storages") => json!(self.twin.storage),
-            Some("tasks") => self.task.clone(),
-            Some("syncs") => self.sync.clone(),
-            Some("quarantine") => self.quarantine.clone(),
-            Some("tokens") => self.token.clone(),
-            _ => json!(1),
-        };
-        let mut path = route.path.replace("{kind}", "s3").replace("{id}", &id.to_string());
-        if route.path == "/api/dead-letters" && route.method == "DELETE" {
-            path.push_str("?all=true");
+        let request = route.request(&self.twins.rig, &self.ids).bearer_auth(self.twins.rig.token());
+        if (route.method, route.path) == ("DELETE", "/api/dead-letters") {
+            return request.query(&[("all", "true")]);
         }
-        let rig = &self.twins.rig;
-        let request = if route.method == "GET" {
-            let query = format!("project={}&fileuri=s3://routes/good.json", self.twin.project);
-            rig.request("GET", &format!("{path}?{query}"))
-        } else {
-            let body = json!({"project": self.twin.project, "bucket": "routes", "s3_endpoint": rig.s3.endpoint(),
-                "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY, "title": "t",
-                "result": [], "name": "another", "role": "read", "task": self.task});
-            rig.request(route.method, &path).json(&body)
-        };
-        request.bearer_auth(rig.token())
+        request
     }
 }
 

@@ -15,6 +15,7 @@ use super::calls::{Call, Op};
 pub struct When {
     op: Option<Op>,
     key: Option<String>,
+    listed_from: Option<String>,
     access_key: Option<String>,
     skip: usize,
     times: Option<usize>,
@@ -37,6 +38,11 @@ impl When {
     pub fn key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());
         self
+    }
+
+    /// Only listings that go on after this key or a later one, whatever was listed before them.
+    pub fn listing_after(key: &str) -> Self {
+        Self { listed_from: Some(key.to_owned()), ..Self::op(Op::List) }
     }
 
     /// Only requests that this access key signed.
@@ -77,6 +83,7 @@ impl When {
     fn matches(&self, call: &Call) -> bool {
         self.op.is_none_or(|op| op == call.op)
             && self.key.as_ref().is_none_or(|key| *key == call.key)
+            && self.listed_from.as_ref().is_none_or(|from| call.start_after.as_ref() >= Some(from))
             && self.access_key.as_ref().is_none_or(|id| call.access_key.as_ref() == Some(id))
     }
 }
