@@ -1,4 +1,4 @@
-//! Finds the items in a text: a list, several lists, one object, or several objects, one per line or not.
+//! Finds the items in a text: objects and lists of objects, one after the other.
 
 use std::ops::Range;
 
@@ -8,12 +8,16 @@ use super::numbers::Numbers;
 use super::scan::Scanner;
 use super::{Fault, Limits};
 
+/// A UTF-8 byte order mark. Files with one each may be joined, so it may stand before any value.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
+
+/// Stands before each value of a JSON text sequence (RFC 7464).
+const RECORD_SEPARATOR: &str = "\u{1e}";
 
 /// Finds the items of a text, each a checked JSON object, and passes each to `found`, in order.
 ///
-/// The first character decides: `[` starts a list of items; `{` starts an item. More of the same may follow. Returns whether
-/// the items are in lists.
+/// The text has objects, and lists of them, one after the other. Blanks, line ends or a comma may be between them. Returns
+/// whether there is a list.
 pub(super) fn split(
     text: &str,
     limits: &Limits,
@@ -21,19 +25,46 @@ pub(super) fn split(
     found: &mut dyn FnMut(usize, Range<usize>) -> Result<(), Fault>,
 ) -> Result<bool, Fault> {
     let mut scanner = Scanner::new(text.as_bytes(), limits.max_depth, limits.max_item_bytes, numbers);
-    if text.starts_with(BYTE_ORDER_MARK) {
-        scanner.move_to(text.as_bytes(), BYTE_ORDER_MARK.len()..text.len());
-    }
-    scanner.skip_blank();
     let mut items = Items { limits, count: 0, printed: 0, found };
-    let first = scanner.peek();
-    match first {
-        None => return Err(Fault::new(QuarantineReason::Empty, "The object is blank. Upload it again.")),
-        Some(b'[') => lists(&mut scanner, &mut items)?,
-        Some(b'{') => objects(text, &mut scanner, &mut items)?,
-        Some(_) => items.pass(&mut scanner)?,
+    let (mut lines, mut has_lists) = (Lines { text, end: 0, is_by_line: false }, false);
+    skip_marks(&mut scanner);
+    if scanner.peek().is_none() {
+        return Err(Fault::new(QuarantineReason::Empty, "The object is blank. Upload it again."));
     }
-    Ok(first == Some(b'['))
+    loop {
+        let is_list = scanner.peek() == Some(b'[');
+        match scanner.peek() {
+            Some(b'[') => list(&mut scanner, &mut items)?,
+            Some(b'{') => lines.object(&mut scanner, &mut items)?,
+            // Not JSON, or a value that is no task.
+            _ => items.pass(&mut scanner)?,
+        }
+        has_lists |= is_list;
+        let end = scanner.offset();
+        skip_marks(&mut scanner);
+        if scanner.take(b',') {
+            skip_marks(&mut scanner);
+        }
+        match scanner.peek() {
+            None => return Ok(has_lists),
+            Some(b'{' | b'[') => {}
+            Some(_) if text[end..scanner.offset()].contains('\n') => {}
+            Some(_) => {
+                let fault = scanner.unexpected("The end of the line, or another object or list, is expected here");
+                return Err(if is_list { fault } else { fault.in_row(items.row() - 1) });
+            }
+        }
+    }
+}
+
+/// Skips what may stand between two values, but for a comma.
+fn skip_marks(scanner: &mut Scanner<'_>) {
+    loop {
+        scanner.skip_blank();
+        if !(scanner.take_all(BYTE_ORDER_MARK) || scanner.take_all(RECORD_SEPARATOR)) {
+            return;
+        }
+    }
 }
 
 /// The items that were found so far.
@@ -94,19 +125,7 @@ impl Items<'_> {
     }
 }
 
-/// Lists, one after the other.
-fn lists(scanner: &mut Scanner<'_>, items: &mut Items<'_>) -> Result<(), Fault> {
-    loop {
-        list(scanner, items)?;
-        scanner.skip_blank();
-        match scanner.peek() {
-            None => return Ok(()),
-            Some(b'[') => {}
-            Some(_) => return Err(scanner.unexpected("Nothing but another list is expected after a list")),
-        }
-    }
-}
-
+/// A list of items. A comma may follow the last one, as programs that write line by line leave it.
 fn list(scanner: &mut Scanner<'_>, items: &mut Items<'_>) -> Result<(), Fault> {
     scanner.take(b'[');
     scanner.skip_blank();
@@ -123,43 +142,45 @@ fn list(scanner: &mut Scanner<'_>, items: &mut Items<'_>) -> Result<(), Fault> {
             return Err(scanner.unexpected("A comma or ] is expected here").in_row(items.row()));
         }
         scanner.skip_blank();
+        if scanner.take(b']') {
+            return Ok(());
+        }
     }
 }
 
-/// Objects, one after the other. Most are alone, or on a line of their own.
-///
-/// An object is looked for in its line first: if a line is cut off, the fault is there, and not somewhere in the next ones.
-fn objects<'a>(text: &'a str, scanner: &mut Scanner<'a>, items: &mut Items<'_>) -> Result<(), Fault> {
-    // Whether the objects so far each were in one line.
-    let mut is_by_line = false;
-    loop {
-        let start = scanner.offset();
-        let line = text[start..].find('\n').map_or(text.len(), |length| start + length);
-        scanner.move_to(text.as_bytes(), start..line);
+/// Objects, of which most are alone, or on a line of their own.
+struct Lines<'a> {
+    text: &'a str,
+    /// The end of the last line that was looked for.
+    end: usize,
+    /// Whether the last object was in one line.
+    is_by_line: bool,
+}
+
+impl<'a> Lines<'a> {
+    /// Passes the next object on.
+    ///
+    /// An object is looked for in its line first: if a line is cut off, the fault is there, and not somewhere in the next
+    /// ones.
+    fn object(&mut self, scanner: &mut Scanner<'a>, items: &mut Items<'_>) -> Result<(), Fault> {
+        let (bytes, start) = (self.text.as_bytes(), scanner.offset());
+        // Once for each line: a line may have 100,000 objects, and a long rest.
+        if self.end <= start {
+            self.end = self.text[start..].find('\n').map_or(bytes.len(), |length| start + length);
+        }
+        scanner.move_to(bytes, start..self.end);
         let in_line = items.check(scanner);
-        let is_cut = in_line.as_ref().err().is_some_and(Fault::is_invalid_json);
-        if is_cut && line < text.len() {
-            scanner.move_to(text.as_bytes(), start..text.len());
-            match items.check(scanner) {
-                Ok(range) => items.give(range)?,
-                Err(_) if is_by_line => return in_line.map(drop),
-                Err(fault) => return Err(fault),
-            }
-            is_by_line = false;
+        let is_cut = self.end < bytes.len() && in_line.as_ref().err().is_some_and(Fault::is_invalid_json);
+        let range = if is_cut {
+            scanner.move_to(bytes, start..bytes.len());
+            let whole = items.check(scanner);
+            // If the lines before were whole, the fault of this one is the cut.
+            if whole.is_err() && self.is_by_line { in_line? } else { whole? }
         } else {
-            items.give(in_line?)?;
-            is_by_line = true;
-        }
-        let end = scanner.offset();
-        scanner.move_to(text.as_bytes(), end..text.len());
-        scanner.skip_blank();
-        match scanner.peek() {
-            None => return Ok(()),
-            Some(first) if first != b'{' && !text[end..scanner.offset()].contains('\n') => {
-                let expected = "The end of the line or another object is expected after an object";
-                return Err(scanner.unexpected(expected).in_row(items.row() - 1));
-            }
-            Some(_) => {}
-        }
+            in_line?
+        };
+        self.is_by_line = !is_cut;
+        scanner.move_to(bytes, range.end..bytes.len());
+        items.give(range)
     }
 }

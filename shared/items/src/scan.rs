@@ -62,6 +62,13 @@ impl<'a> Scanner<'a> {
         comes
     }
 
+    /// Consumes these characters if they are next.
+    pub(super) fn take_all(&mut self, next: &str) -> bool {
+        let comes = self.text[self.at..].starts_with(next.as_bytes());
+        self.at += if comes { next.len() } else { 0 };
+        comes
+    }
+
     pub(super) fn skip_blank(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;

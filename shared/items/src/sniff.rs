@@ -40,9 +40,7 @@ fn first_unpacked(head: &[u8]) -> Vec<u8> {
 /// Checks the first bytes of an object that is not packed.
 pub(super) fn check_start(name: &Name, start: &[u8]) -> Result<(), Fault> {
     let Name::Unknown(ending) = name else { return Ok(()) };
-    let mark = start.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);
-    let blanks = start[mark..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let at = mark + blanks;
+    let at = first_character(start);
     match start.get(at) {
         None | Some(b'{' | b'[') => return Ok(()),
         Some(_) if is_utf_16(start) => {
@@ -68,8 +66,14 @@ pub(super) fn check_start(name: &Name, start: &[u8]) -> Result<(), Fault> {
 
 /// Whether bytes begin like JSON.
 pub(super) fn is_json_start(bytes: &[u8]) -> bool {
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
+    matches!(bytes.get(first_character(bytes)), Some(b'{' | b'['))
+}
+
+/// Where the first value begins: after a byte order mark, blanks, and the mark of a JSON text sequence.
+fn first_character(bytes: &[u8]) -> usize {
+    let mark = bytes.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);
+    let is_blank = |byte: &&u8| byte.is_ascii_whitespace() || **byte == 0x1e;
+    mark + bytes[mark..].iter().take_while(is_blank).count()
 }
 
 /// Whether bytes begin like JSON in UTF-16, or with the mark of it.
@@ -99,6 +103,7 @@ mod tests {
             &b"{"[..],
             b" \n[1",
             b"\xef\xbb\xbf\t{",
+            b"\x1e{",
             b"",
             b"  ",
             &packed,

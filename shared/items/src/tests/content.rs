@@ -42,12 +42,29 @@ fn values_in_a_row_are_items_wherever_lines_end() {
         "{\"a\":1} {\"a\":2}\n{}",
         "[{\"a\":1},{\"a\":2}][{}]",
         "[{\"a\":1}]\n[]\n[{\"a\":2},\n{}]",
+        // As programs leave them that write a comma after each line, or join files.
+        "{\"a\":1},{\"a\":2},{}",
+        "{\"a\":1},\r\n{\"a\":2},\r\n{},\r\n",
+        "{\"a\":1}\n,{\"a\":2}\n,{}",
+        "[{\"a\":1},{\"a\":2},{},]",
+        "[{\"a\":1},\n{\"a\":2},\n],[{}]",
+        "{\"a\":1}\n[{\"a\":2}]\n{}",
+        "[{\"a\":1}]{\"a\":2},[{}]",
+        "\u{feff}{\"a\":1}\n\u{feff}[{\"a\":2}]\u{feff}\n{}\u{feff}",
+        "\u{1e}{\"a\":1}\n\u{1e}{\"a\":2}\n\u{1e}{}\n",
     ] {
         assert_eq!(data(text), expected, "{text}");
     }
     let pretty = "{\n  \"a\": 1\n}\n{\"b\":\n2}{\n}\n\n{\"c\": 3}\n";
     let found: Vec<String> = data(pretty).into_iter().map(|(_, data)| data).collect();
     assert_eq!(found, ["{\n  \"a\": 1\n}", "{\"b\":\n2}", "{\n}", "{\"c\": 3}"]);
+}
+
+/// Goal: the time is linear in the length. If the end of the line were looked for at each object, this text would take minutes.
+#[test]
+fn a_line_of_many_objects_with_a_long_rest_is_read_in_one_pass() {
+    let text = format!("{}{{\"a\":\"{}\"}}", "{}".repeat(99_999), "x".repeat(30 << 20));
+    assert_eq!(items(&text).unwrap().len(), 100_000);
 }
 
 #[test]

@@ -74,9 +74,15 @@ fn a_fault_is_placed_where_the_text_stops_being_json() {
 }
 
 #[test]
-fn only_the_same_may_follow_a_list_or_an_object() {
-    assert_eq!(fault("[{}]\n{}"), ("invalid_json", Some(5), None));
-    assert_eq!(fault("{}\n[{}]"), ("wrong_type", Some(3), Some(1)));
+fn only_objects_and_lists_may_follow_a_list_or_an_object() {
+    assert_eq!(fault("[{}] x"), ("invalid_json", Some(5), None));
+    assert_eq!(fault("[{}]\n5"), ("wrong_type", Some(5), Some(1)));
+    for (text, offset) in [("{},,{}", 3), ("{} ,\u{1e}, {}", 5), ("{}; {}", 2), ("{}\0\0", 2), ("{} // end", 3)] {
+        assert_eq!(fault(text), ("invalid_json", Some(offset), Some(0)), "{text}");
+    }
+    assert_eq!(fault(",{}"), ("invalid_json", Some(0), Some(0)));
+    assert_eq!(fault("[,{}]"), ("invalid_json", Some(1), Some(0)));
+    assert_eq!(fault("[{},,{}]"), ("invalid_json", Some(4), Some(1)));
     assert_eq!(fault("{\n}\n{\n"), ("invalid_json", Some(6), Some(1)));
 }
 

@@ -68,7 +68,10 @@ pub(super) fn cases() -> Vec<Case> {
         gzipped(),
         accepted("names", "name-of-no-format", "a.2024", TASK),
         accepted("gzip", "gzip-name-of-plain", "a.json.gz", TASK),
-        values_in_a_row(),
+        in_a_row("values-in-a-row", "{\"image\":\n\"1\"}{\"image\": \"2\"}", 0, &["1", "2"]),
+        in_a_row("values-with-commas", "{\"image\": \"1\"},\n{\"image\": \"2\"},\n", 0, &["1", "2"]),
+        in_a_row("list-with-a-comma-at-its-end", "[{\"image\": \"1\"}, {\"image\": \"2\"},]", 2, &["1", "2"]),
+        in_a_row("line-with-list", "{\"image\": \"1\"}\n[{\"image\": \"2\"}]\n", 1, &["1", "2"]),
         byte_order_mark(),
     ]
 }
@@ -112,23 +115,31 @@ fn allow_skip_forms() -> Case {
     })
 }
 
-/// Objects that are neither in a list nor each on a line.
-fn values_in_a_row() -> Case {
+/// Objects and lists in a row, of which Label Studio reads the first `read` items: it takes the object for known then, so
+/// its next sync goes on behind it.
+fn in_a_row(name: &str, content: &str, read: usize, images: &[&str]) -> Case {
     let entry = "values-in-a-row";
-    let image = |name: &str| json!({"data": {"image": name}});
-    Case::new(entry)
-        .object("a.json", "{\"image\":\n\"1\"}{\"image\": \"2\"}")
+    let (all, key) = (images.len() + 1, "a.jsonl");
+    let next = format!("completed, 1 new, {read} existed, attempt 2, traceback");
+    let case = Case::new(name)
+        .object(key, content)
         .object("z.json", TASK)
         .ends(
             entry,
-            [super::FAILED, "completed, 3 new, 0 existed, attempt 1"],
-            [super::FAILED_AGAIN, "completed, 0 new, 3 existed, attempt 2"],
+            [super::FAILED, &format!("completed, {all} new, 0 existed, attempt 1")],
+            [if read == 0 { super::FAILED_AGAIN } else { &next }, &format!("completed, 0 new, {all} existed, attempt 2")],
         )
-        .task(entry, "a.json[0]", Value::Null, image("1"))
-        .task(entry, "a.json[1]", Value::Null, image("2"))
-        .task(entry, "z.json", Value::Null, task())
-        .summary(entry, "columns", json!({}), json!({"image": 3}))
-        .summary(entry, "common", json!([]), json!(["image"]))
+        .differs(entry, "1 task z.json", Value::Null, task());
+    let case = if read == 0 {
+        case.differs(entry, "2 task z.json", Value::Null, task())
+            .summary(entry, "columns", json!({}), json!({"image": all}))
+            .summary(entry, "common", json!([]), json!(["image"]))
+    } else {
+        case.summary(entry, "columns", json!({"image": read + 1}), json!({"image": all}))
+    };
+    (0..).zip(images).skip(read).fold(case, |case, (index, image): (usize, _)| {
+        case.task(entry, &format!("{key}[{index}]"), Value::Null, json!({"data": {"image": image}}))
+    })
 }
 
 fn gzipped() -> Case {

@@ -41,7 +41,6 @@ pub(super) fn cases() -> Vec<Case> {
         partly("list-cut-off", "a.json", r#"[{"image": "1"}, {"image": "2"}"#, &["1", "2"]),
         partly("bad-line", "a.jsonl", "{\"image\": \"1\"}\n{\"image\"\n{\"image\": \"3\"}\n", &["1"]),
         partly("line-with-number", "a.jsonl", "{\"image\": \"1\"}\n5\n", &["1"]),
-        partly("line-with-list", "a.jsonl", "{\"image\": \"1\"}\n[{\"image\": \"2\"}]\n", &["1"]),
         utf_16(),
         Case::new("refused-last").object("a.json", TASK).object("z.json", "{").ends(
             ENTRY,
