@@ -3,15 +3,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use longshore_db::host::{SummaryDelta, TaskFormat};
-use longshore_model::json_parts::{is_object, members};
+use longshore_db::host::{ControlTags, SummaryDelta, TaskFormat};
+use longshore_model::json_parts::{each_member, is_object};
 use longshore_model::{ItemWarning, QuarantineReason};
 
 use super::budget::ABOUT_BYTES;
-use super::labels::{AnnotationItem, BadPart, PredictionItem, Reading};
+use super::labels::{AnnotationItem, PredictionItem, Reading};
+use super::members::{Members, holds_tasks};
+use super::numbers::Numbers;
 use super::text::Text;
 use super::values::is_blank;
-use super::{Budget, Fault, Limits, Warnings, columns, label_studio, native};
+use super::{Budget, Fault, Limits, Warnings, columns, label_studio, native_lists};
 
 /// One task's worth of data in an object. JSON parts are texts in their original spelling.
 ///
@@ -93,78 +95,16 @@ pub(super) struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    fn is_native(&self) -> bool {
-        matches!(self.format, TaskFormat::Native)
-    }
-
     /// The state of reading the labels of an item.
     fn reading<'a>(&'a mut self, text: &'a Arc<String>, row: usize) -> Reading<'a> {
-        Reading {
-            text,
-            row,
-            is_lenient: self.is_native(),
-            limits: self.limits,
-            budget: self.budget,
-            summary: self.summary,
-            warnings: self.warnings,
-        }
-    }
-}
-
-/// The members of an item that mean something.
-struct Members<'a> {
-    data: Option<&'a str>,
-    meta: Option<&'a str>,
-    annotations: Option<&'a str>,
-    /// The name of annotations before Label Studio 1.0.
-    completions: Option<&'a str>,
-    predictions: Option<&'a str>,
-    allow_skip: Option<&'a str>,
-    /// The data and `meta` of the task inside of an annotation, as exports write it.
-    task: Option<(&'a str, Option<&'a str>)>,
-    /// Whether it looks like one of the export format JSON-MIN, which mixes labels and data.
-    is_flat_export: bool,
-}
-
-impl<'a> Members<'a> {
-    fn of(object: &'a str) -> serde_json::Result<Self> {
-        let names = ["data", "meta", "annotations", "completions", "predictions", "allow_skip"];
-        let [data, meta, annotations, completions, predictions, allow_skip] = members(object, names)?;
-        let own =
-            Self { data, meta, annotations, completions, predictions, allow_skip, task: None, is_flat_export: false };
-        if data.is_some() {
-            return Ok(own);
-        }
-        let [result, task, annotation, annotator] = members(object, ["result", "task", "annotation_id", "annotator"])?;
-        let is_flat_export = annotation.is_some() && annotator.is_some();
-        let task = match task.filter(|task| is_object(task) && result.is_some()) {
-            Some(task) => {
-                let [data, meta] = members(task, ["data", "meta"])?;
-                data.filter(|data| is_object(data)).map(|data| (data, meta))
-            }
-            None => None,
-        };
-        Ok(Self { task, is_flat_export, ..own })
-    }
-
-    /// Checks that there are no labels, which would become part of the data.
-    fn check_labels(&self) -> Result<(), BadPart<'a>> {
-        for (name, labels) in [("annotations", self.annotations), ("predictions", self.predictions)] {
-            if let Some(part) = labels.filter(|labels| !is_blank(labels)) {
-                let detail =
-                    format!("\"{name}\" needs the task's data beside it. Put the data into an object \"data\".");
-                return Err(BadPart { reason: QuarantineReason::MissingData, part, detail });
-            }
-        }
-        Ok(())
+        Reading { text, row, limits: self.limits, budget: self.budget, summary: self.summary, warnings: self.warnings }
     }
 }
 
 /// Reads the item from the JSON object in `range` of the checked text.
 ///
 /// If its member `data` is an object, that is the task's data, and the other members describe the task. Otherwise the
-/// whole object is the data; it must then have no labels, because they would become part of the data. An annotation with
-/// its task inside, as exports write it, is the task with that annotation (in the native format).
+/// whole object is the data.
 pub(super) fn read(
     text: &Arc<String>,
     row: usize,
@@ -173,83 +113,136 @@ pub(super) fn read(
 ) -> Result<Item, Fault> {
     let start = range.start;
     let object = &text[range];
-    let place = |fault: BadPart<'_>| fault.in_text(text).in_row(row);
-
     let members = Members::of(object)
         .map_err(|error| Fault::new(QuarantineReason::InvalidJson, error.to_string()).at(start).in_row(row))?;
-    let allow_skip = match reader.format {
-        TaskFormat::Native => Some(true),
-        TaskFormat::LabelStudio(_) => label_studio::allow_skip(members.allow_skip).map_err(place)?,
-    };
-    let (data, about) = match (members.data.filter(|data| is_object(data)), members.task) {
-        (Some(data), _) => (data, with_data(&members, data, reader, text, row)?),
-        (None, Some((data, meta))) if reader.is_native() => {
-            let mut reading = reader.reading(text, row);
-            let meta = meta.filter(|meta| is_object(meta)).map(|meta| Text::of_slice(text, meta));
-            let annotations = reading.labels(Some(object), native::annotation)?;
-            (data, Details { meta, annotations, ..Details::default() })
-        }
-        (None, _) => {
-            members.check_labels().map_err(place)?;
-            if members.is_flat_export {
-                reader.warnings.add(ItemWarning::LabelsInData, row);
-            }
-            if reader.format.has_summary() {
-                columns::count(object, reader.summary, reader.budget).map_err(|fault| fault.in_row(row))?;
-            }
-            (object, Details::default())
-        }
+    let format = reader.format;
+    let mut reading = reader.reading(text, row);
+    let (data, about) = match format {
+        TaskFormat::Native(controls) => native_task(object, &members, controls, &mut reading)?,
+        TaskFormat::LabelStudio(controls) => label_studio_task(object, &members, controls, &mut reading)?,
     };
     Ok(Item {
         row_index: i32::try_from(row).unwrap_or(i32::MAX),
         is_numbered: false,
-        data: Text::of_slice(text, data),
-        about: Details { allow_skip, ..about }.boxed(reader.budget)?,
+        data,
+        about: about.boxed(reader.budget)?,
     })
 }
 
-/// What an item has besides its `data`.
-fn with_data(
+/// Reads an item of the native format. Its data may be a JSON text, too. An annotation with its task inside, as exports write
+/// it, is the task with that annotation.
+fn native_task(
+    object: &str,
     members: &Members<'_>,
-    data: &str,
-    reader: &mut Reader<'_>,
-    text: &Arc<String>,
-    row: usize,
-) -> Result<Details, Fault> {
-    let format = reader.format;
-    let is_native = reader.is_native();
-    let mut reading = reader.reading(text, row);
-    let filled = |labels: Option<&'_ str>| labels.is_some_and(|labels| !is_blank(labels));
-    let is_old = is_native && !filled(members.annotations);
-    if filled(members.completions) && !is_old {
-        reading.warn(ItemWarning::CompletionsIgnored);
-    }
-    let annotations = if is_old { members.completions } else { members.annotations };
-    let annotations = annotations.filter(|list| !is_blank(list));
-    let predictions = members.predictions.filter(|list| !is_blank(list));
-    match format {
-        TaskFormat::Native => {
-            let meta = members.meta.filter(|meta| !is_blank(meta));
-            if meta.is_some_and(|meta| !is_object(meta)) {
-                reading.warn(ItemWarning::MetaIgnored);
+    controls: &ControlTags,
+    reading: &mut Reading<'_>,
+) -> Result<(Text, Details), Fault> {
+    if let Some(data) = members.data {
+        let inner = reading.json_in_text(data, Numbers::OfDatabase)?.filter(|inner| is_object(inner));
+        let own = match inner {
+            Some(inner) => Some(inner.into()),
+            None if is_object(data) => Some(Text::of_slice(reading.text, data)),
+            None if members.has_labels() => {
+                reading.warn(ItemWarning::DataNoObject);
+                return Ok((without_labels(object, reading)?, native_details(members, controls, reading)?));
             }
-            // An empty object is stored as it is.
-            Ok(Details {
-                meta: members.meta.filter(|meta| is_object(meta)).map(|meta| Text::of_slice(text, meta)),
-                annotations: reading.labels(annotations, native::annotation)?,
-                predictions: reading.labels(predictions, native::prediction)?,
-                ..Details::default()
-            })
-        }
-        TaskFormat::LabelStudio(controls) => {
-            columns::count(data, reading.summary, reading.budget).map_err(|fault| fault.in_row(row))?;
-            let prediction = |reading: &mut Reading<'_>, part| label_studio::prediction(reading, part, controls);
-            // Label Studio drops `meta`.
-            Ok(Details {
-                annotations: reading.labels(annotations, label_studio::annotation)?,
-                predictions: reading.labels(predictions, prediction)?,
-                ..Details::default()
-            })
+            None => None,
+        };
+        if let Some(data) = own {
+            reading.warn_of_others(members);
+            return Ok((data, native_details(members, controls, reading)?));
         }
     }
+    if let Some((data, meta)) = members.task {
+        let annotations = native_lists::read(reading, Some(object), controls)?;
+        let details = Details { meta: native_meta(meta, reading)?, annotations, ..Details::default() };
+        return Ok((Text::of_slice(reading.text, data), details));
+    }
+    Ok((flat(object, members, reading)?, Details::default()))
+}
+
+/// What an item of the native format has besides its data.
+fn native_details(members: &Members<'_>, controls: &ControlTags, reading: &mut Reading<'_>) -> Result<Details, Fault> {
+    Ok(Details {
+        meta: native_meta(members.meta, reading)?,
+        annotations: native_lists::read(reading, members.annotations(), controls)?,
+        predictions: native_lists::read(reading, members.predictions(), controls)?,
+        ..Details::default()
+    })
+}
+
+/// An object, also as JSON text. Nothing else is `meta`.
+fn native_meta(member: Option<&str>, reading: &mut Reading<'_>) -> Result<Option<Text>, Fault> {
+    let Some(json) = member else { return Ok(None) };
+    if is_object(json) {
+        // An empty object is stored as it is.
+        return Ok(Some(Text::of_slice(reading.text, json)));
+    }
+    let inner = reading.json_in_text(json, Numbers::OfDatabase)?.filter(|inner| is_object(inner));
+    if inner.is_none() && !is_blank(json) {
+        reading.warn(ItemWarning::MetaIgnored);
+    }
+    Ok(inner.map(Text::from))
+}
+
+/// Reads an item of the format of Label Studio, which drops `meta`. If its data is no object, the whole object is the data,
+/// with its labels, as in Label Studio.
+fn label_studio_task(
+    object: &str,
+    members: &Members<'_>,
+    controls: &ControlTags,
+    reading: &mut Reading<'_>,
+) -> Result<(Text, Details), Fault> {
+    let allow_skip = label_studio::allow_skip(members.allow_skip);
+    let allow_skip = allow_skip.map_err(|bad| bad.in_text(reading.text).in_row(reading.row))?;
+    let data = match members.data {
+        Some(data) if is_object(data) => {
+            reading.warn_of_others(members);
+            data
+        }
+        Some(_) if members.has_labels() => {
+            reading.warn(ItemWarning::DataNoObject);
+            object
+        }
+        _ => {
+            columns::count(object, reading.summary, reading.budget).map_err(|fault| fault.in_row(reading.row))?;
+            return Ok((flat(object, members, reading)?, Details { allow_skip, ..Details::default() }));
+        }
+    };
+    columns::count(data, reading.summary, reading.budget).map_err(|fault| fault.in_row(reading.row))?;
+    let prediction = |reading: &mut Reading<'_>, part| label_studio::prediction(reading, part, controls);
+    let details = Details {
+        allow_skip,
+        annotations: reading.labels(members.annotations(), label_studio::annotation)?,
+        predictions: reading.labels(members.predictions(), prediction)?,
+        ..Details::default()
+    };
+    Ok((Text::of_slice(reading.text, data), details))
+}
+
+/// The data of an item that is the whole object. It must have no labels, because they would become part of the data.
+fn flat(object: &str, members: &Members<'_>, reading: &mut Reading<'_>) -> Result<Text, Fault> {
+    members.check_labels().map_err(|bad| bad.in_text(reading.text).in_row(reading.row))?;
+    if members.is_flat_export {
+        reading.warn(ItemWarning::LabelsInData);
+    }
+    if holds_tasks(object) {
+        reading.warn(ItemWarning::TasksInData);
+    }
+    Ok(Text::of_slice(reading.text, object))
+}
+
+/// The object without the members that describe the task.
+fn without_labels(object: &str, reading: &mut Reading<'_>) -> Result<Text, Fault> {
+    let mut data = String::with_capacity(object.len());
+    let walked = each_member(object, |name, value| {
+        if !matches!(name, "annotations" | "completions" | "predictions" | "meta") {
+            let name = serde_json::Value::from(name);
+            let separator = if data.is_empty() { '{' } else { ',' };
+            data.push_str(&format!("{separator}{name}:{value}"));
+        }
+    });
+    walked.map_err(|error| Fault::new(QuarantineReason::InvalidJson, error.to_string()).in_row(reading.row))?;
+    data.push('}');
+    reading.own(data)
 }

@@ -3,7 +3,7 @@
 //! Label Studio drops all labels of a task if one is invalid, and says nothing. Here the object is quarantined. A null is
 //! the same as a missing member where exports of Label Studio may have it.
 
-use longshore_db::host::{AnnotationDetails, ControlTag, RegionsError, count_regions};
+use longshore_db::host::{AnnotationDetails, ControlTags, RegionsError, count_regions};
 use longshore_model::json_parts::{check_objects, is_object, members};
 use longshore_model::{ItemWarning, QuarantineReason, python};
 
@@ -98,8 +98,8 @@ fn regions_of<'a>(reading: &mut Reading<'_>, json: &'a str) -> Result<(Text, i32
         return Ok((Text::of_slice(reading.text, json), count));
     }
     let unreadable = || AnnotationItem::bad(json, "a \"result\" that is a text must hold a JSON list of objects");
-    let list = reading.list_in_text(json, Numbers::OfPython)?.map_err(|()| unreadable())?;
-    let list = Text::from(list);
+    let list = reading.json_in_text(json, Numbers::OfPython)?.filter(|inner| inner.starts_with('['));
+    let list = Text::from(list.ok_or_else(unreadable)?);
     let count = count_regions(&list, reading.summary, reading.budget).map_err(|error| match error {
         RegionsError::Bad { expected, .. } => LabelsError::Bad(AnnotationItem::bad(json, expected)),
         RegionsError::Memory(fault) => fault.into(),
@@ -116,7 +116,7 @@ fn not_null(member: Option<&str>) -> Result<Option<&str>, &str> {
 pub(super) fn prediction<'a>(
     reading: &mut Reading<'_>,
     object: &'a str,
-    controls: &[ControlTag],
+    controls: &ControlTags,
 ) -> Result<PredictionItem, LabelsError<'a>> {
     let bad = PredictionItem::bad;
     let names = ["result", "score", "model_version"];

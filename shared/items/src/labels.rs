@@ -7,6 +7,7 @@ use longshore_model::json_parts::{each_element, is_object};
 use longshore_model::{ItemWarning, QuarantineReason};
 
 use super::budget::LABELS_BYTES;
+use super::members::{Members, filled};
 use super::numbers::Numbers;
 use super::scan::Scanner;
 use super::text::Text;
@@ -60,8 +61,6 @@ pub(super) struct Reading<'r> {
     pub(super) budget: &'r mut Budget,
     pub(super) summary: &'r mut SummaryDelta,
     pub(super) warnings: &'r mut Warnings,
-    /// Whether what can mean only one thing is understood: a single object in place of a list, and IDs in place of objects.
-    pub(super) is_lenient: bool,
 }
 
 /// Why labels cannot be read.
@@ -83,6 +82,23 @@ impl<'a> From<BadPart<'a>> for LabelsError<'a> {
 }
 
 impl Reading<'_> {
+    /// The same for labels in another text.
+    pub(super) fn of_text<'b>(&'b mut self, text: &'b Arc<String>) -> Reading<'b> {
+        Reading {
+            text,
+            row: self.row,
+            limits: self.limits,
+            budget: self.budget,
+            summary: self.summary,
+            warnings: self.warnings,
+        }
+    }
+
+    /// Where a part of the text begins.
+    pub(super) fn offset(&self, part: &str) -> usize {
+        part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr())
+    }
+
     /// Reads each element of a list of labels.
     pub(super) fn labels<'a, T: Labels>(
         &mut self,
@@ -91,12 +107,7 @@ impl Reading<'_> {
     ) -> Result<Vec<T>, Fault> {
         let Some(list) = given(list) else { return Ok(Vec::new()) };
         let (mut labels, mut trouble) = (Vec::new(), None);
-        let is_alone = self.is_lenient && is_object(list);
-        let mut each = |element: &'a str| {
-            if self.is_lenient && element.bytes().all(|byte| byte.is_ascii_digit()) {
-                self.warn(ItemWarning::LabelIdsIgnored);
-                return true;
-            }
+        let each = |element: &'a str| {
             let label = if is_object(element) {
                 self.budget.take(LABELS_BYTES).map_err(LabelsError::Other).and_then(|()| read(self, element))
             } else {
@@ -108,12 +119,7 @@ impl Reading<'_> {
             }
             trouble.is_none()
         };
-        let walked = if is_alone {
-            each(list);
-            Ok(())
-        } else {
-            each_element(list, each)
-        };
+        let walked = each_element(list, each);
         let trouble = match (trouble, walked) {
             (None, Ok(())) => return Ok(labels),
             (None, Err(_)) => T::bad(list, "a list of objects is expected").into(),
@@ -130,6 +136,19 @@ impl Reading<'_> {
         self.warnings.add(warning, self.row);
     }
 
+    /// Warns of members beside the data that the task is made without.
+    pub(super) fn warn_of_others(&mut self, members: &Members<'_>) {
+        if filled(members.drafts).is_some() {
+            self.warn(ItemWarning::DraftsIgnored);
+        }
+        if members.has_others {
+            self.warn(ItemWarning::FieldsIgnored);
+        }
+        if filled(members.completions).is_some() && members.annotations() != members.completions {
+            self.warn(ItemWarning::CompletionsIgnored);
+        }
+    }
+
     /// A value that matters less than its item: if it cannot be read, a warning takes its place.
     pub(super) fn or_warn<T, E>(&mut self, value: Result<Option<T>, E>, warning: ItemWarning) -> Option<T> {
         value.unwrap_or_else(|_| {
@@ -138,26 +157,34 @@ impl Reading<'_> {
         })
     }
 
-    /// The JSON list that a JSON text holds. It is checked as strictly as the text around it. As the database prints it, it
-    /// may have twice its length: room for blanks between its parts, not for numbers such as 1e1000.
-    ///
-    /// # Errors
-    /// The inner error is a text that holds no list.
-    pub(super) fn list_in_text(&mut self, json: &str, numbers: Numbers) -> Result<Result<String, ()>, Fault> {
+    /// The JSON list or object that a JSON text holds. It is checked as strictly as the text around it. As the database
+    /// prints it, it may have twice its length: room for blanks between its parts, not for numbers such as 1e1000. `None` if
+    /// the value is no text, or holds something else.
+    pub(super) fn json_in_text(&mut self, json: &str, numbers: Numbers) -> Result<Option<String>, Fault> {
+        if !json.starts_with('"') {
+            return Ok(None);
+        }
         self.budget.take(json.len())?;
-        let Ok(list) = serde_json::from_str::<String>(json) else { return Ok(Err(())) };
-        let mut scanner = Scanner::new(list.as_bytes(), self.limits.max_depth, list.len(), numbers);
+        let Ok(mut inner) = serde_json::from_str::<String>(json) else { return Ok(None) };
+        let mut scanner = Scanner::new(inner.as_bytes(), self.limits.max_depth, inner.len(), numbers);
         scanner.skip_blank();
-        let Ok(range) = scanner.value() else { return Ok(Err(())) };
+        if !matches!(scanner.peek(), Some(b'[' | b'{')) {
+            return Ok(None);
+        }
+        let Ok(range) = scanner.value() else { return Ok(None) };
         let is_printable = range.len() + scanner.growth() <= self.limits.max_item_bytes;
         scanner.skip_blank();
-        let is_list = is_printable && scanner.peek().is_none() && list[range].starts_with('[');
-        Ok(if is_list { Ok(list) } else { Err(()) })
+        if !is_printable || scanner.peek().is_some() {
+            return Ok(None);
+        }
+        inner.truncate(range.end);
+        inner.drain(..range.start);
+        Ok(Some(inner))
     }
 
     /// Makes a separate text and counts its memory.
-    pub(super) fn own(&mut self, text: String) -> Result<Text, LabelsError<'static>> {
-        self.budget.take(text.len()).map_err(LabelsError::Other)?;
+    pub(super) fn own(&mut self, text: String) -> Result<Text, Fault> {
+        self.budget.take(text.len())?;
         Ok(text.into())
     }
 }

@@ -13,8 +13,10 @@ mod label_studio;
 mod labels;
 mod layout;
 mod limits;
+mod members;
 mod name;
 mod native;
+mod native_lists;
 mod numbers;
 pub mod preview;
 mod scan;
@@ -97,7 +99,8 @@ pub fn data_of_items(key: &str, bytes: &[u8]) -> Result<Vec<String>, QuarantineR
     let limits = Limits::default();
     let mut budget = Budget::new(2 * limits.max_unpacked_bytes, CancellationToken::new());
     let bytes = Bytes::copy_from_slice(bytes);
-    let contents = read(key, bytes, &TaskFormat::Native, &limits, &mut budget).map_err(|unusable| unusable.reason)?;
+    let contents =
+        read(key, bytes, &TaskFormat::default(), &limits, &mut budget).map_err(|unusable| unusable.reason)?;
     Ok(contents.items.into_iter().map(|item| item.data.to_string()).collect())
 }
 

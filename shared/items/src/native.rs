@@ -1,40 +1,61 @@
 //! Labels in the native format.
 //!
 //! Values of another type are read where they can mean only one thing, by the same rules as in the format of Label Studio.
-//! What matters less than the labels is left out with a warning if it cannot be read.
+//! What matters less than the labels of annotators is left out with a warning if it cannot be read.
 
+use longshore_db::host::ControlTags;
 use longshore_model::ItemWarning;
 use longshore_model::json_parts::{check_objects, is_object, members};
 
 use super::fields::{choice, double, key};
-use super::labels::{AnnotationItem, BadPart, Labels, LabelsError, PredictionItem, Reading};
+use super::labels::{AnnotationItem, Labels, LabelsError, PredictionItem, Reading};
+use super::members::is_region;
+use super::native_lists::{Label, NativeLabels};
 use super::numbers::Numbers;
 use super::text::Text;
 use super::values::{given, version};
+use super::{Fault, shorthand};
 
-/// Reads an annotation of the native format. Before Label Studio 1.0, `skipped` was the name of `was_cancelled`, and
-/// `honeypot` that of `ground_truth`.
-pub(super) fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<AnnotationItem, LabelsError<'a>> {
-    let bad = AnnotationItem::bad;
-    let names = ["result", "was_cancelled", "skipped", "ground_truth", "honeypot", "lead_time", "completed_by"];
-    let [result, was_cancelled, skipped, ground_truth, honeypot, lead_time, completed_by] =
-        members(object, names).map_err(|_| bad(object, "an object is expected"))?;
+impl NativeLabels for AnnotationItem {
+    /// Before Label Studio 1.0, `skipped` was the name of `was_cancelled`, and `honeypot` that of `ground_truth`.
+    fn read<'a>(
+        reading: &mut Reading<'_>,
+        label: Label<'a>,
+        controls: &ControlTags,
+    ) -> Result<Option<Self>, LabelsError<'a>> {
+        let names = ["result", "was_cancelled", "skipped", "ground_truth", "honeypot", "lead_time", "completed_by"];
+        let (found, expected) = match label {
+            Label::Object(object) => (members(object, names), "\"result\" must be a list of objects"),
+            Label::Result(result) => {
+                (Ok([Some(result), None, None, None, None, None, None]), "a list of objects is expected")
+            }
+        };
+        let [result, was_cancelled, skipped, ground_truth, honeypot, lead_time, completed_by] =
+            found.map_err(|_| Self::bad(label.json(), "an object is expected"))?;
 
-    // An annotation without a result means that there is nothing to label, as in the host.
-    let result = match given(result) {
-        Some(result) => regions(reading, result, |part| bad(part, "\"result\" must be a list of objects"))?,
-        None => reading.own("[]".to_owned())?,
-    };
-    Ok(AnnotationItem {
-        result: Some(result),
-        was_cancelled: choice(given(was_cancelled).or(given(skipped)))
-            .map_err(|part| bad(part, "\"was_cancelled\" must be true or false"))?,
-        ground_truth: choice(given(ground_truth).or(given(honeypot)))
-            .map_err(|part| bad(part, "\"ground_truth\" must be true or false"))?,
-        lead_time: reading.or_warn(double(lead_time), ItemWarning::LeadTimeIgnored),
-        completed_by: reading.or_warn(annotator(completed_by), ItemWarning::AnnotatorUnknown),
-        details: None,
-    })
+        let was_cancelled = choice(given(was_cancelled).or(given(skipped))).map(Some);
+        let was_cancelled = reading.or_warn(was_cancelled, ItemWarning::WasCancelledIgnored).unwrap_or_default();
+        let ground_truth = choice(given(ground_truth).or(given(honeypot))).map(Some);
+        let result = match given(result) {
+            Some(json) => regions(reading, json, controls)?.map_err(|part| Self::bad(part, expected))?,
+            None if is_region(label.json()) => reading.own(format!("[{}]", label.json()))?,
+            // There is nothing to label, as in the host.
+            None => {
+                if result.is_none() && !was_cancelled {
+                    reading.warn(ItemWarning::ResultMissing);
+                }
+                reading.own("[]".to_owned())?
+            }
+        };
+        Ok(Some(Self {
+            result: Some(result),
+            was_cancelled,
+            ground_truth: reading.or_warn(ground_truth, ItemWarning::GroundTruthIgnored).unwrap_or_default(),
+            lead_time: reading.or_warn(double(lead_time), ItemWarning::LeadTimeIgnored),
+            completed_by: reading.or_warn(annotator(completed_by), ItemWarning::AnnotatorUnknown),
+            details: None,
+        }))
+    }
 }
 
 /// The ID of a user, alone or in an object, as exports have it.
@@ -48,37 +69,75 @@ fn annotator(member: Option<&str>) -> Result<Option<i64>, &str> {
     key(id).and_then(|id| id.map(Some).ok_or(json))
 }
 
-/// A list of regions, also as a text that holds one.
+/// A list of regions, also as a text that holds one; or what stands for regions.
+///
+/// # Errors
+/// The inner error is the part that is no region.
 fn regions<'a>(
     reading: &mut Reading<'_>,
     json: &'a str,
-    bad: impl Fn(&'a str) -> BadPart<'a>,
-) -> Result<Text, LabelsError<'a>> {
-    if json.starts_with('"') {
-        let list = reading.list_in_text(json, Numbers::OfDatabase)?.map_err(|()| bad(json))?;
-        return if check_objects(&list).is_ok() { Ok(list.into()) } else { Err(bad(json).into()) };
-    }
-    check_objects(json).map_err(bad)?;
-    Ok(Text::of_slice(reading.text, json))
+    controls: &ControlTags,
+) -> Result<Result<Text, &'a str>, Fault> {
+    let made = match json.as_bytes().first() {
+        Some(b'[') => match check_objects(json) {
+            Ok(()) => Some(Text::of_slice(reading.text, json)),
+            Err(part) => match shorthand::region_of_texts(json, controls, reading.budget)? {
+                Some(region) => Some(region),
+                None => return Ok(Err(part)),
+            },
+        },
+        Some(b'{') => Some(object(reading, json, controls)?),
+        Some(b'"') => match reading.json_in_text(json, Numbers::OfDatabase)? {
+            Some(inner) if is_object(&inner) => Some(object(reading, &inner, controls)?),
+            Some(inner) if check_objects(&inner).is_ok() => Some(inner.into()),
+            Some(inner) => shorthand::region_of_texts(&inner, controls, reading.budget)?,
+            None if json == "\"\"" => Some("[]".to_owned().into()),
+            None => shorthand::regions(json, controls, reading.budget)?.ok().flatten(),
+        },
+        _ => shorthand::regions(json, controls, reading.budget)?.ok().flatten(),
+    };
+    Ok(made.ok_or(json))
 }
 
-/// Reads a prediction of the native format.
-pub(super) fn prediction<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<PredictionItem, LabelsError<'a>> {
-    let bad = PredictionItem::bad;
-    let [result, score, model_version] =
-        members(object, ["result", "score", "model_version"]).map_err(|_| bad(object, "an object is expected"))?;
+/// The list of an object in its place: a region, or the value of one by the label config.
+fn object(reading: &mut Reading<'_>, json: &str, controls: &ControlTags) -> Result<Text, Fault> {
+    if json[1..json.len() - 1].trim().is_empty() {
+        return Ok("[]".to_owned().into());
+    }
+    let value = if is_region(json) { None } else { shorthand::regions(json, controls, reading.budget)?.ok().flatten() };
+    match value {
+        Some(region) => Ok(region),
+        None => reading.own(format!("[{json}]")),
+    }
+}
 
-    let Some(result) = given(result) else { return Err(bad(object, "every prediction needs a \"result\"").into()) };
-    let result = if is_object(result) {
-        reading.own(format!("[{result}]"))?
-    } else {
-        regions(reading, result, |part| bad(part, "\"result\" must be an object or a list of objects"))?
-    };
-    reading.budget.take(model_version.map_or(0, str::len)).map_err(LabelsError::Other)?;
-    Ok(PredictionItem {
-        result: Some(result),
-        score: reading.or_warn(double(score), ItemWarning::ScoreIgnored),
-        model_version: reading.or_warn(version(model_version), ItemWarning::ModelVersionIgnored),
-        details: None,
-    })
+impl NativeLabels for PredictionItem {
+    fn read<'a>(
+        reading: &mut Reading<'_>,
+        label: Label<'a>,
+        controls: &ControlTags,
+    ) -> Result<Option<Self>, LabelsError<'a>> {
+        let [result, score, model_version] = match label {
+            Label::Object(object) => members(object, ["result", "score", "model_version"])
+                .map_err(|_| Self::bad(object, "an object is expected"))?,
+            Label::Result(result) => [Some(result), None, None],
+        };
+        let result = match given(result) {
+            Some(json) => regions(reading, json, controls)?.ok(),
+            None if is_region(label.json()) => Some(reading.own(format!("[{}]", label.json()))?),
+            None if result.is_none() => shorthand::regions(label.json(), controls, reading.budget)?.ok().flatten(),
+            None => None,
+        };
+        let Some(result) = result else {
+            reading.warn(ItemWarning::PredictionIgnored);
+            return Ok(None);
+        };
+        reading.budget.take(model_version.map_or(0, str::len))?;
+        Ok(Some(Self {
+            result: Some(result),
+            score: reading.or_warn(double(score), ItemWarning::ScoreIgnored),
+            model_version: reading.or_warn(version(model_version), ItemWarning::ModelVersionIgnored),
+            details: None,
+        }))
+    }
 }

@@ -39,7 +39,7 @@ pub fn refused_unread(key: &str, size: u64) -> Option<Unusable> {
 /// It would quarantine the object, or this many bytes of memory are too few to say.
 pub fn tasks_of(key: &str, bytes: Bytes, memory: usize) -> Result<ObjectTasks, Unusable> {
     let mut budget = Budget::new(memory, CancellationToken::new());
-    let contents = read(key, bytes, &TaskFormat::Native, &Limits::default(), &mut budget)?;
+    let contents = read(key, bytes, &TaskFormat::default(), &Limits::default(), &mut budget)?;
     let first = contents.items.first().map(|item| match item.meta() {
         Some(meta) => format!("{{\"data\":{},\"meta\":{meta}}}", &*item.data),
         None => format!("{{\"data\":{}}}", &*item.data),

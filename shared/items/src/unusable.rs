@@ -45,6 +45,11 @@ impl Fault {
         Self { offset: Some(offset), ..self }
     }
 
+    /// Moves the offset of the fault, if it has one.
+    pub(super) fn moved_to(self, offset: usize) -> Self {
+        Self { offset: self.offset.map(|_| offset), ..self }
+    }
+
     /// Marks the fault as caused by too little memory.
     pub(super) fn for_memory(self) -> Self {
         Self { for_memory: true, ..self }

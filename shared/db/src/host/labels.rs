@@ -7,16 +7,22 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::control_tags::ControlTags;
 use crate::{Error, Result};
 
 /// What an item of an object may have, by host.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub enum TaskFormat {
-    /// The format of the native host.
-    #[default]
-    Native,
+    /// The format of the native host, with the control tags of the project in the order of its label config.
+    Native(Arc<ControlTags>),
     /// That of Label Studio, with the control tags of the project in the order in which Label Studio looks at them.
-    LabelStudio(Arc<[ControlTag]>),
+    LabelStudio(Arc<ControlTags>),
+}
+
+impl Default for TaskFormat {
+    fn default() -> Self {
+        Self::Native(Arc::default())
+    }
 }
 
 impl TaskFormat {
@@ -35,17 +41,6 @@ pub struct LabelingRules {
     pub counts_skipped: bool,
     /// ID of the user who requested the sync. `None` if it is not a user of Label Studio.
     pub user_id: Option<i32>,
-}
-
-/// A control tag of a label config, such as `Choices`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ControlTag {
-    /// Its name, the `from_name` of its regions.
-    pub name: String,
-    /// Its kind in lower case, the `type` of its regions.
-    pub kind: String,
-    /// The names of the object tags that it labels, joined by commas.
-    pub to_name: String,
 }
 
 /// What only Label Studio stores of an annotation. Null columns are `None`.

@@ -3,6 +3,7 @@
 //! All differences between hosts are behind [`Host`]: how to read a storage's settings, insert tasks, and read
 //! annotations to export. Schema `longshore` itself is the same for every host.
 
+mod control_tags;
 mod enqueue;
 pub mod label_studio;
 mod labels;
@@ -21,8 +22,9 @@ use longshore_model::{Capabilities, Secrets, StorageSettings};
 use crate::syncs::SyncRow;
 use crate::{Client, Result, Transaction};
 
+pub use control_tags::{ControlTag, ControlTags};
 pub use enqueue::{enqueue, retry};
-pub use labels::{AnnotationDetails, ControlTag, LabelingRules, ObjectReferences, SummaryDelta, TaskFormat};
+pub use labels::{AnnotationDetails, LabelingRules, ObjectReferences, SummaryDelta, TaskFormat};
 pub use native::Native;
 pub use regions::{Memory, RegionsError, count_regions};
 pub use units::{

@@ -3,6 +3,7 @@
 mod copy;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -11,8 +12,8 @@ use serde_json::json;
 
 use crate::host::select::{self, Source};
 use crate::host::{
-    ExportFormat, ExportedUnit, Host, JobStorage, LabelingRules, NewTask, OutdatedUnit, SelectedUnits, Selection,
-    TaskFormat, host_time,
+    ControlTags, ExportFormat, ExportedUnit, Host, JobStorage, LabelingRules, NewTask, OutdatedUnit, SelectedUnits,
+    Selection, TaskFormat, host_time,
 };
 use crate::syncs::SyncRow;
 use crate::{Client, Error, Result, SealedSecrets, Sealer, Transaction, storages};
@@ -89,9 +90,9 @@ impl Host for Native {
             settings,
             capabilities: storages::read_capabilities(row.get("capabilities")),
             secrets,
+            task_format: TaskFormat::Native(Arc::new(ControlTags::of_config(row.get("label_config")))),
             label_config: row.get("label_config"),
             rules: LabelingRules::default(),
-            task_format: TaskFormat::Native,
             export_format,
         })
     }

@@ -1,7 +1,9 @@
 //! Objects in the format of Label Studio.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use longshore_db::host::{AnnotationDetails, ControlTag, TaskFormat};
+use longshore_db::host::{AnnotationDetails, ControlTag, ControlTags, TaskFormat};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -10,7 +12,7 @@ use super::super::{Budget, Contents, Item, Limits, Unusable};
 
 fn read(text: &str) -> Result<Contents, Unusable> {
     let control = ControlTag { name: "label".to_owned(), kind: "choices".to_owned(), to_name: "image".to_owned() };
-    let format = TaskFormat::LabelStudio([control].into());
+    let format = TaskFormat::LabelStudio(ControlTags::new(vec![control]).into());
     let mut budget = Budget::new(1 << 30, CancellationToken::new());
     super::super::read("1.json", Bytes::copy_from_slice(text.as_bytes()), &format, &Limits::default(), &mut budget)
 }
@@ -231,12 +233,12 @@ fn many_columns_need_memory_of_the_object_that_has_them() {
     let names: Vec<String> = (0..10_000).map(|n| format!("\"{n}\": 0")).collect();
     let text = format!("{{{}}}", names.join(", "));
     let mut budget = Budget::new(10 * text.len(), CancellationToken::new());
-    let format = TaskFormat::LabelStudio([].into());
+    let format = TaskFormat::LabelStudio(Arc::default());
     let limits = Limits::default();
     let read = super::super::read("1.json", text.clone().into(), &format, &limits, &mut budget);
     assert!(read.is_err_and(|unusable| unusable.for_memory));
     let mut budget = Budget::new(10 * text.len(), CancellationToken::new());
-    assert!(super::super::read("1.json", text.into(), &TaskFormat::Native, &limits, &mut budget).is_ok());
+    assert!(super::super::read("1.json", text.into(), &TaskFormat::default(), &limits, &mut budget).is_ok());
 }
 
 /// Goal: with the native host, items take no memory for what only Label Studio stores.

@@ -20,7 +20,8 @@ fn read(key: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Unusable>
 
 fn read_within(memory: usize, key: &str, bytes: &[u8], limits: &Limits) -> Result<Vec<Item>, Unusable> {
     let mut budget = Budget::new(memory, CancellationToken::new());
-    super::read(key, Bytes::copy_from_slice(bytes), &TaskFormat::Native, limits, &mut budget).map(|found| found.items)
+    super::read(key, Bytes::copy_from_slice(bytes), &TaskFormat::default(), limits, &mut budget)
+        .map(|found| found.items)
 }
 
 /// The items of an uncompressed JSON object.

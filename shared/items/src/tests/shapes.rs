@@ -1,7 +1,9 @@
 //! Old and foreign shapes of tasks, and values of other types than expected.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use longshore_db::host::TaskFormat;
+use longshore_db::host::{ControlTags, TaskFormat};
 use longshore_model::ItemWarning;
 use tokio_util::sync::CancellationToken;
 
@@ -10,7 +12,7 @@ use super::super::{Budget, Contents, Item, Limits};
 fn read(text: &str) -> Contents {
     let mut budget = Budget::new(1 << 20, CancellationToken::new());
     let bytes = Bytes::copy_from_slice(text.as_bytes());
-    super::super::read("a.json", bytes, &TaskFormat::Native, &Limits::default(), &mut budget).expect(text)
+    super::super::read("a.json", bytes, &TaskFormat::default(), &Limits::default(), &mut budget).expect(text)
 }
 
 /// The only item, and the warnings of it.
@@ -18,6 +20,16 @@ fn only(text: &str) -> (Item, Vec<&'static str>) {
     let Contents { items, warnings, .. } = read(text);
     let [item] = <[Item; 1]>::try_from(items).expect("one item");
     (item, warnings.rows().map(|(warning, _)| warning.as_str()).collect())
+}
+
+/// The same in a project with these control tags.
+fn read_with(text: &str, label_config: &str) -> (Item, Vec<&'static str>) {
+    let mut budget = Budget::new(1 << 20, CancellationToken::new());
+    let format = TaskFormat::Native(Arc::new(ControlTags::of_config(label_config)));
+    let bytes = Bytes::copy_from_slice(text.as_bytes());
+    let contents = super::super::read("a.json", bytes, &format, &Limits::default(), &mut budget).expect(text);
+    let [item] = <[Item; 1]>::try_from(contents.items).expect("one item");
+    (item, contents.warnings.rows().map(|(warning, _)| warning.as_str()).collect())
 }
 
 fn annotated(annotation: &str) -> String {
@@ -37,7 +49,7 @@ fn completions_of_old_files_are_annotations() {
     assert_eq!(item.annotations()[0].result.as_deref(), Some("[]"));
     assert_eq!(warnings, ["completions_ignored"]);
     assert!(only(r#"{"data": {}, "annotations": [], "completions": []}"#).1.is_empty());
-    assert_eq!(only(r#"{"data": {}, "annotations": [], "completions": [{}]}"#).0.annotations().len(), 1);
+    assert_eq!(only(r#"{"data": {}, "annotations": [], "completions": [{"result": []}]}"#).0.annotations().len(), 1);
 }
 
 #[test]
@@ -55,7 +67,7 @@ fn an_annotator_that_is_no_id_is_left_out_with_a_warning() {
         assert_eq!(item.annotations()[0].completed_by, None);
         assert_eq!((item.annotations()[0].result.as_deref(), warnings), (Some("[{}]"), vec!["annotator_unknown"]));
     }
-    assert!(only(&annotated(r#"{"completed_by": null}"#)).1.is_empty());
+    assert!(only(&annotated(r#"{"result": null, "completed_by": null}"#)).1.is_empty());
 }
 
 #[test]
@@ -76,6 +88,112 @@ fn values_of_another_type_that_mean_one_thing_are_read() {
     assert_eq!((item.annotations().len(), item.predictions()[0].score, warnings.len()), (1, Some(0.5), 0));
 }
 
+/// A task with an annotation, and other members.
+fn beside(members: &str) -> String {
+    format!(r#"{{"data": {{"a": 1}}, "annotations": [{{"result": []}}], {members}}}"#)
+}
+
+#[test]
+fn labels_in_other_forms_of_lists_are_read() {
+    let region = r#"{"from_name": "a", "to_name": "b", "type": "choices", "value": {"choices": ["c"]}}"#;
+    let list = format!("[{region}]");
+    for annotations in [
+        // Alone, by names, as JSON text, regions without their annotation, and results without it.
+        format!(r#"{{"result": [{region}]}}"#),
+        format!(r#"{{"17": {{"result": [{region}]}}}}"#),
+        format!("[[{region}]]"),
+        list.clone(),
+        region.to_owned(),
+        format!(r#"[{{"result": {region}}}]"#),
+        serde_json::Value::from(format!(r#" [{{"result": [{region}]}}] "#)).to_string(),
+        serde_json::Value::from(format!(r#"{{"result": [{region}]}}"#)).to_string(),
+        format!(r#"[{{"result": {}}}]"#, serde_json::Value::from(region)),
+    ] {
+        for name in ["annotations", "completions", "predictions"] {
+            let (item, warnings) = only(&format!(r#"{{"data": {{}}, "{name}": {annotations}}}"#));
+            let results: Vec<_> = match name {
+                "predictions" => item.predictions().iter().map(|found| found.result.as_deref()).collect(),
+                _ => item.annotations().iter().map(|found| found.result.as_deref()).collect(),
+            };
+            assert_eq!((results, warnings.len()), (vec![Some(&*list)], 0), "{name} {annotations}");
+        }
+    }
+    let (item, _) = only(r#"{"data": {}, "annotations": {"5": {"result": [{}]}, "6": {"result": []}, "7": {}}}"#);
+    assert_eq!(item.annotations().len(), 3);
+    assert!(only(r#"{"data": {}, "annotations": "[]", "predictions": " {} "}"#).0.annotations().is_empty());
+}
+
+#[test]
+fn data_and_meta_may_be_json_texts() {
+    let (item, warnings) =
+        only(r#"{"data": " {\"text\": \"sea\"} ", "meta": "{\"m\": 1}", "annotations": [{"result": []}]}"#);
+    assert_eq!((&*item.data, item.meta(), warnings.len()), (r#"{"text": "sea"}"#, Some(r#"{"m": 1}"#), 0));
+    assert_eq!(item.annotations().len(), 1);
+    for text in [r#"{"data": "[1]"}"#, r#"{"data": "{\"a\": 1e1000}"}"#, r#"{"data": "{"}"#] {
+        assert_eq!(&*only(text).0.data, text, "no object");
+    }
+    let (item, _) =
+        only(r#"{"d\u0061ta": [1], "\u00e9\n": "x", "predictions": [{"result": []}], "meta": {"m": 2}, "k": 1}"#);
+    assert_eq!((&*item.data, item.meta()), (r#"{"data":[1],"é\n":"x","k":1}"#, Some(r#"{"m": 2}"#)));
+}
+
+#[test]
+fn results_that_are_no_regions_become_regions_of_the_label_config() {
+    let config = r#"<View><Image name="image" value="$image"/><Choices name="label" toName="image"/>
+        <TextArea name="words" toName="image"/><Rating name="stars" toName="image"/></View>"#;
+    let region = |kind: &str, name: &str, value: &str| {
+        format!(r#"[{{"from_name": "{name}", "to_name": "image", "type": "{kind}", "value": {value}}}]"#)
+    };
+    for (result, expected) in [
+        (r#""cat""#, region("choices", "label", r#"{"choices": ["cat"]}"#)),
+        (r#"["cat", "dog"]"#, region("choices", "label", r#"{"choices": ["cat", "dog"]}"#)),
+        (r#""[\"cat\"]""#, region("choices", "label", r#"{"choices": ["cat"]}"#)),
+        (r#"{"textarea": ["a"]}"#, region("textarea", "words", r#"{"textarea": ["a"]}"#)),
+        ("4", region("rating", "stars", r#"{"rating": [4]}"#)),
+        (r#"{"x": 1}"#, r#"[{"x": 1}]"#.to_owned()),
+        (r#""""#, "[]".to_owned()),
+        ("{ }", "[]".to_owned()),
+    ] {
+        for labels in ["annotations", "predictions"] {
+            let text = format!(r#"{{"data": {{}}, "{labels}": [{{"result": {result}}}]}}"#);
+            let (item, warnings) = read_with(&text, config);
+            let found = item.annotations().iter().map(|found| &found.result);
+            let found: Vec<_> = found.chain(item.predictions().iter().map(|found| &found.result)).collect();
+            assert_eq!((found[0].as_deref(), warnings.len()), (Some(&*expected), 0), "{labels} {result}");
+        }
+    }
+    for predictions in [r#""cat""#, r#"["cat"]"#, r#"{"choices": ["cat"]}"#, r#"[{"choices": ["cat"], "score": 1}]"#] {
+        let (item, _) = read_with(&format!(r#"{{"data": {{}}, "predictions": {predictions}}}"#), config);
+        let result = item.predictions()[0].result.as_deref();
+        assert!(result.is_some_and(|result| result.contains(r#""from_name": "label""#)), "{predictions} {result:?}");
+    }
+}
+
+#[test]
+fn what_exports_write_beside_the_data_needs_no_warning() {
+    let exported = r#"{"id": "9", "data": {"a": 1}, "inner_id": 1.5, "overlap": "1", "is_labeled": "yes", "drafts": [],
+        "file_upload": "f.json", "total_annotations": 1, "predictions": [], "project": null, "updated_by": [{"user_id": 1}],
+        "comment_authors": [], "annotations": [{"result": [], "created_at": 1592222222, "created_username": "a b@c, 3",
+        "reviews": [], "id": "x"}], "comments": [], "tags": null}"#;
+    assert_eq!(only(exported).1, [""; 0]);
+}
+
+#[test]
+fn tasks_inside_of_a_flat_item_are_one_task_with_a_warning() {
+    for text in [
+        r#"{"tasks": [{"data": {"a": 1}}, {"data": {}}]}"#,
+        r#"{"data": [{"data": {}}]}"#,
+        r#"{"1": {"data": {"a": 1}}, "2": {"data": {"a": 2}}}"#,
+    ] {
+        let (item, warnings) = only(text);
+        assert_eq!((&*item.data, warnings), (text, vec!["tasks_in_data"]));
+    }
+    for text in [r#"{"data": [{"a": 1}]}"#, r#"{"a": {"data": 1}}"#, r#"{"a": []}"#, r#"{"data": {"b": {"data": {}}}}"#]
+    {
+        assert!(only(text).1.is_empty(), "{text}");
+    }
+}
+
 /// Goal: no file is lost for a value that matters less than its labels. Method: one such value in each task.
 #[test]
 fn what_matters_less_than_the_labels_is_left_out_with_one_warning() {
@@ -83,22 +201,33 @@ fn what_matters_less_than_the_labels_is_left_out_with_one_warning() {
         (annotated(r#"{"result": [{}], "lead_time": "long"}"#), ItemWarning::LeadTimeIgnored),
         (annotated(r#"{"result": [{}], "lead_time": 1e400}"#), ItemWarning::LeadTimeIgnored),
         (annotated(r#"{"result": [{}]}, 17, 18"#), ItemWarning::LabelIdsIgnored),
-        (r#"{"data": {}, "predictions": [1, 2], "annotations": [{}]}"#.to_owned(), ItemWarning::LabelIdsIgnored),
-        (r#"{"data": {}, "meta": "m", "annotations": [{}]}"#.to_owned(), ItemWarning::MetaIgnored),
-        (
-            r#"{"data": {}, "annotations": [{}], "predictions": [{"result": [], "score": "high"}]}"#.to_owned(),
-            ItemWarning::ScoreIgnored,
-        ),
-        (
-            r#"{"data": {}, "annotations": [{}], "predictions": [{"result": [], "model_version": ["v"]}]}"#.to_owned(),
-            ItemWarning::ModelVersionIgnored,
-        ),
+        (annotated(r#"{"result": [{}]}, "17", null"#), ItemWarning::LabelIdsIgnored),
+        (annotated(r#"{"result": [{}], "was_cancelled": "maybe"}"#), ItemWarning::WasCancelledIgnored),
+        (annotated(r#"{"result": [{}], "ground_truth": 2}"#), ItemWarning::GroundTruthIgnored),
+        (annotated(r#"{"bbox": [0, 0, 1, 1], "category_id": 1}"#), ItemWarning::ResultMissing),
+        (beside(r#""predictions": [1, 2]"#), ItemWarning::LabelIdsIgnored),
+        (beside(r#""predictions": 2"#), ItemWarning::LabelIdsIgnored),
+        (beside(r#""predictions": [{"score": 0.5}]"#), ItemWarning::PredictionIgnored),
+        (beside(r#""predictions": {"result": 1.5}"#), ItemWarning::PredictionIgnored),
+        (beside(r#""predictions": [true]"#), ItemWarning::PredictionIgnored),
+        (beside(r#""predictions": "cat""#), ItemWarning::PredictionIgnored),
+        (beside(r#""predictions": [{"result": [], "score": "high"}]"#), ItemWarning::ScoreIgnored),
+        (beside(r#""predictions": [{"result": [], "score": "95%"}]"#), ItemWarning::ScoreIgnored),
+        (beside(r#""predictions": [{"result": [], "model_version": ["v"]}]"#), ItemWarning::ModelVersionIgnored),
+        (beside(r#""meta": "m""#), ItemWarning::MetaIgnored),
+        (beside(r#""meta": [1]"#), ItemWarning::MetaIgnored),
+        (beside(r#""drafts": [{"result": [{}]}]"#), ItemWarning::DraftsIgnored),
+        (beside(r#""labels": ["cat"], "prediction": {}"#), ItemWarning::FieldsIgnored),
+        (r#"{"data": "s3://b/1.jpg", "annotations": [{"result": []}]}"#.to_owned(), ItemWarning::DataNoObject),
     ] {
         let (item, warnings) = only(&text);
         assert_eq!((item.annotations().len(), warnings), (1, vec![warning.as_str()]), "{text}");
     }
     // Each item counts once, and the first is the example.
-    let list = format!("[{{}}, {0}, {0}]", annotated(r#"{"completed_by": "a@b"}, {"completed_by": "c@d"}"#));
+    let list = format!(
+        "[{{}}, {0}, {0}]",
+        annotated(r#"{"result": [], "completed_by": "a@b"}, {"result": [], "completed_by": "c@d"}"#)
+    );
     let Contents { warnings, .. } = read(&list);
     let found: Vec<_> = warnings.rows().map(|(warning, rows)| (warning.as_str(), rows.items, rows.first)).collect();
     assert_eq!(found, [("annotator_unknown", 2, 1)]);

@@ -45,7 +45,7 @@ use longshore_model::StorageSettings;
 
 use crate::host::select;
 use crate::host::{
-    ControlTag, ExportedUnit, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, OutdatedUnit, SelectedUnits,
+    ControlTags, ExportedUnit, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, OutdatedUnit, SelectedUnits,
     Selection, TaskFormat,
 };
 use crate::syncs::{self, SyncRow};
@@ -180,10 +180,13 @@ fn deleted(handle: &Handle) -> Error {
 }
 
 /// The control tags of a project as Label Studio stores them, in its order: that of `jsonb`.
-fn controls(parsed: Option<&str>, label_config: Option<&str>) -> Result<Arc<[ControlTag]>> {
+fn controls(parsed: Option<&str>, label_config: Option<&str>) -> Result<Arc<ControlTags>> {
     let unreadable = |error: serde_json::Error| Error::unreadable("project.parsed_label_config", error);
-    let Some(parsed) = parsed else { return Ok(label_config.map(control_tags::of_config).unwrap_or_default().into()) };
-    Ok(control_tags::parse(parsed).map_err(unreadable)?.into())
+    let tags = match parsed {
+        Some(parsed) => control_tags::parse(parsed).map_err(unreadable)?,
+        None => label_config.map(control_tags::of_config).unwrap_or_default(),
+    };
+    Ok(Arc::new(ControlTags::new(tags)))
 }
 
 #[async_trait]

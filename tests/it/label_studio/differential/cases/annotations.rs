@@ -1,6 +1,6 @@
 //! Tasks with annotations.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{CAT, Case, DOG, annotated, stops};
 
@@ -56,12 +56,15 @@ pub(super) fn cases() -> Vec<Case> {
         user_as_object(),
         user_by_email("user-by-email", r#"{"email": "a@example.com"}"#),
         user_by_email("user-as-email", r#""a@example.com""#),
-        one("completions", &format!(r#"[], "completions": [{{"result": [{CAT}]}}]"#)),
+        completions(),
         one("region-of-one-member", r#"[{"result": [{"from_name": "label"}, {"value": {}}, {}]}]"#),
         stops("refused-object", "unique-id-number", "a.json", annotated(r#"[{"result": [], "unique_id": 5}]"#)),
         stops("refused-object", "annotation-result-blank", "a.json", annotated(r#"[{"result": ""}]"#)),
         stops("refused-object", "annotation-result-broken", "a.json", annotated(r#"[{"result": "["}]"#)),
-        labels_in_data(),
+        Case::new("labels-in-data")
+            .object("a.json", r#"{"data": null, "annotations": [{"result": []}]}"#)
+            .object("b.json", r#"{"data": "s3://x/1.jpg", "annotations": [{"result": []}], "predictions": [{"result": []}]}"#)
+            .object("c.json", r#"{"data": ["i"], "predictions": [{"result": []}], "k": 1}"#),
         stops("refused-object", "unique-id-text", "a.json", annotated(r#"[{"result": [], "unique_id": "not a UUID"}]"#)),
         stops(
             "refused-object",
@@ -91,22 +94,17 @@ fn dropped(name: &str, annotations: &str, count: usize) -> Case {
         .summary(entry, "common", json!(["image"]), json!([]))
 }
 
-/// An object that is the data of its task, and has labels, too.
-fn labels_in_data() -> Case {
-    let entry = "labels-in-data";
-    let data = json!({"data": null, "annotations": [{"result": []}]});
-    let theirs = json!({"data": data, "is_labeled": true, "total_annotations": 1, "updated_by_id": 1,
-        "annotations": [{"result": [], "updated_by_id": 1}]});
+/// Labels of a file from before Label Studio 1.0.
+fn completions() -> Case {
+    let entry = "completions";
+    let result: Value = serde_json::from_str(&format!("[{CAT}]")).expect("JSON");
+    let ours = json!({"data": {"image": "s3://x/1.jpg"}, "is_labeled": true, "total_annotations": 1, "updated_by_id": 1,
+        "annotations": [{"result": result, "result_count": 1, "updated_by_id": 1}]});
     Case::new(entry)
-        .object("a.json", data.to_string())
-        .ends(
-            entry,
-            ["completed, 1 new, 0 existed, attempt 1", &super::with_errors(0)],
-            ["completed, 0 new, 1 existed, attempt 2", "completed, 0 new, 0 existed, attempt 2, traceback"],
-        )
-        .task(entry, "a.json", theirs, json!(null))
-        .summary(entry, "columns", json!({"annotations": 1, "data": 1}), json!({}))
-        .summary(entry, "common", json!(["annotations", "data"]), json!([]))
+        .object("a.json", annotated(&format!(r#"[], "completions": [{{"result": [{CAT}]}}]"#)))
+        .task(entry, "a.json", super::task(), ours)
+        .summary(entry, "annotations", json!({}), json!({"label|image|choices": 1}))
+        .summary(entry, "labels", json!({}), json!({"label": {"cat": 1}}))
 }
 
 /// As Label Studio's own exports give it.

@@ -127,7 +127,10 @@ fn in_a_row(name: &str, content: &str, read: usize, images: &[&str]) -> Case {
         .ends(
             entry,
             [super::FAILED, &format!("completed, {all} new, 0 existed, attempt 1")],
-            [if read == 0 { super::FAILED_AGAIN } else { &next }, &format!("completed, 0 new, {all} existed, attempt 2")],
+            [
+                if read == 0 { super::FAILED_AGAIN } else { &next },
+                &format!("completed, 0 new, {all} existed, attempt 2"),
+            ],
         )
         .differs(entry, "1 task z.json", Value::Null, task());
     let case = if read == 0 {
