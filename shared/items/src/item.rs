@@ -13,7 +13,7 @@ use super::members::{Members, holds_tasks};
 use super::numbers::Numbers;
 use super::text::Text;
 use super::values::is_blank;
-use super::{Budget, Fault, Limits, Warnings, columns, label_studio, native_lists};
+use super::{Budget, Fault, Limits, Warnings, columns, label_studio, lists, native};
 
 /// One task's worth of data in an object. JSON parts are texts in their original spelling.
 ///
@@ -81,6 +81,16 @@ impl Item {
     /// Predictions that came with the task.
     pub fn predictions(&self) -> &[PredictionItem] {
         self.about.as_ref().map_or(&[], |about| &about.predictions)
+    }
+}
+
+impl Item {
+    /// Its annotations and predictions, to correct what they refer to.
+    pub fn labels_mut(&mut self) -> (&mut [AnnotationItem], &mut [PredictionItem]) {
+        match &mut self.about {
+            Some(about) => (&mut about.annotations, &mut about.predictions),
+            None => (&mut [], &mut []),
+        }
     }
 }
 
@@ -154,7 +164,9 @@ fn native_task(
         }
     }
     if let Some((data, meta)) = members.task {
-        let annotations = native_lists::read(reading, Some(object), controls)?;
+        let annotations = lists::read(reading, Some(object), Numbers::OfDatabase, |reading, label| {
+            native::annotation(reading, label, controls)
+        })?;
         let details = Details { meta: native_meta(meta, reading)?, annotations, ..Details::default() };
         return Ok((Text::of_slice(reading.text, data), details));
     }
@@ -163,10 +175,15 @@ fn native_task(
 
 /// What an item of the native format has besides its data.
 fn native_details(members: &Members<'_>, controls: &ControlTags, reading: &mut Reading<'_>) -> Result<Details, Fault> {
+    let (numbers, annotations, predictions) = (Numbers::OfDatabase, members.annotations(), members.predictions());
     Ok(Details {
         meta: native_meta(members.meta, reading)?,
-        annotations: native_lists::read(reading, members.annotations(), controls)?,
-        predictions: native_lists::read(reading, members.predictions(), controls)?,
+        annotations: lists::read(reading, annotations, numbers, |reading, label| {
+            native::annotation(reading, label, controls)
+        })?,
+        predictions: lists::read(reading, predictions, numbers, |reading, label| {
+            native::prediction(reading, label, controls)
+        })?,
         ..Details::default()
     })
 }
@@ -193,28 +210,30 @@ fn label_studio_task(
     controls: &ControlTags,
     reading: &mut Reading<'_>,
 ) -> Result<(Text, Details), Fault> {
-    let allow_skip = label_studio::allow_skip(members.allow_skip);
-    let allow_skip = allow_skip.map_err(|bad| bad.in_text(reading.text).in_row(reading.row))?;
-    let data = match members.data {
-        Some(data) if is_object(data) => {
+    let allow_skip = label_studio::allow_skip(reading, members.allow_skip);
+    let (data, annotations) = match (members.data, members.task) {
+        (Some(data), _) if is_object(data) => {
             reading.warn_of_others(members);
-            data
+            (data, members.annotations())
         }
-        Some(_) if members.has_labels() => {
+        (Some(_), _) if members.has_labels() => {
             reading.warn(ItemWarning::DataNoObject);
-            object
+            (object, members.annotations())
         }
+        (None, Some((data, _))) => (data, Some(object)),
         _ => {
             columns::count(object, reading.summary, reading.budget).map_err(|fault| fault.in_row(reading.row))?;
             return Ok((flat(object, members, reading)?, Details { allow_skip, ..Details::default() }));
         }
     };
     columns::count(data, reading.summary, reading.budget).map_err(|fault| fault.in_row(reading.row))?;
-    let prediction = |reading: &mut Reading<'_>, part| label_studio::prediction(reading, part, controls);
+    let (numbers, predictions) = (Numbers::OfPython, members.predictions());
     let details = Details {
         allow_skip,
-        annotations: reading.labels(members.annotations(), label_studio::annotation)?,
-        predictions: reading.labels(members.predictions(), prediction)?,
+        annotations: lists::read(reading, annotations, numbers, label_studio::annotation)?,
+        predictions: lists::read(reading, predictions, numbers, |reading, label| {
+            label_studio::prediction(reading, label, controls)
+        })?,
         ..Details::default()
     };
     Ok((Text::of_slice(reading.text, data), details))
@@ -222,7 +241,7 @@ fn label_studio_task(
 
 /// The data of an item that is the whole object. It must have no labels, because they would become part of the data.
 fn flat(object: &str, members: &Members<'_>, reading: &mut Reading<'_>) -> Result<Text, Fault> {
-    members.check_labels().map_err(|bad| bad.in_text(reading.text).in_row(reading.row))?;
+    members.check_labels().map_err(|bad| reading.fault(bad))?;
     if members.is_flat_export {
         reading.warn(ItemWarning::LabelsInData);
     }

@@ -1,64 +1,87 @@
 //! Labels in the format of Label Studio, with the values that its own import accepts.
 //!
-//! Label Studio drops all labels of a task if one is invalid, and says nothing. Here the object is quarantined. A null is
-//! the same as a missing member where exports of Label Studio may have it.
+//! Label Studio drops all labels of a task if one value is invalid, and says nothing. Here only that value is left out, with
+//! a warning. An annotation whose result is invalid quarantines its object. A null is the same as a missing member.
 
 use longshore_db::host::{AnnotationDetails, ControlTags, RegionsError, count_regions};
-use longshore_model::json_parts::{check_objects, is_object, members};
-use longshore_model::{ItemWarning, QuarantineReason, python};
+use longshore_model::json_parts::{check_objects, members};
+use longshore_model::{ItemWarning, python};
 
 use super::fields::{action, choice, choice_or_null, double, key, skip, time, unique_id, whole};
-use super::labels::{AnnotationItem, BadPart, Labels, LabelsError, PredictionDetails, PredictionItem, Reading};
+use super::labels::{AnnotationItem, Labels, PredictionDetails, PredictionItem, Reading};
+use super::lists::Label;
 use super::numbers::Numbers;
-use super::shorthand;
 use super::text::Text;
-use super::values::{given, is_other_name, user};
+use super::values::given;
+use super::{Fault, shorthand};
 
 /// Reads whether annotators may skip the task.
-pub(super) fn allow_skip(member: Option<&str>) -> Result<Option<bool>, BadPart<'_>> {
-    skip(member).map_err(|part| {
-        let detail = "\"allow_skip\" must be true, false or null. Correct or remove it.".to_owned();
-        BadPart { reason: QuarantineReason::UnsupportedValue, part, detail }
+pub(super) fn allow_skip(reading: &mut Reading<'_>, member: Option<&str>) -> Option<bool> {
+    skip(member).unwrap_or_else(|_| {
+        reading.warn(ItemWarning::ValueIgnored);
+        Some(true)
     })
 }
 
 /// Reads an annotation.
-pub(super) fn annotation<'a>(reading: &mut Reading<'_>, object: &'a str) -> Result<AnnotationItem, LabelsError<'a>> {
-    let bad = AnnotationItem::bad;
-    let object_expected = |_| bad(object, "an object is expected");
-    let [result, was_cancelled, ground_truth, lead_time, completed_by] =
-        members(object, ["result", "was_cancelled", "ground_truth", "lead_time", "completed_by"])
-            .map_err(object_expected)?;
-    let (result, result_count) = match result {
-        Some(json) if given(result).is_none() => return Err(bad(json, "\"result\" must be a list of objects").into()),
-        Some(json) => regions_of(reading, json).map(|(text, count)| (Some(text), count))?,
+pub(super) fn annotation(reading: &mut Reading<'_>, label: Label<'_>) -> Result<Option<AnnotationItem>, Fault> {
+    let (found, expected) =
+        label.members(["result", "was_cancelled", "ground_truth", "lead_time", "completed_by", "skipped", "honeypot"]);
+    let [result, was_cancelled, ground_truth, lead_time, completed_by, skipped, honeypot] =
+        found.map_err(|_| reading.fault(AnnotationItem::bad(label.json(), "an object is expected")))?;
+    let was_cancelled = choice(given(was_cancelled).or(given(skipped)));
+    let ground_truth = choice(given(ground_truth).or(given(honeypot)));
+    if result.is_none() {
+        reading.warn(ItemWarning::ResultMissing);
+    }
+    let (result, result_count) = match given(result) {
+        Some(json) => regions_of(reading, json, expected).map(|(text, count)| (Some(text), count))?,
         None => (None, 0),
     };
-    let mut details = details(object)?;
-    details.result_count = result_count;
+    let (completed_by, email) = annotator(reading, completed_by)?;
+    let details = AnnotationDetails { email, result_count, ..details(reading, label)? };
     reading.budget.take(size_of::<AnnotationDetails>())?;
-    Ok(AnnotationItem {
+    Ok(Some(AnnotationItem {
         result,
-        was_cancelled: choice(was_cancelled).map_err(|part| bad(part, "\"was_cancelled\" must be true or false"))?,
-        ground_truth: choice(ground_truth).map_err(|part| bad(part, "\"ground_truth\" must be true or false"))?,
-        lead_time: double(lead_time).map_err(|part| bad(part, "\"lead_time\" must be a number or null"))?,
-        completed_by: match given(completed_by) {
-            Some(json) if is_other_name(json) => {
-                reading.warn(ItemWarning::AnnotatorUnknown);
-                Ok(None)
-            }
-            Some(json @ "\"\"") => Err(json),
-            Some(json) if is_object(json) => user(completed_by),
-            _ => key(completed_by),
-        }
-        .map_err(|part| bad(part, "\"completed_by\" must be the id of a user or null"))?,
+        was_cancelled: reading.or_warn(was_cancelled, ItemWarning::WasCancelledIgnored),
+        ground_truth: reading.or_warn(ground_truth, ItemWarning::GroundTruthIgnored),
+        lead_time: reading.or_warn(double(lead_time), ItemWarning::LeadTimeIgnored),
+        completed_by,
         details: Some(Box::new(details)),
-    })
+    }))
+}
+
+/// A user, by the ID or by the e-mail address. The address counts if there are both, as in Label Studio's own import:
+/// IDs differ between its installations.
+fn annotator(reading: &mut Reading<'_>, member: Option<&str>) -> Result<(Option<i64>, Option<String>), Fault> {
+    /// The longest address that Label Studio stores, in characters.
+    const LONGEST: usize = 254;
+    let Some(json) = given(member) else { return Ok((None, None)) };
+    let (id, email) = match members(json, ["id", "email"]) {
+        Ok([id, email]) => (given(id), given(email)),
+        Err(_) if json.contains('@') => (None, Some(json)),
+        Err(_) => (Some(json), None),
+    };
+    if let Some(email) = email.and_then(|json| serde_json::from_str::<String>(json).ok()) {
+        let email = email.trim();
+        if !email.is_empty() && email.chars().nth(LONGEST).is_none() {
+            // Once here, and once among those that are looked up.
+            reading.budget.take(2 * email.len())?;
+            return Ok((None, Some(email.to_owned())));
+        }
+    }
+    match key(id) {
+        Ok(Some(id)) => Ok((Some(id), None)),
+        Ok(None) | Err(_) => {
+            reading.warn(ItemWarning::AnnotatorUnknown);
+            Ok((None, None))
+        }
+    }
 }
 
 /// Reads what only Label Studio stores of an annotation.
-fn details(object: &str) -> Result<AnnotationDetails, LabelsError<'_>> {
-    let bad = AnnotationItem::bad;
+fn details(reading: &mut Reading<'_>, label: Label<'_>) -> Result<AnnotationDetails, Fault> {
+    let Label::Object(object) = label else { return Ok(AnnotationDetails::default()) };
     let names = [
         "unique_id",
         "import_id",
@@ -70,100 +93,96 @@ fn details(object: &str) -> Result<AnnotationDetails, LabelsError<'_>> {
         "bulk_created",
     ];
     let [unique, import_id, last_action, last_created_by, draft, prediction, annotation, bulk] =
-        members(object, names).map_err(|_| bad(object, "an object is expected"))?;
+        members(object, names).map_err(|_| reading.fault(AnnotationItem::bad(object, "an object is expected")))?;
+    let ignored = ItemWarning::ValueIgnored;
     Ok(AnnotationDetails {
-        unique_id: unique_id(unique).map_err(|part| bad(part, "\"unique_id\" must be a UUID"))?,
-        import_id: whole(import_id).map_err(|part| bad(part, "\"import_id\" must be a whole number or null"))?,
-        last_action: action(last_action)
-            .map_err(|part| bad(part, "\"last_action\" must be one of Label Studio's actions or null"))?,
-        last_created_by: key(last_created_by)
-            .map_err(|part| bad(part, "\"last_created_by\" must be the id of a user or null"))?,
-        draft_created_at: time(draft).map_err(|part| bad(part, "\"draft_created_at\" must be a time or null"))?,
-        parent_prediction: key(prediction)
-            .map_err(|part| bad(part, "\"parent_prediction\" must be the id of a prediction or null"))?,
-        parent_annotation: key(annotation)
-            .map_err(|part| bad(part, "\"parent_annotation\" must be the id of an annotation or null"))?,
-        bulk_created: choice_or_null(bulk).map_err(|part| bad(part, "\"bulk_created\" must be true, false or null"))?,
-        result_count: 0,
+        unique_id: reading.or_warn(unique_id(unique), ItemWarning::UniqueIdIgnored),
+        import_id: reading.or_warn(whole(import_id), ignored),
+        last_action: reading.or_warn(action(last_action), ignored),
+        last_created_by: reading.or_warn(key(last_created_by), ignored),
+        draft_created_at: reading.or_warn(time(draft), ignored),
+        parent_prediction: reading.or_warn(key(prediction), ignored),
+        parent_annotation: reading.or_warn(key(annotation), ignored),
+        bulk_created: choice_or_null(bulk).unwrap_or_else(|_| {
+            reading.warn(ignored);
+            Some(false)
+        }),
+        ..AnnotationDetails::default()
     })
 }
 
 /// A result and the number of its distinct region IDs. The result may be a list, or a text that holds one.
-fn regions_of<'a>(reading: &mut Reading<'_>, json: &'a str) -> Result<(Text, i32), LabelsError<'a>> {
+fn regions_of(reading: &mut Reading<'_>, json: &str, expected: &'static str) -> Result<(Text, i32), Fault> {
     if !json.starts_with('"') {
-        let count = count_regions(json, reading.summary, reading.budget).map_err(|error| match error {
-            RegionsError::Bad { part, expected } => LabelsError::Bad(AnnotationItem::bad(part, expected)),
-            RegionsError::Memory(fault) => fault.into(),
-        })?;
-        return Ok((Text::of_slice(reading.text, json), count));
+        return match count_regions(json, reading.summary, reading.budget) {
+            Ok(count) => Ok((Text::of_slice(reading.text, json), count)),
+            Err(RegionsError::Bad { part, expected: _ }) if part == json => {
+                Err(reading.fault(AnnotationItem::bad(part, expected)))
+            }
+            Err(RegionsError::Bad { part, expected }) => Err(reading.fault(AnnotationItem::bad(part, expected))),
+            Err(RegionsError::Memory(fault)) => Err(fault),
+        };
     }
-    let unreadable = || AnnotationItem::bad(json, "a \"result\" that is a text must hold a JSON list of objects");
     let list = reading.json_in_text(json, Numbers::OfPython)?.filter(|inner| inner.starts_with('['));
-    let list = Text::from(list.ok_or_else(unreadable)?);
-    let count = count_regions(&list, reading.summary, reading.budget).map_err(|error| match error {
-        RegionsError::Bad { expected, .. } => LabelsError::Bad(AnnotationItem::bad(json, expected)),
-        RegionsError::Memory(fault) => fault.into(),
-    })?;
-    Ok((list, count))
-}
-
-/// A member of a column that must not be null.
-fn not_null(member: Option<&str>) -> Result<Option<&str>, &str> {
-    member.filter(|json| *json == "null").map_or(Ok(member), Err)
+    let Some(list) = list.map(Text::from) else {
+        let expected = "a \"result\" that is a text must hold a JSON list of objects";
+        return Err(reading.fault(AnnotationItem::bad(json, expected)));
+    };
+    match count_regions(&list, reading.summary, reading.budget) {
+        Ok(count) => Ok((list, count)),
+        Err(RegionsError::Bad { expected, .. }) => Err(reading.fault(AnnotationItem::bad(json, expected))),
+        Err(RegionsError::Memory(fault)) => Err(fault),
+    }
 }
 
 /// Reads a prediction.
-pub(super) fn prediction<'a>(
+pub(super) fn prediction(
     reading: &mut Reading<'_>,
-    object: &'a str,
+    label: Label<'_>,
     controls: &ControlTags,
-) -> Result<PredictionItem, LabelsError<'a>> {
-    let bad = PredictionItem::bad;
-    let names = ["result", "score", "model_version"];
-    let [result, score, model_version] = members(object, names).map_err(|_| bad(object, "an object is expected"))?;
-
-    let Some(result) = given(result) else { return Err(bad(object, "every prediction needs a \"result\"").into()) };
-    let result = if result.starts_with('[') {
-        check_objects(result).map_err(|part| bad(part, "\"result\" must be a list of objects"))?;
-        Some(Text::of_slice(reading.text, result))
-    } else {
-        let regions = shorthand::regions(result, controls, reading.budget)?;
-        regions.map_err(|part| bad(part, "\"result\" must be a list, an object, a text or a whole number"))?
-    };
-    let version_expected = |part| bad(part, "\"model_version\" must be a text or a number");
-    let model_version = match model_version {
-        None => None,
-        Some(json) if json.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9')) => {
-            reading.budget.take(json.len())?;
-            Some(python::trim(&python::text(json)).to_owned())
+) -> Result<Option<PredictionItem>, Fault> {
+    let (found, _) = label.members(["result", "score", "model_version"]);
+    let [result, score, model_version] =
+        found.map_err(|_| reading.fault(PredictionItem::bad(label.json(), "an object is expected")))?;
+    let regions = match given(result) {
+        Some(list) if list.starts_with('[') => {
+            check_objects(list).map(|()| Some(Text::of_slice(reading.text, list))).map_err(drop)
         }
-        Some(part) => return Err(version_expected(part).into()),
+        Some(other) => shorthand::regions(other, controls, reading.budget)?.map_err(drop),
+        None => Err(()),
     };
-    let details = prediction_details(reading, object)?;
+    let Ok(result) = regions else {
+        reading.warn(ItemWarning::PredictionIgnored);
+        return Ok(None);
+    };
+    let version = given(model_version).map_or(Ok(None), |json| {
+        let is_read = json.starts_with(|first: char| matches!(first, '"' | '-' | '0'..='9'));
+        if is_read { Ok(Some(python::trim(&python::text(json)).to_owned())) } else { Err(()) }
+    });
+    reading.budget.take(model_version.map_or(0, str::len))?;
+    let details = prediction_details(reading, label)?;
     let has_details = details != PredictionDetails::default();
     reading.budget.take(if has_details { size_of::<PredictionDetails>() } else { 0 })?;
-    Ok(PredictionItem {
+    Ok(Some(PredictionItem {
         result,
-        score: double(score).map_err(|part| bad(part, "\"score\" must be a number or null"))?,
-        model_version,
+        score: reading.or_warn(double(score), ItemWarning::ScoreIgnored),
+        model_version: reading.or_warn(version, ItemWarning::ModelVersionIgnored),
         details: has_details.then(|| Box::new(details)),
-    })
+    }))
 }
 
 /// Reads what only Label Studio stores of a prediction.
-fn prediction_details<'a>(reading: &Reading<'_>, object: &'a str) -> Result<PredictionDetails, LabelsError<'a>> {
-    let bad = PredictionItem::bad;
+fn prediction_details(reading: &mut Reading<'_>, label: Label<'_>) -> Result<PredictionDetails, Fault> {
+    let Label::Object(object) = label else { return Ok(PredictionDetails::default()) };
     let names = ["cluster", "neighbors", "mislabeling", "model", "model_run"];
     let [cluster, neighbors, mislabeling, model, model_run] =
-        members(object, names).map_err(|_| bad(object, "an object is expected"))?;
+        members(object, names).map_err(|_| reading.fault(PredictionItem::bad(object, "an object is expected")))?;
+    let ignored = ItemWarning::ValueIgnored;
     Ok(PredictionDetails {
-        cluster: whole(cluster).map_err(|part| bad(part, "\"cluster\" must be a whole number or null"))?,
+        cluster: reading.or_warn(whole(cluster), ignored),
         neighbors: given(neighbors).map(|json| Text::of_slice(reading.text, json)),
-        mislabeling: not_null(mislabeling)
-            .and_then(double)
-            .map_err(|part| bad(part, "\"mislabeling\" must be a number"))?
-            .unwrap_or_default(),
-        model: key(model).map_err(|part| bad(part, "\"model\" must be the id of an ML backend or null"))?,
-        model_run: key(model_run).map_err(|part| bad(part, "\"model_run\" must be the id of a model run or null"))?,
+        mislabeling: reading.or_warn(double(mislabeling), ignored).unwrap_or_default(),
+        model: reading.or_warn(key(model), ignored),
+        model_run: reading.or_warn(key(model_run), ignored),
     })
 }

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use longshore_db::host::{AnnotationDetails, SummaryDelta};
-use longshore_model::json_parts::{each_element, is_object};
 use longshore_model::{ItemWarning, QuarantineReason};
 
-use super::budget::LABELS_BYTES;
 use super::members::{Members, filled};
 use super::numbers::Numbers;
 use super::scan::Scanner;
 use super::text::Text;
-use super::values::given;
 use super::{Budget, Fault, Limits, Warnings};
 
 /// An annotation that came with its task.
@@ -63,24 +60,6 @@ pub(super) struct Reading<'r> {
     pub(super) warnings: &'r mut Warnings,
 }
 
-/// Why labels cannot be read.
-pub(super) enum LabelsError<'a> {
-    Bad(BadPart<'a>),
-    Other(Fault),
-}
-
-impl From<Fault> for LabelsError<'_> {
-    fn from(fault: Fault) -> Self {
-        Self::Other(fault)
-    }
-}
-
-impl<'a> From<BadPart<'a>> for LabelsError<'a> {
-    fn from(bad: BadPart<'a>) -> Self {
-        Self::Bad(bad)
-    }
-}
-
 impl Reading<'_> {
     /// The same for labels in another text.
     pub(super) fn of_text<'b>(&'b mut self, text: &'b Arc<String>) -> Reading<'b> {
@@ -99,36 +78,9 @@ impl Reading<'_> {
         part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr())
     }
 
-    /// Reads each element of a list of labels.
-    pub(super) fn labels<'a, T: Labels>(
-        &mut self,
-        list: Option<&'a str>,
-        read: impl Fn(&mut Self, &'a str) -> Result<T, LabelsError<'a>>,
-    ) -> Result<Vec<T>, Fault> {
-        let Some(list) = given(list) else { return Ok(Vec::new()) };
-        let (mut labels, mut trouble) = (Vec::new(), None);
-        let each = |element: &'a str| {
-            let label = if is_object(element) {
-                self.budget.take(LABELS_BYTES).map_err(LabelsError::Other).and_then(|()| read(self, element))
-            } else {
-                Err(T::bad(element, "a list of objects is expected").into())
-            };
-            match label {
-                Ok(label) => labels.push(label),
-                Err(found) => trouble = Some(found),
-            }
-            trouble.is_none()
-        };
-        let walked = each_element(list, each);
-        let trouble = match (trouble, walked) {
-            (None, Ok(())) => return Ok(labels),
-            (None, Err(_)) => T::bad(list, "a list of objects is expected").into(),
-            (Some(trouble), _) => trouble,
-        };
-        Err(match trouble {
-            LabelsError::Bad(bad) => bad.in_text(self.text).in_row(self.row),
-            LabelsError::Other(fault) => fault.in_row(self.row),
-        })
+    /// The fault of a part of the text.
+    pub(super) fn fault(&self, bad: BadPart<'_>) -> Fault {
+        bad.in_text(self.text).in_row(self.row)
     }
 
     /// Adds a warning of the item.
@@ -149,11 +101,11 @@ impl Reading<'_> {
         }
     }
 
-    /// A value that matters less than its item: if it cannot be read, a warning takes its place.
-    pub(super) fn or_warn<T, E>(&mut self, value: Result<Option<T>, E>, warning: ItemWarning) -> Option<T> {
+    /// A value that matters less than its item: if it cannot be read, a warning and the usual value take its place.
+    pub(super) fn or_warn<T: Default, E>(&mut self, value: Result<T, E>, warning: ItemWarning) -> T {
         value.unwrap_or_else(|_| {
             self.warn(warning);
-            None
+            T::default()
         })
     }
 
@@ -161,25 +113,33 @@ impl Reading<'_> {
     /// prints it, it may have twice its length: room for blanks between its parts, not for numbers such as 1e1000. `None` if
     /// the value is no text, or holds something else.
     pub(super) fn json_in_text(&mut self, json: &str, numbers: Numbers) -> Result<Option<String>, Fault> {
-        if !json.starts_with('"') {
+        if !may_hold_json(json) {
             return Ok(None);
         }
         self.budget.take(json.len())?;
-        let Ok(mut inner) = serde_json::from_str::<String>(json) else { return Ok(None) };
+        let inner = self.checked_text(json, numbers);
+        if inner.is_none() {
+            self.budget.give(json.len());
+        }
+        Ok(inner)
+    }
+
+    fn checked_text(&self, json: &str, numbers: Numbers) -> Option<String> {
+        let mut inner = serde_json::from_str::<String>(json).ok()?;
         let mut scanner = Scanner::new(inner.as_bytes(), self.limits.max_depth, inner.len(), numbers);
         scanner.skip_blank();
         if !matches!(scanner.peek(), Some(b'[' | b'{')) {
-            return Ok(None);
+            return None;
         }
-        let Ok(range) = scanner.value() else { return Ok(None) };
+        let range = scanner.value().ok()?;
         let is_printable = range.len() + scanner.growth() <= self.limits.max_item_bytes;
         scanner.skip_blank();
         if !is_printable || scanner.peek().is_some() {
-            return Ok(None);
+            return None;
         }
         inner.truncate(range.end);
         inner.drain(..range.start);
-        Ok(Some(inner))
+        Some(inner)
     }
 
     /// Makes a separate text and counts its memory.
@@ -187,6 +147,15 @@ impl Reading<'_> {
         self.budget.take(text.len())?;
         Ok(text.into())
     }
+}
+
+/// Whether a value is a text that may begin like a list or an object. Most texts need no copy to see that they do not.
+fn may_hold_json(json: &str) -> bool {
+    let Some(mut rest) = json.strip_prefix('"') else { return false };
+    while let Some(next) = [" ", "\\n", "\\r", "\\t"].iter().find_map(|blank| rest.strip_prefix(blank)) {
+        rest = next;
+    }
+    rest.starts_with(['[', '{']) || rest.starts_with("\\u")
 }
 
 /// An invalid part of an item.

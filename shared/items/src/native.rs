@@ -8,54 +8,50 @@ use longshore_model::ItemWarning;
 use longshore_model::json_parts::{check_objects, is_object, members};
 
 use super::fields::{choice, double, key};
-use super::labels::{AnnotationItem, Labels, LabelsError, PredictionItem, Reading};
+use super::labels::{AnnotationItem, Labels, PredictionItem, Reading};
+use super::lists::Label;
 use super::members::is_region;
-use super::native_lists::{Label, NativeLabels};
+
 use super::numbers::Numbers;
 use super::text::Text;
 use super::values::{given, version};
 use super::{Fault, shorthand};
 
-impl NativeLabels for AnnotationItem {
-    /// Before Label Studio 1.0, `skipped` was the name of `was_cancelled`, and `honeypot` that of `ground_truth`.
-    fn read<'a>(
-        reading: &mut Reading<'_>,
-        label: Label<'a>,
-        controls: &ControlTags,
-    ) -> Result<Option<Self>, LabelsError<'a>> {
-        let names = ["result", "was_cancelled", "skipped", "ground_truth", "honeypot", "lead_time", "completed_by"];
-        let (found, expected) = match label {
-            Label::Object(object) => (members(object, names), "\"result\" must be a list of objects"),
-            Label::Result(result) => {
-                (Ok([Some(result), None, None, None, None, None, None]), "a list of objects is expected")
-            }
-        };
-        let [result, was_cancelled, skipped, ground_truth, honeypot, lead_time, completed_by] =
-            found.map_err(|_| Self::bad(label.json(), "an object is expected"))?;
+/// Reads an annotation. Before Label Studio 1.0, `skipped` was the name of `was_cancelled`, and `honeypot` that of
+/// `ground_truth`.
+pub(super) fn annotation(
+    reading: &mut Reading<'_>,
+    label: Label<'_>,
+    controls: &ControlTags,
+) -> Result<Option<AnnotationItem>, Fault> {
+    let bad = AnnotationItem::bad;
+    let names = ["result", "was_cancelled", "skipped", "ground_truth", "honeypot", "lead_time", "completed_by"];
+    let (found, expected) = label.members(names);
+    let [result, was_cancelled, skipped, ground_truth, honeypot, lead_time, completed_by] =
+        found.map_err(|_| reading.fault(bad(label.json(), "an object is expected")))?;
 
-        let was_cancelled = choice(given(was_cancelled).or(given(skipped))).map(Some);
-        let was_cancelled = reading.or_warn(was_cancelled, ItemWarning::WasCancelledIgnored).unwrap_or_default();
-        let ground_truth = choice(given(ground_truth).or(given(honeypot))).map(Some);
-        let result = match given(result) {
-            Some(json) => regions(reading, json, controls)?.map_err(|part| Self::bad(part, expected))?,
-            None if is_region(label.json()) => reading.own(format!("[{}]", label.json()))?,
-            // There is nothing to label, as in the host.
-            None => {
-                if result.is_none() && !was_cancelled {
-                    reading.warn(ItemWarning::ResultMissing);
-                }
-                reading.own("[]".to_owned())?
+    let was_cancelled = choice(given(was_cancelled).or(given(skipped)));
+    let was_cancelled = reading.or_warn(was_cancelled, ItemWarning::WasCancelledIgnored);
+    let ground_truth = choice(given(ground_truth).or(given(honeypot)));
+    let regions = match given(result) {
+        Some(json) => regions(reading, json, controls)?.map_err(|part| reading.fault(bad(part, expected)))?,
+        None if is_region(label.json()) => reading.own(format!("[{}]", label.json()))?,
+        // There is nothing to label, as in the host.
+        None => {
+            if result.is_none() && !was_cancelled {
+                reading.warn(ItemWarning::ResultMissing);
             }
-        };
-        Ok(Some(Self {
-            result: Some(result),
-            was_cancelled,
-            ground_truth: reading.or_warn(ground_truth, ItemWarning::GroundTruthIgnored).unwrap_or_default(),
-            lead_time: reading.or_warn(double(lead_time), ItemWarning::LeadTimeIgnored),
-            completed_by: reading.or_warn(annotator(completed_by), ItemWarning::AnnotatorUnknown),
-            details: None,
-        }))
-    }
+            reading.own("[]".to_owned())?
+        }
+    };
+    Ok(Some(AnnotationItem {
+        result: Some(regions),
+        was_cancelled,
+        ground_truth: reading.or_warn(ground_truth, ItemWarning::GroundTruthIgnored),
+        lead_time: reading.or_warn(double(lead_time), ItemWarning::LeadTimeIgnored),
+        completed_by: reading.or_warn(annotator(completed_by), ItemWarning::AnnotatorUnknown),
+        details: None,
+    }))
 }
 
 /// The ID of a user, alone or in an object, as exports have it.
@@ -111,33 +107,30 @@ fn object(reading: &mut Reading<'_>, json: &str, controls: &ControlTags) -> Resu
     }
 }
 
-impl NativeLabels for PredictionItem {
-    fn read<'a>(
-        reading: &mut Reading<'_>,
-        label: Label<'a>,
-        controls: &ControlTags,
-    ) -> Result<Option<Self>, LabelsError<'a>> {
-        let [result, score, model_version] = match label {
-            Label::Object(object) => members(object, ["result", "score", "model_version"])
-                .map_err(|_| Self::bad(object, "an object is expected"))?,
-            Label::Result(result) => [Some(result), None, None],
-        };
-        let result = match given(result) {
-            Some(json) => regions(reading, json, controls)?.ok(),
-            None if is_region(label.json()) => Some(reading.own(format!("[{}]", label.json()))?),
-            None if result.is_none() => shorthand::regions(label.json(), controls, reading.budget)?.ok().flatten(),
-            None => None,
-        };
-        let Some(result) = result else {
-            reading.warn(ItemWarning::PredictionIgnored);
-            return Ok(None);
-        };
-        reading.budget.take(model_version.map_or(0, str::len))?;
-        Ok(Some(Self {
-            result: Some(result),
-            score: reading.or_warn(double(score), ItemWarning::ScoreIgnored),
-            model_version: reading.or_warn(version(model_version), ItemWarning::ModelVersionIgnored),
-            details: None,
-        }))
-    }
+/// Reads a prediction.
+pub(super) fn prediction(
+    reading: &mut Reading<'_>,
+    label: Label<'_>,
+    controls: &ControlTags,
+) -> Result<Option<PredictionItem>, Fault> {
+    let (found, _) = label.members(["result", "score", "model_version"]);
+    let [result, score, model_version] =
+        found.map_err(|_| reading.fault(PredictionItem::bad(label.json(), "an object is expected")))?;
+    let regions = match given(result) {
+        Some(json) => regions(reading, json, controls)?.ok(),
+        None if is_region(label.json()) => Some(reading.own(format!("[{}]", label.json()))?),
+        None if result.is_none() => shorthand::regions(label.json(), controls, reading.budget)?.ok().flatten(),
+        None => None,
+    };
+    let Some(regions) = regions else {
+        reading.warn(ItemWarning::PredictionIgnored);
+        return Ok(None);
+    };
+    reading.budget.take(model_version.map_or(0, str::len))?;
+    Ok(Some(PredictionItem {
+        result: Some(regions),
+        score: reading.or_warn(double(score), ItemWarning::ScoreIgnored),
+        model_version: reading.or_warn(version(model_version), ItemWarning::ModelVersionIgnored),
+        details: None,
+    }))
 }

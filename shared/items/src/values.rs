@@ -1,7 +1,5 @@
 //! Values of members, from their checked JSON texts.
 
-use longshore_model::json_parts::{is_object, members};
-
 /// The member, unless it is missing or null.
 pub(super) fn given(member: Option<&str>) -> Option<&str> {
     member.filter(|json| *json != "null")
@@ -14,22 +12,6 @@ pub(super) fn is_blank(json: &str) -> bool {
     };
     let is_zero = || json.parse() == Ok(0.0);
     matches!(json, "null" | "false" | "\"\"") || blank_inside('[', ']') || blank_inside('{', '}') || is_zero()
-}
-
-/// A user's ID, alone or in the object that the host exports.
-pub(super) fn user(member: Option<&str>) -> Result<Option<i64>, &str> {
-    let Some(json) = given(member) else { return Ok(None) };
-    let id = if is_object(json) { members(json, ["id"]).ok().and_then(|[id]| id) } else { Some(json) };
-    id.and_then(|id| id.parse().ok()).map(Some).ok_or(json)
-}
-
-/// Whether a user is named by an e-mail address and not by an ID, as in exports of other hosts.
-pub(super) fn is_other_name(json: &str) -> bool {
-    if is_object(json) {
-        let found = members(json, ["id", "email"]).ok();
-        return found.is_some_and(|[id, email]| given(id).is_none() && given(email).is_some());
-    }
-    json.starts_with('"') && json.contains('@')
 }
 
 /// A text; a number is accepted too, in its original spelling.

@@ -19,7 +19,7 @@ pub struct WarnedRows {
 
 impl Warnings {
     /// Adds a warning of an item. The same one of the same item counts once.
-    pub(super) fn add(&mut self, warning: ItemWarning, row: usize) {
+    pub fn add(&mut self, warning: ItemWarning, row: usize) {
         let row = i32::try_from(row).unwrap_or(i32::MAX);
         let warned = self.0.entry(warning).or_insert(WarnedRows { items: 0, first: row, last: -1 });
         if warned.last != row {

@@ -7,7 +7,7 @@ use crate::word::words;
 words! {
     /// Why a task has less than its item.
     ItemWarning {
-        /// The annotator is named by an e-mail address or in another way that is no ID.
+        /// The annotator is no known user, or is named in another way than by an ID.
         AnnotatorUnknown = "annotator_unknown",
         /// The time that an annotation took is no number.
         LeadTimeIgnored = "lead_time_ignored",
@@ -23,6 +23,12 @@ words! {
         ScoreIgnored = "score_ignored",
         /// The version of a model is neither a text nor a number.
         ModelVersionIgnored = "model_version_ignored",
+        /// Another value that only Label Studio stores cannot be read.
+        ValueIgnored = "value_ignored",
+        /// An annotation or prediction refers to a row that Label Studio does not have.
+        ReferenceIgnored = "reference_ignored",
+        /// The unique ID of an annotation is no UUID, or another annotation has it.
+        UniqueIdIgnored = "unique_id_ignored",
         /// `meta` is no object.
         MetaIgnored = "meta_ignored",
         /// Annotations or predictions are listed by their IDs alone.
@@ -47,7 +53,7 @@ impl ItemWarning {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::AnnotatorUnknown => {
-                "`completed_by` is no ID of a user, so the annotation has no annotator. To keep annotators, write their IDs."
+                "`completed_by` names no known user, so the annotation has no annotator. To keep annotators, write IDs; with Label Studio as the host, e-mail addresses of members of the organization, too."
             }
             Self::LeadTimeIgnored => "`lead_time` is no number and was left out. Write seconds as a number.",
             Self::WasCancelledIgnored => {
@@ -64,6 +70,15 @@ impl ItemWarning {
             }
             Self::ScoreIgnored => "`score` is no number and was left out. Write it as a number.",
             Self::ModelVersionIgnored => "`model_version` is no text and was left out. Write it as a text.",
+            Self::ValueIgnored => {
+                "A value that Label Studio does not take was left out, and has its default. Correct or remove it."
+            }
+            Self::ReferenceIgnored => {
+                "The ID of a user, prediction, annotation or model that Label Studio does not have was left out. Correct or remove it."
+            }
+            Self::UniqueIdIgnored => {
+                "`unique_id` is no UUID, or another annotation has it, so the annotation got another one. Remove it from copies."
+            }
             Self::MetaIgnored => "`meta` is no object and was left out. Write an object.",
             Self::LabelIdsIgnored => {
                 "Annotations or predictions are listed by ID only and were left out. Export them with their results."

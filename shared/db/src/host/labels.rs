@@ -1,6 +1,6 @@
 //! What a host stores of the labels in an object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -64,6 +64,8 @@ pub struct AnnotationDetails {
     pub bulk_created: Option<bool>,
     /// Number of distinct IDs of its regions, of which a missing one counts as one.
     pub result_count: i32,
+    /// E-mail address of the user who made it, in place of an ID. Not stored.
+    pub email: Option<String>,
 }
 
 impl Default for AnnotationDetails {
@@ -78,25 +80,37 @@ impl Default for AnnotationDetails {
             parent_annotation: None,
             bulk_created: Some(false),
             result_count: 0,
+            email: None,
         }
     }
 }
 
-/// What the annotations and predictions of an object refer to.
+/// What annotations and predictions refer to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ObjectReferences {
+pub struct LabelReferences {
     /// IDs of users.
-    pub users: Vec<i64>,
+    pub users: BTreeSet<i64>,
+    /// E-mail addresses of users.
+    pub emails: BTreeSet<String>,
     /// IDs of predictions.
-    pub predictions: Vec<i32>,
+    pub predictions: BTreeSet<i64>,
     /// IDs of annotations.
-    pub annotations: Vec<i32>,
+    pub annotations: BTreeSet<i64>,
     /// IDs of ML backends.
-    pub models: Vec<i32>,
+    pub models: BTreeSet<i64>,
     /// IDs of runs of models.
-    pub model_runs: Vec<i32>,
+    pub model_runs: BTreeSet<i64>,
     /// Unique IDs that the annotations have. No other annotation may have them.
-    pub unique_ids: Vec<Uuid>,
+    pub unique_ids: BTreeSet<Uuid>,
+}
+
+/// What of it a host has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KnownReferences {
+    /// Those of the IDs that it has, and the unique IDs that annotations have already. No e-mail addresses.
+    pub ids: LabelReferences,
+    /// IDs of the users with these e-mail addresses.
+    pub members: BTreeMap<String, i64>,
 }
 
 /// What tasks add to the summary of their project in Label Studio.

@@ -24,7 +24,7 @@ use crate::{Client, Result, Transaction};
 
 pub use control_tags::{ControlTag, ControlTags};
 pub use enqueue::{enqueue, retry};
-pub use labels::{AnnotationDetails, LabelingRules, ObjectReferences, SummaryDelta, TaskFormat};
+pub use labels::{AnnotationDetails, KnownReferences, LabelReferences, LabelingRules, SummaryDelta, TaskFormat};
 pub use native::Native;
 pub use regions::{Memory, RegionsError, count_regions};
 pub use units::{
@@ -174,10 +174,14 @@ pub trait Host: Send + Sync {
     /// repeated.
     async fn begin_import(&self, client: &mut Client, storage: &JobStorage) -> Result<()>;
 
-    /// The objects whose annotations or predictions name what the host lacks or already has: by their index, in ascending order, with a
-    /// sentence for the user. Does nothing by default.
-    async fn refusals(&self, _client: &Client, _objects: &[ObjectReferences]) -> Result<Vec<(usize, String)>> {
-        Ok(Vec::new())
+    /// Which of these references of annotations and predictions of a project the host has. None by default.
+    async fn known_references(
+        &self,
+        _client: &Client,
+        _project_id: i64,
+        _wanted: &LabelReferences,
+    ) -> Result<KnownReferences> {
+        Ok(KnownReferences::default())
     }
 
     /// Keeps the host from starting its own sync of the storage, and from deleting it or the project, until the transaction

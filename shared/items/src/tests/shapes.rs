@@ -129,6 +129,8 @@ fn data_and_meta_may_be_json_texts() {
         only(r#"{"data": " {\"text\": \"sea\"} ", "meta": "{\"m\": 1}", "annotations": [{"result": []}]}"#);
     assert_eq!((&*item.data, item.meta(), warnings.len()), (r#"{"text": "sea"}"#, Some(r#"{"m": 1}"#), 0));
     assert_eq!(item.annotations().len(), 1);
+    let spelled = r#"{"data": "\n\t\u007b\"a\": 1}"}"#;
+    assert_eq!(&*only(spelled).0.data, r#"{"a": 1}"#);
     for text in [r#"{"data": "[1]"}"#, r#"{"data": "{\"a\": 1e1000}"}"#, r#"{"data": "{"}"#] {
         assert_eq!(&*only(text).0.data, text, "no object");
     }

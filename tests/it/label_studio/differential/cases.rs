@@ -67,6 +67,45 @@ fn stops(entry: &'static str, name: &str, key: &str, content: impl AsRef<[u8]>) 
         .summary(entry, "common", json!([]), json!(["image"]))
 }
 
+/// The object `a` that Label Studio's sync stops at, and that Longshore makes the task `ours` of; then another one.
+fn understood(entry: &'static str, name: &str, key: &str, content: impl AsRef<[u8]>, ours: Value) -> Case {
+    Case::new(name)
+        .object(key, content)
+        .object("z.json", TASK)
+        .ends(
+            entry,
+            [FAILED, "completed, 2 new, 0 existed, attempt 1"],
+            [FAILED_AGAIN, "completed, 0 new, 2 existed, attempt 2"],
+        )
+        .task(entry, key, Value::Null, ours)
+        .task(entry, "z.json", Value::Null, task())
+        .summary(entry, "columns", json!({}), json!({"image": 2}))
+        .summary(entry, "common", json!([]), json!(["image"]))
+}
+
+/// A task with annotations or predictions, and other columns.
+fn labeled(labels: &str, rows: &Value, more: Value) -> Value {
+    let mut task = json!({"data": {"image": "s3://x/1.jpg"}, "updated_by_id": 1, labels: rows});
+    let columns = task.as_object_mut().expect("an object");
+    columns.insert(format!("total_{labels}"), rows.as_array().map_or(0, Vec::len).into());
+    columns.extend(more.as_object().cloned().unwrap_or_default());
+    task
+}
+
+/// The row of a task with these annotations, which make it labeled.
+fn with_annotations(rows: &Value) -> Value {
+    labeled("annotations", rows, json!({"is_labeled": true}))
+}
+
+fn with_predictions(rows: &Value) -> Value {
+    labeled("predictions", rows, json!({}))
+}
+
+/// The row of an annotation whose file says nothing else.
+fn empty_annotation() -> Value {
+    json!({"result": [], "updated_by_id": 1})
+}
+
 const FAILED: &str = "failed, null new, none existed, attempt 1, traceback, no time";
 
 const FAILED_AGAIN: &str = "failed, null new, none existed, attempt 2, traceback, no time";

@@ -183,7 +183,7 @@ impl<'a> Import<'a> {
             let reserved = if bytes > 0 { Some(self.context.memory.reserve(bytes).await) } else { None };
             let is_blob = self.storage.settings.use_blob_urls;
             let mut fetched = if is_blob { self.name(part) } else { self.fetch(part).await? };
-            self.refuse(&mut fetched).await?;
+            self.correct(&mut fetched).await?;
             let larger = std::mem::take(&mut fetched.larger);
             // If this part has no other result, read the larger objects in the same call: otherwise each quantum could
             // end here, without any progress.

@@ -85,13 +85,10 @@ impl Writes for ImportWrites {
         counts: &mut Counts,
     ) -> Result<(), JobError> {
         // Again, because what they refer to may have changed since then.
-        let judged = references::judge(&*context.host, client, std::mem::take(&mut self.imported)).await?;
-        for (imported, detail) in judged.refused {
-            let refused = object(&imported.object, QuarantineReason::UnsupportedValue, detail);
-            self.quarantine(&imported, refused, counts);
-        }
-        let mut accepted = Vec::with_capacity(judged.accepted.len());
-        for imported in judged.accepted {
+        let mut imported = std::mem::take(&mut self.imported);
+        references::correct(&*context.host, client, self.storage.project_id, &mut imported).await?;
+        let mut accepted = Vec::with_capacity(imported.len());
+        for imported in imported {
             let summary = match &imported.summary {
                 Some(summary) => Some(summary.to_json()?),
                 None => None,

@@ -1,84 +1,120 @@
-//! Objects whose annotations or predictions name users, parents, models or unique IDs that the host refuses. They are found before the page's
-//! transaction, where one of them would fail all.
+//! What annotations and predictions of objects refer to in Label Studio: users, parents, models and unique IDs. They are
+//! looked up before the page's transaction, where one that is missing would fail all, and left out with a warning.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeSet;
 
-use longshore_db::Client;
-use longshore_db::host::{Host, ObjectReferences};
-use longshore_model::QuarantineReason;
+use longshore_db::host::{AnnotationDetails, Host, KnownReferences, LabelReferences};
+use longshore_db::{Client, Error};
+use longshore_items::{AnnotationItem, Item, PredictionItem, Warnings};
+use longshore_model::ItemWarning;
 
 use super::fetch::FetchedPart;
 use super::{Import, ImportedObject};
 use crate::job_error::JobError;
-use crate::quarantine::object;
-use longshore_items::PredictionItem;
-
-/// Objects that the host accepts, and those that it refuses, with a sentence for the user.
-pub(super) struct Judged {
-    pub(super) accepted: Vec<ImportedObject>,
-    pub(super) refused: Vec<(ImportedObject, String)>,
-}
-
-/// Asks the host about the references of objects. Objects without any need no query.
-pub(super) async fn judge(
-    host: &dyn Host,
-    client: &Client,
-    imported: Vec<ImportedObject>,
-) -> Result<Judged, longshore_db::Error> {
-    let references: Vec<ObjectReferences> = imported.iter().map(of_object).collect();
-    let mut refusals: HashMap<usize, String> = host.refusals(client, &references).await?.into_iter().collect();
-    let mut judged = Judged { accepted: Vec::with_capacity(imported.len()), refused: Vec::new() };
-    for (index, imported) in imported.into_iter().enumerate() {
-        match refusals.remove(&index) {
-            Some(detail) => judged.refused.push((imported, detail)),
-            None => judged.accepted.push(imported),
-        }
-    }
-    Ok(judged)
-}
-
-/// Whether an object refers to anything.
-fn has_references(imported: &ImportedObject) -> bool {
-    let is_made = |prediction: &PredictionItem| {
-        prediction.details.as_ref().is_some_and(|details| details.model.or(details.model_run).is_some())
-    };
-    imported.items.iter().any(|item| !item.annotations().is_empty() || item.predictions().iter().any(is_made))
-}
-
-fn of_object(imported: &ImportedObject) -> ObjectReferences {
-    let mut references = ObjectReferences::default();
-    for annotation in imported.items.iter().flat_map(|item| item.annotations()) {
-        let Some(details) = &annotation.details else { continue };
-        references.users.extend(annotation.completed_by);
-        references.users.extend(details.last_created_by.map(i64::from));
-        references.predictions.extend(details.parent_prediction);
-        references.annotations.extend(details.parent_annotation);
-        references.unique_ids.extend(details.unique_id);
-    }
-    let predictions = imported.items.iter().flat_map(|item| item.predictions());
-    for details in predictions.filter_map(|prediction| prediction.details.as_ref()) {
-        references.models.extend(details.model);
-        references.model_runs.extend(details.model_run);
-    }
-    references
-}
 
 impl Import<'_> {
-    /// Quarantines the objects of a part that the host would refuse.
-    pub(super) async fn refuse(&self, fetched: &mut FetchedPart) -> Result<(), JobError> {
-        if !(self.storage.task_format.has_summary() && fetched.imported.iter().any(has_references)) {
+    /// Leaves out what the host does not have.
+    pub(super) async fn correct(&self, fetched: &mut FetchedPart) -> Result<(), JobError> {
+        let storage = &self.storage;
+        if !(storage.task_format.has_summary() && fetched.imported.iter().any(has_labels)) {
             return Ok(());
         }
         let (host, db) = (&*self.context.host, &self.context.db);
-        let imported = std::mem::take(&mut fetched.imported);
-        let judged = db.in_time(async { judge(host, &db.client().await?, imported).await }).await?;
-        fetched.imported = judged.accepted;
-        let refused: HashSet<&str> = judged.refused.iter().map(|(imported, _)| &*imported.object.key).collect();
-        fetched.released.retain(|key| !refused.contains(key.as_str()));
-        let reason = QuarantineReason::UnsupportedValue;
-        let quarantined =
-            judged.refused.iter().map(|(imported, detail)| object(&imported.object, reason, detail.clone()));
-        fetched.quarantined.extend(quarantined);
-        Ok(())
+        let imported = &mut fetched.imported;
+        Ok(db.in_time(async { correct(host, &db.client().await?, storage.project_id, imported).await }).await?)
     }
+}
+
+fn has_labels(imported: &ImportedObject) -> bool {
+    imported.items.iter().any(|item| !(item.annotations().is_empty() && item.predictions().is_empty()))
+}
+
+/// Asks the host about the references of objects, and leaves out those that it does not have.
+pub(super) async fn correct(
+    host: &dyn Host,
+    client: &Client,
+    project_id: i64,
+    imported: &mut [ImportedObject],
+) -> Result<(), Error> {
+    let wanted = wanted(imported);
+    if wanted == LabelReferences::default() {
+        return Ok(());
+    }
+    let mut known = host.known_references(client, project_id, &wanted).await?;
+    for ImportedObject { items, warnings, .. } in imported {
+        items.iter_mut().for_each(|item| correct_item(item, &mut known, warnings));
+    }
+    Ok(())
+}
+
+/// What the annotations and predictions of objects refer to.
+fn wanted(imported: &[ImportedObject]) -> LabelReferences {
+    let mut wanted = LabelReferences::default();
+    for item in imported.iter().flat_map(|imported| &imported.items) {
+        for annotation in item.annotations() {
+            let Some(details) = &annotation.details else { continue };
+            wanted.users.extend(annotation.completed_by);
+            wanted.users.extend(details.last_created_by.map(i64::from));
+            wanted.emails.extend(details.email.clone());
+            wanted.predictions.extend(details.parent_prediction.map(i64::from));
+            wanted.annotations.extend(details.parent_annotation.map(i64::from));
+            wanted.unique_ids.extend(details.unique_id);
+        }
+        for details in item.predictions().iter().filter_map(|prediction| prediction.details.as_ref()) {
+            wanted.models.extend(details.model.map(i64::from));
+            wanted.model_runs.extend(details.model_run.map(i64::from));
+        }
+    }
+    wanted
+}
+
+fn correct_item(item: &mut Item, known: &mut KnownReferences, warnings: &mut Warnings) {
+    let row = usize::try_from(item.row_index).unwrap_or_default();
+    let (annotations, predictions) = item.labels_mut();
+    for annotation in annotations {
+        correct_annotation(annotation, known, &mut |warning| warnings.add(warning, row));
+    }
+    for PredictionItem { details, .. } in predictions {
+        let Some(details) = details else { continue };
+        let is_kept = keep(&mut details.model, &known.ids.models) & keep(&mut details.model_run, &known.ids.model_runs);
+        if !is_kept {
+            warnings.add(ItemWarning::ReferenceIgnored, row);
+        }
+    }
+}
+
+fn correct_annotation(annotation: &mut AnnotationItem, known: &mut KnownReferences, warn: &mut dyn FnMut(ItemWarning)) {
+    let Some(details) = &mut annotation.details else { return };
+    let AnnotationDetails { email, unique_id, last_created_by, parent_prediction, parent_annotation, .. } =
+        &mut **details;
+    let ids = &mut known.ids;
+    let was_named = email.is_some() || annotation.completed_by.is_some();
+    annotation.completed_by = match email.take() {
+        Some(email) => known.members.get(&email).copied(),
+        None => annotation.completed_by.filter(|id| ids.users.contains(id)),
+    };
+    if was_named && annotation.completed_by.is_none() {
+        warn(ItemWarning::AnnotatorUnknown);
+    }
+    let is_kept = keep(last_created_by, &ids.users)
+        & keep(parent_prediction, &ids.predictions)
+        & keep(parent_annotation, &ids.annotations);
+    if !is_kept {
+        warn(ItemWarning::ReferenceIgnored);
+    }
+    if let Some(id) = *unique_id
+        && !ids.unique_ids.insert(id)
+    {
+        *unique_id = None;
+        warn(ItemWarning::UniqueIdIgnored);
+    }
+}
+
+/// Keeps an ID that is among these. Returns whether it is kept, or there is none.
+fn keep(id: &mut Option<i32>, known: &BTreeSet<i64>) -> bool {
+    let is_known = id.is_none_or(|id| known.contains(&i64::from(id)));
+    if !is_known {
+        *id = None;
+    }
+    is_known
 }

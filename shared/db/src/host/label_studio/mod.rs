@@ -45,8 +45,8 @@ use longshore_model::StorageSettings;
 
 use crate::host::select;
 use crate::host::{
-    ControlTags, ExportedUnit, Host, JobStorage, LabelingRules, NewTask, ObjectReferences, OutdatedUnit, SelectedUnits,
-    Selection, TaskFormat,
+    ControlTags, ExportedUnit, Host, JobStorage, KnownReferences, LabelReferences, LabelingRules, NewTask,
+    OutdatedUnit, SelectedUnits, Selection, TaskFormat,
 };
 use crate::syncs::{self, SyncRow};
 use crate::{Client, Db, Error, GenericClient, Result, Transaction};
@@ -208,8 +208,13 @@ impl Host for LabelStudio {
         self.checked(adopt::adopt(client, &tables(&handle)?, storage.id, handle.host_id).await).await
     }
 
-    async fn refusals(&self, client: &Client, objects: &[ObjectReferences]) -> Result<Vec<(usize, String)>> {
-        self.checked(references::refusals(client, objects).await).await
+    async fn known_references(
+        &self,
+        client: &Client,
+        project_id: i64,
+        wanted: &LabelReferences,
+    ) -> Result<KnownReferences> {
+        self.checked(references::known(client, project_id, wanted).await).await
     }
 
     async fn hold(&self, tx: &Transaction<'_>, storage: &JobStorage) -> Result<()> {

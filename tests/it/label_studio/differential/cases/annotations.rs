@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CAT, Case, DOG, annotated, stops};
+use super::{CAT, Case, DOG, annotated, empty_annotation, stops, with_annotations};
 
 pub(super) fn cases() -> Vec<Case> {
     let one = |name: &str, annotations: &str| Case::new(name).object("a.json", annotated(annotations));
@@ -46,26 +46,37 @@ pub(super) fn cases() -> Vec<Case> {
             "a.json",
             format!(r#"[{}, {}]"#, annotated(&format!(r#"[{{"result": [{CAT}]}}]"#)), annotated(r#"[{"result": []}]"#)),
         ),
-        dropped("unknown-user", r#"[{"result": [], "completed_by": 999}]"#, 1),
         dropped("result-object", r#"[{"result": {}}]"#, 1),
-        dropped("one-of-two", r#"[{"result": []}, {"result": [], "completed_by": 999}]"#, 2),
-        dropped("unknown-parent", r#"[{"result": [], "parent_prediction": 999999}]"#, 1),
-        dropped("null-result", r#"[{"result": null}]"#, 1),
-        dropped("null-cancelled", r#"[{"result": [], "was_cancelled": null}]"#, 1),
-        dropped("null-ground-truth", r#"[{"result": [], "ground_truth": null}]"#, 1),
-        user_as_object(),
-        user_by_email("user-by-email", r#"{"email": "a@example.com"}"#),
-        user_by_email("user-as-email", r#""a@example.com""#),
+        left_out("unknown-user", r#"[{"result": [], "completed_by": 999}]"#, json!([empty_annotation()])),
+        left_out(
+            "one-of-two",
+            r#"[{"result": []}, {"result": [], "completed_by": 999}]"#,
+            json!([empty_annotation(), empty_annotation()]),
+        ),
+        left_out("unknown-parent", r#"[{"result": [], "parent_prediction": 999999}]"#, json!([empty_annotation()])),
+        left_out("null-cancelled", r#"[{"result": [], "was_cancelled": null}]"#, json!([empty_annotation()])),
+        left_out("null-ground-truth", r#"[{"result": [], "ground_truth": null}]"#, json!([empty_annotation()])),
+        null_result(),
+        annotator("user-as-object", "user-as-object", r#"{"id": 1}"#, Some(1)),
+        annotator("user-by-email", "user-by-email", r#"{"email": "annotator@example.com"}"#, Some(1)),
+        annotator("user-by-email", "user-as-email", r#"" Annotator@example.com""#, Some(1)),
+        annotator("user-by-email", "user-of-another-id", r#"{"id": 9, "email": "annotator@example.com"}"#, Some(1)),
+        annotator("user-by-email", "user-unknown", r#"{"id": 1, "email": "a@example.com"}"#, None),
         completions(),
         one("region-of-one-member", r#"[{"result": [{"from_name": "label"}, {"value": {}}, {}]}]"#),
-        stops("refused-object", "unique-id-number", "a.json", annotated(r#"[{"result": [], "unique_id": 5}]"#)),
+        understood("unique-id-number", r#"[{"result": [], "unique_id": 5}]"#),
+        understood("unique-id-text", r#"[{"result": [], "unique_id": "not a UUID"}]"#),
+        form("annotations-object", r#"{"result": []}"#, with_annotations(&json!([empty_annotation()]))),
+        form("annotations-by-name", r#"{"5": {"result": []}}"#, with_annotations(&json!([empty_annotation()]))),
+        form("annotations-text", r#""[{\"result\": []}]""#, with_annotations(&json!([empty_annotation()]))),
+        form("annotation-number", "[5]", super::task()),
+        exported(),
         stops("refused-object", "annotation-result-blank", "a.json", annotated(r#"[{"result": ""}]"#)),
         stops("refused-object", "annotation-result-broken", "a.json", annotated(r#"[{"result": "["}]"#)),
         Case::new("labels-in-data")
             .object("a.json", r#"{"data": null, "annotations": [{"result": []}]}"#)
             .object("b.json", r#"{"data": "s3://x/1.jpg", "annotations": [{"result": []}], "predictions": [{"result": []}]}"#)
             .object("c.json", r#"{"data": ["i"], "predictions": [{"result": []}], "k": 1}"#),
-        stops("refused-object", "unique-id-text", "a.json", annotated(r#"[{"result": [], "unique_id": "not a UUID"}]"#)),
         stops(
             "refused-object",
             "region-without-value",
@@ -73,7 +84,6 @@ pub(super) fn cases() -> Vec<Case> {
             annotated(r#"[{"result": [{"from_name": "label", "to_name": "image", "type": "choices"}]}]"#),
         ),
         stops("refused-object", "region-number", "a.json", annotated(r#"[{"result": [5]}]"#)),
-        stops("refused-object", "annotation-number", "a.json", annotated("[5]")),
         doubled_unique_id(),
     ]
 }
@@ -98,8 +108,7 @@ fn dropped(name: &str, annotations: &str, count: usize) -> Case {
 fn completions() -> Case {
     let entry = "completions";
     let result: Value = serde_json::from_str(&format!("[{CAT}]")).expect("JSON");
-    let ours = json!({"data": {"image": "s3://x/1.jpg"}, "is_labeled": true, "total_annotations": 1, "updated_by_id": 1,
-        "annotations": [{"result": result, "result_count": 1, "updated_by_id": 1}]});
+    let ours = with_annotations(&json!([{"result": result, "result_count": 1, "updated_by_id": 1}]));
     Case::new(entry)
         .object("a.json", annotated(&format!(r#"[], "completions": [{{"result": [{CAT}]}}]"#)))
         .task(entry, "a.json", super::task(), ours)
@@ -107,30 +116,73 @@ fn completions() -> Case {
         .summary(entry, "labels", json!({}), json!({"label": {"cat": 1}}))
 }
 
-/// As Label Studio's own exports give it.
-fn user_as_object() -> Case {
-    let entry = "user-as-object";
-    let theirs = json!({"data": {"image": "s3://x/1.jpg"}, "is_labeled": true, "total_annotations": 1});
-    let ours = json!({"data": {"image": "s3://x/1.jpg"}, "is_labeled": true, "total_annotations": 1, "updated_by_id": 1,
-        "annotations": [{"result": [], "completed_by_id": 1, "updated_by_id": 1}]});
-    Case::new("user-as-object")
-        .object("a.json", annotated(r#"[{"result": [], "completed_by": {"id": 1, "email": "a@example.com"}}]"#))
-        .task(entry, "a.json", theirs, ours)
+/// Label Studio drops all annotations of the task and counts them. Longshore leaves out the value alone.
+fn left_out(name: &str, annotations: &str, ours: Value) -> Case {
+    let entry = "ignored-values";
+    let count = ours.as_array().map_or(0, Vec::len);
+    let theirs = json!({"data": {"image": "s3://x/1.jpg"}, "is_labeled": true, "total_annotations": count});
+    Case::new(&format!("ignored-{name}")).object("a.json", annotated(annotations)).task(
+        entry,
+        "a.json",
+        theirs,
+        with_annotations(&ours),
+    )
 }
 
-/// As exports of other hosts name annotators.
-fn user_by_email(name: &str, user: &str) -> Case {
-    let entry = "user-by-email";
+/// A null is as good as nothing: an annotation without a result, which does not make its task labeled.
+fn null_result() -> Case {
+    let entry = "null-as-missing";
     let theirs = json!({"data": {"image": "s3://x/1.jpg"}, "is_labeled": true, "total_annotations": 1});
-    let ours = json!({"data": {"image": "s3://x/1.jpg"}, "is_labeled": true, "total_annotations": 1, "updated_by_id": 1,
-        "annotations": [{"result": [], "updated_by_id": 1}]});
-    Case::new(name)
-        .object("a.json", annotated(&format!(r#"[{{"result": [], "completed_by": {user}}}]"#)))
+    Case::new("null-result").object("a.json", annotated(r#"[{"result": null}]"#)).task(
+        entry,
+        "a.json",
+        theirs,
+        super::labeled("annotations", &json!([{"updated_by_id": 1}]), json!({})),
+    )
+}
+
+/// An annotator as exports give it.
+fn annotator(entry: &'static str, name: &str, user: &str, id: Option<i32>) -> Case {
+    let theirs = json!({"data": {"image": "s3://x/1.jpg"}, "is_labeled": true, "total_annotations": 1});
+    let mut annotation = empty_annotation();
+    if let Some(id) = id {
+        annotation["completed_by_id"] = id.into();
+    }
+    Case::new(name).object("a.json", annotated(&format!(r#"[{{"result": [], "completed_by": {user}}}]"#))).task(
+        entry,
+        "a.json",
+        theirs,
+        with_annotations(&json!([annotation])),
+    )
+}
+
+/// A value at which Label Studio's sync stops.
+fn understood(name: &str, annotations: &str) -> Case {
+    let ours = with_annotations(&json!([empty_annotation()]));
+    super::understood("ignored-values", name, "a.json", annotated(annotations), ours)
+}
+
+/// Annotations in another form than a list of objects.
+fn form(name: &str, annotations: &str, ours: Value) -> Case {
+    super::understood("forms-of-labels", name, "a.json", annotated(annotations), ours)
+}
+
+/// An object of a target storage.
+fn exported() -> Case {
+    let entry = "exported-annotation";
+    let object = json!({"id": 5, "result": [], "completed_by": {"id": 9, "email": "annotator@example.com"},
+        "task": {"id": 7, "data": {"image": "s3://x/1.jpg"}, "meta": {}}});
+    let theirs = json!({"data": object});
+    let ours = with_annotations(&json!([{"result": [], "updated_by_id": 1, "completed_by_id": 1}]));
+    Case::new(entry)
+        .object("a.json", object.to_string())
         .task(entry, "a.json", theirs, ours)
+        .summary(entry, "columns", json!({"completed_by": 1, "id": 1, "result": 1, "task": 1}), json!({"image": 1}))
+        .summary(entry, "common", json!(["completed_by", "id", "result", "task"]), json!(["image"]))
 }
 
 fn doubled_unique_id() -> Case {
-    let entry = "refused-object";
+    let entry = "ignored-values";
     let id = r#"[{"result": [], "unique_id": "$SIDE-0000-4000-8000-000000000002"}]"#;
     Case::new("doubled-unique-id")
         .object("a.json", annotated(id))
@@ -138,12 +190,10 @@ fn doubled_unique_id() -> Case {
         .object("z.json", super::TASK)
         .ends(
             entry,
-            [super::FAILED, &super::with_errors(2)],
-            [
-                "failed, null new, none existed, attempt 2, traceback, no time",
-                "completed, 0 new, 2 existed, attempt 2, traceback",
-            ],
+            [super::FAILED, "completed, 3 new, 0 existed, attempt 1"],
+            ["failed, null new, none existed, attempt 2, traceback, no time", "completed, 0 new, 3 existed, attempt 2"],
         )
+        .task(entry, "b.json", json!(null), with_annotations(&json!([empty_annotation()])))
         .task(entry, "z.json", json!(null), super::task())
-        .summary(entry, "columns", json!({"image": 1}), json!({"image": 2}))
+        .summary(entry, "columns", json!({"image": 1}), json!({"image": 3}))
 }

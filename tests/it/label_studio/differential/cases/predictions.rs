@@ -1,8 +1,8 @@
 //! Tasks with predictions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{CAT, Case, DOG, TASK, predicted};
+use super::{CAT, Case, DOG, TASK, predicted, with_predictions};
 
 pub(super) fn cases() -> Vec<Case> {
     let one = |name: &str, predictions: &str| Case::new(name).object("a.json", predicted(predictions));
@@ -35,39 +35,74 @@ pub(super) fn cases() -> Vec<Case> {
         one("prediction-region", r#"[{"result": [{"from_name": "label"}]}]"#),
         Case::new("predictions-in-list")
             .object("a.jsonl", format!("{}\n{}\n", predicted(&format!(r#"[{{"result": [{CAT}]}}]"#)), predicted("[]"))),
-        dropped("without-result", r#"[{"score": 0.5}]"#, 1),
-        dropped("score-word", r#"[{"result": [], "score": "high"}]"#, 1),
-        dropped("mislabeling-null", r#"[{"result": [], "mislabeling": null}]"#, 1),
-        dropped("version-null", r#"[{"result": [], "model_version": null}]"#, 1),
-        dropped("one-of-two", &format!(r#"[{{"result": [{CAT}]}}, {{"score": 1}}]"#), 2),
+        left_out("without-result", r#"[{"score": 0.5}]"#, 1, super::task()),
+        left_out("score-word", r#"[{"result": [], "score": "high"}]"#, 1, with_predictions(&json!([{"result": []}]))),
+        left_out(
+            "mislabeling-null",
+            r#"[{"result": [], "mislabeling": null}]"#,
+            1,
+            with_predictions(&json!([{"result": []}])),
+        ),
+        left_out(
+            "version-null",
+            r#"[{"result": [], "model_version": null}]"#,
+            1,
+            with_predictions(&json!([{"result": []}])),
+        ),
+        left_out("one-of-two", r#"[{"result": []}, {"score": 1}]"#, 2, with_predictions(&json!([{"result": []}]))),
         invalid("list-of-number", r#"[{"result": [5]}]"#),
         invalid("float", r#"[{"result": 1.5}]"#),
+        known_quarantine(),
+        form("predictions-object", r#"{"result": []}"#, with_predictions(&json!([{"result": []}]))),
+        form("predictions-text", r#""[{\"result\": []}]""#, with_predictions(&json!([{"result": []}]))),
+        form("prediction-numbers", "[5, 6]", super::task()),
     ]
 }
 
-/// Label Studio's row of a task whose predictions it dropped still counts them.
-fn dropped(name: &str, predictions: &str, count: usize) -> Case {
-    let entry = "dropped-predictions";
-    Case::new(&format!("dropped-prediction-{name}"))
-        .object("a.json", predicted(predictions))
-        .ends(
-            entry,
-            ["completed, 1 new, 0 existed, attempt 1", &super::with_errors(0)],
-            ["completed, 0 new, 1 existed, attempt 2", "completed, 0 new, 0 existed, attempt 2, traceback"],
-        )
-        .task(entry, "a.json", json!({"data": {"image": "s3://x/1.jpg"}, "total_predictions": count}), json!(null))
-        .summary(entry, "columns", json!({"image": 1}), json!({}))
-        .summary(entry, "common", json!(["image"]), json!([]))
+/// Label Studio's row of a task whose predictions it dropped still counts them. Longshore leaves out the value, or the
+/// prediction if its result is missing.
+fn left_out(name: &str, predictions: &str, count: usize, ours: Value) -> Case {
+    let theirs = json!({"data": {"image": "s3://x/1.jpg"}, "total_predictions": count});
+    Case::new(&format!("ignored-prediction-{name}")).object("a.json", predicted(predictions)).task(
+        "ignored-values",
+        "a.json",
+        theirs,
+        ours,
+    )
 }
 
 /// Label Studio leaves out the task alone and reads the object again with each sync.
 fn invalid(name: &str, predictions: &str) -> Case {
+    let entry = "ignored-values";
     Case::new(&format!("invalid-prediction-{name}"))
         .object("a.json", predicted(predictions))
+        .object("z.json", TASK)
+        .ends(
+            entry,
+            [&super::with_errors(1), "completed, 2 new, 0 existed, attempt 1"],
+            [
+                "completed_with_errors, 0 new, 1 existed, attempt 2, 1 invalid, traceback",
+                "completed, 0 new, 2 existed, attempt 2",
+            ],
+        )
+        .task(entry, "a.json", Value::Null, super::task())
+        .summary(entry, "columns", json!({"image": 1}), json!({"image": 2}))
+}
+
+/// Label Studio leaves out the task for its prediction and reads the object again with each sync. Longshore quarantines it
+/// for its annotation.
+fn known_quarantine() -> Case {
+    Case::new("known-quarantine")
+        .object("a.json", predicted(r#"[{"result": 1.5}], "annotations": [{"result": {}}]"#))
         .object("z.json", TASK)
         .ends(
             "known-quarantine",
             [&super::with_errors(1), &super::with_errors(1)],
             ["completed_with_errors, 0 new, 1 existed, attempt 2, 1 invalid, traceback", super::WITH_ERRORS_AGAIN],
         )
+}
+
+/// Predictions in another form than a list of objects.
+fn form(name: &str, predictions: &str, ours: Value) -> Case {
+    super::understood("forms-of-labels", name, "a.json", predicted(predictions), ours)
 }

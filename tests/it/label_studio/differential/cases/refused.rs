@@ -29,9 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
         ("parquet", "a.parquet", b"PAR1".to_vec()),
         ("list-of-number", "a.json", b"[5]".to_vec()),
         ("list-of-null", "a.json", b"[null]".to_vec()),
-        ("predictions-object", "a.json", br#"{"data": {"image": "i"}, "predictions": {"result": []}}"#.to_vec()),
         ("predictions-no-data", "a.json", br#"{"image": "i", "predictions": [{"result": []}]}"#.to_vec()),
-        ("annotations-object", "a.json", br#"{"data": {"image": "i"}, "annotations": {"result": []}}"#.to_vec()),
         ("annotations-no-data", "a.json", br#"{"image": "i", "annotations": [{"result": []}]}"#.to_vec()),
     ];
     let mut cases: Vec<Case> =

@@ -5,24 +5,36 @@ pub(super) struct Field {
     /// `annotations` or `predictions`.
     pub(super) labels: &'static str,
     pub(super) name: &'static str,
-    /// Values that both treat alike.
+    /// Values that both store, or that Label Studio refuses.
     pub(super) values: &'static [&'static str],
+    pub(super) refused: Refused,
     /// Values that both treat differently, as `deploy/label-studio/differences.md` says.
     pub(super) differing: &'static [(&'static str, Outcome)],
+}
+
+/// What Longshore does with a value for which Label Studio drops the labels or leaves out the task.
+#[derive(Clone, Copy)]
+pub(super) enum Refused {
+    /// It leaves out the value. Entries `ignored-values`, `user-as-object`, `user-by-email` and `updated-by`.
+    Value,
+    /// It leaves out the prediction. Entry `ignored-values`.
+    Prediction,
+    /// It quarantines the object. Entry `dropped-annotations`.
+    Object,
 }
 
 /// How both treat a value differently.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome {
-    /// Label Studio drops the labels. Entries `null-as-missing`, `user-as-object` and `updated-by`.
+    /// Label Studio drops the labels. Entry `null-as-missing`.
     OursStores,
-    /// Label Studio stores the labels. Entry `odd-texts`.
-    OursRefuses,
+    /// Both store the labels, Longshore without the value. Entry `odd-texts`.
+    OursLeavesOut,
     /// Label Studio counts the annotation as cancelled and as not cancelled. Entry `cancelled-as-text`.
     TheirsCountsTwice,
 }
 
-use Outcome::{OursRefuses, OursStores, TheirsCountsTwice};
+use Outcome::{OursLeavesOut, OursStores, TheirsCountsTwice};
 
 pub(super) const FIELDS: &[Field] = &[
     annotation(
@@ -44,24 +56,24 @@ pub(super) const FIELDS: &[Field] = &[
     prediction("mislabeling", NUMBERS, NOT_FINITE),
     prediction("cluster", WHOLE_NUMBERS, OTHER_DIGITS),
     annotation("import_id", WHOLE_NUMBERS, OTHER_DIGITS),
+    annotation("completed_by", USERS, &[]),
     annotation(
         "completed_by",
-        USERS,
         &[
-            ("null", OursStores),
-            (r#"{"id": 1}"#, OursStores),
-            (r#""annotator@example.com""#, OursStores),
-            (r#"{"email": "annotator@example.com"}"#, OursStores),
+            "null",
+            r#""""#,
+            "999",
+            "0.5",
+            r#""null""#,
+            r#"{"id": 1}"#,
+            r#"{"id": 999}"#,
+            r#"{"email": "annotator@example.com"}"#,
         ],
+        &[],
     ),
-    annotation("completed_by", &[r#""""#, "999", "0.5", r#""null""#, r#"{"id": 999}"#], &[]),
     annotation("last_created_by", USERS, &[]),
     annotation("last_created_by", &["null", r#""""#, "999", "0.5", r#"{"id": 1}"#], &[]),
-    annotation(
-        "updated_by",
-        &["null", r#""""#, "1", r#""1""#],
-        &[("999", OursStores), ("true", OursStores), (r#"{"id": 1}"#, OursStores)],
-    ),
+    annotation("updated_by", &["null", r#""""#, "1", r#""1""#, "999", "true", r#"{"id": 1}"#], &[]),
     annotation("parent_prediction", PARENTS, &[]),
     annotation("parent_annotation", PARENTS, &[]),
     prediction("model", &["1000007", "1000007.0", "1000007.9", r#""1000007""#, "1000008", r#"{"id": 1000007}"#], &[]),
@@ -76,12 +88,13 @@ pub(super) const FIELDS: &[Field] = &[
         "draft_created_at",
         TIMES,
         &[
-            (r#""2024-01-02T03:04:05.1234567 x Z""#, OursRefuses),
-            (r#""2024-01-02T03.5""#, OursRefuses),
-            (r#""9999-12-31T23:59:59""#, OursRefuses),
+            (r#""2024-01-02T03:04:05.1234567 x Z""#, OursLeavesOut),
+            (r#""2024-01-02T03.5""#, OursLeavesOut),
+            (r#""9999-12-31T23:59:59""#, OursLeavesOut),
         ],
     ),
-    annotation("unique_id", UNIQUE_IDS, &[("null", OursStores), (r#""$SIDE_9ab4def8123456789ab0009""#, OursRefuses)]),
+    annotation("unique_id", &["null"], &[]),
+    annotation("unique_id", UNIQUE_IDS, &[]),
     annotation("last_action", ACTIONS, &[]),
     prediction("model_version", VERSIONS, &[]),
     prediction(
@@ -89,8 +102,8 @@ pub(super) const FIELDS: &[Field] = &[
         &["null", r#""""#, r#""null""#, "[]", "{}", r#"[1, {"a": 2.50}]"#, "true", "5", "1.50", "[null]"],
         &[],
     ),
-    prediction("result", PREDICTED, &[]),
-    annotation("result", ANNOTATED, &[]),
+    Field { refused: Refused::Prediction, ..prediction("result", PREDICTED, &[]) },
+    Field { refused: Refused::Object, ..annotation("result", ANNOTATED, &[("null", OursStores)]) },
     // Neither stores what is in the file.
     annotation("task", &["99", "null", r#""x""#], &[]),
     annotation("project", &["99", "null"], &[]),
@@ -111,7 +124,7 @@ const fn annotation(
     values: &'static [&'static str],
     differing: &'static [(&'static str, Outcome)],
 ) -> Field {
-    Field { labels: "annotations", name, values, differing }
+    Field { labels: "annotations", name, values, refused: Refused::Value, differing }
 }
 
 const fn prediction(
@@ -119,7 +132,7 @@ const fn prediction(
     values: &'static [&'static str],
     differing: &'static [(&'static str, Outcome)],
 ) -> Field {
-    Field { labels: "predictions", name, values, differing }
+    Field { labels: "predictions", name, values, refused: Refused::Value, differing }
 }
 
 #[rustfmt::skip]
@@ -141,14 +154,14 @@ const NUMBERS: &[&str] = &[
 
 /// Label Studio cannot open a task with a number that is not finite.
 const NOT_FINITE: &[(&str, Outcome)] = &[
-    (r#""nan""#, OursRefuses),
-    (r#""-inf""#, OursRefuses),
-    (r#""Infinity""#, OursRefuses),
-    (r#""1e400""#, OursRefuses),
-    (r#""١.٥""#, OursRefuses),
+    (r#""nan""#, OursLeavesOut),
+    (r#""-inf""#, OursLeavesOut),
+    (r#""Infinity""#, OursLeavesOut),
+    (r#""1e400""#, OursLeavesOut),
+    (r#""١.٥""#, OursLeavesOut),
 ];
 
-const OTHER_DIGITS: &[(&str, Outcome)] = &[(r#""٧""#, OursRefuses)];
+const OTHER_DIGITS: &[(&str, Outcome)] = &[(r#""٧""#, OursLeavesOut)];
 
 #[rustfmt::skip]
 const WHOLE_NUMBERS: &[&str] = &[
@@ -200,7 +213,7 @@ const UNIQUE_IDS: &[&str] = &[
     "true", "[]", "{}", r#""""#, r#"" ""#, r#""$SIDE-89ab-4def-8123-456789ab0001""#, r#""$SIDE89AB4DEF8123456789AB0002""#,
     r#""{$SIDE-89ab-4def-8123-456789ab0003}""#, r#""urn:uuid:$SIDE-89ab-4def-8123-456789ab0004""#,
     r#"" $SIDE-89ab-4def-8123-456789ab0005 ""#, r#""$SIDE8-9-a-b4def8123456789ab0006""#,
-    r#""{$SIDE-89ab-4def-8123-456789ab0007""#, r#""uuid:$SIDE-89ab-4def-8123-456789ab0008""#,
+    r#""$SIDE_9ab4def8123456789ab0009""#, r#""{$SIDE-89ab-4def-8123-456789ab0007""#, r#""uuid:$SIDE-89ab-4def-8123-456789ab0008""#,
 ];
 
 #[rustfmt::skip]
@@ -226,7 +239,7 @@ const PREDICTED: &[&str] = &[
 
 #[rustfmt::skip]
 const ANNOTATED: &[&str] = &[
-    "null", "true", "false", "5", "0", "{}", "[]", "[{}]", r#""[]""#, r#""[] ""#, r#"" [{}]""#, r#""null""#, r#""{}""#,
+    "true", "false", "5", "0", "{}", "[]", "[{}]", r#""[]""#, r#""[] ""#, r#"" [{}]""#, r#""null""#, r#""{}""#,
     r#""5""#, r#""[{\"a\": 1.10}]""#, r#"[{"id": null}, {"id": 1}, {"id": 1.0}, {"id": true}, {"id": "1"}]"#,
     r#"[{"id": 1, "id": 2}]"#, r#""[{\"id\": 1}, {\"id\": 1.0}]""#,
 ];

@@ -1,15 +1,14 @@
-//! The forms in which an item of the native format may have its annotations or predictions: a list of objects, one of
-//! them alone, several by their names, or JSON text with one of these.
+//! The forms in which an item may have its annotations or predictions: a list of objects, one of them alone, several by
+//! their names, or JSON text with one of these.
 
 use std::sync::Arc;
 
-use longshore_db::host::ControlTags;
 use longshore_model::ItemWarning;
 use longshore_model::json_parts::{each_element, each_member, is_object, members};
 
 use super::Fault;
 use super::budget::LABELS_BYTES;
-use super::labels::{Labels, LabelsError, Reading};
+use super::labels::{Labels, Reading};
 use super::members::{begins_with, filled, is_region};
 use super::numbers::Numbers;
 
@@ -29,43 +28,54 @@ impl<'a> Label<'a> {
             Self::Object(json) | Self::Result(json) => json,
         }
     }
+
+    /// The named members. A result alone is the member `result`, which is the first name. Also what is expected of a result,
+    /// as a part of a sentence.
+    pub(super) fn members<const N: usize>(
+        self,
+        names: [&'static str; N],
+    ) -> (serde_json::Result<[Option<&'a str>; N]>, &'static str) {
+        match self {
+            Self::Object(object) => (members(object, names), "\"result\" must be a list of objects"),
+            Self::Result(result) => {
+                let mut found = [None; N];
+                found[..1].fill(Some(result));
+                (Ok(found), "a list of objects is expected")
+            }
+        }
+    }
 }
 
-/// A kind of labels that the native format has.
-pub(super) trait NativeLabels: Labels {
-    /// Reads one. `None` if it was left out with a warning.
-    fn read<'a>(
-        reading: &mut Reading<'_>,
-        label: Label<'a>,
-        controls: &ControlTags,
-    ) -> Result<Option<Self>, LabelsError<'a>>;
-}
-
-/// Reads the annotations or predictions of an item.
-pub(super) fn read<T: NativeLabels>(
+/// Reads the annotations or predictions of an item. `each` reads one; `None` means that it was left out with a warning.
+pub(super) fn read<T: Labels>(
     reading: &mut Reading<'_>,
     json: Option<&str>,
-    controls: &ControlTags,
+    numbers: Numbers,
+    each: impl Fn(&mut Reading<'_>, Label<'_>) -> Result<Option<T>, Fault>,
 ) -> Result<Vec<T>, Fault> {
     let Some(json) = filled(json) else { return Ok(Vec::new()) };
-    if let Some(inner) = reading.json_in_text(json, Numbers::OfDatabase)? {
+    if let Some(inner) = reading.json_in_text(json, numbers)? {
         let (offset, inner) = (reading.offset(json), Arc::new(inner));
         let mut reading = reading.of_text(&inner);
         // A fault is at the text, because the positions inside of it are not those of the file.
-        return read_value(&mut reading, &inner, controls).map_err(|fault| fault.moved_to(offset));
+        return read_value(&mut reading, &inner, &each).map_err(|fault| fault.moved_to(offset));
     }
-    read_value(reading, json, controls)
+    read_value(reading, json, &each)
 }
 
-fn read_value<T: NativeLabels>(reading: &mut Reading<'_>, json: &str, controls: &ControlTags) -> Result<Vec<T>, Fault> {
+fn read_value<T: Labels>(
+    reading: &mut Reading<'_>,
+    json: &str,
+    each: &impl Fn(&mut Reading<'_>, Label<'_>) -> Result<Option<T>, Fault>,
+) -> Result<Vec<T>, Fault> {
     let (mut labels, mut trouble) = (Vec::new(), None);
     let mut add = |label: Option<Label<'_>>| {
         if trouble.is_none()
             && let Some(label) = label
         {
-            match one(reading, label, controls) {
+            match reading.budget.take(LABELS_BYTES).and_then(|()| each(reading, label)) {
                 Ok(label) => labels.extend(label),
-                Err(fault) => trouble = Some(fault),
+                Err(fault) => trouble = Some(fault.in_row(reading.row)),
             }
         }
         trouble.is_none()
@@ -93,18 +103,6 @@ fn read_value<T: NativeLabels>(reading: &mut Reading<'_>, json: &str, controls: 
         (Some(fault), _) => Err(fault),
         (None, Err(_)) => Err(T::bad(json, "a list of objects is expected").in_text(reading.text).in_row(reading.row)),
     }
-}
-
-fn one<T: NativeLabels>(
-    reading: &mut Reading<'_>,
-    label: Label<'_>,
-    controls: &ControlTags,
-) -> Result<Option<T>, Fault> {
-    let taken = reading.budget.take(LABELS_BYTES).map_err(LabelsError::Other);
-    taken.and_then(|()| T::read(reading, label, controls)).map_err(|error| match error {
-        LabelsError::Bad(bad) => bad.in_text(reading.text).in_row(reading.row),
-        LabelsError::Other(fault) => fault.in_row(reading.row),
-    })
 }
 
 /// What an element of a list is. `None` if it is nothing, or an ID.
