@@ -13,7 +13,7 @@ use super::members::{Members, holds_tasks};
 use super::numbers::Numbers;
 use super::text::Text;
 use super::values::is_blank;
-use super::{Budget, Fault, Limits, Warnings, columns, label_studio, lists, native};
+use super::{Budget, Fault, Limits, Warnings, columns, flat_export, label_studio, lists, native};
 
 /// One task's worth of data in an object. JSON parts are texts in their original spelling.
 ///
@@ -140,7 +140,7 @@ pub(super) fn read(
 }
 
 /// Reads an item of the native format. Its data may be a JSON text, too. An annotation with its task inside, as exports write
-/// it, is the task with that annotation.
+/// it, is the task with that annotation; so is an item of the format JSON-MIN, if the label config has its controls.
 fn native_task(
     object: &str,
     members: &Members<'_>,
@@ -169,6 +169,11 @@ fn native_task(
         })?;
         let details = Details { meta: native_meta(meta, reading)?, annotations, ..Details::default() };
         return Ok((Text::of_slice(reading.text, data), details));
+    }
+    if members.is_flat_export
+        && let Some((data, annotation)) = flat_export::part(reading, object, controls)?
+    {
+        return Ok((data, Details { annotations: vec![annotation], ..Details::default() }));
     }
     Ok((flat(object, members, reading)?, Details::default()))
 }

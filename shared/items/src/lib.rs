@@ -8,6 +8,7 @@ mod budget;
 mod columns;
 mod data_key;
 mod fields;
+mod flat_export;
 mod item;
 mod label_studio;
 mod labels;

@@ -55,7 +55,7 @@ pub(super) fn annotation(
 }
 
 /// The ID of a user, alone or in an object, as exports have it.
-fn annotator(member: Option<&str>) -> Result<Option<i64>, &str> {
+pub(super) fn annotator(member: Option<&str>) -> Result<Option<i64>, &str> {
     let Some(json) = given(member) else { return Ok(None) };
     if !is_object(json) {
         return key(Some(json));

@@ -1,7 +1,9 @@
 //! What an import would make of single objects, for reports before a sync. Pure functions: nothing is read or written.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use longshore_db::host::TaskFormat;
+use longshore_db::host::{ControlTags, TaskFormat};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -33,13 +35,14 @@ pub fn refused_unread(key: &str, size: u64) -> Option<Unusable> {
     check(key, size, &Limits::default(), u64::MAX).err()
 }
 
-/// The tasks that an import in JSON mode would make of an object.
+/// The tasks that an import in JSON mode would make of an object, in a project with this label config.
 ///
 /// # Errors
 /// It would quarantine the object, or this many bytes of memory are too few to say.
-pub fn tasks_of(key: &str, bytes: Bytes, memory: usize) -> Result<ObjectTasks, Unusable> {
+pub fn tasks_of(key: &str, bytes: Bytes, label_config: Option<&str>, memory: usize) -> Result<ObjectTasks, Unusable> {
     let mut budget = Budget::new(memory, CancellationToken::new());
-    let contents = read(key, bytes, &TaskFormat::default(), &Limits::default(), &mut budget)?;
+    let format = TaskFormat::Native(Arc::new(label_config.map(ControlTags::of_config).unwrap_or_default()));
+    let contents = read(key, bytes, &format, &Limits::default(), &mut budget)?;
     let first = contents.items.first().map(|item| match item.meta() {
         Some(meta) => format!("{{\"data\":{},\"meta\":{meta}}}", &*item.data),
         None => format!("{{\"data\":{}}}", &*item.data),
@@ -55,11 +58,16 @@ mod tests {
 
     #[test]
     fn a_report_shows_the_task_that_an_import_makes() {
-        let tasks = |key, text: &str| tasks_of(key, Bytes::copy_from_slice(text.as_bytes()), 1024 * 1024);
+        let tasks = |key, text: &str| tasks_of(key, Bytes::copy_from_slice(text.as_bytes()), None, 1024 * 1024);
         let list = tasks("a.json", r#"[{"data": {"n": 1.10}, "meta": {"a": 1}}, {"text": "b"}]"#).unwrap();
         assert_eq!((list.count, list.first.as_deref()), (2, Some(r#"{"data":{"n": 1.10},"meta":{"a": 1}}"#)));
         assert_eq!(tasks("a.json", "[]").unwrap(), ObjectTasks { count: 0, first: None });
         assert_eq!(tasks("a.json", "{").unwrap_err().reason, QuarantineReason::InvalidJson);
+        let flat = r#"{"image": "i", "label": "Cat", "annotator": 1, "annotation_id": 2}"#;
+        let config = r#"<View><Image name="image" value="$image"/><Choices name="label" toName="image"/></View>"#;
+        let first = |config| tasks_of("a.json", flat.into(), config, 1024 * 1024).unwrap().first;
+        assert_eq!(first(Some(config)).as_deref(), Some(r#"{"data":{"image":"i"}}"#));
+        assert_eq!(first(None), Some(format!(r#"{{"data":{flat}}}"#)));
         assert!(refused_unread("a.png", 10).is_some() && refused_unread("a.json", 10).is_none());
         assert_eq!(blob_task("image", "s3://b/a"), r#"{"data":{"image":"s3://b/a"}}"#);
         assert_eq!(data_key(r#"<View><Image name="i" value="$pic"/></View>"#), ("pic".to_owned(), true));

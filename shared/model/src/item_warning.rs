@@ -97,7 +97,7 @@ impl ItemWarning {
                 "The item holds objects with a `data` of their own, and became one task. If they are tasks, put them into a list alone, or one into each line."
             }
             Self::LabelsInData => {
-                "The item looks like Label Studio's export format JSON-MIN, so its labels became part of the data. Export in the format JSON."
+                "The item looks like Label Studio's export format JSON-MIN, and the label config has no controls for its labels, or Label Studio is the host, so they became part of the data. Export in the format JSON."
             }
         }
     }

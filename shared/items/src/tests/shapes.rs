@@ -258,6 +258,58 @@ fn an_exported_annotation_is_its_task_with_that_annotation() {
 }
 
 #[test]
+fn labels_of_a_flat_export_become_an_annotation_by_the_label_config() {
+    let config = r#"<View><Image name="image" value="$image"/><Choices name="label" toName="image"/>
+        <RectangleLabels name="box" toName="image"/><TextArea name="words" toName="image"/><Rating name="stars" toName="image"/>
+        <Taxonomy name="tree" toName="image"/></View>"#;
+    let flat = |labels: &str| {
+        format!(
+            r#"{{"image": "a\u00e9", "id": 1, {labels}, "annotator": 3, "annotation_id": 5, "n": 1.50,
+                "created_at": "2024-01-02T03:04:05Z", "updated_at": "2024-01-02T03:04:05Z", "lead_time": 2.5}}"#
+        )
+    };
+    let region = |kind: &str, name: &str, value: &str| {
+        format!(r#"{{"from_name": "{name}", "to_name": "image", "type": "{kind}", "value": {value}}}"#)
+    };
+    for (labels, expected) in [
+        (r#""label": "Cat""#, region("choices", "label", r#"{"choices": ["Cat"]}"#)),
+        (r#""label": {"choices": ["Cat", "Dog"]}"#, region("choices", "label", r#"{"choices": ["Cat", "Dog"]}"#)),
+        (r#""words": "a text""#, region("textarea", "words", r#"{"text": ["a text"]}"#)),
+        (r#""stars": [{"rating": 4}]"#, region("rating", "stars", r#"{"rating": 4}"#)),
+        (r#""stars": 4"#, region("rating", "stars", r#"{"rating": 4}"#)),
+        (r#""tree": [["a", "b"]]"#, region("taxonomy", "tree", r#"{"taxonomy": [["a", "b"]]}"#)),
+        (
+            r#""box": [{"x": 1.5, "rectanglelabels": ["Cat"], "original_width": 640}], "label": """#,
+            r#"{"from_name": "box", "to_name": "image", "type": "rectanglelabels", "value": {"x": 1.5, "rectanglelabels": ["Cat"], "original_width": 640}, "original_width": 640}"#.to_owned(),
+        ),
+        (
+            r#""words": ["a", "b"]"#,
+            [r#"{"text": ["a"]}"#, r#"{"text": ["b"]}"#].map(|value| region("textarea", "words", value)).join(", "),
+        ),
+    ] {
+        let (item, warnings) = read_with(&flat(labels), config);
+        let [annotation] = item.annotations() else { panic!("one annotation") };
+        assert_eq!(annotation.result.as_deref(), Some(&*format!("[{expected}]")), "{labels}");
+        assert_eq!((annotation.completed_by, annotation.lead_time), (Some(3), Some(2.5)));
+        assert_eq!((&*item.data, warnings.len()), (r#"{"image":"aé","n":1.50}"#.replace("aé", "a\\u00e9").as_str(), 0));
+    }
+    let text = flat(r#""other": "Cat""#);
+    let (item, warnings) = read_with(&text, config);
+    assert_eq!((&*item.data, warnings), (&*text, vec!["labels_in_data"]), "no control");
+}
+
+/// Goal: labels take memory before they are kept. Method: a control with a long name, and many labels.
+#[test]
+fn labels_of_a_flat_export_are_bounded_by_memory() {
+    let config = format!(r#"<View><Choices name="c" toName="{}"/></View>"#, "i".repeat(100_000));
+    let text = format!(r#"{{"annotation_id": 1, "annotator": 1, "c": [{}1]}}"#, "1,".repeat(10_000));
+    let format = TaskFormat::Native(Arc::new(ControlTags::of_config(&config)));
+    let mut budget = Budget::new(1 << 24, CancellationToken::new());
+    let unusable = super::super::read("a.json", text.into(), &format, &Limits::default(), &mut budget).unwrap_err();
+    assert!(unusable.for_memory && unusable.row_index == Some(0), "{unusable}");
+}
+
+#[test]
 fn labels_of_a_flat_export_stay_in_the_data_with_a_warning() {
     let text = r#"{"image": "a", "id": 1, "label": "Cat", "annotator": 1, "annotation_id": 5, "lead_time": 2.5}"#;
     let (item, warnings) = only(text);

@@ -57,7 +57,7 @@ pub(super) async fn of_object(
         return Ok(FirstTask { object: FirstObject { key, detail, ..FirstObject::default() }, first: None });
     }
     let bytes = storage.get_listed(object, MOST_BYTES).await?.bytes;
-    let tasks = parsed(state, key.clone(), bytes).await;
+    let tasks = parsed(state, key.clone(), bytes, label_config).await;
     Ok(match tasks {
         Ok(ObjectTasks { count, first }) => FirstTask {
             object: FirstObject { key, tasks: Some(count), ..FirstObject::default() },
@@ -71,10 +71,16 @@ pub(super) async fn of_object(
 }
 
 /// Reads the items of an object, a large one on another thread than those that serve requests.
-async fn parsed(state: &ApiState, key: String, bytes: Bytes) -> Result<ObjectTasks, (&'static str, String)> {
+async fn parsed(
+    state: &ApiState,
+    key: String,
+    bytes: Bytes,
+    label_config: Option<&str>,
+) -> Result<ObjectTasks, (&'static str, String)> {
     // Packed bytes may be a hundred times as many.
-    let work = bytes.len().saturating_mul(16);
-    let read = move |_: &Stop| Ok(preview::tasks_of(&key, bytes, ITEM_BYTES));
+    let work = bytes.len().saturating_mul(16).saturating_add(label_config.map_or(0, str::len));
+    let config = label_config.map(str::to_owned);
+    let read = move |_: &Stop| Ok(preview::tasks_of(&key, bytes, config.as_deref(), ITEM_BYTES));
     match state.offload.run(work, read).await {
         Ok(tasks) => tasks.map_err(|unusable| (unusable.reason.as_str(), unusable.detail)),
         Err(error) => Err((error.code(), error.detail())),
