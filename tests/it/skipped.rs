@@ -2,7 +2,7 @@
 
 use longshore_local::s3::Op;
 use longshore_rig::oracle::one_each;
-use longshore_rig::rig::Rig;
+use longshore_rig::rig::{Rig, StorageHandle};
 use serde_json::{Value, json};
 
 /// What tools leave beside data.
@@ -165,5 +165,33 @@ async fn objects_that_exports_of_the_same_project_wrote_become_no_tasks() {
         let sync = rig.sync_to_end(&storage).await;
         assert_eq!((&sync["status"], skipped(&sync)), (&json!("completed"), json!({"export": 9})), "{sync}");
         rig.check_import(&storage, &sync, &expected, &[]).await;
+        check_previews(&rig, &storage).await;
     }
+}
+
+/// Goal: what users see before a sync has the same rule. Method: the list of files, a report and a dry run of the storage.
+async fn check_previews(rig: &Rig, storage: &StorageHandle) {
+    let id = json!({"id": storage.id, "project": storage.project});
+    let preview = rig.post(&format!("{}/files", storage.path), id.clone()).await;
+    let keys: Vec<&Value> = rows_of(&preview, "files").iter().map(|file| &file["key"]).collect();
+    assert_eq!(
+        (json!(keys), rows_of(&preview, "skipped").len()),
+        (json!(["in/0.json", "in/1.json", "in/2.json", "other/1"]), 9)
+    );
+    let rules = |report: &Value| {
+        let rules = rows_of(report, "skipped").iter().map(|rule| json!([rule["rule"], rule["keys"]]));
+        json!([report["matched"], rules.collect::<Vec<_>>()])
+    };
+    let validated = rig.post(&format!("{}/validate", storage.path), id).await;
+    assert_eq!(rules(&validated["report"]), json!([4, [["export", 9]]]), "{validated}");
+    let path = format!("{}/{}/dry-run", storage.path, storage.id);
+    let answer = rig.request("POST", &path).bearer_auth(rig.token()).send().await.expect("an answer");
+    let text = answer.text().await.expect("events");
+    let last = text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().expect("an event");
+    let last: Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(rules(&last["forecast"]["report"]), json!([4, [["export", 9]]]), "{last}");
+}
+
+fn rows_of<'v>(answer: &'v Value, name: &str) -> &'v [Value] {
+    answer[name].as_array().unwrap_or_else(|| panic!("{name}: {answer}"))
 }

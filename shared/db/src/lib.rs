@@ -43,6 +43,7 @@ mod migrate;
 pub mod objects;
 mod outage;
 pub mod outbox;
+pub mod own_exports;
 mod pool;
 pub mod predictions;
 pub mod printed;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
 use super::change::Draft;
+use super::own_exports::OwnExports;
 use crate::api::ApiState;
 use crate::api::error::{ApiError, ApiResult};
 
@@ -103,10 +104,16 @@ pub(super) async fn preview(state: &ApiState, draft: &Draft, limit: usize) -> Ap
     let failed = |error| failed(settings, error);
     let filter = KeyFilter::of(settings).map_err(|error| ApiError::invalid("regex_filter", error.to_string()))?;
     let storage = (state.open)(draft.fields.project_id, settings, &draft.secrets).map_err(failed)?;
-    list(storage.as_ref(), &Arc::new(filter), limit).await.map_err(failed)
+    let own = OwnExports::of(state, draft).await;
+    list(storage.as_ref(), &Arc::new(filter), &own, limit).await.map_err(failed)
 }
 
-async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> Result<Preview, StorageError> {
+async fn list(
+    storage: &dyn Storage,
+    filter: &Arc<KeyFilter>,
+    own: &OwnExports<'_>,
+    limit: usize,
+) -> Result<Preview, StorageError> {
     let deadline = Instant::now() + PREVIEW_TIME;
     let mut preview = Preview::default();
     let mut pages = Pages::new(filter.prefix(), filter.delimiter());
@@ -122,10 +129,12 @@ async fn list(storage: &dyn Storage, filter: &Arc<KeyFilter>, limit: usize) -> R
         for prefix in page.prefixes {
             preview.skip(prefix, Skip::TooDeep.as_str());
         }
+        let exported = own.among(&page.objects).await;
         let judging = filter_keys(filter, page.objects, ListedObject::key);
         let Ok(judged) = tokio::time::timeout_at(deadline, judging).await else { return Ok(preview.timed_out()) };
         for (ListedObject { meta: object, fault, .. }, skip) in judged {
             let skip = if folders.contains(&object.key) { Some(Skip::Folder) } else { skip };
+            let skip = skip.or_else(|| exported.contains(&object.key).then_some(Skip::Export));
             // The filter comes first, as in a sync: keys that it skips are not quarantined.
             match skip.map(Skip::as_str).or(fault.map(ListingFault::detail)) {
                 Some(rule) => preview.skip(object.key, rule),
@@ -187,7 +196,9 @@ mod tests {
         let metrics = StorageMetrics::register(&Registry::new()).unwrap();
         let stores = Stores::new(WireOptions::default(), operator, metrics).unwrap();
         let storage = stores.open(1, &settings, &Secrets::Localfiles(NoSecrets {})).unwrap();
-        let preview = list(storage.as_ref(), &Arc::new(KeyFilter::of(&settings).unwrap()), 10).await.unwrap();
+        let preview = list(storage.as_ref(), &Arc::new(KeyFilter::of(&settings).unwrap()), &OwnExports::none(), 10)
+            .await
+            .unwrap();
         std::fs::remove_dir_all(&root).unwrap();
 
         let files: Vec<_> = preview.files.iter().filter_map(|file| file.key.clone()).collect();

@@ -13,6 +13,7 @@ mod document;
 mod host_sync;
 mod list;
 mod names;
+mod own_exports;
 mod report;
 mod routes;
 mod schema;

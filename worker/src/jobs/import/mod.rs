@@ -50,7 +50,7 @@ use place::Place;
 use record::{ImportWrites, ImportedObject};
 use replay::ReplayPage;
 use scan::Scan;
-use skipped::ExportTargets;
+use skipped::KnownTargets;
 use split::Unsplit;
 
 /// Bytes of memory for one part of a page, unless a single object takes more.
@@ -92,7 +92,7 @@ pub(crate) struct Import<'a> {
     first_page: Option<FirstPage>,
     /// What a job that tries refused objects again knows of its page.
     replay: ReplayPage,
-    export_targets: ExportTargets,
+    export_targets: KnownTargets,
 }
 
 /// An object to import.
@@ -142,7 +142,7 @@ impl<'a> Import<'a> {
             other_etags: AtomicBool::new(false),
             first_page: None,
             replay: ReplayPage::default(),
-            export_targets: ExportTargets::default(),
+            export_targets: KnownTargets::default(),
         };
         // The first part of a split range keeps the open beginning, so this is the first page of the sync.
         if job.cursor.is_none() && job.range_after.is_none() && !job.is_replay {

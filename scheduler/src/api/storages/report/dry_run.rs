@@ -30,6 +30,7 @@ use crate::api::extract::Path;
 use crate::api::memory::Reserved;
 use crate::api::storages::change::Draft;
 use crate::api::storages::collection::Collection;
+use crate::api::storages::own_exports::OwnExports;
 
 /// Time between two events with the counts so far.
 const EVERY: Duration = Duration::from_secs(1);
@@ -179,7 +180,9 @@ impl DryRun {
         };
         let may_repeat = self.pages.may_repeat(self.storage.as_ref());
         let page = if may_repeat { self.seen.without_repeats(page) } else { page };
-        let next = self.keys.add(page, &self.filter, &self.draft.fields.settings).await;
+        // Read for each page: an export may have begun since the last one.
+        let own = OwnExports::of(&self.state, &self.draft).await;
+        let next = self.keys.add(page, &self.filter, &own, &self.draft.fields.settings).await;
         Ok(next.is_some())
     }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ImportReport;
+use crate::api::storages::own_exports::OwnExports;
 
 /// Keys per request, the most that storages return.
 pub(super) const PAGE: u16 = 1_000;
@@ -64,12 +65,13 @@ impl Keys {
     pub(super) async fn look(
         storage: &dyn Storage,
         filter: &Arc<KeyFilter>,
+        own: &OwnExports<'_>,
         settings: &StorageSettings,
     ) -> Result<Self, StorageError> {
         let (mut keys, mut pages) = (Self::default(), Pages::new(filter.prefix(), filter.delimiter()));
         for _ in 0..MOST_PAGES {
             let Some(page) = pages.next(storage).await? else { break };
-            keys.add(page, filter, settings).await;
+            keys.add(page, filter, own, settings).await;
             if keys.is_complete || keys.matched > 0 {
                 break;
             }
@@ -82,8 +84,10 @@ impl Keys {
         &mut self,
         page: ListPage,
         filter: &Arc<KeyFilter>,
+        own: &OwnExports<'_>,
         settings: &StorageSettings,
     ) -> Option<String> {
+        let exported = own.among(&page.objects).await;
         for folder in page.prefixes {
             count(&mut self.skipped, Skip::TooDeep.rule(), Skip::TooDeep.as_str(), &folder);
         }
@@ -92,7 +96,7 @@ impl Keys {
             if self.samples.len() < SAMPLES {
                 self.samples.push(listed.meta.key.clone());
             }
-            match skip {
+            match skip.or_else(|| exported.contains(&listed.meta.key).then_some(Skip::Export)) {
                 Some(skip) => count(&mut self.skipped, skip.rule(), skip.as_str(), &listed.meta.key),
                 None => self.add_match(listed, settings),
             }

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use super::change::Draft;
+use super::own_exports::OwnExports;
 use crate::api::ApiState;
 use crate::api::access::Caller;
 use crate::api::error::{ApiError, ApiResult, FieldErrors, NON_FIELD};
@@ -156,7 +157,8 @@ async fn look(
     let _memory = state.memory.reserve(&caller.name, REPORT_BYTES).await.map_err(|error| error.detail())?;
     let filter = Arc::new(KeyFilter::of(settings).map_err(|error| error.to_string())?);
     let storage = (state.open)(draft.fields.project_id, settings, &draft.secrets).map_err(text)?;
-    let found = Keys::look(storage.as_ref(), &filter, settings).await.map_err(text)?;
+    let own = OwnExports::of(state, draft).await;
+    let found = Keys::look(storage.as_ref(), &filter, &own, settings).await.map_err(text)?;
     found.report(report);
     conclude(state, subject, storage.as_ref(), &filter, &found, (report, warnings)).await
 }
