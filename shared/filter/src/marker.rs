@@ -7,27 +7,37 @@ use crate::Skip;
 /// The end of the keys with which Hadoop marks folders.
 const HADOOP_FOLDER: &str = "_$folder$";
 
-/// Files and folders of Hadoop, Spark, Hive, Delta, Hudi and Databricks. Spelled exactly.
-const HADOOP: [&str; 12] = [
-    "_SUCCESS",
-    "_FAILURE",
-    "_metadata",
-    "_common_metadata",
+/// Files that Hadoop, Spark, Hive, Hudi and object committers write beside data. Spelled exactly. A folder of such a name is
+/// a user's.
+const HADOOP_FILES: [&str; 6] =
+    ["_SUCCESS", "_FAILURE", "_metadata", "_common_metadata", "_orc_acid_version", ".hoodie_partition_metadata"];
+
+/// Their folders, in which nothing is data.
+const HADOOP_FOLDERS: [&str; 11] = [
     "_temporary",
-    "_logs",
     "_delta_log",
     "_spark_metadata",
     "_symlink_format_manifest",
     "_impala_insert_staging",
+    "_distcp_logs",
+    "__magic",
     ".hoodie",
-    ".hoodie_partition_metadata",
+    ".sparkStaging",
+    ".staging",
+    "_logs/history",
 ];
 
 /// The same, followed by an ID.
-const HADOOP_STARTS: [&str; 4] = ["_committed_", "_started_", ".hive-staging", ".spark-staging"];
+const HADOOP_STARTS: [&str; 4] = [".hive-staging", ".spark-staging", "__magic_job-", "_temporary-"];
+
+/// Files of Databricks: a word, then the number of a transaction.
+const NUMBERED: [&str; 3] = ["_committed_vacuum", "_committed_", "_started_"];
+
+/// What an upload by Hadoop is called until it ends.
+const HADOOP_UPLOAD: &str = "._COPYING_";
 
 /// Files and folders of desktops and of the programs on them, in lower case.
-const DESKTOP: [&str; 36] = [
+const DESKTOP: [&str; 47] = [
     // macOS
     ".ds_store",
     ".localized",
@@ -35,6 +45,7 @@ const DESKTOP: [&str; 36] = [
     ".apdisk",
     ".volumeicon.icns",
     ".com.apple.timemachine.donotpresent",
+    ".com.apple.timemachine.supported",
     "__macosx",
     ".appledouble",
     ".appledb",
@@ -43,6 +54,7 @@ const DESKTOP: [&str; 36] = [
     ".trashes",
     ".trash",
     ".fseventsd",
+    ".metadata_never_index",
     ".temporaryitems",
     ".documentrevisions-v100",
     ".pkinstallsandboxmanager",
@@ -56,11 +68,20 @@ const DESKTOP: [&str; 36] = [
     "desktop.ini",
     "$recycle.bin",
     "system volume information",
+    "recycler",
     // Linux, file servers and programs
     ".directory",
     "lost+found",
     "@eadir",
     "#recycle",
+    "@recycle",
+    ".@__thumb",
+    ".nomedia",
+    ".thumbnails",
+    ".stfolder",
+    ".stignore",
+    ".stversions",
+    ".bridgesort",
     ".ipynb_checkpoints",
     ".picasa.ini",
     ".bridgecache",
@@ -79,7 +100,7 @@ pub(crate) fn rule(below: &str) -> Option<Skip> {
         return Some(Skip::Folder);
     }
     let name = below.rsplit('/').next().unwrap_or(below);
-    if is_checksum(name) || below.split('/').any(is_of_hadoop) {
+    if is_checksum(name) || is_file_of_hadoop(name) || is_in_folder_of_hadoop(below) {
         return Some(Skip::Hadoop);
     }
     (is_temporary(name) || below.split('/').any(is_of_desktop)).then_some(Skip::Desktop)
@@ -96,8 +117,19 @@ fn is_checksum(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".crc")
 }
 
-fn is_of_hadoop(name: &str) -> bool {
-    HADOOP.contains(&name) || HADOOP_STARTS.iter().any(|start| name.starts_with(start))
+fn is_file_of_hadoop(name: &str) -> bool {
+    let is_numbered = |word: &&str| {
+        let number = name.strip_prefix(word).unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    HADOOP_FILES.contains(&name) || name.ends_with(HADOOP_UPLOAD) || NUMBERED.iter().any(is_numbered)
+}
+
+/// Whether a folder, or the object itself, has the name of a folder of Hadoop.
+fn is_in_folder_of_hadoop(below: &str) -> bool {
+    let folder = format!("/{below}/");
+    below.split('/').any(|name| HADOOP_STARTS.iter().any(|start| name.starts_with(start)))
+        || HADOOP_FOLDERS.iter().any(|name| folder.contains(&format!("/{name}/")))
 }
 
 fn is_of_desktop(name: &str) -> bool {
@@ -124,6 +156,13 @@ mod tests {
             ("a/_temporary/0/part.json", Skip::Hadoop),
             ("t/_delta_log/00000.json", Skip::Hadoop),
             (".part-0000.json.crc", Skip::Hadoop),
+            ("._SUCCESS.crc", Skip::Hadoop),
+            ("t/_started_4711", Skip::Hadoop),
+            ("t/_committed_vacuum12", Skip::Hadoop),
+            ("t/__magic/job-1/x.json", Skip::Hadoop),
+            ("t/_logs/history/job.xml", Skip::Hadoop),
+            ("t/x.json._COPYING_", Skip::Hadoop),
+            (".hive-staging_hive_2024-01-01_1/x", Skip::Hadoop),
             ("a/.DS_Store", Skip::Desktop),
             ("._photo.jpg", Skip::Desktop),
             ("a/THUMBS.DB", Skip::Desktop),
@@ -133,6 +172,10 @@ mod tests {
             ("~$letter.docx", Skip::Desktop),
             (".~lock.table.ods#", Skip::Desktop),
             ("Icon\r", Skip::Desktop),
+            ("a/$Recycle.Bin/S-1-5/x.jpg", Skip::Desktop),
+            ("a/.Trash/x.jpg", Skip::Desktop),
+            ("DCIM/.thumbnails/1.jpg", Skip::Desktop),
+            ("a/.nomedia", Skip::Desktop),
         ] {
             assert_eq!(rule(key), Some(skip), "{key}");
         }
@@ -158,6 +201,14 @@ mod tests {
             "Icon",
             "~/a.json",
             "_started",
+            "_started_jobs.json",
+            "_committed_tasks/1.json",
+            "_metadata/1.json",
+            "a/_SUCCESS/1.json",
+            "_logs/1.json",
+            "_SUCCESS.crc",
+            "notes._copying_",
+            "a/._/",
             "",
         ] {
             assert_eq!(rule(key), None, "{key}");
