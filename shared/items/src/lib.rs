@@ -7,6 +7,7 @@
 mod budget;
 mod columns;
 mod data_key;
+mod endings;
 mod fields;
 mod flat_export;
 mod item;

@@ -2,156 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::endings::OTHER;
+
 /// Endings of names of JSON, in lower case.
 const JSON: [&str; 11] =
     ["json", "jsonl", "ndjson", "jsonlines", "jsonline", "jl", "ldjson", "ldj", "jsonnd", "json-seq", "geojson"];
-
-/// Endings of names of other formats, in lower case. Such an object is refused without a request for it.
-const OTHER: &[&str] = &[
-    // Images
-    "png",
-    "jpg",
-    "jpeg",
-    "jpe",
-    "jfif",
-    "gif",
-    "bmp",
-    "tif",
-    "tiff",
-    "webp",
-    "heic",
-    "heif",
-    "avif",
-    "svg",
-    "ico",
-    "jp2",
-    "j2k",
-    "psd",
-    "cr2",
-    "cr3",
-    "nef",
-    "arw",
-    "dng",
-    "exr",
-    "hdr",
-    "tga",
-    "ppm",
-    "pgm",
-    "pbm",
-    "pnm",
-    "dcm",
-    "nii",
-    // Audio
-    "mp3",
-    "wav",
-    "flac",
-    "ogg",
-    "oga",
-    "opus",
-    "m4a",
-    "aac",
-    "wma",
-    "aif",
-    "aiff",
-    "amr",
-    "mid",
-    "midi",
-    // Video
-    "mp4",
-    "m4v",
-    "mov",
-    "avi",
-    "mkv",
-    "webm",
-    "wmv",
-    "flv",
-    "mpg",
-    "mpeg",
-    "m2ts",
-    "mts",
-    "3gp",
-    "ogv",
-    // Archives and compression that is not read
-    "zip",
-    "tar",
-    "tgz",
-    "tbz",
-    "tbz2",
-    "txz",
-    "7z",
-    "rar",
-    "bz2",
-    "xz",
-    "lz4",
-    "lzma",
-    "br",
-    "sz",
-    "snappy",
-    "jar",
-    "iso",
-    "dmg",
-    "cab",
-    // Documents and tables
-    "pdf",
-    "doc",
-    "docx",
-    "xls",
-    "xlsx",
-    "ppt",
-    "pptx",
-    "odt",
-    "ods",
-    "odp",
-    "rtf",
-    "epub",
-    "csv",
-    "tsv",
-    "parquet",
-    "orc",
-    "avro",
-    "arrow",
-    "feather",
-    "h5",
-    "hdf5",
-    "npy",
-    "npz",
-    "pkl",
-    "pickle",
-    "mat",
-    "tfrecord",
-    "tfrecords",
-    "db",
-    "sqlite",
-    "sqlite3",
-    "xml",
-    "html",
-    "htm",
-    "xhtml",
-    "yaml",
-    "yml",
-    "md",
-    "css",
-    "js",
-    "py",
-    "sql",
-    "ipynb",
-    // Models, point clouds and programs
-    "pt",
-    "pth",
-    "onnx",
-    "safetensors",
-    "ckpt",
-    "pb",
-    "las",
-    "laz",
-    "pcd",
-    "ply",
-    "stl",
-    "glb",
-    "exe",
-    "dll",
-    "so",
-];
 
 /// What a name says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,7 +38,7 @@ impl Name {
         let name = match ending {
             None => Self::Unknown(None),
             Some(ending) if JSON.contains(&ending) => Self::Json,
-            Some(ending) if OTHER.contains(&ending) => Self::Other(ending.to_owned()),
+            Some(ending) if OTHER.contains(ending) => Self::Other(ending.to_owned()),
             Some(ending) => Self::Unknown(Some(ending.to_owned())),
         };
         (name, compression)
@@ -224,7 +79,9 @@ mod tests {
     fn a_name_says_json_another_format_or_nothing() {
         let json = ["a.json", "A.JSON", "x.png/a.NdJson", "a.jsonlines.gz", "a.jl.zst.gz", ".json"];
         assert!(json.iter().all(|key| Name::of(key).0 == Name::Json), "{json:?}");
-        for key in ["a.png", "a.JPG.gz", "a.tar.gz", "a.csv", "a.json.bz2"] {
+        for key in
+            ["a.png", "a.JPG.gz", "a.tar.gz", "a.csv", "a.json.bz2", "a.JXL", "a.tar.zst", "a.TZST", "a.mka", "a.rmvb"]
+        {
             assert!(matches!(Name::of(key).0, Name::Other(_)), "{key}");
         }
         for (key, ending) in [
@@ -235,6 +92,7 @@ mod tests {
             ("a.json.bak", Some("bak")),
             ("img.png:meta", Some("png:meta")),
             ("user@example.com", Some("com")),
+            ("user@example.com.br", Some("br")),
         ] {
             assert_eq!(Name::of(key).0, Name::Unknown(ending.map(str::to_owned)), "{key}");
         }

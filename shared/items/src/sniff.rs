@@ -39,7 +39,7 @@ fn first_unpacked(head: &[u8]) -> Vec<u8> {
 
 /// Checks the first bytes of an object that is not packed.
 pub(super) fn check_start(name: &Name, start: &[u8]) -> Result<(), Fault> {
-    let Name::Unknown(ending) = name else { return Ok(()) };
+    let Name::Unknown(ending) = name else { return check_magic(start) };
     let at = first_character(start);
     match start.get(at) {
         None | Some(b'{' | b'[') => return Ok(()),
@@ -62,6 +62,36 @@ pub(super) fn check_start(name: &Name, start: &[u8]) -> Result<(), Fault> {
             Fault::new(QuarantineReason::InvalidJson, detail).at(at)
         }
     })
+}
+
+/// Checks that an object which is named as JSON does not have the first bytes of another format, which no text has.
+fn check_magic(start: &[u8]) -> Result<(), Fault> {
+    let Some(format) = other_format(start) else { return Ok(()) };
+    let detail = format!(
+        "The object holds {format}, whatever its name says. Save tasks as JSON, plain or compressed with gzip or zstd."
+    );
+    Err(Fault::new(QuarantineReason::InvalidJson, detail).at(0))
+}
+
+/// The format that the first bytes show, if it is not one that is read.
+pub(super) fn other_format(start: &[u8]) -> Option<&'static str> {
+    const FORMATS: [(&[u8], &str); 14] = [
+        (b"BZh", "data compressed with bzip2"),
+        (b"\xfd7zXZ\0", "data compressed with xz"),
+        (b"\x04\x22\x4d\x18", "data compressed with LZ4"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+        (b"Rar!", "a RAR archive"),
+        (b"\x89PNG", "a PNG image"),
+        (b"\xff\xd8\xff", "a JPEG image"),
+        (b"GIF8", "a GIF image"),
+        (b"RIFF", "audio, video or an image"),
+        (b"%PDF", "a PDF document"),
+        (b"PAR1", "a Parquet table"),
+        (b"Obj\x01", "an Avro table"),
+        (b"SQLite format 3\0", "an SQLite database"),
+    ];
+    FORMATS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, format)| *format)
 }
 
 /// Whether bytes begin like JSON.
@@ -121,7 +151,12 @@ mod tests {
         for head in [&b"hello"[..], b"\x89PNG", b"\0\0\0\x18ftyp", b"<html>", b"a,b\n", &gzip(b"hello")] {
             assert_eq!(refused("2024.05", head), Some("unsupported_extension"), "{head:?}");
             assert_eq!(refused("a", head), Some("invalid_json"), "{head:?}");
-            assert_eq!(refused("a.json", head), None, "its whole content decides");
+            let expected = (head == b"\x89PNG").then_some("invalid_json");
+            assert_eq!(refused("a.json", head), expected, "otherwise its whole content decides: {head:?}");
+        }
+        for (key, content) in [("a.json", &b"BZh91AY"[..]), ("a.json.gz", b"PK\x03\x04"), ("b.jsonl.zst", b"PAR1")] {
+            let refused = crate::data_of_items(key, content).unwrap_err();
+            assert_eq!(refused, QuarantineReason::InvalidJson, "{key}");
         }
         for head in [&b"\xff\xfe{\0"[..], b"\xfe\xff\0{", b"{\0}\0", b"\0{"] {
             let reason = if head[0] == b'{' { None } else { Some("not_utf8") };

@@ -9,7 +9,7 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::name::{Compression, Name, by_magic, shown};
-use super::sniff::{ADVICE, check_start, is_json_start};
+use super::sniff::{ADVICE, check_start, is_json_start, other_format};
 use super::{Budget, Fault, Limits};
 
 /// Bytes that are unpacked between checks of the budget.
@@ -44,7 +44,7 @@ const MOST_LAYERS: usize = 4;
 pub(super) fn unpack(key: &str, bytes: Bytes, limits: &Limits, budget: &mut Budget) -> Result<Vec<u8>, Fault> {
     let (name, named) = check(key, bytes.len() as u64, limits)?;
     budget.take(bytes.len())?;
-    let named = named.filter(|_| !is_json_start(&bytes));
+    let named = named.filter(|_| !is_json_start(&bytes) && other_format(&bytes).is_none());
     let Some(first) = by_magic(&bytes).or(named) else {
         if bytes.len() > limits.max_unpacked_bytes {
             return Err(too_large("has", limits.max_unpacked_bytes));
