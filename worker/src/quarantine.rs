@@ -12,7 +12,7 @@ const POISON: &str = "Every worker that worked on this object alone stopped or s
 
 /// Makes the row of an object that cannot be imported. `detail` describes the fault and what to do.
 pub(crate) fn object(object: &ObjectMeta, reason: QuarantineReason, detail: impl Into<String>) -> QuarantinedObject {
-    QuarantinedObject::object(&object.key, object.etag.clone(), object.size, reason, detail)
+    QuarantinedObject::object(&object.key, object.etag.clone(), object.known_size(), reason, detail)
 }
 
 /// Makes the row of an object with unusable content, including the position of the fault.

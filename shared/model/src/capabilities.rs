@@ -12,7 +12,7 @@ pub struct Capabilities {
     pub order: Option<KeyOrder>,
     /// Where a listing begins that is to start after a key.
     pub start_after: Option<StartAfter>,
-    /// Whether the server says that it encodes keys and does not.
+    /// Whether the server sends keys as they are (`true`) or encoded, as an object has shown. `None` if its answers say so.
     pub raw_keys: Option<bool>,
 }
 

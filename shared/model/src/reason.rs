@@ -149,7 +149,7 @@ impl FailureReason {
             }
             Self::Throttled => "The storage limited the request rate. Try again later.",
             Self::UnsupportedListing => {
-                "The store's listing cannot be continued after its first page: its server honors neither continuation tokens nor markers nor `start-after`. Use another server, or make the prefix narrower."
+                "The store does not list all keys: after the first page, its server honors neither continuation tokens nor markers nor `start-after`, or it leads in a circle, or it hides keys below folders. Use another server, or make the prefix narrower."
             }
             Self::BadAnswer => "The endpoint did not answer like this kind of storage. Check the endpoint.",
             Self::ContentMismatch => {

@@ -2,6 +2,7 @@
 //! do.
 
 mod azure;
+mod circle;
 mod cloud;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -38,7 +39,7 @@ pub use filter_keys::filter_keys;
 pub use folder_markers::folder_markers;
 #[cfg(feature = "conformance")]
 pub use gcs::read_gcs_listing;
-pub use listed::{ListPage, ListedObject, ListingFault, ObjectMeta};
+pub use listed::{ListPage, ListedObject, ListingFault, ObjectMeta, Respelled};
 pub use localfiles::{DocumentRoot, InvalidRoot};
 pub use metrics::StorageMetrics;
 pub use object_body::ObjectBody;

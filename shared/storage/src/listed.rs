@@ -16,9 +16,21 @@ pub struct ListPage {
     pub next: Option<String>,
     /// What the server itself continues the listing with, for [`ListRequest::token`](crate::ListRequest::token).
     pub token: Option<String>,
-    /// A key as the server sent it and as it was read, if it has sent one in another spelling, as
-    /// `encoding-type=url` permits.
-    pub respelled: Option<(String, String)>,
+    /// The first key that the server may have sent in another spelling, as `encoding-type=url` asks for.
+    pub respelled: Option<Respelled>,
+    /// Whether the server does not say if more follows, so that only another request shows it.
+    pub is_end_unsaid: bool,
+}
+
+/// A key that may have been sent in another spelling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Respelled {
+    /// The key as it was sent.
+    pub sent: String,
+    /// The same, decoded.
+    pub decoded: String,
+    /// Whether the server says that it encodes keys. Then the page has the decoded key, otherwise the one that was sent.
+    pub is_claimed: bool,
 }
 
 /// An object in a listing.
@@ -37,8 +49,10 @@ pub struct ListedObject {
 pub struct ObjectMeta {
     /// The exact key.
     pub key: String,
-    /// Size in bytes.
+    /// Size in bytes. 0 if the listing does not state it: see [`ObjectMeta::known_size`].
     pub size: u64,
+    /// Whether the listing lacks the size.
+    pub lacks_size: bool,
     /// As the storage returns it, without quotes. `None` if the storage returned none, or for a faulty object.
     pub etag: Option<String>,
     /// Time of the last write. `None` if the kind keeps none (Redis), or for a faulty object.
@@ -125,6 +139,13 @@ impl ListingFault {
     /// The listed object for a fault at this key.
     pub(crate) fn at(self, key: String) -> ListedObject {
         ListedObject { meta: ObjectMeta { key, ..ObjectMeta::default() }, fault: Some(self), is_folder: false }
+    }
+}
+
+impl ObjectMeta {
+    /// The size in bytes, if the listing states it.
+    pub fn known_size(&self) -> Option<u64> {
+        (!self.lacks_size).then_some(self.size)
     }
 }
 

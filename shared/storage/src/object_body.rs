@@ -34,14 +34,19 @@ impl ObjectBody {
     pub fn is_listed(&self, listed: &ObjectMeta) -> bool {
         match &listed.etag {
             Some(_) => self.etag == listed.etag,
-            None => self.stored_size == listed.size,
+            None => self.has_size_of(listed),
         }
+    }
+
+    /// Whether its size is the listed one, as far as the listing states it.
+    pub fn has_size_of(&self, listed: &ObjectMeta) -> bool {
+        listed.known_size().is_none_or(|size| size == self.stored_size)
     }
 
     /// The same body, unless it cannot be the listed object nor a later version of it.
     pub(crate) fn checked(self, listed: &ObjectMeta) -> Result<Self, StorageError> {
         let lacks_etag = listed.etag.is_some() && self.etag.is_none();
-        let is_cut = listed.etag.is_some() && self.etag == listed.etag && self.stored_size != listed.size;
+        let is_cut = listed.etag.is_some() && self.etag == listed.etag && !self.has_size_of(listed);
         if lacks_etag || is_cut { Err(mismatch()) } else { Ok(self) }
     }
 }
@@ -56,7 +61,7 @@ mod tests {
     use super::*;
 
     fn listed(etag: Option<&str>, size: u64) -> ObjectMeta {
-        ObjectMeta { key: "k".into(), size, etag: etag.map(Into::into), modified_at: None }
+        ObjectMeta { key: "k".into(), size, etag: etag.map(Into::into), ..ObjectMeta::default() }
     }
 
     fn body(etag: Option<&str>, stored_size: u64) -> ObjectBody {
@@ -78,6 +83,8 @@ mod tests {
     #[test]
     fn another_etag_is_another_version_and_without_etags_another_size() {
         assert!(body(Some("a"), 5).is_listed(&listed(Some("a"), 5)) && body(None, 5).is_listed(&listed(None, 5)));
+        let unsized_object = ObjectMeta { lacks_size: true, ..listed(None, 0) };
+        assert!(body(None, 5).is_listed(&unsized_object) && body(Some("a"), 5).checked(&unsized_object).is_ok());
         assert!(!body(Some("b"), 5).is_listed(&listed(Some("a"), 5)) && !body(None, 4).is_listed(&listed(None, 5)));
     }
 }

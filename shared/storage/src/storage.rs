@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use longshore_model::{Capabilities, Paging, Secret};
 
-use crate::{ErrorKind, ListPage, ObjectBody, ObjectMeta, StorageError};
+use crate::{ErrorKind, ListPage, ObjectBody, ObjectMeta, Respelled, StorageError};
 
 /// One bucket, container, folder or Redis database that has been opened.
 ///
@@ -82,6 +82,15 @@ pub trait Storage: Send + Sync {
         Ok(Capabilities::default())
     }
 
+    /// Finds out whether the server sends keys as they are (`true`) or encoded, by the object under such a key. `None` if
+    /// that shows nothing.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    async fn examine_spelling(&self, _respelled: &Respelled) -> Result<Option<bool>, StorageError> {
+        Ok(None)
+    }
+
     /// A URL that reads the object for `ttl` without other credentials. Makes no request, unless credentials must be
     /// fetched first.
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError>;
@@ -137,8 +146,8 @@ pub struct ListRequest<'a> {
     pub token: Option<&'a str>,
     /// How the listing is continued. Only with [`Paging::Key`], listings are in key order and begin at `after`.
     pub paging: Paging,
-    /// Whether the server says that it encodes keys and does not.
-    pub raw_keys: bool,
+    /// Whether the server sends keys as they are, whatever it says, or encoded. `None` if its answers say so.
+    pub raw_keys: Option<bool>,
     /// The most keys and prefixes together, 1 to 1,000; a storage may return fewer.
     pub limit: u16,
 }

@@ -136,7 +136,7 @@ fn streamed(stream: ObjectStream, storage_id: i64, key: &str) -> Response {
 
 fn meta_of(stream: &ObjectStream, key: &str) -> ObjectMeta {
     let (size, etag, modified_at) = (stream.size, stream.etag.clone(), stream.modified_at);
-    ObjectMeta { key: key.to_owned(), size, etag, modified_at }
+    ObjectMeta { key: key.to_owned(), size, etag, modified_at, ..ObjectMeta::default() }
 }
 
 /// The headers that describe the object.

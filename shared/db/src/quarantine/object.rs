@@ -35,11 +35,15 @@ impl QuarantinedObject {
     pub fn object(
         key: impl Into<String>,
         etag: Option<String>,
-        size: u64,
+        size: Option<u64>,
         reason: QuarantineReason,
         detail: impl Into<String>,
     ) -> Self {
-        Self { etag, size: i64::try_from(size).ok(), ..Self::new(key.into(), reason, detail.into()) }
+        Self {
+            etag,
+            size: size.and_then(|size| i64::try_from(size).ok()),
+            ..Self::new(key.into(), reason, detail.into())
+        }
     }
 
     /// An annotation or task that could not be exported; `key` is the key of the object that would have been written.

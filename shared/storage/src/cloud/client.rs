@@ -9,10 +9,11 @@ use http::{Request, header};
 use longshore_model::{Capabilities, FailureReason, Paging, Secret};
 
 use super::{Cloud, CloudRequest, ListingAnswer, ListingError};
+use crate::circle::Circle;
 use crate::wire::{Answer, Call, Wire, check_range, http_date, range_header};
 use crate::{
     Endpoint, ErrorKind, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Op, Probe, PutOptions, Range,
-    Storage, StorageError, probe,
+    Respelled, Storage, StorageError, probe,
 };
 
 /// Empty pages that are followed for one with keys. AWS looks at a thousand deleted keys for each.
@@ -70,12 +71,10 @@ impl<C: Cloud> CloudStorage<C> {
     /// more follow.
     async fn follow(&self, request: &ListRequest<'_>, token: Option<&str>) -> Result<ListPage, StorageError> {
         let mut token = token.map(str::to_owned);
+        let mut circle = Circle::default();
         for _ in 0..MOST_EMPTY_PAGES {
-            let Some(list_request) = self.cloud.list_request(request, token.as_deref())? else {
-                return Ok(ListPage::default());
-            };
-            let answer = self.send(list_request, |answer| self.cloud.read_listing(request, answer)).await;
-            let (next, page) = match answer.map_err(given_up)? {
+            let Some(answer) = self.list(request, token.as_deref()).await? else { return Ok(ListPage::default()) };
+            let (next, page) = match answer {
                 ListingAnswer::Page(page) if request.paging == Paging::Key => return Ok(page),
                 ListingAnswer::Page(page) => (page.next.clone(), Some(page)),
                 ListingAnswer::More(next) => (Some(next), None),
@@ -84,7 +83,9 @@ impl<C: Cloud> CloudStorage<C> {
                 Some(next) if next.len() > LONGEST_TOKEN || next.contains('\0') => {
                     return Err(ListingError::LongToken(next.len()).into());
                 }
-                Some(_) if next == token => return Err(given_up(ListingError::DoesNotAdvance.into())),
+                Some(next) if Some(next) == token.as_ref() || circle.is_closed_by(next) => {
+                    return Err(ListingError::RepeatsToken.into());
+                }
                 _ => {}
             }
             match page {
@@ -93,6 +94,40 @@ impl<C: Cloud> CloudStorage<C> {
             }
         }
         Err(ListingError::EmptyPages.into())
+    }
+
+    /// Sends one request of a listing. `None` if no key can follow.
+    async fn list(
+        &self,
+        request: &ListRequest<'_>,
+        token: Option<&str>,
+    ) -> Result<Option<ListingAnswer>, StorageError> {
+        let send = async || match self.cloud.list_request(request, token)? {
+            Some(sent) => self.send(sent, |answer| self.cloud.read_listing(request, answer)).await.map(Some),
+            None => Ok(None),
+        };
+        let answer = match send().await {
+            Err(refused) if self.cloud.begin_fallback(&refused) => {
+                let answer = send().await;
+                let is_answered = match &answer {
+                    Ok(_) => Some(true),
+                    // The answer to another question may still be out of order.
+                    Err(error) if error.cause::<ListingError>().is_some() => Some(true),
+                    Err(error) if error.is_transient() => None,
+                    Err(_) => Some(false),
+                };
+                self.cloud.end_fallback(is_answered);
+                // Most servers understand the first request, so its refusal says more.
+                if is_answered == Some(false) { Err(refused) } else { answer }
+            }
+            answer => {
+                if answer.is_ok() {
+                    self.cloud.listing_answered();
+                }
+                answer
+            }
+        };
+        answer.map_err(given_up)
     }
 
     fn call(&self, request: &CloudRequest) -> Call<'_> {
@@ -160,6 +195,10 @@ impl<C: Cloud> Storage for CloudStorage<C> {
         self.examine(prefix).await
     }
 
+    async fn examine_spelling(&self, respelled: &Respelled) -> Result<Option<bool>, StorageError> {
+        self.find_spelling(respelled).await
+    }
+
     async fn get(&self, key: &str, range: Option<Range>, max_bytes: u64) -> Result<ObjectBody, StorageError> {
         let mut request = self.cloud.as_stored(self.get_request(key, range)?);
         request.max_bytes = max_bytes;
@@ -181,11 +220,11 @@ impl<C: Cloud> Storage for CloudStorage<C> {
     async fn look_up(&self, key: &str) -> Result<Option<ObjectMeta>, StorageError> {
         let request = ListRequest { prefix: key, limit: 1, ..ListRequest::default() };
         match self.list_page(request).await {
-            // Sent as it is by a server that says otherwise: an honest one would have encoded its signs.
-            Ok(page) if page.respelled.as_ref().is_some_and(|(raw, _)| raw == key) => self.look_up_alone(key).await,
-            Ok(page) if page.objects.first().is_some_and(|listed| listed.key() == key) || page.next.is_none() => {
+            Ok(page) if page.objects.iter().any(|listed| listed.key() == key) => {
                 Ok(page.objects.into_iter().map(|listed| listed.meta).find(|object| object.key == key))
             }
+            // Perhaps it was sent in another spelling.
+            Ok(page) if page.next.is_none() && page.respelled.is_none() => Ok(None),
             // In key order, a key is the first of all that start with it. The store may have another order.
             Ok(_) => self.look_up_alone(key).await,
             // The policy may allow only the listing of the storage's own prefix.

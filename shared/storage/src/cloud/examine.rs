@@ -3,10 +3,10 @@
 //! A compatible server may list keys in any order, include the key in `start-after` or ignore it, or support only the
 //! first version of the listing. Only what a probe has shown is relied on.
 
-use longshore_model::{Capabilities, KeyOrder, Paging, StartAfter};
+use longshore_model::{Capabilities, FailureReason, KeyOrder, Paging, StartAfter};
 
 use super::{Cloud, CloudStorage, ListingError, ascends};
-use crate::{ErrorKind, ListPage, ListRequest, ListedObject, Storage, StorageError};
+use crate::{ErrorKind, ListPage, ListRequest, ListedObject, Range, Respelled, Storage, StorageError};
 
 /// Keys on the first page: as many as a sync asks for, because some servers call each shorter page the last.
 const PAGE: u16 = 1_000;
@@ -29,21 +29,30 @@ impl<C: Cloud> CloudStorage<C> {
             }
             Err(error) => return Err(error),
         };
-        let mut found = Capabilities { raw_keys: self.examine_spelling(&first).await?, ..Capabilities::default() };
+        let raw_keys = match &first.respelled {
+            Some(respelled) => self.find_spelling(respelled).await?,
+            None => None,
+        };
+        let mut found = Capabilities { raw_keys, ..Capabilities::default() };
+        let is_paged = first.next.is_some() || first.is_end_unsaid;
         let keys: Vec<&str> = first.objects.iter().map(ListedObject::key).collect();
         if !ascends(None, keys.iter().copied()) {
             found.order = Some(KeyOrder::Other);
         } else if keys.len() >= FEW {
             found.order = Some(KeyOrder::Bytes);
             // Where all keys fit on one page, nothing is ever started after a key.
-            if first.next.is_some() {
+            if is_paged {
                 found.start_after = self.examine_start_after(prefix, &keys).await?;
             }
         }
         if found.start_after == Some(StartAfter::Strict) {
             found.paging = Some(Paging::Key);
-        } else if first.next.is_some() {
-            found.paging = Some(self.examine_continuation(request, &first, is_followed).await?);
+        } else if is_paged {
+            found.paging = match self.examine_continuation(request, &first, is_followed).await {
+                // All keys are on one page, and the server does not say so.
+                Err(error) if first.next.is_none() && is_without_continuation(&error) => None,
+                continuation => Some(continuation?),
+            };
         }
         Ok(found)
     }
@@ -136,19 +145,48 @@ impl<C: Cloud> CloudStorage<C> {
     }
 
     /// Whether a key has the spelling in which it was sent: the object is under one of both.
-    async fn examine_spelling(&self, page: &ListPage) -> Result<Option<bool>, StorageError> {
-        let Some((raw, decoded)) = &page.respelled else { return Ok(None) };
-        for (key, is_raw) in [(decoded, false), (raw, true)] {
-            match self.head(key).await {
-                Ok(_) => return Ok(Some(is_raw)),
-                Err(error) if error.kind == ErrorKind::NotFound => {}
+    pub(super) async fn find_spelling(&self, respelled: &Respelled) -> Result<Option<bool>, StorageError> {
+        let Respelled { sent, decoded, is_claimed } = respelled;
+        let mut spellings = [(sent, true), (decoded, false)];
+        if *is_claimed {
+            spellings.reverse();
+        }
+        for (key, is_raw) in spellings {
+            match self.is_stored(key).await {
+                Ok(true) => return Ok(Some(is_raw)),
+                Ok(false) => {}
+                Err(error) if error.is_transient() => return Err(error),
                 // Without the right to read, nothing is shown.
-                Err(error) if error.kind == ErrorKind::Denied => return Ok(None),
-                Err(error) => return Err(error),
+                Err(_) => return Ok(None),
             }
         }
         Ok(None)
     }
+
+    /// Whether an object is stored under a key.
+    async fn is_stored(&self, key: &str) -> Result<bool, StorageError> {
+        let found = match self.head(key).await {
+            // Some servers do not know this method.
+            Err(error) if error.kind == ErrorKind::Invalid => {
+                let first_byte = Range { first: 0, last: Some(0) };
+                match self.get(key, Some(first_byte), 1).await {
+                    // The object is empty, or the server gives all of it.
+                    Err(error) if is_beyond_range(error.reason) => return Ok(true),
+                    read => read.map(drop),
+                }
+            }
+            found => found.map(drop),
+        };
+        match found {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_beyond_range(reason: FailureReason) -> bool {
+    matches!(reason, FailureReason::NoSuchRange | FailureReason::BadAnswer | FailureReason::TooLarge)
 }
 
 fn is_without_continuation(error: &StorageError) -> bool {

@@ -1,5 +1,7 @@
 //! The result of reading an answer to a listing, in any format.
 
+use std::borrow::Cow;
+
 use longshore_model::FailureReason;
 
 use crate::{ErrorKind, ListPage, Op, StorageError};
@@ -45,6 +47,10 @@ pub(crate) enum ListingError {
     LongToken(usize),
     #[error("the listing has too many empty pages in a row")]
     EmptyPages,
+    #[error("the listing comes back to a token that it gave before")]
+    RepeatsToken,
+    #[error("the listing hides the keys below folders, although all keys were asked for")]
+    HidesKeys,
     #[error("the listing does not start at the requested key: the server does not support `startFrom`")]
     IgnoresStart,
 }
@@ -61,6 +67,8 @@ impl ListingError {
             | Self::NoContinuation
             | Self::LongToken(_)
             | Self::EmptyPages
+            | Self::RepeatsToken
+            | Self::HidesKeys
             | Self::IncludesStart
             | Self::IgnoresStart => true,
         }
@@ -79,9 +87,11 @@ impl From<ListingError> for StorageError {
     fn from(error: ListingError) -> Self {
         let reason = match error {
             ListingError::CutShort => FailureReason::Unavailable,
-            ListingError::NoContinuation | ListingError::LongToken(_) | ListingError::EmptyPages => {
-                FailureReason::UnsupportedListing
-            }
+            ListingError::NoContinuation
+            | ListingError::LongToken(_)
+            | ListingError::EmptyPages
+            | ListingError::RepeatsToken
+            | ListingError::HidesKeys => FailureReason::UnsupportedListing,
             _ => FailureReason::BadAnswer,
         };
         let is_final = reason == FailureReason::UnsupportedListing || error == ListingError::IncludesStart;
@@ -94,13 +104,36 @@ impl From<ListingError> for StorageError {
 /// with it means "after everything that starts like this".
 pub(crate) const LAST_CHAR: char = '\u{10FFFF}';
 
-/// Decodes an answer as UTF-8. An answer cut inside a character is `CutShort`, any other invalid text is
-/// `NotAListing`.
-pub(crate) fn listing_text(body: &[u8]) -> Result<&str, ListingError> {
-    std::str::from_utf8(body).map_err(|error| match error.error_len() {
-        None => ListingError::CutShort,
-        Some(_) => ListingError::NotAListing,
+/// Decodes an answer in UTF-8, in UTF-16, or in Latin-1 if it says so. An answer cut inside a character is `CutShort`, any
+/// other invalid text is `NotAListing`.
+pub(crate) fn listing_text(body: &[u8]) -> Result<Cow<'_, str>, ListingError> {
+    /// The XML declaration is at the start.
+    const DECLARATION_BYTES: usize = 200;
+    match body {
+        [0xff, 0xfe, text @ ..] => return utf_16(text, u16::from_le_bytes).map(Cow::Owned),
+        [0xfe, 0xff, text @ ..] => return utf_16(text, u16::from_be_bytes).map(Cow::Owned),
+        _ => {}
+    }
+    std::str::from_utf8(body).map(Cow::Borrowed).or_else(|error| {
+        let start = body.get(..DECLARATION_BYTES).unwrap_or(body).to_ascii_lowercase();
+        match error.error_len() {
+            None => Err(ListingError::CutShort),
+            // The first 256 characters of Unicode are those of Latin-1.
+            Some(_) if start.windows(10).any(|text| text == b"iso-8859-1") => {
+                Ok(Cow::Owned(body.iter().map(|byte| char::from(*byte)).collect()))
+            }
+            Some(_) => Err(ListingError::NotAListing),
+        }
     })
+}
+
+fn utf_16(text: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, ListingError> {
+    let (units, rest) = text.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(ListingError::CutShort);
+    }
+    let decoded: Result<String, _> = char::decode_utf16(units.iter().map(|bytes| unit(*bytes))).collect();
+    decoded.map_err(|_| ListingError::NotAListing)
 }
 
 /// Whether each key is greater than the one before it, by bytes, and the first one greater than `after`.

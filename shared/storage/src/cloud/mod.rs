@@ -80,6 +80,18 @@ pub(crate) trait Cloud: Send + Sync {
     fn list_request(&self, request: &ListRequest<'_>, more: Option<&str>)
     -> Result<Option<CloudRequest>, StorageError>;
 
+    /// Takes note that a listing was answered.
+    fn listing_answered(&self) {}
+
+    /// Whether a listing that was refused like this is worth another try in another way, in which [`Cloud::list_request`]
+    /// asks until [`Cloud::end_fallback`].
+    fn begin_fallback(&self, _error: &StorageError) -> bool {
+        false
+    }
+
+    /// Ends that try. `is_answered`: the other way is the right one; `None` if that is not known.
+    fn end_fallback(&self, _is_answered: Option<bool>) {}
+
     /// Reads the answer to a [`Cloud::list_request`].
     ///
     /// # Errors

@@ -126,7 +126,7 @@ impl Examination<'_> {
             Check::List,
             format!("{listed} keys on the first page; a sync takes {taken} of them{undecided}{more}"),
         );
-        let usable = |listed: &&ListedObject| listed.meta.size > 0 && listed.fault.is_none();
+        let usable = |listed: &&ListedObject| listed.meta.known_size() != Some(0) && listed.fault.is_none();
         let first = |taken: bool| {
             let of_kind = judged.iter().filter(|(_, skip)| !taken || skip.is_none());
             of_kind.map(|(listed, _)| listed).find(usable).map(|listed| &listed.meta)

@@ -21,7 +21,7 @@ pub(super) fn note(found: &Capabilities) -> String {
         Some(StartAfter::Strict) | None => {}
     }
     if *raw_keys == Some(true) {
-        notes.push("the server says that it encodes keys and does not".to_owned());
+        notes.push("the server sends keys as they are, although they are asked for encoded".to_owned());
     }
     notes.join("; ")
 }

@@ -4,10 +4,8 @@
 //! valid at any time and for any process. `startOffset` includes the key it names, so we request one more entry and
 //! drop the first if it is that key.
 
-use std::fmt;
-
 use jiff::Timestamp;
-use serde::de::{Error, Visitor};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::cloud::{LAST_CHAR, ListingAnswer, ListingError, ascends};
@@ -25,7 +23,7 @@ const LARGEST: u16 = 1_000;
 /// The content of a listing's answer.
 #[derive(Deserialize)]
 pub(super) struct Listing {
-    kind: String,
+    kind: Option<String>,
     #[serde(default)]
     items: Vec<Item>,
     #[serde(default)]
@@ -38,9 +36,11 @@ pub(super) struct Listing {
 #[derive(Deserialize)]
 pub(super) struct Item {
     name: String,
-    #[serde(deserialize_with = "number")]
-    size: u64,
+    #[serde(default, deserialize_with = "number")]
+    size: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
     generation: Option<String>,
+    #[serde(default, deserialize_with = "time")]
     updated: Option<Timestamp>,
 }
 
@@ -55,8 +55,12 @@ pub(super) fn limits(limit: u16, after: Option<&str>) -> (usize, usize) {
 pub(super) fn parse(body: &[u8]) -> Result<Listing, ListingError> {
     let listing: Listing = serde_json::from_slice(body)
         .map_err(|error| if error.is_eof() { ListingError::CutShort } else { ListingError::NotAListing })?;
-    // Every other field may be missing, so without this check any JSON object would look like an empty bucket.
-    if listing.kind == "storage#objects" { Ok(listing) } else { Err(ListingError::NotAListing) }
+    // Every field may be missing, so without this check any JSON object would look like an empty bucket.
+    let is_listing = match listing.kind.as_deref() {
+        Some(kind) => kind == "storage#objects",
+        None => !(listing.items.is_empty() && listing.prefixes.is_empty()) || listing.next_page_token.is_some(),
+    };
+    if is_listing { Ok(listing) } else { Err(ListingError::NotAListing) }
 }
 
 impl Listing {
@@ -84,7 +88,7 @@ impl Listing {
                 self.prefixes.pop();
             }
         }
-        let next = match (self.next_page_token.take(), surplus) {
+        let next = match (self.take_token(), surplus) {
             (None, 0) => None,
             (token, _) => match (self.last(), token) {
                 (Some(last), _) if after.is_some_and(|after| last.as_str() <= after) => {
@@ -100,10 +104,15 @@ impl Listing {
 
     /// The page as the server gave it, continued with its token.
     pub(super) fn into_followed_page(mut self) -> ListingAnswer {
-        match self.next_page_token.take().filter(|token| !token.is_empty()) {
+        match self.take_token() {
             Some(token) if self.items.is_empty() && self.prefixes.is_empty() => ListingAnswer::More(token),
             next => ListingAnswer::Page(self.page(next)),
         }
+    }
+
+    /// The token of the next page. Some servers give an empty one with the last page.
+    fn take_token(&mut self) -> Option<String> {
+        self.next_page_token.take().filter(|token| !token.is_empty())
     }
 
     fn page(self, next: Option<String>) -> ListPage {
@@ -120,29 +129,37 @@ impl Listing {
 
 impl From<Item> for ObjectMeta {
     fn from(item: Item) -> Self {
-        Self { key: item.name, size: item.size, etag: item.generation, modified_at: item.updated }
+        let (size, lacks_size) = (item.size.unwrap_or_default(), item.size.is_none());
+        Self { key: item.name, size, lacks_size, etag: item.generation, modified_at: item.updated }
     }
 }
 
-/// Google writes 64-bit numbers as strings.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    struct Number;
-    impl Visitor<'_> for Number {
-        type Value = u64;
+/// A number or a text. Google writes 64-bit numbers as strings, others do not.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Number(u64),
+    Text(String),
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a number, or a string of digits")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
-            text.parse().map_err(E::custom)
-        }
-
-        fn visit_u64<E: Error>(self, number: u64) -> Result<u64, E> {
-            Ok(number)
-        }
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    match Option::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Scalar::Number(number)) => Ok(Some(number)),
+        Some(Scalar::Text(text)) => text.trim().parse().map(Some).map_err(D::Error::custom),
     }
-    deserializer.deserialize_any(Number)
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.map(|scalar| match scalar {
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Text(text) => text,
+    }))
+}
+
+/// A time that cannot be read is as good as none.
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text.parse().ok()))
 }
 
 #[cfg(test)]

@@ -186,7 +186,13 @@ impl Storage for LocalFiles {
         let path = key.to_owned();
         self.run(Op::Head, move |folder| {
             let file = folder.open(Op::Head, &path)?;
-            Ok(ObjectMeta { key: path, size: file.size, etag: Some(file.etag), modified_at: file.modified_at })
+            Ok(ObjectMeta {
+                key: path,
+                size: file.size,
+                etag: Some(file.etag),
+                modified_at: file.modified_at,
+                ..ObjectMeta::default()
+            })
         })
         .await
     }

@@ -7,7 +7,13 @@ use crate::ObjectMeta;
 
 /// Builds the metadata from the file's `stat`.
 pub(super) fn object(key: String, stat: &FileStat) -> ObjectMeta {
-    ObjectMeta { key, size: size(stat), etag: Some(etag(stat)), modified_at: modified_at(stat) }
+    ObjectMeta {
+        key,
+        size: size(stat),
+        etag: Some(etag(stat)),
+        modified_at: modified_at(stat),
+        ..ObjectMeta::default()
+    }
 }
 
 pub(super) fn size(stat: &FileStat) -> u64 {

@@ -62,7 +62,8 @@ pub(super) async fn read_metadata(
     for key in texts {
         match read_one(&mut answers) {
             Ok((0, _)) => unclear.push(key),
-            Ok((size, etag)) => objects.push(ObjectMeta { key, size, etag: Some(etag), modified_at: None }.into()),
+            Ok((size, etag)) => objects
+                .push(ObjectMeta { key, size, etag: Some(etag), modified_at: None, ..ObjectMeta::default() }.into()),
             Err(error) if error.reason == FailureReason::WrongValueType => unclear.push(key),
             Err(error) if error.reason == FailureReason::AccessDenied => {
                 denied += 1;
@@ -103,7 +104,10 @@ async fn check_types(
     for key in keys {
         match answers.text()?.as_str() {
             "none" => {}
-            "string" => objects.push(ObjectMeta { key, size: 0, etag: Some(etag_of(&[])), modified_at: None }.into()),
+            "string" => objects.push(
+                ObjectMeta { key, size: 0, etag: Some(etag_of(&[])), modified_at: None, ..ObjectMeta::default() }
+                    .into(),
+            ),
             _ => objects.push(ListingFault::WrongValueType.at(key)),
         }
     }

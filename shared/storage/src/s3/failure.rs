@@ -44,6 +44,7 @@ fn meaning(op: Op, status: StatusCode, code: &str) -> (ErrorKind, FailureReason)
         | "TooManyRequests"
         | "BandwidthLimitExceeded" => THROTTLED,
         "InternalError" | "RequestTimeout" | "OperationAborted" => (Unavailable, FailureReason::Unavailable),
+        "NotImplemented" | "MethodNotAllowed" => (Invalid, FailureReason::InvalidSettings),
         _ if status.is_redirection() => (Invalid, FailureReason::WrongRegion),
         _ => by_status(op, status),
     }
@@ -84,6 +85,8 @@ mod tests {
             (Op::Get, 500, "", Unavailable, FailureReason::Unavailable),
             (Op::Get, 502, "", Unavailable, FailureReason::Unavailable),
             (Op::Get, 507, "", Unavailable, FailureReason::Unavailable),
+            (Op::List, 501, "", Invalid, FailureReason::InvalidSettings),
+            (Op::List, 403, "NotImplemented", Invalid, FailureReason::InvalidSettings),
             (Op::Head, 404, "", NotFound, FailureReason::NoSuchObject),
             (Op::Head, 403, "", Denied, FailureReason::AccessDenied),
             (Op::Head, 301, "", Invalid, FailureReason::WrongRegion),

@@ -2,16 +2,15 @@
 //!
 //! Compatible servers omit much: a page may lack its size, its etags, `KeyCount`, `IsTruncated` or tokens.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
-use percent_encoding::percent_decode_str;
 
 use crate::cloud::{ListingError, bare_etag, listing_text};
-use crate::wire::{Scanner, Token, resolve};
-use crate::{ListPage, ListRequest, ListedObject, ObjectMeta};
+use crate::wire::{Scanner, Token, http_date, resolve};
+use crate::{ListPage, ListRequest, ListedObject, ObjectMeta, Respelled};
+
+mod spelling;
 
 /// About as many bytes of an answer belong to one object; the estimate lets a page allocate its list once.
 const BYTES_PER_OBJECT: usize = 200;
@@ -27,8 +26,8 @@ pub(super) struct Listing {
     pub(super) token: Option<String>,
     /// The marker of the next page, as the first version gives it.
     pub(super) marker: Option<String>,
-    /// A key as it was sent and as it was decoded, if both differ for one.
-    pub(super) respelled: Option<(String, String)>,
+    /// The first key whose spelling is not certain.
+    pub(super) respelled: Option<Respelled>,
 }
 
 /// The elements that are read; all others are skipped.
@@ -54,12 +53,12 @@ enum Section {
     Other,
 }
 
-/// Reads a whole answer. `raw_keys`: keys are not encoded, whatever it says.
+/// Reads a whole answer. `raw_keys`: whether keys are as they are or encoded, whatever it says.
 ///
 /// One without its last closing tag is [`ListingError::CutShort`], never a short page.
-pub(super) fn parse(body: &[u8], raw_keys: bool) -> Result<Listing, ListingError> {
+pub(super) fn parse(body: &[u8], raw_keys: Option<bool>) -> Result<Listing, ListingError> {
     let text = listing_text(body)?;
-    let mut scanner = Scanner::new(text);
+    let mut scanner = Scanner::new(&text);
     let mut parser = Parser { raw_keys, ..Parser::default() };
     parser.listing.objects.reserve(text.len() / BYTES_PER_OBJECT);
     // Once the first tag has shown a listing, a grammar error means that the transport cut the answer.
@@ -79,8 +78,8 @@ pub(super) fn parse(body: &[u8], raw_keys: bool) -> Result<Listing, ListingError
 ///
 /// `None` for an answer that may not be a whole page.
 pub fn read_listing(body: &[u8]) -> Option<ListPage> {
-    let request = ListRequest { limit: 1_000, ..ListRequest::default() };
-    parse(body, false).ok()?.into_page(&request).ok()?.page()
+    let request = ListRequest { limit: 1_000, delimiter: Some("/"), ..ListRequest::default() };
+    parse(body, None).ok()?.into_page(&request).ok()?.page()
 }
 
 struct Parser {
@@ -93,7 +92,7 @@ struct Parser {
     is_listing: Option<bool>,
     /// Whether the answer has an element that only a listing has.
     has_content: bool,
-    raw_keys: bool,
+    raw_keys: Option<bool>,
     url_encoded: bool,
     code: String,
 }
@@ -109,7 +108,7 @@ impl Default for Parser {
             object: None,
             is_listing: None,
             has_content: false,
-            raw_keys: false,
+            raw_keys: None,
             url_encoded: false,
             code: String::new(),
         }
@@ -127,8 +126,8 @@ impl Parser {
         self.text.clear();
         match (self.depth, self.section) {
             (1, _) => {
-                self.is_listing = Some(name == "ListBucketResult");
-                if name != "ListBucketResult" && name != "Error" {
+                self.is_listing = Some(name != "Error");
+                if !matches!(name, "ListBucketResult" | "ListBucketV2Result" | "Error") {
                     return Err(ListingError::NotAListing);
                 }
             }
@@ -139,7 +138,7 @@ impl Parser {
                 match name {
                     "Contents" => {
                         self.section = Section::Object;
-                        self.object = Some(ObjectMeta::default());
+                        self.object = Some(ObjectMeta { lacks_size: true, ..ObjectMeta::default() });
                     }
                     "CommonPrefixes" => self.section = Section::Prefixes,
                     "IsTruncated" => self.element = Element::IsTruncated,
@@ -169,12 +168,13 @@ impl Parser {
         let text = self.text.as_str();
         match (self.element, self.object.as_mut()) {
             (Element::Key, Some(object)) => object.key.push_str(text),
-            (Element::Size, Some(object)) => {
-                object.size = text.trim().parse().map_err(|_| ListingError::Lacks("size"))?
+            (Element::Size, Some(object)) if !text.trim().is_empty() => {
+                object.size = text.trim().parse().map_err(|_| ListingError::Lacks("size"))?;
+                object.lacks_size = false;
             }
             (Element::ETag, Some(object)) => object.etag = bare_etag(text),
             (Element::LastModified, Some(object)) => object.modified_at = time(text),
-            (Element::Prefix, _) => self.listing.prefixes.push(text.to_owned()),
+            (Element::Prefix, _) if !text.is_empty() => self.listing.prefixes.push(text.to_owned()),
             (Element::IsTruncated, _) => self.listing.truncated = truth(text),
             (Element::NextToken, _) if !text.is_empty() => self.listing.token = Some(text.to_owned()),
             (Element::NextMarker, _) if !text.is_empty() => self.listing.marker = Some(text.to_owned()),
@@ -208,18 +208,8 @@ impl Parser {
             return Err(ListingError::Lacks("content"));
         }
         let mut listing = self.listing;
-        // `EncodingType` may come after the keys, and servers that ignore the parameter omit it.
-        if self.url_encoded && !self.raw_keys {
-            let keys = listing.objects.iter_mut().map(|object| &mut object.meta.key);
-            for key in keys {
-                if let Some(raw) = decode(key)? {
-                    listing.respelled.get_or_insert_with(|| (raw, key.clone()));
-                }
-            }
-            for text in listing.prefixes.iter_mut().chain(&mut listing.marker) {
-                decode(text)?;
-            }
-        }
+        // `EncodingType` may come after the keys.
+        spelling::decode(&mut listing, self.url_encoded, self.raw_keys);
         Ok(listing)
     }
 }
@@ -233,20 +223,9 @@ fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// Decodes `encoding-type=url`, which writes a space as `+` and a plus sign as `%2B`. Returns the text before, if it had
-/// one of these signs.
-fn decode(key: &mut String) -> Result<Option<String>, ListingError> {
-    if !key.contains(['%', '+']) {
-        return Ok(None);
-    }
-    let spaced = if key.contains('+') { Cow::Owned(key.replace('+', " ")) } else { Cow::Borrowed(key.as_str()) };
-    let decoded = percent_decode_str(&spaced).decode_utf8().map_err(|_| ListingError::Lacks("key"))?.into_owned();
-    Ok(Some(std::mem::replace(key, decoded)))
-}
-
 fn time(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    s3_time(text).or_else(|| text.parse().ok())
+    s3_time(text).or_else(|| text.parse().ok()).or_else(|| http_date(text))
 }
 
 /// Parses the format that S3 and nearly all servers use: `2026-01-02T03:04:05.678Z`. Faster than the general parser.

@@ -10,6 +10,7 @@ mod page;
 mod profile;
 mod role;
 mod sign;
+mod version;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,7 @@ pub use list::read_listing;
 pub(crate) use profile::UnsupportedProfile;
 pub(crate) use role::Roles;
 use sign::{Payload, SigningError};
+use version::ListVersion;
 
 /// The limit of `SigV4`: seven days.
 const LONGEST_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -42,6 +44,7 @@ pub(crate) struct S3 {
     bucket: Bucket,
     kms_key_id: Option<String>,
     credentials: CredentialSource,
+    version: ListVersion,
 }
 
 /// The access key ID that signed the last try of a call.
@@ -81,7 +84,7 @@ impl S3 {
         default_region: &str,
     ) -> Result<CloudStorage<Self>, InvalidSetting> {
         let bucket = Bucket::new(connection, default_region)?;
-        let s3 = Self { bucket, kms_key_id: kms_key_id(connection)?, credentials };
+        let s3 = Self { bucket, kms_key_id: kms_key_id(connection)?, credentials, version: ListVersion::default() };
         Ok(CloudStorage::new(s3, prefix, wire))
     }
 }
@@ -173,21 +176,37 @@ impl Cloud for S3 {
         let limit = request.limit.clamp(1, 1_000).to_string();
         // The order does not matter for signatures, but sorted parameters are easier to read in a trace.
         let mut parameters = Vec::with_capacity(7);
-        let is_first_version = request.paging == Paging::Marker;
+        let is_first_version = request.paging == Paging::Marker || self.version.is_first();
         // The token says where to go on; some servers take exception to a start beside it.
         let start = request.start().filter(|_| token.is_none() && request.paging == Paging::Key);
         parameters.extend(token.filter(|_| !is_first_version).map(|token| ("continuation-token", token)));
         parameters.extend(request.delimiter.map(|delimiter| ("delimiter", delimiter)));
         parameters.push(("encoding-type", "url"));
         parameters.extend((!is_first_version).then_some(("list-type", "2")));
-        parameters.extend(token.filter(|_| is_first_version).map(|token| ("marker", token)));
+        // In key order, the marker of the first version is a key to start after.
+        parameters.extend(token.or(start).filter(|_| is_first_version).map(|marker| ("marker", marker)));
         parameters.extend([("max-keys", limit.as_str()), ("prefix", request.prefix)]);
-        parameters.extend(start.map(|after| ("start-after", after)));
+        parameters.extend(start.filter(|_| !is_first_version).map(|after| ("start-after", after)));
         CloudRequest::new(Op::List, Method::GET, self.bucket.query(&parameters)).map(Some)
     }
 
+    fn begin_fallback(&self, error: &StorageError) -> bool {
+        self.version.begin_fallback(error)
+    }
+
+    fn end_fallback(&self, is_answered: Option<bool>) {
+        self.version.end_fallback(is_answered);
+    }
+
+    fn listing_answered(&self) {
+        self.version.settle();
+    }
+
     fn read_listing(&self, request: &ListRequest<'_>, answer: &Answer) -> Result<ListingAnswer, StorageError> {
-        match list::parse(&answer.body, request.raw_keys).and_then(|listing| listing.into_page(request)) {
+        // The first version has markers in place of tokens.
+        let has_markers = request.paging == Paging::Token && self.version.is_first();
+        let request = ListRequest { paging: if has_markers { Paging::Marker } else { request.paging }, ..*request };
+        match list::parse(&answer.body, request.raw_keys).and_then(|listing| listing.into_page(&request)) {
             Ok(answer) => Ok(answer),
             Err(ListingError::Refused(code)) => Err(failure::from_code(Op::List, answer, &code)),
             Err(error) => Err(error.into()),

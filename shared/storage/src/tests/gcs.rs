@@ -91,7 +91,7 @@ async fn a_listing_that_repeats_its_token_fails() {
     let server = Server::saying([token(), listing(&[], Some("t")), listing(&[], Some("t"))]).await;
     let request = ListRequest { prefix: "p/", limit: 2, ..ListRequest::default() };
     let failed = meaning(open(&server).list_page(request).await);
-    assert_eq!(failed, (ErrorKind::Invalid, FailureReason::BadAnswer));
+    assert_eq!(failed, (ErrorKind::Invalid, FailureReason::UnsupportedListing));
 }
 
 /// An emulator may not know `startOffset`.
@@ -156,7 +156,13 @@ async fn a_put_sends_name_type_and_length_and_returns_the_generation() {
 async fn an_object_is_requested_as_stored_and_one_decompressed_on_the_way_keeps_its_size() {
     let headers = "X-Goog-Generation: 7\r\nX-Goog-Stored-Content-Encoding: gzip\r\nX-Goog-Stored-Content-Length: 3\r\n";
     let server = Server::saying([token(), answer("200 OK", headers, "bytes")]).await;
-    let listed = ObjectMeta { key: "a.json".into(), size: 3, etag: Some("7".into()), modified_at: None };
+    let listed = ObjectMeta {
+        key: "a.json".into(),
+        size: 3,
+        etag: Some("7".into()),
+        modified_at: None,
+        ..ObjectMeta::default()
+    };
     let body = open(&server).get_listed(&listed, 100).await.unwrap();
     assert_eq!((body.bytes.as_ref(), body.stored_size, body.is_listed(&listed)), (&b"bytes"[..], 3, true));
     let request = &server.requests()[1];

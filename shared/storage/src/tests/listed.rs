@@ -7,7 +7,7 @@ use super::{answer, list, listing, meaning, open};
 use crate::{ErrorKind, ObjectMeta};
 
 fn listed() -> ObjectMeta {
-    ObjectMeta { key: "k".into(), size: 6, etag: Some("e1".into()), modified_at: None }
+    ObjectMeta { key: "k".into(), size: 6, etag: Some("e1".into()), modified_at: None, ..ObjectMeta::default() }
 }
 
 fn page(keys: &[&str]) -> String {

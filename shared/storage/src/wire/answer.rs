@@ -34,6 +34,7 @@ impl Answer {
             size: size.ok_or_else(|| StorageError::new(Op::Head, ErrorKind::Invalid, FailureReason::BadAnswer))?,
             etag,
             modified_at: self.header(header::LAST_MODIFIED).and_then(http_date),
+            ..ObjectMeta::default()
         })
     }
 

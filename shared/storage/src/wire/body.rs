@@ -1,8 +1,10 @@
 //! Reads the bodies of answers, with limits of size and time.
 
+use std::io::Read;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use flate2::bufread::MultiGzDecoder;
 use http::{HeaderMap, Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -15,6 +17,9 @@ use crate::{ErrorKind, Op, StorageError};
 
 /// The most bytes of a refusal that are read; its code is in the first lines.
 const REFUSAL_BYTES: u64 = 64 * 1024;
+
+/// How gzip begins.
+const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// How far an incoming body may fall behind the slowest rate, in multiples of `Timeouts::idle`. If it is lower, small
 /// objects that share a slow line are given up; if it is higher, a server that sends a byte now and then occupies the
@@ -29,7 +34,8 @@ impl Wire {
     ) -> Result<Answer, StorageError> {
         let (head, body) = response.into_parts();
         let body = if head.status.is_success() {
-            self.read_body(call.op, &head.headers, body, call.max_bytes).await?
+            let body = self.read_body(call.op, &head.headers, body, call.max_bytes).await?;
+            if call.op == Op::List { unpacked(&head.headers, body, call.max_bytes)? } else { body }
         } else {
             self.read_refusal(body).await
         };
@@ -74,6 +80,21 @@ impl Wire {
         }
         received.freeze()
     }
+}
+
+/// The body of a listing, unpacked if a server or a proxy packed it although we do not ask for that.
+fn unpacked(headers: &HeaderMap, body: Bytes, max: u64) -> Result<Bytes, StorageError> {
+    let encoding = headers.get(header::CONTENT_ENCODING).and_then(|encoding| encoding.to_str().ok());
+    if !encoding.is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("gzip")) || !body.starts_with(GZIP) {
+        return Ok(body);
+    }
+    let mut unpacked = Vec::new();
+    let read = MultiGzDecoder::new(&*body).take(max.saturating_add(1)).read_to_end(&mut unpacked);
+    read.map_err(|error| StorageError::with_source(Op::List, ErrorKind::Unavailable, FailureReason::BadAnswer, error))?;
+    if unpacked.len() as u64 > max {
+        return Err(StorageError::new(Op::List, ErrorKind::Invalid, FailureReason::TooLarge));
+    }
+    Ok(unpacked.into())
 }
 
 /// Reads the next piece of a body. `None` after the last one.

@@ -20,6 +20,11 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Whether the server stated a code beside the status.
+    pub(crate) fn has_code(&self) -> bool {
+        !self.code.is_empty()
+    }
+
     /// `403 AccessDenied`, or the status alone if the server stated no code.
     pub(crate) fn status_and_code(&self) -> String {
         let code = if self.code.is_empty() { self.status.canonical_reason().unwrap_or_default() } else { &self.code };
@@ -62,7 +67,8 @@ pub(crate) fn by_status(op: Op, status: StatusCode) -> (ErrorKind, FailureReason
         404 => missing(op),
         413 => (Invalid, FailureReason::TooLarge),
         416 => (Invalid, FailureReason::NoSuchRange),
-        400..=499 => (Invalid, FailureReason::InvalidSettings),
+        // The server does not know the request, and will not know it later.
+        400..=499 | 501 | 505 => (Invalid, FailureReason::InvalidSettings),
         500..=599 => (Unavailable, FailureReason::Unavailable),
         _ => (Invalid, FailureReason::BadAnswer),
     }

@@ -4,15 +4,18 @@
 //! purpose; objects can be read.
 
 mod answer;
+mod document;
 mod profile;
+mod stores;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -24,12 +27,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use answer::Query;
-pub use profile::{AWS, KeyOrder, Profile, STORES, Spelling, Start, UNLISTABLE};
+pub use profile::{Continuation, Document, KeyOrder, Profile, SecondVersion, Spelling, Start, Truncation};
+pub use stores::{AWS, STORES, UNLISTABLE};
 
 struct State {
     profile: Profile,
     /// Keys and sizes, in the order in which they were stored.
     keys: Vec<(String, usize)>,
+    /// The content of keys that have their own.
+    contents: HashMap<String, Bytes>,
     /// The queries of the listings so far.
     listings: Vec<String>,
 }
@@ -56,7 +62,7 @@ impl CompatibleStore {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let keys = keys.into_iter().map(|key| (key, content().len())).collect();
-        let state = Arc::new(Mutex::new(State { profile, keys, listings: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { profile, keys, contents: HashMap::new(), listings: Vec::new() }));
         let gate = watch::Sender::new(Gate::default());
         let mut serving = JoinSet::new();
         let (shared, doors) = (Arc::clone(&state), gate.clone());
@@ -96,6 +102,19 @@ impl CompatibleStore {
         lock(&self.state).keys.extend(keys.into_iter().map(|key| (key, content().len())));
     }
 
+    /// Deletes keys.
+    pub fn remove(&self, is_removed: impl Fn(&str) -> bool) {
+        lock(&self.state).keys.retain(|(key, _)| !is_removed(key));
+    }
+
+    /// Stores an object with its own content, or replaces it.
+    pub fn put(&self, key: &str, content: &str) {
+        let mut state = lock(&self.state);
+        state.keys.retain(|(own, _)| own != key);
+        state.keys.push((key.to_owned(), content.len()));
+        state.contents.insert(key.to_owned(), Bytes::copy_from_slice(content.as_bytes()));
+    }
+
     /// The queries of the listings so far.
     pub fn listings(&self) -> Vec<String> {
         lock(&self.state).listings.clone()
@@ -122,23 +141,46 @@ async fn serve(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let key = request.uri().path().strip_prefix("/bucket").map(|rest| rest.trim_start_matches('/'));
     let key = key.map(|key| percent_decode_str(key).decode_utf8_lossy().into_owned());
+    let is_listing = request.method() == Method::GET && key.as_deref() == Some("");
+    if is_listing {
+        pass(&gate).await;
+    }
+    let mut state = lock(&state);
+    let found = state.keys.iter().position(|(own, _)| Some(own.as_str()) == key.as_deref());
+    let mut answer = Response::new(Full::default());
     let (status, body) = match (request.method(), key.as_deref()) {
-        (&Method::GET, Some("")) => {
-            pass(&gate).await;
+        _ if is_listing => {
             let text = request.uri().query().unwrap_or_default();
-            let mut state = lock(&state);
             state.listings.push(text.to_owned());
-            (StatusCode::OK, answer::page(&state.profile, &state.keys, &query(text)).into())
+            match answer::page(&state.profile, &state.keys, &query(text)) {
+                Ok(page) => {
+                    if state.profile.document == Document::Packed {
+                        answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                    }
+                    (StatusCode::OK, page.into())
+                }
+                Err((status, code)) => (StatusCode::from_u16(status).expect("a status"), refusal(code)),
+            }
         }
-        (&Method::GET | &Method::HEAD, Some(key)) if lock(&state).keys.iter().any(|(own, _)| own == key) => {
-            (StatusCode::OK, Bytes::from_static(content()))
+        (&Method::HEAD, Some(_)) if !state.profile.has_head => (StatusCode::METHOD_NOT_ALLOWED, Bytes::new()),
+        (&Method::GET | &Method::HEAD, _) if found.is_some() => {
+            if let Some(time) = found.filter(|_| !state.profile.omitted.contains(&"ETag")) {
+                let etag = HeaderValue::from_str(&format!("\"e{time}\"")).expect("a header");
+                answer.headers_mut().insert(header::ETAG, etag);
+            }
+            let own = key.as_deref().and_then(|key| state.contents.get(key)).cloned();
+            (StatusCode::OK, own.unwrap_or(Bytes::from_static(content())))
         }
-        (_, Some(_)) => (StatusCode::NOT_FOUND, Bytes::from_static(b"<Error><Code>NoSuchKey</Code></Error>")),
-        (_, None) => (StatusCode::NOT_FOUND, Bytes::from_static(b"<Error><Code>NoSuchBucket</Code></Error>")),
+        (_, Some(_)) => (StatusCode::NOT_FOUND, refusal("NoSuchKey")),
+        (_, None) => (StatusCode::NOT_FOUND, refusal("NoSuchBucket")),
     };
-    let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
+    *answer.body_mut() = Full::new(body);
     Ok(answer)
+}
+
+fn refusal(code: &str) -> Bytes {
+    format!("<Error><Code>{code}</Code></Error>").into()
 }
 
 /// Waits until the gate lets a listing pass.
@@ -182,6 +224,7 @@ fn query(text: &str) -> Query {
         let value = percent_decode_str(value).decode_utf8().map(Cow::into_owned).expect("UTF-8");
         match name {
             "prefix" => query.prefix = value,
+            "delimiter" => query.has_delimiter = value == "/",
             "start-after" => query.after = value,
             "continuation-token" => query.token = value,
             "marker" => query.marker = value,

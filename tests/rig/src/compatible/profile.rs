@@ -16,6 +16,8 @@ pub enum KeyOrder {
     IgnoreCase,
     /// As of stores that list folder by folder.
     Folders,
+    /// As of the units of UTF-16.
+    Utf16,
 }
 
 impl KeyOrder {
@@ -27,6 +29,7 @@ impl KeyOrder {
             Self::Time => Reverse(time).cmp(&Reverse(other_time)),
             Self::IgnoreCase => (key.to_lowercase(), key).cmp(&(other.to_lowercase(), other)),
             Self::Folders => key.split('/').cmp(other.split('/')),
+            Self::Utf16 => key.encode_utf16().cmp(other.encode_utf16()),
         }
     }
 }
@@ -60,6 +63,60 @@ pub enum Spelling {
     Raw,
     /// The answer says `url`, but keys are as they are.
     ClaimedUrl,
+    /// Keys are encoded, and the answer does not say so.
+    UnclaimedUrl,
+}
+
+/// How the second version of the listing is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondVersion {
+    Answered,
+    /// `list-type=2` is ignored.
+    AsFirst,
+    /// With a status and a code.
+    Refused(u16, &'static str),
+}
+
+/// How a page says whether more follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truncation {
+    /// With these words.
+    Said {
+        yes: &'static str,
+        no: &'static str,
+    },
+    /// Only if more follows.
+    IfMore,
+    Unsaid,
+}
+
+/// What a page is continued with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuation {
+    /// A token or marker that names the last key.
+    Key,
+    /// A text that means nothing to others, with signs that an encoding would change.
+    Opaque,
+    /// The last page has one, too.
+    Always,
+    /// The next page begins with the last key again.
+    Overlapping,
+    /// One of two texts by turns; the pages under them are empty.
+    Circle,
+}
+
+/// The bytes of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    Plain,
+    /// No XML declaration, but blank lines.
+    Undeclared,
+    /// A mark of UTF-8 before the declaration.
+    Marked,
+    Utf16,
+    Latin1,
+    /// Compressed, although the client did not ask for it.
+    Packed,
 }
 
 /// A store.
@@ -69,8 +126,7 @@ pub struct Profile {
     pub order: KeyOrder,
     pub start: Start,
     pub spelling: Spelling,
-    /// Whether `list-type=2` is ignored.
-    pub is_first_version: bool,
+    pub second_version: SecondVersion,
     /// Whether pages have a token, or in the first version a marker.
     pub has_tokens: bool,
     /// Whether tokens and markers have an effect.
@@ -81,6 +137,19 @@ pub struct Profile {
     pub short_is_last: bool,
     /// Every so many pages, a page is empty and has a token. 0: none.
     pub empty_pages: usize,
+    pub truncation: Truncation,
+    pub continuation: Continuation,
+    pub document: Document,
+    /// Whether listings have keys outside of the prefix, too.
+    pub ignores_prefix: bool,
+    /// Whether pages have the store's own size, also if fewer keys were asked for.
+    pub ignores_limit: bool,
+    /// Whether objects can be asked for with `HEAD`.
+    pub has_head: bool,
+    /// Whether keys below a folder are listed although the client asked for its name alone.
+    pub ignores_delimiter: bool,
+    /// Whether keys below a folder are rolled up although the client did not ask for it.
+    pub rolls_up: bool,
     /// Elements that the answer does not have.
     pub omitted: &'static [&'static str],
     /// Namespace prefix of all elements.
@@ -88,82 +157,3 @@ pub struct Profile {
     /// Whether a start outside of the prefix gives nothing.
     pub start_must_be_below_prefix: bool,
 }
-
-/// What AWS does, with small pages.
-pub const AWS: Profile = Profile {
-    name: "aws",
-    order: KeyOrder::Bytes,
-    start: Start::Strict,
-    spelling: Spelling::Url,
-    is_first_version: false,
-    has_tokens: true,
-    honors_tokens: true,
-    page: 100,
-    short_is_last: false,
-    empty_pages: 0,
-    omitted: &[],
-    namespace: "",
-    start_must_be_below_prefix: false,
-};
-
-/// Stores that list to the end. Each is named after the product of a report.
-pub const STORES: &[Profile] = &[
-    AWS,
-    Profile { name: "radosgw-first-version", is_first_version: true, start: Start::Ignored, ..AWS },
-    Profile {
-        name: "gcs-interoperability",
-        is_first_version: true,
-        start: Start::Ignored,
-        omitted: &["NextMarker"],
-        ..AWS
-    },
-    Profile { name: "rustfs", start: Start::Inclusive, ..AWS },
-    Profile { name: "idrive-e2", start: Start::Inclusive, spelling: Spelling::Slashes, ..AWS },
-    Profile { name: "storj", order: KeyOrder::Hash, start: Start::OfKeysOnly, ..AWS },
-    Profile { name: "s3-express", order: KeyOrder::Hash, start: Start::Ignored, ..AWS },
-    Profile { name: "rclone-serve", order: KeyOrder::Time, start: Start::Strict, ..AWS },
-    Profile { name: "windows-gateway", order: KeyOrder::IgnoreCase, start: Start::OfKeysOnly, ..AWS },
-    Profile { name: "swiftstack", order: KeyOrder::Folders, start: Start::Strict, ..AWS },
-    Profile { name: "openstack-swift3", start: Start::Ignored, ..AWS },
-    Profile { name: "tiledb-empty-pages", empty_pages: 1, ..AWS },
-    Profile { name: "s3ql-empty-pages", empty_pages: 3, order: KeyOrder::Hash, start: Start::Ignored, ..AWS },
-    Profile { name: "digitalocean", spelling: Spelling::Slashes, ..AWS },
-    Profile { name: "seaweedfs", spelling: Spelling::ClaimedUrl, ..AWS },
-    Profile { name: "old-ceph", spelling: Spelling::Raw, ..AWS },
-    Profile { name: "oss", omitted: &["KeyCount", "ETag", "Size", "LastModified", "StorageClass"], ..AWS },
-    Profile { name: "eos", omitted: &["IsTruncated", "MaxKeys"], ..AWS },
-    Profile { name: "cos", namespace: "ns2", ..AWS },
-    Profile { name: "tiny-pages", page: 7, ..AWS },
-    Profile { name: "no-tokens-but-markers", has_tokens: false, order: KeyOrder::Hash, start: Start::Ignored, ..AWS },
-    Profile { name: "nutanix", short_is_last: true, page: 1_000, ..AWS },
-    Profile { name: "backblaze", has_tokens: false, start_must_be_below_prefix: true, ..AWS },
-    Profile {
-        name: "unordered-first-version",
-        is_first_version: true,
-        order: KeyOrder::Hash,
-        start: Start::Ignored,
-        omitted: &["NextMarker"],
-        ..AWS
-    },
-];
-
-/// Stores whose listing no client can follow to its end.
-pub const UNLISTABLE: &[Profile] = &[
-    Profile {
-        name: "no-tokens",
-        has_tokens: false,
-        honors_tokens: false,
-        order: KeyOrder::Hash,
-        start: Start::Ignored,
-        ..AWS
-    },
-    Profile { name: "ignored-tokens", honors_tokens: false, start: Start::Ignored, ..AWS },
-    Profile {
-        name: "ignored-markers",
-        honors_tokens: false,
-        is_first_version: true,
-        order: KeyOrder::Hash,
-        start: Start::Ignored,
-        ..AWS
-    },
-];

@@ -183,8 +183,9 @@ async fn explain_pages(plans: &mut Plans<'_>) -> Result<()> {
         };
         plans.step(name, budget, look_up).await?;
     }
-    let invalid =
-        |n: i64| QuarantinedObject::object(format!("bad/{n}"), None, 1, QuarantineReason::InvalidJson, "not JSON");
+    let invalid = |n: i64| {
+        QuarantinedObject::object(format!("bad/{n}"), None, Some(1), QuarantineReason::InvalidJson, "not JSON")
+    };
     let rows: Vec<QuarantinedObject> = (0..100).map(invalid).collect();
     let quarantine = async |client: &mut Client| {
         let tx = client.transaction().await?;

@@ -29,7 +29,7 @@ impl Import<'_> {
     pub(super) async fn list(&mut self, quantum: &Quantum) -> Result<Vec<QuarantinedObject>, JobError> {
         let start = self.cursor.clone().or_else(|| self.job.range_after.clone());
         let listing = self.prefetched.take().unwrap_or_else(|| self.start_listing(self.listing_start()));
-        let page = self.first_page(listing.result().await).await?;
+        let page = self.checked_page(listing.result().await).await?;
         let folders = self.folders(&page).await?;
         let (objects, prefixes) = self.take_page(page);
         self.last = self.next.is_none();
@@ -106,16 +106,18 @@ impl Import<'_> {
         Ok(())
     }
 
-    /// The page, listed again if it is the first and shows that the store lists otherwise than in key order, or if the
-    /// server refuses the token of an earlier attempt.
-    async fn first_page(&mut self, listed: Result<ListPage, StorageError>) -> Result<ListPage, JobError> {
-        match listed {
-            Err(error) if self.place.restarts_after(&error) => Ok(self.start_listing(None).result().await?),
-            Ok(page) if self.is_unexamined(&page) && self.examine().await? => {
-                Ok(self.start_listing(None).result().await?)
-            }
-            listed => Ok(listed?),
+    /// The page, listed again if it is the first and shows that the store lists otherwise than in key order, if the server
+    /// refuses the token of an earlier attempt, or if its keys were misread.
+    async fn checked_page(&mut self, listed: Result<ListPage, StorageError>) -> Result<ListPage, JobError> {
+        let page = match listed {
+            Err(error) if self.place.restarts_after(&error) => self.start_listing(None).result().await?,
+            Ok(page) if self.is_unexamined(&page) && self.examine().await? => self.start_listing(None).result().await?,
+            listed => listed?,
+        };
+        if self.examine_spelling(&page).await? {
+            return Ok(self.start_listing(self.listing_start()).result().await?);
         }
+        Ok(page)
     }
 
     /// Where the next page starts, for the store.

@@ -34,6 +34,7 @@ use longshore_db::Counts;
 use longshore_db::host::JobStorage;
 use longshore_db::lifecycle::ClaimedJob;
 use longshore_filter::KeyFilter;
+use longshore_model::Capabilities;
 use longshore_storage::{ObjectMeta, Storage};
 
 use crate::context::Context;
@@ -71,6 +72,10 @@ pub(crate) struct Import<'a> {
     cursor: Option<String>,
     /// How the listing is continued.
     place: Place,
+    /// What is known of the store's listings.
+    known: Option<Capabilities>,
+    /// Whether this attempt has tried to find out how the server spells keys.
+    is_spelling_examined: bool,
     /// Objects of the listed page that are not read yet.
     pending: VecDeque<Pending>,
     /// The request for the page after that.
@@ -129,7 +134,9 @@ impl<'a> Import<'a> {
             data_key,
             limits: Limits::default(),
             cursor: job.cursor.clone(),
+            is_spelling_examined: place.raw_keys.is_some(),
             place,
+            known: storage.capabilities,
             pending: VecDeque::new(),
             prefetched: None,
             scan: (!is_ordered).then(Scan::default),

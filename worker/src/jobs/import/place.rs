@@ -17,8 +17,8 @@ const MOST_RESTARTS: u32 = 10;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) paging: Paging,
-    /// Whether the server says that it encodes keys and does not.
-    pub(super) raw_keys: bool,
+    /// Whether the server sends keys as they are, or encoded. `None` if that is not known beyond what its answers say.
+    pub(super) raw_keys: Option<bool>,
     /// What the server itself continues with after the last page, if this attempt has listed it.
     pub(super) token: Option<String>,
     /// Pages that had new keys.
@@ -33,7 +33,7 @@ impl Place {
     /// Where a job begins: at its cursor, or where its range begins.
     pub(super) fn of(cursor: Option<&str>, is_range: bool, capabilities: Option<Capabilities>) -> Self {
         let capabilities = capabilities.unwrap_or_default();
-        let raw_keys = capabilities.raw_keys == Some(true);
+        let raw_keys = capabilities.raw_keys;
         let place = match cursor {
             Some(cursor) => Self::read(cursor).unwrap_or_default(),
             // Ranges are only of listings in key order.
@@ -52,7 +52,7 @@ impl Place {
         };
         let mut number = || parts.next()?.parse().ok();
         let (pages, repeats, restarts) = (number()?, number()?, number()?);
-        Some(Self { paging, pages, repeats, restarts, token: parts.next().map(str::to_owned), raw_keys: false })
+        Some(Self { paging, pages, repeats, restarts, token: parts.next().map(str::to_owned), raw_keys: None })
     }
 
     /// The cursor of the next page, which the server continues with `token`.

@@ -65,7 +65,7 @@ impl Import<'_> {
                 };
                 // A server whose listings state other etags than its answers gives the same answer twice, and the size
                 // of its listing.
-                let is_consistent = now.size == body.stored_size && refuted.as_ref() == Some(&answer);
+                let is_consistent = body.has_size_of(&now) && refuted.as_ref() == Some(&answer);
                 listed = now;
                 let is_confirmed = is_same(&body, &listed);
                 if !(is_confirmed || is_consistent) {
@@ -78,6 +78,9 @@ impl Import<'_> {
                 listed.modified_at = body.modified_at.or(listed.modified_at);
             }
             let bytes = body.bytes.len();
+            if listed.lacks_size {
+                (listed.size, listed.lacks_size) = (body.stored_size, false);
+            }
             listed.modified_at = listed.modified_at.or(body.modified_at);
             match self.parse(self.name_of(&listed), body, reserved).await {
                 Ok(Some(Contents { items, summary, warnings })) => {
@@ -106,12 +109,14 @@ impl Import<'_> {
     /// tasks. Of another version than the listed one, and after an error, they say nothing.
     async fn check_head(&self, listed: &ObjectMeta) -> Result<(), ReadError> {
         let name = self.name_of(listed);
-        if !items::is_undecided(name, listed.size) || listed.size > self.limits.max_object_bytes as u64 {
+        let most = self.limits.max_object_bytes as u64;
+        let size = listed.known_size().unwrap_or(most);
+        if !items::is_undecided(name, size) || size > most {
             return Ok(());
         }
         let range = Range { first: 0, last: Some(items::HEAD_BYTES - 1) };
         match self.store.get(&listed.key, Some(range), items::HEAD_BYTES).await {
-            Ok(head) if listed.etag.is_some() && head.etag == listed.etag => {
+            Ok(head) if listed.etag.is_none() || head.etag == listed.etag => {
                 items::check_head(name, &head.bytes).map_err(ReadError::Unusable)
             }
             Ok(_) | Err(_) => Ok(()),
@@ -121,7 +126,7 @@ impl Import<'_> {
     /// Whether the etags differ only because the server's listings state other etags than its answers, as one object of
     /// this attempt has shown. To look each object up again would take several requests and a pause for each.
     fn has_other_etags(&self, body: &ObjectBody, listed: &ObjectMeta) -> bool {
-        self.other_etags.load(Ordering::Relaxed) && body.etag.is_some() && body.stored_size == listed.size
+        self.other_etags.load(Ordering::Relaxed) && body.etag.is_some() && body.has_size_of(listed)
     }
 
     /// Whether the object may need more memory than was reserved for it.
@@ -132,7 +137,9 @@ impl Import<'_> {
     /// Each concurrent read is limited to its reserved memory, so that neither a compression bomb nor an object that
     /// is larger than listed takes more.
     async fn get(&self, listed: &ObjectMeta, reserved: u64) -> Result<ObjectBody, ReadError> {
-        items::check(self.name_of(listed), listed.size, &self.limits, self.context.memory.max_bytes())
+        // The answer shows the size that the listing lacks; it is not empty before that.
+        let size = listed.known_size().unwrap_or(1);
+        items::check(self.name_of(listed), size, &self.limits, self.context.memory.max_bytes())
             .map_err(ReadError::Unusable)?;
         let max_bytes = reserved.min(self.limits.max_object_bytes as u64);
         self.store.get_listed(listed, max_bytes).await.map_err(|error| match error.reason {
@@ -176,7 +183,7 @@ fn verified(
 
 /// Whether a body is the object that the storage lists now.
 fn is_same(body: &ObjectBody, listed: &ObjectMeta) -> bool {
-    body.is_listed(listed) && body.stored_size == listed.size
+    body.is_listed(listed) && body.has_size_of(listed)
 }
 
 /// The error for an object that left the bucket after it was listed.

@@ -51,8 +51,9 @@ impl Import<'_> {
         self.listed = Counts { pages: 1, ..Counts::default() };
         self.replay = ReplayPage { keys: refused.iter().map(|object| object.key.clone()).collect(), settled: 0 };
         self.pending.extend(refused.into_iter().map(|object| {
-            let size = object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
-            let object = ObjectMeta { key: object.key, size, etag: object.etag, modified_at: None };
+            let size = object.size.and_then(|size| u64::try_from(size).ok());
+            let (size, lacks_size) = (size.unwrap_or_default(), size.is_none());
+            let object = ObjectMeta { key: object.key, size, lacks_size, etag: object.etag, modified_at: None };
             Pending { object, again: true, tries: 0 }
         }));
         Ok(())

@@ -51,7 +51,7 @@ mod tests {
     use super::expected;
 
     fn object(key: &str, size: u64) -> ObjectMeta {
-        ObjectMeta { key: key.to_owned(), etag: None, size, modified_at: None }
+        ObjectMeta { key: key.to_owned(), etag: None, size, ..ObjectMeta::default() }
     }
 
     #[test]

@@ -222,7 +222,7 @@ fn a_body_that_is_not_a_listing_is_distinguished_from_one_cut_short() {
     assert_eq!(parse(b"<html><body>hello</body></html>"), Err(ListingError::NotAListing));
     assert_eq!(parse(b"<EnumerationResults><Blobs/>"), Err(ListingError::CutShort));
     assert_eq!(parse(b"<EnumerationResults><Blobs/></EnumerationResults>"), Err(ListingError::Lacks("NextMarker")));
-    assert_eq!(parse(b"\xff\xfe<"), Err(ListingError::NotAListing));
+    assert_eq!(parse(b"\xff\xff<"), Err(ListingError::NotAListing));
     let nameless = "<EnumerationResults><Blobs><Blob></Blob></Blobs><NextMarker/></EnumerationResults>";
     assert_eq!(parse(nameless.as_bytes()), Err(ListingError::Lacks("name")));
 }

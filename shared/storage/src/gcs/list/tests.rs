@@ -48,7 +48,7 @@ fn an_empty_answer_is_a_page_only_if_its_kind_is_a_listing() {
     for end in 0..whole.len() {
         assert_eq!(parse(&whole.as_bytes()[..end]).err(), Some(ListingError::CutShort), "{}", &whole[..end]);
     }
-    for item in [r#"{"size":"1"}"#, r#"{"name":"a"}"#, r#"{"name":"a","size":"-1"}"#, r#"{"name":5,"size":"1"}"#] {
+    for item in [r#"{"size":"1"}"#, r#"{"name":"a","size":"-1"}"#, r#"{"name":5,"size":"1"}"#] {
         let body = format!(r#"{{"kind":"storage#objects","items":[{item}]}}"#);
         assert_eq!(parse(body.as_bytes()).err(), Some(ListingError::NotAListing), "{item}");
     }
@@ -111,4 +111,21 @@ fn a_prefix_that_was_listed_is_not_listed_again() {
     // The prefix is listed if the range begins inside it.
     let found = page(listing(&["n"], &["m/"], None), Some("m/5"), 10);
     assert_eq!(names(&found), (vec!["n"], vec!["m/"]));
+}
+
+#[test]
+fn what_is_optional_may_be_missing_or_of_another_type() {
+    let read = |body: serde_json::Value| parse(body.to_string().as_bytes()).map(|listing| page(listing, None, 10));
+    let found = read(json!({"items": [
+        {"name": "a"},
+        {"name": "b", "size": 7, "generation": 12, "updated": "yesterday"},
+        {"name": "c", "size": null, "generation": null, "updated": null},
+    ], "nextPageToken": ""}))
+    .unwrap();
+    let sizes: Vec<Option<u64>> = found.objects.iter().map(|object| object.meta.known_size()).collect();
+    assert_eq!((sizes, found.next), (vec![None, Some(7), None], None));
+    assert_eq!(found.objects[1].meta.etag.as_deref(), Some("12"));
+    assert_eq!(read(json!({})).unwrap_err(), ListingError::NotAListing);
+    assert_eq!(read(json!({"kind": "storage#buckets", "items": []})).unwrap_err(), ListingError::NotAListing);
+    assert_eq!(read(json!({"kind": "storage#objects"})), Ok(ListPage::default()));
 }

@@ -87,7 +87,7 @@ proptest! {
         let xml = document(&["a".into(), "ü".into()], &["c/".into()], false, url, URL);
         let whole = xml.trim_end().len() as f64;
         let part = &xml.as_bytes()[..(whole * cut) as usize];
-        let error = parse(part, false).unwrap_err();
+        let error = parse(part, None).unwrap_err();
         prop_assert!(matches!(error, ListingError::CutShort | ListingError::NotAListing), "{error:?}");
     }
 }
@@ -109,8 +109,8 @@ fn outer_spaces_of_keys_are_kept() {
 fn page(names: &[&str], folders: &[&str], truncated: bool, after: Option<&str>) -> Result<ListPage, ListingError> {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
     let xml = document(&owned(names), &owned(folders), truncated, url, URL);
-    let request = ListRequest { after, limit: 1_000, ..ListRequest::default() };
-    parse(xml.as_bytes(), false).unwrap().into_page(&request).map(|answer| answer.page().expect("a page"))
+    let request = ListRequest { after, limit: 1_000, delimiter: Some("/"), ..ListRequest::default() };
+    parse(xml.as_bytes(), None).unwrap().into_page(&request).map(|answer| answer.page().expect("a page"))
 }
 
 #[test]
@@ -141,10 +141,10 @@ fn a_prefix_is_listed_once() {
 
 #[test]
 fn a_body_that_is_not_a_listing_is_distinguished_from_one_cut_short() {
-    assert_eq!(parse(b"", false), Err(ListingError::CutShort));
-    assert_eq!(parse(b"<html><body>hello</body></html>", false), Err(ListingError::NotAListing));
-    assert_eq!(parse(b"<ListBucketResult><IsTruncated>false</IsTruncated>", false), Err(ListingError::CutShort));
-    assert_eq!(parse(b"<ListBucketResult></ListBucketResult>", false), Err(ListingError::Lacks("content")));
-    assert_eq!(parse(b"<Error><Code>SlowDown</Code></Error>", false), Err(ListingError::Refused("SlowDown".into())));
-    assert_eq!(parse(b"\xff\xfe<", false), Err(ListingError::NotAListing));
+    assert_eq!(parse(b"", None), Err(ListingError::CutShort));
+    assert_eq!(parse(b"<html><body>hello</body></html>", None), Err(ListingError::NotAListing));
+    assert_eq!(parse(b"<ListBucketResult><IsTruncated>false</IsTruncated>", None), Err(ListingError::CutShort));
+    assert_eq!(parse(b"<ListBucketResult></ListBucketResult>", None), Err(ListingError::Lacks("content")));
+    assert_eq!(parse(b"<Error><Code>SlowDown</Code></Error>", None), Err(ListingError::Refused("SlowDown".into())));
+    assert_eq!(parse(b"\xff\xff<", None), Err(ListingError::NotAListing));
 }
