@@ -17,8 +17,6 @@ pub(super) use start::{Start, is_unambiguous};
 pub(super) struct Listing {
     objects: Vec<ListedObject>,
     prefixes: Vec<String>,
-    /// Folders of an account with a hierarchical namespace, which are listed like blobs.
-    folders: Vec<String>,
     /// Whether the account has a hierarchical namespace: names are then ordered folder by folder.
     pub(super) is_hierarchical: bool,
     /// Marker of the rest of the listing; too short-lived to be a cursor.
@@ -34,14 +32,24 @@ enum Element {
     LastModified,
     ResourceType,
     IsFolder,
+    Snapshot,
+    Deleted,
+    IsCurrent,
     NextMarker,
     Other,
 }
 
 /// The entry of the listing that is being read.
 enum Entry {
-    Blob { object: ObjectMeta, is_folder: bool, stands_for_folder: bool },
-    Prefix { name: String },
+    /// `is_past`: deleted, a snapshot or an older version. Only other clients ask for these, but some servers list them.
+    Blob {
+        object: ObjectMeta,
+        is_folder: bool,
+        is_past: bool,
+    },
+    Prefix {
+        name: String,
+    },
 }
 
 /// Reads a whole answer. One without its last closing tag is [`ListingError::CutShort`], never a short page.
@@ -73,7 +81,7 @@ struct Parser {
     listing: Listing,
     entry: Option<Entry>,
     is_listing: bool,
-    marker: Option<String>,
+    has_content: bool,
 }
 
 impl Default for Parser {
@@ -88,7 +96,7 @@ impl Default for Parser {
             listing: Listing::default(),
             entry: None,
             is_listing: false,
-            marker: None,
+            has_content: false,
         }
     }
 }
@@ -107,6 +115,7 @@ impl Parser {
             1 => return Err(ListingError::NotAListing),
             2 => {
                 self.in_blobs = name == "Blobs";
+                self.has_content |= matches!(name, "Blobs" | "NextMarker");
                 if name == "NextMarker" {
                     self.element = Element::NextMarker;
                 }
@@ -114,7 +123,8 @@ impl Parser {
             3 if self.in_blobs => {
                 self.entry = match name {
                     "Blob" => {
-                        Some(Entry::Blob { object: ObjectMeta::default(), is_folder: false, stands_for_folder: false })
+                        let object = ObjectMeta { lacks_size: true, ..ObjectMeta::default() };
+                        Some(Entry::Blob { object, is_folder: false, is_past: false })
                     }
                     "BlobPrefix" => Some(Entry::Prefix { name: String::new() }),
                     _ => None,
@@ -123,9 +133,13 @@ impl Parser {
             4 if self.entry.is_some() => {
                 self.in_properties = name == "Properties";
                 self.in_metadata = name == "Metadata";
-                if name == "Name" {
-                    self.element = Element::Name { encoded: scanner.attribute("Encoded") == Some("true") };
-                }
+                self.element = match name {
+                    "Name" => Element::Name { encoded: scanner.attribute("Encoded") == Some("true") },
+                    "Snapshot" => Element::Snapshot,
+                    "Deleted" => Element::Deleted,
+                    "IsCurrentVersion" => Element::IsCurrent,
+                    _ => Element::Other,
+                };
             }
             // Data Lake, AzCopy and the portal mark empty blobs so that stand for folders.
             5 if self.in_metadata && name.eq_ignore_ascii_case("hdi_isfolder") => self.element = Element::IsFolder,
@@ -146,21 +160,30 @@ impl Parser {
     fn close(&mut self) -> Result<(), ListingError> {
         let text = std::mem::take(&mut self.text);
         match (std::mem::replace(&mut self.element, Element::Other), &mut self.entry) {
-            (Element::NextMarker, _) => self.marker = Some(text),
+            (Element::NextMarker, _) => {
+                self.listing.marker = Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+            }
             (Element::Name { encoded }, Some(Entry::Blob { object, .. })) => object.key = name(text, encoded)?,
             (Element::Name { encoded }, Some(Entry::Prefix { name: prefix })) => *prefix = name(text, encoded)?,
-            (Element::Size, Some(Entry::Blob { object, .. })) => {
+            (Element::Size, Some(Entry::Blob { object, .. })) if !text.trim().is_empty() => {
                 object.size = text.trim().parse().map_err(|_| ListingError::Lacks("size"))?;
+                object.lacks_size = false;
             }
             (Element::ETag, Some(Entry::Blob { object, .. })) => object.etag = bare_etag(&text),
             (Element::LastModified, Some(Entry::Blob { object, .. })) => object.modified_at = http_date(&text),
-            (Element::IsFolder, Some(Entry::Blob { stands_for_folder, .. })) => {
-                *stands_for_folder = text.trim().eq_ignore_ascii_case("true");
+            (Element::IsFolder, Some(Entry::Blob { is_folder, .. })) => {
+                *is_folder |= text.trim().eq_ignore_ascii_case("true");
             }
+            (Element::Snapshot, Some(Entry::Blob { is_past, .. })) => *is_past |= !text.trim().is_empty(),
+            (Element::Deleted, Some(Entry::Blob { is_past, .. })) => *is_past |= text.trim() == "true",
+            (Element::IsCurrent, Some(Entry::Blob { is_past, .. })) => *is_past |= text.trim() == "false",
             (Element::ResourceType, entry) => {
                 self.listing.is_hierarchical = true;
-                if let Some(Entry::Blob { is_folder, .. }) = entry {
-                    *is_folder = text.trim() == "directory";
+                if let Some(Entry::Blob { object, is_folder, .. }) = entry
+                    && text.trim() == "directory"
+                {
+                    *is_folder = true;
+                    object.lacks_size = false;
                 }
             }
             _ => {}
@@ -183,8 +206,8 @@ impl Parser {
         if self.depth > 0 || !self.is_listing {
             return Err(ListingError::CutShort);
         }
-        let marker = self.marker.ok_or(ListingError::Lacks("NextMarker"))?;
-        Ok(Listing { marker: (!marker.is_empty()).then_some(marker), ..self.listing })
+        // Otherwise any document with this root would look like an empty container.
+        if self.has_content { Ok(self.listing) } else { Err(ListingError::Lacks("content")) }
     }
 }
 
@@ -202,9 +225,9 @@ impl Listing {
     fn push(&mut self, entry: Entry) -> Result<(), ListingError> {
         match entry {
             Entry::Blob { object, .. } if object.key.is_empty() => return Err(ListingError::Lacks("name")),
-            Entry::Blob { object, is_folder: true, .. } => self.folders.push(object.key),
-            Entry::Blob { object, stands_for_folder, .. } => {
-                self.objects.push(ListedObject { is_folder: stands_for_folder, ..object.into() });
+            Entry::Blob { is_past: true, .. } => {}
+            Entry::Blob { object, is_folder, .. } => {
+                self.objects.push(ListedObject { is_folder, ..object.into() });
             }
             Entry::Prefix { name } if name.is_empty() => return Err(ListingError::Lacks("name")),
             Entry::Prefix { name } => self.prefixes.push(name),
@@ -214,11 +237,7 @@ impl Listing {
 
     /// Returns the page, plus the marker to continue with if the page is empty but the listing does not end here.
     pub(super) fn into_page(mut self, start: &Start) -> Result<(ListPage, Option<String>), ListingError> {
-        let lasts = [
-            self.objects.last().map(ListedObject::key),
-            self.prefixes.last().map(String::as_str),
-            self.folders.last().map(String::as_str),
-        ];
+        let lasts = [self.objects.last().map(ListedObject::key), self.prefixes.last().map(String::as_str)];
         let lasts = lasts.into_iter().flatten();
         let last = if self.is_hierarchical {
             // Folder by folder, all of `m/` comes before `m-1`.
@@ -238,6 +257,7 @@ impl Listing {
         }
         // Azure does not document its order; within a page we sort by bytes.
         self.objects.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+        self.objects.dedup_by(|a, b| a.key() == b.key());
         self.prefixes.sort_unstable();
         // Continuing from where this page began would list the same page again and again.
         if next.as_deref().is_some_and(|next| start.is_done(next)) {

@@ -183,7 +183,7 @@ fn a_page_is_in_byte_order_and_the_cursor_follows_the_servers_order() {
 }
 
 #[test]
-fn folders_of_a_hierarchical_account_are_not_objects() {
+fn folders_of_a_hierarchical_account_are_marked() {
     let xml = document(&owned(&["d", "d/x"]), &[], "more", TEXT);
     let kind = |kind| format!("<Content-Length>0</Content-Length><ResourceType>{kind}</ResourceType>");
     let xml = xml
@@ -192,7 +192,31 @@ fn folders_of_a_hierarchical_account_are_not_objects() {
     let listing = parse(xml.as_bytes()).unwrap();
     assert!(listing.is_hierarchical);
     let (listed, _) = listing.into_page(&Start::Beginning).unwrap();
-    assert_eq!((keys(&listed), listed.next.as_deref()), (vec!["d/x"], Some("d/x")));
+    assert_eq!((keys(&listed), listed.next.as_deref()), (vec!["d", "d/x"], Some("d/x")));
+    let marked: Vec<bool> = listed.objects.iter().map(|object| object.is_folder).collect();
+    assert_eq!(marked, [true, false]);
+}
+
+#[test]
+fn what_is_not_the_current_blob_is_left_out() {
+    let xml = document(&owned(&["a", "a", "b", "c", "d"]), &[], "", TEXT);
+    let xml = xml
+        .replacen("<Name>a</Name>", "<Name>a</Name><Snapshot>2026-06-26T23:39:12.0000000Z</Snapshot>", 1)
+        .replace("<Name>b</Name>", "<Name>b</Name><Deleted>true</Deleted>")
+        .replace("<Name>c</Name>", "<Name>c</Name><IsCurrentVersion>false</IsCurrentVersion>")
+        .replace("<Name>d</Name>", "<Name>d</Name><Deleted>false</Deleted><IsCurrentVersion>true</IsCurrentVersion>");
+    let (listed, _) = parse(xml.as_bytes()).unwrap().into_page(&Start::Beginning).unwrap();
+    assert_eq!(keys(&listed), ["a", "d"]);
+    assert_eq!(listed.objects[0].meta.size, 1, "the blob, not its snapshot");
+}
+
+#[test]
+fn what_is_optional_may_be_missing() {
+    let xml = "<EnumerationResults><Blobs><Blob><Name>a</Name></Blob><Blob><Name>b</Name><Properties><Content-Length/>\
+               </Properties></Blob></Blobs></EnumerationResults>";
+    let (listed, more) = parse(xml.as_bytes()).unwrap().into_page(&Start::Beginning).unwrap();
+    assert_eq!((keys(&listed), &listed.next, more), (vec!["a", "b"], &None, None));
+    assert!(listed.objects.iter().all(|object| object.meta.known_size().is_none()));
 }
 
 fn folders(names: &[&str], prefixes: &[&str], after: Option<&str>) -> Result<ListPage, ListingError> {
@@ -221,7 +245,8 @@ fn a_body_that_is_not_a_listing_is_distinguished_from_one_cut_short() {
     assert_eq!(parse(b""), Err(ListingError::CutShort));
     assert_eq!(parse(b"<html><body>hello</body></html>"), Err(ListingError::NotAListing));
     assert_eq!(parse(b"<EnumerationResults><Blobs/>"), Err(ListingError::CutShort));
-    assert_eq!(parse(b"<EnumerationResults><Blobs/></EnumerationResults>"), Err(ListingError::Lacks("NextMarker")));
+    assert_eq!(parse(b"<EnumerationResults></EnumerationResults>"), Err(ListingError::Lacks("content")));
+    assert_eq!(parse(b"<EnumerationResults><Blobs/></EnumerationResults>"), Ok(Listing::default()));
     assert_eq!(parse(b"\xff\xff<"), Err(ListingError::NotAListing));
     let nameless = "<EnumerationResults><Blobs><Blob></Blob></Blobs><NextMarker/></EnumerationResults>";
     assert_eq!(parse(nameless.as_bytes()), Err(ListingError::Lacks("name")));
