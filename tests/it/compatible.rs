@@ -275,6 +275,28 @@ async fn keys_that_come_and_go_during_a_listing_cost_none_that_stays() {
     }
 }
 
+/// Goal: an empty object is a folder if keys lie below it, wherever a store lists them. Method: a store in no order.
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_objects_with_keys_below_them_are_folders_in_stores_without_order() {
+    let rig = rig().start().await;
+    let store = CompatibleStore::start(Profile { order: KeyOrder::Hash, start: Start::Ignored, ..AWS }, keys()).await;
+    for (key, content) in [
+        ("images/photos", ""),
+        ("images/photos/1.jpg", "x"),
+        ("images/2024.05.01", ""),
+        ("images/2024.05.01/1.jpg", "x"),
+        ("images/alone", ""),
+        ("images/empty.jpg", ""),
+    ] {
+        store.put(key, content);
+    }
+    let storage = rig.import_storage(rig.project().await, "bucket", settings(&store)).await;
+    let sync = rig.sync_to_end(&storage).await;
+    let more = ["images/photos/1.jpg", "images/2024.05.01/1.jpg", "images/alone", "images/empty.jpg"];
+    rig.check_import(&storage, &sync, &one_each(keys().into_iter().chain(more.map(str::to_owned))), &[]).await;
+    assert_eq!((&sync["status"], &sync["counts"]["skipped"]["folder"]), (&json!("completed"), &json!(2)), "{sync}");
+}
+
 /// Goal: the user learns why one worker lists. Method: the doctor's step about pages, for three stores.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_says_how_the_listing_of_a_store_is_continued() {

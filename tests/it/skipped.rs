@@ -86,13 +86,15 @@ async fn objects_that_are_skipped_now_leave_the_quarantine() {
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_objects_with_keys_below_them_are_folders_across_pages() {
     let rig = Rig::start().await;
-    for (bucket, between) in [("next", 0), ("later", 1_500)] {
+    for (bucket, dir, between) in
+        [("next", "dir", 0), ("later", "dir", 1_500), ("date", "2024.05.01", 0), ("name", "set.jpg", 1_500)]
+    {
         rig.s3.put_many(bucket, (0..999).map(|n| (format!("{n:04}.png"), "pixels")));
-        rig.s3.put(bucket, "dir", "");
+        rig.s3.put(bucket, dir, "");
         // A dash comes before a slash.
-        rig.s3.put_many(bucket, (0..between).map(|n| (format!("dir-{n:04}.png"), "pixels")));
-        rig.s3.put(bucket, "dir/1.png", "pixels");
-        rig.s3.put(bucket, "dirt", "");
+        rig.s3.put_many(bucket, (0..between).map(|n| (format!("{dir}-{n:04}.png"), "pixels")));
+        rig.s3.put(bucket, &format!("{dir}/1.png"), "pixels");
+        rig.s3.put(bucket, &format!("{dir}t"), "");
         let storage = rig.import_storage(rig.project().await, bucket, json!({"use_blob_urls": true})).await;
         let sync = rig.sync_to_end(&storage).await;
         assert_eq!(skipped(&sync), json!({"folder": 1}), "{sync}");

@@ -1,6 +1,5 @@
 //! Probes storages, and previews what a sync would import.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,7 +124,7 @@ async fn list(
             preview.complete = true;
             return Ok(preview);
         };
-        let folders = if filter.skips_markers() { folder_markers(storage, &page).await? } else { HashSet::new() };
+        let folders = folder_markers(storage, &page, filter, !pages.may_repeat(storage)).await?;
         for prefix in page.prefixes {
             preview.skip(prefix, Skip::TooDeep.as_str());
         }
@@ -143,9 +142,9 @@ async fn list(
                     return Ok(preview);
                 }
                 None => preview.files.push(PreviewFile {
+                    size: object.known_size(),
                     key: Some(object.key),
                     last_modified: object.modified_at,
-                    size: Some(object.size),
                 }),
             }
         }

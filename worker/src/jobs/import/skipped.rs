@@ -58,7 +58,7 @@ impl Import<'_> {
 
     /// The keys on a page that stand for folders, unless they are imported like others.
     pub(super) async fn folders(&self, page: &ListPage) -> Result<HashSet<String>, StorageError> {
-        if self.filter.skips_markers() { folder_markers(&*self.store, page).await } else { Ok(HashSet::new()) }
+        folder_markers(&*self.store, page, &self.filter, self.is_ordered()).await
     }
 
     /// The keys among these that exports of the same project wrote to this bucket.

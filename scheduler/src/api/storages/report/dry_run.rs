@@ -16,7 +16,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use longshore_filter::KeyFilter;
 use longshore_model::{Direction, StorageKind};
-use longshore_storage::{ListPage, Pages, Storage, StorageError, explain};
+use longshore_storage::{ListPage, Pages, Storage, StorageError, explain, folder_markers};
 use serde::Serialize;
 use serde_json::Map;
 use tokio::time::{Instant, timeout_at};
@@ -180,9 +180,10 @@ impl DryRun {
         };
         let may_repeat = self.pages.may_repeat(self.storage.as_ref());
         let page = if may_repeat { self.seen.without_repeats(page) } else { page };
+        let folders = folder_markers(self.storage.as_ref(), &page, &self.filter, !may_repeat).await?;
         // Read for each page: an export may have begun since the last one.
         let own = OwnExports::of(&self.state, &self.draft).await;
-        let next = self.keys.add(page, &self.filter, &own, &self.draft.fields.settings).await;
+        let next = self.keys.add(page, &folders, &self.filter, &own, &self.draft.fields.settings).await;
         Ok(next.is_some())
     }
 

@@ -1,12 +1,14 @@
 //! The keys of a storage as a sync would judge them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use longshore_filter::{KeyFilter, Skip};
 use longshore_items::preview;
 use longshore_model::StorageSettings;
-use longshore_storage::{ListPage, ListedObject, ObjectMeta, Pages, Storage, StorageError, filter_keys};
+use longshore_storage::{
+    ListPage, ListedObject, ObjectMeta, Pages, Storage, StorageError, filter_keys, folder_markers,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -71,7 +73,8 @@ impl Keys {
         let (mut keys, mut pages) = (Self::default(), Pages::new(filter.prefix(), filter.delimiter()));
         for _ in 0..MOST_PAGES {
             let Some(page) = pages.next(storage).await? else { break };
-            keys.add(page, filter, own, settings).await;
+            let folders = folder_markers(storage, &page, filter, !pages.may_repeat(storage)).await?;
+            keys.add(page, &folders, filter, own, settings).await;
             if keys.is_complete || keys.matched > 0 {
                 break;
             }
@@ -79,10 +82,11 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Counts a page. Returns the cursor of the next one.
+    /// Counts a page, on which some keys stand for `folders`. Returns the cursor of the next one.
     pub(super) async fn add(
         &mut self,
         page: ListPage,
+        folders: &HashSet<String>,
         filter: &Arc<KeyFilter>,
         own: &OwnExports<'_>,
         settings: &StorageSettings,
@@ -96,6 +100,7 @@ impl Keys {
             if self.samples.len() < SAMPLES {
                 self.samples.push(listed.meta.key.clone());
             }
+            let skip = if folders.contains(listed.key()) { Some(Skip::Folder) } else { skip };
             match skip.or_else(|| exported.contains(&listed.meta.key).then_some(Skip::Export)) {
                 Some(skip) => count(&mut self.skipped, skip.rule(), skip.as_str(), &listed.meta.key),
                 None => self.add_match(listed, settings),
@@ -120,7 +125,7 @@ impl Keys {
             return count(&mut self.refused, fault.reason().as_str(), fault.detail(), &object.key);
         }
         if !settings.use_blob_urls
-            && let Some(unusable) = preview::refused_unread(&object.key, object.size)
+            && let Some(unusable) = preview::refused_unread(&object.key, object.known_size().unwrap_or(1))
         {
             return count(&mut self.refused, unusable.reason.as_str(), &unusable.detail, &object.key);
         }
