@@ -29,7 +29,8 @@ async fn nothing_of_the_local_stack_listens_off_loopback() {
 }
 
 /// Goal: a first try needs no other tool, and survives a restart. Method: chosen ports and a chosen token, a bucket with
-/// files, a sync by command, then a restart: the same addresses, objects, tasks and token.
+/// files, a sync by command, then restarts, one of them after the S3 server was killed: the same addresses,
+/// objects, tasks and token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_stack_has_the_same_ports_token_buckets_and_tasks() {
     let folder = workspace().join(format!("target/local/tests/{}-first-day", std::process::id()));
@@ -72,6 +73,16 @@ async fn a_restarted_stack_has_the_same_ports_token_buckets_and_tasks() {
     assert_eq!(local(&folder, "bucket list").await, "pets\n");
     let synced = longshore(&before, "sync start pets --follow").await;
     assert!(synced.contains("created 0") && synced.contains("existed 2"), "{synced}");
+
+    // What the S3 server has answered outlives its death.
+    local(&folder, "bucket make later").await;
+    let status = local(&folder, "status").await;
+    let pid = status.lines().find_map(|line| line.strip_prefix("s3 ")?.trim().strip_prefix("pid ")?.parse().ok());
+    let pid = nix::unistd::Pid::from_raw(pid.expect("a pid"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("it runs");
+    local(&folder, "restart").await;
+    assert_eq!(local(&folder, "bucket list").await, "later\npets\n");
+    assert_eq!(local(&folder, "bucket list pets").await, listed);
 
     let other = "f01d2c9be4774a8890cd";
     local(&folder, &format!("restart --token {other}")).await;

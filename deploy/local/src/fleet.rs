@@ -57,7 +57,7 @@ impl Settings {
         Ok(command)
     }
 
-    /// An in-memory S3 server on `port`, which saves its objects in this file when it is stopped.
+    /// An in-memory S3 server on `port`, which keeps its objects in this file.
     pub fn s3(&self, port: u16, objects: &Path) -> Result<Command> {
         let mut command = Command::new(program("longshore-s3")?);
         command.arg("--objects").arg(objects);

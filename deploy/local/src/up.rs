@@ -94,8 +94,7 @@ fn ensure_free(port: u16, option: &str) -> Result<()> {
 
 /// Starts servers, S3, scheduler and workers, writes the file `env`, and leaves all of them running.
 ///
-/// If it fails or is killed, nothing keeps running. After a crash of the machine it uses the data in the folder again,
-/// except the objects of the S3 server, which are saved only when it is stopped.
+/// If it fails or is killed, nothing keeps running. After a crash of the machine it uses the data in the folder again.
 pub async fn up(dir: &Path, choices: &Choices) -> Result<StartOutcome> {
     if let Some(run_dir) = RunDir::find(dir) {
         let running = run_dir.processes();

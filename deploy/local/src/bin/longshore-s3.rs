@@ -1,7 +1,7 @@
 //! `longshore-s3`: the in-memory S3 server as a program.
 //!
 //! Clients create buckets through the S3 API, or the operator with `--buckets`. Objects are lost when it ends, except
-//! with `--objects`: then a clean stop saves them.
+//! with `--objects`: then each change is in this file before it is answered.
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -29,7 +29,7 @@ struct Args {
     /// Buckets to create at the start.
     #[arg(long, value_delimiter = ',')]
     buckets: Vec<String>,
-    /// File from which buckets are read at the start, and into which they are saved on SIGTERM or Ctrl-C.
+    /// File from which buckets are read at the start, and which gets every change of them.
     #[arg(long)]
     objects: Option<PathBuf>,
 }
@@ -54,7 +54,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let server = S3Server::start(options).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     if let Some(file) = &args.objects {
-        saved::load(server.buckets(), file).with_context(|| format!("cannot read {}", file.display()))?;
+        saved::keep(server.buckets(), file).with_context(|| format!("cannot use {}", file.display()))?;
     }
     for bucket in &args.buckets {
         server.create_bucket(bucket);
@@ -66,8 +66,5 @@ async fn main() -> anyhow::Result<()> {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
     server.shutdown().await;
-    if let Some(file) = &args.objects {
-        saved::save(server.buckets(), file).with_context(|| format!("cannot write {}", file.display()))?;
-    }
     Ok(())
 }

@@ -1,45 +1,19 @@
 //! The stored objects: an ordered map per bucket.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Bound;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use s3s::crypto::{Checksum, Md5};
+
+use super::journal::{Change, Journal};
+use super::object::Object;
 
 type Bucket = BTreeMap<String, Object>;
 
-/// One stored object.
-#[derive(Debug, Clone)]
-pub struct Object {
-    pub bytes: Bytes,
-    pub content_type: Option<String>,
-    /// `Content-Encoding`, as the writer sent it.
-    pub content_encoding: Option<String>,
-    /// `x-amz-server-side-encryption`, as the writer sent it.
-    pub encryption: Option<String>,
-    /// `x-amz-server-side-encryption-aws-kms-key-id`, as the writer sent it.
-    pub kms_key_id: Option<String>,
-    /// Unix time in whole seconds, the resolution of S3.
-    pub modified: u64,
-    md5: [u8; 16],
-}
-
-impl Object {
-    pub fn new(bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
-        // A clock before 1970 gives 0; it is wrong anyway.
-        let modified = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let md5 = Md5::checksum(&bytes);
-        Self { bytes, content_type: None, content_encoding: None, encryption: None, kms_key_id: None, modified, md5 }
-    }
-
-    /// The MD5 of the content in hex, without quotes: the `ETag` that AWS gives to a single-part upload.
-    pub fn etag(&self) -> String {
-        format!("{:032x}", u128::from_be_bytes(self.md5))
-    }
-}
+/// Why a change by a test cannot fail: only `longshore-s3` has a journal, and its requests handle the failure.
+const WRITTEN: &str = "the journal can be written";
 
 /// A listing request, with the terms of `ListObjectsV2`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,15 +36,40 @@ pub(super) struct Listing {
 
 /// All buckets of a server.
 #[derive(Default)]
-pub struct Buckets(RwLock<BTreeMap<String, Bucket>>);
+pub struct Buckets {
+    all: RwLock<BTreeMap<String, Bucket>>,
+    /// Where changes are written before they are made; unset if the objects are only in memory.
+    journal: OnceLock<Journal>,
+}
 
 impl Buckets {
     /// Creates a bucket; false if it existed.
     pub fn create(&self, bucket: &str) -> bool {
+        self.try_create(bucket).expect(WRITTEN)
+    }
+
+    /// Creates a bucket; false if it existed.
+    ///
+    /// # Errors
+    /// The journal cannot be written. Nothing is changed then, here and below.
+    pub(super) fn try_create(&self, bucket: &str) -> io::Result<bool> {
         let mut buckets = self.write();
         let is_new = !buckets.contains_key(bucket);
-        buckets.entry(bucket.to_owned()).or_default();
-        is_new
+        if is_new {
+            self.note(Change::Create { bucket })?;
+            buckets.insert(bucket.to_owned(), Bucket::default());
+        }
+        Ok(is_new)
+    }
+
+    /// Writes changes to this journal from now on.
+    pub(super) fn attach(&self, journal: Journal) {
+        self.journal.set(journal).ok();
+    }
+
+    /// Writes a change to the journal. The caller holds the lock, so that the journal has the order of the changes.
+    fn note(&self, change: Change<'_>) -> io::Result<()> {
+        self.journal.get().map_or(Ok(()), |journal| journal.append(change))
     }
 
     pub fn exists(&self, bucket: &str) -> bool {
@@ -87,7 +86,18 @@ impl Buckets {
     }
 
     pub fn put_many(&self, bucket: &str, objects: impl IntoIterator<Item = (String, Object)>) {
-        self.write().entry(bucket.to_owned()).or_default().extend(objects);
+        self.try_put(bucket, objects).expect(WRITTEN);
+    }
+
+    /// Stores objects under one lock; creates the bucket if needed.
+    pub(super) fn try_put(&self, bucket: &str, objects: impl IntoIterator<Item = (String, Object)>) -> io::Result<()> {
+        let mut buckets = self.write();
+        let stored = buckets.entry(bucket.to_owned()).or_default();
+        for (key, object) in objects {
+            self.note(Change::Put { bucket, key: &key, object: &object })?;
+            stored.insert(key, object);
+        }
+        Ok(())
     }
 
     pub fn get(&self, bucket: &str, key: &str) -> Option<Object> {
@@ -95,7 +105,17 @@ impl Buckets {
     }
 
     pub fn remove(&self, bucket: &str, key: &str) -> bool {
-        self.write().get_mut(bucket).is_some_and(|bucket| bucket.remove(key).is_some())
+        self.try_remove(bucket, key).expect(WRITTEN)
+    }
+
+    pub(super) fn try_remove(&self, bucket: &str, key: &str) -> io::Result<bool> {
+        let mut buckets = self.write();
+        let Some(objects) = buckets.get_mut(bucket).filter(|objects| objects.contains_key(key)) else {
+            return Ok(false);
+        };
+        self.note(Change::Remove { bucket, key })?;
+        objects.remove(key);
+        Ok(true)
     }
 
     pub fn objects(&self, bucket: &str) -> Vec<(String, String, Bytes)> {
@@ -167,11 +187,11 @@ impl Buckets {
 
     // Poisoning is harmless: no statement leaves the map half-updated.
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, Bucket>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.all.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Bucket>> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        self.all.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,6 +11,8 @@ mod calls;
 mod cors;
 mod encoding;
 mod hosts;
+mod journal;
+mod object;
 mod rules;
 pub mod saved;
 mod service;
@@ -30,8 +32,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::auth::AccessKey;
-pub use self::buckets::{Buckets, Object};
+pub use self::buckets::Buckets;
 pub use self::calls::{Call, Op};
+pub use self::object::Object;
 pub use self::rules::{Fault, Hold, When};
 /// The error codes of S3, for [`Fault::Error`].
 pub use s3s::S3ErrorCode;

@@ -1,125 +1,108 @@
-//! Buckets in a file, so that a restarted server has the same objects: one JSON line per bucket and per object.
+//! Buckets that outlive their server: they are read from its journal at the start.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, BufWriter, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use super::buckets::Buckets;
+use super::journal::{Change, Journal, Line};
 
-use super::buckets::{Buckets, Object};
-
-/// A bucket, or an object if there is a key.
-#[derive(Serialize, Deserialize)]
-struct Line {
-    bucket: String,
-    #[serde(default)]
-    key: Option<String>,
-    #[serde(default)]
-    content_type: Option<String>,
-    #[serde(default)]
-    content_encoding: Option<String>,
-    #[serde(default)]
-    encryption: Option<String>,
-    #[serde(default)]
-    kms_key_id: Option<String>,
-    #[serde(default)]
-    modified: u64,
-    /// In base64.
-    #[serde(default)]
-    bytes: String,
-}
-
-/// Reads the buckets of a file. Without the file there are none.
+/// Reads the buckets of a file, and writes every later change to it before the change is made. Without the file there are no
+/// buckets yet.
 ///
 /// # Errors
-/// The file cannot be read, or [`save`] did not write it.
-pub fn load(buckets: &Buckets, path: &Path) -> io::Result<()> {
+/// The file cannot be read or written, or it is not a journal.
+pub fn keep(buckets: &Buckets, path: &Path) -> io::Result<()> {
+    load(buckets, path)?;
+    // Without what was replaced or removed, and without a torn line: the next line must not continue it.
+    buckets.attach(Journal::new(write(buckets, path)?));
+    Ok(())
+}
+
+fn load(buckets: &Buckets, path: &Path) -> io::Result<()> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
-    for line in BufReader::new(file).lines() {
-        let line: Line = serde_json::from_str(&line?)?;
-        buckets.create(&line.bucket);
-        if let Some(key) = line.key {
-            let bytes = STANDARD.decode(&line.bytes).map_err(io::Error::other)?;
-            let mut object = Object::new(bytes);
-            object.content_type = line.content_type;
-            object.content_encoding = line.content_encoding;
-            object.encryption = line.encryption;
-            object.kms_key_id = line.kms_key_id;
-            object.modified = line.modified;
-            buckets.put(&line.bucket, &key, object);
+    let mut reader = BufReader::new(file);
+    let mut text = Vec::new();
+    while reader.read_until(b'\n', &mut text)? > 0 {
+        // The server was killed while it wrote this line, so it has not answered the request.
+        if text.last() != Some(&b'\n') {
+            break;
         }
+        apply(buckets, serde_json::from_slice(&text)?)?;
+        text.clear();
     }
     Ok(())
 }
 
-/// Replaces the file as a whole, so that a crash leaves the old one. Only its owner may read it.
-///
-/// # Errors
-/// The file cannot be written.
-pub fn save(buckets: &Buckets, path: &Path) -> io::Result<()> {
+fn apply(buckets: &Buckets, line: Line) -> io::Result<()> {
+    buckets.create(&line.bucket);
+    let Some(key) = line.key.clone() else { return Ok(()) };
+    if line.removed {
+        buckets.remove(&line.bucket, &key);
+        return Ok(());
+    }
+    let bucket = line.bucket.clone();
+    buckets.put(&bucket, &key, line.object()?);
+    Ok(())
+}
+
+/// Replaces the file as a whole, so that a crash leaves the old one. Only its owner may read it. Returns it, at its end.
+fn write(buckets: &Buckets, path: &Path) -> io::Result<File> {
     let draft = path.with_extension("draft");
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     let mut writer = BufWriter::new(file);
     buckets.visit(|bucket, object| -> io::Result<()> {
-        let object_of = |(key, object): (&str, &Object)| Line {
-            bucket: bucket.to_owned(),
-            key: Some(key.to_owned()),
-            content_type: object.content_type.clone(),
-            content_encoding: object.content_encoding.clone(),
-            encryption: object.encryption.clone(),
-            kms_key_id: object.kms_key_id.clone(),
-            modified: object.modified,
-            bytes: STANDARD.encode(&object.bytes),
+        let change = match object {
+            Some((key, object)) => Change::Put { bucket, key, object },
+            None => Change::Create { bucket },
         };
-        let empty = || Line {
-            bucket: bucket.to_owned(),
-            key: None,
-            content_type: None,
-            content_encoding: None,
-            encryption: None,
-            kms_key_id: None,
-            modified: 0,
-            bytes: String::new(),
-        };
-        serde_json::to_writer(&mut writer, &object.map_or_else(empty, object_of))?;
+        serde_json::to_writer(&mut writer, &Line::from(change))?;
         writer.write_all(b"\n")
     })?;
-    writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    std::fs::rename(&draft, path)
+    let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)?;
+    Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::object::Object;
     use super::*;
 
+    /// Goal: a server that is killed keeps what it has answered. Method: changes of every sort without a clean end, then a
+    /// torn line, as of a server that was killed while it wrote.
     #[test]
-    fn saved_buckets_are_the_same_after_a_restart() {
-        let folder = std::env::temp_dir().join(format!("longshore-s3-saved-{}", std::process::id()));
+    fn changes_are_kept_without_a_clean_end() {
+        let folder = std::env::temp_dir().join(format!("longshore-s3-journal-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("objects.jsonl");
         let buckets = Buckets::default();
-        load(&buckets, &path).unwrap();
+        keep(&buckets, &path).unwrap();
         assert!(buckets.names().is_empty());
         buckets.create("empty");
         let mut object = Object::new(vec![0, 255, b'\n']);
         (object.content_type, object.modified) = (Some("image/png".to_owned()), 7);
-        for key in ["a//b", "line\nbreak", "é\u{202e}"] {
+        for key in ["a//b", "line\nbreak", "é\u{202e}", "removed", "replaced"] {
             buckets.put("images", key, object.clone());
         }
-        save(&buckets, &path).unwrap();
+        assert!(buckets.remove("images", "removed"));
+        buckets.put("images", "replaced", Object::new("later"));
 
-        let again = Buckets::default();
-        load(&again, &path).unwrap();
-        assert_eq!(again.names(), ["empty", "images"]);
-        assert_eq!(again.objects("images"), buckets.objects("images"));
-        let read = again.get("images", "a//b").unwrap();
-        assert_eq!((read.content_type.as_deref(), read.modified), (Some("image/png"), 7));
+        for _ in 0..2 {
+            OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"bucket\":\"to").unwrap();
+            let again = Buckets::default();
+            keep(&again, &path).unwrap();
+            assert_eq!(again.names(), ["empty", "images"]);
+            assert_eq!(again.objects("images"), buckets.objects("images"));
+            assert_eq!(again.objects("images").len(), 4);
+            let read = again.get("images", "a//b").unwrap();
+            assert_eq!((read.content_type.as_deref(), read.modified), (Some("image/png"), 7));
+        }
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -17,11 +17,12 @@ use s3s::dto::{
     ListObjectsV2Output, Object as ListedObject, ObjectStorageClass, PutObjectInput, PutObjectOutput, StreamingBlob,
     Timestamp,
 };
-use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
+use s3s::{Body, S3, S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::State;
-use super::buckets::{Object, Query};
+use super::buckets::Query;
 use super::encoding;
+use super::object::Object;
 
 /// AWS's page size: the default and the maximum.
 const MAX_KEYS: i32 = 1000;
@@ -79,7 +80,7 @@ fn listed(key: String, object: &Object) -> ListedObject {
 impl S3 for Service {
     async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
         let bucket = request.input.bucket;
-        if !self.state.buckets.create(&bucket) {
+        if !self.state.buckets.try_create(&bucket).map_err(S3Error::internal_error)? {
             return Err(s3_error!(BucketAlreadyOwnedByYou));
         }
         Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{bucket}")) }))
@@ -228,7 +229,7 @@ impl S3 for Service {
         object.encryption = input.server_side_encryption.as_ref().map(|encryption| encryption.as_str().to_owned());
         object.kms_key_id.clone_from(&input.ssekms_key_id);
         let etag = object.etag();
-        self.state.buckets.put(&input.bucket, &input.key, object);
+        self.state.buckets.try_put(&input.bucket, [(input.key.clone(), object)]).map_err(S3Error::internal_error)?;
         Ok(S3Response::new(PutObjectOutput {
             e_tag: Some(ETag::Strong(etag)),
             server_side_encryption: input.server_side_encryption,
@@ -239,7 +240,7 @@ impl S3 for Service {
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
         self.bucket_exists(&request.input.bucket)?;
-        self.state.buckets.remove(&request.input.bucket, &request.input.key);
+        self.state.buckets.try_remove(&request.input.bucket, &request.input.key).map_err(S3Error::internal_error)?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 }
