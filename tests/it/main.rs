@@ -22,6 +22,7 @@ mod deletions;
 mod doctor;
 mod enqueue;
 mod examples;
+mod explained;
 mod export;
 mod failover;
 mod fence;

@@ -195,7 +195,11 @@ async fn errors_that_only_the_user_can_fix_fail_the_sync_immediately_with_advice
         (S3ErrorCode::SignatureDoesNotMatch, "wrong_secret_key", "The secret key does not match"),
         (S3ErrorCode::InvalidAccessKeyId, "unknown_access_key", "The storage does not know this access key"),
         (S3ErrorCode::AccessDenied, "access_denied", "The storage denied access"),
-        (S3ErrorCode::NoSuchBucket, "no_such_bucket", "The bucket or container does not exist"),
+        (
+            S3ErrorCode::NoSuchBucket,
+            "no_such_bucket",
+            "The bucket does not exist. Check its name, the region and the endpoint. The server answered `404 NoSuchBucket`.",
+        ),
         (S3ErrorCode::RequestTimeTooSkewed, "clock_skew", "The clock of"),
         (S3ErrorCode::PermanentRedirect, "wrong_region", "The bucket is in another region"),
     ] {

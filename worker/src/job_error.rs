@@ -61,6 +61,14 @@ pub(crate) enum Verdict {
 }
 
 impl JobError {
+    /// What happened and what the user can do, in the words of the storage's kind if the storage failed.
+    pub(crate) fn advice(&self, reason: FailureReason) -> String {
+        match self {
+            Self::Storage(error) => error.advice(),
+            _ => reason.advice().to_owned(),
+        }
+    }
+
     /// What happens to the job now.
     pub(crate) fn verdict(&self) -> Verdict {
         match self {

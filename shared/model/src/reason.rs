@@ -25,13 +25,13 @@ words! {
         OwnIdentityDenied = "own_identity_denied",
         /// The credentials are valid but lack the permission.
         AccessDenied = "access_denied",
-        /// The bucket or container does not exist.
+        /// The bucket or the container does not exist.
         NoSuchBucket = "no_such_bucket",
         /// The bucket is in another region.
         WrongRegion = "wrong_region",
         /// The clock of this machine differs too much from the storage's clock.
         ClockSkew = "clock_skew",
-        /// The storage's TLS certificate was not accepted.
+        /// The storage's TLS certificate was not accepted, or the port speaks no TLS.
         Tls = "tls",
         /// The address is private, loopback, link-local or a metadata service, and the operator has not allowed it.
         BlockedAddress = "blocked_address",
@@ -128,21 +128,19 @@ impl FailureReason {
             Self::AccessDenied => {
                 "The storage denied access. Grant these credentials the missing permission: LIST and GET for import, PUT for export, DELETE if the storage may delete objects."
             }
-            Self::NoSuchBucket => {
-                "The bucket or container does not exist. Check its name, the region and the endpoint."
-            }
+            Self::NoSuchBucket => "The bucket does not exist. Check its name, the region and the endpoint.",
             Self::WrongRegion => "The bucket is in another region. Set the bucket's region.",
             Self::ClockSkew => {
                 "The clock of the scheduler or worker differs too much from the storage's clock. Ask the operator to set the clock."
             }
             Self::Tls => {
-                "The TLS connection failed, because the endpoint's certificate was not accepted. Check the certificate, or ask the operator to add its authority to the trusted certificates of the scheduler and the workers."
+                "The TLS connection failed: the endpoint's certificate was not accepted, or this port speaks no TLS. Check whether the endpoint begins with `https://` or `http://`, and its certificate, or ask the operator to add the certificate's authority to the trusted ones of the scheduler and the workers."
             }
             Self::BlockedAddress => {
                 "The endpoint has a private or local address, and Longshore blocks these. Ask the operator to add the endpoint to `LONGSHORE_ALLOWED_ENDPOINTS`; metadata services stay blocked."
             }
             Self::Unreachable => {
-                "The endpoint cannot be reached: its host name does not resolve, or nothing listens there. Check the endpoint, on Azure without an endpoint the account name."
+                "The endpoint cannot be reached: its host name does not resolve, or nothing listens there. Check the endpoint."
             }
             Self::Unavailable => {
                 "The storage did not answer in time, or answered with a server error. Try again later."

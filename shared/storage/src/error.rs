@@ -2,12 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use longshore_model::FailureReason;
+use longshore_model::{Connection, FailureReason};
 
 use crate::InvalidSetting;
 use crate::cloud::ListingError;
+use crate::explain::explain;
 use crate::redis::RefusalCode;
 use crate::s3::UnsupportedProfile;
 use crate::wire::Refusal;
@@ -53,6 +55,8 @@ pub struct StorageError {
     /// The reason, from the closed set that users see.
     pub reason: FailureReason,
     source: Option<Box<dyn Error + Send + Sync>>,
+    /// The connection of the storage. `None` if the error is not one of an open storage.
+    connection: Option<Arc<Connection>>,
 }
 
 /// The kinds of failure that lead to different actions.
@@ -75,7 +79,7 @@ pub enum ErrorKind {
 impl StorageError {
     /// Creates an error without a cause.
     pub fn new(op: Op, kind: ErrorKind, reason: FailureReason) -> Self {
-        Self { op, kind, reason, source: None }
+        Self { op, kind, reason, source: None, connection: None }
     }
 
     /// Creates an error with its cause.
@@ -85,7 +89,7 @@ impl StorageError {
         reason: FailureReason,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
-        Self { op, kind, reason, source: Some(source.into()) }
+        Self { op, kind, reason, source: Some(source.into()), connection: None }
     }
 
     /// Whether a listing came in another order, or from another place, than was asked for. It may still be followed with
@@ -99,18 +103,31 @@ impl StorageError {
         self.source.as_deref()?.downcast_ref()
     }
 
-    /// What the user can do, in full sentences. Names the invalid setting or the unsupported AWS profile, if that is
-    /// the cause.
+    /// The same error, as one of a storage with this connection.
+    pub(crate) fn of(self, connection: &Arc<Connection>) -> Self {
+        Self { connection: Some(Arc::clone(connection)), ..self }
+    }
+
+    /// What happened and what the user can do, in full sentences and in the words of the storage's kind. Names the invalid
+    /// setting or the unsupported AWS profile, if that is the cause, and the server's code.
     ///
-    /// Never contains text from the storage's server, which may contain addresses or keys.
+    /// Never contains other text from the storage's server, which may contain addresses or keys.
     pub fn advice(&self) -> String {
-        self.own_advice().unwrap_or_else(|| self.reason.advice().to_owned())
+        match &self.connection {
+            Some(connection) => explain(connection, self).text,
+            None => self.own_advice().unwrap_or_else(|| self.reason.advice().to_owned()),
+        }
     }
 
     /// The advice of the cause; `None` if only the reason has one.
     pub(crate) fn own_advice(&self) -> Option<String> {
         let setting = self.cause::<InvalidSetting>().map(ToString::to_string);
         setting.or_else(|| self.cause::<UnsupportedProfile>().map(ToString::to_string))
+    }
+
+    /// Whether the server refused the call without a code of its API, as another kind of server does.
+    pub(crate) fn lacks_code(&self) -> bool {
+        self.cause::<Refusal>().is_some_and(|refusal| !refusal.has_code())
     }
 
     /// The server's status and code for its refusal, such as `403 AccessDenied`. `None` if the server refused nothing.

@@ -2,7 +2,7 @@
 //! server's own code.
 
 use http::uri::Uri;
-use longshore_model::{Connection, FailureReason};
+use longshore_model::{Connection, FailureReason, S3Connection, S3sConnection};
 
 use crate::StorageError;
 
@@ -22,7 +22,8 @@ pub fn explain(connection: &Connection, error: &StorageError) -> Explanation {
     if let Some(text) = error.own_advice() {
         return Explanation { field: kind.data().blamed_field(error.reason), text };
     }
-    let (field, mut text) = match blamed_endpoint(connection, error.reason) {
+    let blamed = blamed_endpoint(connection, error.reason).or_else(|| blamed_answer(connection, error));
+    let (field, mut text) = match blamed {
         Some((field, text)) => (Some(field), text),
         None => (kind.data().blamed_field(error.reason), error.reason.advice_for(kind).to_owned()),
     };
@@ -30,6 +31,33 @@ pub fn explain(connection: &Connection, error: &StorageError) -> Explanation {
         text.push_str(&format!(" The server answered `{code}`."));
     }
     Explanation { field, text }
+}
+
+/// The setting to blame for what the server did or did not answer, and what is wrong with it.
+fn blamed_answer(connection: &Connection, error: &StorageError) -> Option<(&'static str, String)> {
+    let advice = || error.reason.advice_for(connection.kind()).to_owned();
+    match (connection, error.reason) {
+        // S3 states a code for a missing bucket; another server does not know the path.
+        (Connection::S3(S3Connection { s3_endpoint: Some(_), .. }), FailureReason::NoSuchBucket)
+        | (
+            Connection::S3s(S3sConnection { s3: S3Connection { s3_endpoint: Some(_), .. }, .. }),
+            FailureReason::NoSuchBucket,
+        ) if error.lacks_code() => {
+            let text = "The endpoint answered that there is no such page, and not as S3 does for a missing bucket. Check the \
+                        endpoint and its port, then the name of the bucket.";
+            Some(("s3_endpoint", text.to_owned()))
+        }
+        (Connection::Azure(azure), FailureReason::Unreachable) => {
+            Some((if azure.endpoint.is_some() { "endpoint" } else { "account_name" }, advice()))
+        }
+        // A server without TLS waits for a command, and never answers the handshake.
+        (Connection::Redis(redis), FailureReason::Unavailable) if redis.tls && error.server_code().is_none() => {
+            let text = "The server did not answer the TLS handshake. Check whether this port speaks TLS, or switch `tls` off; \
+                        if it does, try again later.";
+            Some(("tls", text.to_owned()))
+        }
+        _ => None,
+    }
 }
 
 /// The setting with the endpoint and what is wrong with it, if the failure comes from its path or host.
@@ -78,11 +106,7 @@ fn blamed_endpoint(connection: &Connection, reason: FailureReason) -> Option<(&'
         );
         return Some((field, text));
     }
-    (reason == FailureReason::BadAnswer).then(|| {
-        let text = "The endpoint did not answer like this kind of storage. Check it: the address of a web console or of a \
-                    proxy is not that of the store's API.";
-        (field, text.to_owned())
-    })
+    (reason == FailureReason::BadAnswer).then(|| (field, reason.advice_for(connection.kind()).to_owned()))
 }
 
 #[cfg(test)]
@@ -124,32 +148,67 @@ mod tests {
     fn each_kind_is_spoken_of_in_its_own_words() {
         let container = explained(r#"{"kind":"azure","container":"pets"}"#, FailureReason::NoSuchBucket).text;
         assert!(container.starts_with("The container does not exist."), "{container}");
-        for reason in FailureReason::ALL {
-            let redis = explained(r#"{"kind":"redis","path":"tasks:"}"#, *reason).text.to_lowercase();
-            let foreign = ["bucket", "container", "azure", "google", "access key", "s3"];
-            let is_foreign = foreign.iter().any(|word| redis.contains(word));
-            assert!(!is_foreign || !is_of_redis(*reason), "{reason}: {redis}");
+        let s3 = ["container", "azure", "google", "account key", "redis", "folder"];
+        let gcs = ["container", "azure", "access key", "redis", "folder", "endpoint"];
+        let azure = ["bucket", "google", "access key id", "redis", "folder", "s3"];
+        let redis = ["bucket", "container", "azure", "google", "access key", "s3", "folder", "endpoint"];
+        let localfiles = ["bucket", "container", "azure", "google", "access key", "s3", "server", "endpoint"];
+        for (settings, foreign) in [
+            (r#"{"kind":"s3","bucket":"pets"}"#, &s3[..]),
+            (r#"{"kind":"gcs","bucket":"pets"}"#, &gcs),
+            (r#"{"kind":"azure","container":"pets"}"#, &azure),
+            (r#"{"kind":"redis","path":"tasks:"}"#, &redis),
+            (r#"{"kind":"localfiles","path":"/data/pets"}"#, &localfiles),
+        ] {
+            for reason in FailureReason::ALL.iter().filter(|reason| is_of(settings, **reason)) {
+                // The name of an operator's setting is not a word about the storage.
+                let text = explained(settings, *reason).text.to_lowercase().replace("longshore_allowed_endpoints", "");
+                assert!(!foreign.iter().any(|word| text.contains(word)), "{settings}, {reason}: {text}");
+            }
         }
     }
 
-    /// Whether a call to Redis can fail for this reason.
-    fn is_of_redis(reason: FailureReason) -> bool {
+    /// Whether a call to this storage can fail for this reason.
+    fn is_of(settings: &str, reason: FailureReason) -> bool {
         use FailureReason as Reason;
-        matches!(
-            reason,
-            Reason::WrongPassword
-                | Reason::AccessDenied
-                | Reason::Tls
-                | Reason::BlockedAddress
-                | Reason::Unreachable
-                | Reason::Unavailable
-                | Reason::Throttled
-                | Reason::BadAnswer
-                | Reason::InvalidSettings
-                | Reason::ReadOnly
-                | Reason::StorageFull
-                | Reason::WrongValueType
-                | Reason::TooLarge
-        )
+        let kind = |name: &str| settings.contains(&format!(r#""kind":"{name}""#));
+        match reason {
+            Reason::AccessDenied | Reason::Unavailable | Reason::TooLarge => true,
+            Reason::InvalidSettings | Reason::NoSuchObject => true,
+            Reason::Tls | Reason::BlockedAddress | Reason::Unreachable | Reason::Throttled | Reason::BadAnswer => {
+                // The address of Google Cloud is not a setting of the storage.
+                !(kind("localfiles") || kind("gcs") && matches!(reason, Reason::Tls | Reason::BlockedAddress))
+            }
+            Reason::WrongPassword | Reason::WrongValueType => kind("redis"),
+            Reason::ReadOnly | Reason::StorageFull => kind("redis") || kind("localfiles"),
+            Reason::NoSuchFolder | Reason::RootItself | Reason::OutsideRoot | Reason::LocalFilesDisabled => {
+                kind("localfiles")
+            }
+            Reason::NoSuchBucket | Reason::UnknownAccessKey | Reason::WrongSecretKey | Reason::MissingCredentials => {
+                kind("s3") || kind("gcs") || kind("azure")
+            }
+            _ => false,
+        }
+    }
+
+    /// Goal: what the server did not say is blamed on the setting that is probably wrong. Method: errors as the clients make
+    /// them, without a code of the server.
+    #[test]
+    fn a_server_that_is_of_another_kind_blames_its_address() {
+        for (settings, reason, field, words) in [
+            (r#"{"kind":"redis","path":"","tls":true}"#, FailureReason::Unavailable, Some("tls"), "speaks TLS"),
+            (r#"{"kind":"redis","path":""}"#, FailureReason::Unavailable, None, "did not answer in time"),
+            (r#"{"kind":"azure","container":"c"}"#, FailureReason::Unreachable, Some("account_name"), "account name"),
+            (
+                r#"{"kind":"azure","container":"c","endpoint":"http://h"}"#,
+                FailureReason::Unreachable,
+                Some("endpoint"),
+                "the endpoint",
+            ),
+        ] {
+            let explained = explained(settings, reason);
+            assert_eq!(explained.field, field, "{settings}");
+            assert!(explained.text.contains(words), "{settings}: {}", explained.text);
+        }
     }
 }

@@ -9,6 +9,7 @@ pub mod conformance;
 mod doctor;
 mod error;
 mod explain;
+mod explained;
 mod filter_keys;
 mod folder_markers;
 mod gcs;

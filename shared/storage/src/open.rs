@@ -6,6 +6,7 @@ use std::sync::Arc;
 use longshore_model::{Connection, FailureReason, Secrets, StorageSettings};
 
 use crate::azure::Azure;
+use crate::explained::Explained;
 use crate::gcs::{self, Accounts, Gcs};
 use crate::localfiles::LocalFiles;
 use crate::redis::{Connections, Redis};
@@ -92,6 +93,19 @@ impl Stores {
     /// The settings or secrets are invalid; the cause is an [`InvalidSetting`]. Or the storage names no credentials, and
     /// the operator does not lend it those of the process.
     pub fn open(
+        &self,
+        project: i64,
+        settings: &StorageSettings,
+        secrets: &Secrets,
+    ) -> Result<Arc<dyn Storage>, StorageError> {
+        let connection = Arc::new(settings.connection.clone());
+        match self.open_kind(project, settings, secrets) {
+            Ok(storage) => Ok(Arc::new(Explained::new(storage, connection))),
+            Err(error) => Err(error.of(&connection)),
+        }
+    }
+
+    fn open_kind(
         &self,
         project: i64,
         settings: &StorageSettings,

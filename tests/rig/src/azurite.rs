@@ -93,6 +93,12 @@ impl Azurite {
         container
     }
 
+    /// Deletes a container with its blobs.
+    pub async fn delete_container(&self, container: &str) {
+        let answer = self.send("DELETE", &format!("{container}?restype=container"), b"").await;
+        assert_eq!(answer.status, 202, "container {container}: {}", answer.text());
+    }
+
     /// Stores a blob.
     pub async fn put(&self, container: &str, key: &str, content: &[u8]) {
         let answer = self.send("PUT", &target(container, key), content).await;

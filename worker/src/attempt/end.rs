@@ -48,7 +48,7 @@ impl End {
 
     /// Records the end in the transaction that has locked the job.
     pub(super) async fn write(&self, lease: Lease, tx: &Transaction<'_>, error: &JobError) -> Result<(), JobError> {
-        let detail = |reason: FailureReason| format!("{} ({})", reason.advice(), error_chain(error));
+        let detail = |reason: FailureReason| format!("{} ({})", error.advice(reason), error_chain(error));
         match *self {
             Self::Left => {}
             Self::Released { delay } => match wait_after(error) {

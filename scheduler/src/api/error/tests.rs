@@ -47,7 +47,7 @@ async fn a_blocked_address_is_forbidden_and_counted_and_everything_else_of_a_con
     }
     let (status, body) = body_of(failed(FailureReason::NoSuchBucket)).await;
     assert_eq!((status.as_u16(), &body["code"]), (400, &"no_such_bucket".into()));
-    assert!(body["detail"].as_str().unwrap().starts_with("The bucket or container does not exist"));
+    assert!(body["detail"].as_str().unwrap().starts_with("The bucket does not exist"));
     assert!(!body.to_string().contains("hunter2"));
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Whether the server stated a code beside the status.
+    /// Whether the server stated a code of its API.
     pub(crate) fn has_code(&self) -> bool {
         !self.code.is_empty()
     }
