@@ -5,6 +5,7 @@ mod everyday;
 mod json;
 mod names;
 mod profiles;
+mod refusals;
 mod top;
 
 use std::process::{Command, Output};
@@ -101,7 +102,7 @@ async fn a_followed_sync_needs_three_commands() {
     let shown = longshore(&rig, &format!("storage show {id} --json")).await.json();
     assert_eq!((&shown["bucket"], &shown["use_blob_urls"]), (&json!("images"), &json!(true)));
     assert_eq!(longshore(&rig, &format!("storage validate {id}")).await.out, "The connection works.\n");
-    assert_eq!(longshore(&rig, &format!("storage delete {id}")).await.code, 0);
+    assert_eq!(longshore(&rig, &format!("storage delete {id} --yes")).await.code, 0);
     assert_eq!(longshore(&rig, "storage list --json").await.json(), json!([]));
     for output in [followed, storages] {
         assert!(!output.out.contains(SECRET_ACCESS_KEY) && !output.err.contains(SECRET_ACCESS_KEY));

@@ -100,7 +100,7 @@ async fn chosen_dead_letters_are_deleted_and_audited_and_then_all() {
     };
     let shown = longshore("dead-letters list");
     assert!(shown.contains(&kept[0]) && shown.contains("rejected"), "{shown}");
-    assert_eq!(longshore("dead-letters delete --all"), "3 dead letters were deleted.\n");
+    assert_eq!(longshore("dead-letters delete --all"), "Deleted: 3 dead letters.\n");
     assert_eq!(longshore("dead-letters list"), "(none)\n");
     assert_eq!(host.waiting_in("longshore.dead").await, [] as [&str; 0]);
     let audit = rig.get("/api/audit?action=dead_letters.delete").await;

@@ -5,9 +5,10 @@ use jiff::Timestamp;
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::find;
+use crate::labels::{self, Labelled};
 use crate::named::Named;
-use crate::show::Output;
-use crate::storage;
+use crate::show::{Output, rows_mut};
 use crate::titles::optional_project;
 use crate::when::time;
 
@@ -87,8 +88,10 @@ impl Audit {
             ("DETAIL", "/detail"),
         ];
         let project = optional_project(client, self.project.as_ref()).await?;
-        let storage = storage::optional_id(client, self.storage.as_ref()).await?;
-        output.list(&client.get("/api/audit", &self.query(project, storage)).await?, &columns);
+        let storage = find::optional_id(client, self.storage.as_ref()).await?;
+        let mut answer = client.get("/api/audit", &self.query(project, storage)).await?;
+        labels::add(client, output, rows_mut(&mut answer), &[Labelled::Project, Labelled::Storage]).await;
+        output.list(&answer, &columns);
         Ok(())
     }
 

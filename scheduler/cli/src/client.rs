@@ -31,6 +31,7 @@ impl Client {
             let value = format!("Token {}", token.expose());
             let mut value = HeaderValue::from_str(&value).map_err(|_| CliError::Unauthorized {
                 url: url.to_owned(),
+                status: None,
                 detail: "it contains characters that are not allowed in a token".to_owned(),
             })?;
             value.set_sensitive(true);
@@ -145,7 +146,7 @@ impl Client {
             Ok(body) if status.is_success() => Ok((headers, body)),
             Ok(body) if status == StatusCode::UNAUTHORIZED && body.is_object() => {
                 let detail = body["detail"].as_str().unwrap_or_default().to_owned();
-                Err(CliError::Unauthorized { url, detail })
+                Err(CliError::Unauthorized { url, detail, status: Some(status.as_u16()) })
             }
             Ok(body) if body["detail"].is_string() => Err(CliError::Api { body }),
             _ => Err(CliError::NotLongshore { url, what: format!("{status}") }),
@@ -189,7 +190,13 @@ fn unreachable(url: &str, error: &reqwest::Error) -> CliError {
     let cause = if error.is_timeout() {
         "timed out".to_owned()
     } else {
-        cause.map_or_else(|| "connection failed".to_owned(), ToString::to_string)
+        let cause = cause.map_or_else(|| "connection failed".to_owned(), ToString::to_string);
+        // What the TLS library says of an answer in plain HTTP.
+        if cause.contains("InvalidContentType") {
+            "this port speaks no TLS, so its URL begins with http://".to_owned()
+        } else {
+            cause
+        }
     };
     CliError::Unreachable { url: url.to_owned(), cause }
 }

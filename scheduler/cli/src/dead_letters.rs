@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use crate::client::Client;
 use crate::error::Result;
 use crate::show::Output;
-use crate::text::grouped;
+use crate::text::counted;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -54,8 +54,8 @@ impl Command {
                 let deleted = answer["deleted"].as_u64().ok_or_else(|| client.not_longshore())?;
                 let missing = answer["missing"].as_array().map_or(0, Vec::len);
                 output.one(&answer, |_| match missing {
-                    0 => format!("{} dead letters were deleted.", grouped(deleted)),
-                    _ => format!("{} dead letters were deleted. {missing} of the IDs have none.", grouped(deleted)),
+                    0 => format!("Deleted: {}.", counted(deleted, "dead letter")),
+                    _ => format!("Deleted: {}. {missing} of the IDs have none.", counted(deleted, "dead letter")),
                 });
             }
         }

@@ -66,16 +66,16 @@ impl Confirmation {
 /// What a deletion takes, from the numbers of the API.
 fn takes(body: &Value) -> String {
     let named = [
-        ("tasks", "tasks"),
-        ("annotations", "annotations"),
-        ("predictions", "predictions"),
-        ("objects", "entries of imported objects"),
-        ("exports", "exported objects"),
-        ("storages", "storages"),
+        ("tasks", "task", "tasks"),
+        ("annotations", "annotation", "annotations"),
+        ("predictions", "prediction", "predictions"),
+        ("objects", "entry of an imported object", "entries of imported objects"),
+        ("exports", "exported object", "exported objects"),
+        ("storages", "storage", "storages"),
     ];
-    let counts = named.iter().filter_map(|(name, words)| {
+    let counts = named.iter().filter_map(|(name, one, many)| {
         let count = body["takes"][*name].as_u64().filter(|count| *count > 0)?;
-        Some(format!("{} {words}", grouped(count)))
+        Some(format!("{} {}", grouped(count), if count == 1 { one } else { many }))
     });
     let counts: Vec<String> = counts.collect();
     if counts.is_empty() {

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::error::Result;
 use crate::exit::Exit;
+use crate::find;
 use crate::named::Named;
 use crate::show::Output;
-use crate::storage;
 use crate::text::escaped;
 
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ impl Doctor {
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
         // The command line requires one of them.
         let Some(name) = self.which.named.or(self.which.option) else { return Ok(ExitCode::from(Exit::Usage)) };
-        let found = storage::find(client, &name).await?;
+        let found = find::find(client, &name).await?;
         let answer = client.post(&format!("{}/doctor", found.path), &json!({"origin": self.origin})).await?;
         let is_ok = answer["ok"].as_bool().ok_or_else(|| client.not_longshore())?;
         output.one(&answer, |answer| text(found.id, answer));

@@ -3,17 +3,21 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use longshore_model::StorageKind;
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::named::Named;
-use crate::text::escaped;
+use crate::text::{escaped, safe_lines};
+use crate::usage::Refusal;
 
 pub(crate) type Result<T> = std::result::Result<T, CliError>;
 
 /// A command that failed. `Display` may take several lines and never holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
+    #[error("{}\nhint: {}", safe_lines(&.0.message), safe_lines(&.0.hint))]
+    CommandLine(Refusal),
     #[error("not a URL: `{url}`\nhint: set LONGSHORE_URL or --url to a URL such as http://127.0.0.1:8080")]
     BadUrl { url: String },
     #[error(
@@ -23,7 +27,12 @@ pub(crate) enum CliError {
     #[error(
         "{url} refused the token: {detail}\nhint: set LONGSHORE_TOKEN or --token to a valid token, or use a profile"
     )]
-    Unauthorized { url: String, detail: String },
+    Unauthorized {
+        url: String,
+        detail: String,
+        /// The status of the answer; `None` if the token was not sent.
+        status: Option<u16>,
+    },
     #[error(
         "{url} returned {what}, which is not a Longshore response\nhint: set LONGSHORE_URL or --url to the address of a scheduler"
     )]
@@ -34,6 +43,10 @@ pub(crate) enum CliError {
         "{what} {name} not found, or this token cannot access it\nhint: `longshore {what} list` shows the {what}s of this token"
     )]
     NotFound { what: &'static str, name: Named },
+    #[error(
+        "quarantined object {id} not found, or this token cannot access it\nhint: `longshore quarantine list` shows those of this token"
+    )]
+    NotQuarantined { id: i64 },
     #[error("{what} {name} not found\nhint: similar titles: {similar}")]
     Similar { what: &'static str, name: Named, similar: String },
     #[error("storage {storage} has no sync\nhint: `longshore sync start {storage} --follow` starts one")]
@@ -80,7 +93,9 @@ pub(crate) enum CliError {
         escaped(text)
     )]
     NoOwner { text: String },
-    #[error("cannot read the secret from the file or standard input")]
+    #[error("cannot read {}\nhint: give the path of a file, or `-` for standard input", unreadable(path))]
+    UnreadableFile { path: String, source: std::io::Error },
+    #[error("cannot read the secret from standard input")]
     Input(#[source] std::io::Error),
 }
 
@@ -88,12 +103,15 @@ impl CliError {
     /// The stable code, for programs. A refusal of the API has the API's code.
     pub(crate) fn code(&self) -> &str {
         match self {
+            Self::CommandLine(refusal) => refusal.code,
             Self::BadUrl { .. } => "invalid_url",
             Self::Unreachable { .. } => "unreachable",
             Self::Unauthorized { .. } => "unauthorized",
             Self::NotLongshore { .. } => "not_longshore",
             Self::Api { body } => body["code"].as_str().unwrap_or("unknown"),
-            Self::NotFound { .. } | Self::Similar { .. } | Self::NoSync { .. } => "not_found",
+            Self::NotFound { .. } | Self::Similar { .. } | Self::NotQuarantined { .. } | Self::NoSync { .. } => {
+                "not_found"
+            }
             Self::Ambiguous { .. } => "ambiguous_name",
             Self::OptionNotApplicable { .. } => "option_not_applicable",
             Self::InvalidOption { .. } => "invalid_option",
@@ -108,14 +126,15 @@ impl CliError {
             Self::Running { .. } => "programs_running",
             Self::Due { .. } => "work_due",
             Self::NoOwner { .. } => "not_the_owner",
-            Self::Input(_) => "unreadable_secret",
+            Self::UnreadableFile { .. } | Self::Input(_) => "unreadable_secret",
         }
     }
 
     /// The exit code of a command that ends with this error.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::Ambiguous { .. }
+            Self::CommandLine(_)
+            | Self::Ambiguous { .. }
             | Self::OptionNotApplicable { .. }
             | Self::InvalidOption { .. }
             | Self::NothingToChange { .. } => Exit::Usage,
@@ -127,6 +146,7 @@ impl CliError {
             | Self::Unconfirmed { .. }
             | Self::NotFound { .. }
             | Self::Similar { .. }
+            | Self::NotQuarantined { .. }
             | Self::NoSync { .. }
             | Self::NoProfile { .. }
             | Self::NoHome
@@ -137,6 +157,7 @@ impl CliError {
             | Self::Running { .. }
             | Self::Due { .. }
             | Self::NoOwner { .. }
+            | Self::UnreadableFile { .. }
             | Self::Input(_) => Exit::Failure,
         }
     }
@@ -155,9 +176,13 @@ impl CliError {
         if let Some(cause) = std::error::Error::source(self) {
             write!(message, ": {cause}").expect("writing to a string cannot fail");
         }
+        let status = match self {
+            Self::Unauthorized { status, .. } => json!(status),
+            _ => body["status_code"].clone(),
+        };
         json!({
             "event": "error", "code": self.code(), "message": message, "hint": hint,
-            "fields": body["validation_errors"], "status": body["status_code"],
+            "fields": body["validation_errors"], "status": status,
         })
     }
 }
@@ -166,6 +191,36 @@ fn profiles(known: &str) -> String {
     match known {
         "" => "`longshore profile add` stores one".to_owned(),
         known => format!("the profiles are: {}", escaped(known)),
+    }
+}
+
+/// The file of a secret as an error names it. A value that is the secret itself is not shown.
+fn unreadable(path: &str) -> String {
+    if path.trim_start().starts_with('{') || path.contains('\n') {
+        "the file of the secret, because the option has its content in place of its path".to_owned()
+    } else {
+        format!("the file `{}`", escaped(path))
+    }
+}
+
+/// A field of a storage, and the option that sets it.
+pub(crate) fn field_and_option(field: &str) -> String {
+    let flags = StorageKind::ALL.iter().flat_map(|kind| kind.data().fields()).filter(|known| known.name == field);
+    match flags.filter_map(|known| known.flag).next() {
+        Some(flag) => format!("{} (--{})", escaped(field), flag.name),
+        None => escaped(field),
+    }
+}
+
+/// What to do about a refusal whose own text does not say it; empty if it does.
+fn advice(body: &Value) -> &'static str {
+    let is_unknown = |message: &Value| message.as_str().is_some_and(|message| message.contains("does not exist"));
+    if body["code"] == "no_such_route" {
+        "\nhint: LONGSHORE_URL or --url is the address alone, without a path such as /api"
+    } else if body["validation_errors"]["project"].as_array().is_some_and(|messages| messages.iter().any(is_unknown)) {
+        "\nhint: `longshore project list` shows the projects of this token"
+    } else {
+        ""
     }
 }
 
@@ -178,14 +233,17 @@ fn refusal(body: &Value) -> String {
             let message = escaped(message.as_str().unwrap_or_default());
             if message == text("detail") {
                 // The detail already states the message, so only name the field.
-                write!(words, "\n  field: {}", escaped(field)).expect("writing to a string cannot fail");
+                if field != "non_field_errors" {
+                    write!(words, "\n  field: {}", field_and_option(field)).expect("writing to a string cannot fail");
+                }
             } else if field == "non_field_errors" {
                 write!(words, "\n  {message}").expect("writing to a string cannot fail");
             } else {
-                write!(words, "\n  {}: {message}", escaped(field)).expect("writing to a string cannot fail");
+                write!(words, "\n  {}: {message}", field_and_option(field)).expect("writing to a string cannot fail");
             }
         }
     }
+    words.push_str(advice(body));
     words
 }
 

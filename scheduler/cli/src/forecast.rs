@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Result, field_and_option};
 use crate::show::{Output, note, rows};
-use crate::text::{escaped, grouped};
+use crate::text::{counted, escaped, grouped};
 
 /// The query of a request that saves or validates a storage.
 pub(crate) const fn query(is_strict: bool) -> &'static str {
@@ -67,7 +67,8 @@ fn print_notes(answer: &Value) {
 fn print_warnings(answer: &Value) {
     for warning in rows(&answer["warnings"]) {
         let text = |name: &str| escaped(warning[name].as_str().unwrap_or_default());
-        note(&format!("warning: {} [{}]", text("detail"), text("code")));
+        let option = warning["field"].as_str().map(|field| format!(" field: {}", field_and_option(field)));
+        note(&format!("warning: {} [{}]{}", text("detail"), text("code"), option.unwrap_or_default()));
     }
 }
 
@@ -75,8 +76,12 @@ fn print_warnings(answer: &Value) {
 fn summary(report: &Value) -> Vec<String> {
     let Some(looked_at) = report["looked_at"].as_u64() else { return Vec::new() };
     let all = if report["complete"] == true { "all" } else { "the first" };
-    let mut lines =
-        vec![format!("A sync would take {} of {all} {} keys.", number(&report["matched"]), grouped(looked_at))];
+    let refused: u64 = rows(&report["refused"]).iter().filter_map(|group| group["keys"].as_u64()).sum();
+    let taken = report["matched"].as_u64().unwrap_or_default().saturating_sub(refused);
+    let mut lines = vec![match looked_at {
+        0 => "There are no keys, so a sync would take nothing.".to_owned(),
+        _ => format!("A sync would take {} of {all} {}.", grouped(taken), counted(looked_at, "key")),
+    }];
     for (list, what) in [("skipped", "skipped"), ("refused", "quarantined")] {
         for group in rows(&report[list]) {
             let examples: Vec<String> =

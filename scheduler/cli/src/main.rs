@@ -11,9 +11,11 @@ mod deletion;
 mod doctor;
 mod error;
 mod exit;
+mod find;
 mod follow;
 mod forecast;
 mod host;
+mod labels;
 mod named;
 mod outcome;
 mod pace;
@@ -30,16 +32,18 @@ mod text;
 mod titles;
 mod token;
 mod top;
+mod usage;
 mod when;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use longshore_model::Secret;
 
 use client::Client;
-use error::Result;
+use error::{CliError, Result};
 use exit::Exit;
 use show::Output;
 
@@ -74,7 +78,7 @@ enum Command {
     /// Syncs: each is one run of a storage.
     #[command(subcommand)]
     Sync(sync::Command),
-    /// Running syncs with their rate and progress, until Ctrl-C.
+    /// Running syncs with their rate and progress: on a terminal until Ctrl-C, elsewhere once.
     Top(top::Top),
     /// Quarantine: objects that could not be imported or exported.
     #[command(subcommand)]
@@ -115,19 +119,22 @@ async fn main() -> ExitCode {
 
 /// Prints what is wrong with the command line, or the help that was asked for.
 fn refuse(error: &clap::Error) -> ExitCode {
+    let is_help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
     // The command line could not be parsed, so this option is looked for as a text.
-    if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
-        let text = error.render().to_string();
-        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-        let (message, hint) = text.split_once("\n\n").map_or((text, None), |(message, hint)| (message, Some(hint)));
-        show::event(&serde_json::json!({
-            "event": "error", "code": Exit::USAGE_CODE, "message": message, "hint": hint, "fields": null, "status": null,
-        }));
-        return Exit::Usage.into();
+    let json = std::env::args_os().any(|word| word == "--json");
+    if is_help && !(json && error.use_stderr()) {
+        // It fails if nothing reads the output any more.
+        error.print().ok();
+        return if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() };
     }
-    // It fails if nothing reads the output any more.
-    error.print().ok();
-    if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() }
+    show::print_error(
+        &CliError::CommandLine(usage::read(error, &Args::command(), std::env::args().skip(1))),
+        Output { json },
+    );
+    Exit::Usage.into()
 }
 
 async fn dispatch(args: Args, output: Output) -> Result<ExitCode> {

@@ -9,11 +9,11 @@ use crate::client::Client;
 use crate::deletion::Confirmation;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::find;
 use crate::named::Named;
 use crate::show::{Output, rows};
-use crate::storage;
 use crate::text::escaped;
-use crate::titles::project_id;
+use crate::titles::{project_id, projects, warn_of_twin};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -88,7 +88,7 @@ async fn delete(client: &Client, output: Output, project: &Named, confirmation: 
     let title = client.get(&path, &[]).await?["title"].as_str().map(str::to_owned);
     let query = [("project", id.to_string()), ("page_size", "1".to_owned())];
     let tasks = client.get("/api/tasks", &query).await?;
-    let is_empty = rows(&tasks).is_empty() && storage::list(client, Some(id)).await?.is_empty();
+    let is_empty = rows(&tasks).is_empty() && find::list(client, Some(id)).await?.is_empty();
     if is_empty && !confirmation.yes {
         let title = escaped(title.as_deref().unwrap_or_default());
         let takes = format!("this deletes project {id} (`{title}`), which has no tasks and no storages");
@@ -105,7 +105,12 @@ impl Command {
                 if let Some(config) = create.label_config {
                     body["label_config"] = config.into();
                 }
-                output.fields(&client.post("/api/projects", &body).await?);
+                let made = client.post("/api/projects", &body).await?;
+                output.fields(&made);
+                if !output.json {
+                    // Only for a note: the project is made.
+                    warn_of_twin("project", &made, &projects(client).await.unwrap_or_default());
+                }
             }
             Self::Show { project } => {
                 let id = project_id(client, &project).await?;

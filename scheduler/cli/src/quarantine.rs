@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::find;
+use crate::labels::{self, Labelled};
 use crate::named::Named;
-use crate::show::Output;
-use crate::storage;
+use crate::show::{Output, rows_mut};
 use crate::titles::optional_project;
 use show::Show;
 
@@ -72,7 +73,7 @@ impl Filter {
     /// The filter as query parameters of the API.
     async fn query(&self, client: &Client) -> Result<Vec<(&'static str, String)>> {
         let project = optional_project(client, self.project.as_ref()).await?;
-        let storage = storage::optional_id(client, self.storage.as_ref()).await?;
+        let storage = find::optional_id(client, self.storage.as_ref()).await?;
         let ids = [("project", project), ("storage", storage), ("sync", self.sync)];
         let ids = ids.into_iter().filter_map(|(name, id)| Some((name, id?.to_string())));
         let state = self.state.clone().map(|state| ("state", state));
@@ -97,7 +98,9 @@ impl Command {
                     ("KEY", "/key"),
                     ("DETAIL", "/detail"),
                 ];
-                output.list(&client.get("/api/quarantine", &query).await?, &columns);
+                let mut answer = client.get("/api/quarantine", &query).await?;
+                labels::add(client, output, rows_mut(&mut answer), &[Labelled::Storage]).await;
+                output.list(&answer, &columns);
                 Ok(())
             }
             Self::Show(show) => show.run(client, output).await,
@@ -109,7 +112,7 @@ impl Command {
 
 impl Decision {
     async fn run(self, action: &str, client: &Client, output: Output) -> Result<()> {
-        let storage = storage::optional_id(client, self.storage.as_ref()).await?;
+        let storage = find::optional_id(client, self.storage.as_ref()).await?;
         if let Some(body) = storage.map(|storage| self.body(storage)) {
             output.fields(&client.post(&format!("/api/quarantine/{action}"), &body).await?);
         }

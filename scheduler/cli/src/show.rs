@@ -90,6 +90,17 @@ pub(crate) fn rows(answer: &Value) -> &[Value] {
     answer.as_array().or_else(page).map_or(&[], Vec::as_slice)
 }
 
+/// The rows of a list that is a field of the answer, to change what is shown.
+pub(crate) fn rows_mut(answer: &mut Value) -> &mut [Value] {
+    if answer.is_array() {
+        return answer.as_array_mut().map_or(&mut [], Vec::as_mut_slice);
+    }
+    match LISTS.iter().find(|name| answer[**name].is_array()) {
+        Some(name) => answer[*name].as_array_mut().map_or(&mut [], Vec::as_mut_slice),
+        None => &mut [],
+    }
+}
+
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),

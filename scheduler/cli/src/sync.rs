@@ -9,12 +9,13 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::error::{CliError, Result};
+use crate::find;
 use crate::follow::read;
 use crate::forecast;
+use crate::labels::{self, Labelled};
 use crate::named::Named;
 use crate::outcome::{after_start, follow_to_end, status};
-use crate::show::{Output, rows};
-use crate::storage;
+use crate::show::{Output, note, rows, rows_mut};
 use crate::sync_start::Start;
 use crate::titles::optional_project;
 use crate::when::time;
@@ -61,7 +62,7 @@ impl Follow {
         if let Some(id) = self.sync {
             return Ok(id);
         }
-        let storage = storage::optional_id(client, self.storage.as_ref()).await?.unwrap_or_default();
+        let storage = find::optional_id(client, self.storage.as_ref()).await?.unwrap_or_default();
         let query = [("storage", storage.to_string()), ("limit", "1".to_owned())];
         let answer = client.get("/api/syncs", &query).await?;
         let latest = rows(&answer).first().and_then(|sync| sync["id"].as_i64());
@@ -97,7 +98,7 @@ impl List {
     async fn query(&self, client: &Client) -> Result<Vec<(&'static str, String)>> {
         let mut query = vec![("limit", self.limit.to_string())];
         let project = optional_project(client, self.project.as_ref()).await?;
-        let storage = storage::optional_id(client, self.storage.as_ref()).await?;
+        let storage = find::optional_id(client, self.storage.as_ref()).await?;
         for (name, id) in [("project", project), ("storage", storage), ("before", self.before)] {
             query.extend(id.map(|id| (name, id.to_string())));
         }
@@ -113,7 +114,7 @@ impl Command {
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
         match self {
             Self::Start(start) => {
-                let found = storage::find(client, &start.storage).await?;
+                let found = find::find(client, &start.storage).await?;
                 start.check(&found)?;
                 if start.dry_run {
                     forecast::dry_run(client, &found.path, output).await?;
@@ -145,13 +146,20 @@ impl Command {
                     ("STARTED", "/started_at"),
                     ("REASON", "/reason"),
                 ];
-                output.list(&client.get("/api/syncs", &query).await?, &columns);
+                let mut answer = client.get("/api/syncs", &query).await?;
+                labels::add(client, output, rows_mut(&mut answer), &[Labelled::Storage]).await;
+                output.list(&answer, &columns);
                 Ok(ExitCode::SUCCESS)
             }
             Self::Cancel { id } => {
-                let answer = client.post(&format!("/api/syncs/{id}/cancel"), &json!({})).await?;
+                let path = format!("/api/syncs/{id}");
+                let had_ended = !read(client, &client.get(&path, &[]).await?)?.status.is_live();
+                let answer = client.post(&format!("{path}/cancel"), &json!({})).await?;
                 let sync = read(client, &answer)?;
                 output.one(&answer, |_| sync.summary());
+                if had_ended && !output.json {
+                    note(&format!("Sync {id} had ended before, so nothing was cancelled."));
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Self::Retry { id, follow } => {

@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::error::{CliError, Result};
+use crate::find::Found;
 use crate::named::Named;
-use crate::storage::Found;
 
 #[derive(Debug, Args)]
 pub(crate) struct Start {

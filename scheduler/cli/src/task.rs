@@ -9,9 +9,10 @@ use crate::client::Client;
 use crate::deletion::Confirmation;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::find;
 use crate::named::Named;
 use crate::show::{Output, rows};
-use crate::storage;
+use crate::text::counted;
 use crate::titles::project_id;
 
 /// Characters of a task's data in a list.
@@ -62,7 +63,7 @@ impl Delete {
     async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
         let keep: Vec<(&str, String)> = self.keep.then(|| ("keep", "true".to_owned())).into_iter().collect();
         if let Some(storage) = &self.which.storage {
-            let found = storage::find(client, storage).await?;
+            let found = find::find(client, storage).await?;
             if found.is_export() {
                 return Err(CliError::OptionNotApplicable {
                     option: "--storage".to_owned(),
@@ -83,16 +84,16 @@ impl Delete {
             annotations += task["total_annotations"].as_u64().unwrap_or_default();
             predictions += task["total_predictions"].as_u64().unwrap_or_default();
         }
-        let count = self.which.ids.len();
+        let tasks = counted(self.which.ids.len() as u64, "task");
         if !self.confirmation.yes {
-            let tasks = if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") };
-            let takes = format!("this deletes {tasks}, {annotations} annotations and {predictions} predictions");
+            let (annotations, predictions) = (counted(annotations, "annotation"), counted(predictions, "prediction"));
+            let takes = format!("this deletes {tasks}, {annotations} and {predictions}");
             return Err(CliError::Unconfirmed { takes, keeps: String::new() });
         }
         for id in &self.which.ids {
             client.delete_selected(&format!("/api/tasks/{id}"), &keep).await?;
         }
-        output.one(&json!({"deleted": self.which.ids}), |_| format!("{count} tasks were deleted."));
+        output.one(&json!({"deleted": self.which.ids}), |_| format!("Deleted: {tasks}."));
         Ok(Exit::Success.into())
     }
 }

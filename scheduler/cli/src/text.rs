@@ -56,6 +56,11 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// A number with its noun: `1 task`, `1,200 tasks`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,8 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::named::Named;
-use crate::show::rows;
+use crate::show::{note, rows};
+use crate::text::escaped;
 
 /// Most candidates that an error names.
 const MOST_CANDIDATES: usize = 10;
@@ -53,6 +54,18 @@ pub(crate) async fn project_id(client: &Client, name: &Named) -> Result<i64> {
         Named::Id(id) => return Ok(*id),
         Named::Title(title) => title,
     };
+    let all = projects(client).await?;
+    let row = by_title("project", title, &all, described)?;
+    row["id"].as_i64().ok_or_else(|| client.not_longshore())
+}
+
+/// A project among several of the same title.
+fn described(row: &Value) -> String {
+    format!("{} (created {})", row["id"], row["created_at"].as_str().unwrap_or_default())
+}
+
+/// All projects of the token.
+pub(crate) async fn projects(client: &Client) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for page in 1_u32.. {
         let query = [("page", page.to_string()), ("page_size", PAGE_SIZE.to_owned())];
@@ -62,8 +75,16 @@ pub(crate) async fn project_id(client: &Client, name: &Named) -> Result<i64> {
             break;
         }
     }
-    let row = by_title("project", title, &all, |row| format!("{} (created {})", row["id"], row["created_at"]))?;
-    row["id"].as_i64().ok_or_else(|| client.not_longshore())
+    Ok(all)
+}
+
+/// Says that a new row has the title of another one, so that commands need its ID.
+pub(crate) fn warn_of_twin(what: &str, made: &Value, all: &[Value]) {
+    let is_twin = |row: &&Value| row["title"] == made["title"] && row["created_at"] != made["created_at"];
+    let Some(title) = made["title"].as_str().filter(|title| !title.is_empty()) else { return };
+    if all.iter().any(|row| is_twin(&row)) {
+        note(&format!("warning: another {what} has the title `{}`: name both by their IDs", escaped(title)));
+    }
 }
 
 /// The ID of an optional project, for a filter.

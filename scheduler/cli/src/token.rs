@@ -6,8 +6,9 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::error::Result;
+use crate::labels::{self, Labelled};
 use crate::named::Named;
-use crate::show::Output;
+use crate::show::{Output, rows_mut};
 use crate::titles::project_id;
 use crate::when::lifetime;
 
@@ -80,7 +81,8 @@ impl Command {
                 output.fields(&client.post("/api/tokens", &body).await?);
             }
             Self::List => {
-                let answer = client.get("/api/tokens", &[]).await?;
+                let mut answer = client.get("/api/tokens", &[]).await?;
+                labels::add(client, output, rows_mut(&mut answer), &[Labelled::Projects]).await;
                 let columns = [
                     ("ID", "/id"),
                     ("NAME", "/name"),

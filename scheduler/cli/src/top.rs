@@ -1,6 +1,7 @@
 //! `longshore top`: the syncs that run now, again and again.
 
 use std::collections::HashMap;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,17 +14,20 @@ use tokio::time::{Instant, sleep};
 use crate::client::Client;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::find;
 use crate::follow::{earlier_total, read};
 use crate::named::Named;
 use crate::pace::{Pace, duration};
 use crate::show::{Output, print, rows, table};
-use crate::storage;
 use crate::sync_body::Sync;
 use crate::text::{escaped, grouped};
 use crate::titles::optional_project;
 
 /// Most syncs that are shown, the most that the API returns at once.
 const MOST_SYNCS: &str = "500";
+
+/// Seconds between two looks: the API sums the counters of all jobs for each.
+const DEFAULT_INTERVAL: u64 = 2;
 
 const COLUMNS: &[(&str, &str)] = &[
     ("SYNC", "/sync"),
@@ -39,15 +43,15 @@ const COLUMNS: &[(&str, &str)] = &[
     ("WAITING FOR", "/waiting_for"),
 ];
 
-/// Shows running syncs with their rate and progress, until Ctrl-C.
+/// Shows running syncs with their rate and progress: on a terminal until Ctrl-C, elsewhere once.
 #[derive(Debug, Args)]
 pub(crate) struct Top {
-    /// Show them once and end.
-    #[arg(long)]
+    /// Show them once and end. The default where standard output is not a terminal.
+    #[arg(long, conflicts_with = "interval")]
     once: bool,
-    /// Seconds between two looks.
-    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3_600))]
-    interval: u64,
+    /// Seconds between two looks; 2 on a terminal. With it, a pipe or file gets a look after the other as well.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    interval: Option<u64>,
     /// Only syncs of this project, by its ID or title.
     #[arg(long)]
     project: Option<Named>,
@@ -61,15 +65,15 @@ impl Top {
         let mut filter = vec![("limit", MOST_SYNCS.to_owned())];
         let project = optional_project(client, self.project.as_ref()).await?;
         filter.extend(project.map(|id| ("project", id.to_string())));
-        let storage = storage::optional_id(client, self.storage.as_ref()).await?;
+        let storage = find::optional_id(client, self.storage.as_ref()).await?;
         filter.extend(storage.map(|id| ("storage", id.to_string())));
         let mut watch = Watch::new(client, filter);
-        if self.once {
+        if self.once || (self.interval.is_none() && !std::io::stdout().is_terminal()) {
             let answer = watch.look().await?;
             output.one(&answer, text);
             return Ok(Exit::Success.into());
         }
-        let pause = Duration::from_secs(self.interval);
+        let pause = Duration::from_secs(self.interval.unwrap_or(DEFAULT_INTERVAL));
         tokio::select! {
             shown = show(&mut watch, output, pause) => shown?,
             interrupted = tokio::signal::ctrl_c() => interrupted.map_err(CliError::Input)?,
@@ -162,8 +166,8 @@ impl<'a> Watch<'a> {
         if storages.iter().all(|id| self.titles.contains_key(id)) {
             return Ok(());
         }
-        for storage in storage::list(self.client, None).await? {
-            let id = storage::name(&storage).as_i64().unwrap_or_default();
+        for storage in find::list(self.client, None).await? {
+            let id = find::name(&storage).as_i64().unwrap_or_default();
             self.titles.insert(id, storage["title"].clone());
         }
         for id in storages {

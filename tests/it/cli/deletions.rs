@@ -26,6 +26,7 @@ async fn a_deletion_says_what_it_takes_and_needs_yes() {
         (format!("task delete {first}"), "this deletes 1 task"),
         (format!("task delete --storage {id}"), "this deletes 3 tasks"),
         (format!("task delete --project {project}"), "this deletes 3 tasks"),
+        (format!("storage delete {id}"), "this deletes storage"),
         (format!("storage delete {id} --tasks"), "this deletes 3 tasks"),
         (format!("project delete {project}"), "this deletes 3 tasks"),
     ] {
@@ -37,7 +38,8 @@ async fn a_deletion_says_what_it_takes_and_needs_yes() {
         assert_eq!(tasks().await.len(), 3, "{words}");
     }
 
-    assert_eq!(longshore(&rig, &format!("task delete {first} --yes")).await.code, 0);
+    let deleted = longshore(&rig, &format!("task delete {first} --yes")).await;
+    assert_eq!((deleted.code, deleted.out.as_str()), (0, "Deleted: 1 task.\n"), "{}", deleted.err);
     assert_eq!(tasks().await.len(), 2);
     assert_eq!(longshore(&rig, &format!("task delete {first} --yes")).await.code, 1, "it is deleted");
     let deleted = longshore(&rig, "task delete --storage pets --yes --follow").await;

@@ -34,6 +34,10 @@ async fn storage_update_changes_only_what_is_named() {
     let changed = longshore(&rig, &format!("storage update {} --no-presign=false --json", storage.id)).await.json();
     assert_eq!(changed["presign"], true);
 
+    let refused = longshore(&rig, &format!("storage update {} --prefix /cats --strict", storage.id)).await;
+    assert!(refused.code == 1 && refused.err.contains("[warnings]"), "{}", refused.err);
+    assert_eq!(rig.get(&path).await["prefix"], "cats", "a refused change changes nothing");
+
     // A new value is probed first, and a dry run stores nothing.
     let stored = rig.get(&path).await;
     let wrong = longshore(&rig, &format!("storage update {} --bucket nowhere", storage.id)).await;

@@ -39,6 +39,8 @@ async fn every_error_is_one_line_of_json_with_the_same_fields() {
         assert_eq!(names.len(), 6, "{names:?}");
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{error}");
     }
+    let refused = run(at(&rig.url(), "not-a-token", "project list")).await;
+    assert_eq!(events(&refused)[0]["status"], 401, "the status of an answer");
     let refused = longshore(&rig, &format!("storage create s3 --project {project} --bucket nowhere --json")).await;
     let [error] = &events(&refused)[..] else { panic!("one line: {}", refused.err) };
     assert_eq!((&error["code"], &error["status"]), (&json!("no_such_bucket"), &json!(400)));

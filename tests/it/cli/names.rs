@@ -42,7 +42,7 @@ async fn a_project_and_a_storage_may_be_named_by_their_titles() {
         &["audit", "--project", "Cats & dogs", "--storage", "My pets"],
         &["token", "create", "--name", "ci", "--project", "Cats & dogs"],
         &["top", "--once", "--project", "Cats & dogs", "--storage", "My pets"],
-        &["storage", "delete", "My pets"],
+        &["storage", "delete", "My pets", "--yes"],
     ] {
         let output = with(words).await;
         assert_eq!(output.code, 0, "{words:?}: {}{}", output.out, output.err);

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::{command, longshore, made};
 
-/// Goal: running syncs are seen at a glance. Method: hold the listing of one sync, look once, and look again and again
-/// through a pipe until Ctrl-C.
+/// Goal: running syncs are seen at a glance. Method: hold the listing of one sync, look once, without a terminal, and again and
+/// again through a pipe until Ctrl-C.
 #[tokio::test(flavor = "multi_thread")]
 async fn top_shows_running_syncs_until_ctrl_c() {
     let rig = Rig::start().await;
@@ -30,6 +30,10 @@ async fn top_shows_running_syncs_until_ctrl_c() {
     let once = longshore(&rig, "top --once --json").await.json();
     let [shown] = once["syncs"].as_array().expect("syncs").as_slice() else { panic!("one sync: {once}") };
     assert_eq!((&shown["sync"], &shown["total"], &shown["title"]), (&json!(sync), &json!(1_200), &json!("pets")));
+
+    // A script that reads its output does not wait forever.
+    let piped = longshore(&rig, "top").await;
+    assert!(piped.code == 0 && piped.out.matches("pets").count() == 1, "{}{}", piped.out, piped.err);
 
     let mut top = command(&rig.url(), rig.token(), "top --interval 1 --json");
     let mut top = top.stdout(Stdio::piped()).spawn().expect("it starts");

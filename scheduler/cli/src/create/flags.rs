@@ -115,7 +115,10 @@ impl FlagValue {
             Self::Secret(secret) if secret.expose() == STDIN => stdin()?.into(),
             Self::Secret(secret) => secret.expose().into(),
             Self::File(path) if path == STDIN => stdin()?.into(),
-            Self::File(path) => std::fs::read_to_string(path).map_err(CliError::Input)?.into(),
+            Self::File(path) => match std::fs::read_to_string(&path) {
+                Ok(text) => text.into(),
+                Err(source) => return Err(CliError::UnreadableFile { path, source }),
+            },
         })
     }
 }

@@ -78,17 +78,19 @@ impl Create {
         Ok(Value::Object(body))
     }
 
-    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<()> {
+    /// Creates the storage and returns it; `None` for a dry run.
+    pub(crate) async fn run(self, client: &Client, output: Output) -> Result<Option<Value>> {
         let base = storage_path(if self.is_export { "export" } else { "import" }, self.kind.as_str());
         let (is_dry_run, query) = (self.is_dry_run, forecast::query(self.is_strict));
         let project = optional_project(client, self.project.as_ref()).await?;
         let body = self.body(project)?;
         if is_dry_run {
             forecast::print_validated(&client.post(&format!("{base}/validate{query}"), &body).await?, output);
-        } else {
-            forecast::print_saved(&client.post(&format!("{base}{query}"), &body).await?, output);
+            return Ok(None);
         }
-        Ok(())
+        let made = client.post(&format!("{base}{query}"), &body).await?;
+        forecast::print_saved(&made, output);
+        Ok(Some(made))
     }
 }
 

@@ -8,11 +8,15 @@ fn a_refusal_shows_detail_code_and_every_field() {
         "detail": "Validation error", "code": "validation_error",
         "validation_errors": {"bucket": ["This field is required."], "non_field_errors": ["No.", "Never.\u{1b}[2J"]}
     });
-    let expected = "Validation error [validation_error]\n  bucket: This field is required.\n  No.\n  Never.\\u{1b}[2J";
+    let expected =
+        "Validation error [validation_error]\n  bucket (--bucket): This field is required.\n  No.\n  Never.\\u{1b}[2J";
     assert_eq!(CliError::Api { body }.to_string(), expected);
 
     let body = json!({"detail": "No.", "code": "denied", "validation_errors": {"bucket": ["No."]}});
-    assert_eq!(CliError::Api { body }.to_string(), "No. [denied]\n  field: bucket");
+    assert_eq!(CliError::Api { body }.to_string(), "No. [denied]\n  field: bucket (--bucket)");
+
+    let body = json!({"detail": "No.", "code": "denied", "validation_errors": {"non_field_errors": ["No."]}});
+    assert_eq!(CliError::Api { body }.to_string(), "No. [denied]");
 }
 
 #[test]
@@ -36,7 +40,7 @@ fn the_page_explains_every_code_of_the_command_line() {
     let errors = [
         CliError::BadUrl { url: text() },
         CliError::Unreachable { url: text(), cause: text() },
-        CliError::Unauthorized { url: text(), detail: text() },
+        CliError::Unauthorized { url: text(), detail: text(), status: None },
         CliError::NotLongshore { url: text(), what: text() },
         CliError::NotFound { what: "storage", name: Named::Id(1) },
         CliError::Ambiguous { what: "storage", title: text(), candidates: text() },
@@ -53,6 +57,8 @@ fn the_page_explains_every_code_of_the_command_line() {
         CliError::Running { programs: text() },
         CliError::Due { due: text() },
         CliError::NoOwner { text: text() },
+        CliError::NotQuarantined { id: 1 },
+        CliError::UnreadableFile { path: text(), source: std::io::Error::other("closed") },
         CliError::Input(std::io::Error::other("closed")),
     ];
     let page = include_str!("../../README.md");
@@ -60,4 +66,15 @@ fn the_page_explains_every_code_of_the_command_line() {
         assert!(page.contains(&format!("\n| `{}` | ", error.code())), "explain {}", error.code());
     }
     assert!(page.contains(&format!("\n| `{}` | ", Exit::USAGE_CODE)), "explain {}", Exit::USAGE_CODE);
+}
+
+#[test]
+fn a_secret_in_place_of_its_file_is_not_shown() {
+    let error =
+        |path: &str| CliError::UnreadableFile { path: path.to_owned(), source: std::io::Error::other("closed") };
+    assert!(error("key.json").to_string().starts_with("cannot read the file `key.json`\nhint: "));
+    for secret in ["{\"private_key\": \"hunter2\"}", " {hunter2", "hunter2\nhunter2"] {
+        let text = error(secret).to_string();
+        assert!(text.contains("in place of its path") && !text.contains("hunter2"), "{text}");
+    }
 }

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use super::Filter;
 use crate::client::Client;
 use crate::error::{CliError, Result};
-use crate::named::Named;
 use crate::show::{Output, rows, table};
 use crate::text::{escaped, grouped};
 
@@ -36,7 +35,7 @@ impl Show {
                 let query = [("before", id.saturating_add(1).to_string()), ("limit", "1".to_owned())];
                 let answer = client.get("/api/quarantine", &query).await?;
                 let row = rows(&answer).first().filter(|row| row["id"] == id);
-                let missing = || CliError::NotFound { what: "quarantine", name: Named::Id(id) };
+                let missing = || CliError::NotQuarantined { id };
                 output.fields(row.ok_or_else(missing)?);
             }
             None => {

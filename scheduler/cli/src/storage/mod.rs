@@ -1,6 +1,5 @@
 //! `longshore storage`.
 
-mod find;
 mod update;
 
 use std::process::ExitCode;
@@ -13,11 +12,13 @@ use crate::create::Create;
 use crate::deletion::Confirmation;
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
+use crate::find::{find, list, name, place};
 use crate::forecast;
+use crate::labels::{self, Labelled};
 use crate::named::Named;
 use crate::show::{Output, rows, table};
-use crate::titles::optional_project;
-pub(crate) use find::{Found, find, list, name, optional_id};
+use crate::text::escaped;
+use crate::titles::{optional_project, warn_of_twin};
 use update::Update;
 
 #[derive(Debug, Subcommand)]
@@ -49,7 +50,7 @@ pub(crate) enum Command {
         #[arg(long)]
         strict: bool,
     },
-    /// Deletes a storage and its history. Its tasks stay without --tasks, and its objects always.
+    /// Deletes a storage and its history. Needs --yes. Its tasks stay without --tasks, and its objects always.
     Delete(Delete),
 }
 
@@ -57,7 +58,7 @@ pub(crate) enum Command {
 pub(crate) struct Delete {
     /// ID or title of a storage.
     storage: Named,
-    /// Also delete the tasks that it imported, with their annotations. Needs --yes.
+    /// Also delete the tasks that it imported, with their annotations.
     #[arg(long)]
     tasks: bool,
     #[command(flatten)]
@@ -78,6 +79,18 @@ impl Delete {
             let query = [("tasks", "true".to_owned())];
             return self.confirmation.delete(client, output, &found.path, &query).await;
         }
+        if !self.confirmation.yes {
+            let title =
+                found.storage["title"].as_str().map(|title| format!(" (`{}`)", escaped(title))).unwrap_or_default();
+            return Err(CliError::Unconfirmed {
+                takes: format!("this deletes storage {}{title} with its secrets, syncs and quarantine", found.id),
+                keeps: if found.is_export() {
+                    "the exported objects stay".to_owned()
+                } else {
+                    "its tasks stay, and a new storage of the same place would import them again".to_owned()
+                },
+            });
+        }
         let answer = client.delete(&found.path).await?;
         output.one(&answer, |_| format!("Storage {} was deleted.", found.id));
         Ok(Exit::Success.into())
@@ -96,7 +109,12 @@ pub(crate) struct Files {
 impl Command {
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<ExitCode> {
         match self {
-            Self::Create(create) => create.run(client, output).await?,
+            Self::Create(create) => {
+                if let Some(made) = create.run(client, output).await?.filter(|_| !output.json) {
+                    // Only for a note: the storage is made.
+                    warn_of_twin("storage", &made, &list(client, None).await.unwrap_or_default());
+                }
+            }
             Self::List { project } => {
                 let columns = [
                     ("ID", "/name"),
@@ -112,9 +130,10 @@ impl Command {
                 let project = optional_project(client, project.as_ref()).await?;
                 let mut all = list(client, project).await?;
                 for row in &mut all {
-                    row["place"] = find::place(row);
+                    row["place"] = place(row);
                     row["name"] = name(row).clone();
                 }
+                labels::add(client, output, &mut all, &[Labelled::Project]).await;
                 output.list(&all.into(), &columns);
             }
             Self::Show { storage } => {

@@ -8,10 +8,11 @@ use longshore_model::kinds::{Field, Secrecy, Value};
 use longshore_model::{Secret, StorageKind};
 use serde_json::{Map, Value as Json};
 
-use super::find::{Found, find};
 use crate::client::Client;
 use crate::create::flags::{self, FlagValue};
 use crate::error::{CliError, Result};
+use crate::find::{Found, find};
+use crate::forecast;
 use crate::named::Named;
 use crate::secret;
 use crate::show::Output;
@@ -23,11 +24,15 @@ const STORAGE: &str = "storage";
 /// The option that probes the changed storage and stores nothing.
 const DRY_RUN: &str = "dry-run";
 
+/// The option that refuses values with warnings.
+const STRICT: &str = "strict";
+
 /// A change of a stored storage.
 #[derive(Debug)]
 pub(crate) struct Update {
     storage: Named,
     is_dry_run: bool,
+    is_strict: bool,
     project: Option<Named>,
     given: BTreeMap<&'static str, Given>,
 }
@@ -86,10 +91,11 @@ impl Args for Update {
     fn augment_args(command: Command) -> Command {
         let storage =
             Arg::new(STORAGE).required(true).help("ID or title of the storage").value_parser(value_parser!(Named));
-        let dry_run = Arg::new(DRY_RUN).long(DRY_RUN).action(ArgAction::SetTrue);
+        let switch = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
         command
             .arg(storage)
-            .arg(dry_run.help("Only probe the connection with the new values; store nothing"))
+            .arg(switch(DRY_RUN).help("Only probe the connection with the new values; store nothing"))
+            .arg(switch(STRICT).help("Refuse values that have warnings"))
             .args(by_flag().iter().map(|(name, fields)| arg(name, fields)))
     }
 
@@ -117,6 +123,7 @@ impl FromArgMatches for Update {
         Ok(Self {
             storage: matches.get_one::<Named>(STORAGE).cloned().ok_or_else(missing)?,
             is_dry_run: matches.get_flag(DRY_RUN),
+            is_strict: matches.get_flag(STRICT),
             project: flags::project(matches),
             given,
         })
@@ -138,8 +145,10 @@ impl Update {
         if body.is_empty() {
             return Err(CliError::NothingToChange { command: "storage update" });
         }
+        let query = forecast::query(self.is_strict);
         if !self.is_dry_run {
-            crate::forecast::print_saved(&client.patch(&found.path, &body.into()).await?, output);
+            let answer = client.patch(&format!("{}{query}", found.path), &body.into()).await?;
+            forecast::print_saved(&answer, output);
             return Ok(());
         }
         let collection = found.collection();
@@ -147,8 +156,8 @@ impl Update {
         for (name, value) in body {
             changed[name.as_str()] = value;
         }
-        let answer = client.post(&format!("{collection}/validate"), &changed).await?;
-        crate::forecast::print_validated(&answer, output);
+        let answer = client.post(&format!("{collection}/validate{query}"), &changed).await?;
+        forecast::print_validated(&answer, output);
         Ok(())
     }
 }

@@ -82,7 +82,7 @@ pub(crate) fn name(storage: &Value) -> &Value {
 }
 
 /// The bucket, container, folder or path of a storage, by its kind.
-pub(super) fn place(storage: &Value) -> Value {
+pub(crate) fn place(storage: &Value) -> Value {
     let kind = storage["type"].as_str().and_then(|kind| kind.parse::<StorageKind>().ok());
     kind.map_or(Value::Null, |kind| storage[kind.data().place].clone())
 }
