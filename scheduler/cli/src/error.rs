@@ -93,8 +93,8 @@ pub(crate) enum CliError {
         escaped(text)
     )]
     NoOwner { text: String },
-    #[error("cannot read {}\nhint: give the path of a file, or `-` for standard input", unreadable(path))]
-    UnreadableFile { path: String, source: std::io::Error },
+    #[error("cannot read {}: {cause}\nhint: give the path of a file, or `-` for standard input", unreadable(path))]
+    UnreadableFile { path: String, cause: std::io::Error },
     #[error("cannot read the secret from standard input")]
     Input(#[source] std::io::Error),
 }

@@ -79,7 +79,7 @@ fn summary(report: &Value) -> Vec<String> {
     let refused: u64 = rows(&report["refused"]).iter().filter_map(|group| group["keys"].as_u64()).sum();
     let taken = report["matched"].as_u64().unwrap_or_default().saturating_sub(refused);
     let mut lines = vec![match looked_at {
-        0 => "There are no keys, so a sync would take nothing.".to_owned(),
+        0 => "A sync would take nothing: no key is there.".to_owned(),
         _ => format!("A sync would take {} of {all} {}.", grouped(taken), counted(looked_at, "key")),
     }];
     for (list, what) in [("skipped", "skipped"), ("refused", "quarantined")] {

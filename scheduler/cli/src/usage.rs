@@ -55,10 +55,6 @@ pub(crate) fn read(error: &Error, root: &Command, words: impl Iterator<Item = St
         }
         ErrorKind::MissingRequiredArgument => {
             let missing: Vec<&str> = message.lines().skip(1).map(str::trim).collect();
-            if missing == ["--export"] {
-                let message = "an option was given that only export storages have";
-                return refusal(message, format!("add --export, or leave the option out: {}", help(&words)));
-            }
             refusal(&format!("missing: {}", missing.join(", ")), help(&words))
         }
         _ => {

@@ -19,7 +19,12 @@ async fn a_mistake_on_the_command_line_has_one_line_and_one_hint() {
         ("storage create s3s --project P --access-key-id c", "does not apply to storages of kind s3s", "option of s3"),
         ("storage create s3 --project P --bukket c", "unknown option or argument: --bukket", "an option --bucket"),
         ("storage create s3 --project P", "missing: --bucket", "`longshore storage create s3 --help`"),
-        ("storage create s3 --project P --bucket c --can-delete", "only export storages", "add --export"),
+        ("storage create s3 --project P --bucket c --blob --can-delete", "does not apply to an import", "add --export"),
+        (
+            "storage create s3 --project P --bucket c --export --blob",
+            "does not apply to an export",
+            "leave --export out",
+        ),
         ("sync fly", "unknown command: longshore sync fly", "the commands are: start, status"),
         ("sync", "`longshore sync` needs a command", "the commands are: start, status"),
         ("token create --name n --role boss", "invalid value 'boss'", "`longshore token create --help`"),

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use longshore_model::kinds::{Field, Secrecy, Value};
-use longshore_model::{Direction, Secret, StorageKind};
+use longshore_model::{Secret, StorageKind};
 use serde_json::Value as Json;
 
 use crate::error::{CliError, Result};
@@ -56,11 +56,6 @@ fn arg(field: &'static Field) -> Option<Arg> {
     if let Some(env) = flag.env {
         arg = arg.env(env).hide_env_values(field.secrecy().is_some());
     }
-    arg = match field.used_by() {
-        Some(Direction::Import) => arg.conflicts_with(EXPORT),
-        Some(Direction::Export) => arg.requires(EXPORT),
-        None => arg,
-    };
     if field.name == PROJECT {
         return Some(arg.value_name("PROJECT").value_parser(value_parser!(Named)));
     }
@@ -117,7 +112,7 @@ impl FlagValue {
             Self::File(path) if path == STDIN => stdin()?.into(),
             Self::File(path) => match std::fs::read_to_string(&path) {
                 Ok(text) => text.into(),
-                Err(source) => return Err(CliError::UnreadableFile { path, source }),
+                Err(cause) => return Err(CliError::UnreadableFile { path, cause }),
             },
         })
     }

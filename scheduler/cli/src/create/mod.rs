@@ -5,12 +5,12 @@
 pub(crate) mod flags;
 
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
-use longshore_model::StorageKind;
 use longshore_model::kinds::Field;
+use longshore_model::{Direction, StorageKind};
 use serde_json::{Map, Value};
 
 use crate::client::{Client, storage_path};
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::forecast;
 use crate::named::Named;
 use crate::show::Output;
@@ -68,6 +68,21 @@ impl FromArgMatches for Create {
 }
 
 impl Create {
+    /// Refuses the options of the other direction. Clap cannot: it ignores that one option requires another if a third one
+    /// excludes that.
+    fn check(&self) -> Result<()> {
+        let direction = if self.is_export { Direction::Export } else { Direction::Import };
+        let is_of_other = |field: &&Field| field.used_by().is_some_and(|only| only != direction);
+        let Some(other) = self.fields.iter().map(|(field, _)| *field).find(is_of_other) else { return Ok(()) };
+        let instead =
+            if self.is_export { "leave it out, or leave --export out" } else { "leave it out, or add --export" };
+        Err(CliError::OptionNotApplicable {
+            option: format!("--{}", other.flag.map_or(other.name, |flag| flag.name)),
+            to: format!("an {direction} storage"),
+            instead: instead.to_owned(),
+        })
+    }
+
     /// Makes the body of the request. Reads secrets from files or standard input where flags ask for it.
     fn body(self, project: Option<i64>) -> Result<Value> {
         let mut body = Map::new();
@@ -80,6 +95,7 @@ impl Create {
 
     /// Creates the storage and returns it; `None` for a dry run.
     pub(crate) async fn run(self, client: &Client, output: Output) -> Result<Option<Value>> {
+        self.check()?;
         let base = storage_path(if self.is_export { "export" } else { "import" }, self.kind.as_str());
         let (is_dry_run, query) = (self.is_dry_run, forecast::query(self.is_strict));
         let project = optional_project(client, self.project.as_ref()).await?;
@@ -158,12 +174,16 @@ mod tests {
         for words in [
             "s3 --project 2 --bucket b --can-delete",
             "s3 --project 2 --bucket b --sse-kms-key-id k",
+            "s3 --project 2 --bucket b --blob --recursive --can-delete",
             "gcs --project 2 --bucket b --export --recursive",
             "gcs --project 2 --bucket b --export --blob",
-            "gcs --bucket b",
-            "gcs --project 2",
-            "redis --project 2 --db 70000",
         ] {
+            let error = line(words).check().unwrap_err();
+            assert!(matches!(error, CliError::OptionNotApplicable { .. }), "{words}: {error}");
+        }
+        line("gcs --project 2 --bucket b --blob").check().unwrap();
+        line("gcs --project 2 --bucket b --export --can-delete").check().unwrap();
+        for words in ["gcs --bucket b", "gcs --project 2", "redis --project 2 --db 70000"] {
             assert!(Line::try_parse_from(["create"].into_iter().chain(words.split(' '))).is_err(), "{words}");
         }
     }

@@ -58,7 +58,7 @@ fn the_page_explains_every_code_of_the_command_line() {
         CliError::Due { due: text() },
         CliError::NoOwner { text: text() },
         CliError::NotQuarantined { id: 1 },
-        CliError::UnreadableFile { path: text(), source: std::io::Error::other("closed") },
+        CliError::UnreadableFile { path: text(), cause: std::io::Error::other("closed") },
         CliError::Input(std::io::Error::other("closed")),
     ];
     let page = include_str!("../../README.md");
@@ -70,9 +70,8 @@ fn the_page_explains_every_code_of_the_command_line() {
 
 #[test]
 fn a_secret_in_place_of_its_file_is_not_shown() {
-    let error =
-        |path: &str| CliError::UnreadableFile { path: path.to_owned(), source: std::io::Error::other("closed") };
-    assert!(error("key.json").to_string().starts_with("cannot read the file `key.json`\nhint: "));
+    let error = |path: &str| CliError::UnreadableFile { path: path.to_owned(), cause: std::io::Error::other("closed") };
+    assert!(error("key.json").to_string().starts_with("cannot read the file `key.json`: closed\nhint: "));
     for secret in ["{\"private_key\": \"hunter2\"}", " {hunter2", "hunter2\nhunter2"] {
         let text = error(secret).to_string();
         assert!(text.contains("in place of its path") && !text.contains("hunter2"), "{text}");
