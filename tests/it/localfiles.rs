@@ -168,3 +168,28 @@ async fn annotations_become_files_and_the_files_of_deleted_ones_are_removed() {
     until("the file of the deleted annotation is gone", async || (names().len() == 2).then_some(())).await;
     assert_eq!(fs::read(root.path(&format!("done/{}", ids[1]))).expect("a file"), b"untouched");
 }
+
+/// Goal: what differs from buckets is said when it goes wrong. Method: a filter with a folder in it, which is matched against
+/// names, and a folder without files.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_with_a_folder_and_an_empty_folder_are_warned_of() {
+    let root = Root::new();
+    let rig = root.rig().await;
+    root.write("pets/cats/1.png", "image");
+    fs::create_dir(root.path("empty")).expect("a folder");
+    let project = rig.project().await;
+    let warning = async |own: Value| {
+        let mut settings = json!({"project": project, "use_blob_urls": true, "recursive_scan": true});
+        settings.as_object_mut().expect("an object").extend(own.as_object().expect("an object").clone());
+        rig.post(&format!("{IMPORT}/validate"), settings).await["warnings"][0].clone()
+    };
+    let found = warning(json!({"path": root.path("pets"), "regex_filter": r"cats/.*\.png"})).await;
+    let shown = (&found["code"], &found["field"], &found["suggestion"]);
+    assert_eq!(shown, (&json!("filter_with_folder"), &json!("regex_filter"), &json!(r".*\.png")), "{found}");
+    let found = warning(json!({"path": root.path("empty")})).await;
+    assert_eq!(found["code"], "nothing_matches");
+    assert!(
+        found["detail"].as_str().is_some_and(|detail| detail.starts_with("There is no file in the folder")),
+        "{found}"
+    );
+}

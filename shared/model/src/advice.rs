@@ -28,7 +28,7 @@ impl FailureReason {
                 "Longshore found no credentials for this storage. Enter an access key ID and a secret access key. Or ask the operator to give the scheduler and the workers credentials through their environment or a role."
             }
             Self::AccessDenied => {
-                "The storage denied access. Grant these credentials the missing permission: `s3:ListBucket` and `s3:GetObject` for import, `s3:PutObject` for export, `s3:DeleteObject` if the storage may delete objects. `longshore doctor` prints the policy of a saved storage."
+                "The storage denied access. Grant these credentials the missing permission: LIST and GET for import (`s3:ListBucket`, `s3:GetObject`), PUT for export (`s3:PutObject`), DELETE if the storage may delete objects (`s3:DeleteObject`). `longshore doctor` prints the policy of a saved storage."
             }
             Self::Unreachable => {
                 "The endpoint cannot be reached: its host name does not resolve, or nothing listens there. Check the endpoint and its port."

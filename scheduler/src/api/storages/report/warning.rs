@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use longshore_filter::{KeyFilter, Misreading, Skip, certain_glob, suggestions};
 use longshore_items::preview;
-use longshore_model::StorageSettings;
+use longshore_model::{StorageKind, StorageSettings};
 use longshore_storage::filter_keys;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -62,6 +62,11 @@ pub(super) async fn of_keys(settings: &StorageSettings, filter: &Arc<KeyFilter>,
     let is_unmatched = keys.skipped_by(Skip::Regex) > 0 && keys.matched() == 0;
     if is_unmatched && let Some(warning) = meant_filter(expression, filter, keys).await {
         warnings.push(warning);
+    } else if is_unmatched
+        && settings.kind().data().filters_names
+        && let Some(warning) = filter_with_folder(expression, filter, keys).await
+    {
+        warnings.push(warning);
     } else if let Some(glob) = certain_glob(expression) {
         warnings.push(glob_filter(expression, glob));
     }
@@ -100,6 +105,20 @@ async fn meant_filter(expression: &str, filter: &Arc<KeyFilter>, keys: &Keys) ->
     None
 }
 
+/// The warning of a filter with folders where names alone are matched, if the rest of it selects some of the keys.
+async fn filter_with_folder(expression: &str, filter: &Arc<KeyFilter>, keys: &Keys) -> Option<StorageWarning> {
+    let (_, meant) = expression.rsplit_once('/')?;
+    let other = filter.with_expression(meant).ok()?;
+    let judged = filter_keys(&Arc::new(other), keys.samples().to_vec(), String::as_str).await;
+    judged.iter().any(|(_, skip)| skip.is_none()).then(|| {
+        let detail = format!(
+            "The file filter `{expression}` has a folder in it, and is matched against the names of files alone, so it skips \
+             every file. Write `{meant}`, and put the folder into `path`."
+        );
+        StorageWarning::new("filter_with_folder", Some("regex_filter"), detail).suggesting(meant.to_owned())
+    })
+}
+
 fn glob_filter(expression: &str, meant: String) -> StorageWarning {
     let detail = format!(
         "The file filter `{expression}` is a glob, and an expression is needed: `*` repeats the character before it. Write \
@@ -112,7 +131,9 @@ fn nothing_matches(settings: &StorageSettings, keys: &Keys) -> StorageWarning {
     let data = settings.kind().data();
     let detail = if keys.is_nothing() {
         let prefix = settings.connection.prefix();
-        let place = if prefix.is_empty() {
+        let place = if settings.kind() == StorageKind::Localfiles {
+            format!("There is no file in the folder `{prefix}`")
+        } else if prefix.is_empty() {
             "The storage holds no keys".to_owned()
         } else {
             format!("No key begins with `{prefix}`")
