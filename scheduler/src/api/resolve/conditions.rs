@@ -88,7 +88,13 @@ mod tests {
 
     fn meta() -> ObjectMeta {
         let modified_at = "2026-05-04T03:02:01.5Z".parse().unwrap();
-        ObjectMeta { key: "k".to_owned(), size: 1, etag: Some("tag".to_owned()), modified_at: Some(modified_at) }
+        ObjectMeta {
+            key: "k".to_owned(),
+            size: 1,
+            etag: Some("tag".to_owned()),
+            modified_at: Some(modified_at),
+            lacks_size: false,
+        }
     }
 
     fn holds(name: HeaderName, value: &str, check: fn(&Conditions, &ObjectMeta) -> bool) -> bool {
