@@ -72,3 +72,18 @@ async fn a_sync_with_a_usable_object_two_reasons_or_a_small_page_goes_on() {
     let (_, named) = sync(&rig, "told", json!({"use_blob_urls": true})).await;
     assert_eq!((&named["status"], &named["counts"]["created"]), (&json!("completed"), &json!(250)), "{named}");
 }
+
+/// Goal: objects that are in quarantine for different reasons do not make a later sync stop. Method: a bucket of images and broken
+/// files, and one image more before the second sync.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_sync_knows_the_reasons_of_the_objects_in_quarantine() {
+    let rig = Rig::start().await;
+    rig.s3.put_many("mixed", (0..125).map(|n| (format!("{n:05}.png"), "x")));
+    rig.s3.put_many("mixed", (0..125).map(|n| (format!("{n:05}.json"), "{")));
+    let storage = rig.import_storage(rig.project().await, "mixed", json!({})).await;
+    assert_eq!(rig.sync_to_end(&storage).await["counts"]["quarantined"], 250);
+    rig.s3.put("mixed", "99999.png", "x");
+    let ended = rig.sync_to_end(&storage).await;
+    assert_eq!((&ended["status"], &ended["reason"]), (&json!("completed_with_errors"), &Value::Null), "{ended}");
+    assert_eq!((&ended["counts"]["quarantined"], &ended["counts"]["still_quarantined"]), (&json!(1), &json!(250)));
+}

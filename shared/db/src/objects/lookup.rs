@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use longshore_model::QuarantineReason;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -23,8 +24,8 @@ pub enum KeyStatus {
     New,
     /// In the ledger.
     Existed,
-    /// In quarantine, and the object has not changed since.
-    StillQuarantined,
+    /// In quarantine for this reason, and the object has not changed since.
+    StillQuarantined(QuarantineReason),
     /// In quarantine, but changed since, marked for replay, or there for a transient reason: import it.
     Retry,
     /// Done and counted by this sync already, in a part of a page that committed before a stop.
@@ -204,7 +205,7 @@ fn status_of(entry: &Entry<'_>, etag: Option<&str>, sync_id: i64) -> KeyStatus {
     if entry.sync_id == sync_id && entry.is_open {
         KeyStatus::Counted
     } else if entry.stays && entry.etag == etag {
-        if entry.is_discarded { KeyStatus::Existed } else { KeyStatus::StillQuarantined }
+        if entry.is_discarded { KeyStatus::Existed } else { KeyStatus::StillQuarantined(entry.reason) }
     } else {
         KeyStatus::Retry
     }

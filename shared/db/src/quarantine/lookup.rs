@@ -59,6 +59,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) id: i64,
     /// ID of the sync that wrote the row.
     pub(crate) sync_id: i64,
+    /// Why the object is in quarantine.
+    pub(crate) reason: QuarantineReason,
     /// Version of the object when it was quarantined.
     pub(crate) etag: Option<&'a str>,
     /// Whether to skip the object while its etag stays the same.
@@ -82,6 +84,7 @@ impl<'a> Entry<'a> {
         let entry = Self {
             id: row.get("id"),
             sync_id: row.get("sync_id"),
+            reason,
             etag,
             is_open: state == "open",
             stays: state == "discarded" || (state == "open" && (is_listed_fault || !reason.is_transient())),

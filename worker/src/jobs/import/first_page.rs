@@ -22,11 +22,21 @@ pub(super) struct FirstPage {
     /// The reason of the first one.
     reason: Option<(QuarantineReason, String)>,
     examples: Vec<String>,
+    /// Objects that are in quarantine since an earlier sync.
+    known: i64,
+    /// The reason of the first one of them.
+    known_reason: Option<QuarantineReason>,
     /// Whether an object could be used, or has another reason.
     is_mixed: bool,
 }
 
 impl FirstPage {
+    /// Adds an object that is in quarantine since an earlier sync, for this reason.
+    pub(super) fn add_known(&mut self, reason: QuarantineReason) {
+        self.known += 1;
+        self.is_mixed |= *self.known_reason.get_or_insert(reason) != reason;
+    }
+
     /// Adds the results of a part. `faulty` objects cannot be used, as the listing shows.
     pub(super) fn add(&mut self, faulty: &[QuarantinedObject], fetched: &FetchedPart) {
         self.is_mixed |= !fetched.imported.is_empty() || fetched.vanished > 0 || fetched.failed > 0;
@@ -44,15 +54,19 @@ impl FirstPage {
         }
     }
 
-    /// Judges the page once all of its parts are known. `existed` objects are in the ledger, and `still` ones in quarantine since
-    /// an earlier sync.
+    /// Judges the page once all of its parts are known. `existed` objects are in the ledger.
     ///
     /// # Errors
     /// None of its objects can be used, for the same reason.
-    pub(super) fn check(self, existed: i64, still: i64) -> Result<(), AllUnusable> {
-        let objects = self.unusable + still;
+    pub(super) fn check(self, existed: i64) -> Result<(), AllUnusable> {
+        let objects = self.unusable + self.known;
         match self.reason {
-            Some((reason, detail)) if !self.is_mixed && existed == 0 && objects >= LEAST_KEYS => {
+            Some((reason, detail))
+                if !self.is_mixed
+                    && self.known_reason.is_none_or(|known| known == reason)
+                    && existed == 0
+                    && objects >= LEAST_KEYS =>
+            {
                 Err(AllUnusable { reason, detail, objects, examples: self.examples })
             }
             _ => Ok(()),
@@ -75,7 +89,7 @@ impl Import<'_> {
             page.add(faulty, fetched);
         }
         match self.first_page.take_if(|_| is_last_part) {
-            Some(page) => page.check(self.listed.existed, self.listed.still_quarantined),
+            Some(page) => page.check(self.listed.existed),
             None => Ok(()),
         }
     }
@@ -94,24 +108,31 @@ mod tests {
         FetchedPart { quarantined, ..FetchedPart::default() }
     }
 
-    fn judged(parts: &[FetchedPart], existed: i64, still: i64) -> Option<String> {
+    fn judged(parts: &[FetchedPart], existed: i64, known: &[(i64, QuarantineReason)]) -> Option<String> {
         let mut page = FirstPage::default();
+        for (count, reason) in known {
+            (0..*count).for_each(|_| page.add_known(*reason));
+        }
         parts.iter().for_each(|part| page.add(&[], part));
-        page.check(existed, still).err().map(|error| error.to_string())
+        page.check(existed).err().map(|error| error.to_string())
     }
 
     #[test]
     fn a_page_of_200_objects_that_are_unusable_for_one_reason_is_to_blame_on_the_settings() {
         use QuarantineReason::{Empty, UnsupportedExtension as Unsupported};
-        let said = judged(&[part(150, Unsupported), part(50, Unsupported)], 0, 0).unwrap();
+        let said = judged(&[part(150, Unsupported), part(50, Unsupported)], 0, &[]).unwrap();
         assert!(said.starts_with("unsupported_extension: Not JSON. This is so for all 200 objects"), "{said}");
         assert!(said.ends_with("such as 0.png, 1.png, 2.png"), "{said}");
-        assert!(judged(&[part(10, Unsupported)], 0, 190).is_some(), "those of an earlier sync count");
-        assert_eq!(judged(&[part(199, Unsupported)], 0, 0), None, "a small page");
-        assert_eq!(judged(&[part(200, Unsupported)], 1, 0), None, "an object is in the ledger");
-        assert_eq!(judged(&[part(200, Unsupported), part(1, Empty)], 0, 0), None, "another reason");
+        let known = [(190, Unsupported)];
+        assert!(judged(&[part(10, Unsupported)], 0, &known).is_some(), "those of an earlier sync count");
+        assert_eq!(judged(&[part(10, Empty)], 0, &known), None, "those of an earlier sync have another reason");
+        let mixed = [(190, Unsupported), (1, Empty)];
+        assert_eq!(judged(&[part(10, Unsupported)], 0, &mixed), None, "those of an earlier sync have two reasons");
+        assert_eq!(judged(&[part(199, Unsupported)], 0, &[]), None, "a small page");
+        assert_eq!(judged(&[part(200, Unsupported)], 1, &[]), None, "an object is in the ledger");
+        assert_eq!(judged(&[part(200, Unsupported), part(1, Empty)], 0, &[]), None, "another reason");
         let vanished = FetchedPart { vanished: 1, ..part(200, Unsupported) };
-        assert_eq!(judged(&[vanished], 0, 0), None, "not all are known");
-        assert_eq!(judged(&[], 0, 1_000), None, "nothing is new");
+        assert_eq!(judged(&[vanished], 0, &[]), None, "not all are known");
+        assert_eq!(judged(&[], 0, &[(1_000, Unsupported)]), None, "nothing is new");
     }
 }

@@ -55,8 +55,11 @@ impl Import<'_> {
                     self.listed.existed += 1;
                     continue;
                 }
-                KeyStatus::StillQuarantined => {
+                KeyStatus::StillQuarantined(reason) => {
                     self.listed.still_quarantined += 1;
+                    if let Some(page) = &mut self.first_page {
+                        page.add_known(reason);
+                    }
                     continue;
                 }
                 KeyStatus::Counted => {
