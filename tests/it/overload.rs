@@ -19,7 +19,7 @@ async fn token(rig: &Rig, name: &str, role: &str, projects: Value) -> (i64, Stri
 }
 
 /// The sum of a metric of a process, over the series whose labels contain these words.
-async fn metric(app: &App, name: &str, labels: &str) -> f64 {
+pub(crate) async fn metric(app: &App, name: &str, labels: &str) -> f64 {
     let text = reqwest::get(format!("{}/metrics", app.url())).await.expect("an answer").text().await.expect("text");
     let series = text.lines().filter(|line| line.starts_with(name) && line.contains(labels));
     series.filter_map(|line| line.rsplit_once(' ')).map(|(_, value)| value.parse::<f64>().expect("a number")).sum()

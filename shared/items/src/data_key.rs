@@ -16,31 +16,7 @@ impl DataKey {
     /// A config without such an element, or that is not XML, gives `$undefined$`. The time is always proportional
     /// to the config's length.
     pub fn of(label_config: &str) -> Self {
-        let mut reader = Reader::from_str(label_config);
-        loop {
-            match reader.read_event() {
-                Ok(Event::Start(element) | Event::Empty(element)) => {
-                    let value_of = |wanted: &str| {
-                        // No check for repeated names: it would compare each name with all names before it.
-                        element.attributes().with_checks(false).flatten().find(|a| a.key.as_ref() == wanted).and_then(
-                            |a| {
-                                a.normalized_value(quick_xml::XmlVersion::Implicit1_0)
-                                    .ok()
-                                    .map(|value| value.into_owned())
-                            },
-                        )
-                    };
-                    if let (Some(_), Some(value)) = (value_of("name"), value_of("value"))
-                        && let Some(variable) = value.strip_prefix('$')
-                        && !variable.is_empty()
-                    {
-                        return Self(variable.to_owned());
-                    }
-                }
-                Ok(Event::Eof) | Err(_) => return Self(UNDEFINED_KEY.to_owned()),
-                Ok(_) => {}
-            }
-        }
+        Self(variables(label_config, 1).pop().unwrap_or_else(|| UNDEFINED_KEY.to_owned()))
     }
 
     /// The key as text.
@@ -54,6 +30,35 @@ impl DataKey {
     }
 }
 
+/// The `$variable`s of elements with both `name` and `value`, in document order and each once, at most `most`. Of a config
+/// that is not XML, those before the fault.
+pub(crate) fn variables(label_config: &str, most: usize) -> Vec<String> {
+    let (mut reader, mut found) = (Reader::from_str(label_config), Vec::new());
+    while found.len() < most {
+        match reader.read_event() {
+            Ok(Event::Start(element) | Event::Empty(element)) => {
+                let value_of = |wanted: &str| {
+                    // No check for repeated names: it would compare each name with all names before it.
+                    let mut attributes = element.attributes();
+                    let mut attributes = attributes.with_checks(false).flatten();
+                    let attribute = attributes.find(|attribute| attribute.key.as_ref() == wanted)?;
+                    let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
+                    value.ok().map(|value| value.into_owned())
+                };
+                if let (Some(_), Some(value)) = (value_of("name"), value_of("value"))
+                    && let Some(variable) = value.strip_prefix('$').filter(|variable| !variable.is_empty())
+                    && found.iter().all(|known| known != variable)
+                {
+                    found.push(variable.to_owned());
+                }
+            }
+            Ok(Event::Eof) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +68,7 @@ mod tests {
         let config =
             r#"<View><Header value="Look"/><Image name="img" value="$image"/><Text name="t" value="$text"/></View>"#;
         assert_eq!(DataKey::of(config).as_str(), "image");
+        assert_eq!(variables(config, 9), ["image", "text"]);
     }
 
     /// Goal: the time is linear in the length. With the check for repeated names, this config takes minutes.

@@ -19,6 +19,7 @@ mod lists;
 mod members;
 mod name;
 mod native;
+mod new_task;
 mod numbers;
 pub mod preview;
 mod scan;
@@ -38,6 +39,7 @@ pub use data_key::DataKey;
 pub use item::Item;
 pub use labels::{AnnotationItem, PredictionDetails, PredictionItem};
 pub use limits::Limits;
+pub use new_task::new_task;
 use numbers::Numbers;
 pub use sniff::HEAD_BYTES;
 pub use text::Text;
@@ -117,6 +119,11 @@ pub fn check(key: &str, size: u64, limits: &Limits, memory: u64) -> Result<(), U
         return Err(Budget::new(memory, CancellationToken::new()).used_up().locate(&[]));
     }
     Ok(())
+}
+
+/// Whether the key says that the object holds JSON, plain or compressed.
+pub fn is_named_json(key: &str) -> bool {
+    name::Name::of(key).0 == name::Name::Json
 }
 
 /// Whether the first [`HEAD_BYTES`] bytes of an object can spare reading the rest.

@@ -25,6 +25,14 @@ pub struct Unusable {
     pub for_memory: bool,
 }
 
+impl Unusable {
+    /// What is wrong, in which item, and what to do about it.
+    pub fn text(&self) -> String {
+        let place = self.row_index.map(|row| format!(" This is in item {row}, counted from 0."));
+        format!("{}{}", self.detail, place.unwrap_or_default())
+    }
+}
+
 /// A fault, without the text around it.
 #[derive(Debug)]
 pub struct Fault {

@@ -48,6 +48,7 @@ pub use open::{InvalidSetting, Stores, check_settings};
 pub use operator::Operator;
 pub use own_identity::{InvalidOwnIdentity, OwnIdentity};
 pub use pages::Pages;
+pub use pasted::pasted_prefix;
 pub use s3::read_listing;
 pub use storage::{Endpoint, ListRequest, ObjectStream, Probe, PutOptions, Range, Storage};
 pub use wire::{AllowedEndpoints, Concurrency, InvalidEndpoint, PostError, Poster, RetryPolicy, Timeouts, WireOptions};

@@ -11,9 +11,11 @@ struct Pasted<'a> {
     /// What stands after the name: the prefix of the keys.
     prefix: &'a str,
     /// The server, if the text is a URL of a server that is not a cloud's own.
-    server: Option<&'a str>,
+    server: Option<String>,
     /// The storage account in a URL of Azure.
     account: Option<&'a str>,
+    /// Whether the text is the ARN of an access point, which does not show the bucket.
+    is_access_point: bool,
 }
 
 /// What to change about a text that is more than a name; `None` if it is no URI, URL, ARN or path. `what` is the word for the
@@ -22,7 +24,12 @@ pub(crate) fn message(text: &str, what: &str, endpoint: Option<&str>) -> Option<
     let text = text.trim();
     let pasted = read(text)?;
     let mut steps = Vec::new();
-    if pasted.name.is_empty() {
+    if pasted.is_access_point {
+        steps.push(format!(
+            "write the alias of the access point, which ends in `-s3alias`, or the name of its {what}: `{}` is its ARN",
+            shown(text)
+        ));
+    } else if pasted.name.is_empty() {
         steps.push(format!("write only the name of the {what}, which `{}` does not show", shown(text)));
     } else {
         steps.push(format!("write only the name of the {what}: `{}`", shown(pasted.name)));
@@ -35,13 +42,20 @@ pub(crate) fn message(text: &str, what: &str, endpoint: Option<&str>) -> Option<
         prefix if prefix.trim_matches('/').is_empty() => steps.push("take the slash at the end away".to_owned()),
         prefix => steps.push(format!("put `{}` into `prefix`", shown(prefix.trim_start_matches('/')))),
     }
-    if let (Some(server), Some(setting)) = (pasted.server, endpoint) {
+    if let (Some(server), Some(setting)) = (&pasted.server, endpoint) {
         steps.push(format!("put `{}` into `{setting}`", shown(server)));
     }
     if let Some(account) = pasted.account {
         steps.push(format!("put `{}` into `account_name`", shown(account)));
     }
     Some(steps.join("; "))
+}
+
+/// The prefix in a URI, URL or ARN that holds a bucket; `None` if the text is none.
+pub fn pasted_prefix(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let is_pasted = text.contains("://") || text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("arn:"));
+    is_pasted.then(|| read(text))?.map(|pasted| pasted.prefix.trim_start_matches('/'))
 }
 
 /// At most 200 characters of a text of the user.
@@ -53,9 +67,13 @@ fn read(text: &str) -> Option<Pasted<'_>> {
     if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("arn:")) {
         return Some(arn(text));
     }
-    let Some((scheme, rest)) = text.split_once("://") else { return path(text) };
     // A query may hold a signature.
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let before_query = |url: &'_ str| url.find(['?', '#']).unwrap_or(url.len());
+    let Some((scheme, rest)) = text.split_once("://") else {
+        let is_url = is_of_cloud(cut(text).0);
+        return if is_url { Some(url(text, 0, &text[..before_query(text)])) } else { path(text) };
+    };
+    let rest = &rest[..before_query(rest)];
     let scheme_length = scheme.len() + "://".len();
     if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") {
         return Some(url(text, scheme_length, rest));
@@ -66,7 +84,7 @@ fn read(text: &str) -> Option<Pasted<'_>> {
         Some((container, server)) => (container, server.split('.').next()),
         None => (host, None),
     };
-    Some(Pasted { lead: &text[..scheme_length], name, prefix: trimmed(prefix), server: None, account })
+    Some(Pasted { lead: &text[..scheme_length], name, prefix: trimmed(prefix), account, ..Pasted::default() })
 }
 
 /// A name and the rest after its first slash, which the rest keeps.
@@ -84,7 +102,9 @@ fn arn(text: &str) -> Pasted<'_> {
     let resource = text.splitn(6, ':').nth(5).unwrap_or_default();
     let lead = &text[..text.len() - resource.len()];
     let (name, prefix) = cut(resource);
-    // An access point is not a bucket.
+    if resource.starts_with("accesspoint") {
+        return Pasted { is_access_point: true, ..Pasted::default() };
+    }
     let name = if lead.contains(":s3:::") { name } else { "" };
     Pasted { lead: if name.is_empty() { "" } else { lead }, name, prefix: trimmed(prefix), ..Pasted::default() }
 }
@@ -101,6 +121,21 @@ fn path(text: &str) -> Option<Pasted<'_>> {
     let (name, prefix) = rest.split_at(end.unwrap_or(rest.len()));
     let lead = if has_lead { &text[..start] } else { "" };
     Some(Pasted { lead, name, prefix: trimmed(prefix), ..Pasted::default() })
+}
+
+/// Domains below which clouds serve buckets.
+const CLOUDS: [&str; 6] = [
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "storage.googleapis.com",
+    "storage.cloud.google.com",
+    "core.windows.net",
+    "core.chinacloudapi.cn",
+];
+
+/// Whether a host is one of a cloud. Without a scheme before it, another one may be the name of a bucket.
+fn is_of_cloud(host: &str) -> bool {
+    CLOUDS.iter().any(|cloud| host == *cloud || host.strip_suffix(cloud).is_some_and(|start| start.ends_with('.')))
 }
 
 /// A URL of a bucket, of an object or of a cloud's console.
@@ -139,12 +174,24 @@ fn url<'a>(text: &'a str, scheme_length: usize, rest: &'a str) -> Pasted<'a> {
     if let Some(name) = host.strip_suffix(".storage.googleapis.com") {
         return of_host(name);
     }
-    if is_below("core.windows.net") {
+    // JSON API of Google: `/storage/v1/b/<bucket>/o/<object>`.
+    if is_below("googleapis.com") && path.starts_with("/storage/v1/b/") {
+        return of_path(3);
+    }
+    if is_below("core.windows.net") || is_below("core.chinacloudapi.cn") {
         return Pasted { account: host.split('.').next(), ..of_path(0) };
+    }
+    // Other stores, which have the bucket in the host as Amazon has.
+    let service = [".s3.", ".s3-", ".oss-", ".cos.", ".obs."].iter().find_map(|service| host.find(service));
+    let service = service
+        .or_else(|| host.find('.').filter(|_| is_below("digitaloceanspaces.com") && host.matches('.').count() == 3));
+    if let Some(end) = service {
+        let server = format!("{}{}", &text[..scheme_length], &host[end + 1..]);
+        return Pasted { server: Some(server), ..of_host(&host[..end]) };
     }
     let is_cloud = host.ends_with("googleapis.com") || host.ends_with("cloud.google.com");
     let has_user = host.contains('@');
-    let server = (!is_cloud && !has_user).then(|| &text[..scheme_length + host.len()]);
+    let server = (!is_cloud && !has_user).then(|| text[..scheme_length + host.len()].to_owned());
     Pasted { server, ..of_path(0) }
 }
 
@@ -192,6 +239,29 @@ mod tests {
                 "`pets`; take `https://acct.blob.core.windows.net/` away; put `acct` into `account_name`",
             ),
             (
+                "acct.blob.core.windows.net/pets/a",
+                "`pets`; take `acct.blob.core.windows.net/` away; put `a` into `prefix`; put `acct` into `account_name`",
+            ),
+            ("pets.s3.amazonaws.com", "`pets`"),
+            (
+                "s3.eu-west-1.amazonaws.com/pets/",
+                "`pets`; take `s3.eu-west-1.amazonaws.com/` away; take the slash at the end away",
+            ),
+            ("storage.googleapis.com/pets?x=1", "`pets`; take `storage.googleapis.com/` away"),
+            (
+                "https://storage.googleapis.com/storage/v1/b/pets/o/a.png",
+                "`pets`; take `https://storage.googleapis.com/storage/v1/b/` away; put `o/a.png` into `prefix`",
+            ),
+            (
+                "https://pets.nyc3.digitaloceanspaces.com/a",
+                "`pets`; take `https://` away; put `a` into `prefix`; put `https://nyc3.digitaloceanspaces.com` into `s3_endpoint`",
+            ),
+            (
+                "https://pets.s3.us-west-004.backblazeb2.com",
+                "`pets`; take `https://` away; put `https://s3.us-west-004.backblazeb2.com` into `s3_endpoint`",
+            ),
+            ("azure-blob://pets/a/", "`pets`; take `azure-blob://` away; put `a/` into `prefix`"),
+            (
                 "abfss://pets@acct.dfs.core.windows.net/a",
                 "`pets`; take `abfss://` away; put `a` into `prefix`; put `acct` into `account_name`",
             ),
@@ -204,8 +274,12 @@ mod tests {
             server.contains("does not show") && server.ends_with("put `https://minio.lan` into `s3_endpoint`"),
             "{server}"
         );
-        let point = message("arn:aws:s3:eu-west-1:1:accesspoint/p", "bucket", None).unwrap();
-        assert!(point.contains("does not show"), "{point}");
+        for arn in ["arn:aws:s3:eu-west-1:123456789012:accesspoint/p", "arn:aws-cn:s3:cn-north-1:1:accesspoint:p"] {
+            let point = message(arn, "bucket", None).unwrap();
+            assert!(point.contains("`-s3alias`") && point.contains(arn), "{point}");
+        }
+        let outpost = message("arn:aws:s3-outposts:us-west-2:1:outpost/o/bucket/b", "bucket", None).unwrap();
+        assert!(outpost.contains("does not show"), "{outpost}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use longshore_db::host::{JobStorage, NewAnnotation, NewPrediction, NewTask, SummaryDelta};
+use longshore_db::host::{JobStorage, NewTask, SummaryDelta};
 use longshore_db::job_warnings::{self, WarnedItems};
 use longshore_db::jobs;
 use longshore_db::lifecycle::ClaimedJob;
@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::job_error::JobError;
 use crate::jobs::Writes;
 use crate::quarantine::object;
-use longshore_items::{Item, PredictionItem, Warnings};
+use longshore_items::{Item, Warnings, new_task};
 
 /// Rows per `COPY`: the keys of a page, so that a page of objects with one item each needs one `COPY`.
 const CHUNK_ROWS: usize = 1_000;
@@ -179,43 +179,6 @@ impl ImportWrites {
             context.host.add_summary(tx, &self.storage, summary).await?;
         }
         Ok(())
-    }
-}
-
-fn new_task<'a>(key: &'a str, item: &'a Item) -> NewTask<'a> {
-    NewTask {
-        key,
-        row_index: item.is_numbered.then_some(item.row_index),
-        data: &item.data,
-        meta: item.meta(),
-        allow_skip: item.allow_skip(),
-        annotations: item
-            .annotations()
-            .iter()
-            .map(|annotation| NewAnnotation {
-                result: annotation.result.as_deref(),
-                was_cancelled: annotation.was_cancelled,
-                ground_truth: annotation.ground_truth,
-                lead_time: annotation.lead_time,
-                completed_by: annotation.completed_by,
-                details: annotation.details.as_deref(),
-            })
-            .collect(),
-        predictions: item.predictions().iter().map(new_prediction).collect(),
-    }
-}
-
-fn new_prediction(prediction: &PredictionItem) -> NewPrediction<'_> {
-    let details = prediction.details.as_deref();
-    NewPrediction {
-        result: prediction.result.as_deref(),
-        score: prediction.score,
-        model_version: prediction.model_version.as_deref(),
-        cluster: details.and_then(|details| details.cluster),
-        neighbors: details.and_then(|details| details.neighbors.as_deref()),
-        mislabeling: details.map_or(0.0, |details| details.mislabeling),
-        model: details.and_then(|details| details.model),
-        model_run: details.and_then(|details| details.model_run),
     }
 }
 

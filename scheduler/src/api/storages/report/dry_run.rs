@@ -16,11 +16,12 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use longshore_filter::KeyFilter;
 use longshore_model::{Direction, StorageKind};
-use longshore_storage::{ListPage, Pages, Storage, StorageError, explain, folder_markers};
+use longshore_storage::{ListPage, Pages, Storage, StorageError, explain};
 use serde::Serialize;
 use serde_json::Map;
 use tokio::time::{Instant, timeout_at};
 
+use super::judge::Judge;
 use super::keys::Keys;
 use super::{Forecast, ImportReport, REPORT_BYTES, Subject, conclude};
 use crate::api::ApiState;
@@ -144,7 +145,7 @@ impl DryRun {
             match self.step().await {
                 Ok(true) => {}
                 Ok(false) => self.has_ended = true,
-                Err(error) => failure = Some(explain(&self.draft.fields.settings.connection, &error).text),
+                Err(text) => failure = Some(text),
             }
             if self.has_ended || failure.is_some() || Instant::now() >= until {
                 break;
@@ -167,24 +168,38 @@ impl DryRun {
         Some((Ok(format!("event: {name}\ndata: {json}\n\n").into()), self))
     }
 
+    fn judge<'a>(&'a self, exports: &'a OwnExports<'a>) -> Judge<'a> {
+        let (state, storage) = (&self.state, self.storage.as_ref());
+        Judge { state, storage, filter: &self.filter, settings: &self.draft.fields.settings, exports }
+    }
+
+    /// The text for the user about a failure of the storage.
+    fn text(&self, error: &StorageError) -> String {
+        explain(&self.draft.fields.settings.connection, error).text
+    }
+
     /// Lists and judges a page. Returns whether there are more.
-    async fn step(&mut self) -> Result<bool, StorageError> {
+    ///
+    /// # Errors
+    /// The text for the user.
+    async fn step(&mut self) -> Result<bool, String> {
         let page = match self.page.take() {
             Some(page) => page,
             None => {
                 let listed = self.pages.next(self.storage.as_ref());
                 let Ok(page) = timeout_at(self.deadline, listed).await else { return Ok(true) };
-                let Some(page) = page? else { return Ok(false) };
+                let Some(page) = page.map_err(|error| self.text(&error))? else { return Ok(false) };
                 page
             }
         };
         let may_repeat = self.pages.may_repeat(self.storage.as_ref());
         let page = if may_repeat { self.seen.without_repeats(page) } else { page };
-        let folders = folder_markers(self.storage.as_ref(), &page, &self.filter, !may_repeat).await?;
+        let mut keys = std::mem::take(&mut self.keys);
         // Read for each page: an export may have begun since the last one.
-        let own = OwnExports::of(&self.state, &self.draft).await;
-        let next = self.keys.add(page, &folders, &self.filter, &own, &self.draft.fields.settings).await;
-        Ok(next.is_some())
+        let exports = OwnExports::of(&self.state, &self.draft).await;
+        let added = keys.add(page, &self.judge(&exports), !may_repeat).await;
+        self.keys = keys;
+        added.map(|()| !self.keys.is_complete())
     }
 
     /// The report and the warnings on what was listed.
@@ -193,15 +208,9 @@ impl DryRun {
         let subject = Subject { direction: self.direction, draft: &self.draft, sent: &sent, id: Some(self.id) };
         let (mut report, mut warnings) = (ImportReport::default(), Vec::new());
         self.keys.report(&mut report);
-        let concluded = conclude(
-            &self.state,
-            &subject,
-            self.storage.as_ref(),
-            &self.filter,
-            &self.keys,
-            (&mut report, &mut warnings),
-        );
-        report.error = failure.or(concluded.await.err());
+        let concluded =
+            conclude(&subject, &self.judge(&OwnExports::none()), &self.keys, (&mut report, &mut warnings)).await;
+        report.error = failure.or(concluded.err());
         Forecast { report: Some(report), warnings }
     }
 }

@@ -1,19 +1,17 @@
 //! The keys of a storage as a sync would judge them.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use longshore_filter::{KeyFilter, Skip};
+use longshore_filter::Skip;
 use longshore_items::preview;
-use longshore_model::StorageSettings;
-use longshore_storage::{
-    ListPage, ListedObject, ObjectMeta, Pages, Storage, StorageError, filter_keys, folder_markers,
-};
+use longshore_model::{QuarantineReason, StorageSettings};
+use longshore_storage::{ListPage, ListedObject, ObjectMeta, Pages};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ImportReport;
-use crate::api::storages::own_exports::OwnExports;
+use super::ending::Ending;
+use super::judge::Judge;
 
 /// Keys per request, the most that storages return.
 pub(super) const PAGE: u16 = 1_000;
@@ -35,13 +33,13 @@ const LONGEST_EXAMPLE: usize = 1_024;
 pub(in crate::api) struct SkippedKeys {
     /// The stable code of the rule or reason.
     #[schema(example = "regex")]
-    rule: &'static str,
+    pub(super) rule: &'static str,
     /// The rule or reason as a text for users.
-    detail: String,
+    pub(super) detail: String,
     /// How many keys. For sub-folders that were not looked into, how many of them.
     keys: u64,
     /// The first three.
-    examples: Vec<String>,
+    pub(super) examples: Vec<String>,
 }
 
 /// Keys of a storage, counted as a sync would judge them.
@@ -57,24 +55,26 @@ pub(super) struct Keys {
     first: Option<ObjectMeta>,
     /// The first keys below the prefix, whatever the filter says.
     samples: Vec<String>,
-    /// How many matching keys have the ending of an image or of other media, and how many that of JSON.
+    /// How many matching keys have the ending of an image or of other media, how many that of JSON, and how many that of a
+    /// table, such as CSV.
     pub(super) media: u64,
     pub(super) json: u64,
+    pub(super) tables: u64,
 }
 
 impl Keys {
     /// Looks at the first pages until a key matches.
-    pub(super) async fn look(
-        storage: &dyn Storage,
-        filter: &Arc<KeyFilter>,
-        own: &OwnExports<'_>,
-        settings: &StorageSettings,
-    ) -> Result<Self, StorageError> {
+    ///
+    /// # Errors
+    /// The text for the user.
+    pub(super) async fn look(judge: &Judge<'_>) -> Result<Self, String> {
+        let filter = judge.filter;
         let (mut keys, mut pages) = (Self::default(), Pages::new(filter.prefix(), filter.delimiter()));
         for _ in 0..MOST_PAGES {
-            let Some(page) = pages.next(storage).await? else { break };
-            let folders = folder_markers(storage, &page, filter, !pages.may_repeat(storage)).await?;
-            keys.add(page, &folders, filter, own, settings).await;
+            let page = pages.next(judge.storage).await.map_err(|error| judge.text(&error))?;
+            let Some(page) = page else { break };
+            let is_ordered = !pages.may_repeat(judge.storage);
+            keys.add(page, judge, is_ordered).await?;
             if keys.is_complete || keys.matched > 0 {
                 break;
             }
@@ -82,32 +82,33 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Counts a page, on which some keys stand for `folders`. Returns the cursor of the next one.
-    pub(super) async fn add(
-        &mut self,
-        page: ListPage,
-        folders: &HashSet<String>,
-        filter: &Arc<KeyFilter>,
-        own: &OwnExports<'_>,
-        settings: &StorageSettings,
-    ) -> Option<String> {
-        let exported = own.among(&page.objects).await;
-        for folder in page.prefixes {
-            count(&mut self.skipped, Skip::TooDeep.rule(), Skip::TooDeep.as_str(), &folder);
+    /// Counts a page of a listing, which is in key order or not.
+    ///
+    /// # Errors
+    /// The text for the user.
+    pub(super) async fn add(&mut self, page: ListPage, judge: &Judge<'_>, is_ordered: bool) -> Result<(), String> {
+        let is_last = page.next.is_none();
+        for folder in &page.prefixes {
+            count(&mut self.skipped, Skip::TooDeep.rule(), Skip::TooDeep.as_str(), folder);
         }
-        for (listed, skip) in filter_keys(filter, page.objects, ListedObject::key).await {
+        for (listed, skip) in judge.judged(page, is_ordered).await? {
             self.looked_at += 1;
             if self.samples.len() < SAMPLES {
                 self.samples.push(listed.meta.key.clone());
             }
-            let skip = if folders.contains(listed.key()) { Some(Skip::Folder) } else { skip };
-            match skip.or_else(|| exported.contains(&listed.meta.key).then_some(Skip::Export)) {
+            match skip {
+                // A sync puts them into quarantine.
+                Some(Skip::RegexTooSlow) => {
+                    self.matched += 1;
+                    let reason = QuarantineReason::FilterTooSlow.as_str();
+                    count(&mut self.refused, reason, Skip::RegexTooSlow.as_str(), &listed.meta.key);
+                }
                 Some(skip) => count(&mut self.skipped, skip.rule(), skip.as_str(), &listed.meta.key),
-                None => self.add_match(listed, settings),
+                None => self.add_match(listed, judge.settings),
             }
         }
-        self.is_complete = page.next.is_none();
-        page.next
+        self.is_complete = is_last;
+        Ok(())
     }
 
     fn add_match(&mut self, listed: ListedObject, settings: &StorageSettings) {
@@ -116,16 +117,17 @@ impl Keys {
         if self.examples.len() < EXAMPLES {
             self.examples.push(shown(&object.key));
         }
-        match ending(&object.key) {
+        match Ending::of(&object.key) {
             Some(Ending::Media) => self.media += 1,
             Some(Ending::Json) => self.json += 1,
+            Some(Ending::Table) => self.tables += 1,
             None => {}
         }
         if let Some(fault) = listed.fault {
             return count(&mut self.refused, fault.reason().as_str(), fault.detail(), &object.key);
         }
         if !settings.use_blob_urls
-            && let Some(unusable) = preview::refused_unread(&object.key, object.known_size().unwrap_or(1))
+            && let Some(unusable) = preview::refused_unread(&object.key, object.size)
         {
             return count(&mut self.refused, unusable.reason.as_str(), &unusable.detail, &object.key);
         }
@@ -143,6 +145,12 @@ impl Keys {
 
     pub(super) fn looked_at(&self) -> u64 {
         self.looked_at
+    }
+
+    /// How many matching keys a sync would put into quarantine unread, and for which reason most of them.
+    pub(super) fn refused(&self) -> (u64, Option<&SkippedKeys>) {
+        let most = self.refused.values().max_by_key(|group| group.keys);
+        (self.refused.values().map(|group| group.keys).sum(), most)
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -185,41 +193,4 @@ fn count(groups: &mut BTreeMap<&'static str, SkippedKeys>, rule: &'static str, d
 /// A key as far as a report shows it.
 fn shown(key: &str) -> String {
     key[..key.floor_char_boundary(LONGEST_EXAMPLE)].to_owned()
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Ending {
-    Media,
-    Json,
-}
-
-/// What the ending of a key says about its content; `None` if it says nothing.
-fn ending(key: &str) -> Option<Ending> {
-    const JSON: [&str; 4] = [".json", ".jsonl", ".ndjson", ".json.gz"];
-    let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
-    if JSON.iter().any(|ending| name.ends_with(ending)) {
-        return Some(Ending::Json);
-    }
-    let guess = mime_guess::from_path(&name).first()?;
-    let is_media =
-        matches!(guess.type_().as_str(), "image" | "audio" | "video") || guess.essence_str() == "application/pdf";
-    is_media.then_some(Ending::Media)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ending_of_a_key_tells_media_from_json() {
-        for key in ["a.jpg", "x/B.JPEG", "a.PNG", "a.mp4", "a.wav", "a.pdf", "a.webp"] {
-            assert_eq!(ending(key), Some(Ending::Media), "{key}");
-        }
-        for key in ["a.json", "a/b.JSONL", "a.ndjson", "a.json.gz"] {
-            assert_eq!(ending(key), Some(Ending::Json), "{key}");
-        }
-        for key in ["a", "a.jpg/b", "task:1", "a.csv", ""] {
-            assert_eq!(ending(key), None, "{key}");
-        }
-    }
 }

@@ -1,11 +1,12 @@
 //! What a sync with some settings would do: which keys it would take and skip, the first task, and warnings of what is
 //! probably a mistake.
 //!
-//! A report looks at the first pages of the listing and makes at most six requests: three pages, the
-//! first object, and two to find out why nothing was found. If it fails, the storage is
-//! saved all the same.
+//! A report looks at the first pages of the listing and makes few requests: up to three pages, and then the first object, or
+//! up to five to find out why nothing was found. If it fails, the storage is saved all the same.
 
 pub(super) mod dry_run;
+mod ending;
+mod judge;
 mod keys;
 mod prefix;
 mod task;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use longshore_db::host::HostKind;
 use longshore_filter::KeyFilter;
 use longshore_model::{Direction, StorageKind};
-use longshore_storage::{Storage, StorageError, explain};
+use longshore_storage::{StorageError, explain};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -30,6 +31,7 @@ use super::own_exports::OwnExports;
 use crate::api::ApiState;
 use crate::api::access::Caller;
 use crate::api::error::{ApiError, ApiResult, FieldErrors, NON_FIELD};
+use judge::Judge;
 use keys::Keys;
 pub(in crate::api) use keys::SkippedKeys;
 pub(in crate::api) use task::FirstObject;
@@ -157,10 +159,11 @@ async fn look(
     let _memory = state.memory.reserve(&caller.name, REPORT_BYTES).await.map_err(|error| error.detail())?;
     let filter = Arc::new(KeyFilter::of(settings).map_err(|error| error.to_string())?);
     let storage = (state.open)(draft.fields.project_id, settings, &draft.secrets).map_err(text)?;
-    let own = OwnExports::of(state, draft).await;
-    let found = Keys::look(storage.as_ref(), &filter, &own, settings).await.map_err(text)?;
+    let exports = OwnExports::of(state, draft).await;
+    let judge = Judge { state, storage: storage.as_ref(), filter: &filter, settings, exports: &exports };
+    let found = Keys::look(&judge).await?;
     found.report(report);
-    conclude(state, subject, storage.as_ref(), &filter, &found, (report, warnings)).await
+    conclude(subject, &judge, &found, (report, warnings)).await
 }
 
 /// Adds what the keys mean: warnings, and the first task.
@@ -168,27 +171,28 @@ async fn look(
 /// # Errors
 /// The text for the user.
 async fn conclude(
-    state: &ApiState,
     subject: &Subject<'_>,
-    storage: &dyn Storage,
-    filter: &Arc<KeyFilter>,
+    judge: &Judge<'_>,
     found: &Keys,
     (report, warnings): (&mut ImportReport, &mut Vec<StorageWarning>),
 ) -> Result<(), String> {
-    let draft = subject.draft;
-    let settings = &draft.fields.settings;
-    let text = |error: StorageError| explain(&settings.connection, &error).text;
-    warnings.extend(warning::of_keys(settings, filter, found).await);
+    let Judge { state, storage, settings, .. } = judge;
+    let text = |error: StorageError| judge.text(&error);
+    let config = label_config(state, subject.draft.fields.project_id).await;
+    let config = config.as_deref();
+    warnings.extend(warning::of_keys(settings, judge.filter, found, config).await);
     if found.is_nothing() {
-        warnings.extend(prefix::of_nothing(storage, settings).await.map_err(text)?);
+        warnings.extend(prefix::of_nothing(*storage, settings).await.map_err(text)?);
     }
-    let config = label_config(state, draft.fields.project_id).await;
-    warnings.extend(warning::of_data_key(settings, config.as_deref()));
+    let mut first_task = None;
     if let Some(object) = found.first() {
-        let task = task::of_object(state, storage, settings, object, config.as_deref()).await.map_err(text)?;
+        let task = task::of_object(state, *storage, settings, object, config).await.map_err(text)?;
+        warnings.extend(warning::of_first(&task.object));
         report.first_object = Some(task.object);
-        report.first_task = task.first.and_then(|json| RawValue::from_string(json).ok());
+        first_task = task.first;
     }
+    warnings.extend(warning::of_label_config(settings, config, first_task.as_deref()));
+    report.first_task = first_task.and_then(|json| RawValue::from_string(json).ok());
     Ok(())
 }
 

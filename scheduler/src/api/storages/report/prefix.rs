@@ -1,7 +1,7 @@
 //! Why nothing lies below a prefix.
 
 use longshore_model::{Connection, StorageKind, StorageSettings};
-use longshore_storage::{ListRequest, Storage, StorageError};
+use longshore_storage::{ListRequest, Storage, StorageError, pasted_prefix};
 
 use super::keys::PAGE;
 use super::warning::StorageWarning;
@@ -33,22 +33,20 @@ struct Mistake {
 fn mistake(settings: &StorageSettings) -> Option<Mistake> {
     let (_, typed) = typed(settings);
     let kind = settings.kind();
-    if kind == StorageKind::Localfiles || typed.is_empty() {
+    if kind == StorageKind::Localfiles || settings.connection.prefix().is_empty() {
         return None;
     }
     let found = |code, text: &str, meant: &str| Some(Mistake { code, text: text.to_owned(), meant: meant.to_owned() });
-    if let Some((_, rest)) = typed.split_once("://") {
-        let bucket = settings.connection.bucket();
-        let below = rest.strip_prefix(&*bucket).map(|below| below.trim_start_matches('/'));
-        let meant = below.unwrap_or_else(|| rest.split_once('/').map_or("", |(_, below)| below));
+    if let Some(meant) = pasted_prefix(typed) {
         return found("prefix_uri", "The prefix is a URI. Keys begin after the bucket", meant);
     }
     if typed.trim() != typed {
         return found("prefix_blanks", "The prefix has blanks at its ends, and keys have none there", typed.trim());
     }
-    if kind != StorageKind::Redis && (typed.starts_with('/') || typed.starts_with("./")) {
-        let meant = typed.trim_start_matches("./").trim_start_matches('/');
-        return found("prefix_leading_slash", "The prefix begins with a slash or `./`, and keys do not", meant);
+    let slashed = typed.replace('\\', "/");
+    if kind != StorageKind::Redis && (slashed.starts_with('/') || slashed.starts_with("./")) {
+        let text = "The prefix begins with a slash or `./`, and keys do not";
+        return found("prefix_leading_slash", text, &plain_path(&slashed));
     }
     if typed.contains(['*', '?']) {
         let fixed = typed.split(['*', '?']).next().unwrap_or_default();
@@ -58,6 +56,12 @@ fn mistake(settings: &StorageSettings) -> Option<Mistake> {
                     among them, use the file filter";
         return found("prefix_glob", text, meant);
     }
+    let plain = plain_path(typed);
+    // Slashes at the end have no meaning.
+    if kind != StorageKind::Redis && plain.trim_end_matches('/') != typed.trim_end_matches('/') {
+        let text = "The prefix has an empty folder or `.` between two slashes, and keys have none there";
+        return found("prefix_double_slash", text, &plain);
+    }
     if typed.contains('\\') && kind != StorageKind::Redis {
         return found(
             "prefix_backslash",
@@ -66,6 +70,13 @@ fn mistake(settings: &StorageSettings) -> Option<Mistake> {
         );
     }
     None
+}
+
+/// A prefix without empty folders and those named `.`.
+fn plain_path(typed: &str) -> String {
+    let end = if typed.ends_with('/') { "/" } else { "" };
+    let folders: Vec<&str> = typed.split('/').filter(|folder| !matches!(*folder, "" | ".")).collect();
+    format!("{}{end}", folders.join("/"))
 }
 
 impl Mistake {
@@ -83,7 +94,7 @@ pub(super) fn of_export(settings: &StorageSettings) -> Option<StorageWarning> {
     mistake(settings).map(|mistake| mistake.warning(typed(settings).0))
 }
 
-/// Why nothing lies below the prefix of an import. Makes up to two requests.
+/// Why nothing lies below the prefix of an import. Makes up to five requests.
 pub(super) async fn of_nothing(
     storage: &dyn Storage,
     settings: &StorageSettings,
@@ -124,7 +135,12 @@ async fn of_databases(
     Ok(Some(StorageWarning::new("empty_database", Some("db"), text).suggesting(fullest.to_string())))
 }
 
-/// A name beside the prefix that differs only in capitals, or the names that there are.
+/// The folders of a prefix that are followed. Deeper ones cost a request each.
+const MOST_LEVELS: usize = 4;
+
+/// Where the prefix leaves the names that there are, with the name that was probably meant or those beside it.
+///
+/// Follows the prefix from the top of the bucket, folder by folder.
 async fn of_other_names(
     storage: &dyn Storage,
     settings: &StorageSettings,
@@ -132,27 +148,80 @@ async fn of_other_names(
     typed: &str,
 ) -> Result<Option<StorageWarning>, StorageError> {
     let delimiter = settings.kind().data().has_folders().then_some("/");
-    let request = ListRequest { prefix: "", delimiter, limit: PAGE, ..ListRequest::default() };
-    let page = storage.list_page(request).await?;
-    let mut names: Vec<String> = page.prefixes;
-    names.extend(page.objects.into_iter().map(|object| object.meta.key));
-    if names.is_empty() {
-        return Ok(None);
+    // Keys without folders have one level.
+    let mut steps = if delimiter.is_some() { typed.split_inclusive('/').collect() } else { vec![typed] };
+    steps.truncate(MOST_LEVELS);
+    let mut above = String::new();
+    for step in steps {
+        let request = ListRequest { prefix: &above, delimiter, limit: PAGE, ..ListRequest::default() };
+        let page = storage.list_page(request).await?;
+        let mut names = page.prefixes;
+        names.extend(page.objects.into_iter().map(|object| object.meta.key));
+        let folder = format!("{above}{step}{}", if step.ends_with('/') || delimiter.is_none() { "" } else { "/" });
+        if delimiter.is_some() && names.contains(&folder) {
+            above = folder;
+            continue;
+        }
+        let place = Place { field, typed, above: &above, step };
+        return Ok(place.warning(settings, &names));
     }
-    let first = typed.split_inclusive('/').next().unwrap_or(typed);
-    let is_like = |name: &&String| {
-        let start = name.get(..first.len().min(name.len())).unwrap_or_default();
-        start != first && start.trim_end_matches('/').eq_ignore_ascii_case(first.trim_end_matches('/'))
-    };
-    if let Some(name) = names.iter().find(is_like) {
-        let rest = typed.get(first.len()..).unwrap_or_default();
-        let meant = format!("{}{rest}", &name[..name.floor_char_boundary(first.len())]);
-        let text = format!("Capitals count in a prefix, and keys begin with `{meant}`: write it so.");
-        return Ok(Some(StorageWarning::new("prefix_case", Some(field), text).suggesting(meant)));
+    Ok(None)
+}
+
+/// Where a prefix leaves the names that there are.
+struct Place<'a> {
+    /// The name of the field.
+    field: &'static str,
+    typed: &'a str,
+    /// The part of the prefix that names folders that exist.
+    above: &'a str,
+    /// The part after that.
+    step: &'a str,
+}
+
+impl Place<'_> {
+    /// The warning about a prefix whose next part is none of these names.
+    fn warning(&self, settings: &StorageSettings, names: &[String]) -> Option<StorageWarning> {
+        let Self { field, typed, above, step } = *self;
+        if names.is_empty() {
+            return None;
+        }
+        let (start, name) = (above.len(), step.trim_end_matches('/'));
+        let rest = typed.get(start + step.len()..).unwrap_or_default();
+        let has_folders = settings.kind().data().has_folders();
+        let beginning = |known: &String| known.get(start..start + name.len()).map(str::to_owned);
+        let is_same = |known: &&String| beginning(known).as_deref() == Some(name);
+        if let Some(known) = names.iter().find(is_same).filter(|_| has_folders && rest.is_empty()) {
+            let text = format!(
+                "The prefix is a folder: keys must begin with `{}`, and there are such as `{}`. To import keys that begin with \
+                 `{typed}`, use the prefix above it and the file filter `{}.*`.",
+                settings.connection.prefix(),
+                short(known),
+                escaped(typed),
+            );
+            return Some(StorageWarning::new("prefix_not_a_folder", Some(field), text).suggesting(above.to_owned()));
+        }
+        let is_like = |known: &&String| {
+            let is_whole = !has_folders || known.get(start + name.len()..) == Some("/");
+            is_whole && beginning(known).is_some_and(|own| own.eq_ignore_ascii_case(name))
+        };
+        if let Some(known) = names.iter().find(is_like) {
+            let own = beginning(known).unwrap_or_default();
+            let meant = format!("{above}{own}{}{rest}", &step[name.len()..]);
+            let text = format!("Capitals count in a prefix, and keys begin with `{meant}`: write it so.");
+            return Some(StorageWarning::new("prefix_case", Some(field), text).suggesting(meant));
+        }
+        let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", short(name))).collect();
+        let text =
+            format!("No key begins with `{}`. Keys begin with: {}.", settings.connection.prefix(), shown.join(", "));
+        Some(StorageWarning::new("nothing_below_prefix", Some(field), text))
     }
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{}`", short(name))).collect();
-    let text = format!("No key begins with `{}`. Keys begin with: {}.", settings.connection.prefix(), shown.join(", "));
-    Ok(Some(StorageWarning::new("nothing_below_prefix", Some(field), text)))
+}
+
+/// A text as an expression that matches it alone.
+fn escaped(text: &str) -> String {
+    let is_sign = |letter: char| "\\.^$*+?{}[]|()".contains(letter);
+    text.chars().flat_map(|letter| is_sign(letter).then_some('\\').into_iter().chain([letter])).collect()
 }
 
 fn short(name: &str) -> &str {
@@ -182,12 +251,28 @@ mod tests {
             ("s3", "*.jpg", "prefix_glob", ""),
             ("s3", "s3://pets/images", "prefix_uri", "images"),
             ("gcs", "gs://other/images/a", "prefix_uri", "images/a"),
+            ("s3", "https://pets.s3.amazonaws.com/images/", "prefix_uri", "images/"),
+            ("s3", "arn:aws:s3:::pets/images/*", "prefix_uri", "images/"),
             ("s3", r"images\2024", "prefix_backslash", "images/2024"),
+            ("s3", "images//cats/", "prefix_double_slash", "images/cats/"),
+            ("gcs", "images/./cats", "prefix_double_slash", "images/cats"),
+            ("s3", "//images", "prefix_leading_slash", "images"),
+            ("s3", ".//images", "prefix_leading_slash", "images"),
+            ("s3", r"\images\a", "prefix_leading_slash", "images/a"),
+            ("s3", r".\images", "prefix_leading_slash", "images"),
             ("redis", "tasks:*", "prefix_glob", "tasks:"),
         ] {
             assert_eq!(code(kind, typed), Some((mistake, meant.to_owned())), "{typed}");
         }
-        for (kind, typed) in [("s3", ""), ("s3", "images"), ("s3", "a b/c"), ("redis", "/a"), ("redis", r"a\b")] {
+        for (kind, typed) in [
+            ("s3", ""),
+            ("s3", "/"),
+            ("s3", "images"),
+            ("s3", "images//"),
+            ("s3", "a b/c"),
+            ("redis", "/a"),
+            ("redis", r"a\b"),
+        ] {
             assert_eq!(code(kind, typed), None, "{typed}");
         }
     }

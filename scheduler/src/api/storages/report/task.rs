@@ -22,13 +22,13 @@ const LONGEST_TASK: usize = 64 * 1024;
 /// What a sync would make of the first object that matches.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(in crate::api) struct FirstObject {
-    key: String,
+    pub(super) key: String,
     /// Tasks that it becomes. Null if it was not read, because it is larger than 1 MiB or the storage did not return it.
     tasks: Option<usize>,
     /// Why a sync would quarantine it, as a stable code; null if it would not.
-    reason: Option<&'static str>,
+    pub(super) reason: Option<&'static str>,
     /// The reason as a text for users, or why the object was not read.
-    detail: Option<String>,
+    pub(super) detail: Option<String>,
 }
 
 /// The first object and its first task.
@@ -82,7 +82,7 @@ async fn parsed(
     let config = label_config.map(str::to_owned);
     let read = move |_: &Stop| Ok(preview::tasks_of(&key, bytes, config.as_deref(), ITEM_BYTES));
     match state.offload.run(work, read).await {
-        Ok(tasks) => tasks.map_err(|unusable| (unusable.reason.as_str(), unusable.detail)),
+        Ok(tasks) => tasks.map_err(|unusable| (unusable.reason.as_str(), unusable.text())),
         Err(error) => Err((error.code(), error.detail())),
     }
 }
