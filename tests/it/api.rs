@@ -1,6 +1,7 @@
 //! The HTTP API for clients of Label Studio: paths, fields, defaults, and one format of all errors.
 
 mod connection;
+mod names;
 mod storages;
 mod tasks;
 

@@ -1,12 +1,11 @@
 //! The extractors of handlers. Each refuses with the API's own error body.
 
 mod body;
+mod field_form;
 mod known_fields;
 mod media;
 mod multipart;
 mod object;
-
-use std::collections::BTreeSet;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
@@ -24,6 +23,7 @@ use super::error::{ApiError, ApiResult};
 use super::known_names::{ignores_field, shown, unknown};
 use super::offload::{Offload, Stop};
 use body::read;
+use field_form::FieldForm;
 use known_fields::{Checked, known_fields};
 use media::Media;
 
@@ -40,11 +40,11 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> FromRequest<ApiState> for 
         let bytes = read(request).await?;
         let json = match Media::of(&headers, &bytes)? {
             Media::Json => bytes,
-            form => form_as_json(form, bytes).await?,
+            form => form_as_json::<T>(form, bytes).await?,
         };
         let Checked { value, unknown } = parsed::<Checked<T>>(&state.offload, json).await?;
         check_names::<T>(&unknown, &path)?;
-        Ok(Self(value))
+        Ok(Self(value.map_err(incomplete)?))
     }
 }
 
@@ -53,26 +53,29 @@ fn path(request: &Request) -> String {
     request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default()
 }
 
-/// A form as the JSON text of an object, whose values are texts.
-async fn form_as_json(form: Media, bytes: Vec<u8>) -> ApiResult<Vec<u8>> {
+/// A form as the JSON text of an object with the fields of a type: a list or an object in it is sent as JSON text.
+async fn form_as_json<T: ToSchema>(form: Media, bytes: Vec<u8>) -> ApiResult<Vec<u8>> {
     let fields = match form {
         Media::Json => return Ok(bytes),
         Media::Form => object::form(bytes).await?,
         Media::Multipart { boundary } => multipart::fields(&bytes, &boundary)?,
     };
-    serde_json::to_vec(&Value::Object(fields)).map_err(ApiError::internal)
+    let known = known_fields::<T>();
+    let pairs = fields.iter().filter_map(|(name, value)| {
+        let form = known.get(name).copied().unwrap_or(FieldForm::Other);
+        let value = form.of_form(value.as_str().unwrap_or_default())?;
+        Some(format!("{}:{value}", Value::from(name.as_str())))
+    });
+    Ok(format!("{{{}}}", pairs.collect::<Vec<_>>().join(",")).into_bytes())
 }
 
 /// Refuses the first field that neither the type nor Label Studio knows.
 fn check_names<T: ToSchema>(names: &[String], path: &str) -> ApiResult<()> {
-    refuse_unknown(names, path, &known_fields::<T>())
-}
-
-fn refuse_unknown(names: &[String], path: &str, known: &BTreeSet<String>) -> ApiResult<()> {
     match names.iter().find(|name| !ignores_field(path, name)) {
         None => Ok(()),
         Some(name) => {
-            let message = unknown("field", name, known.iter().map(String::as_str));
+            let known = known_fields::<T>();
+            let message = unknown("field", name, known.keys().map(String::as_str));
             Err(ApiError::invalid_of(shown(name), message))
         }
     }
@@ -108,7 +111,7 @@ impl<T: DeserializeOwned + Default + ToSchema + Send + 'static> FromRequest<ApiS
             return Ok(Self(T::default()));
         }
         let json = match Media::of(&headers, &bytes) {
-            Ok(form @ (Media::Form | Media::Multipart { .. })) => form_as_json(form, bytes).await?,
+            Ok(form @ (Media::Form | Media::Multipart { .. })) => form_as_json::<T>(form, bytes).await?,
             // The body of most callers is `{}`, whatever its type.
             Ok(Media::Json) | Err(_) => bytes,
         };
@@ -117,7 +120,7 @@ impl<T: DeserializeOwned + Default + ToSchema + Send + 'static> FromRequest<ApiS
         if state.host == HostKind::Native {
             check_names::<T>(&unknown, &path)?;
         }
-        Ok(Self(value))
+        Ok(Self(value.map_err(incomplete)?))
     }
 }
 
@@ -146,6 +149,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for UrlQuery<T> {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(ApiError::unreadable("invalid_query", rejection.body_text())),
         }
+    }
+}
+
+/// The refusal of an object that its type does not accept as a whole.
+fn incomplete(error: String) -> ApiError {
+    match error.strip_prefix("missing field `").and_then(|rest| rest.split_once('`')) {
+        Some((field, _)) => ApiError::invalid_of(field.to_owned(), "This field is required.".to_owned()),
+        None => unreadable(StatusCode::BAD_REQUEST, error),
     }
 }
 

@@ -39,8 +39,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn router(state: ApiState, open: Router) -> serde_json::Result<Router> {
     let (routes, document, policies) = openapi::parts();
     let parameters = Arc::new(Parameters::of(&document)?);
-    let around_refresh =
-        ServiceBuilder::new().layer(Extension(MaxBody::TOKEN)).layer(from_fn_with_state(state.clone(), in_time));
+    let checked = (state.host, Arc::clone(&parameters));
+    let around_refresh = ServiceBuilder::new()
+        .layer(Extension(MaxBody::TOKEN))
+        .layer(from_fn_with_state(state.clone(), in_time))
+        .layer(from_fn_with_state(checked, check_query));
     let refresh = post(personal_tokens::refresh).layer(around_refresh);
     let api = routes
         .route_layer(from_fn_with_state(state.clone(), body_limit::check_body))

@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for FlatObject {
 }
 
 /// A value whose nested content is skipped.
-struct FlatValue(Value);
+pub(super) struct FlatValue(pub(super) Value);
 
 impl<'de> Deserialize<'de> for FlatValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -43,7 +43,7 @@ pub(super) fn unknown_fields(
             || ANSWERED.contains(&name)
             || ignores_field(ROUTE, name)
     };
-    let names = || own(kind, direction).map(|field| field.name);
+    let names = || own(kind, direction).chain([&STORED_ID, &LIMIT]).map(|field| field.name);
     let refused = sent.keys().filter(|name| !is_known(name));
     refused.map(|name| (shown(name), unknown("field", name, names()))).collect()
 }
