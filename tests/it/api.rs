@@ -2,6 +2,8 @@
 
 mod connection;
 mod names;
+mod refusals;
+mod sent_back;
 mod storages;
 mod tasks;
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod adaptive;
+mod all_kinds;
 mod all_unusable;
 mod answers;
 mod api;

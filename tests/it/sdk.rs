@@ -4,120 +4,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use longshore_rig::azurite::{self, Azurite};
-use longshore_rig::gcs::Gcs;
 use longshore_rig::installed;
-use longshore_rig::moto::Moto;
 use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY};
 use serde_json::{Value, json};
 
-const ROLE: &str = "arn:aws:iam::123456789012:role/labels";
-const TASK: &str = r#"{"image": "i"}"#;
-
-/// Input of the script for each kind: valid and invalid settings.
-fn storages(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, places: &SdkLocations, external_id: &str) -> Value {
-    let redis: reqwest::Url = rig.stack.redis.url().parse().expect("a URL");
-    json!({
-        "s3": {
-            "both": {"bucket": "sdk", "s3endpoint": rig.s3.endpoint(), "aws_access_key_id": ACCESS_KEY_ID,
-                     "aws_secret_access_key": SECRET_ACCESS_KEY},
-            "import": {"prefix": "in", "recursive_scan": true, "presign": true, "presign_ttl": 5},
-            "export": {"prefix": "out", "can_delete_objects": true},
-            "wrong": {"fields": {"aws_secret_access_key": "not-it"}, "code": "wrong_secret_key",
-                      "field": "aws_secret_access_key"},
-        },
-        "s3s": {
-            "both": {"bucket": places.role_bucket, "s3endpoint": moto.endpoint(), "role_arn": ROLE,
-                     "external_id": external_id, "region_name": "us-east-1"},
-            "import": {"prefix": "in"},
-            "export": {"prefix": "out"},
-            "wrong": {"fields": {"bucket": "nowhere-at-all"}, "code": "no_such_bucket", "field": "bucket"},
-        },
-        "gcs": {
-            "both": {"bucket": "sdk", "google_application_credentials": gcs.key_file().to_string()},
-            "import": {"prefix": "in", "google_project_id": "labels"},
-            "export": {"prefix": "out"},
-            "wrong": {"fields": {"bucket": "nowhere"}, "code": "no_such_bucket", "field": "bucket"},
-        },
-        "azure": {
-            "both": {"container": places.container, "account_name": azurite::ACCOUNT, "account_key": azurite::KEY},
-            "import": {"prefix": "in"},
-            "export": {"prefix": "out"},
-            "wrong": {"fields": {"container": "nowhere"}, "code": "no_such_bucket", "field": "container"},
-            "extra": {"endpoint": azurite.endpoint()},
-        },
-        "redis": {
-            "both": {"host": redis.host_str(), "port": redis.port().map(|port| port.to_string()),
-                     "password": redis.password()},
-            // Label Studio itself cannot use database 0.
-            "import": {"path": places.redis_prefix, "db": 0},
-            "export": {"path": format!("{}done:", places.redis_prefix), "db": 1},
-            "wrong": {"fields": {"password": "not-it"}, "code": "wrong_password", "field": "password"},
-        },
-        "localfiles": {
-            "both": {},
-            "import": {"path": places.folder.join("in")},
-            "export": {"path": places.folder.join("out")},
-            "wrong": {"fields": {"path": places.folder.join("nowhere")}, "code": "no_such_folder", "field": "path"},
-        },
-    })
-}
-
-/// Buckets, containers and folders of the test.
-struct SdkLocations {
-    role_bucket: String,
-    container: String,
-    redis_prefix: String,
-    folder: std::path::PathBuf,
-}
-
-/// One task below `in` in each of them.
-async fn places(rig: &Rig, moto: &Moto, azurite: &Azurite, gcs: &Gcs, folder: std::path::PathBuf) -> SdkLocations {
-    rig.s3.put("sdk", "in/task.json", TASK);
-    let role_bucket = moto.create_bucket("sdk").await;
-    moto.put(&role_bucket, "in/task.json", TASK.as_bytes()).await;
-    gcs.create_bucket("sdk").await;
-    gcs.put("sdk", "in/task.json", TASK.as_bytes()).await;
-    let container = azurite.create_container("sdk").await;
-    azurite.put(&container, "in/task.json", TASK.as_bytes()).await;
-    let redis_prefix = format!("sdk-{}:", std::process::id());
-    let client = redis::Client::open(rig.stack.redis.url()).expect("a URL");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("redis answers");
-    let mut set = redis::cmd("SET");
-    set.arg(format!("{redis_prefix}task.json")).arg(TASK);
-    set.query_async::<()>(&mut connection).await.expect("redis takes it");
-    for name in ["in", "out"] {
-        std::fs::create_dir_all(folder.join(name)).expect("a folder");
-    }
-    std::fs::write(folder.join("in/task.json"), TASK).expect("a file");
-    SdkLocations { role_bucket, container, redis_prefix, folder }
-}
+use crate::all_kinds::AllKinds;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_client_makes_syncs_and_removes_storages_of_every_kind() {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sdk-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let (moto, azurite, gcs) = (Moto::shared().await, Azurite::shared().await, Gcs::start().await);
-    let rig = Rig::with()
-        .env("STORAGE_EMULATOR_HOST", gcs.endpoint())
-        .env("AWS_ENDPOINT_URL_STS", moto.endpoint())
-        .env("AWS_ACCESS_KEY_ID", "AKIAOPERATOR")
-        .env("AWS_SECRET_ACCESS_KEY", "operator-secret")
-        .env("LOCAL_FILES_SERVING_ENABLED", "true")
-        .env("LOCAL_FILES_DOCUMENT_ROOT", folder.to_str().expect("a plain path"))
-        .start()
-        .await;
-    let places = places(&rig, &moto, &azurite, &gcs, folder.clone()).await;
-    let project = rig.project().await;
-    // Users copy it from the project into their script, as they do with Label Studio's.
-    let external_id = rig.external_id(project).await;
+    let all = AllKinds::start("sdk").await;
     let order = json!({
-        "url": rig.url(), "tokens": tokens(&rig).await, "project": project, "count": 1,
-        "storages": storages(&rig, &moto, &azurite, &gcs, &places, &external_id),
+        "url": all.rig.url(), "tokens": tokens(&all.rig).await, "project": all.project, "count": 1,
+        "storages": &all.storages, "schemes": ["Token", "Token", "Bearer"],
     });
-    let output = tokio::task::spawn_blocking(move || drive(&order)).await.expect("no panic");
+    let output = tokio::task::spawn_blocking(move || run("sdk", "drive.py", &order)).await.expect("no panic");
     assert_eq!(output, "6 kinds, both ways\n");
-    std::fs::remove_dir_all(&folder).ok();
+}
+
+/// Goal: version 1 of the client makes storages of every kind as well. Method: the same script. Its tokens have one form.
+#[tokio::test(flavor = "multi_thread")]
+async fn version_one_of_the_client_makes_syncs_and_removes_storages_of_every_kind() {
+    let all = AllKinds::start("one").await;
+    let order = json!({
+        "url": all.rig.url(), "tokens": [all.rig.token()], "project": all.project, "count": 1,
+        "storages": &all.storages, "schemes": ["Token"],
+    });
+    let output = tokio::task::spawn_blocking(move || run("sdk-1.0", "drive.py", &order)).await.expect("no panic");
+    assert_eq!(output, "6 kinds, both ways\n");
 }
 
 /// A token of each form that the client knows.
@@ -128,11 +41,6 @@ async fn tokens(rig: &Rig) -> Vec<String> {
         tokens.push(made["token"].as_str().expect("a token").to_owned());
     }
     tokens
-}
-
-/// Runs the client's script and gives what it printed.
-fn drive(order: &Value) -> String {
-    run("sdk", "drive.py", order)
 }
 
 /// Runs a script with the client that `tests/<client>/requirements.txt` pins, and gives what it printed.

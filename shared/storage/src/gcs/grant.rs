@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Uri, header};
 use jiff::Timestamp;
 use longshore_model::{FailureReason, StorageKind};
 use percent_encoding::utf8_percent_encode;
@@ -31,14 +31,6 @@ const LONGEST_ANSWER: u64 = 64 * 1024;
 struct TokenAnswer {
     access_token: String,
     expires_in: u64,
-}
-
-/// Why the server gave no token. Without its description, which may name the account.
-#[derive(Debug, thiserror::Error)]
-#[error("the token server answered {status} {code}")]
-struct Refusal {
-    status: StatusCode,
-    code: String,
 }
 
 /// Requests a token.
@@ -117,15 +109,13 @@ fn refusal_error(file: &KeyFile, answer: &Answer) -> StorageError {
         error_description: String,
     }
     let Body { error, error_description } = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let (mut kind, reason) = match answer.status.as_u16() {
+    let meaning = match answer.status.as_u16() {
         429 => (ErrorKind::Throttled { retry_after: None }, FailureReason::Throttled),
         408 | 500..=599 => (ErrorKind::Unavailable, FailureReason::Unavailable),
         _ => meaning(file, &error, &error_description.to_ascii_lowercase()),
     };
-    if let ErrorKind::Throttled { retry_after } = &mut kind {
-        *retry_after = answer.retry_after();
-    }
-    StorageError::with_source(Op::Connect, kind, reason, Refusal { status: answer.status, code: plain(&error) })
+    // Without its description, which may name the account.
+    crate::wire::refusal_error(Op::Connect, answer, meaning, &plain(&error), "x-goog-request-id")
 }
 
 /// The code `invalid_grant` covers most failures; the description distinguishes them.
@@ -160,6 +150,8 @@ mod tests {
     use serde_json::Value;
 
     use super::super::sign::tests::service_account;
+    use http::StatusCode;
+
     use super::*;
 
     fn service() -> KeyFile {
@@ -236,6 +228,7 @@ mod tests {
         }
         let error = refusal_error(&service(), &answer(400, &grant("account me@example.com not found")));
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert_eq!(cause, "the token server answered 400 Bad Request invalid_grant");
+        assert!(!cause.contains("example.com"), "{cause}");
+        assert_eq!(error.server_code().as_deref(), Some("400 invalid_grant"));
     }
 }
