@@ -105,6 +105,18 @@ def predictions(task):
     passed("predictions.delete")
 
 
+def imports(project):
+    sent = [{"data": {"image": "s3://b/c.png"}, "predictions": [{"result": [], "model_version": "two"}]}, {"image": "s3://b/d.png"}]
+    done = client.projects.import_tasks(id=project, request=sent, return_task_ids=True)
+    same("projects.import_tasks", (done.task_count, done.prediction_count, len(done.task_ids)), (2, 1, 2))
+    task = client.tasks.get(id=str(done.task_ids[0]))
+    same("a sent task", (task.data, field(task.predictions[0], "model_version")), (sent[0]["data"], "two"))
+    passed("projects.import_tasks")
+    client.actions.create(id="delete_tasks", project=project, selected_items={"all": False, "included": done.task_ids})
+    gone("actions.create", lambda: client.tasks.get(id=str(done.task_ids[1])))
+    passed("actions.create(delete_tasks)")
+
+
 def deletions(project, task):
     client.tasks.delete(id=str(task))
     gone("tasks.delete", lambda: client.tasks.get(id=str(task)))
@@ -133,6 +145,7 @@ def main():
     task = tasks(project)
     annotations(task)
     predictions(task)
+    imports(project)
     deletions(project, task)
 
 

@@ -6,6 +6,7 @@ users expect ends it with the difference.
 
 import json
 import sys
+import tempfile
 import time
 
 from label_studio_sdk import Client
@@ -72,6 +73,18 @@ def main():
     project.create_prediction(task["id"], result=[], score=0.5, model_version="one")
     same("create_prediction", project.get_task(task["id"])["predictions"][0]["model_version"], "one")
     passed("Project.create_prediction")
+
+    made = project.import_tasks([{"data": {"image": "s3://b/c.png"}}, {"image": "s3://b/d.png"}])
+    same("import_tasks", [project.get_task(id)["data"]["image"] for id in made], ["s3://b/c.png", "s3://b/d.png"])
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump([{"image": "s3://b/e.png"}], file)
+        file.flush()
+        made += project.import_tasks(file.name)
+    same("import_tasks of a file", project.get_task(made[2])["data"], {"image": "s3://b/e.png"})
+    passed("Project.import_tasks")
+    project.delete_tasks(made)
+    same("delete_tasks", set(made) & set(project.get_tasks_ids()), set())
+    passed("Project.delete_tasks")
 
     project.delete_task(task["id"])
     same("delete_task", task["id"] in project.get_tasks_ids(), False)

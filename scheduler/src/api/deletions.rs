@@ -4,7 +4,7 @@ use axum::response::Response;
 use longshore_db::lifecycle::{self, DeletionRequest};
 use longshore_db::syncs::{LiveDeletion, NewDeletion};
 use longshore_db::tasks::{self, Takes};
-use longshore_db::{Error, Transaction, audit};
+use longshore_db::{Counts, Error, Transaction, audit, exports, storages};
 use longshore_model::Removed;
 use serde_json::json;
 
@@ -73,6 +73,50 @@ pub(super) async fn start(
         Ok(begun(state, tx, id, reserved).await?)
     };
     state.memory.work(&caller.name, work).await
+}
+
+/// The most tasks that are deleted by one statement.
+const CHUNK: usize = 1_000;
+
+/// Deletes tasks of a project at once, with their annotations and predictions.
+pub(super) async fn delete_now(
+    state: &ApiState,
+    caller: &Caller,
+    project: i64,
+    ids: &[i64],
+    keep: bool,
+) -> ApiResult<Counts> {
+    let mut client = state.db.client().await?;
+    let tx = client.transaction().await.map_err(Error::from)?;
+    let mut counts = Counts::default();
+    for chunk in ids.chunks(CHUNK) {
+        counts += lifecycle::delete_tasks(&tx, chunk, keep).await?;
+    }
+    if counts.deleted_tasks == 0 {
+        return Ok(counts);
+    }
+    let named = match ids {
+        [id] => json!({"task": id}),
+        // Their IDs would be a long row.
+        _ => json!({"tasks": counts.deleted_tasks}),
+    };
+    let mut detail = json!({"keep": keep, "annotations": counts.deleted_annotations});
+    if let (Some(detail), Some(named)) = (detail.as_object_mut(), named.as_object()) {
+        detail.extend(named.clone());
+    }
+    let entry = audit::Entry { project_id: Some(project), detail, ..caller.did("task.delete") };
+    audit::write(&tx, &entry).await?;
+    // A disabled storage gets no job now. Its next sync finds the deletion.
+    if counts.deleted_annotations > 0 {
+        for storage in storages::deleting(&tx, project).await? {
+            if exports::is_used(&tx, storage).await? {
+                lifecycle::add_delete_job(&tx, storage, None).await?;
+            }
+        }
+    }
+    tx.commit().await.map_err(Error::from)?;
+    state.db.wake_relay();
+    Ok(counts)
 }
 
 /// Counts what a deletion takes. No row is locked: counting takes long in a large project.

@@ -2,6 +2,7 @@
 
 mod body;
 mod field_form;
+mod file;
 mod known_fields;
 mod media;
 mod multipart;
@@ -27,6 +28,7 @@ use field_form::FieldForm;
 use known_fields::{Checked, known_fields};
 use media::Media;
 
+pub(super) use file::TaskFile;
 pub(super) use object::Object;
 
 /// A JSON body of a request or an answer.

@@ -4,6 +4,7 @@
 //! for workers. Only `access` decides who may call which route.
 
 mod access;
+mod actions;
 mod annotations;
 mod answer;
 mod audit;

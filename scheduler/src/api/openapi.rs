@@ -27,8 +27,8 @@ use utoipa::{Modify, OpenApi};
 use super::access::{Policies, Routes};
 use super::error::ErrorBody;
 use super::{
-    ApiState, annotations, audit, dead_letters, personal_tokens, predictions, projects, quarantine, resolve, storages,
-    sync_events, syncs, tasks, tokens, whoami,
+    ApiState, actions, annotations, audit, dead_letters, personal_tokens, predictions, projects, quarantine, resolve,
+    storages, sync_events, syncs, tasks, tokens, whoami,
 };
 
 /// The path of the document.
@@ -89,6 +89,7 @@ fn routes() -> Routes {
         .merge(projects::routes())
         .merge(storages::routes())
         .merge(tasks::routes())
+        .merge(actions::routes())
         .merge(annotations::routes())
         .merge(predictions::routes())
         .merge(syncs::routes())

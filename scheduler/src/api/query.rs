@@ -198,6 +198,32 @@ pub(super) struct TaskDeletion {
     pub(super) keep: Option<bool>,
 }
 
+/// The action and its project.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ActionQuery {
+    /// The action: `delete_tasks`.
+    #[param(example = "delete_tasks")]
+    pub(super) id: Option<String>,
+    pub(super) project: Option<i64>,
+    /// If all tasks are selected: how many there are. Without it nothing is deleted, and the answer says what would be.
+    pub(super) confirm: Option<String>,
+    /// `true` keeps the objects in the ledger, so that no sync imports them again.
+    pub(super) keep: Option<bool>,
+}
+
+/// How to make tasks of a list.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TaskImport {
+    /// `true` adds `task_ids` to the answer.
+    pub(super) return_task_ids: Option<bool>,
+    /// Must not be `false`: Longshore keeps no uploads without tasks.
+    pub(super) commit_to_project: Option<bool>,
+    /// Must be empty: Longshore reads predictions from `predictions` only.
+    pub(super) preannotated_from_fields: Option<String>,
+}
+
 /// Selects a page of dead letters.
 #[derive(Debug, Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -4,6 +4,7 @@
 //! all of its tasks; those after the first 16 MiB have no data, and `left_out` gives the reason.
 
 mod body;
+mod import;
 mod view;
 mod write;
 
@@ -28,7 +29,11 @@ use view::View;
 
 pub(super) fn routes() -> Routes {
     let read = Policy::from(Role::Read).native_only(HostOwned::Tasks);
-    Routes::default().route(read, routes!(list)).route(read, routes!(get)).merge(write::routes())
+    Routes::default()
+        .route(read, routes!(list))
+        .route(read, routes!(get))
+        .merge(write::routes())
+        .merge(import::routes())
 }
 
 /// One page of a project's tasks.

@@ -15,7 +15,7 @@ use tokio_postgres::types::ToSql;
 
 use crate::{GenericClient, Result, Transaction};
 
-pub use delete::{NextTasks, TaskRange, next_of_range};
+pub use delete::{NextTasks, TaskRange, among, next_of_range};
 pub(crate) use delete::{delete_all, ids_of_range, last_id, lock_all};
 pub use summary::{MAX_MODEL_VERSION, MAX_SUMMARY_IDS, Summary, summaries};
 pub use takes::{Takes, takes};

@@ -45,12 +45,18 @@ impl Route {
             };
             return rig.request("GET", &format!("{path}?{query}"));
         }
+        let path = if self.path == "/api/dm/actions" {
+            format!("{path}?id=delete_tasks&project={}", ids.project)
+        } else {
+            path
+        };
         let body = match self.path.trim_start_matches("/api/").split('/').next() {
             Some("tokens") => json!({"name": "taken", "role": "admin"}),
             Some("resolve") => json!({"task": ids.task}),
             Some("quarantine") => json!({"project": ids.project}),
             Some("tasks") if self.path == "/api/tasks" => json!({"project": ids.project, "data": {}}),
             Some("predictions") => json!({"task": ids.task, "result": []}),
+            Some("dm") => json!({"selectedItems": {"all": true}}),
             Some("projects") => json!({"title": "taken"}),
             _ => json!({
                 "project": ids.project, "bucket": "tasks", "s3_endpoint": rig.s3.endpoint(), "title": "taken",

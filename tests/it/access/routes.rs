@@ -44,6 +44,8 @@ pub(crate) const ROUTES: &[Route] = &[
     route("PATCH", "/api/projects/{id}", Admin, NotFound),
     route("DELETE", "/api/projects/{id}", Admin, NotFound),
     route("DELETE", "/api/projects/{id}/tasks", Admin, NotFound),
+    route("POST", "/api/projects/{id}/import", Sync, NotFound),
+    route("POST", "/api/dm/actions", Admin, NotFound),
     route("GET", "/api/storages", Read, Nothing),
     route("GET", "/api/storages/types", Read, Everybody),
     route("GET", "/api/storages/{kind}", Read, NotFound),

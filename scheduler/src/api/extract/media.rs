@@ -26,7 +26,7 @@ impl Media {
         let stated = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let (kind, parameters) = stated.split_once(';').unwrap_or((stated, ""));
         let kind = kind.trim().to_ascii_lowercase();
-        let is_object = body.trim_ascii_start().first() == Some(&b'{');
+        let is_object = body.trim_ascii_start().first().is_some_and(|sign| matches!(sign, b'{' | b'['));
         match &*kind {
             "application/json" => Ok(Self::Json),
             json if json.starts_with("application/") && json.ends_with("+json") => Ok(Self::Json),

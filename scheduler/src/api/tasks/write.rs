@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use longshore_db::{Error, Transaction, audit, exports, lifecycle, projects, storages, tasks};
+use longshore_db::{Error, Transaction, audit, projects, tasks};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -13,6 +13,7 @@ use super::view::View;
 use crate::api::ApiState;
 use crate::api::access::{Caller, HostOwned, Policy, Role, Routes};
 use crate::api::answer::{Answer, texts_memory};
+use crate::api::deletions::delete_now;
 use crate::api::error::{ApiError, ApiResult, ErrorBody};
 use crate::api::extract::{Json, Path, UrlQuery};
 use crate::api::json_field::{self, Shape};
@@ -166,29 +167,12 @@ async fn delete(
     Path(id): Path<i64>,
     UrlQuery(query): UrlQuery<TaskDeletion>,
 ) -> ApiResult<StatusCode> {
-    let mut client = state.db.client().await?;
+    let client = state.db.client().await?;
     let row = caller.visible(tasks::get(&client, id).await?, |row| row.project_id, format!("task {id}"))?;
-    let tx = client.transaction().await.map_err(Error::from)?;
-    let keep = query.keep.unwrap_or_default();
-    let counts = lifecycle::delete_tasks(&tx, &[id], keep).await?;
+    drop(client);
+    let counts = delete_now(&state, &caller, row.project_id, &[id], query.keep.unwrap_or_default()).await?;
     if counts.deleted_tasks == 0 {
         return Err(ApiError::not_found(format!("task {id}")));
     }
-    let entry = audit::Entry {
-        project_id: Some(row.project_id),
-        detail: serde_json::json!({"task": id, "keep": keep, "annotations": counts.deleted_annotations}),
-        ..caller.did("task.delete")
-    };
-    audit::write(&tx, &entry).await?;
-    // A disabled storage gets no job now. Its next sync finds the deletion.
-    if counts.deleted_annotations > 0 {
-        for storage in storages::deleting(&tx, row.project_id).await? {
-            if exports::is_used(&tx, storage).await? {
-                lifecycle::add_delete_job(&tx, storage, None).await?;
-            }
-        }
-    }
-    tx.commit().await.map_err(Error::from)?;
-    state.db.wake_relay();
     Ok(StatusCode::NO_CONTENT)
 }

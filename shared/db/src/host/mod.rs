@@ -25,7 +25,7 @@ use crate::{Client, Result, Transaction};
 pub use control_tags::{ControlTag, ControlTags};
 pub use enqueue::{enqueue, retry};
 pub use labels::{AnnotationDetails, KnownReferences, LabelReferences, LabelingRules, SummaryDelta, TaskFormat};
-pub use native::Native;
+pub use native::{Native, insert_sent_tasks};
 pub use regions::{Memory, RegionsError, count_regions};
 pub use units::{
     AnnotationRow, AnnotationRowDetails, ExportedUnit, OutdatedUnit, Oversize, SelectedUnits, Selection, TaskDetails,

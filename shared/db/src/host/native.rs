@@ -31,6 +31,20 @@ impl Native {
     }
 }
 
+/// Adds tasks that no storage made to a project, with their annotations and predictions, and returns their IDs, in order. The
+/// keys of the tasks have no meaning.
+///
+/// # Errors
+/// [`Error::NotFound`] if the project does not exist.
+pub async fn insert_sent_tasks(tx: &Transaction<'_>, project: i64, tasks: &[NewTask<'_>]) -> Result<Vec<i64>> {
+    // The lock keeps the project from being deleted before the tasks are visible.
+    let lock = "SELECT FROM projects WHERE id = $1 FOR KEY SHARE";
+    if tx.query_opt(lock, &[&project]).await?.is_none() {
+        return Err(Error::NotFound(format!("project {project}")));
+    }
+    copy::insert(tx, project, None, tasks).await
+}
+
 #[async_trait]
 impl Host for Native {
     async fn storage(&self, client: &Client, storage_id: i64, sync_id: i64) -> Result<JobStorage> {
@@ -108,7 +122,7 @@ impl Host for Native {
         storage: &JobStorage,
         tasks: &[NewTask<'_>],
     ) -> Result<Vec<i64>> {
-        copy::insert(tx, storage, tasks).await
+        copy::insert(tx, storage.project_id, Some(storage.id), tasks).await
     }
 
     async fn show_status(&self, tx: &Transaction<'_>, sync: &SyncRow) -> Result<bool> {

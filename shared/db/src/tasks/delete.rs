@@ -64,6 +64,14 @@ pub(crate) async fn ids_of_range(tx: &Transaction<'_>, range: &TaskRange, whole_
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// The tasks among these that are of the project, in the order of their IDs.
+pub async fn among(client: &impl GenericClient, project_id: i64, ids: &[i64]) -> Result<Vec<i64>> {
+    let text = "SELECT DISTINCT t.id FROM unnest($2::bigint[]) w (id)
+                 CROSS JOIN LATERAL (SELECT id FROM tasks WHERE project_id = $1 AND id = w.id LIMIT 1) t ORDER BY t.id";
+    let rows = client.query(text, &[&project_id, &ids]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// The largest ID of a task of the project; 0 if there is none.
 pub(crate) async fn last_id(tx: &Transaction<'_>, project_id: i64) -> Result<i64> {
     let text = "SELECT id FROM tasks WHERE project_id = $1 ORDER BY project_id DESC, id DESC LIMIT 1";

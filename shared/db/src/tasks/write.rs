@@ -1,4 +1,4 @@
-//! Tasks that users make and change, one by one.
+//! Tasks that users make and change.
 //!
 //! Any function here fails while the database is unavailable; `# Errors` names the other cases.
 

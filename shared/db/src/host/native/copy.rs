@@ -2,19 +2,25 @@
 
 use tokio_postgres::types::Type;
 
+use crate::host::NewTask;
 use crate::host::rows::{Rows, Value};
-use crate::host::{JobStorage, NewTask};
 use crate::{Result, Transaction};
 
-/// Inserts tasks with their annotations and predictions, and returns the IDs of the tasks, in order.
-pub(super) async fn insert(tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>]) -> Result<Vec<i64>> {
+/// Inserts tasks of a storage, or of a user who sent them, with their annotations and predictions. Returns the IDs of the tasks,
+/// in order.
+pub(super) async fn insert(
+    tx: &Transaction<'_>,
+    project_id: i64,
+    storage_id: Option<i64>,
+    tasks: &[NewTask<'_>],
+) -> Result<Vec<i64>> {
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
     let ids = reserve_ids(tx, tasks.len()).await?;
-    copy_tasks(tx, storage, tasks, &ids).await?;
-    copy_annotations(tx, storage.project_id, tasks, &ids).await?;
-    copy_predictions(tx, storage.project_id, tasks, &ids).await?;
+    copy_tasks(tx, (project_id, storage_id), tasks, &ids).await?;
+    copy_annotations(tx, project_id, tasks, &ids).await?;
+    copy_predictions(tx, project_id, tasks, &ids).await?;
     Ok(ids)
 }
 
@@ -26,7 +32,12 @@ async fn reserve_ids(tx: &Transaction<'_>, count: usize) -> Result<Vec<i64>> {
     Ok(tx.query_one(&statement, &[&i32::try_from(count).unwrap_or(i32::MAX)]).await?.get(0))
 }
 
-async fn copy_tasks(tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask<'_>], ids: &[i64]) -> Result<()> {
+async fn copy_tasks(
+    tx: &Transaction<'_>,
+    (project_id, storage_id): (i64, Option<i64>),
+    tasks: &[NewTask<'_>],
+    ids: &[i64],
+) -> Result<()> {
     let copy = "COPY tasks (id, project_id, data, meta, storage_id, storage_key,
                        total_annotations, cancelled_annotations, total_predictions)
                 FROM STDIN (FORMAT binary)";
@@ -36,11 +47,11 @@ async fn copy_tasks(tx: &Transaction<'_>, storage: &JobStorage, tasks: &[NewTask
         let total = task.annotations.len() - cancelled;
         rows.add(&[
             Value::Small(id, Type::INT8),
-            Value::Small(&storage.project_id, Type::INT8),
+            Value::Small(&project_id, Type::INT8),
             Value::Json(task.data),
             Value::Json(task.meta.unwrap_or("{}")),
-            Value::Small(&storage.id, Type::INT8),
-            Value::Small(&task.key, Type::TEXT),
+            Value::Small(&storage_id, Type::INT8),
+            Value::Small(&storage_id.map(|_| task.key), Type::TEXT),
             Value::Small(&count(total), Type::INT4),
             Value::Small(&count(cancelled), Type::INT4),
             Value::Small(&count(task.predictions.len()), Type::INT4),
