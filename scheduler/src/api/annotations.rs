@@ -15,13 +15,11 @@ use super::answer::Answer;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
 use super::memory::Reserved;
-use super::offload::Stop;
 use super::query::AfterQuery;
-use super::texts::Omission;
-use answer::{memory_of, read, stored_bytes};
+use super::results::{MOST_LISTED, answer, listed, memory_of, stored_bytes, write_error};
 use fields::AnnotationFields;
 
-pub(super) use answer::{AnnotationBody, ROW_BYTES};
+pub(super) use answer::AnnotationBody;
 
 pub(super) fn routes() -> Routes {
     let read = Policy::from(Role::Read).native_only(HostOwned::Tasks);
@@ -32,9 +30,6 @@ pub(super) fn routes() -> Routes {
         .route(read, routes!(get))
         .route(write, routes!(update, delete))
 }
-
-/// The most annotations in one answer. Each takes about 250 bytes without its result.
-const MOST_LISTED: i64 = 1_000;
 
 /// Lists a task's annotations by ID, at most 1,000 or 16 MiB. Header `Link` has the URL of the next ones.
 #[utoipa::path(
@@ -51,27 +46,11 @@ async fn list(
     UrlQuery(query): UrlQuery<AfterQuery>,
 ) -> ApiResult<Answer> {
     let (state, caller, after) = (&state, &caller, query.after.unwrap_or(0));
-    let work = |mut reserved: Reserved| async move {
+    let work = |reserved: Reserved| async move {
         let client = state.db.client().await?;
         check_task(&client, caller, task).await?;
-        let mut rows = annotations::of_tasks(&client, &[task], after, MOST_LISTED + 1).await?;
-        let mut is_cut = i64::try_from(rows.len()).is_ok_and(|count| count > MOST_LISTED);
-        rows.truncate(usize::try_from(MOST_LISTED).unwrap_or(usize::MAX));
-        let (texts, bytes) = read(&client, &rows, &mut reserved).await?;
-        drop(client);
-        // The next page starts with the first annotation that does not fit. One that is larger than any page is shown
-        // without its result.
-        if let Some(fitting) = rows.iter().position(|row| texts.get(row.id).err() == Some(Omission::AnswerFull)) {
-            is_cut = true;
-            rows.truncate(fitting.max(1));
-        }
-        let next = rows.last().filter(|_| is_cut).map(|row| format!("/api/tasks/{task}/annotations?after={}", row.id));
-        let all_bytes = bytes + ROW_BYTES * rows.len();
-        let write = move |_: &Stop| {
-            let bodies = rows.iter().map(|row| AnnotationBody::new(row, texts.result(row.id)));
-            Answer::write(&bodies.collect::<ApiResult<Vec<_>>>()?, all_bytes, reserved)
-        };
-        Ok(state.offload.run(all_bytes, write).await?.with_next(next))
+        let rows = annotations::of_tasks(&client, &[task], after, MOST_LISTED + 1).await?;
+        listed(state, client, rows, |last| format!("/api/tasks/{task}/annotations?after={last}"), reserved).await
     };
     state.memory.work(&caller.name, work).await
 }
@@ -107,12 +86,12 @@ async fn create(
         lead_time: fields.lead_time.flatten(),
         completed_by: fields.completed_by.flatten(),
     };
-    let row = annotations::insert(&tx, task, &written).await.map_err(insert_error)?;
+    let row = annotations::insert(&tx, task, &written).await.map_err(write_error)?;
     record(&tx, &caller, "annotation.create", &row).await?;
     tx.commit().await.map_err(Error::from)?;
     // Free the memory before the answer is read.
     drop(fields);
-    Ok((StatusCode::CREATED, answer::answer(&state, client, row, reserved).await?))
+    Ok((StatusCode::CREATED, answer(&state, client, row, reserved).await?))
 }
 
 /// Shows an annotation.
@@ -125,7 +104,7 @@ async fn get(State(state): State<ApiState>, caller: Caller, Path(id): Path<i64>)
     let work = |reserved: Reserved| async move {
         let client = state.db.client().await?;
         let row = caller.visible(annotations::get(&client, id).await?, |row| row.project_id, named(id))?;
-        answer::answer(state, client, row, reserved).await
+        answer(state, client, row, reserved).await
     };
     state.memory.work(&caller.name, work).await
 }
@@ -145,7 +124,10 @@ async fn update(
     let (fields, result_bytes) = fields.checked(&state.offload).await?;
     let result_bytes = match result_bytes {
         Some(bytes) => bytes,
-        None => stored_bytes(&state, id).await?,
+        None => {
+            let client = state.db.client().await?;
+            stored_bytes(&client, annotations::get(&client, id).await?).await?
+        }
     };
     // Before anything is written: the answer to a changed annotation must not fail for lack of memory.
     let reserved = state.memory.reserve(&caller.name, memory_of(result_bytes, 1)).await?;
@@ -159,11 +141,11 @@ async fn update(
         lead_time: fields.lead_time.unwrap_or(stored.lead_time),
         completed_by: fields.completed_by.unwrap_or(stored.completed_by),
     };
-    let row = annotations::update(&tx, id, &written).await.map_err(insert_error)?;
+    let row = annotations::update(&tx, id, &written).await.map_err(write_error)?;
     record(&tx, &caller, "annotation.update", &row).await?;
     tx.commit().await.map_err(Error::from)?;
     drop(fields);
-    Ok(answer::answer(&state, client, row, reserved).await?)
+    Ok(answer(&state, client, row, reserved).await?)
 }
 
 /// Deletes an annotation, and its exported objects where the storage has `can_delete_objects`. Exports nothing else.
@@ -193,15 +175,6 @@ async fn lock(tx: &Transaction<'_>, caller: &Caller, id: i64) -> ApiResult<Annot
 
 fn named(id: i64) -> String {
     format!("annotation {id}")
-}
-
-/// The answer for JSON that the database cannot store, such as a number with too many digits.
-fn insert_error(error: Error) -> ApiError {
-    if error.is_data_exception() {
-        ApiError::invalid("result", "The database cannot hold this value.")
-    } else {
-        error.into()
-    }
 }
 
 async fn record(tx: &Transaction<'_>, caller: &Caller, action: &'static str, row: &AnnotationRow) -> ApiResult<()> {

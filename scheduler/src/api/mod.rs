@@ -36,6 +36,7 @@ mod projects;
 mod quarantine;
 mod query;
 mod resolve;
+mod results;
 mod router;
 mod started;
 mod state;

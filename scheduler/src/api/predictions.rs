@@ -16,11 +16,11 @@ use super::access::{Caller, HostOwned, Policy, Role, Routes};
 use super::answer::Answer;
 use super::error::{ApiError, ApiResult, ErrorBody};
 use super::extract::{Json, Path, UrlQuery};
-use super::json_field::{self, Shape, nullable};
+use super::json_field::nullable;
 use super::memory::Reserved;
 use super::offload::Stop;
 use super::query::PredictionQuery;
-use answer::{answer, listed, memory_of};
+use super::results::{self, MOST_LISTED, answer, listed, memory_of, stored_bytes, write_error};
 
 pub(super) use answer::PredictionBody;
 
@@ -33,9 +33,6 @@ pub(super) fn routes() -> Routes {
         .route(read, routes!(get))
         .route(write, routes!(update, delete))
 }
-
-/// The most predictions in one answer. Each takes about 250 bytes without its result.
-const MOST_LISTED: i64 = 1_000;
 
 /// Bytes. Versions are names such as `yolo-v8-2024-03`.
 const MAX_VERSION: usize = 1_024;
@@ -61,8 +58,9 @@ impl PredictionFields {
         self.result.as_deref().map(RawValue::get)
     }
 
-    /// Checks the fields off the threads that serve requests, and returns the printed size of the regions in bytes.
-    async fn checked(self, state: &ApiState) -> ApiResult<(Self, usize)> {
+    /// Checks the fields off the threads that serve requests, and returns the printed size of the regions in bytes; `None` if
+    /// they are not sent.
+    async fn checked(self, state: &ApiState) -> ApiResult<(Self, Option<usize>)> {
         let version = self.model_version.as_deref().unwrap_or_default();
         if version.len() > MAX_VERSION || version.contains('\0') {
             let detail = format!("Use at most {MAX_VERSION} bytes without null characters.");
@@ -70,7 +68,7 @@ impl PredictionFields {
         }
         let bytes = self.result().map_or(0, str::len);
         let check = move |_: &Stop| {
-            let printed = self.result().map_or(Ok(0), |text| json_field::printed_bytes("result", text, Shape::List))?;
+            let printed = results::printed_bytes(self.result.as_deref())?;
             Ok((self, printed))
         };
         state.offload.run(bytes, check).await
@@ -94,7 +92,7 @@ async fn list(
         let client = state.db.client().await?;
         caller.visible(tasks::get(&client, task).await?, |row| row.project_id, format!("task {task}"))?;
         let rows = predictions::of_tasks(&client, &[task], after, MOST_LISTED + 1).await?;
-        listed(state, client, task, rows, MOST_LISTED, reserved).await
+        listed(state, client, rows, |last| format!("/api/predictions?task={task}&after={last}"), reserved).await
     };
     state.memory.work(&caller.name, work).await
 }
@@ -111,10 +109,8 @@ async fn create(
     Json(fields): Json<PredictionFields>,
 ) -> ApiResult<(StatusCode, Answer)> {
     let task = fields.task.ok_or_else(|| ApiError::invalid("task", "This field is required."))?;
-    if fields.result.is_none() {
-        return Err(ApiError::invalid("result", "This field is required."));
-    }
     let (fields, printed) = fields.checked(&state).await?;
+    let printed = printed.ok_or_else(|| ApiError::invalid("result", "This field is required."))?;
     // Before anything is written: the answer must not fail for lack of memory.
     let reserved = state.memory.reserve(&caller.name, memory_of(printed, 1)).await?;
     let mut client = state.db.client().await?;
@@ -160,6 +156,14 @@ async fn update(
     Json(fields): Json<PredictionFields>,
 ) -> ApiResult<Answer> {
     let (fields, printed) = fields.checked(&state).await?;
+    let printed = match printed {
+        Some(bytes) => bytes,
+        None => {
+            let client = state.db.client().await?;
+            stored_bytes(&client, predictions::get(&client, id).await?).await?
+        }
+    };
+    // Before anything is written: the answer must not fail for lack of memory.
     let reserved = state.memory.reserve(&caller.name, memory_of(printed, 1)).await?;
     let mut client = state.db.client().await?;
     let tx = client.transaction().await.map_err(Error::from)?;
@@ -206,15 +210,6 @@ async fn lock(tx: &Transaction<'_>, caller: &Caller, id: i64) -> ApiResult<Predi
 
 fn named(id: i64) -> String {
     format!("prediction {id}")
-}
-
-/// The answer for JSON that the database cannot store, such as a number with too many digits.
-fn write_error(error: Error) -> ApiError {
-    if error.is_data_exception() {
-        ApiError::invalid("result", "The database cannot hold this value.")
-    } else {
-        error.into()
-    }
 }
 
 async fn record(tx: &Transaction<'_>, caller: &Caller, action: &'static str, row: &PredictionRow) -> ApiResult<()> {

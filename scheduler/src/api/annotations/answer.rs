@@ -1,23 +1,15 @@
-//! Answers with annotations, and with as many of their results as fit.
+//! The JSON of an annotation.
 
 use jiff::Timestamp;
-use longshore_db::Client;
-use longshore_db::annotations::{self, AnnotationRow};
+use longshore_db::annotations::AnnotationRow;
 use longshore_db::printed::JsonTable;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::api::ApiState;
-use crate::api::answer::{Answer, texts_memory};
 use crate::api::error::ApiResult;
-use crate::api::memory::{Reserved, Unfinished};
-use crate::api::offload::Stop;
-use crate::api::texts::{AnswerBudget, ChosenRows, Omission, ShownText, Sizes, Texts, raw};
-
-/// Memory of an annotation or prediction without its result, in bytes: its rows and its text in the answer. Measured:
-/// 250 in the answer, and about as much in each of two rows.
-pub(in crate::api) const ROW_BYTES: usize = 1024;
+use crate::api::results::ResultRow;
+use crate::api::texts::{Omission, ShownText, raw};
 
 /// An annotation of a task.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,71 +33,33 @@ pub(in crate::api) struct AnnotationBody<'a> {
     left_out: Option<Omission>,
 }
 
-impl<'a> AnnotationBody<'a> {
-    pub(in crate::api) fn new(row: &AnnotationRow, result: ShownText<'a>) -> ApiResult<Self> {
+impl ResultRow for AnnotationRow {
+    const TABLE: JsonTable = JsonTable::Annotations;
+
+    type Body<'a> = AnnotationBody<'a>;
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn stored_bytes(&self) -> i64 {
+        self.stored_bytes
+    }
+
+    fn body<'a>(&self, result: ShownText<'a>) -> ApiResult<AnnotationBody<'a>> {
         let (result, left_out) = raw(result, "[]")?;
-        Ok(Self {
-            id: row.id,
-            task: row.task_id,
-            project: row.project_id,
+        Ok(AnnotationBody {
+            id: self.id,
+            task: self.task_id,
+            project: self.project_id,
             result,
-            was_cancelled: row.was_cancelled,
-            ground_truth: row.ground_truth,
-            lead_time: row.lead_time,
-            completed_by: row.completed_by,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
+            was_cancelled: self.was_cancelled,
+            ground_truth: self.ground_truth,
+            lead_time: self.lead_time,
+            completed_by: self.completed_by,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
             left_out,
         })
     }
-}
-
-/// The memory of an answer with this many bytes of results, in bytes.
-pub(super) fn memory_of(result_bytes: usize, rows: usize) -> usize {
-    texts_memory(result_bytes) + ROW_BYTES * rows
-}
-
-/// Reserves memory for the results of annotations that fit into an answer, and reads them. Returns the results and
-/// their size in bytes.
-pub(super) async fn read(
-    client: &Client,
-    rows: &[AnnotationRow],
-    reserved: &mut Reserved,
-) -> Result<(Texts, usize), Unfinished> {
-    let (mut chosen, mut budget) = (ChosenRows::new(sizes(client, rows).await?), AnswerBudget::default());
-    for row in rows {
-        budget.choose(&mut chosen, row.id);
-    }
-    reserved.grow_to(memory_of(budget.taken(), rows.len()))?;
-    Ok((chosen.texts(client, JsonTable::Annotations).await?, budget.taken()))
-}
-
-/// Answers with an annotation.
-pub(super) async fn answer(
-    state: &ApiState,
-    client: Client,
-    row: AnnotationRow,
-    mut reserved: Reserved,
-) -> Result<Answer, Unfinished> {
-    let (texts, bytes) = read(&client, std::slice::from_ref(&row), &mut reserved).await?;
-    drop(client);
-    let write =
-        move |_: &Stop| Answer::write(&AnnotationBody::new(&row, texts.result(row.id))?, bytes + ROW_BYTES, reserved);
-    Ok(state.offload.run(bytes, write).await?)
-}
-
-/// The printed size of an annotation's stored result in bytes. 0 if it is too large to be shown, or if the annotation
-/// is missing: then the change itself answers 404.
-pub(super) async fn stored_bytes(state: &ApiState, id: i64) -> ApiResult<usize> {
-    let client = state.db.client().await?;
-    let Some(row) = annotations::get(&client, id).await? else { return Ok(0) };
-    let (mut chosen, mut budget) =
-        (ChosenRows::new(sizes(&client, std::slice::from_ref(&row)).await?), AnswerBudget::default());
-    budget.choose(&mut chosen, id);
-    Ok(budget.taken())
-}
-
-/// The printed sizes of the results of annotations.
-async fn sizes(client: &Client, rows: &[AnnotationRow]) -> ApiResult<Sizes> {
-    Sizes::of(client, JsonTable::Annotations, rows.iter().map(|row| (row.id, row.stored_bytes)).collect()).await
 }

@@ -5,8 +5,9 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::api::error::ApiResult;
-use crate::api::json_field::{self, Shape, nullable};
+use crate::api::json_field::nullable;
 use crate::api::offload::Offload;
+use crate::api::results;
 
 /// An annotation to write. A PATCH does not change fields that it leaves out.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -45,8 +46,7 @@ impl AnnotationFields {
 
     /// The printed size of the regions in bytes.
     fn printed_bytes(&self) -> ApiResult<Option<usize>> {
-        let Some(text) = self.result() else { return Ok(None) };
-        json_field::printed_bytes("result", text, Shape::List).map(Some)
+        results::printed_bytes(self.result.as_deref())
     }
 }
 

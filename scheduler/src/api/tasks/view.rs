@@ -11,13 +11,12 @@ use longshore_db::tasks::{self, MAX_SUMMARY_IDS, Summary, TaskRow};
 use super::ListHead;
 use super::body::TaskBody;
 use crate::api::ApiState;
-use crate::api::annotations::{AnnotationBody, ROW_BYTES};
 use crate::api::answer::{Answer, MOST_BYTES, texts_memory};
 use crate::api::error::{ApiError, ApiResult};
 use crate::api::memory::{Reserved, Unfinished};
 use crate::api::offload::Stop;
-use crate::api::predictions::PredictionBody;
 use crate::api::resolve::{Links, MOST_LINK_BYTES};
+use crate::api::results::{ROW_BYTES, ResultRow as _};
 use crate::api::texts::{AnswerBudget, ChosenRows, Omission, Sizes, Texts};
 
 /// The most annotations, and the most predictions, in one answer. Each takes about 300 bytes without its result,
@@ -215,12 +214,9 @@ impl Rows {
     ) -> ApiResult<TaskBody<'a>> {
         let id = row.id;
         let annotations = self.annotations.remove(&id).unwrap_or_default().into_iter();
-        let annotations = annotations.map(|row| AnnotationBody::new(&row, texts.annotations.result(row.id)));
+        let annotations = annotations.map(|row| row.body(texts.annotations.result(row.id)));
         let predictions = self.predictions.remove(&id).unwrap_or_default().into_iter();
-        let predictions = predictions.map(|row| {
-            let result = texts.predictions.result(row.id);
-            PredictionBody::new(row, result)
-        });
+        let predictions = predictions.map(|row| row.body(texts.predictions.result(row.id)));
         let inner = if is_full {
             Some((annotations.collect::<ApiResult<_>>()?, predictions.collect::<ApiResult<_>>()?))
         } else {
