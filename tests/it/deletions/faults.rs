@@ -4,7 +4,7 @@ use longshore_local::s3::Op;
 use longshore_rig::rig::Rig;
 use serde_json::json;
 
-use super::{COUNTERS, IMAGES, counts, delete, images, stored, tasks_of};
+use super::{COUNTERS, IMAGES, counts, delete, image, images, stored, task_ids, tasks_of};
 
 /// Locks a task of the second page.
 const A_TASK_OF_PAGE_TWO: &str =
@@ -110,4 +110,81 @@ async fn a_worker_of_the_previous_release_finds_no_deletion_to_claim() {
     assert_eq!(db.execute(claim, &[&sync]).await.expect("a claim"), 0);
     rig.restart_worker(0).await;
     assert_eq!(counts(&rig.ended(sync).await, COUNTERS), [2_500, 0, 2_500]);
+}
+
+/// Goal: one deletion at a time in a project, and each project has its own. Method: hold the deletion of one storage, and request
+/// those of another storage, of the project, and of another project.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_has_one_deletion_at_a_time_and_others_are_not_concerned() {
+    let rig = Rig::start().await;
+    let (project, other) = (rig.project().await, rig.project().await);
+    let (storage, _) = images(&rig, project, "images").await;
+    let mut second = Vec::new();
+    for (project, bucket) in [(project, "second"), (other, "third")] {
+        rig.s3.put_many(bucket, (0..3).map(|n| (image(n), "")));
+        let storage = rig.import_storage(project, bucket, json!({"use_blob_urls": true})).await;
+        rig.sync_to_end(&storage).await;
+        second.push(storage);
+    }
+    let held = rig.freeze(A_TASK_OF_PAGE_TWO).await;
+    let sync = delete(&rig, &tasks_of(&storage)).await;
+    held.reached(LOCKS_TASKS).await;
+    for path in [
+        format!("{}?confirm=3", tasks_of(&second[0])),
+        format!("/api/projects/{project}/tasks?confirm={}", stored(&rig, &storage).await.0),
+        format!("/api/projects/{project}?confirm={}", stored(&rig, &storage).await.0),
+    ] {
+        let (status, refused) = rig.call("DELETE", &path, None).await;
+        assert_eq!((status, &refused["code"]), (400, &json!("sync_live")), "{path}: {refused}");
+        assert!(refused["detail"].as_str().expect("text").contains(&format!("Sync {sync} is deleting")), "{refused}");
+    }
+    let elsewhere = rig.ended(delete(&rig, &tasks_of(&second[1])).await).await;
+    assert_eq!(counts(&elsewhere, COUNTERS), [3, 0, 3], "{elsewhere}");
+    held.release().await;
+    assert_eq!(counts(&rig.ended(sync).await, COUNTERS), [2_500, 0, 2_500]);
+    assert_eq!(stored(&rig, &second[0]).await, (3, 3));
+}
+
+/// Goal: what an export writes while its tasks are deleted does not stay. Method: hold the export at its first object, delete the
+/// tasks, and let both end.
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_an_export_writes_while_its_tasks_are_deleted_are_deleted_too() {
+    let rig = Rig::with().workers(2).start().await;
+    let project = rig.project().await;
+    rig.s3.put_many("source", (0..3).map(|n| (image(n), "")));
+    let source = rig.import_storage(project, "source", json!({"use_blob_urls": true})).await;
+    rig.sync_to_end(&source).await;
+    for id in task_ids(&rig, project).await {
+        rig.post(&format!("/api/tasks/{id}/annotations"), json!({"result": []})).await;
+    }
+    rig.s3.create_bucket("target");
+    let target = rig.export_storage(project, "target", json!({"can_delete_objects": true})).await;
+    let put = rig.s3.hold(Op::Put);
+    let export = rig.sync(&target).await;
+    put.reached().await;
+    let deletion = rig.ended(delete(&rig, &tasks_of(&source)).await).await;
+    assert_eq!(counts(&deletion, COUNTERS), [3, 3, 3], "{deletion}");
+    put.release();
+    rig.ended(export).await;
+    let last = rig.get(&format!("/api/syncs?storage={}&limit=1", target.id)).await["syncs"][0]["id"].as_i64();
+    rig.ended(last.expect("an ID")).await;
+    rig.sync_to_end(&target).await;
+    assert_eq!(rig.s3.objects("target").len(), 0);
+}
+
+/// Goal: a deletion needs no scheduler once it runs, and one that was requested is not lost. Method: kill the scheduler after the
+/// request, while a row is held.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_outlives_its_scheduler() {
+    let rig = Rig::start().await;
+    let (storage, _) = images(&rig, rig.project().await, "images").await;
+    let held = rig.freeze(A_TASK_OF_PAGE_TWO).await;
+    let sync = delete(&rig, &tasks_of(&storage)).await;
+    held.reached(LOCKS_TASKS).await;
+    rig.schedulers[0].process.kill().await.expect("killed");
+    held.release().await;
+    rig.schedulers[0].process.start().expect("started");
+    rig.schedulers[0].until_ready().await.expect("ready");
+    assert_eq!(counts(&rig.ended(sync).await, COUNTERS), [2_500, 0, 2_500]);
+    assert_eq!(stored(&rig, &storage).await, (0, 0));
 }

@@ -73,19 +73,21 @@ pub(crate) async fn forget_without_task(
     after: &LedgerPlace,
     until: &LedgerPlace,
 ) -> Result<i64> {
-    // An object whose rows are in several pages is looked at in each of them, but once.
+    // An object whose rows are in several pages is looked at in each of them, but once. The limit has no effect but that the
+    // rows are read by the index, whatever the statistics say. The places are gathered by key, because a join of the page with
+    // its unused keys compared each row with each of them.
     let text = "WITH page AS MATERIALIZED (
                     SELECT o.ctid AS place, o.key FROM objects o
                      WHERE (o.storage_id, o.key, o.row_index) > ($1, $2, $3)
                        AND (o.storage_id, o.key, o.row_index) <= ($1, $4, $5)
-                ), unused AS (
-                    SELECT k.key FROM (SELECT DISTINCT key FROM page) k
-                     WHERE (SELECT t.id FROM (SELECT task_id FROM objects WHERE storage_id = $1 AND key = k.key OFFSET 0) o
-                             CROSS JOIN LATERAL (SELECT id FROM tasks WHERE id = o.task_id LIMIT 1) t LIMIT 1) IS NULL
+                     ORDER BY o.storage_id, o.key, o.row_index LIMIT (SELECT $6::bigint)
                 )
-                DELETE FROM objects WHERE ctid = ANY (ARRAY(SELECT p.place FROM page p JOIN unused USING (key)))";
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
-        [&storage_id, &after.key, &after.row_index, &until.key, &until.row_index];
+                DELETE FROM objects WHERE ctid = ANY (ARRAY(
+                    SELECT unnest(k.places) FROM (SELECT key, array_agg(place) AS places FROM page GROUP BY key) k
+                     WHERE (SELECT t.id FROM (SELECT task_id FROM objects WHERE storage_id = $1 AND key = k.key OFFSET 0) o
+                             CROSS JOIN LATERAL (SELECT id FROM tasks WHERE id = o.task_id LIMIT 1) t LIMIT 1) IS NULL))";
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+        [&storage_id, &after.key, &after.row_index, &until.key, &until.row_index, &i64::MAX];
     Ok(deleted(tx.execute(text, &values).await?))
 }
 

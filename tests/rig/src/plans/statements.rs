@@ -1,6 +1,7 @@
 //! The frequent statements, called as the programs call them.
 
 mod answers;
+mod deletions;
 mod imports;
 
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub(super) async fn explain_all(plans: &mut Plans<'_>) -> Result<()> {
     explain_pages(plans).await?;
     explain_exports(plans).await?;
     answers::explain_answers(plans).await?;
+    deletions::explain_deletions(plans).await?;
     explain_maintenance(plans).await
 }
 
