@@ -5,6 +5,7 @@
 
 mod audit;
 mod client;
+mod completions;
 mod create;
 mod dead_letters;
 mod deletion;
@@ -142,8 +143,7 @@ async fn dispatch(args: Args, output: Output) -> Result<ExitCode> {
     match &command {
         // These need no scheduler, and must work while the profiles are wrong.
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Args::command(), "longshore", &mut script);
+            let script = completions::script(*shell, Args::command());
             // It fails if nothing reads the output any more.
             std::io::Write::write_all(&mut std::io::stdout(), &script).ok();
             return Ok(Exit::Success.into());
