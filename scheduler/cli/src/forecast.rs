@@ -1,10 +1,10 @@
 //! What a sync would do, as the API says it when a storage is saved or validated, or in a dry run.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::error::{Result, field_and_option};
-use crate::show::{Output, note, rows};
+use crate::show::{Output, event, note, rows};
 use crate::text::{counted, escaped, grouped};
 
 /// The query of a request that saves or validates a storage.
@@ -40,7 +40,10 @@ pub(crate) async fn dry_run(client: &Client, path: &str, output: Output) -> Resu
     let mut last = Value::Null;
     client
         .post_for_events(&format!("{path}/dry-run"), |line| {
-            if line["done"] != true && !output.json {
+            if line["done"] != true && output.json {
+                let (looked_at, matched) = (&line["looked_at"], &line["matched"]);
+                event(&json!({"event": "progress", "looked_at": looked_at, "matched": matched}));
+            } else if line["done"] != true {
                 note(&format!("{} keys, {} match", number(&line["looked_at"]), number(&line["matched"])));
             }
             last = line;
@@ -111,8 +114,6 @@ fn number(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
