@@ -2,7 +2,7 @@
 
 use longshore_local::s3::Op;
 use longshore_rig::oracle::one_each;
-use longshore_rig::rig::{Rig, StorageHandle};
+use longshore_rig::rig::{ACCESS_KEY_ID, Rig, SECRET_ACCESS_KEY, StorageHandle};
 use serde_json::{Value, json};
 
 /// What tools leave beside data.
@@ -173,8 +173,11 @@ async fn objects_that_exports_of_the_same_project_wrote_become_no_tasks() {
 
 /// Goal: what users see before a sync has the same rule. Method: the list of files, a report and a dry run of the storage.
 async fn check_previews(rig: &Rig, storage: &StorageHandle) {
-    let id = json!({"id": storage.id, "project": storage.project});
-    let preview = rig.post(&format!("{}/files", storage.path), id.clone()).await;
+    let settings = json!({
+        "project": storage.project, "bucket": "data", "s3_endpoint": rig.s3.endpoint(), "recursive_scan": true,
+        "aws_access_key_id": ACCESS_KEY_ID, "aws_secret_access_key": SECRET_ACCESS_KEY,
+    });
+    let preview = rig.post(&format!("{}/files", storage.path), settings.clone()).await;
     let keys: Vec<&Value> = rows_of(&preview, "files").iter().map(|file| &file["key"]).collect();
     assert_eq!(
         (json!(keys), rows_of(&preview, "skipped").len()),
@@ -184,7 +187,7 @@ async fn check_previews(rig: &Rig, storage: &StorageHandle) {
         let rules = rows_of(report, "skipped").iter().map(|rule| json!([rule["rule"], rule["keys"]]));
         json!([report["matched"], rules.collect::<Vec<_>>()])
     };
-    let validated = rig.post(&format!("{}/validate", storage.path), id).await;
+    let validated = rig.post(&format!("{}/validate", storage.path), settings).await;
     assert_eq!(rules(&validated["report"]), json!([4, [["export", 9]]]), "{validated}");
     let path = format!("{}/{}/dry-run", storage.path, storage.id);
     let answer = rig.request("POST", &path).bearer_auth(rig.token()).send().await.expect("an answer");

@@ -159,7 +159,7 @@ fn native_task(
             None => None,
         };
         if let Some(data) = own {
-            reading.warn_of_others(members);
+            members.warn_of_others(reading);
             return Ok((data, native_details(members, controls, reading)?));
         }
     }
@@ -218,7 +218,7 @@ fn label_studio_task(
     let allow_skip = label_studio::allow_skip(reading, members.allow_skip);
     let (data, annotations) = match (members.data, members.task) {
         (Some(data), _) if is_object(data) => {
-            reading.warn_of_others(members);
+            members.warn_of_others(reading);
             (data, members.annotations())
         }
         (Some(_), _) if members.has_labels() => {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use longshore_db::host::{AnnotationDetails, SummaryDelta};
 use longshore_model::{ItemWarning, QuarantineReason};
 
-use super::members::{Members, filled};
 use super::numbers::Numbers;
 use super::scan::Scanner;
 use super::text::Text;
@@ -86,19 +85,6 @@ impl Reading<'_> {
     /// Adds a warning of the item.
     pub(super) fn warn(&mut self, warning: ItemWarning) {
         self.warnings.add(warning, self.row);
-    }
-
-    /// Warns of members beside the data that the task is made without.
-    pub(super) fn warn_of_others(&mut self, members: &Members<'_>) {
-        if filled(members.drafts).is_some() {
-            self.warn(ItemWarning::DraftsIgnored);
-        }
-        if members.has_others {
-            self.warn(ItemWarning::FieldsIgnored);
-        }
-        if filled(members.completions).is_some() && members.annotations() != members.completions {
-            self.warn(ItemWarning::CompletionsIgnored);
-        }
     }
 
     /// A value that matters less than its item: if it cannot be read, a warning and the usual value take its place.

@@ -1,9 +1,9 @@
 //! The members of an item that mean something, and whether it has others.
 
-use longshore_model::QuarantineReason;
 use longshore_model::json_parts::{each_element, each_member, is_object, members};
+use longshore_model::{ItemWarning, QuarantineReason};
 
-use super::labels::BadPart;
+use super::labels::{BadPart, Reading};
 use super::values::is_blank;
 
 /// Members beside the data of a task that exports write and that no import needs.
@@ -111,6 +111,21 @@ impl<'a> Members<'a> {
             }
         }
         Ok(())
+    }
+}
+
+impl Members<'_> {
+    /// Warns of members beside the data that the task is made without.
+    pub(super) fn warn_of_others(&self, reading: &mut Reading<'_>) {
+        if filled(self.drafts).is_some() {
+            reading.warn(ItemWarning::DraftsIgnored);
+        }
+        if self.has_others {
+            reading.warn(ItemWarning::FieldsIgnored);
+        }
+        if filled(self.completions).is_some() && self.annotations() != self.completions {
+            reading.warn(ItemWarning::CompletionsIgnored);
+        }
     }
 }
 

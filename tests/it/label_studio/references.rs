@@ -105,7 +105,7 @@ async fn an_annotator_is_found_by_the_address_of_a_member_past_or_present() {
         r#"{"id": 1, "email": "Member@Example.com"}"#,
         r#"{"email": "past@example.com", "first_name": "P"}"#,
         r#"{"email": "stranger@example.com", "id": 1}"#,
-        r#""nobody@example.com""#,
+        r#""unknown@example.com""#,
         r#""Old@example.com""#,
     ];
     put(&twins, "addresses", &users.map(named));

@@ -118,6 +118,12 @@ fn labels_in_other_forms_of_lists_are_read() {
             assert_eq!((results, warnings.len()), (vec![Some(&*list)], 0), "{name} {annotations}");
         }
     }
+    // Regions without their annotation are of one.
+    let two = format!("[{region}, {region}]");
+    let (item, _) = only(&format!(r#"{{"data": {{}}, "annotations": {two}, "predictions": {two}}}"#));
+    let [annotation] = item.annotations() else { panic!("one annotation") };
+    let [prediction] = item.predictions() else { panic!("one prediction") };
+    assert_eq!((annotation.result.as_deref(), prediction.result.as_deref()), (Some(&*two), Some(&*two)));
     let (item, _) = only(r#"{"data": {}, "annotations": {"5": {"result": [{}]}, "6": {"result": []}, "7": {}}}"#);
     assert_eq!(item.annotations().len(), 3);
     assert!(only(r#"{"data": {}, "annotations": "[]", "predictions": " {} "}"#).0.annotations().is_empty());
