@@ -69,7 +69,7 @@ fn of_object<'c>(object: &str, controls: &'c ControlTags) -> Option<&'c ControlT
         let place = controls.place_of_kind(name);
         found = found.into_iter().chain(place).min();
     });
-    walked.ok().and_then(|()| found).and_then(|place| controls.at(place))
+    walked.ok().and(found).and_then(|place| controls.at(place))
 }
 
 #[cfg(test)]
