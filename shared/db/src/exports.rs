@@ -237,7 +237,10 @@ pub(crate) async fn delete_of_storage(tx: &Transaction<'_>, storage_id: i64) -> 
 /// Deletes at most `limit` export records of these storages.
 pub(crate) async fn delete_some(tx: &Transaction<'_>, storages: &[i64], limit: i64) -> Result<()> {
     let text = "DELETE FROM exports WHERE ctid = ANY (ARRAY(
-                    SELECT ctid FROM exports WHERE storage_id = ANY ($1) LIMIT (SELECT $2::bigint)))";
+                    SELECT r.place FROM unnest($1::bigint[]) s (id)
+                     CROSS JOIN LATERAL (SELECT ctid AS place FROM exports WHERE storage_id = s.id
+                                          ORDER BY unit, unit_id LIMIT (SELECT $2::bigint)) r
+                     LIMIT (SELECT $2::bigint)))";
     tx.execute(text, &[&storages, &limit]).await?;
     Ok(())
 }

@@ -234,7 +234,10 @@ pub(crate) async fn delete_of_storage(tx: &Transaction<'_>, storage_id: i64) -> 
 /// Deletes at most `limit` rows of these storages.
 pub(crate) async fn delete_some(tx: &Transaction<'_>, storages: &[i64], limit: i64) -> Result<()> {
     let text = "DELETE FROM quarantine WHERE id = ANY (ARRAY(
-                    SELECT id FROM quarantine WHERE storage_id = ANY ($1) LIMIT (SELECT $2::bigint)))";
+                    SELECT r.id FROM unnest($1::bigint[]) s (id)
+                     CROSS JOIN LATERAL (SELECT id FROM quarantine WHERE storage_id = s.id
+                                          ORDER BY key LIMIT (SELECT $2::bigint)) r
+                     LIMIT (SELECT $2::bigint)))";
     tx.execute(text, &[&storages, &limit]).await?;
     Ok(())
 }

@@ -94,6 +94,9 @@ pub(crate) async fn forget_without_task(
 /// Deletes at most `limit` ledger rows of these storages.
 pub(crate) async fn delete_some(tx: &Transaction<'_>, storages: &[i64], limit: i64) -> Result<i64> {
     let text = "DELETE FROM objects WHERE ctid = ANY (ARRAY(
-                    SELECT ctid FROM objects WHERE storage_id = ANY ($1) LIMIT (SELECT $2::bigint)))";
+                    SELECT r.place FROM unnest($1::bigint[]) s (id)
+                     CROSS JOIN LATERAL (SELECT ctid AS place FROM objects WHERE storage_id = s.id
+                                          ORDER BY key, row_index LIMIT (SELECT $2::bigint)) r
+                     LIMIT (SELECT $2::bigint)))";
     Ok(deleted(tx.execute(text, &[&storages, &limit]).await?))
 }
