@@ -49,9 +49,11 @@ async fn a_cancelled_deletion_leaves_the_rest_and_the_next_sync_brings_back_what
     });
     assert_eq!((cancelled.0, &cancelled.1["status"]), (200, &json!("cancelled")), "{}", cancelled.1);
     let (tasks, entries) = stored(&rig, &storage).await;
-    assert_eq!((tasks, entries), (500, 500), "the page in progress was committed, and no other");
+    // Of two statements that wait for a row, the one for the third page may get it first.
+    assert_eq!(tasks, entries, "a page was not committed as a whole");
+    assert!([0, 500].contains(&tasks), "the page in progress was not committed: {tasks} tasks");
     let again = rig.sync_to_end(&storage).await;
-    assert_eq!(counts(&again, ["created", "existed"]), [2_000, 500], "{again}");
+    assert_eq!(counts(&again, ["created", "existed"]), [2_500 - tasks, tasks], "{again}");
     rig.check_import(&storage, &again, &expected, &[]).await;
 }
 
