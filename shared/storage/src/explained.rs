@@ -9,8 +9,8 @@ use bytes::Bytes;
 use longshore_model::{Capabilities, Connection, Secret};
 
 use crate::{
-    Endpoint, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Probe, PutOptions, Range, Storage,
-    StorageError,
+    Endpoint, ListPage, ListRequest, ObjectBody, ObjectMeta, ObjectStream, Probe, PutOptions, Range, Respelled,
+    Storage, StorageError,
 };
 
 /// Passes every call on, and adds the connection to errors.
@@ -75,6 +75,10 @@ impl Storage for Explained {
         self.explained(self.storage.examine_listing(prefix).await)
     }
 
+    async fn examine_spelling(&self, respelled: &Respelled) -> Result<Option<bool>, StorageError> {
+        self.explained(self.storage.examine_spelling(respelled).await)
+    }
+
     async fn presign(&self, key: &str, ttl: Duration) -> Result<Secret, StorageError> {
         self.explained(self.storage.presign(key, ttl).await)
     }
@@ -97,5 +101,21 @@ impl Storage for Explained {
 
     fn can_split_at(&self, key: &str) -> bool {
         self.storage.can_split_at(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Goal: no call ends at a default of the trait in place of the storage. Method: the names in both sources.
+    #[test]
+    fn every_call_is_passed_on() {
+        let methods = |source: &'static str, begin: &str| {
+            let (_, text) = source.split_once(begin).unwrap();
+            let text = text.split_once("\n}").unwrap().0;
+            text.split("fn ").skip(1).map(|rest| rest.split_once('(').unwrap().0).collect::<Vec<_>>()
+        };
+        let all = methods(include_str!("storage.rs"), "pub trait Storage");
+        assert!(all.len() > 15 && all.contains(&"examine_spelling"), "{all:?}");
+        assert_eq!(methods(include_str!("explained.rs"), "impl Storage for Explained"), all);
     }
 }

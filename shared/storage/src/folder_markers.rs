@@ -37,12 +37,14 @@ pub async fn folder_markers(
         let key = listed.key();
         let below = format!("{key}/");
         let has_child = keys.range(&*below..).next().is_some_and(|next| next.starts_with(&below));
-        // In key order, the last key of the page begins with each of these keys.
-        let may_follow = if is_ordered {
+        // In key order, the last key of the page begins with each of these keys. An empty file at the end of each page is not
+        // worth a request a page.
+        let is_followed = if is_ordered {
             page.next.is_some() && keys.last().is_none_or(|last| *last < below.as_str())
         } else {
-            storage.has_pages() && !has_file_ending(key)
+            storage.has_pages()
         };
+        let may_follow = is_followed && !has_file_ending(key);
         if listed.is_folder || is_placeholder(key) || has_child {
             folders.insert(key.to_owned());
         } else if may_follow {
