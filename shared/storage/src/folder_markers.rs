@@ -7,6 +7,10 @@ use longshore_filter::{KeyFilter, is_placeholder};
 
 use crate::{ListPage, ListRequest, ListedObject, Storage, StorageError};
 
+/// Empty objects are rare if at most one in this many is empty. An empty object that ends a page costs a look, so this bounds
+/// the looks to one in as many pages.
+const RARE: usize = 10;
+
 /// Concurrent looks below keys. In key order, few keys need one.
 const LOOKS: usize = 8;
 
@@ -32,19 +36,20 @@ pub async fn folder_markers(
     }
     let keys = page.objects.iter().map(ListedObject::key).chain(page.prefixes.iter().map(String::as_str));
     let keys: BTreeSet<&str> = keys.collect();
+    // Where many objects are empty, they are files, and a look at the end of each page would be one request more a page.
+    let are_rare = page.objects.iter().filter(is_empty).count() * RARE <= page.objects.len();
     let (mut folders, mut uncertain) = (HashSet::new(), Vec::new());
     for listed in page.objects.iter().filter(is_empty) {
         let key = listed.key();
         let below = format!("{key}/");
         let has_child = keys.range(&*below..).next().is_some_and(|next| next.starts_with(&below));
-        // In key order, the last key of the page begins with each of these keys. An empty file at the end of each page is not
-        // worth a request a page.
-        let is_followed = if is_ordered {
-            page.next.is_some() && keys.last().is_none_or(|last| *last < below.as_str())
+        // In key order, the last key of the page begins with each of these keys.
+        let may_follow = if is_ordered {
+            let is_last = keys.last().is_none_or(|last| *last < below.as_str());
+            page.next.is_some() && is_last && (are_rare || !has_file_ending(key))
         } else {
-            storage.has_pages()
+            storage.has_pages() && !has_file_ending(key)
         };
-        let may_follow = is_followed && !has_file_ending(key);
         if listed.is_folder || is_placeholder(key) || has_child {
             folders.insert(key.to_owned());
         } else if may_follow {

@@ -77,7 +77,7 @@ async fn only_uris_that_the_task_holds_are_resolved_in_a_sent_document() {
 
     for (body, status, code) in [
         (json!({"task": 999_999}), 404, "not_found"),
-        (json!({}), 400, "parse_error"),
+        (json!({}), 400, "validation_error"),
         (json!({"task": task, "mode": "ftp"}), 400, "parse_error"),
     ] {
         let answer = all.request("POST", "/api/resolve").json(&body).send().await.expect("an answer");
