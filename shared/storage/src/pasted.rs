@@ -30,9 +30,9 @@ pub(crate) fn message(text: &str, what: &str, endpoint: Option<&str>) -> Option<
             shown(text)
         ));
     } else if pasted.name.is_empty() {
-        steps.push(format!("write only the name of the {what}, which `{}` does not show", shown(text)));
+        steps.push(format!("write the name alone of the {what}, which `{}` does not show", shown(text)));
     } else {
-        steps.push(format!("write only the name of the {what}: `{}`", shown(pasted.name)));
+        steps.push(format!("write the name alone of the {what}: `{}`", shown(pasted.name)));
     }
     if !pasted.lead.is_empty() {
         steps.push(format!("take `{}` away", shown(pasted.lead)));
@@ -266,7 +266,7 @@ mod tests {
                 "`pets`; take `abfss://` away; put `a` into `prefix`; put `acct` into `account_name`",
             ),
         ] {
-            let expected = format!("write only the name of the bucket: {message}");
+            let expected = format!("write the name alone of the bucket: {message}");
             assert_eq!(super::message(text, "bucket", Some("s3_endpoint")).as_deref(), Some(&*expected), "{text}");
         }
         let server = message("https://minio.lan", "bucket", Some("s3_endpoint")).unwrap();

@@ -43,7 +43,7 @@ async fn a_wrong_field_is_named_with_its_message_on_every_route_that_takes_it() 
         ("presign_ttl", json!(32_768), "Ensure this value is less than or equal to 32767."),
         ("presign_ttl", json!(1.5), "A valid integer is required."),
         ("bucket", json!(""), "This field is required."),
-        ("bucket", json!("a/b"), "write only the name of the bucket: `a`; put `b` into `prefix`"),
+        ("bucket", json!("a/b"), "write the name alone of the bucket: `a`; put `b` into `prefix`"),
         ("s3_endpoint", json!("minio:9000"), "an endpoint must begin with https:// or http://"),
         ("s3_endpoint", json!("ftp://host"), "an endpoint must begin with https:// or http://"),
         (
@@ -232,7 +232,7 @@ async fn a_pasted_bucket_or_endpoint_is_refused_with_what_to_take_away() {
         let settings = but(&good, "bucket", json!(bucket));
         let body = refused(&rig, "POST", "/api/storages/s3", Some(settings), 400, "validation_error").await;
         let message = body["validation_errors"]["bucket"][0].as_str().unwrap_or_default();
-        assert!(message.contains(&format!("write only the name of the bucket: `{name}`")), "{bucket}: {message}");
+        assert!(message.contains(&format!("write the name alone of the bucket: `{name}`")), "{bucket}: {message}");
         assert!(message.contains(rest), "{bucket}: {message}");
     }
     let server = good["s3_endpoint"].as_str().expect("an endpoint");

@@ -23,6 +23,8 @@ const OWNED: &[(&str, &str)] = &[
     ("PATCH", "/api/storages/export/{kind}/{id}"),
     ("PUT", "/api/storages/export/{kind}/{id}"),
     ("DELETE", "/api/storages/export/{kind}/{id}"),
+    ("POST", "/api/projects/{id}/import"),
+    ("POST", "/api/dm/actions"),
     ("GET", "/api/tasks"),
     ("POST", "/api/tasks"),
     ("GET", "/api/tasks/{id}"),
