@@ -141,9 +141,7 @@ pub(super) fn prediction(
     label: Label<'_>,
     controls: &ControlTags,
 ) -> Result<Option<PredictionItem>, Fault> {
-    let (found, _) = label.members(["result", "score", "model_version"]);
-    let [result, score, model_version] =
-        found.map_err(|_| reading.fault(PredictionItem::bad(label.json(), "an object is expected")))?;
+    let [result, score, model_version] = label.of_prediction(reading)?;
     let regions = match given(result) {
         Some(list) if list.starts_with('[') => {
             check_objects(list).map(|()| Some(Text::of_slice(reading.text, list))).map_err(drop)

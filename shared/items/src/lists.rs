@@ -8,7 +8,7 @@ use longshore_model::json_parts::{each_element, each_member, is_object, members}
 
 use super::Fault;
 use super::budget::LABELS_BYTES;
-use super::labels::{Labels, Reading};
+use super::labels::{Labels, PredictionItem, Reading};
 use super::members::{begins_with, filled, is_region};
 use super::numbers::Numbers;
 
@@ -43,6 +43,12 @@ impl<'a> Label<'a> {
                 (Ok(found), "a list of objects is expected")
             }
         }
+    }
+
+    /// `result`, `score` and `model_version` of a prediction.
+    pub(super) fn of_prediction(self, reading: &Reading<'_>) -> Result<[Option<&'a str>; 3], Fault> {
+        let (found, _) = self.members(["result", "score", "model_version"]);
+        found.map_err(|_| reading.fault(PredictionItem::bad(self.json(), "an object is expected")))
     }
 }
 

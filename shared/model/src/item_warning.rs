@@ -41,7 +41,7 @@ words! {
         FieldsIgnored = "fields_ignored",
         /// `data` is no object, so it became a member of the data.
         DataNoObject = "data_no_object",
-        /// The item holds tasks of its own, which became its data.
+        /// The item holds objects that look like tasks, and became one task.
         TasksInData = "tasks_in_data",
         /// The item looks like one of the export format JSON-MIN: its labels are part of the data.
         LabelsInData = "labels_in_data",

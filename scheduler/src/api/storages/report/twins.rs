@@ -49,7 +49,7 @@ fn warning(subject: &Subject<'_>, twin: &Twin) -> Option<StorageWarning> {
             );
             ("overlapping_place", detail)
         }
-        // An import leaves out what exports of its own project wrote, unless it is told to import everything.
+        // Imports skip the objects that exports of their own project wrote, unless they import all objects.
         (Direction::Import, Direction::Export)
             if (is_other || own.import_all_objects) && reads(own, &others_prefix) =>
         {
